@@ -1,0 +1,260 @@
+#include "daemon/control/explain.hpp"
+
+#include "base/escape.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <ifaddrs.h>
+#include <memory>
+#include <net/if.h>
+#include <netinet/in.h>
+
+namespace ubf {
+namespace {
+
+struct FreeIfaddrs {
+    void operator()(ifaddrs* list) const { ::freeifaddrs(list); }
+};
+
+struct OwnAddress {
+    std::uint32_t interface; // that it is configured on
+};
+
+std::optional<OwnAddress> own_address(const Address& address) {
+    ifaddrs* list = nullptr;
+    if (::getifaddrs(&list) < 0)
+        return std::nullopt;
+    const std::unique_ptr<ifaddrs, FreeIfaddrs> owner(list);
+    for (const auto* entry = list; entry != nullptr; entry = entry->ifa_next) {
+        if (entry->ifa_addr == nullptr)
+            continue;
+        std::optional<Address> known;
+        if (entry->ifa_addr->sa_family == AF_INET) {
+            const auto* v4 = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
+            const auto* bytes = reinterpret_cast<const std::uint8_t*>(&v4->sin_addr);
+            known = Address::v4(std::span<const std::uint8_t, 4>(bytes, 4));
+        } else if (entry->ifa_addr->sa_family == AF_INET6) {
+            const auto* v6 = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
+            known = Address::v6(std::span<const std::uint8_t, 16>(v6->sin6_addr.s6_addr, 16));
+        }
+        if (known == address)
+            return OwnAddress{::if_nametoindex(entry->ifa_name)};
+    }
+    return std::nullopt;
+}
+
+std::optional<Flow> to_flow(const ControlServer::Json& request) {
+    const auto text = [&](const char* key) {
+        const auto found = request.find(key);
+        return found != request.end() && found->is_string() ? found->get<std::string>()
+                                                            : std::string();
+    };
+    const auto source = Endpoint::parse(text("from"));
+    const auto destination = Endpoint::parse(text("to"));
+    const auto protocol = text("protocol");
+    if (!source || !destination || (protocol != "tcp" && protocol != "udp") ||
+        source->address.is_v4() != destination->address.is_v4())
+        return std::nullopt;
+    return Flow{protocol == "tcp" ? Protocol::tcp : Protocol::udp, *source, *destination};
+}
+
+constexpr std::size_t most_questions = 64;
+
+} // namespace
+
+Explainer::Explainer(EventLoop& loop, ident::Socket& socket, ident::Channel channel,
+                     std::shared_ptr<const Rules> rules, const Config::Scope& scope, Shared shared,
+                     UserCache& users)
+  : rules_(std::move(rules))
+  , scope_(scope)
+  , shared_(shared)
+  , users_(users)
+  , asker_(socket, channel, rules_->terms, rules_->deadline, shared_.peers, shared_.counters,
+           [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); }) {
+    loop.watch(asker_.fd(), [this] { asker_.receive(); });
+}
+
+void Explainer::set_rules(std::shared_ptr<const Rules> rules, const Config::Scope& scope) {
+    rules_ = std::move(rules);
+    scope_ = scope;
+    asker_.set_terms(rules_->terms, rules_->deadline);
+}
+
+void Explainer::on_time(TimePoint now) {
+    asker_.on_time(now);
+}
+
+void Explainer::explain(const Json& request, const ControlServer::Reply& reply) {
+    const auto flow = to_flow(request);
+    if (!flow)
+        return reply({{"ok", false},
+                      {"error", "explain takes two endpoints of one family, like 10.0.0.1:4000 and "
+                                "10.0.0.2:80 or [fd00::1]:4000 and [fd00::2]:80, and tcp or udp"}});
+    const auto here = own_address(flow->destination.address);
+    if (!here)
+        return reply(
+            {{"ok", false},
+             {"error", fmt::format("{} is not an address of this node; the listener's node "
+                                   "decides, so ask there",
+                                   to_string(flow->destination.address))}});
+    Question question;
+    question.reply = reply;
+    auto& steps = question.steps;
+    steps.push_back(fmt::format("{} ends at this node, which decides", to_string(*flow)));
+    if (const auto why = out_of_scope(*flow))
+        steps.push_back(*why);
+
+    const auto sender_here = own_address(flow->source.address);
+    const auto interface = sender_here ? ::if_nametoindex("lo") : here->interface;
+    const auto listener = lookup_.receiver(*flow, interface);
+    if (!listener) {
+        steps.push_back(fmt::format("listener: no socket at {}", to_string(flow->destination)));
+        return reply({{"ok", true},
+                      {"flow", to_string(*flow)},
+                      {"steps", steps},
+                      {"listener", to_json(Owner{})},
+                      {"connector", to_json(Owner{})},
+                      {"verdict",
+                       {{"action", to_string(Action::closed)},
+                        {"reason", to_string(Reason::no_listener)},
+                        {"hint", hint(Reason::no_listener)}}}});
+    }
+    question.listener = *listener;
+    add_credentials(*listener, question.listener.owner, ident::Role::listener);
+    steps.push_back(fmt::format("listener: {}", describe(question.listener.owner)));
+
+    if (sender_here) {
+        steps.push_back("connector: on this node as well, nobody is asked");
+        Owner connector;
+        if (const auto sender = lookup_.sender(*flow, interface)) {
+            connector = sender->owner;
+            add_credentials(*sender, connector, ident::Role::connector);
+        }
+        return conclude(*flow, std::move(question), std::move(connector));
+    }
+    const auto& peers = rules_->terms->peers;
+    const bool peer = std::ranges::any_of(
+        peers, [&](const Prefix& range) { return range.contains(flow->source.address); });
+    if (!peer) {
+        steps.push_back(fmt::format("connector: {} is in none of the peers' ranges",
+                                    to_string(flow->source.address)));
+        return conclude(*flow, std::move(question), Owner::outside());
+    }
+    if (questions_.contains(*flow) || questions_.size() >= most_questions)
+        return reply({{"ok", false}, {"error", "this is being asked already; try again"}});
+    steps.push_back(
+        fmt::format("connector: asked the ubfd of {}", to_string(flow->source.address)));
+    questions_.emplace(*flow, std::move(question));
+    asker_.ask(*flow, ident::Role::connector, std::nullopt, here->interface);
+    asker_.flush();
+}
+
+std::optional<std::string> Explainer::out_of_scope(const Flow& flow) const {
+    const Port port = flow.destination.port;
+    for (const auto& exempt : scope_.exempt_ports)
+        if ((flow.protocol == Protocol::tcp ? exempt.tcp : exempt.udp) &&
+            exempt.ports.contains(port))
+            return fmt::format("port {} is exempt: the kernel lets it pass, whatever follows here",
+                               port);
+    const bool in_scope = std::ranges::any_of(
+        scope_.ports, [&](const PortRange& range) { return range.contains(port); });
+    if (!in_scope)
+        return fmt::format(
+            "port {} is out of scope: the kernel lets it pass, whatever follows here", port);
+    return std::nullopt;
+}
+
+void Explainer::add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role) {
+    if (owner.kind == OwnerKind::user)
+        owner.credentials = shared_.investigator.find_now(
+            socket, role, Clock::now() + std::chrono::milliseconds(500));
+}
+
+void Explainer::answered(const Flow& flow, const std::optional<Owner>& owner) {
+    auto node = questions_.extract(flow);
+    if (!node)
+        return;
+    auto& question = node.mapped();
+    if (!owner) {
+        question.steps.push_back(
+            fmt::format("connector: no answer within {} ms", rules_->deadline.count()));
+        question.reply({{"ok", true},
+                        {"flow", to_string(flow)},
+                        {"steps", question.steps},
+                        {"listener", to_json(question.listener.owner)},
+                        {"connector", to_json(Owner{})},
+                        {"verdict",
+                         {{"action", to_string(Action::drop)},
+                          {"reason", to_string(Reason::no_answer)},
+                          {"hint", hint(Reason::no_answer)}}}});
+        return;
+    }
+    conclude(flow, std::move(question), *owner);
+}
+
+void Explainer::conclude(const Flow& flow, Question question, Owner connector) {
+    const auto& listener = question.listener.owner;
+    question.steps.push_back(fmt::format("connector: {}", describe(connector)));
+    const auto verdict = decide(listener, connector, rules_->policy);
+    question.steps.push_back(
+        fmt::format("verdict: {}, {}", to_string(verdict.action()), to_string(verdict.reason)));
+    question.reply({{"ok", true},
+                    {"flow", to_string(flow)},
+                    {"steps", question.steps},
+                    {"listener", to_json(listener)},
+                    {"connector", to_json(connector)},
+                    {"verdict",
+                     {{"action", to_string(verdict.action())},
+                      {"reason", to_string(verdict.reason)},
+                      {"hint", hint(verdict.reason)}}}});
+}
+
+std::string Explainer::describe(const Owner& owner) {
+    if (owner.kind != OwnerKind::user)
+        return owner.kind == OwnerKind::unknown ? "no socket sends this flow now"
+                                                : std::string(to_string(owner.kind));
+    auto text = fmt::format("a socket of {}", users_.name(owner.uid));
+    if (!owner.credentials)
+        return text;
+    const auto& credentials = *owner.credentials;
+    if (credentials.process.pid != Pid{})
+        text += fmt::format(", program {}[{}]", escape(credentials.process.comm),
+                            value(credentials.process.pid));
+    text += credentials.gid ? fmt::format(", effective gid {}", value(*credentials.gid))
+                            : std::string(", no effective gid for certain");
+    std::string groups;
+    for (const Gid gid : credentials.groups)
+        groups += fmt::format("{}{}", groups.empty() ? "" : ",", value(gid));
+    return fmt::format("{}, groups {} (found by: {})", text, groups.empty() ? "none" : groups,
+                       to_string(credentials.method));
+}
+
+Explainer::Json Explainer::to_json(const Owner& owner) {
+    Json json{{"kind", to_string(owner.kind)}};
+    if (owner.kind != OwnerKind::user)
+        return json;
+    json["uid"] = value(owner.uid);
+    if (const auto user = users_.find(owner.uid, std::chrono::milliseconds(100)))
+        json["user"] = user->name;
+    if (!owner.credentials)
+        return json;
+    const auto& credentials = *owner.credentials;
+    if (credentials.gid)
+        json["gid"] = value(*credentials.gid);
+    auto groups = Json::array();
+    for (const Gid gid : credentials.groups)
+        groups.push_back(value(gid));
+    json["groups"] = groups;
+    auto labels = Json::array();
+    for (const auto& label : credentials.labels)
+        labels.push_back(to_string(label));
+    json["labels"] = labels;
+    if (credentials.process.pid != Pid{}) {
+        json["pid"] = value(credentials.process.pid);
+        json["comm"] = escape(credentials.process.comm);
+    }
+    json["method"] = to_string(credentials.method);
+    return json;
+}
+
+} // namespace ubf

@@ -1,0 +1,50 @@
+// `ubfctl explain`: who owns each end of a flow, step by step, and what the verdict would be.
+#pragma once
+
+#include "daemon/control/server.hpp"
+#include "daemon/gate/worker.hpp"
+
+#include <memory>
+#include <unordered_map>
+
+namespace ubf {
+
+class Explainer {
+  public:
+    using Json = ControlServer::Json;
+
+    Explainer(EventLoop& loop, ident::Socket& socket, ident::Channel channel,
+              std::shared_ptr<const Rules> rules, const Config::Scope& scope, Shared shared,
+              UserCache& users);
+
+    // request: from, to, protocol, as text.
+    void explain(const Json& request, const ControlServer::Reply& reply);
+    void set_rules(std::shared_ptr<const Rules> rules, const Config::Scope& scope);
+    // By the loop.
+    std::optional<TimePoint> next() const { return asker_.next(); }
+    void on_time(TimePoint now);
+
+  private:
+    struct Question {
+        Json steps = Json::array();
+        SocketOwner listener;
+        ControlServer::Reply reply;
+    };
+
+    std::optional<std::string> out_of_scope(const Flow& flow) const;
+    void add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role);
+    void answered(const Flow& flow, const std::optional<Owner>& owner);
+    void conclude(const Flow& flow, Question question, Owner connector);
+    std::string describe(const Owner& owner);
+    Json to_json(const Owner& owner);
+
+    std::shared_ptr<const Rules> rules_;
+    Config::Scope scope_;
+    Shared shared_;
+    UserCache& users_;
+    OwnerLookup lookup_;
+    ident::Asker asker_;
+    std::unordered_map<Flow, Question> questions_;
+};
+
+} // namespace ubf

@@ -1,0 +1,64 @@
+// What happened, counted. Every thread counts, status reads; no order between counters is promised.
+#pragma once
+
+#include "ident/wire.hpp"
+#include "owner/owner.hpp"
+#include "policy/verdict.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+
+namespace ubf {
+
+class Counter {
+  public:
+    void add(std::uint64_t n = 1) { value_.fetch_add(n, std::memory_order_relaxed); }
+    std::uint64_t read() const { return value_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<std::uint64_t> value_{0};
+};
+
+// One counter for each value of an enum that ends in count_.
+template<typename Enum>
+class Counts {
+  public:
+    void add(Enum which) { counters_[static_cast<std::size_t>(which)].add(); }
+    std::uint64_t read(Enum which) const {
+        return counters_[static_cast<std::size_t>(which)].read();
+    }
+
+    template<typename F>
+    void each(F&& visit) const {
+        for (std::size_t i = 0; i < counters_.size(); ++i)
+            visit(static_cast<Enum>(i), counters_[i].read());
+    }
+
+  private:
+    std::array<Counter, static_cast<std::size_t>(Enum::count_)> counters_;
+};
+
+struct Counters {
+    Counts<Reason> verdicts; // one for each packet that was judged
+    Counts<Method> methods;
+    Counts<ident::Rejection> rejections;
+
+    Counter questions; // asked of peers
+    Counter retransmissions;
+    Counter answers;  // received, and believed
+    Counter answered; // questions of peers
+    Counter gone_sent;
+    Counter gone_received;
+
+    Counter packets_gone;   // a verdict came for a packet that the kernel had dropped already
+    Counter verdict_errors; // the kernel refused a verdict for another reason
+    Counter messages_lost;  // ENOBUFS on a queue's socket
+    Counter notices_lost;   // ENOBUFS on the socket-destroy notices
+
+    Counter log_written;
+    Counter log_folded;
+    Counter log_lost;
+};
+
+} // namespace ubf

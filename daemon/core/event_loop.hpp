@@ -1,0 +1,37 @@
+// Descriptors and what to do when they are readable; knows nothing else.
+#pragma once
+
+#include "base/unique_fd.hpp"
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <unordered_map>
+
+namespace ubf {
+
+using Clock = std::chrono::steady_clock;
+using TimePoint = Clock::time_point;
+
+class EventLoop {
+  public:
+    // Throws std::system_error.
+    EventLoop();
+
+    // The descriptor must outlive its watch. `writable`, where given, is called as well.
+    void watch(int fd, std::function<void()> readable, std::function<void()> writable = {});
+    void forget(int fd);
+    // Waits, until that moment at most, and calls whatever is ready.
+    void run_once(std::optional<TimePoint> until);
+
+  private:
+    struct Watch {
+        std::function<void()> readable;
+        std::function<void()> writable;
+    };
+
+    UniqueFd epoll_;
+    std::unordered_map<int, Watch> watches_;
+};
+
+} // namespace ubf

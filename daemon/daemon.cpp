@@ -1,0 +1,180 @@
+#include "daemon/daemon.hpp"
+
+#include "ident/key.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <fmt/format.h>
+#include <sys/signalfd.h>
+#include <system_error>
+#include <systemd/sd-daemon.h>
+#include <thread>
+
+namespace ubf {
+namespace {
+
+constexpr unsigned most_queues_by_default = 4;
+
+std::uint16_t queue_count(const Config& config) {
+    if (config.queue.count != 0)
+        return config.queue.count;
+    const auto cpus = std::max(1u, std::thread::hardware_concurrency());
+    return static_cast<std::uint16_t>(std::min(cpus, most_queues_by_default));
+}
+
+// Signals are read from a descriptor; the threads, which inherit the mask, never see one.
+UniqueFd open_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+        sigaddset(&signals, signal);
+    if (::pthread_sigmask(SIG_BLOCK, &signals, nullptr) != 0)
+        throw std::system_error(errno, std::generic_category(), "blocking signals");
+    UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!fd)
+        throw std::system_error(errno, std::generic_category(), "signalfd");
+    return fd;
+}
+
+} // namespace
+
+// Everything that can fail for what the configuration says, before anything is changed.
+Daemon::Start Daemon::prepare(Config config) const {
+    auto keys = load_keys(config.ident.key_file);
+    config.queue.count = queue_count(config);
+    auto environment = nft::read_environment(config);
+    if (config.scope.ports.empty())
+        config.scope.ports = {{environment.unprivileged_port_start, 65535}};
+    auto terms = std::make_shared<const ident::Terms>(ident::Terms{
+        config.ident.port, config.ident.clock_skew, config.peers.ranges, std::move(keys)});
+    auto rules = std::make_shared<const Rules>(
+        Rules{config.policy, config.ident.deadline, std::move(terms)});
+    return {std::move(config), environment, std::move(rules)};
+}
+
+Daemon::Daemon(std::filesystem::path config_file, Config config)
+  : config_file_(std::move(config_file))
+  , signals_(open_signals())
+  , log_(config.log, users_, counters_)
+  , start_(prepare(std::move(config)))
+  , investigator_(users_, counters_) {
+    // The queues come first: whoever else runs here is found out before anything is touched.
+    const auto& queue = start_.config.queue;
+    std::vector<std::unique_ptr<Queue>> queues;
+    for (unsigned i = 0; i < queue.count; ++i)
+        queues.push_back(std::make_unique<Queue>(static_cast<std::uint16_t>(queue.first + i),
+                                                 queue.length, start_.config.mark, counters_));
+
+    // Channels: 0 answers peers, 1 to n are the workers', n + 1 is explain's.
+    sockets_ = ident::Socket::open_group(start_.config.ident.port, queue.count + 2u);
+    service_ = std::make_unique<ident::Service>(sockets_.front(), start_.rules->terms,
+                                                start_.rules->deadline, investigator_, udp_flows_,
+                                                counters_);
+    const Shared shared{counters_, peers_, investigator_, udp_flows_, log_};
+    for (unsigned i = 0; i < queue.count; ++i)
+        workers_.push_back(std::make_unique<Worker>(std::move(queues[i]), sockets_[i + 1],
+                                                    static_cast<ident::Channel>(i + 1),
+                                                    start_.rules, shared));
+    explainer_ = std::make_unique<Explainer>(loop_, sockets_.back(),
+                                             static_cast<ident::Channel>(queue.count + 1),
+                                             start_.rules, start_.config.scope, shared, users_);
+    control_ = std::make_unique<ControlServer>(
+        loop_, start_.config.control.socket,
+        [this](const auto& request, auto reply) { handle(request, reply); });
+    loop_.watch(signals_.get(), [this] { handle_signal(); });
+
+    ruleset_ = std::make_unique<RulesetKeeper>(start_.config, start_.environment, log_);
+    ruleset_->install();
+}
+
+Daemon::~Daemon() {
+    // Whoever might still call the investigator must find it stopped, but not gone.
+    control_.reset();
+    explainer_.reset();
+    investigator_.stop();
+    workers_.clear();
+    service_.reset();
+}
+
+void Daemon::run() {
+    const auto& queue = start_.config.queue;
+    log_.info(fmt::format("ready: queues {} to {}, ident on udp {}, {} peer ranges, {}",
+                          queue.first, queue.first + queue.count - 1, start_.config.ident.port,
+                          start_.config.peers.ranges.size(),
+                          nft::to_string(start_.environment.queue_expression)));
+    ::sd_notify(0, "READY=1");
+
+    auto next_look = Clock::now();
+    while (!stopping_) {
+        const auto now = Clock::now();
+        if (now >= next_look) {
+            ruleset_->look(now);
+            next_look = now + std::chrono::milliseconds(500);
+        }
+        loop_.run_once(std::min(explainer_->next().value_or(next_look), next_look));
+        explainer_->on_time(Clock::now());
+    }
+
+    ::sd_notify(0, "STOPPING=1");
+    if (start_.config.ruleset.keep_on_stop) {
+        log_.info("stopped; the ruleset stays and refuses new flows");
+        return;
+    }
+    ruleset_->remove();
+    log_.info("stopped; the ruleset is removed");
+}
+
+void Daemon::handle_signal() {
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            reload();
+        else
+            stopping_ = true;
+    }
+}
+
+// All or nothing: what can't be loaded leaves the old as it is.
+void Daemon::reload() {
+    ::sd_notify(0, "RELOADING=1");
+    try {
+        auto fresh = prepare(load_config(config_file_));
+        const auto& old = start_.config;
+        const bool needs_restart =
+            fresh.config.queue.first != old.queue.first ||
+            fresh.config.queue.count != old.queue.count ||
+            fresh.config.queue.length != old.queue.length ||
+            fresh.config.ident.port != old.ident.port || fresh.config.mark.mask != old.mark.mask ||
+            fresh.config.control.socket != old.control.socket ||
+            fresh.config.log.target != old.log.target || fresh.config.log.fold != old.log.fold;
+        if (needs_restart)
+            throw ConfigError(
+                "[queue], [mark], [log], ident.port and control.socket take effect at a "
+                "restart only: restart ubfd, or leave them as they are");
+        ruleset_->replace(fresh.config, fresh.environment);
+        start_ = std::move(fresh);
+        for (const auto& worker : workers_)
+            worker->set_rules(start_.rules);
+        service_->set_terms(start_.rules->terms, start_.rules->deadline);
+        explainer_->set_rules(start_.rules, start_.config.scope);
+        log_.info(fmt::format("reloaded {}", config_file_.string()));
+    } catch (const std::exception& error) {
+        log_.error(fmt::format("not reloaded, the old configuration stays: {}", error.what()));
+    }
+    ::sd_notify(0, "READY=1");
+}
+
+void Daemon::handle(const ControlServer::Json& request, const ControlServer::Reply& reply) {
+    const auto found = request.find("command");
+    const auto command =
+        found != request.end() && found->is_string() ? found->get<std::string>() : std::string();
+    if (command == "status")
+        reply(status());
+    else if (command == "explain")
+        explainer_->explain(request, reply);
+    else
+        reply({{"ok", false}, {"error", "unknown command; there are status and explain"}});
+}
+
+} // namespace ubf

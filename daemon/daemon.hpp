@@ -1,0 +1,73 @@
+// ubfd, put together: what starts in which order, what a reload changes, how it stops.
+#pragma once
+
+#include "config/config.hpp"
+#include "daemon/control/explain.hpp"
+#include "daemon/control/server.hpp"
+#include "daemon/core/counters.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/gate/worker.hpp"
+#include "daemon/ident/peer_table.hpp"
+#include "daemon/ident/service.hpp"
+#include "daemon/log/log.hpp"
+#include "daemon/owners/investigator.hpp"
+#include "daemon/owners/user_cache.hpp"
+#include "daemon/ruleset_keeper.hpp"
+#include "daemon/udp/udp_flows.hpp"
+#include "ident/socket.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+namespace ubf {
+
+class Daemon {
+  public:
+    // Starts everything. Throws ConfigError, KeyError, QueueError, NftError, std::system_error;
+    // nothing stays installed then.
+    Daemon(std::filesystem::path config_file, Config config);
+    ~Daemon();
+
+    // Until SIGTERM or SIGINT; removes the table then.
+    void run();
+
+  private:
+    struct Start {
+        Config config;
+        nft::Environment environment;
+        std::shared_ptr<const Rules> rules;
+    };
+
+    Start prepare(Config config) const;
+    void handle_signal();
+    void reload();
+    void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
+    ControlServer::Json status();
+
+    const std::filesystem::path config_file_;
+    const std::chrono::system_clock::time_point since_ = std::chrono::system_clock::now();
+    const TimePoint started_ = Clock::now();
+
+    // In the order of their dependence: each may use what stands above it. The signals are blocked
+    // before any thread starts.
+    UniqueFd signals_;
+    Counters counters_;
+    PeerTable peers_;
+    UserCache users_;
+    Log log_;
+    Start start_;
+    UdpFlows udp_flows_;
+    Investigator investigator_;
+    EventLoop loop_;
+    std::vector<ident::Socket> sockets_;
+    std::unique_ptr<ident::Service> service_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::unique_ptr<Explainer> explainer_;
+    std::unique_ptr<ControlServer> control_;
+    std::unique_ptr<RulesetKeeper> ruleset_;
+    bool stopping_ = false;
+};
+
+} // namespace ubf

@@ -1,0 +1,276 @@
+#include "daemon/gate/queue.hpp"
+
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <fstream>
+#include <libmnl/libmnl.h>
+#include <libnetfilter_queue/libnetfilter_queue.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <string>
+#include <sys/socket.h>
+#include <utility>
+
+namespace ubf {
+namespace {
+
+// IPv6 with a few extension headers, and TCP's own; the payload is nobody's business.
+constexpr std::uint32_t copy_range = 192;
+constexpr std::size_t batch_size = 64;
+constexpr std::size_t message_size = 1024; // attributes and the copy range, with room
+// What a queued packet costs the socket's buffer, by the kernel's count (an skb's truesize).
+constexpr int message_cost = 2048;
+
+// /proc/net/netfilter/nfnetlink_queue: number, the port id of who has bound it, ...
+std::string owner_of(std::uint16_t number) {
+    std::ifstream table("/proc/net/netfilter/nfnetlink_queue");
+    unsigned queue = 0;
+    unsigned long port = 0;
+    std::string rest;
+    while (table >> queue >> port && std::getline(table, rest))
+        if (queue == number)
+            return fmt::format("another program has it (netlink port id {}, mostly its pid)", port);
+    return {};
+}
+
+std::string explain(std::uint16_t number, int error) {
+    std::string cause;
+    switch (error) {
+    case EPERM:
+        cause = owner_of(number);
+        cause = cause.empty()
+                    ? "CAP_NET_ADMIN is missing; run as root or give the unit the capability"
+                    : cause + "; stop it, or set queue.first to a free range";
+        break;
+    case EBUSY:
+        cause = owner_of(number) + "; stop it, or set queue.first to a free range";
+        break;
+    case EOPNOTSUPP:
+    case EINVAL:
+    case EPROTONOSUPPORT:
+        cause = "the kernel lacks nfnetlink_queue; load it with 'modprobe nfnetlink_queue'";
+        break;
+    default:
+        cause = std::strerror(error);
+    }
+    return fmt::format("binding netfilter queue {}: {}", number, cause);
+}
+
+nlmsghdr* put_header(std::span<std::uint8_t> buffer, std::uint16_t type, std::uint16_t queue,
+                     std::uint16_t flags) {
+    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
+    message->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_QUEUE << 8 | type);
+    message->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    auto* header = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
+    header->nfgen_family = AF_UNSPEC;
+    header->version = NFNETLINK_V0;
+    header->res_id = htons(queue);
+    return message;
+}
+
+class Message {
+  public:
+    Message(std::uint16_t type, std::uint16_t queue)
+      : header_(put_header(buffer_, type, queue, NLM_F_ACK)) {}
+    nlmsghdr* get() { return header_; }
+    std::span<const std::uint8_t> bytes() const { return {buffer_.data(), header_->nlmsg_len}; }
+
+  private:
+    alignas(nlmsghdr) std::array<std::uint8_t, 256> buffer_{};
+    nlmsghdr* header_;
+};
+
+// Sends a configuration message and waits for its acknowledgement: 0, or the errno.
+int transact(NetlinkSocket& socket, Message& message) {
+    if (const int error = socket.send(message.bytes()); error != 0)
+        return error;
+    alignas(nlmsghdr) std::array<std::uint8_t, 4096> answer;
+    const auto length = socket.receive(answer);
+    if (!length)
+        return length.error();
+    nlmsghdr reply{};
+    nlmsgerr error{};
+    if (*length < sizeof reply + sizeof error)
+        return EBADMSG;
+    std::memcpy(&reply, answer.data(), sizeof reply);
+    std::memcpy(&error, answer.data() + sizeof reply, sizeof error);
+    return reply.nlmsg_type == NLMSG_ERROR ? -error.error : EBADMSG;
+}
+
+} // namespace
+
+struct Queue::Batch {
+    std::array<std::array<std::uint8_t, message_size>, batch_size> buffers;
+    std::array<iovec, batch_size> parts;
+    std::array<sockaddr_nl, batch_size> senders;
+    std::array<mmsghdr, batch_size> messages;
+};
+
+QueuedPacket::QueuedPacket(QueuedPacket&& other) noexcept
+  : queue_(std::exchange(other.queue_, nullptr))
+  , id_(other.id_)
+  , mark_(other.mark_) {}
+
+QueuedPacket& QueuedPacket::operator=(QueuedPacket&& other) noexcept {
+    if (this != &other) {
+        judge(Reason::internal_error);
+        queue_ = std::exchange(other.queue_, nullptr);
+        id_ = other.id_;
+        mark_ = other.mark_;
+    }
+    return *this;
+}
+
+QueuedPacket::~QueuedPacket() {
+    judge(Reason::internal_error);
+}
+
+void QueuedPacket::judge(Reason reason) {
+    if (auto* queue = std::exchange(queue_, nullptr))
+        queue->verdict(id_, mark_, reason);
+}
+
+Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters)
+  : socket_(NETLINK_NETFILTER)
+  , number_(number)
+  , mark_(mark)
+  , counters_(counters)
+  , batch_(std::make_unique<Batch>()) {
+    configure(length);
+}
+
+Queue::~Queue() = default;
+
+void Queue::configure(std::uint32_t length) {
+    Message bind(NFQNL_MSG_CONFIG, number_);
+    nfq_nlmsg_cfg_put_cmd(bind.get(), AF_UNSPEC, NFQNL_CFG_CMD_BIND);
+    if (const int error = transact(socket_, bind); error != 0)
+        throw QueueError(explain(number_, error), error);
+
+    // Segments are not split for us (GSO), and a full queue drops: never fail-open, since a dropped
+    // SYN is sent again and an accepted one is not taken back.
+    Message parameters(NFQNL_MSG_CONFIG, number_);
+    nfq_nlmsg_cfg_put_params(parameters.get(), NFQNL_COPY_PACKET, copy_range);
+    nfq_nlmsg_cfg_put_qmaxlen(parameters.get(), length);
+    mnl_attr_put_u32(parameters.get(), NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_GSO));
+    mnl_attr_put_u32(parameters.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_GSO));
+    if (const int error = transact(socket_, parameters); error != 0)
+        throw QueueError(explain(number_, error), error);
+
+    // Room for a full queue. What doesn't fit is counted by the kernel in
+    // /proc/net/netfilter/nfnetlink_queue, which status shows.
+    constexpr std::uint32_t most = 64u << 20;
+    const auto room = std::min<std::uint64_t>(std::uint64_t{length} * message_cost, most);
+    socket_.set_receive_buffer(static_cast<int>(room));
+    const int on = 1;
+    ::setsockopt(socket_.fd(), SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
+}
+
+void Queue::receive(const std::function<void(Arrival)>& each) {
+    auto& batch = *batch_;
+    for (std::size_t i = 0; i < batch_size; ++i) {
+        batch.parts[i] = {batch.buffers[i].data(), message_size};
+        auto& header = batch.messages[i].msg_hdr;
+        header = {};
+        header.msg_name = &batch.senders[i];
+        header.msg_namelen = sizeof batch.senders[i];
+        header.msg_iov = &batch.parts[i];
+        header.msg_iovlen = 1;
+    }
+    const int count =
+        ::recvmmsg(socket_.fd(), batch.messages.data(), batch_size, MSG_DONTWAIT, nullptr);
+    if (count < 0) {
+        if (errno == ENOBUFS)
+            counters_.messages_lost.add();
+        return;
+    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
+        if (batch.senders[i].nl_pid == 0)
+            handle({batch.buffers[i].data(), batch.messages[i].msg_len}, each);
+}
+
+void Queue::handle(std::span<const std::uint8_t> datagram,
+                   const std::function<void(Arrival)>& each) {
+    const auto* header = reinterpret_cast<const nlmsghdr*>(datagram.data());
+    auto left = static_cast<int>(datagram.size());
+    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+        if (header->nlmsg_type == NLMSG_ERROR) {
+            if (mnl_nlmsg_get_payload_len(header) >= sizeof(nlmsgerr))
+                handle_error(-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error);
+            continue;
+        }
+        std::array<nlattr*, NFQA_MAX + 1> attributes{};
+        if (header->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET) ||
+            nfq_nlmsg_parse(header, attributes.data()) < 0)
+            continue;
+        if (attributes[NFQA_PACKET_HDR] == nullptr)
+            continue; // nothing to judge: without an id there is no packet
+        nfqnl_msg_packet_hdr packet{};
+        std::memcpy(&packet, mnl_attr_get_payload(attributes[NFQA_PACKET_HDR]), sizeof packet);
+        const auto number = [&](int attribute) {
+            return attributes[static_cast<std::size_t>(attribute)] == nullptr
+                       ? 0u
+                       : ntohl(mnl_attr_get_u32(attributes[static_cast<std::size_t>(attribute)]));
+        };
+        const std::uint32_t mark = number(NFQA_MARK);
+        std::span<const std::uint8_t> bytes;
+        if (const nlattr* payload = attributes[NFQA_PAYLOAD])
+            bytes = {static_cast<const std::uint8_t*>(mnl_attr_get_payload(payload)),
+                     mnl_attr_get_payload_len(payload)};
+        packets_.add();
+        each({QueuedPacket(*this, ntohl(packet.packet_id), mark), bytes, number(NFQA_IFINDEX_INDEV),
+              (mark & mark_.mask) == mark_.reply()});
+    }
+}
+
+void Queue::handle_error(int error) {
+    // ENOENT: the packet was dropped while it waited, with its interface or its hook.
+    if (error == ENOENT)
+        counters_.packets_gone.add();
+    else if (error != 0)
+        counters_.verdict_errors.add();
+}
+
+void Queue::verdict(std::uint32_t id, std::uint32_t mark, Reason reason) {
+    constexpr std::size_t room = 128;
+    constexpr std::size_t most = 16384;
+    counters_.verdicts.add(reason);
+    if (verdicts_.size() + room > most)
+        flush();
+
+    std::uint32_t field = mark_.denied();
+    int verdict = NF_ACCEPT; // on to the verdict chain, which reads the mark
+    switch (action_of(reason)) {
+    case Action::allow:
+        field = mark_.allow();
+        break;
+    case Action::closed:
+        field = mark_.closed();
+        break;
+    case Action::drop:
+        verdict = NF_DROP;
+        break;
+    case Action::deny:
+    case Action::count_:
+        break;
+    }
+
+    alignas(nlmsghdr) std::array<std::uint8_t, room> buffer{};
+    nlmsghdr* message = put_header(buffer, NFQNL_MSG_VERDICT, number_, 0);
+    nfq_nlmsg_verdict_put(message, static_cast<int>(id), verdict);
+    nfq_nlmsg_verdict_put_mark(message, (mark & ~mark_.mask) | field);
+    verdicts_.insert(verdicts_.end(), buffer.begin(), buffer.begin() + message->nlmsg_len);
+}
+
+void Queue::flush() {
+    if (verdicts_.empty())
+        return;
+    if (socket_.send(verdicts_) != 0)
+        counters_.verdict_errors.add();
+    verdicts_.clear();
+}
+
+} // namespace ubf

@@ -1,0 +1,96 @@
+// One netfilter queue (linux/netfilter/nfnetlink_queue.h): packets in, verdicts out.
+#pragma once
+
+#include "config/config.hpp"
+#include "daemon/core/counters.hpp"
+#include "netlink/socket.hpp"
+#include "policy/verdict.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace ubf {
+
+class Queue;
+
+// A packet that waits in the kernel for its verdict. It gets exactly one: where nobody gave any,
+// the destructor denies.
+class QueuedPacket {
+  public:
+    QueuedPacket(Queue& queue, std::uint32_t id, std::uint32_t mark)
+      : queue_(&queue)
+      , id_(id)
+      , mark_(mark) {}
+    QueuedPacket(QueuedPacket&& other) noexcept;
+    QueuedPacket& operator=(QueuedPacket&& other) noexcept;
+    ~QueuedPacket();
+
+    void judge(Reason reason);
+
+  private:
+    Queue* queue_; // nullptr: judged
+    std::uint32_t id_;
+    std::uint32_t mark_;
+};
+
+// A queued packet as it came in; the bytes are valid until the next one.
+struct Arrival {
+    QueuedPacket packet;
+    std::span<const std::uint8_t> bytes; // from the network header, the copy range at most
+    std::uint32_t interface = 0;         // where it came in
+    bool reply = false;                  // in conntrack's reply direction, says the gate
+};
+
+class Queue {
+  public:
+    // Binds the queue. Throws QueueError when it can't, and says why.
+    Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters);
+
+    std::uint16_t number() const { return number_; }
+    int fd() const { return socket_.fd(); }
+    std::uint64_t packets() const { return packets_.read(); }
+
+    // Calls `each` for what waits, a bounded number of packets.
+    void receive(const std::function<void(Arrival)>& each);
+    // Sends the verdicts that were given since the last time, all at once.
+    void flush();
+
+  private:
+    friend class QueuedPacket;
+    void verdict(std::uint32_t id, std::uint32_t mark, Reason reason);
+    void configure(std::uint32_t length);
+    void handle(std::span<const std::uint8_t> datagram, const std::function<void(Arrival)>& each);
+    void handle_error(int error);
+
+    struct Batch;
+
+    NetlinkSocket socket_;
+    std::uint16_t number_;
+    Mark mark_;
+    Counters& counters_;
+    Counter packets_;
+    std::vector<std::uint8_t> verdicts_; // netlink messages, back to back
+    std::unique_ptr<Batch> batch_;
+
+  public:
+    ~Queue();
+};
+
+// Says which queue, why, and what to do; the code is an errno.
+class QueueError : public std::runtime_error {
+  public:
+    QueueError(const std::string& what, int code)
+      : std::runtime_error(what)
+      , code_(code) {}
+    int code() const { return code_; }
+
+  private:
+    int code_;
+};
+
+} // namespace ubf

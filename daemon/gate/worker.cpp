@@ -1,0 +1,279 @@
+#include "daemon/gate/worker.hpp"
+
+#include "flow/packet.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <net/if.h>
+
+namespace ubf {
+namespace {
+
+constexpr std::size_t most_cases = 4096;
+constexpr std::size_t most_packets = 64; // of one flow; what is beyond them is sent again
+// A case that waits for a search outlives the question before it by this much.
+constexpr std::chrono::milliseconds grace{50};
+
+} // namespace
+
+Worker::Worker(std::unique_ptr<Queue> queue, ident::Socket& socket, ident::Channel channel,
+               std::shared_ptr<const Rules> rules, Shared shared)
+  : queue_(std::move(queue))
+  , rules_(std::move(rules))
+  , shared_(shared)
+  , loopback_(::if_nametoindex("lo"))
+  , asker_(socket, channel, rules_->terms, rules_->deadline, shared_.peers, shared_.counters,
+           [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); }) {
+    loop_.watch(queue_->fd(), [this] {
+        queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
+    });
+    loop_.watch(asker_.fd(), [this] { asker_.receive(); });
+    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
+    thread_ = std::thread([this] { run(); });
+}
+
+Worker::~Worker() {
+    mailbox_.post([this] { stopping_ = true; });
+    thread_.join();
+}
+
+void Worker::set_rules(std::shared_ptr<const Rules> rules) {
+    mailbox_.post([this, rules = std::move(rules)] {
+        rules_ = rules;
+        asker_.set_terms(rules_->terms, rules_->deadline);
+    });
+}
+
+void Worker::run() {
+    while (!stopping_) {
+        loop_.run_once(next());
+        const auto now = Clock::now();
+        asker_.on_time(now);
+        expire(now);
+        settle();
+    }
+    // Dropped, not denied: whoever starts next is asked again.
+    for (auto& [flow, item] : cases_)
+        for (auto& packet : item.packets)
+            packet.judge(Reason::overload);
+    queue_->flush();
+}
+
+// Sends what this round brought: questions first, since their answers take longest.
+void Worker::settle() {
+    asker_.flush();
+    queue_->flush();
+    for (const auto& flow : unconfirmed_)
+        shared_.udp_flows.confirm(flow);
+    unconfirmed_.clear();
+}
+
+std::optional<TimePoint> Worker::next() const {
+    auto when = asker_.next();
+    if (!expiries_.empty() && (!when || expiries_.front().when < *when))
+        when = expiries_.front().when;
+    return when;
+}
+
+void Worker::expire(TimePoint now) {
+    while (!expiries_.empty() && expiries_.front().when <= now) {
+        const auto expiry = expiries_.front();
+        expiries_.pop_front();
+        const auto found = cases_.find(expiry.flow);
+        if (found == cases_.end() || found->second.number != expiry.number)
+            continue;
+        auto node = cases_.extract(found);
+        close(node.mapped(), Reason::overload);
+    }
+}
+
+void Worker::arrive(Arrival arrival) {
+    const auto flow = parse_packet(arrival.bytes);
+    if (!flow) {
+        arrival.packet.judge(Reason::malformed);
+        return;
+    }
+    // Another packet of a flow that is being decided waits with the first.
+    if (const auto found = cases_.find(*flow); found != cases_.end()) {
+        auto& packets = found->second.packets;
+        if (packets.size() < most_packets)
+            packets.push_back(std::move(arrival.packet));
+        else
+            arrival.packet.judge(Reason::overload);
+        return;
+    }
+    Case item;
+    item.number = ++last_number_;
+    item.flow = *flow;
+    item.interface = arrival.interface;
+    item.reply = arrival.reply;
+    item.packets.push_back(std::move(arrival.packet));
+    begin(std::move(item));
+}
+
+void Worker::begin(Case item) {
+    const auto local = lookup_.receiver(item.flow, item.interface);
+    if (!local)
+        return close(item, local.error() == LookupError::none ? Reason::no_listener
+                                                              : Reason::internal_error);
+    shared_.counters.methods.add(Method::socket);
+    item.local = *local;
+
+    if (on_this_node(item)) {
+        const auto sender = lookup_.sender(item.flow, item.interface);
+        if (sender) {
+            item.sender = *sender;
+            item.remote = sender->owner;
+        } else if (sender.error() == LookupError::failed) {
+            return close(item, Reason::internal_error);
+        }
+        return proceed(std::move(item));
+    }
+    if (!is_peer(item.flow.source.address)) {
+        item.remote = Owner::outside();
+        return proceed(std::move(item));
+    }
+
+    // An exempt listener needs no question.
+    if (const auto verdict = decide_case(item); verdict.action() == Action::allow)
+        return close(item, verdict.reason);
+    if (cases_.size() >= most_cases)
+        return close(item, Reason::overload);
+    std::optional<Uid> same_as;
+    if (item.local.owner.kind == OwnerKind::user && !rules_->policy.require_label)
+        same_as = item.local.owner.uid;
+    asker_.ask(item.flow, item.reply ? ident::Role::listener : ident::Role::connector, same_as,
+               item.interface);
+    wait(std::move(item));
+}
+
+// The peer's answer, or nothing by the deadline.
+void Worker::answered(const Flow& flow, const std::optional<Owner>& owner) {
+    auto node = cases_.extract(flow);
+    if (!node)
+        return;
+    auto& item = node.mapped();
+    if (!owner) {
+        if (shared_.peers.timed_out(flow.source.address, Clock::now()))
+            shared_.log.warning(fmt::format("peer {} does not answer: {}",
+                                            to_string(flow.source.address),
+                                            hint(Reason::no_answer)));
+        return close(item, Reason::no_answer);
+    }
+    item.remote = *owner;
+    proceed(std::move(item));
+}
+
+// Both ends are known by uid; decides, or looks for what else it takes.
+void Worker::proceed(Case item) {
+    if (settled(item) || !search(item))
+        return close(item, decide_case(item).reason);
+    if (cases_.size() >= most_cases)
+        return close(item, Reason::overload);
+    wait(std::move(item));
+}
+
+// Starts the searches that are needed. True when there is something to wait for.
+bool Worker::search(Case& item) {
+    using ident::Role;
+    const bool local = search(item, item.local, item.local.owner,
+                              item.reply ? Role::connector : Role::listener, true);
+    const bool sender = item.sender && search(item, *item.sender, item.remote,
+                                              item.reply ? Role::listener : Role::connector, false);
+    return local || sender;
+}
+
+bool Worker::search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
+                    bool is_local) {
+    if (owner.kind != OwnerKind::user || owner.credentials)
+        return false;
+    if (auto credentials = shared_.investigator.remembered(socket.socket.cookie, role)) {
+        owner.credentials = std::move(*credentials);
+        return false;
+    }
+    ++item.searches;
+    shared_.investigator.find(
+        socket, role, Clock::now() + rules_->deadline,
+        [this, flow = item.flow, number = item.number, is_local](Credentials credentials) {
+            mailbox_.post([this, flow, number, is_local, credentials = std::move(credentials)] {
+                found(flow, number, is_local, credentials);
+            });
+        });
+    return true;
+}
+
+void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Credentials credentials) {
+    const auto entry = cases_.find(flow);
+    if (entry == cases_.end() || entry->second.number != number)
+        return; // it took too long, and the packet is judged
+    auto& item = entry->second;
+    (is_local ? item.local.owner : item.remote).credentials = std::move(credentials);
+    if (--item.searches > 0)
+        return;
+    auto node = cases_.extract(entry);
+    close(node.mapped(), decide_case(node.mapped()).reason);
+}
+
+void Worker::wait(Case item) {
+    item.waited = true;
+    expiries_.push_back({Clock::now() + rules_->deadline + grace, item.flow, item.number});
+    const Flow flow = item.flow;
+    cases_.emplace(flow, std::move(item));
+}
+
+void Worker::close(Case& item, Reason reason) {
+    if (action_of(reason) == Action::allow) {
+        // While it waited, somebody else may have taken the port.
+        if (item.waited && !same_socket(item))
+            reason = Reason::gone;
+        else if (item.flow.protocol == Protocol::udp && !remember_udp(item))
+            reason = Reason::gone;
+    }
+    for (auto& packet : item.packets)
+        packet.judge(reason);
+    if (action_of(reason) == Action::deny)
+        report(item, reason);
+}
+
+bool Worker::same_socket(const Case& item) {
+    const auto now = lookup_.receiver(item.flow, item.interface);
+    return now && now->socket.cookie == item.local.socket.cookie;
+}
+
+bool Worker::remember_udp(const Case& item) {
+    std::optional<Cookie> other;
+    if (item.sender)
+        other = item.sender->socket.cookie;
+    if (!shared_.udp_flows.remember(item.flow, item.local.socket.cookie, other))
+        return false;
+    unconfirmed_.push_back(item.flow);
+    return true;
+}
+
+void Worker::report(const Case& item, Reason reason) {
+    shared_.log.denial(
+        {item.reply ? item.flow.reversed() : item.flow, reason, connector(item), listener(item)});
+}
+
+Verdict Worker::decide_case(const Case& item) const {
+    return decide(listener(item), connector(item), rules_->policy);
+}
+
+bool Worker::settled(const Case& item) const {
+    return settled_by_uid(listener(item), connector(item), rules_->policy);
+}
+
+const Owner& Worker::listener(const Case& item) const {
+    return item.reply ? item.remote : item.local.owner;
+}
+
+const Owner& Worker::connector(const Case& item) const {
+    return item.reply ? item.local.owner : item.remote;
+}
+
+bool Worker::is_peer(const Address& address) const {
+    return std::ranges::any_of(rules_->terms->peers,
+                               [&](const Prefix& range) { return range.contains(address); });
+}
+
+} // namespace ubf

@@ -1,0 +1,116 @@
+// One queue, one thread: takes packets, finds both owners, gives verdicts. Nothing here waits but
+// in the event loop: a packet whose owners are not known yet is a case that stays open meanwhile.
+#pragma once
+
+#include "config/config.hpp"
+#include "daemon/core/counters.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/core/mailbox.hpp"
+#include "daemon/gate/queue.hpp"
+#include "daemon/ident/asker.hpp"
+#include "daemon/log/log.hpp"
+#include "daemon/owners/investigator.hpp"
+#include "daemon/udp/udp_flows.hpp"
+#include "owner/lookup.hpp"
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace ubf {
+
+// What a reload changes, in one piece.
+struct Rules {
+    Policy policy;
+    std::chrono::milliseconds deadline;
+    std::shared_ptr<const ident::Terms> terms;
+};
+
+// What the workers share; each part may be used from any thread.
+struct Shared {
+    Counters& counters;
+    PeerTable& peers;
+    Investigator& investigator;
+    UdpFlows& udp_flows;
+    Log& log;
+};
+
+class Worker {
+  public:
+    // Starts the thread. Throws std::system_error.
+    Worker(std::unique_ptr<Queue> queue, ident::Socket& socket, ident::Channel channel,
+           std::shared_ptr<const Rules> rules, Shared shared);
+    // Judges what waits, then ends.
+    ~Worker();
+
+    const Queue& queue() const { return *queue_; }
+    void set_rules(std::shared_ptr<const Rules> rules);
+
+  private:
+    // A flow that is being decided, with the packets that wait for it.
+    struct Case {
+        std::uint64_t number = 0;
+        Flow flow; // as the packets have it: the destination is ours
+        std::uint32_t interface = 0;
+        bool reply = false;                // the destination is the connector, and this its answer
+        SocketOwner local;                 // of the destination
+        Owner remote;                      // of the source
+        std::optional<SocketOwner> sender; // the same, when it is on this node too
+        std::vector<QueuedPacket> packets;
+        unsigned searches = 0; // under way
+        bool waited = false;
+    };
+
+    void run();
+    void settle();
+    std::optional<TimePoint> next() const;
+    void expire(TimePoint now);
+
+    void arrive(Arrival arrival);
+    void begin(Case item);
+    void answered(const Flow& flow, const std::optional<Owner>& owner);
+    void proceed(Case item);
+    bool search(Case& item);
+    bool search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
+                bool is_local);
+    void found(const Flow& flow, std::uint64_t number, bool is_local, Credentials credentials);
+    void wait(Case item);
+    void close(Case& item, Reason reason);
+    bool same_socket(const Case& item);
+    bool remember_udp(const Case& item);
+    void report(const Case& item, Reason reason);
+
+    Verdict decide_case(const Case& item) const;
+    bool settled(const Case& item) const;
+    const Owner& listener(const Case& item) const;
+    const Owner& connector(const Case& item) const;
+    bool on_this_node(const Case& item) const { return item.interface == loopback_; }
+    bool is_peer(const Address& address) const;
+
+    std::unique_ptr<Queue> queue_;
+    std::shared_ptr<const Rules> rules_;
+    Shared shared_;
+    const std::uint32_t loopback_;
+
+    EventLoop loop_;
+    Mailbox mailbox_;
+    OwnerLookup lookup_;
+    ident::Asker asker_;
+
+    std::unordered_map<Flow, Case> cases_; // those that wait
+    struct Expiry {
+        TimePoint when;
+        Flow flow;
+        std::uint64_t number;
+    };
+    std::deque<Expiry> expiries_;
+    std::uint64_t last_number_ = 0;
+    std::vector<Flow> unconfirmed_; // UDP flows whose verdict is on its way
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+} // namespace ubf

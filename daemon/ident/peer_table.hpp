@@ -1,0 +1,66 @@
+// What is known of each peer's ubfd: how often it was asked, how fast it answers, whether it is
+// silent.
+#pragma once
+
+#include "daemon/core/event_loop.hpp"
+#include "flow/address.hpp"
+
+#include <array>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace ubf {
+
+class PeerTable {
+  public:
+    struct Peer {
+        Address address;
+        std::uint64_t questions = 0;
+        std::uint64_t answers = 0;
+        std::uint64_t timeouts = 0;
+        bool silent = false; // the last question went without an answer
+        std::chrono::microseconds p50{};
+        std::chrono::microseconds p99{};
+    };
+
+    void asked(const Address& address);
+    void answered(const Address& address, std::chrono::nanoseconds took);
+    // True when it is time for a log line: once a peer and minute.
+    bool timed_out(const Address& address, TimePoint now);
+
+    std::vector<Peer> list() const;
+
+  private:
+    // Answer times by powers of two, four steps each: 1 µs to 1 s within 19 %.
+    class Histogram {
+      public:
+        void add(std::chrono::nanoseconds took);
+        std::chrono::microseconds quantile(double part) const;
+
+      private:
+        static constexpr std::size_t steps = 4;
+        std::array<std::uint32_t, 21 * steps> counts_{};
+        std::uint64_t total_ = 0;
+    };
+
+    struct State {
+        std::uint64_t questions = 0;
+        std::uint64_t answers = 0;
+        std::uint64_t timeouts = 0;
+        bool silent = false;
+        TimePoint logged{};
+        Histogram times;
+    };
+
+    State* find(const Address& address); // nullptr when the table is full
+
+    // A hostile neighbour can't make it grow: past this many peers, new ones are not listed.
+    static constexpr std::size_t most = 8192;
+
+    mutable std::mutex mutex_;
+    std::unordered_map<Address, State> peers_;
+};
+
+} // namespace ubf

@@ -1,0 +1,175 @@
+#include "daemon/ident/service.hpp"
+
+#include <array>
+
+namespace ubf::ident {
+namespace {
+
+// An answer that waits for a search must still reach the asker before its deadline.
+constexpr Milliseconds travel{100};
+
+} // namespace
+
+Service::Service(Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
+                 Investigator& investigator, UdpFlows& udp_flows, Counters& counters)
+  : socket_(socket)
+  , terms_(std::move(terms))
+  , deadline_(deadline)
+  , investigator_(investigator)
+  , udp_flows_(udp_flows)
+  , counters_(counters) {
+    loop_.watch(socket_.fd(), [this] { receive(); });
+    loop_.watch(destroy_notices_.fd(), [this] { notice_destroyed(); });
+    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
+    thread_ = std::thread([this] { run(); });
+}
+
+Service::~Service() {
+    mailbox_.post([this] { stopping_ = true; });
+    thread_.join();
+}
+
+void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline) {
+    mailbox_.post([this, terms = std::move(terms), deadline] {
+        terms_ = terms;
+        deadline_ = deadline;
+    });
+}
+
+void Service::run() {
+    while (!stopping_) {
+        loop_.run_once(told_.next());
+        tell(told_.due(Clock::now()));
+    }
+}
+
+void Service::receive() {
+    constexpr int most_rounds = 8;
+    for (int round = 0; round < most_rounds; ++round)
+        if (socket_.receive([this](const Received& received) { handle(received); }) == 0)
+            return;
+}
+
+void Service::handle(const Received& received) {
+    const auto datagram = accept(received, *terms_, counters_);
+    if (!datagram)
+        return;
+    if (!replay_.add(fingerprint(received.bytes))) {
+        counters_.rejections.add(Rejection::repeated);
+        return;
+    }
+    const Asker asker{received.path, received.interface, datagram->channel};
+    if (const auto* questions = std::get_if<std::vector<Question>>(&datagram->entries))
+        handle(*questions, asker);
+    else if (const auto* gone = std::get_if<std::vector<Gone>>(&datagram->entries))
+        handle(*gone, asker);
+    else if (const auto* seen = std::get_if<std::vector<GoneSeen>>(&datagram->entries))
+        handle(*seen, asker);
+    else
+        counters_.rejections.add(Rejection::unasked);
+}
+
+void Service::handle(const std::vector<Question>& questions, const Asker& asker) {
+    std::vector<Answer> answers;
+    for (const auto& question : questions) {
+        // A peer hears only of flows between the very two addresses that the question went between:
+        // those that end at the asker, and begin here.
+        if (question.flow.destination.address != asker.path.from.address ||
+            question.flow.source.address != asker.path.to.address) {
+            counters_.rejections.add(Rejection::not_theirs);
+            continue;
+        }
+        const auto found = lookup_.sender(question.flow, asker.interface);
+        if (!found) {
+            answers.push_back({question.nonce, Owner{}});
+            continue;
+        }
+        counters_.methods.add(Method::socket);
+        if (question.flow.protocol == Protocol::udp)
+            told_.add(found->socket.cookie, question.flow, asker.path.reversed(), asker.interface);
+        const bool enough =
+            found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid;
+        if (enough)
+            answers.push_back({question.nonce, found->owner});
+        else
+            investigate(question, *found, asker);
+    }
+    send(asker, std::move(answers));
+}
+
+void Service::investigate(const Question& question, const SocketOwner& found, const Asker& asker) {
+    auto owner = found.owner;
+    if (auto credentials = investigator_.remembered(found.socket.cookie, question.role)) {
+        owner.credentials = std::move(*credentials);
+        send(asker, std::vector<Answer>{{question.nonce, std::move(owner)}});
+        return;
+    }
+    const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
+    investigator_.find(found, question.role, deadline,
+                       [this, nonce = question.nonce, owner, asker](Credentials credentials) {
+                           mailbox_.post([this, nonce, owner, asker, credentials] {
+                               auto answer = Answer{nonce, owner};
+                               answer.owner.credentials = credentials;
+                               send(asker, std::vector<Answer>{std::move(answer)});
+                           });
+                       });
+}
+
+// The peer's socket of a flow to us is gone; as it was the source of our question, so here.
+void Service::handle(const std::vector<Gone>& gone, const Asker& asker) {
+    std::vector<GoneSeen> seen;
+    for (const auto& entry : gone) {
+        if (entry.flow.source.address != asker.path.from.address ||
+            entry.flow.destination.address != asker.path.to.address) {
+            counters_.rejections.add(Rejection::not_theirs);
+            continue;
+        }
+        counters_.gone_received.add();
+        udp_flows_.forget(entry.flow);
+        seen.push_back({entry.nonce});
+    }
+    send(asker, std::move(seen));
+}
+
+void Service::handle(const std::vector<GoneSeen>& seen, const Asker& asker) {
+    for (const auto& entry : seen)
+        told_.seen(entry.nonce, asker.path);
+}
+
+void Service::notice_destroyed() {
+    const auto now = Clock::now();
+    const bool complete = destroy_notices_.receive([&](Cookie cookie) {
+        udp_flows_.forget(cookie);
+        tell(told_.gone(cookie, now));
+    });
+    if (complete)
+        return;
+    counters_.notices_lost.add();
+    udp_flows_.forget_all();
+    tell(told_.all_gone(now));
+}
+
+void Service::tell(const std::vector<ToldFlows::Notice>& notices) {
+    for (const auto& notice : notices) {
+        counters_.gone_sent.add();
+        send(Asker{notice.path.reversed(), notice.interface, Channel::service},
+             std::vector<Gone>{notice.gone});
+    }
+}
+
+template<typename Entry>
+void Service::send(const Asker& asker, std::vector<Entry> entries) {
+    if constexpr (std::is_same_v<Entry, Answer>)
+        counters_.answered.add(entries.size());
+    const std::size_t count = entries.size();
+    const Datagram datagram{asker.channel, wall_clock(), std::move(entries)};
+    const Path path = asker.path.reversed();
+    std::array<std::uint8_t, max_datagram> buffer;
+    for (std::size_t first = 0; first < count;) {
+        const auto bytes = encode(buffer, datagram, first, path, terms_->keys.current);
+        // What can't be sent is asked for again, or told again.
+        static_cast<void>(socket_.send(path, asker.interface, bytes));
+    }
+}
+
+} // namespace ubf::ident

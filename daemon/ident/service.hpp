@@ -1,0 +1,67 @@
+// Answers the questions of peers, and tells them when a UDP socket that they asked about is gone.
+#pragma once
+
+#include "daemon/core/counters.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/core/mailbox.hpp"
+#include "daemon/ident/guard.hpp"
+#include "daemon/ident/replay_window.hpp"
+#include "daemon/ident/told_flows.hpp"
+#include "daemon/owners/investigator.hpp"
+#include "daemon/udp/udp_flows.hpp"
+#include "ident/socket.hpp"
+#include "netlink/destroy_notices.hpp"
+#include "owner/lookup.hpp"
+
+#include <memory>
+#include <thread>
+
+namespace ubf::ident {
+
+class Service {
+  public:
+    // Starts the thread. Throws std::system_error.
+    Service(Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
+            Investigator& investigator, UdpFlows& udp_flows, Counters& counters);
+    ~Service();
+
+    void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
+
+  private:
+    // Where an answer goes to.
+    struct Asker {
+        Path path; // from the asker to us
+        std::uint32_t interface;
+        Channel channel;
+    };
+
+    void run();
+    void receive();
+    void handle(const Received& received);
+    void handle(const std::vector<Question>& questions, const Asker& asker);
+    void handle(const std::vector<Gone>& gone, const Asker& asker);
+    void handle(const std::vector<GoneSeen>& seen, const Asker& asker);
+    void investigate(const Question& question, const SocketOwner& found, const Asker& asker);
+    void notice_destroyed();
+    void tell(const std::vector<ToldFlows::Notice>& notices);
+    template<typename Entry>
+    void send(const Asker& asker, std::vector<Entry> entries);
+
+    Socket& socket_;
+    std::shared_ptr<const Terms> terms_;
+    Milliseconds deadline_;
+    Investigator& investigator_;
+    UdpFlows& udp_flows_;
+    Counters& counters_;
+
+    EventLoop loop_;
+    Mailbox mailbox_;
+    DestroyNotices destroy_notices_;
+    OwnerLookup lookup_;
+    ToldFlows told_;
+    ReplayWindow replay_;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+} // namespace ubf::ident

@@ -1,0 +1,86 @@
+// ubfd: options, and what each failure to start means to the one who started it.
+#include "daemon/daemon.hpp"
+#include "ident/key.hpp"
+
+#include <boost/program_options.hpp>
+#include <cerrno>
+#include <exception>
+#include <fmt/format.h>
+#include <iostream>
+#include <sodium.h>
+#include <string>
+#include <sysexits.h>
+#include <system_error>
+
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr const char* usage = R"(Usage: ubfd [OPTION]...
+Lets a user's programs talk to each other across the nodes of a cluster, and to nobody else's.
+)";
+
+int failure(int code, const std::string& what) {
+    std::cerr << "ubfd: " << what << '\n';
+    return code;
+}
+
+int start(const std::string& file) {
+    if (sodium_init() < 0)
+        return failure(EX_SOFTWARE, "libsodium could not be initialised");
+    auto config = ubf::load_config(file);
+    ubf::Daemon daemon(file, std::move(config));
+    daemon.run();
+    return EX_OK;
+}
+
+int guarded_start(const std::string& file) {
+    try {
+        return start(file);
+    } catch (const ubf::ConfigError& error) {
+        return failure(EX_CONFIG, error.what());
+    } catch (const ubf::KeyError& error) {
+        return failure(EX_CONFIG, error.what());
+    } catch (const ubf::nft::NftError& error) {
+        return failure(error.code() == EPERM ? EX_NOPERM : EX_UNAVAILABLE, error.what());
+    } catch (const ubf::QueueError& error) {
+        return failure(error.code() == EPERM ? EX_NOPERM : EX_UNAVAILABLE, error.what());
+    } catch (const std::system_error& error) {
+        const int code = error.code().value();
+        if (code == EPERM || code == EACCES)
+            return failure(EX_NOPERM, fmt::format("{}; run as root, or with CAP_NET_ADMIN and "
+                                                  "CAP_NET_BIND_SERVICE",
+                                                  error.what()));
+        return failure(code == EADDRINUSE ? EX_UNAVAILABLE : EX_SOFTWARE, error.what());
+    } catch (const std::exception& error) {
+        return failure(EX_SOFTWARE, error.what());
+    }
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    std::string file;
+    po::options_description options("Options");
+    options.add_options() //
+        ("config,c", po::value(&file)->default_value("/etc/ubf/ubfd.toml")->value_name("FILE"),
+         "the configuration")                                                   //
+        ("help,h", "print this and the options of the configuration, and exit") //
+        ("version,V", "print the version and exit");
+    po::variables_map given;
+    try {
+        po::store(po::parse_command_line(argc, argv, options), given);
+        po::notify(given);
+    } catch (const po::error& error) {
+        return failure(EX_USAGE, fmt::format("{}; 'ubfd --help' lists the options", error.what()));
+    }
+    if (given.contains("help")) {
+        std::cout << usage << '\n' << options << '\n' << ubf::describe_options();
+        return EX_OK;
+    }
+    if (given.contains("version")) {
+        std::cout << "ubfd " << UBF_VERSION << '\n';
+        return EX_OK;
+    }
+    return guarded_start(file);
+}

@@ -1,0 +1,171 @@
+#include "daemon/owners/investigator.hpp"
+
+#include <algorithm>
+
+namespace ubf {
+namespace {
+
+// The name of a connector's program is for the log alone: worth this much of the packet's time.
+constexpr std::chrono::milliseconds connector_budget{50};
+constexpr std::chrono::milliseconds database_budget{300};
+constexpr std::size_t recent_processes = 8;
+constexpr unsigned threads = 2;
+
+void add_groups(std::vector<Gid>& groups, const std::vector<Gid>& more) {
+    for (const Gid gid : more)
+        if (std::ranges::find(groups, gid) == groups.end())
+            groups.push_back(gid);
+}
+
+} // namespace
+
+Investigator::Investigator(UserCache& users, Counters& counters)
+  : users_(users)
+  , counters_(counters) {
+    for (unsigned i = 0; i < threads; ++i)
+        threads_.emplace_back([this] { run(); });
+}
+
+void Investigator::stop() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wanted_.notify_all();
+    for (auto& thread : threads_)
+        thread.join();
+    threads_.clear();
+    jobs_.clear();
+}
+
+std::optional<Credentials> Investigator::remembered(Cookie cookie, ident::Role role) {
+    if (role != ident::Role::listener)
+        return std::nullopt;
+    const std::lock_guard lock(mutex_);
+    const auto found = listeners_.find(cookie);
+    if (found == listeners_.end() || Clock::now() - found->second.found > fresh)
+        return std::nullopt;
+    counters_.methods.add(Method::cookie_cache);
+    return found->second.credentials;
+}
+
+void Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
+                        Done done) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!stopping_ && jobs_.size() < most_jobs) {
+            jobs_.push_back({socket, role, deadline, std::move(done)});
+            wanted_.notify_one();
+            return;
+        }
+    }
+    done(Credentials{});
+}
+
+Credentials Investigator::find_now(const SocketOwner& socket, ident::Role role,
+                                   TimePoint deadline) {
+    if (auto credentials = remembered(socket.socket.cookie, role))
+        return *credentials;
+    return search(socket, role, deadline);
+}
+
+void Investigator::run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        wanted_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
+        if (stopping_)
+            return;
+        const Job job = std::move(jobs_.front());
+        jobs_.pop_front();
+        lock.unlock();
+        // What waited too long is answered with nothing: the packet is judged without it.
+        auto credentials = Clock::now() < job.deadline
+                               ? find_now(job.socket, job.role, job.deadline)
+                               : Credentials{};
+        job.done(std::move(credentials));
+        lock.lock();
+    }
+}
+
+Credentials Investigator::search(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
+    auto credentials = role == ident::Role::listener ? search_listener(socket, deadline)
+                                                     : search_connector(socket, deadline);
+    counters_.methods.add(credentials.method);
+    if (credentials.process.pid != Pid{})
+        add_recent(socket.owner.uid, credentials.process.pid);
+    return credentials;
+}
+
+// The effective gid of a listener says whom its owner wants to let in, so it must be the process's.
+Credentials Investigator::search_listener(const SocketOwner& socket, TimePoint deadline) {
+    const Uid uid = socket.owner.uid;
+    const auto result = processes_.holders(socket.socket.inode, uid, deadline);
+    auto credentials = common_credentials(result, uid);
+    const bool held_by_others_only = result.complete && !credentials.gid &&
+                                     result.method == Method::all_processes &&
+                                     !result.holders.empty();
+    if (held_by_others_only) {
+        if (const auto user = users_.find(uid, database_budget))
+            credentials.gid = user->gid;
+    }
+    if (result.complete)
+        remember(socket, credentials);
+    return credentials;
+}
+
+// A member may take a group at any time with newgrp, so what the user database says of a connector
+// counts as much as what its process has; the process adds groups that it was given otherwise.
+Credentials Investigator::search_connector(const SocketOwner& socket, TimePoint deadline) {
+    const Uid uid = socket.owner.uid;
+    const auto inode = socket.socket.inode;
+    const auto user = users_.find(uid, database_budget);
+
+    SearchResult result;
+    if (auto holder = processes_.holder_among(recent(uid), inode, uid)) {
+        result.holders.push_back(std::move(*holder));
+        result.method = Method::recent;
+        result.complete = true;
+    } else {
+        result =
+            processes_.holders(inode, uid, std::min(deadline, Clock::now() + connector_budget));
+    }
+    auto credentials = common_credentials(result, uid);
+    if (credentials.process.pid == Pid{})
+        credentials.method = Method::user_database;
+    if (user) {
+        add_groups(credentials.groups, user->groups);
+        if (!credentials.gid)
+            credentials.gid = user->gid;
+    }
+    return credentials;
+}
+
+void Investigator::remember(const SocketOwner& socket, const Credentials& credentials) {
+    const std::lock_guard lock(mutex_);
+    const auto now = Clock::now();
+    if (listeners_.size() >= most_remembered)
+        std::erase_if(listeners_,
+                      [&](const auto& entry) { return now - entry.second.found > fresh; });
+    if (listeners_.size() >= most_remembered)
+        listeners_.clear();
+    listeners_[socket.socket.cookie] = {credentials, now};
+}
+
+std::vector<Pid> Investigator::recent(Uid uid) {
+    const std::lock_guard lock(mutex_);
+    const auto found = recent_.find(uid);
+    return found == recent_.end() ? std::vector<Pid>{} : found->second;
+}
+
+void Investigator::add_recent(Uid uid, Pid pid) {
+    const std::lock_guard lock(mutex_);
+    if (recent_.size() >= most_remembered)
+        recent_.clear();
+    auto& pids = recent_[uid];
+    std::erase(pids, pid);
+    pids.insert(pids.begin(), pid);
+    if (pids.size() > recent_processes)
+        pids.pop_back();
+}
+
+} // namespace ubf

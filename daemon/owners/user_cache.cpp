@@ -1,0 +1,67 @@
+#include "daemon/owners/user_cache.hpp"
+
+#include <fmt/format.h>
+
+namespace ubf {
+
+UserCache::UserCache()
+  : thread_([this] { run(); }) {}
+
+UserCache::~UserCache() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wanted_.notify_all();
+    learned_.notify_all();
+    thread_.join();
+}
+
+UserCache::Record UserCache::find(Uid uid, std::chrono::milliseconds wait) {
+    std::unique_lock lock(mutex_);
+    if (!entries_.contains(uid))
+        make_room();
+    const auto& entry = entries_[uid];
+    const bool old = !entry.known || Clock::now() - entry.read > fresh;
+    if (old && !entry.queued) {
+        entries_[uid].queued = true;
+        queue_.push_back(uid);
+        wanted_.notify_one();
+    }
+    learned_.wait_for(lock, wait, [&] { return stopping_ || entries_[uid].known; });
+    return entries_[uid].record;
+}
+
+std::string UserCache::name(Uid uid) {
+    const auto record = find(uid, std::chrono::milliseconds(100));
+    return fmt::format("{}({})", record ? record->name : "?", value(uid));
+}
+
+// Another cluster's uids can be any number; what is not being read is forgotten first.
+void UserCache::make_room() {
+    if (entries_.size() < most)
+        return;
+    std::erase_if(entries_, [](const auto& entry) { return !entry.second.queued; });
+}
+
+void UserCache::run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        wanted_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+        if (stopping_)
+            return;
+        const Uid uid = queue_.front();
+        queue_.pop_front();
+        lock.unlock();
+        auto record = read_user(uid);
+        lock.lock();
+        auto& entry = entries_[uid];
+        entry.record = record ? std::make_shared<const UserRecord>(std::move(*record)) : nullptr;
+        entry.read = Clock::now();
+        entry.known = true;
+        entry.queued = false;
+        learned_.notify_all();
+    }
+}
+
+} // namespace ubf

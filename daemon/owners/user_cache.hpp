@@ -1,0 +1,55 @@
+// The user database, asked on a thread of its own and remembered: however slow the directory is, a
+// packet waits for it only as long as it likes.
+#pragma once
+
+#include "base/types.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "owner/user_database.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
+namespace ubf {
+
+class UserCache {
+  public:
+    using Record = std::shared_ptr<const UserRecord>;
+
+    UserCache();
+    ~UserCache();
+
+    // What is known, waiting that long at most for what isn't. nullptr: no such user, or not known
+    // yet. What is known but old is given at once, and read again meanwhile.
+    Record find(Uid uid, std::chrono::milliseconds wait);
+    // "alice(2001)", "?(2001)"
+    std::string name(Uid uid);
+
+  private:
+    struct Entry {
+        Record record;
+        TimePoint read{};
+        bool known = false;
+        bool queued = false;
+    };
+
+    void run();
+    void make_room();
+
+    static constexpr std::size_t most = 65536;
+    static constexpr std::chrono::seconds fresh{60};
+
+    std::mutex mutex_;
+    std::condition_variable wanted_;
+    std::condition_variable learned_;
+    std::unordered_map<Uid, Entry> entries_;
+    std::deque<Uid> queue_;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+} // namespace ubf

@@ -1,0 +1,112 @@
+#include "daemon/ruleset_keeper.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace ubf {
+namespace {
+
+constexpr std::size_t most_repairs = 10;
+constexpr std::chrono::minutes repair_window{1};
+
+} // namespace
+
+std::string_view to_string(RulesetKeeper::State state) {
+    switch (state) {
+    case RulesetKeeper::State::installed:
+        return "installed";
+    case RulesetKeeper::State::broken:
+        return "broken";
+    case RulesetKeeper::State::failed:
+        return "failed";
+    }
+    return "?";
+}
+
+RulesetKeeper::RulesetKeeper(const Config& config, nft::Environment environment, Log& log)
+  : manage_(config.ruleset.manage)
+  , ruleset_(nft::make_ruleset(config, environment))
+  , log_(log) {}
+
+void RulesetKeeper::install() {
+    if (manage_) {
+        installer_.install(ruleset_);
+    } else if (const auto missing = installer_.missing(ruleset_); !missing) {
+        throw nft::NftError(fmt::format("reading the ruleset: {}", missing.error().what()));
+    } else if (!missing->empty()) {
+        throw nft::NftError(
+            fmt::format("ruleset.manage is false and the ruleset lacks: {}; import what 'ubfctl "
+                        "ruleset' prints with 'nft -f'",
+                        fmt::join(*missing, ", ")));
+    }
+    generation_ = installer_.generation().value_or(0);
+}
+
+void RulesetKeeper::replace(const Config& config, nft::Environment environment) {
+    auto ruleset = nft::make_ruleset(config, environment);
+    if (config.ruleset.manage)
+        installer_.install(ruleset);
+    manage_ = config.ruleset.manage;
+    ruleset_ = std::move(ruleset);
+    generation_ = 0; // look again
+}
+
+void RulesetKeeper::look(TimePoint now) {
+    const auto generation = installer_.generation();
+    const bool unchanged = generation && *generation == generation_;
+    if (unchanged && state_ == State::installed)
+        return;
+    const auto missing = installer_.missing(ruleset_);
+    if (!missing)
+        return; // the kernel was busy; the next second looks again
+    generation_ = generation.value_or(0);
+    const bool news = missing_ != *missing;
+    missing_ = *missing;
+    if (missing_.empty()) {
+        if (state_ != State::installed)
+            log_.info("the ruleset is complete again");
+        state_ = State::installed;
+        return;
+    }
+    if (manage_)
+        return repair(now);
+    state_ = State::broken;
+    if (news)
+        log_.error(fmt::format("the ruleset lacks {}; import what 'ubfctl ruleset' prints with "
+                               "'nft -f'",
+                               fmt::join(missing_, ", ")));
+}
+
+void RulesetKeeper::repair(TimePoint now) {
+    std::erase_if(recent_repairs_, [&](TimePoint when) { return now - when > repair_window; });
+    if (recent_repairs_.size() >= most_repairs) {
+        if (state_ != State::failed)
+            log_.error(
+                fmt::format("the ruleset was broken {} times within a minute; given up until "
+                            "it is left alone: find what flushes it, or set ruleset.manage = "
+                            "false and import it beside your own",
+                            most_repairs));
+        state_ = State::failed;
+        return;
+    }
+    recent_repairs_.push_back(now);
+    ++repairs_;
+    log_.warning(fmt::format("somebody changed the ruleset, which lacked {}; putting it back",
+                             fmt::join(missing_, ", ")));
+    try {
+        installer_.install(ruleset_);
+        state_ = State::installed;
+        missing_.clear();
+        generation_ = installer_.generation().value_or(0);
+    } catch (const nft::NftError& error) {
+        state_ = State::broken;
+        log_.error(fmt::format("the ruleset could not be put back: {}", error.what()));
+    }
+}
+
+void RulesetKeeper::remove() {
+    if (manage_)
+        installer_.remove();
+}
+
+} // namespace ubf

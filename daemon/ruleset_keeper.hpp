@@ -1,0 +1,63 @@
+// Sees that the table is there: installs it, looks after it each second, puts it back when somebody
+// flushed or changed it; or only says what is missing, where the administrator owns it.
+#pragma once
+
+#include "config/config.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/log/log.hpp"
+#include "nft/installer.hpp"
+#include "nft/ruleset.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ubf {
+
+class RulesetKeeper {
+  public:
+    enum class State : std::uint8_t {
+        installed,
+        broken, // something is missing, and the administrator must put it back
+        failed, // repaired too often: somebody else keeps breaking it
+    };
+
+    // Nothing is installed yet. Throws nft::NftError.
+    RulesetKeeper(const Config& config, nft::Environment environment, Log& log);
+
+    // Installs the table, or where it isn't ours to install, throws NftError saying what is
+    // missing.
+    void install();
+    // Replaces what hangs in the skeleton, in one transaction; the old rules stay when it throws.
+    void replace(const Config& config, nft::Environment environment);
+    // Once a second.
+    void look(TimePoint now);
+    // Removes the table, verified. Throws NftError.
+    void remove();
+
+    State state() const { return state_; }
+    bool managed() const { return manage_; }
+    std::uint64_t repairs() const { return repairs_; }
+    const std::vector<std::string>& missing() const { return missing_; }
+    nft::Installer& installer() { return installer_; }
+
+  private:
+    void repair(TimePoint now);
+
+    bool manage_;
+    nft::Ruleset ruleset_;
+    Log& log_;
+    nft::Installer installer_;
+
+    State state_ = State::installed;
+    std::vector<std::string> missing_;
+    std::uint32_t generation_ = 0;
+    std::uint64_t repairs_ = 0;
+    // Repairs within the last while: past a few, it would be a fight.
+    std::vector<TimePoint> recent_repairs_;
+};
+
+std::string_view to_string(RulesetKeeper::State state);
+
+} // namespace ubf

@@ -1,0 +1,124 @@
+// `ubfctl status`: everything that is counted, on one page.
+#include "daemon/daemon.hpp"
+
+#include <fmt/chrono.h>
+#include <fstream>
+#include <map>
+
+namespace ubf {
+namespace {
+
+using Json = ControlServer::Json;
+
+struct KernelQueue {
+    std::uint64_t waiting = 0;
+    std::uint64_t full_drops = 0;   // the queue was full
+    std::uint64_t socket_drops = 0; // the socket's buffer was
+};
+
+// /proc/net/netfilter/nfnetlink_queue: number, port id, waiting, copy mode, copy range, drops,
+// drops at the socket, last id, 1 (net/netfilter/nfnetlink_queue.c, seq_show).
+std::map<unsigned, KernelQueue> kernel_queues() {
+    std::map<unsigned, KernelQueue> queues;
+    std::ifstream table("/proc/thread-self/net/netfilter/nfnetlink_queue");
+    unsigned number = 0;
+    std::uint64_t port = 0;
+    std::uint64_t mode = 0;
+    std::uint64_t range = 0;
+    std::uint64_t last = 0;
+    std::uint64_t one = 0;
+    KernelQueue queue;
+    while (table >> number >> port >> queue.waiting >> mode >> range >> queue.full_drops >>
+           queue.socket_drops >> last >> one)
+        queues[number] = queue;
+    return queues;
+}
+
+template<typename Enum>
+Json to_json(const Counts<Enum>& counts) {
+    Json json = Json::object();
+    counts.each(
+        [&](Enum which, std::uint64_t count) { json[std::string(to_string(which))] = count; });
+    return json;
+}
+
+Json actions(const Counts<Reason>& reasons) {
+    std::array<std::uint64_t, static_cast<std::size_t>(Action::count_)> sums{};
+    reasons.each([&](Reason reason, std::uint64_t count) {
+        sums[static_cast<std::size_t>(action_of(reason))] += count;
+    });
+    Json json = Json::object();
+    for (std::size_t i = 0; i < sums.size(); ++i)
+        json[std::string(to_string(static_cast<Action>(i)))] = sums[i];
+    return json;
+}
+
+} // namespace
+
+Json Daemon::status() {
+    auto queues = Json::array();
+    const auto kernel = kernel_queues();
+    for (const auto& worker : workers_) {
+        const auto& queue = worker->queue();
+        const auto found = kernel.find(queue.number());
+        const auto seen = found == kernel.end() ? KernelQueue{} : found->second;
+        queues.push_back({{"number", queue.number()},
+                          {"length", start_.config.queue.length},
+                          {"waiting", seen.waiting},
+                          {"full_drops", seen.full_drops},
+                          {"socket_drops", seen.socket_drops},
+                          {"packets", queue.packets()}});
+    }
+
+    Json rules = Json::object();
+    if (const auto counters = ruleset_->installer().counters())
+        for (const auto& [id, counter] : *counters)
+            rules[id] = {{"packets", counter.packets}, {"bytes", counter.bytes}};
+
+    auto peers = Json::array();
+    for (const auto& peer : peers_.list())
+        peers.push_back({{"address", to_string(peer.address)},
+                         {"questions", peer.questions},
+                         {"answers", peer.answers},
+                         {"timeouts", peer.timeouts},
+                         {"silent", peer.silent},
+                         {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
+
+    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
+    return {{"ok", true},
+            {"version", UBF_VERSION},
+            {"since", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                                  std::chrono::floor<std::chrono::seconds>(since_))},
+            {"uptime_s", uptime.count()},
+            {"queues", queues},
+            {"queue_rule", nft::to_string(start_.environment.queue_expression)},
+            {"ruleset",
+             {{"managed", ruleset_->managed()},
+              {"state", to_string(ruleset_->state())},
+              {"repairs", ruleset_->repairs()},
+              {"missing", ruleset_->missing()}}},
+            {"kernel", rules},
+            {"actions", actions(counters_.verdicts)},
+            {"reasons", to_json(counters_.verdicts)},
+            {"owner_methods", to_json(counters_.methods)},
+            {"udp_flows", udp_flows_.size()},
+            {"ident",
+             {{"questions", counters_.questions.read()},
+              {"retransmissions", counters_.retransmissions.read()},
+              {"answers", counters_.answers.read()},
+              {"answered", counters_.answered.read()},
+              {"gone_sent", counters_.gone_sent.read()},
+              {"gone_received", counters_.gone_received.read()},
+              {"rejected", to_json(counters_.rejections)}}},
+            {"peers", peers},
+            {"packets_gone", counters_.packets_gone.read()},
+            {"verdict_errors", counters_.verdict_errors.read()},
+            {"messages_lost", counters_.messages_lost.read()},
+            {"notices_lost", counters_.notices_lost.read()},
+            {"log",
+             {{"written", counters_.log_written.read()},
+              {"folded", counters_.log_folded.read()},
+              {"lost", counters_.log_lost.read()}}}};
+}
+
+} // namespace ubf

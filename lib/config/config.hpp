@@ -1,0 +1,95 @@
+// The configuration as values. Every field's initialiser is the option's default.
+#pragma once
+
+#include "base/types.hpp"
+#include "flow/address.hpp"
+#include "flow/flow.hpp"
+#include "policy/policy.hpp"
+
+#include <bit>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ubf {
+
+struct ProtocolPorts {
+    bool tcp = true;
+    bool udp = true;
+    PortRange ports;
+};
+
+// Three bits of the packet mark, ours alone. Every other bit of a mark is left as it is.
+struct Mark {
+    std::uint32_t mask = 0x00e00000; // three bits in a row
+
+    std::uint32_t field(std::uint32_t n) const { return n << std::countr_zero(mask); }
+    std::uint32_t allow() const { return field(1); }
+    std::uint32_t closed() const { return field(2); }
+    std::uint32_t denied() const { return field(3); }
+    std::uint32_t reply() const { return field(4); } // set by the gate: conntrack's reply direction
+};
+
+struct Config {
+    struct Queue {
+        std::uint16_t first = 0;
+        std::uint16_t count = 0; // 0: one per CPU, four at most
+        std::uint32_t length = 16384;
+    } queue;
+
+    struct Scope {
+        std::vector<std::string> interfaces; // empty: all, loopback included
+        // Empty: from net.ipv4.ip_unprivileged_port_start up. Disjoint, sorted.
+        std::vector<PortRange> ports;
+        std::vector<ProtocolPorts> exempt_ports;
+    } scope;
+
+    struct Peers {
+        std::vector<Prefix> ranges; // disjoint
+    } peers;
+
+    Policy policy;
+
+    struct Ident {
+        Port port = 1017; // below 1024: only root can speak from it
+        std::filesystem::path key_file = "/etc/ubf/ident.key";
+        std::chrono::milliseconds deadline{900};
+        std::chrono::milliseconds clock_skew{30000};
+    } ident;
+
+    struct Ruleset {
+        bool manage = true;                // false: the administrator imports it, ubfd checks it
+        bool allow_without_daemon = false; // fail-open, here and nowhere else
+        bool keep_on_stop = false;
+    } ruleset;
+
+    Mark mark;
+
+    struct Log {
+        enum class Target : std::uint8_t { automatic, journal, stderr_ } target = Target::automatic;
+        std::chrono::seconds fold{10}; // repeats of one denial within this time are one line
+    } log;
+
+    struct Control {
+        std::filesystem::path socket = "/run/ubf/control.sock";
+    } control;
+};
+
+// Says file, line and column, what is wrong, and what would be right.
+class ConfigError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+// Resolves user and group names (NSS), reads the file and nothing else. Throws ConfigError.
+Config load_config(const std::filesystem::path& file);
+Config parse_config(std::string_view toml, const std::string& name);
+
+// All options with their defaults, for --help.
+std::string describe_options();
+
+} // namespace ubf

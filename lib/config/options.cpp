@@ -1,0 +1,174 @@
+#include "config/options.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <fmt/format.h>
+
+namespace ubf::config {
+namespace {
+
+// Adds a range to a list of disjoint ones.
+template<typename T>
+void add_disjoint(std::vector<Range<T>>& list, const Range<T>& range, const Value& value) {
+    for (const auto& other : list)
+        if (other.overlaps(range))
+            value.fail(fmt::format(
+                "{}-{} overlaps {}-{}; write each only once",
+                static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last),
+                static_cast<std::uint32_t>(other.first), static_cast<std::uint32_t>(other.last)));
+    list.push_back(range);
+    std::ranges::sort(list);
+}
+
+void add_exempt_port(std::vector<ProtocolPorts>& list, const Value& value) {
+    const auto ports = value.protocol_ports();
+    for (const auto& other : list)
+        if (other.ports.overlaps(ports.ports) &&
+            ((other.tcp && ports.tcp) || (other.udp && ports.udp)))
+            value.fail(fmt::format("{}-{} overlaps {}-{}; write each only once", ports.ports.first,
+                                   ports.ports.last, other.ports.first, other.ports.last));
+    list.push_back(ports);
+}
+
+void add_peer(std::vector<Prefix>& list, const Value& value) {
+    const auto prefix = value.prefix();
+    for (const auto& other : list)
+        if (other.overlaps(prefix))
+            value.fail(fmt::format("{} overlaps {}; write each address only once",
+                                   to_string(prefix), to_string(other)));
+    list.push_back(prefix);
+}
+
+constexpr std::int64_t most_deadline_ms = 999; // a SYN is sent again after a second
+
+constexpr Option all[] = {
+    {"queue", "first", "0", "number of the first netfilter queue",
+     [](Config& c, const Value& v) {
+         c.queue.first = static_cast<std::uint16_t>(v.integer(0, 65535));
+     }},
+    {"queue", "count", "0", "how many queues, each with a thread; 0: one a CPU, four at most",
+     [](Config& c, const Value& v) {
+         c.queue.count = static_cast<std::uint16_t>(v.integer(0, 64));
+     }},
+    {"queue", "length", "16384", "packets that may wait in each queue; what is beyond is dropped",
+     [](Config& c, const Value& v) {
+         c.queue.length = static_cast<std::uint32_t>(v.integer(16, 1 << 20));
+     }},
+
+    {"scope", "interfaces", "[]", "interfaces to watch; []: all, loopback included",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array()) {
+             auto name = item.interface();
+             if (std::ranges::find(c.scope.interfaces, name) != c.scope.interfaces.end())
+                 item.fail(fmt::format("'{}' stands here twice; write it once", name));
+             c.scope.interfaces.push_back(std::move(name));
+         }
+     }},
+    {"scope", "ports", "[]",
+     "listening ports to watch, like [\"1024-65535\"]; []: from "
+     "net.ipv4.ip_unprivileged_port_start up",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_disjoint(c.scope.ports, item.port_range(), item);
+     }},
+    {"scope", "exempt_ports", "[]", "ports that pass unwatched, like [\"tcp/8443\", \"udp/5353\"]",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_exempt_port(c.scope.exempt_ports, item);
+     }},
+
+    {"peers", "ranges", "[]", "addresses of the nodes that run ubfd, like [\"10.0.0.0/16\"]",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_peer(c.peers.ranges, item);
+     }},
+
+    {"policy", "same_user", "true", "two programs of one user may talk",
+     [](Config& c, const Value& v) { c.policy.same_user = v.boolean(); }},
+    {"policy", "same_group", "true",
+     "a listener's effective group lets in the members of that group",
+     [](Config& c, const Value& v) { c.policy.same_group = v.boolean(); }},
+    {"policy", "require_label", "false", "two programs whose labels differ may not talk",
+     [](Config& c, const Value& v) { c.policy.require_label = v.boolean(); }},
+    {"policy", "kernel", "\"allow\"",
+     "sockets of the kernel itself, like NFS: \"allow\" or \"deny\"",
+     [](Config& c, const Value& v) {
+         c.policy.kernel_exempt = v.one_of({"deny", "allow"}) == 1;
+     }},
+    {"policy", "outside", "\"deny\"",
+     "what addresses beyond the peers' ranges start: \"deny\" or \"allow\"",
+     [](Config& c, const Value& v) {
+         c.policy.outside_allowed = v.one_of({"deny", "allow"}) == 1;
+     }},
+    {"policy", "exempt_listeners", "[]", "users whom everybody may connect to: names, uids, ranges",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_disjoint(c.policy.exempt_listeners, item.uids(), item);
+     }},
+    {"policy", "exempt_connectors", "[]", "users who may connect to everybody",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_disjoint(c.policy.exempt_connectors, item.uids(), item);
+     }},
+    {"policy", "ignored_groups", "[]",
+     "groups that are never a reason to allow, like the one of all users",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             c.policy.ignored_groups.push_back(item.gid());
+         std::ranges::sort(c.policy.ignored_groups);
+     }},
+
+    {"ident", "port", "1017", "privileged UDP port on which the nodes' ubfd ask each other",
+     [](Config& c, const Value& v) { c.ident.port = static_cast<Port>(v.integer(1, 1023)); }},
+    {"ident", "key_file", "\"/etc/ubf/ident.key\"", "the cluster key; the same on every node",
+     [](Config& c, const Value& v) { c.ident.key_file = v.string(); }},
+    {"ident", "deadline_ms", "900",
+     "how long a packet waits for a peer; below the second after which a SYN is sent again",
+     [](Config& c, const Value& v) {
+         c.ident.deadline = std::chrono::milliseconds(v.integer(10, most_deadline_ms));
+     }},
+    {"ident", "clock_skew_ms", "30000", "how far the clocks of two nodes may differ",
+     [](Config& c, const Value& v) {
+         c.ident.clock_skew = std::chrono::milliseconds(v.integer(100, 3'600'000));
+     }},
+
+    {"ruleset", "manage", "true",
+     "ubfd installs its nftables table; false: the administrator imports it, ubfd checks it",
+     [](Config& c, const Value& v) { c.ruleset.manage = v.boolean(); }},
+    {"ruleset", "without_daemon", "\"refuse\"",
+     "new flows while no ubfd runs: \"refuse\", or \"allow\" (fail-open)",
+     [](Config& c, const Value& v) {
+         c.ruleset.allow_without_daemon = v.one_of({"refuse", "allow"}) == 1;
+     }},
+    {"ruleset", "on_stop", "\"remove\"", "the table when ubfd is stopped: \"remove\" or \"keep\"",
+     [](Config& c, const Value& v) {
+         c.ruleset.keep_on_stop = v.one_of({"remove", "keep"}) == 1;
+     }},
+
+    {"mark", "mask", "0x00e00000", "three adjacent bits of the packet mark that nobody else uses",
+     [](Config& c, const Value& v) {
+         const auto mask = static_cast<std::uint32_t>(v.integer(1, 0xffffffff));
+         if (std::popcount(mask) != 3 || mask >> std::countr_zero(mask) != 7)
+             v.fail("not three adjacent bits; write it like 0x00e00000");
+         c.mark.mask = mask;
+     }},
+
+    {"log", "target", "\"auto\"",
+     "\"journal\", \"stderr\", or \"auto\": the journal where there is one",
+     [](Config& c, const Value& v) {
+         c.log.target = static_cast<Config::Log::Target>(v.one_of({"auto", "journal", "stderr"}));
+     }},
+    {"log", "fold_s", "10", "seconds within which repeats of one denial become one line",
+     [](Config& c, const Value& v) { c.log.fold = std::chrono::seconds(v.integer(1, 3600)); }},
+
+    {"control", "socket", "\"/run/ubf/control.sock\"", "where ubfctl reaches ubfd",
+     [](Config& c, const Value& v) { c.control.socket = v.string(); }},
+};
+
+} // namespace
+
+std::span<const Option> options() {
+    return all;
+}
+
+} // namespace ubf::config

@@ -1,0 +1,21 @@
+// Every option of the configuration, defined once: its name, default and meaning, and what it sets.
+#pragma once
+
+#include "config/value.hpp"
+
+#include <span>
+#include <string_view>
+
+namespace ubf::config {
+
+struct Option {
+    std::string_view section;
+    std::string_view key;
+    std::string_view default_value; // as it would stand in the file
+    std::string_view help;
+    void (*set)(Config& config, const Value& value);
+};
+
+std::span<const Option> options();
+
+} // namespace ubf::config

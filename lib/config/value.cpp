@@ -1,0 +1,223 @@
+#include "config/value.hpp"
+
+#include "base/escape.hpp"
+
+#include <charconv>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <grp.h>
+#include <limits>
+#include <net/if.h>
+#include <optional>
+#include <pwd.h>
+
+namespace ubf::config {
+namespace {
+
+template<typename T>
+std::optional<T> number(std::string_view text) {
+    T result{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
+    if (error != std::errc{} || end != text.data() + text.size())
+        return std::nullopt;
+    return result;
+}
+
+// "10", "10-20"; a range that runs backwards is none.
+template<typename T>
+std::optional<Range<T>> range(std::string_view text) {
+    const auto dash = text.find('-');
+    const auto first = number<T>(text.substr(0, dash));
+    const auto last = dash == std::string_view::npos ? first : number<T>(text.substr(dash + 1));
+    if (!first || !last || *first > *last)
+        return std::nullopt;
+    return Range<T>{*first, *last};
+}
+
+// Both database calls want a buffer that is large enough, and say so only by failing.
+template<typename Entry, typename Call>
+std::optional<Entry> look_up(std::vector<char>& buffer, Call call) {
+    constexpr std::size_t most = std::size_t{1} << 20;
+    Entry entry{};
+    Entry* found = nullptr;
+    buffer.resize(4096);
+    while (call(&entry, buffer.data(), buffer.size(), &found) == ERANGE && buffer.size() < most)
+        buffer.resize(buffer.size() * 2);
+    if (found == nullptr)
+        return std::nullopt;
+    return entry;
+}
+
+std::optional<Uid> uid_of(const std::string& name) {
+    std::vector<char> buffer;
+    const auto entry =
+        look_up<passwd>(buffer, [&](auto... rest) { return ::getpwnam_r(name.c_str(), rest...); });
+    if (!entry)
+        return std::nullopt;
+    return Uid{entry->pw_uid};
+}
+
+std::optional<Gid> gid_of(const std::string& name) {
+    std::vector<char> buffer;
+    const auto entry =
+        look_up<::group>(buffer, [&](auto... rest) { return ::getgrnam_r(name.c_str(), rest...); });
+    if (!entry)
+        return std::nullopt;
+    return Gid{entry->gr_gid};
+}
+
+bool is_number_like(std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789-") == std::string_view::npos;
+}
+
+} // namespace
+
+void fail_at(const std::string& name, const toml::source_region& where, std::string_view what) {
+    throw ConfigError(
+        fmt::format("{}:{}:{}: {}", name, where.begin.line, where.begin.column, what));
+}
+
+void Value::fail(std::string_view what) const {
+    fail_at(file_, node_.source(), fmt::format("{}: {}", key_, what));
+}
+
+bool Value::boolean() const {
+    if (const auto value = node_.value_exact<bool>())
+        return *value;
+    fail("not a truth value; write true or false");
+}
+
+std::int64_t Value::integer(std::int64_t least, std::int64_t most) const {
+    const auto value = node_.value_exact<std::int64_t>();
+    if (!value || *value < least || *value > most)
+        fail(fmt::format("not a whole number from {} to {}", least, most));
+    return *value;
+}
+
+std::string Value::string() const {
+    auto value = node_.value_exact<std::string>();
+    if (!value || value->empty())
+        fail("not a text; write it in double quotes");
+    if (value->find('\0') != std::string::npos)
+        fail("a zero byte in the text; leave it out");
+    return *value;
+}
+
+std::size_t Value::one_of(std::initializer_list<std::string_view> words) const {
+    const auto given = string();
+    std::size_t position = 0;
+    for (const auto word : words) {
+        if (given == word)
+            return position;
+        ++position;
+    }
+    fail(fmt::format("'{}' is not known; it is one of \"{}\"", escape(given),
+                     fmt::join(words, "\", \"")));
+}
+
+std::vector<Value> Value::array() const {
+    const auto* array = node_.as_array();
+    if (array == nullptr)
+        fail("not a list; write it in brackets, like [\"a\", \"b\"]");
+    std::vector<Value> values;
+    for (const auto& node : *array)
+        values.emplace_back(file_, key_, node);
+    return values;
+}
+
+std::string Value::text() const {
+    if (const auto value = node_.value_exact<std::int64_t>())
+        return std::to_string(*value);
+    return string();
+}
+
+PortRange Value::port_range() const {
+    const auto given = text();
+    const auto ports = range<Port>(given);
+    if (!ports)
+        fail(
+            fmt::format("'{}' is not a port or a range of them; write 8080 or \"8000-8099\", up to "
+                        "65535",
+                        escape(given)));
+    return *ports;
+}
+
+ProtocolPorts Value::protocol_ports() const {
+    const auto given = text();
+    const auto slash = given.find('/');
+    ProtocolPorts result;
+    std::string_view ports = given;
+    if (slash != std::string::npos) {
+        const auto protocol = ports.substr(0, slash);
+        ports.remove_prefix(slash + 1);
+        result.tcp = protocol == "tcp";
+        result.udp = protocol == "udp";
+    }
+    const auto parsed = range<Port>(ports);
+    if (!parsed || (!result.tcp && !result.udp))
+        fail(fmt::format("'{}' is not a port; write 8080, \"tcp/22\", \"udp/123\" or "
+                         "\"tcp/9000-9100\"",
+                         escape(given)));
+    result.ports = *parsed;
+    return result;
+}
+
+Prefix Value::prefix() const {
+    const auto given = string();
+    const auto prefix = Prefix::parse(given);
+    if (!prefix)
+        fail(fmt::format("'{}' is not a range of addresses; write it like \"10.0.0.0/16\" or "
+                         "\"fd00::/64\", without bits behind the prefix",
+                         escape(given)));
+    return *prefix;
+}
+
+UidRange Value::uids() const {
+    const auto given = text();
+    if (is_number_like(given)) {
+        const auto numbers = range<std::uint32_t>(given);
+        // 4294967295 is what the kernel says when it means nobody at all.
+        if (!numbers || numbers->last == std::numeric_limits<std::uint32_t>::max())
+            fail(fmt::format("'{}' is not a range of uids; write 2001 or \"2000-2999\", the lower "
+                             "one first",
+                             escape(given)));
+        return {Uid{numbers->first}, Uid{numbers->last}};
+    }
+    const auto uid = uid_of(given);
+    if (!uid)
+        fail(fmt::format("the user database knows no user '{}'; check the name, or write the uid",
+                         escape(given)));
+    return {*uid, *uid};
+}
+
+std::optional<Gid> Value::at_group() const {
+    const auto given = text();
+    if (!given.starts_with('@'))
+        return std::nullopt;
+    return group(given.substr(1));
+}
+
+Gid Value::gid() const {
+    return group(text());
+}
+
+Gid Value::group(const std::string& given) const {
+    if (const auto numeric = number<std::uint32_t>(given))
+        return Gid{*numeric};
+    const auto gid = gid_of(given);
+    if (!gid)
+        fail(fmt::format("the user database knows no group '{}'; check the name, or write the gid",
+                         escape(given)));
+    return *gid;
+}
+
+std::string Value::interface() const {
+    auto given = string();
+    if (given.size() >= IFNAMSIZ || given.find_first_of("/ \t\n\"\\*") != std::string::npos)
+        fail(fmt::format("'{}' is not the name of an interface; write it like \"eth0\", {} "
+                         "characters at most",
+                         escape(given), IFNAMSIZ - 1));
+    return given;
+}
+
+} // namespace ubf::config

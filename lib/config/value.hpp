@@ -1,0 +1,54 @@
+// One value of the configuration file, with the place where it stands: turns it into a type of
+// ours, or throws a ConfigError that names that place.
+#pragma once
+
+#include "config/config.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <toml++/toml.h>
+#include <vector>
+
+namespace ubf::config {
+
+// `FILE:LINE:COLUMN: what`
+[[noreturn]] void fail_at(const std::string& name, const toml::source_region& where,
+                          std::string_view what);
+
+class Value {
+  public:
+    Value(const std::string& file, std::string key, const toml::node& node)
+      : file_(file)
+      , key_(std::move(key))
+      , node_(node) {}
+
+    bool boolean() const;
+    std::int64_t integer(std::int64_t least, std::int64_t most) const;
+    std::string string() const;
+    // The position of the word in `words`.
+    std::size_t one_of(std::initializer_list<std::string_view> words) const;
+    std::vector<Value> array() const;
+
+    // Numbers, or strings like "1000-1999".
+    PortRange port_range() const;
+    ProtocolPorts protocol_ports() const; // "tcp/22", "udp/123", 8080, "tcp/9000-9100"
+    Prefix prefix() const;
+    UidRange uids() const;               // "alice", 2001, "1000-1999"
+    Gid gid() const;                     // "users", 100
+    std::optional<Gid> at_group() const; // "@physics"; nothing where it doesn't begin with @
+    std::string interface() const;
+
+    [[noreturn]] void fail(std::string_view what) const;
+
+  private:
+    std::string text() const; // of a string or an integer
+    Gid group(const std::string& given) const;
+
+    const std::string& file_;
+    std::string key_;
+    const toml::node& node_;
+};
+
+} // namespace ubf::config

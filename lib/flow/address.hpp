@@ -1,0 +1,92 @@
+// Addresses, prefixes and endpoints. One representation for both families: 16 bytes in network
+// order, an IPv4 address in its v4-mapped form (RFC 4291, 2.5.5.2), so that a dual-stack socket and
+// the packet it receives compare equal.
+#pragma once
+
+#include "base/types.hpp"
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+struct sockaddr;
+struct sockaddr_storage;
+
+namespace ubf {
+
+class Address {
+  public:
+    using Bytes = std::array<std::uint8_t, 16>;
+
+    constexpr Address() = default; // the IPv6 wildcard, ::
+    static Address v4(std::span<const std::uint8_t, 4> bytes);
+    static Address v6(std::span<const std::uint8_t, 16> bytes);
+    // Text as people write it, without a zone: "10.0.0.1", "fd00::1". Nothing on trailing junk.
+    static std::optional<Address> parse(std::string_view text);
+
+    bool is_v4() const;
+    bool is_link_local() const; // IPv6 only: such an address means nothing without an interface
+    const Bytes& bytes() const { return bytes_; }
+    // The four bytes of an IPv4 address, network order. Only when is_v4().
+    std::span<const std::uint8_t, 4> v4_bytes() const;
+
+    auto operator<=>(const Address&) const = default;
+
+  private:
+    Bytes bytes_{};
+};
+
+std::string to_string(const Address& address);
+
+// A range of addresses in CIDR form.
+class Prefix {
+  public:
+    // Host bits that are set are refused, since they are nearly always a slip.
+    static std::optional<Prefix> parse(std::string_view text);
+
+    bool contains(const Address& address) const;
+    bool overlaps(const Prefix& other) const;
+    bool is_v4() const { return address_.is_v4(); }
+    const Address& first() const { return address_; }
+    Address last() const;
+    // Of the family's own length: 0 to 32, or 0 to 128.
+    unsigned length() const { return length_; }
+
+    bool operator==(const Prefix&) const = default;
+
+  private:
+    Prefix(Address address, unsigned length)
+      : address_(address)
+      , length_(length) {}
+    unsigned mapped_length() const { return is_v4() ? length_ + 96 : length_; }
+
+    Address address_;
+    unsigned length_ = 0;
+};
+
+std::string to_string(const Prefix& prefix);
+
+struct Endpoint {
+    Address address;
+    Port port = 0;
+
+    // "10.0.0.1:80", "[fd00::1]:80"
+    static std::optional<Endpoint> parse(std::string_view text);
+
+    auto operator<=>(const Endpoint&) const = default;
+};
+
+std::string to_string(const Endpoint& endpoint);
+
+} // namespace ubf
+
+template<>
+struct std::hash<ubf::Address> {
+    std::size_t operator()(const ubf::Address& address) const noexcept;
+};

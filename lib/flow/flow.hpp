@@ -1,0 +1,33 @@
+// A flow: protocol, source and destination, as the listener's node sees them.
+#pragma once
+
+#include "flow/address.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ubf {
+
+enum class Protocol : std::uint8_t { tcp = 6, udp = 17 }; // IANA protocol numbers
+
+std::string_view to_string(Protocol protocol);
+
+struct Flow {
+    Protocol protocol = Protocol::tcp;
+    Endpoint source;      // the connector's end
+    Endpoint destination; // the listener's end
+
+    Flow reversed() const { return {protocol, destination, source}; }
+    auto operator<=>(const Flow&) const = default;
+};
+
+// "tcp 10.0.0.1:40000 -> 10.0.0.2:8888"
+std::string to_string(const Flow& flow);
+
+} // namespace ubf
+
+template<>
+struct std::hash<ubf::Flow> {
+    std::size_t operator()(const ubf::Flow& flow) const noexcept;
+};

@@ -1,0 +1,173 @@
+#include "ident/key.hpp"
+
+#include "base/unique_fd.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <vector>
+
+namespace ubf {
+namespace {
+
+constexpr std::string_view tag = "ubf-key-1";
+constexpr std::string_view blanks = " \t\r";
+
+std::uint32_t id_of(const Key::Bytes& bytes) {
+    constexpr std::string_view purpose = "ubf key id";
+    std::array<std::uint8_t, 16> hash{};
+    crypto_generichash(hash.data(), hash.size(),
+                       reinterpret_cast<const std::uint8_t*>(purpose.data()), purpose.size(),
+                       bytes.data(), bytes.size());
+    std::uint32_t id = 0;
+    std::memcpy(&id, hash.data(), sizeof id);
+    return id;
+}
+
+std::string_view trim(std::string_view text) {
+    const auto first = text.find_first_not_of(blanks);
+    if (first == std::string_view::npos)
+        return {};
+    return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+std::optional<Key> parse_key(std::string_view line) {
+    if (!line.starts_with(tag) || line.size() == tag.size() ||
+        blanks.find(line[tag.size()]) == std::string_view::npos)
+        return std::nullopt;
+    const auto hex = trim(line.substr(tag.size()));
+    Key::Bytes bytes{};
+    std::size_t length = 0;
+    if (hex.size() != 2 * Key::size ||
+        ::sodium_hex2bin(bytes.data(), bytes.size(), hex.data(), hex.size(), nullptr, &length,
+                         nullptr) != 0 ||
+        length != bytes.size())
+        return std::nullopt;
+    const Key key(bytes);
+    ::sodium_memzero(bytes.data(), bytes.size());
+    return key;
+}
+
+KeyError system_error(const std::filesystem::path& file, std::string_view what) {
+    return KeyError(fmt::format("{}: {}: {}", file.string(), what, std::strerror(errno)));
+}
+
+void check(const std::filesystem::path& file, const struct stat& info) {
+    if (!S_ISREG(info.st_mode))
+        throw KeyError(
+            fmt::format("{}: not a regular file; make a key with 'ubfctl keygen'", file.string()));
+    if (info.st_uid != 0 && info.st_uid != ::geteuid())
+        throw KeyError(
+            fmt::format("{}: belongs to uid {}; who owns it knows the key: 'chown root {}' "
+                        "and make a new one",
+                        file.string(), info.st_uid, file.string()));
+    if ((info.st_mode & 077) != 0)
+        throw KeyError(
+            fmt::format("{}: mode {:04o} lets others in; 'chmod 0600 {}', and make a new "
+                        "key if somebody may have read it",
+                        file.string(), info.st_mode & 07777, file.string()));
+}
+
+} // namespace
+
+Key::Key(const Bytes& bytes)
+  : bytes_(bytes)
+  , id_(id_of(bytes)) {}
+
+Key::~Key() {
+    ::sodium_memzero(bytes_.data(), bytes_.size());
+}
+
+Key Key::random() {
+    Bytes bytes{};
+    ::randombytes_buf(bytes.data(), bytes.size());
+    const Key key(bytes);
+    ::sodium_memzero(bytes.data(), bytes.size());
+    return key;
+}
+
+KeyRing parse_keys(std::string_view text, const std::string& name) {
+    std::vector<Key> keys;
+    unsigned number = 0;
+    while (!text.empty()) {
+        const auto end = std::min(text.find('\n'), text.size());
+        const auto line = trim(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+        ++number;
+        if (line.empty() || line.starts_with('#'))
+            continue;
+        const auto key = parse_key(line);
+        if (!key) // the line itself is not quoted: it may be a key all but one digit
+            throw KeyError(fmt::format("{}:{}: not a key; a key is '{} ' and {} hex digits", name,
+                                       number, tag, 2 * Key::size));
+        if (keys.size() == 2)
+            throw KeyError(fmt::format("{}:{}: a third key; keep the one that signs and the one "
+                                       "before it",
+                                       name, number));
+        keys.push_back(*key);
+    }
+    if (keys.empty())
+        throw KeyError(fmt::format("{}: no key in it; make one with 'ubfctl keygen'", name));
+    KeyRing ring{keys.front(), std::nullopt};
+    if (keys.size() == 2)
+        ring.previous = keys.back();
+    return ring;
+}
+
+KeyRing load_keys(const std::filesystem::path& file) {
+    constexpr std::size_t most = 65536;
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd) {
+        if (errno == ENOENT)
+            throw KeyError(
+                fmt::format("{}: no such file; make a key with 'ubfctl keygen', and give "
+                            "every node the same",
+                            file.string()));
+        throw system_error(file, "opening the key file");
+    }
+    struct stat info {};
+    if (::fstat(fd.get(), &info) < 0)
+        throw system_error(file, "looking at the key file");
+    check(file, info);
+
+    std::string text(most, '\0');
+    const auto length = ::read(fd.get(), text.data(), text.size());
+    if (length < 0)
+        throw system_error(file, "reading the key file");
+    struct Wipe {
+        std::string& text;
+        ~Wipe() { ::sodium_memzero(text.data(), text.size()); }
+    } const wipe{text};
+    return parse_keys(std::string_view(text).substr(0, static_cast<std::size_t>(length)),
+                      file.string());
+}
+
+std::string format_key(const Key& key) {
+    std::array<char, 2 * Key::size + 1> hex{};
+    ::sodium_bin2hex(hex.data(), hex.size(), key.bytes().data(), key.bytes().size());
+    return fmt::format("{} {}\n", tag, hex.data());
+}
+
+void generate_key(const std::filesystem::path& file) {
+    const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd && errno == EEXIST)
+        throw KeyError(fmt::format("{}: there already, and left as it is; to rotate, make a key in "
+                                   "another file, put its line first and keep the old one second",
+                                   file.string()));
+    if (!fd)
+        throw system_error(file, "making the key file");
+    auto line = format_key(Key::random());
+    const auto written = ::write(fd.get(), line.data(), line.size());
+    const bool good = written == static_cast<ssize_t>(line.size()) && ::fsync(fd.get()) == 0;
+    ::sodium_memzero(line.data(), line.size());
+    if (!good) {
+        const auto error = system_error(file, "writing the key file");
+        ::unlink(file.c_str());
+        throw error;
+    }
+}
+
+} // namespace ubf

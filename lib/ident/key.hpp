@@ -1,0 +1,59 @@
+// The cluster key: what makes an ident datagram one of ours.
+//
+// The key file holds a line `ubf-key-1 <64 hex digits>` for each key: the first signs, and a second
+// is accepted as well while the cluster rotates. Blank lines and lines that begin with # are passed
+// over.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace ubf {
+
+class Key {
+  public:
+    static constexpr std::size_t size = 32;
+    using Bytes = std::array<std::uint8_t, size>;
+
+    explicit Key(const Bytes& bytes);
+    static Key random();
+    Key(const Key&) = default;
+    Key& operator=(const Key&) = default;
+    ~Key(); // leaves no copy in memory
+
+    const Bytes& bytes() const { return bytes_; }
+    // Names the key on the wire and tells nothing of it: the beginning of its BLAKE2b hash.
+    std::uint32_t id() const { return id_; }
+
+  private:
+    Bytes bytes_;
+    std::uint32_t id_;
+};
+
+struct KeyRing {
+    Key current;
+    std::optional<Key> previous;
+};
+
+class KeyError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+// The file must be a regular one, of root or of our own, and nobody else's to read. Throws
+// KeyError.
+KeyRing load_keys(const std::filesystem::path& file);
+// Throws KeyError with the line; `name` is what messages call the text.
+KeyRing parse_keys(std::string_view text, const std::string& name);
+
+// A line of a key file.
+std::string format_key(const Key& key);
+// Writes a new key to a new file, mode 0600. An existing one is never touched. Throws KeyError.
+void generate_key(const std::filesystem::path& file);
+
+} // namespace ubf

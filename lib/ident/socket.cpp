@@ -1,0 +1,144 @@
+#include "ident/socket.hpp"
+
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <system_error>
+
+namespace ubf::ident {
+namespace {
+
+constexpr std::uint32_t channel_offset = 3; // of the datagram; see wire.hpp
+constexpr std::size_t batch = 32;
+
+void set(int fd, int level, int option, int value, const char* what) {
+    if (::setsockopt(fd, level, option, &value, sizeof value) < 0)
+        throw std::system_error(errno, std::generic_category(), what);
+}
+
+// Picks the socket of the group by the channel byte (linux/filter.h, SO_ATTACH_REUSEPORT_CBPF). A
+// channel without a socket falls back to the kernel's hash, and whoever gets it finds it unasked.
+void steer_by_channel(int fd) {
+    std::array<sock_filter, 2> code{{
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, channel_offset),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    }};
+    const sock_fprog program{code.size(), code.data()};
+    if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0)
+        throw std::system_error(errno, std::generic_category(), "steering the ident sockets");
+}
+
+sockaddr_in6 to_sockaddr(const Endpoint& endpoint, std::uint32_t interface) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(endpoint.port);
+    std::memcpy(&address.sin6_addr, endpoint.address.bytes().data(), 16);
+    if (endpoint.address.is_link_local())
+        address.sin6_scope_id = interface;
+    return address;
+}
+
+Address to_address(const in6_addr& address) {
+    return Address::v6(std::span<const std::uint8_t, 16>(address.s6_addr, 16));
+}
+
+struct alignas(cmsghdr) Control {
+    std::array<std::uint8_t, CMSG_SPACE(sizeof(in6_pktinfo))> bytes{};
+};
+
+} // namespace
+
+Socket::Socket(Port port)
+  : fd_(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
+  , port_(port) {
+    if (!fd_)
+        throw std::system_error(errno, std::generic_category(), "opening the ident socket");
+    set(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "making the ident socket dual-stack");
+    set(fd_.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "asking for the address of a datagram");
+    set(fd_.get(), SOL_SOCKET, SO_REUSEPORT, 1, "sharing the ident port");
+    const int receive_buffer = 4 << 20;
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer);
+    const auto any = to_sockaddr({Address{}, port}, 0);
+    if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) < 0)
+        throw std::system_error(errno, std::generic_category(),
+                                fmt::format("binding the ident port, udp {}", port));
+}
+
+std::vector<Socket> Socket::open_group(Port port, unsigned channels) {
+    std::vector<Socket> group;
+    for (unsigned channel = 0; channel < channels; ++channel)
+        group.push_back(Socket(port));
+    steer_by_channel(group.front().fd());
+    return group;
+}
+
+int Socket::send(const Path& path, std::uint32_t interface, std::span<const std::uint8_t> bytes) {
+    auto to = to_sockaddr(path.to, interface);
+    iovec part{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
+    Control control;
+    msghdr message{};
+    message.msg_name = &to;
+    message.msg_namelen = sizeof to;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.bytes.size();
+
+    in6_pktinfo info{};
+    std::memcpy(&info.ipi6_addr, path.from.address.bytes().data(), 16);
+    if (path.from.address.is_link_local())
+        info.ipi6_ifindex = interface;
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = IPPROTO_IPV6;
+    header->cmsg_type = IPV6_PKTINFO;
+    header->cmsg_len = CMSG_LEN(sizeof info);
+    std::memcpy(CMSG_DATA(header), &info, sizeof info);
+
+    while (::sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return errno;
+    return 0;
+}
+
+std::size_t Socket::receive(const std::function<void(const Received&)>& each) {
+    std::array<std::array<std::uint8_t, max_datagram + 1>, batch> buffers;
+    std::array<Control, batch> controls;
+    std::array<sockaddr_in6, batch> senders{};
+    std::array<iovec, batch> parts{};
+    std::array<mmsghdr, batch> messages{};
+    for (std::size_t i = 0; i < batch; ++i) {
+        parts[i] = {buffers[i].data(), buffers[i].size()};
+        auto& header = messages[i].msg_hdr;
+        header.msg_name = &senders[i];
+        header.msg_namelen = sizeof senders[i];
+        header.msg_iov = &parts[i];
+        header.msg_iovlen = 1;
+        header.msg_control = controls[i].bytes.data();
+        header.msg_controllen = controls[i].bytes.size();
+    }
+    const int count = ::recvmmsg(fd_.get(), messages.data(), batch, MSG_DONTWAIT, nullptr);
+    if (count <= 0)
+        return 0;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+        auto& header = messages[i].msg_hdr;
+        const cmsghdr* control = CMSG_FIRSTHDR(&header);
+        if (control == nullptr || control->cmsg_level != IPPROTO_IPV6 ||
+            control->cmsg_type != IPV6_PKTINFO)
+            continue;
+        in6_pktinfo info{};
+        std::memcpy(&info, CMSG_DATA(control), sizeof info);
+        // One byte more than a datagram may have arrives as such, and is refused as malformed.
+        each({{{to_address(senders[i].sin6_addr), ntohs(senders[i].sin6_port)},
+               {to_address(info.ipi6_addr), port_}},
+              static_cast<std::uint32_t>(info.ipi6_ifindex),
+              {buffers[i].data(), messages[i].msg_len}});
+    }
+    return static_cast<std::size_t>(count);
+}
+
+} // namespace ubf::ident

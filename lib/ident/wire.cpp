@@ -1,0 +1,364 @@
+#include "ident/wire.hpp"
+
+#include "ident/buffer.hpp"
+
+#include <array>
+#include <sodium.h>
+
+namespace ubf::ident {
+namespace {
+
+constexpr std::uint16_t magic = 0x5542;
+constexpr std::uint8_t version = 1;
+constexpr std::size_t header_size = 24;
+constexpr std::size_t mac_size = 16;
+constexpr std::size_t length_offset = 6;
+constexpr std::size_t count_offset = 5;
+constexpr std::uint64_t max_time = std::uint64_t{1} << 50; // so that no arithmetic on it overflows
+
+enum class Kind : std::uint8_t { question = 1, answer = 2, gone = 3, gone_seen = 4 };
+
+// The largest answer must fit alone, or encode() would never get past it.
+constexpr std::size_t largest_answer =
+    31 + max_comm + max_groups * 4 + max_labels * (2 + max_label);
+static_assert(header_size + largest_answer + mac_size <= max_datagram);
+
+using Mac = std::array<std::uint8_t, mac_size>;
+
+Mac authenticate(std::span<const std::uint8_t> message, const Path& path, const Key& key) {
+    std::array<std::uint8_t, 36> ends{};
+    Writer writer(ends);
+    writer.bytes(path.from.address.bytes());
+    writer.bytes(path.to.address.bytes());
+    writer.number(path.from.port);
+    writer.number(path.to.port);
+
+    Mac mac;
+    crypto_generichash_state state;
+    crypto_generichash_init(&state, key.bytes().data(), key.bytes().size(), mac.size());
+    crypto_generichash_update(&state, ends.data(), ends.size());
+    crypto_generichash_update(&state, message.data(), message.size());
+    crypto_generichash_final(&state, mac.data(), mac.size());
+    return mac;
+}
+
+// --- entries, each with its reader beside its writer ---
+
+void put(Writer& out, const Address& address) {
+    out.bytes(address.bytes());
+}
+
+Address get_address(Reader& in) {
+    const auto bytes = in.take(16);
+    return in.good() ? Address::v6(bytes.first<16>()) : Address{};
+}
+
+// Protocol, a zero byte, both ports, both addresses.
+void put(Writer& out, const Flow& flow) {
+    out.number(static_cast<std::uint8_t>(flow.protocol));
+    out.number(std::uint8_t{0});
+    out.number(flow.source.port);
+    out.number(flow.destination.port);
+    put(out, flow.source.address);
+    put(out, flow.destination.address);
+}
+
+std::optional<Flow> get_flow(Reader& in) {
+    Flow flow;
+    const auto protocol = in.number<std::uint8_t>();
+    const auto zero = in.number<std::uint8_t>();
+    flow.source.port = in.number<std::uint16_t>();
+    flow.destination.port = in.number<std::uint16_t>();
+    flow.source.address = get_address(in);
+    flow.destination.address = get_address(in);
+    flow.protocol = Protocol{protocol};
+    const bool known = flow.protocol == Protocol::tcp || flow.protocol == Protocol::udp;
+    if (!in.good() || !known || zero != 0 ||
+        flow.source.address.is_v4() != flow.destination.address.is_v4())
+        return std::nullopt;
+    return flow;
+}
+
+// Nonce, role, whether same_as holds, same_as, flow.
+void put(Writer& out, const Question& question) {
+    out.number(static_cast<std::uint64_t>(question.nonce));
+    out.number(static_cast<std::uint8_t>(question.role));
+    out.number(static_cast<std::uint8_t>(question.same_as ? 1 : 0));
+    out.number(value(question.same_as.value_or(Uid{0})));
+    put(out, question.flow);
+}
+
+std::optional<Question> get(Reader& in, const Question*) {
+    Question question;
+    question.nonce = Nonce{in.number<std::uint64_t>()};
+    const auto role = in.number<std::uint8_t>();
+    const auto has_uid = in.number<std::uint8_t>();
+    const auto uid = in.number<std::uint32_t>();
+    const auto flow = get_flow(in);
+    if (!flow || (role != 1 && role != 2) || has_uid > 1)
+        return std::nullopt;
+    question.role = Role{role};
+    if (has_uid == 1)
+        question.same_as = Uid{uid};
+    question.flow = *flow;
+    return question;
+}
+
+constexpr std::uint8_t has_credentials = 1;
+constexpr std::uint8_t has_gid = 2;
+
+// Nonce, kind, flags, uid; with credentials: method, gid, pid, then counted: comm, groups, labels.
+void put(Writer& out, const Answer& answer) {
+    const auto& credentials = answer.owner.credentials;
+    std::uint8_t flags = 0;
+    if (credentials)
+        flags = static_cast<std::uint8_t>(has_credentials | (credentials->gid ? has_gid : 0));
+    out.number(static_cast<std::uint64_t>(answer.nonce));
+    out.number(static_cast<std::uint8_t>(answer.owner.kind));
+    out.number(flags);
+    out.number(value(answer.owner.uid));
+    if (!credentials)
+        return;
+    out.number(static_cast<std::uint8_t>(credentials->method));
+    out.number(value(credentials->gid.value_or(Gid{0})));
+    out.number(value(credentials->process.pid));
+
+    const auto comm = std::string_view(credentials->process.comm).substr(0, max_comm);
+    out.number(static_cast<std::uint8_t>(comm.size()));
+    out.bytes({reinterpret_cast<const std::uint8_t*>(comm.data()), comm.size()});
+
+    // A group or label that finds no room is left out: that can only deny.
+    const auto groups = std::min(credentials->groups.size(), max_groups);
+    out.number(static_cast<std::uint16_t>(groups));
+    for (std::size_t i = 0; i < groups; ++i)
+        out.number(value(credentials->groups[i]));
+
+    std::vector<const Label*> labels;
+    for (const auto& label : credentials->labels)
+        if (label.name.size() <= max_label && labels.size() < max_labels)
+            labels.push_back(&label);
+    out.number(static_cast<std::uint8_t>(labels.size()));
+    for (const auto* label : labels) {
+        out.number(static_cast<std::uint8_t>(label->origin));
+        out.number(static_cast<std::uint8_t>(label->name.size()));
+        out.bytes({reinterpret_cast<const std::uint8_t*>(label->name.data()), label->name.size()});
+    }
+}
+
+std::string get_text(Reader& in, std::size_t most) {
+    const auto size = in.number<std::uint8_t>();
+    if (size > most) {
+        in.take(max_datagram + 1); // fails the reader
+        return {};
+    }
+    const auto bytes = in.take(size);
+    return {bytes.begin(), bytes.end()};
+}
+
+std::optional<Credentials> get_credentials(Reader& in, bool with_gid) {
+    Credentials credentials;
+    const auto method = in.number<std::uint8_t>();
+    const auto gid = in.number<std::uint32_t>();
+    credentials.process.pid = Pid{in.number<std::int32_t>()};
+    credentials.process.comm = get_text(in, max_comm);
+    const auto groups = in.number<std::uint16_t>();
+    if (!in.good() || method >= static_cast<std::uint8_t>(Method::count_) || groups > max_groups)
+        return std::nullopt;
+    credentials.method = Method{method};
+    if (with_gid)
+        credentials.gid = Gid{gid};
+    credentials.groups.reserve(groups);
+    for (std::uint16_t i = 0; i < groups && in.good(); ++i)
+        credentials.groups.push_back(Gid{in.number<std::uint32_t>()});
+    const auto labels = in.number<std::uint8_t>();
+    if (labels > max_labels)
+        return std::nullopt;
+    for (std::uint8_t i = 0; i < labels && in.good(); ++i) {
+        const auto origin = in.number<std::uint8_t>();
+        if (origin < 1 || origin > static_cast<std::uint8_t>(LabelOrigin::map))
+            return std::nullopt;
+        credentials.labels.push_back({LabelOrigin{origin}, get_text(in, max_label)});
+    }
+    if (!in.good())
+        return std::nullopt;
+    return credentials;
+}
+
+std::optional<Answer> get(Reader& in, const Answer*) {
+    Answer answer;
+    answer.nonce = Nonce{in.number<std::uint64_t>()};
+    const auto kind = in.number<std::uint8_t>();
+    const auto flags = in.number<std::uint8_t>();
+    answer.owner.uid = Uid{in.number<std::uint32_t>()};
+    // Nobody can say of himself that he is outside.
+    if (!in.good() || kind > static_cast<std::uint8_t>(OwnerKind::kernel) ||
+        flags > (has_credentials | has_gid) || flags == has_gid)
+        return std::nullopt;
+    answer.owner.kind = OwnerKind{kind};
+    if ((flags & has_credentials) != 0) {
+        answer.owner.credentials = get_credentials(in, (flags & has_gid) != 0);
+        if (!answer.owner.credentials)
+            return std::nullopt;
+    }
+    return answer;
+}
+
+void put(Writer& out, const Gone& gone) {
+    out.number(static_cast<std::uint64_t>(gone.nonce));
+    put(out, gone.flow);
+}
+
+std::optional<Gone> get(Reader& in, const Gone*) {
+    const auto nonce = Nonce{in.number<std::uint64_t>()};
+    const auto flow = get_flow(in);
+    if (!flow)
+        return std::nullopt;
+    return Gone{nonce, *flow};
+}
+
+void put(Writer& out, const GoneSeen& seen) {
+    out.number(static_cast<std::uint64_t>(seen.nonce));
+}
+
+std::optional<GoneSeen> get(Reader& in, const GoneSeen*) {
+    const auto nonce = Nonce{in.number<std::uint64_t>()};
+    if (!in.good())
+        return std::nullopt;
+    return GoneSeen{nonce};
+}
+
+template<typename Entry>
+std::optional<Entries> get_all(Reader& in, std::uint8_t count) {
+    std::vector<Entry> entries;
+    entries.reserve(count);
+    for (std::uint8_t i = 0; i < count; ++i) {
+        auto entry = get(in, static_cast<const Entry*>(nullptr));
+        if (!entry)
+            return std::nullopt;
+        entries.push_back(std::move(*entry));
+    }
+    if (!in.at_end())
+        return std::nullopt;
+    return entries;
+}
+
+std::optional<Entries> get_all(Reader& in, std::uint8_t kind, std::uint8_t count) {
+    switch (Kind{kind}) {
+    case Kind::question:
+        return get_all<Question>(in, count);
+    case Kind::answer:
+        return get_all<Answer>(in, count);
+    case Kind::gone:
+        return get_all<Gone>(in, count);
+    case Kind::gone_seen:
+        return get_all<GoneSeen>(in, count);
+    }
+    return std::nullopt;
+}
+
+const Key* key_of(const KeyRing& keys, std::uint32_t id) {
+    if (keys.current.id() == id)
+        return &keys.current;
+    if (keys.previous && keys.previous->id() == id)
+        return &*keys.previous;
+    return nullptr;
+}
+
+} // namespace
+
+std::string_view to_string(Rejection rejection) {
+    switch (rejection) {
+    case Rejection::malformed:
+        return "malformed";
+    case Rejection::foreign:
+        return "foreign";
+    case Rejection::wrong_key:
+        return "wrong-key";
+    case Rejection::late:
+        return "late";
+    case Rejection::repeated:
+        return "repeated";
+    case Rejection::unasked:
+        return "unasked";
+    case Rejection::not_theirs:
+        return "not-theirs";
+    case Rejection::count_:
+        break;
+    }
+    return "?";
+}
+
+std::span<const std::uint8_t> encode(std::span<std::uint8_t> out, const Datagram& datagram,
+                                     std::size_t& first, const Path& path, const Key& key) {
+    Writer header(out.first(header_size));
+    header.number(magic);
+    header.number(version);
+    header.number(static_cast<std::uint8_t>(datagram.channel));
+    header.number(static_cast<std::uint8_t>(datagram.entries.index() + 1)); // as Kind counts
+    header.number(std::uint8_t{0});
+    header.number(std::uint16_t{0});
+    header.number(key.id());
+    header.number(std::uint32_t{0});
+    header.number(static_cast<std::uint64_t>(datagram.time.count()));
+
+    std::size_t used = header_size;
+    std::uint8_t count = 0;
+    std::visit(
+        [&](const auto& entries) {
+            for (; first < entries.size() && count < UINT8_MAX; ++first, ++count) {
+                Writer entry(out.subspan(used, max_datagram - mac_size - used));
+                put(entry, entries[first]);
+                if (!entry.good())
+                    return;
+                used += entry.written();
+            }
+        },
+        datagram.entries);
+
+    const auto length = static_cast<std::uint16_t>(used + mac_size);
+    out[count_offset] = count;
+    Writer(out.subspan(length_offset, 2)).number(length);
+    const Mac mac = authenticate(out.first(used), path, key);
+    std::ranges::copy(mac, out.begin() + static_cast<std::ptrdiff_t>(used));
+    return out.first(length);
+}
+
+Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Path& path,
+                                   const KeyRing& keys) {
+    if (bytes.size() < header_size + mac_size || bytes.size() > max_datagram)
+        return fail(Rejection::malformed);
+    const auto message = bytes.first(bytes.size() - mac_size);
+    Reader in(message);
+    const bool ours = in.number<std::uint16_t>() == magic && in.number<std::uint8_t>() == version;
+    Datagram datagram;
+    datagram.channel = Channel{in.number<std::uint8_t>()};
+    const auto kind = in.number<std::uint8_t>();
+    const auto count = in.number<std::uint8_t>();
+    const auto length = in.number<std::uint16_t>();
+    const auto key_id = in.number<std::uint32_t>();
+    const auto zero = in.number<std::uint32_t>();
+    const auto time = in.number<std::uint64_t>();
+    if (!ours || length != bytes.size() || zero != 0 || count == 0 || time > max_time)
+        return fail(Rejection::malformed);
+
+    datagram.time = Milliseconds(static_cast<std::int64_t>(time));
+
+    const Key* key = key_of(keys, key_id);
+    if (key == nullptr)
+        return fail(Rejection::wrong_key);
+    const Mac mac = authenticate(message, path, *key);
+    if (sodium_memcmp(mac.data(), bytes.last(mac_size).data(), mac_size) != 0)
+        return fail(Rejection::wrong_key);
+
+    auto entries = get_all(in, kind, count);
+    if (!entries)
+        return fail(Rejection::malformed);
+    datagram.entries = std::move(*entries);
+    return datagram;
+}
+
+std::uint64_t fingerprint(std::span<const std::uint8_t> bytes) {
+    return Reader(bytes.last(mac_size)).number<std::uint64_t>();
+}
+
+} // namespace ubf::ident

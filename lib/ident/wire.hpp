@@ -1,0 +1,117 @@
+// The ident protocol on the wire: who owns this socket?
+//
+// One UDP datagram each way, between privileged ports of two peers. All numbers in network byte
+// order. A datagram is a header, entries of one kind, and a MAC:
+//
+//      0       1       2       3       4       5       6       7
+//     +-------+-------+-------+-------+-------+-------+-------+-------+
+//   0 | 'U'     'B'   |version|channel| kind  | count |    length     |
+//   8 |            key id             |               0               |
+//  16 |       sender's clock, milliseconds since 1970                 |
+//  24 | entries ...                                                   |
+//     | MAC, 16 bytes                                                 |
+//
+// The MAC is BLAKE2b, keyed with the cluster key, of both addresses and ports and of all before it.
+// The channel says which of the asker's sockets the answer is for; an answer repeats it. Every
+// entry begins with the nonce of its question: 64 random bits that the answer must repeat.
+//
+// Everything that decode() returns was written by somebody who knows the key, between these two
+// endpoints, and fits the format; the clock and the nonce are for the caller to check.
+#pragma once
+
+#include "base/result.hpp"
+#include "flow/flow.hpp"
+#include "ident/key.hpp"
+#include "owner/owner.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace ubf::ident {
+
+// Fits an Ethernet frame with room for tunnels, so that no datagram is ever fragmented.
+inline constexpr std::size_t max_datagram = 1400;
+inline constexpr std::size_t max_groups = 240; // of one answer; a group beyond them can't match
+inline constexpr std::size_t max_labels = 8;
+inline constexpr std::size_t max_label = 32; // bytes of a label's name
+inline constexpr std::size_t max_comm = 64;  // a kernel thread's can be longer than TASK_COMM_LEN
+
+enum class Nonce : std::uint64_t {};
+enum class Channel : std::uint8_t { service = 0 }; // 1 and up: askers
+using Milliseconds = std::chrono::milliseconds;    // since 1970
+
+// Which end of the flow is asked about: it is always the answerer's, the flow's source.
+enum class Role : std::uint8_t { connector = 1, listener = 2 };
+
+struct Question {
+    Nonce nonce{};
+    Role role = Role::connector;
+    // The packet that waits: its source is the answerer's end, its destination the asker's.
+    Flow flow;
+    // The asker's own end belongs to this uid: the answer needs no credentials when it is the same.
+    std::optional<Uid> same_as;
+};
+
+struct Answer {
+    Nonce nonce{};
+    Owner owner; // unknown: no socket of that flow
+};
+
+// The socket of an answered question about UDP is gone: whatever was allowed for it is over.
+struct Gone {
+    Nonce nonce{};
+    Flow flow; // as it was in the question
+};
+
+struct GoneSeen {
+    Nonce nonce{};
+};
+
+using Entries = std::variant<std::vector<Question>, std::vector<Answer>, std::vector<Gone>,
+                             std::vector<GoneSeen>>;
+
+struct Datagram {
+    Channel channel = Channel::service;
+    Milliseconds time{};
+    Entries entries;
+};
+
+// The two ends of a datagram.
+struct Path {
+    Endpoint from;
+    Endpoint to;
+
+    Path reversed() const { return {to, from}; }
+};
+
+enum class Rejection : std::uint8_t {
+    malformed,  // doesn't fit the format
+    foreign,    // from an address or port that no peer speaks from
+    wrong_key,  // the MAC is not made with a key of ours, or for other addresses
+    late,       // the sender's clock is out of the window
+    repeated,   // seen before
+    unasked,    // an answer to nothing that is being asked, or from another address
+    not_theirs, // a question about a flow that doesn't end at the asker
+    count_,
+};
+
+std::string_view to_string(Rejection rejection);
+
+// As many entries as fit, from the front; the datagram is written to `out`, which must have room
+// for max_datagram bytes. `first` is moved past what was written: call again while entries are
+// left.
+std::span<const std::uint8_t> encode(std::span<std::uint8_t> out, const Datagram& datagram,
+                                     std::size_t& first, const Path& path, const Key& key);
+
+Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Path& path,
+                                   const KeyRing& keys);
+
+// The MAC of a datagram that decode() accepted: what tells a repeated one.
+std::uint64_t fingerprint(std::span<const std::uint8_t> bytes);
+
+} // namespace ubf::ident

@@ -1,0 +1,99 @@
+#include "netlink/sock_diag.hpp"
+
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+
+namespace ubf {
+namespace {
+
+struct Request {
+    nlmsghdr header;
+    inet_diag_req_v2 body;
+};
+
+void put_address(__be32 (&field)[4], const Address& address, bool v4) {
+    if (v4)
+        std::memcpy(field, address.v4_bytes().data(), 4);
+    else
+        std::memcpy(field, address.bytes().data(), 16);
+}
+
+Result<SocketInfo, int> parse(const nlmsghdr& header, std::span<const std::uint8_t> payload) {
+    if (header.nlmsg_type == NLMSG_ERROR) {
+        nlmsgerr error{};
+        if (payload.size() < sizeof error)
+            return fail(int{EBADMSG});
+        std::memcpy(&error, payload.data(), sizeof error);
+        return fail(int{error.error == 0 ? EBADMSG : -error.error});
+    }
+    inet_diag_msg found{};
+    if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || payload.size() < sizeof found)
+        return fail(int{EBADMSG});
+    std::memcpy(&found, payload.data(), sizeof found);
+    SocketInfo info;
+    info.cookie = Cookie{std::uint64_t{found.id.idiag_cookie[1]} << 32 | found.id.idiag_cookie[0]};
+    info.uid = Uid{found.idiag_uid};
+    info.inode = found.idiag_inode;
+    info.state = found.idiag_state;
+    info.interface = found.id.idiag_if;
+    return info;
+}
+
+} // namespace
+
+Result<SocketInfo, int> SockDiag::find(Protocol protocol, const Endpoint& local,
+                                       const Endpoint& remote, std::uint32_t interface) {
+    const bool v4 = local.address.is_v4();
+    // udp_diag takes the packet's view, source first; tcp_diag the socket's, local first.
+    const bool packet_view = protocol == Protocol::udp;
+    const Endpoint& first = packet_view ? remote : local;
+    const Endpoint& second = packet_view ? local : remote;
+
+    Request request{};
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.header.nlmsg_flags = NLM_F_REQUEST;
+    request.header.nlmsg_seq = ++sequence_;
+    request.body.sdiag_family = v4 ? AF_INET : AF_INET6;
+    request.body.sdiag_protocol = static_cast<std::uint8_t>(protocol);
+    request.body.idiag_states = ~0u;
+    request.body.id.idiag_sport = htons(first.port);
+    request.body.id.idiag_dport = htons(second.port);
+    put_address(request.body.id.idiag_src, first.address, v4 && first.address.is_v4());
+    put_address(request.body.id.idiag_dst, second.address, v4 && second.address.is_v4());
+    request.body.id.idiag_if = interface;
+    request.body.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+    request.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
+    if (const int error = socket_.send({bytes, sizeof request}); error != 0)
+        return fail(int{error});
+    return receive();
+}
+
+Result<SocketInfo, int> SockDiag::receive() {
+    alignas(nlmsghdr) std::array<std::uint8_t, 4096> buffer;
+    // The kernel answers within sendto(), so this never waits; an older answer, left by a call that
+    // failed half-way, is skipped by its sequence number.
+    while (true) {
+        const auto length = socket_.receive(buffer, MSG_DONTWAIT);
+        if (!length)
+            return fail(int{length.error()});
+        nlmsghdr header{};
+        if (*length < sizeof header)
+            return fail(int{EBADMSG});
+        std::memcpy(&header, buffer.data(), sizeof header);
+        if (header.nlmsg_len < sizeof header || header.nlmsg_len > *length)
+            return fail(int{EBADMSG});
+        if (header.nlmsg_seq == sequence_)
+            return parse(
+                header, std::span(buffer).subspan(sizeof header, header.nlmsg_len - sizeof header));
+    }
+}
+
+} // namespace ubf

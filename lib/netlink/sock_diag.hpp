@@ -1,0 +1,42 @@
+// Exact socket lookups through inet_diag (linux/inet_diag.h, net/ipv4/inet_diag.c, udp_diag.c): the
+// socket to which the kernel itself would deliver a packet of this flow, for the cost of one lookup
+// in the kernel's own tables, whatever else is on the node. Never a dump.
+#pragma once
+
+#include "base/result.hpp"
+#include "base/types.hpp"
+#include "flow/flow.hpp"
+#include "netlink/socket.hpp"
+
+#include <cstdint>
+#include <linux/netlink.h>
+
+namespace ubf {
+
+struct SocketInfo {
+    Cookie cookie{};
+    Uid uid{};                   // of the socket's creator (or who fchown()ed it)
+    std::uint32_t inode = 0;     // 0: no file, as of the kernel's own sockets and orphans
+    std::uint8_t state = 0;      // TCP_LISTEN, ... of netinet/tcp.h
+    std::uint32_t interface = 0; // that it is bound to, or 0
+};
+
+class SockDiag {
+  public:
+    SockDiag()
+      : socket_(NETLINK_SOCK_DIAG) {}
+
+    // local: the end on this node. remote: the other end; the wildcard with port 0 finds TCP
+    // listeners only. interface: where the packet came in, 0 for none.
+    // The error is an errno; ENOENT means that there is no such socket.
+    Result<SocketInfo, int> find(Protocol protocol, const Endpoint& local, const Endpoint& remote,
+                                 std::uint32_t interface);
+
+  private:
+    Result<SocketInfo, int> receive();
+
+    NetlinkSocket socket_;
+    std::uint32_t sequence_ = 0;
+};
+
+} // namespace ubf

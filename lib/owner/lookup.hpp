@@ -1,0 +1,44 @@
+// Whose socket is it: the owner, by uid, of either end of a flow that is on this node.
+#pragma once
+
+#include "base/result.hpp"
+#include "flow/flow.hpp"
+#include "netlink/sock_diag.hpp"
+#include "owner/owner.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+namespace ubf {
+
+struct SocketOwner {
+    Owner owner; // of kind user or kernel
+    SocketInfo socket;
+};
+
+enum class LookupError : std::uint8_t {
+    none,      // no such socket
+    ambiguous, // sockets of different users fit, and nothing tells which one it was
+    failed,    // the kernel would not say
+};
+
+class OwnerLookup {
+  public:
+    using Found = Result<SocketOwner, LookupError>;
+
+    // The socket that will get the packet. interface: where the packet came in.
+    Found receiver(const Flow& flow, std::uint32_t interface);
+    // The socket that sent the packet. interface: where it (or the question about it) came in.
+    Found sender(const Flow& flow, std::uint32_t interface);
+
+  private:
+    Result<SocketInfo, int> opening(const Flow& flow, std::uint32_t interface);
+    const std::vector<std::uint32_t>& interfaces();
+
+    SockDiag diag_;
+    std::vector<std::uint32_t> interfaces_;
+    std::chrono::steady_clock::time_point interfaces_read_{};
+};
+
+} // namespace ubf

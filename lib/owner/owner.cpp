@@ -1,0 +1,39 @@
+#include "owner/owner.hpp"
+
+namespace ubf {
+
+std::string_view to_string(OwnerKind kind) {
+    switch (kind) {
+    case OwnerKind::unknown:
+        return "unknown";
+    case OwnerKind::user:
+        return "user";
+    case OwnerKind::kernel:
+        return "kernel";
+    case OwnerKind::outside:
+        return "outside";
+    }
+    return "?";
+}
+
+std::string_view to_string(Method method) {
+    switch (method) {
+    case Method::socket:
+        return "socket";
+    case Method::cookie_cache:
+        return "cookie-cache";
+    case Method::recent:
+        return "recent";
+    case Method::uid_processes:
+        return "uid-processes";
+    case Method::all_processes:
+        return "all-processes";
+    case Method::user_database:
+        return "user-database";
+    case Method::count_:
+        break;
+    }
+    return "?";
+}
+
+} // namespace ubf

@@ -1,0 +1,66 @@
+// Who stands behind a socket.
+#pragma once
+
+#include "base/types.hpp"
+#include "label/label.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ubf {
+
+enum class OwnerKind : std::uint8_t {
+    unknown, // no socket, no answer or a bad one: matches nothing
+    user,    // a socket that some process made; its uid is the socket's
+    kernel,  // a socket of the kernel itself (NFS, tunnels): uid 0, no inode, no process
+    outside, // an address beyond the peers' ranges: nobody to ask
+};
+
+std::string_view to_string(OwnerKind kind);
+
+// Where a process's credentials were found, cheapest first; each has a counter.
+enum class Method : std::uint8_t {
+    socket,        // the uid alone, from the exact inet_diag lookup
+    cookie_cache,  // remembered for this socket
+    recent,        // a process in which a socket of that uid was found a moment ago
+    uid_processes, // a process of that uid
+    all_processes, // somebody else's process holds it
+    user_database, // no process asked or found: groups as the user database has them
+    count_,
+};
+
+std::string_view to_string(Method method);
+
+// For people: which program it was.
+struct Process {
+    Pid pid{};
+    std::string
+        comm; // as the kernel has it: up to 15 bytes, any byte but 0; escape before printing
+};
+
+// What is looked for only when the uid alone doesn't decide.
+struct Credentials {
+    // The effective gid. Nothing when the holders of the socket differ in it, or none was found:
+    // then no group rule can match.
+    std::optional<Gid> gid;
+    std::vector<Gid> groups; // supplementary
+    std::vector<Label> labels;
+    Process process;
+    Method method = Method::socket;
+};
+
+struct Owner {
+    OwnerKind kind = OwnerKind::unknown;
+    Uid uid{}; // of kind user only
+    // Nothing: not looked for yet.
+    std::optional<Credentials> credentials;
+
+    static Owner user(Uid uid) { return {OwnerKind::user, uid, std::nullopt}; }
+    static Owner kernel() { return {OwnerKind::kernel, Uid{0}, std::nullopt}; }
+    static Owner outside() { return {OwnerKind::outside, {}, std::nullopt}; }
+};
+
+} // namespace ubf

@@ -1,0 +1,249 @@
+#include "owner/process_search.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <memory>
+#include <sys/stat.h>
+#include <system_error>
+
+namespace ubf {
+namespace {
+
+struct CloseDir {
+    void operator()(DIR* dir) const { ::closedir(dir); }
+};
+using Dir = std::unique_ptr<DIR, CloseDir>;
+
+Dir open_dir(int at, const char* name) {
+    UniqueFd fd(::openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd)
+        return nullptr;
+    Dir dir(::fdopendir(fd.get()));
+    if (dir)
+        fd.release();
+    return dir;
+}
+
+template<typename T>
+std::optional<T> number(std::string_view text) {
+    T result{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
+    if (error != std::errc{} || end != text.data() + text.size())
+        return std::nullopt;
+    return result;
+}
+
+// The n-th word of a line, words being apart by blanks and tabs.
+std::string_view word(std::string_view line, std::size_t n) {
+    constexpr std::string_view blanks = " \t";
+    while (true) {
+        const auto start = line.find_first_not_of(blanks);
+        if (start == std::string_view::npos)
+            return {};
+        line.remove_prefix(start);
+        const auto end = std::min(line.find_first_of(blanks), line.size());
+        if (n-- == 0)
+            return line.substr(0, end);
+        line.remove_prefix(end);
+    }
+}
+
+bool is_socket(std::string_view link, std::uint32_t inode) {
+    constexpr std::string_view prefix = "socket:[";
+    if (!link.starts_with(prefix) || !link.ends_with(']'))
+        return false;
+    link.remove_prefix(prefix.size());
+    link.remove_suffix(1);
+    return number<std::uint32_t>(link) == inode;
+}
+
+std::optional<std::string> read_file(int at, const char* name) {
+    // status holds up to 65,536 supplementary groups.
+    constexpr std::size_t most = std::size_t{1} << 20;
+    const UniqueFd fd(::openat(at, name, O_RDONLY | O_CLOEXEC));
+    if (!fd)
+        return std::nullopt;
+    std::string text;
+    std::array<char, 4096> chunk;
+    while (text.size() < most) {
+        const auto length = ::read(fd.get(), chunk.data(), chunk.size());
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length < 0)
+            return std::nullopt;
+        if (length == 0)
+            return text;
+        text.append(chunk.data(), static_cast<std::size_t>(length));
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
+std::optional<ProcessStatus> parse_status(std::string_view status) {
+    ProcessStatus result;
+    bool has_uid = false;
+    bool has_gid = false;
+    // The first line of each name counts: comm is the process's own choice, but the kernel escapes
+    // line feeds in it and writes it before everything else.
+    while (!status.empty()) {
+        const auto end = std::min(status.find('\n'), status.size());
+        const auto line = status.substr(0, end);
+        status.remove_prefix(std::min(end + 1, status.size()));
+        const auto colon = line.find(':');
+        if (colon == std::string_view::npos)
+            continue;
+        const auto name = line.substr(0, colon);
+        const auto value = line.substr(colon + 1);
+        if (name == "Name" && result.comm.empty()) {
+            result.comm = value.substr(std::min(value.find_first_not_of('\t'), value.size()));
+        } else if (name == "Uid" && !has_uid) {
+            const auto uid = number<std::uint32_t>(word(value, 1)); // real, effective, ...
+            if (!uid)
+                return std::nullopt;
+            result.uid = Uid{*uid};
+            has_uid = true;
+        } else if (name == "Gid" && !has_gid) {
+            const auto gid = number<std::uint32_t>(word(value, 1));
+            if (!gid)
+                return std::nullopt;
+            result.gid = Gid{*gid};
+            has_gid = true;
+        } else if (name == "Groups") {
+            auto rest = value;
+            for (auto text = word(rest, 0); !text.empty(); text = word(rest, 0)) {
+                const auto gid = number<std::uint32_t>(text);
+                if (!gid)
+                    return std::nullopt;
+                result.groups.push_back(Gid{*gid});
+                rest = std::string_view(text.data() + text.size(),
+                                        static_cast<std::size_t>(value.data() + value.size() -
+                                                                 (text.data() + text.size())));
+            }
+            break; // nothing that we need comes after it
+        }
+    }
+    if (!has_uid || !has_gid)
+        return std::nullopt;
+    return result;
+}
+
+ProcessSearch::ProcessSearch(const char* root)
+  : root_(::open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (!root_)
+        throw std::system_error(errno, std::generic_category(), fmt::format("opening {}", root));
+}
+
+bool ProcessSearch::holds(Pid pid, std::uint32_t inode) const {
+    const auto dir = open_dir(root_.get(), fmt::format("{}/fd", value(pid)).c_str());
+    if (!dir)
+        return false;
+    const int at = ::dirfd(dir.get());
+    std::array<char, 64> link;
+    while (const dirent* entry = ::readdir(dir.get())) {
+        const auto length = ::readlinkat(at, entry->d_name, link.data(), link.size());
+        if (length > 0 && is_socket({link.data(), static_cast<std::size_t>(length)}, inode))
+            return true;
+    }
+    return false;
+}
+
+std::optional<Holder> ProcessSearch::holder(Pid pid, std::uint32_t inode) const {
+    if (!holds(pid, inode))
+        return std::nullopt;
+    const auto text = read_file(root_.get(), fmt::format("{}/status", value(pid)).c_str());
+    if (!text)
+        return std::nullopt;
+    auto status = parse_status(*text);
+    if (!status)
+        return std::nullopt;
+    return Holder{pid, std::move(*status)};
+}
+
+std::optional<Holder> ProcessSearch::holder_among(std::span<const Pid> pids, std::uint32_t inode,
+                                                  Uid uid) const {
+    for (const Pid pid : pids) {
+        auto found = holder(pid, inode);
+        if (found && found->status.uid == uid)
+            return found;
+    }
+    return std::nullopt;
+}
+
+SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid,
+                                    Clock::time_point deadline) const {
+    SearchResult result;
+    const auto processes = open_dir(root_.get(), ".");
+    if (!processes)
+        return result;
+
+    // The owner of /proc/PID is its effective uid, or root where the process can't be dumped: those
+    // and other people's come second, and only when nobody of the uid itself holds the socket.
+    std::vector<Pid> others;
+    while (const dirent* entry = ::readdir(processes.get())) {
+        const auto pid = number<std::int32_t>(entry->d_name);
+        if (!pid)
+            continue;
+        struct stat info {};
+        if (::fstatat(root_.get(), entry->d_name, &info, 0) < 0)
+            continue;
+        if (Uid{info.st_uid} != uid) {
+            others.push_back(Pid{*pid});
+            continue;
+        }
+        if (Clock::now() > deadline)
+            return result;
+        if (auto found = holder(Pid{*pid}, inode))
+            result.holders.push_back(std::move(*found));
+    }
+    if (result.holders.empty()) {
+        result.method = Method::all_processes;
+        for (const Pid pid : others) {
+            if (Clock::now() > deadline)
+                return result;
+            if (auto found = holder(pid, inode))
+                result.holders.push_back(std::move(*found));
+        }
+    }
+    result.complete = true;
+    return result;
+}
+
+Credentials common_credentials(const SearchResult& result, Uid uid) {
+    Credentials credentials;
+    credentials.method = result.method;
+    if (result.holders.empty())
+        return credentials;
+
+    std::vector<const Holder*> holders;
+    for (const auto& holder : result.holders)
+        if (holder.status.uid == uid)
+            holders.push_back(&holder);
+    const bool own = !holders.empty();
+    if (!own)
+        for (const auto& holder : result.holders)
+            holders.push_back(&holder);
+
+    const auto& first = *holders.front();
+    credentials.process = {first.pid, first.status.comm};
+    // A process of somebody else says nothing about the groups of the socket's user.
+    if (!own || !result.complete)
+        return credentials;
+    credentials.gid = first.status.gid;
+    credentials.groups = first.status.groups;
+    for (const auto* holder : holders) {
+        if (holder->status.gid != credentials.gid)
+            credentials.gid.reset();
+        std::erase_if(credentials.groups, [&](Gid gid) {
+            return std::ranges::find(holder->status.groups, gid) == holder->status.groups.end();
+        });
+    }
+    return credentials;
+}
+
+} // namespace ubf

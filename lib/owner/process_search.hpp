@@ -1,0 +1,67 @@
+// Which processes hold a socket, from /proc: for the effective gid of a listener, and for the names
+// of programs in the log. The uid of a socket never comes from here.
+// It costs time that grows with the processes of the node, so it never runs on the packet path.
+#pragma once
+
+#include "base/types.hpp"
+#include "base/unique_fd.hpp"
+#include "owner/owner.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ubf {
+
+// What /proc/PID/status says.
+struct ProcessStatus {
+    std::string comm;
+    Uid uid{}; // effective
+    Gid gid{}; // effective
+    std::vector<Gid> groups;
+};
+
+// Nothing where a field is missing or is not a number. comm is taken as it stands, unescaped.
+std::optional<ProcessStatus> parse_status(std::string_view status);
+
+struct Holder {
+    Pid pid{};
+    ProcessStatus status;
+};
+
+struct SearchResult {
+    std::vector<Holder> holders;
+    Method method = Method::uid_processes;
+    bool complete = false; // false: time ran out, there may be more holders
+};
+
+class ProcessSearch {
+  public:
+    using Clock = std::chrono::steady_clock;
+
+    // Throws std::system_error where /proc can't be opened.
+    explicit ProcessSearch(const char* root = "/proc");
+
+    // All processes of that uid which hold the socket; where there is none, everybody's.
+    SearchResult holders(std::uint32_t inode, Uid uid, Clock::time_point deadline) const;
+    // The first of these processes that is this uid's and holds the socket.
+    std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode,
+                                       Uid uid) const;
+
+  private:
+    std::optional<Holder> holder(Pid pid, std::uint32_t inode) const;
+    bool holds(Pid pid, std::uint32_t inode) const;
+
+    UniqueFd root_;
+};
+
+// What may be said of a listener whose socket all these processes hold: a gid that all of them
+// have, groups that all of them have. Holders of the socket's own uid only are asked when there are
+// any.
+Credentials common_credentials(const SearchResult& result, Uid uid);
+
+} // namespace ubf

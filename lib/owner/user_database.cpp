@@ -1,0 +1,35 @@
+#include "owner/user_database.hpp"
+
+#include <cerrno>
+#include <grp.h>
+#include <pwd.h>
+
+namespace ubf {
+
+std::optional<UserRecord> read_user(Uid uid) {
+    constexpr std::size_t most = std::size_t{1} << 20;
+    std::vector<char> buffer(1024);
+    passwd entry{};
+    passwd* found = nullptr;
+    int error = 0;
+    while ((error = ::getpwuid_r(value(uid), &entry, buffer.data(), buffer.size(), &found)) ==
+               ERANGE &&
+           buffer.size() < most)
+        buffer.resize(buffer.size() * 2);
+    if (error != 0 || found == nullptr)
+        return std::nullopt;
+
+    UserRecord record{entry.pw_name, Gid{entry.pw_gid}, {}};
+    std::vector<gid_t> groups(64);
+    auto count = static_cast<int>(groups.size());
+    while (::getgrouplist(entry.pw_name, entry.pw_gid, groups.data(), &count) < 0 &&
+           static_cast<std::size_t>(count) > groups.size()) {
+        groups.resize(static_cast<std::size_t>(count));
+    }
+    groups.resize(static_cast<std::size_t>(count));
+    for (const gid_t gid : groups)
+        record.groups.push_back(Gid{gid});
+    return record;
+}
+
+} // namespace ubf

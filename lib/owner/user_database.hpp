@@ -1,0 +1,22 @@
+// What the user database (NSS: files, LDAP, SSSD, ...) says of a uid. It may take as long as the
+// slowest directory server: never called while a packet waits for it.
+#pragma once
+
+#include "base/types.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ubf {
+
+struct UserRecord {
+    std::string name;
+    Gid gid{};               // primary
+    std::vector<Gid> groups; // all of which the user is a member, the primary one included
+};
+
+// Nothing where the database has no such user, or can't be asked.
+std::optional<UserRecord> read_user(Uid uid);
+
+} // namespace ubf

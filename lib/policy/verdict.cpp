@@ -1,0 +1,137 @@
+#include "policy/verdict.hpp"
+
+namespace ubf {
+
+std::string_view to_string(Action action) {
+    switch (action) {
+    case Action::allow:
+        return "allow";
+    case Action::deny:
+        return "deny";
+    case Action::closed:
+        return "closed";
+    case Action::drop:
+        return "drop";
+    case Action::count_:
+        break;
+    }
+    return "?";
+}
+
+std::string_view to_string(Reason reason) {
+    switch (reason) {
+    case Reason::exempt_listener:
+        return "exempt-listener";
+    case Reason::exempt_connector:
+        return "exempt-connector";
+    case Reason::same_user:
+        return "same-user";
+    case Reason::same_group:
+        return "same-group";
+    case Reason::same_label:
+        return "same-label";
+    case Reason::outside_allowed:
+        return "outside-allowed";
+    case Reason::label_required:
+        return "label-required";
+    case Reason::different_user:
+        return "different-user";
+    case Reason::connector_unknown:
+        return "connector-unknown";
+    case Reason::listener_unknown:
+        return "listener-unknown";
+    case Reason::outside:
+        return "outside";
+    case Reason::malformed:
+        return "malformed";
+    case Reason::internal_error:
+        return "internal-error";
+    case Reason::no_listener:
+        return "no-listener";
+    case Reason::no_answer:
+        return "no-answer";
+    case Reason::overload:
+        return "overload";
+    case Reason::gone:
+        return "gone";
+    case Reason::count_:
+        break;
+    }
+    return "?";
+}
+
+std::string_view hint(Reason reason) {
+    switch (reason) {
+    case Reason::exempt_listener:
+        return "the listener's user or port is exempt from the firewall";
+    case Reason::exempt_connector:
+        return "the connector's user is exempt from the firewall";
+    case Reason::same_user:
+        return "both ends belong to one user";
+    case Reason::same_group:
+        return "the connector is a member of the group that the listener runs under";
+    case Reason::same_label:
+        return "both ends carry the same label";
+    case Reason::outside_allowed:
+        return "the site lets addresses outside the peers' ranges in";
+    case Reason::label_required:
+        return "this site keeps labels apart: run both ends under one label";
+    case Reason::different_user:
+        return "the ends belong to different users; to let a group in, start the listener under it "
+               "with 'sg GROUP COMMAND'";
+    case Reason::connector_unknown:
+        return "no socket stood behind this packet when its node was asked; try again, and if it "
+               "stays look for a program that closes at once or sends raw packets";
+    case Reason::listener_unknown:
+        return "the other node knows no socket at the far end of this flow; try again";
+    case Reason::outside:
+        return "the address is in none of the peers' ranges; an administrator adds it to "
+               "peers.ranges, exempts the port, or sets policy.outside";
+    case Reason::malformed:
+        return "the packet could not be read; look for a broken or hostile sender";
+    case Reason::internal_error:
+        return "ubfd could not look up the owner; see 'ubfctl status' and the log around this line";
+    case Reason::no_listener:
+        return "nobody listens on this port; start the server first or check the port number";
+    case Reason::no_answer:
+        return "the connector's node did not answer in time; see that ubfd runs there, that both "
+               "have the same key and clock, and that its ident port is reachable";
+    case Reason::overload:
+        return "too many connections wait for an answer; this one is retried by the sender";
+    case Reason::gone:
+        return "a socket of the flow closed while its owner was looked up";
+    case Reason::count_:
+        break;
+    }
+    return "?";
+}
+
+Action action_of(Reason reason) {
+    switch (reason) {
+    case Reason::exempt_listener:
+    case Reason::exempt_connector:
+    case Reason::same_user:
+    case Reason::same_group:
+    case Reason::same_label:
+    case Reason::outside_allowed:
+        return Action::allow;
+    case Reason::no_listener:
+        return Action::closed;
+    case Reason::no_answer:
+    case Reason::overload:
+    case Reason::gone:
+        return Action::drop;
+    case Reason::label_required:
+    case Reason::different_user:
+    case Reason::connector_unknown:
+    case Reason::listener_unknown:
+    case Reason::outside:
+    case Reason::malformed:
+    case Reason::internal_error:
+    case Reason::count_:
+        break;
+    }
+    return Action::deny;
+}
+
+} // namespace ubf

@@ -1,0 +1,57 @@
+// A verdict: what happens to the packet, and why.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace ubf {
+
+enum class Action : std::uint8_t {
+    allow,
+    deny,   // refused at once: ICMP admin-prohibited
+    closed, // refused as the kernel refuses a port without a listener
+    drop,   // not decided: the retransmitted packet asks again
+    count_,
+};
+
+// One stable name each, the same in logs, counters and docs (to_string).
+enum class Reason : std::uint8_t {
+    // allow
+    exempt_listener,
+    exempt_connector,
+    same_user,
+    same_group,
+    same_label,
+    outside_allowed,
+    // deny
+    label_required,    // labels differ, and the policy requires a common one
+    different_user,    // neither user, group nor label in common
+    connector_unknown, // the peer says that no socket stands behind this packet
+    listener_unknown,  // the same of a UDP reply, whose listener is at the peer
+    outside,           // from beyond the peers' ranges
+    malformed,         // a packet that can't be read
+    internal_error,    // something failed in ubfd
+    // closed
+    no_listener,
+    // drop
+    no_answer, // the peer did not answer by the deadline
+    overload,  // too much waits already
+    gone,      // a socket of the flow went away while the packet waited
+    count_,
+};
+
+std::string_view to_string(Action action);
+std::string_view to_string(Reason reason);
+// What the person who reads it can do next; one line, no full stop.
+std::string_view hint(Reason reason);
+Action action_of(Reason reason);
+
+struct Verdict {
+    Reason reason = Reason::internal_error;
+
+    Action action() const { return action_of(reason); }
+    bool operator==(const Verdict&) const = default;
+};
+
+} // namespace ubf

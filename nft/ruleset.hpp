@@ -1,0 +1,84 @@
+// The ruleset as values: what is printed for people and what is installed come from here, so that
+// they can't disagree.
+#pragma once
+
+#include "config/config.hpp"
+#include "nft/expression.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace ubf::nft {
+
+inline constexpr const char* table_name = "ubf"; // of family inet
+
+// One condition or action: as nft writes it, and as the kernel runs it.
+struct Statement {
+    std::string text;
+    std::vector<Expression> expressions;
+};
+
+struct Rule {
+    std::string id;  // unique in the table; the rule's comment in the kernel
+    std::string why; // for the reader of the text; may be empty
+    std::vector<Statement> statements;
+};
+
+struct Chain {
+    std::string name;
+    std::string why;
+    std::optional<std::int32_t> priority; // of a base chain, at the input hook
+    std::vector<Rule> rules;
+};
+
+enum class SetType : std::uint8_t { ipv4, ipv6, port, interface };
+
+struct Set {
+    // In network order, both ends included; the same length each.
+    struct Element {
+        Bytes first;
+        Bytes last;
+        std::string text;
+    };
+
+    std::string name;
+    SetType type;
+    std::vector<Element> elements;
+
+    bool is_interval() const { return type != SetType::interface; }
+};
+
+struct Variable {
+    std::string name;
+    std::string value;
+    std::string why;
+};
+
+struct Ruleset {
+    std::vector<Variable> variables; // of the text
+    std::vector<Set> sets;
+    std::vector<Chain> chains; // in an order in which each jumps only to those before it
+};
+
+enum class QueueExpression : std::uint8_t { native, xt };
+
+std::string_view to_string(QueueExpression expression); // "nft queue", "xt NFQUEUE"
+
+// What the ruleset depends on beside the configuration.
+struct Environment {
+    Port unprivileged_port_start = 1024; // net.ipv4.ip_unprivileged_port_start
+    std::uint16_t queue_count = 1;
+    QueueExpression queue_expression = QueueExpression::native;
+};
+
+// Pure. The configuration's empty values mean what their descriptions say.
+Ruleset make_ruleset(const Config& config, const Environment& environment);
+
+// Of this network namespace and machine; never asks the kernel what it can do.
+Environment read_environment(const Config& config);
+
+} // namespace ubf::nft

@@ -1,0 +1,210 @@
+#include "nft/statement.hpp"
+
+#include <cstring>
+#include <fmt/format.h>
+#include <netinet/in.h>
+
+#include <linux/if_packet.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_tables.h>
+#include <net/if.h>
+
+namespace ubf::nft::statement {
+namespace {
+
+// Marks and states stand in the register in the machine's own order.
+Bytes host(std::uint32_t value) {
+    Bytes bytes(sizeof value);
+    std::memcpy(bytes.data(), &value, sizeof value);
+    return bytes;
+}
+
+Bytes network(Port port) {
+    return {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff)};
+}
+
+Bytes interface_name(std::string_view name) {
+    Bytes bytes(IFNAMSIZ);
+    std::memcpy(bytes.data(), name.data(), std::min(name.size(), bytes.size() - 1));
+    return bytes;
+}
+
+Compare equal(Bytes with) {
+    return {NFT_CMP_EQ, std::move(with)};
+}
+
+Statement ports(std::uint32_t offset, std::uint32_t operation, Port port, std::string text) {
+    return {
+        std::move(text),
+        {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2}, Compare{operation, network(port)}}};
+}
+
+constexpr std::uint32_t source_port_offset = 0;
+constexpr std::uint32_t destination_port_offset = 2;
+
+Statement field_is(Expression load, std::string_view what, const Mark& mark, std::uint32_t field,
+                   const std::string& text) {
+    return {fmt::format("{} and $mark_mask == {}", what, text),
+            {std::move(load), Bitwise{host(mark.mask), host(0)}, equal(host(field))}};
+}
+
+Statement set_field(Expression load, Expression store, std::string_view what, const Mark& mark,
+                    std::uint32_t field, const std::string& text) {
+    return {field == 0 ? fmt::format("{0} set {0} and $mark_others", what)
+                       : fmt::format("{0} set {0} and $mark_others or {1}", what, text),
+            {std::move(load), Bitwise{host(~mark.mask), host(field)}, std::move(store)}};
+}
+
+Statement verdict(std::string text, std::int32_t code, std::string chain = {}) {
+    return {std::move(text), {Immediate{code, std::move(chain)}}};
+}
+
+Statement reject(std::string text, std::uint32_t type, std::uint8_t code) {
+    return {std::move(text), {Reject{type, code}}};
+}
+
+} // namespace
+
+Statement interface_in(const std::string& set, bool inverted) {
+    return {fmt::format("iifname {}@{}", inverted ? "!= " : "", set),
+            {LoadMeta{NFT_META_IIFNAME}, Lookup{set, inverted}}};
+}
+
+Statement on_loopback(bool yes) {
+    return {yes ? "iifname \"lo\"" : "iifname != \"lo\"",
+            {LoadMeta{NFT_META_IIFNAME},
+             Compare{yes ? std::uint32_t{NFT_CMP_EQ} : std::uint32_t{NFT_CMP_NEQ},
+                     interface_name("lo")}}};
+}
+
+Statement protocol(std::uint8_t number, const std::string& name) {
+    return {fmt::format("meta l4proto {}", name), {LoadMeta{NFT_META_L4PROTO}, equal({number})}};
+}
+
+Statement protocol_not(std::uint8_t number, const std::string& name) {
+    return {fmt::format("meta l4proto != {}", name),
+            {LoadMeta{NFT_META_L4PROTO}, Compare{NFT_CMP_NEQ, {number}}}};
+}
+
+// The family comes first: in an inet table the same offset is another field in the other family.
+Statement source_in(SetType family, const std::string& set, bool inverted) {
+    const bool v4 = family == SetType::ipv4;
+    const std::uint8_t number = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+    const auto load = v4 ? LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 12, 4}
+                         : LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 8, 16};
+    return {fmt::format("{} saddr {}@{}", v4 ? "ip" : "ip6", inverted ? "!= " : "", set),
+            {LoadMeta{NFT_META_NFPROTO}, equal({number}), load, Lookup{set, inverted}}};
+}
+
+Statement destination_is_multicast(SetType family) {
+    if (family == SetType::ipv4)
+        return {"ip daddr 224.0.0.0/4",
+                {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV4}),
+                 LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 16, 1}, Bitwise{{0xf0}, {0}},
+                 equal({0xe0})}};
+    return {"ip6 daddr ff00::/8",
+            {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV6}),
+             LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 24, 1}, equal({0xff})}};
+}
+
+Statement is_broadcast() {
+    return {"meta pkttype broadcast", {LoadMeta{NFT_META_PKTTYPE}, equal({PACKET_BROADCAST})}};
+}
+
+Statement source_port_below(Port port, const std::string& text) {
+    return ports(source_port_offset, NFT_CMP_LT, port, fmt::format("th sport < {}", text));
+}
+
+Statement source_port(Port port, const std::string& text) {
+    return ports(source_port_offset, NFT_CMP_EQ, port, fmt::format("th sport {}", text));
+}
+
+Statement destination_port(Port port, const std::string& text) {
+    return ports(destination_port_offset, NFT_CMP_EQ, port, fmt::format("th dport {}", text));
+}
+
+Statement destination_port_in(const std::string& set, bool inverted) {
+    return {fmt::format("th dport {}@{}", inverted ? "!= " : "", set),
+            {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, destination_port_offset, 2},
+             Lookup{set, inverted}}};
+}
+
+Statement syn_without_ack() {
+    constexpr std::uint32_t flags_offset = 13; // RFC 9293, 3.1
+    constexpr std::uint8_t syn = 0x02;
+    constexpr std::uint8_t ack = 0x10;
+    return {"tcp flags & (syn | ack) == syn",
+            {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, flags_offset, 1}, Bitwise{{syn | ack}, {0}},
+             equal({syn})}};
+}
+
+Statement ct_invalid() {
+    return {"ct state invalid",
+            {LoadCt{NFT_CT_STATE}, Bitwise{host(NF_CT_STATE_INVALID_BIT), host(0)},
+             Compare{NFT_CMP_NEQ, host(0)}}};
+}
+
+Statement ct_reply() {
+    constexpr std::uint8_t ct_direction_reply = 1; // enum ip_conntrack_dir
+    return {"ct direction reply", {LoadCt{NFT_CT_DIRECTION}, equal({ct_direction_reply})}};
+}
+
+Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text) {
+    return field_is(LoadMeta{NFT_META_MARK}, "meta mark", mark, field, text);
+}
+
+Statement ct_mark_is(const Mark& mark, std::uint32_t field, const std::string& text) {
+    return field_is(LoadCt{NFT_CT_MARK}, "ct mark", mark, field, text);
+}
+
+Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& text) {
+    return set_field(LoadMeta{NFT_META_MARK}, StoreMeta{NFT_META_MARK}, "meta mark", mark, field,
+                     text);
+}
+
+Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& text) {
+    return set_field(LoadCt{NFT_CT_MARK}, StoreCt{NFT_CT_MARK}, "ct mark", mark, field, text);
+}
+
+Statement count() {
+    return {"counter", {Count{}}};
+}
+
+Statement accept() {
+    return verdict("accept", NF_ACCEPT);
+}
+
+Statement drop() {
+    return verdict("drop", NF_DROP);
+}
+
+Statement leave() {
+    return verdict("return", NFT_RETURN);
+}
+
+Statement jump(const std::string& chain) {
+    return verdict(fmt::format("jump {}", chain), NFT_JUMP, chain);
+}
+
+Statement reject_prohibited() {
+    return reject("reject with icmpx admin-prohibited", NFT_REJECT_ICMPX_UNREACH,
+                  NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
+}
+
+Statement reject_port_unreachable() {
+    return reject("reject with icmpx port-unreachable", NFT_REJECT_ICMPX_UNREACH,
+                  NFT_REJECT_ICMPX_PORT_UNREACH);
+}
+
+Statement reject_reset() {
+    return reject("reject with tcp reset", NFT_REJECT_TCP_RST, 0);
+}
+
+// The text is always nft's own; xt NFQUEUE has no text that nft could read back.
+Statement queue(std::uint16_t first, std::uint16_t count, QueueExpression expression) {
+    return {count > 1 ? "queue flags bypass,fanout to $queues" : "queue flags bypass to $queues",
+            {ToQueue{first, count, expression == QueueExpression::native}}};
+}
+
+} // namespace ubf::nft::statement
