@@ -9,19 +9,9 @@
 #include <sys/signalfd.h>
 #include <system_error>
 #include <systemd/sd-daemon.h>
-#include <thread>
 
 namespace ubf {
 namespace {
-
-constexpr unsigned most_queues_by_default = 4;
-
-std::uint16_t queue_count(const Config& config) {
-    if (config.queue.count != 0)
-        return config.queue.count;
-    const auto cpus = std::max(1u, std::thread::hardware_concurrency());
-    return static_cast<std::uint16_t>(std::min(cpus, most_queues_by_default));
-}
 
 // Signals are read from a descriptor; the threads, which inherit the mask, never see one.
 UniqueFd open_signals() {
@@ -42,8 +32,9 @@ UniqueFd open_signals() {
 // Everything that can fail for what the configuration says, before anything is changed.
 Daemon::Start Daemon::prepare(Config config) const {
     auto keys = load_keys(config.ident.key_file);
-    config.queue.count = queue_count(config);
     auto environment = nft::read_environment(config);
+    environment.queue_expression = nft::Installer().probe_queue_expression();
+    config.queue.count = environment.queue_count;
     if (config.scope.ports.empty())
         config.scope.ports = {{environment.unprivileged_port_start, 65535}};
     auto terms = std::make_shared<const ident::Terms>(ident::Terms{

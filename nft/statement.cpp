@@ -101,8 +101,8 @@ Statement destination_is_multicast(SetType family) {
     if (family == SetType::ipv4)
         return {"ip daddr 224.0.0.0/4",
                 {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV4}),
-                 LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 16, 1}, Bitwise{{0xf0}, {0}},
-                 equal({0xe0})}};
+                 LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 16, 4},
+                 Bitwise{{0xf0, 0, 0, 0}, {0, 0, 0, 0}}, equal({0xe0, 0, 0, 0})}};
     return {"ip6 daddr ff00::/8",
             {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV6}),
              LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 24, 1}, equal({0xff})}};

@@ -71,7 +71,7 @@ void Asker::send(std::vector<Nonce> nonces) {
             questions.push_back(pending_.at(*nonce).question);
         const auto& first_pending = pending_.at(*begin);
         const std::size_t count = questions.size();
-        const Datagram datagram{channel_, wall_clock(), std::move(questions)};
+        const Datagram datagram{Channel::service, channel_, wall_clock(), std::move(questions)};
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < count;) {
             const auto bytes =

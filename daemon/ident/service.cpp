@@ -58,7 +58,7 @@ void Service::handle(const Received& received) {
         counters_.rejections.add(Rejection::repeated);
         return;
     }
-    const Asker asker{received.path, received.interface, datagram->channel};
+    const Asker asker{received.path, received.interface, datagram->from};
     if (const auto* questions = std::get_if<std::vector<Question>>(&datagram->entries))
         handle(*questions, asker);
     else if (const auto* gone = std::get_if<std::vector<Gone>>(&datagram->entries))
@@ -162,7 +162,7 @@ void Service::send(const Asker& asker, std::vector<Entry> entries) {
     if constexpr (std::is_same_v<Entry, Answer>)
         counters_.answered.add(entries.size());
     const std::size_t count = entries.size();
-    const Datagram datagram{asker.channel, wall_clock(), std::move(entries)};
+    const Datagram datagram{asker.channel, Channel::service, wall_clock(), std::move(entries)};
     const Path path = asker.path.reversed();
     std::array<std::uint8_t, max_datagram> buffer;
     for (std::size_t first = 0; first < count;) {

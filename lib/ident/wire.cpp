@@ -293,12 +293,12 @@ std::span<const std::uint8_t> encode(std::span<std::uint8_t> out, const Datagram
     Writer header(out.first(header_size));
     header.number(magic);
     header.number(version);
-    header.number(static_cast<std::uint8_t>(datagram.channel));
+    header.number(static_cast<std::uint8_t>(datagram.to));
     header.number(static_cast<std::uint8_t>(datagram.entries.index() + 1)); // as Kind counts
     header.number(std::uint8_t{0});
     header.number(std::uint16_t{0});
     header.number(key.id());
-    header.number(std::uint32_t{0});
+    header.number(static_cast<std::uint32_t>(datagram.from) << 24);
     header.number(static_cast<std::uint64_t>(datagram.time.count()));
 
     std::size_t used = header_size;
@@ -331,16 +331,17 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
     Reader in(message);
     const bool ours = in.number<std::uint16_t>() == magic && in.number<std::uint8_t>() == version;
     Datagram datagram;
-    datagram.channel = Channel{in.number<std::uint8_t>()};
+    datagram.to = Channel{in.number<std::uint8_t>()};
     const auto kind = in.number<std::uint8_t>();
     const auto count = in.number<std::uint8_t>();
     const auto length = in.number<std::uint16_t>();
     const auto key_id = in.number<std::uint32_t>();
-    const auto zero = in.number<std::uint32_t>();
+    const auto from = in.number<std::uint32_t>();
     const auto time = in.number<std::uint64_t>();
-    if (!ours || length != bytes.size() || zero != 0 || count == 0 || time > max_time)
+    if (!ours || length != bytes.size() || (from & 0xffffff) != 0 || count == 0 || time > max_time)
         return fail(Rejection::malformed);
 
+    datagram.from = Channel{static_cast<std::uint8_t>(from >> 24)};
     datagram.time = Milliseconds(static_cast<std::int64_t>(time));
 
     const Key* key = key_of(keys, key_id);

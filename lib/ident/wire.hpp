@@ -5,15 +5,16 @@
 //
 //      0       1       2       3       4       5       6       7
 //     +-------+-------+-------+-------+-------+-------+-------+-------+
-//   0 | 'U'     'B'   |version|channel| kind  | count |    length     |
-//   8 |            key id             |               0               |
+//   0 | 'U'     'B'   |version|  to   | kind  | count |    length     |
+//   8 |            key id             | from  |           0           |
 //  16 |       sender's clock, milliseconds since 1970                 |
 //  24 | entries ...                                                   |
 //     | MAC, 16 bytes                                                 |
 //
 // The MAC is BLAKE2b, keyed with the cluster key, of both addresses and ports and of all before it.
-// The channel says which of the asker's sockets the answer is for; an answer repeats it. Every
-// entry begins with the nonce of its question: 64 random bits that the answer must repeat.
+// `to` and `from` are channels: each of a peer's sockets has one, and an answer goes back to the one
+// that asked. Every entry begins with the nonce of its question: 64 random bits that the answer must
+// repeat.
 //
 // Everything that decode() returns was written by somebody who knows the key, between these two
 // endpoints, and fits the format; the clock and the nonce are for the caller to check.
@@ -76,7 +77,8 @@ using Entries = std::variant<std::vector<Question>, std::vector<Answer>, std::ve
                              std::vector<GoneSeen>>;
 
 struct Datagram {
-    Channel channel = Channel::service;
+    Channel to = Channel::service;
+    Channel from = Channel::service;
     Milliseconds time{};
     Entries entries;
 };
