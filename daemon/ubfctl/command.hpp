@@ -1,0 +1,48 @@
+// The subcommands of ubfctl: one table drives dispatch and help.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ubf::ctl {
+
+// What stands before the subcommand.
+struct Globals {
+    std::filesystem::path socket;
+    bool json = false;
+};
+
+using Arguments = std::vector<std::string>; // what stands behind it
+
+struct Command {
+    std::string_view name;
+    std::string_view usage;
+    std::string_view description;
+    int (*run)(const Globals& globals, const Arguments& arguments); // the exit status
+};
+
+std::span<const Command> commands();
+
+int status(const Globals& globals, const Arguments& arguments);
+int check_config(const Globals& globals, const Arguments& arguments);
+int ruleset(const Globals& globals, const Arguments& arguments);
+int explain(const Globals& globals, const Arguments& arguments);
+int keygen(const Globals& globals, const Arguments& arguments);
+
+// The words were wrong; exit status EX_USAGE.
+class UsageError : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+// The one argument that a file may be, or the default.
+std::filesystem::path file_argument(const Arguments& arguments, const char* otherwise);
+
+inline constexpr const char* default_config = "/etc/ubf/ubfd.toml";
+inline constexpr const char* default_key = "/etc/ubf/ident.key";
+
+} // namespace ubf::ctl
