@@ -13,14 +13,14 @@ int check_config(const Globals& globals, const Arguments& arguments) {
     try {
         const auto config = load_config(file);
         if (globals.json)
-            std::cout << nlohmann::ordered_json{{"ok", true}, {"file", file.string()}}.dump() << '\n';
+            std::cout << nlohmann::ordered_json{{"ok", true}, {"file", file.string()}}.dump()
+                      << '\n';
         else
-            std::cout << fmt::format("{}: good; {} peer ranges, {} exempt listeners, {} exempt "
-                                     "connectors, {} exempt ports\n",
-                                     file.string(), config.peers.ranges.size(),
-                                     config.policy.exempt_listeners.size(),
-                                     config.policy.exempt_connectors.size(),
-                                     config.scope.exempt_ports.size());
+            std::cout << fmt::format(
+                "{}: good; {} peer ranges, {} exempt listeners, {} exempt "
+                "connectors, {} exempt ports\n",
+                file.string(), config.peers.ranges.size(), config.policy.exempt_listeners.size(),
+                config.policy.exempt_connectors.size(), config.scope.exempt_ports.size());
         return EX_OK;
     } catch (const ConfigError& error) {
         if (!globals.json)

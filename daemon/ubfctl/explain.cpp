@@ -13,9 +13,9 @@ int explain(const Globals& globals, const Arguments& arguments) {
     std::string to;
     std::string protocol;
     po::options_description options;
-    options.add_options()                                    //
-        ("from", po::value(&from)->required())               //
-        ("to", po::value(&to)->required())                   //
+    options.add_options()                      //
+        ("from", po::value(&from)->required()) //
+        ("to", po::value(&to)->required())     //
         ("proto", po::value(&protocol)->default_value("tcp"));
     try {
         po::variables_map given;
@@ -24,10 +24,9 @@ int explain(const Globals& globals, const Arguments& arguments) {
     } catch (const po::error& error) {
         throw UsageError(fmt::format("explain: {}", error.what()));
     }
-    const auto reply = ask(globals.socket, {{"command", "explain"},
-                                            {"from", from},
-                                            {"to", to},
-                                            {"protocol", protocol}});
+    const auto reply =
+        ask(globals.socket,
+            {{"command", "explain"}, {"from", from}, {"to", to}, {"protocol", protocol}});
     if (globals.json) {
         std::cout << reply.dump(2) << '\n';
         return 0;

@@ -20,7 +20,8 @@ std::span<const Command> commands() {
         {"explain", "explain --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp]",
          "who owns each end of a flow, and what the verdict would be", explain},
         {"check-config", "check-config [FILE]", "whether a configuration is good", check_config},
-        {"ruleset", "ruleset [FILE]", "the nftables ruleset of a configuration, to import", ruleset},
+        {"ruleset", "ruleset [FILE]", "the nftables ruleset of a configuration, to import",
+         ruleset},
         {"keygen", "keygen [FILE]", "make a cluster key", keygen},
     }};
     return all;
@@ -54,11 +55,11 @@ int run(int argc, char** argv) {
     Globals globals;
     std::string socket;
     po::options_description options("Options");
-    options.add_options()                                                                     //
+    options.add_options() //
         ("socket", po::value(&socket)->default_value("/run/ubf/control.sock")->value_name("PATH"),
-         "where ubfd listens")                                                                //
+         "where ubfd listens")                                                                  //
         ("json", po::bool_switch(&globals.json), "for programs: status, explain, check-config") //
-        ("help,h", "print this and exit")                                                     //
+        ("help,h", "print this and exit")                                                       //
         ("version,V", "print the version and exit");
 
     // Options of ours may stand on either side of the command; what is left is the command's.
@@ -81,8 +82,8 @@ int run(int argc, char** argv) {
         throw UsageError("which command? 'ubfctl --help' lists them");
     const auto command = std::ranges::find(commands(), words.front(), &Command::name);
     if (command == commands().end())
-        throw UsageError(fmt::format("there is no command '{}'; 'ubfctl --help' lists them",
-                                     words.front()));
+        throw UsageError(
+            fmt::format("there is no command '{}'; 'ubfctl --help' lists them", words.front()));
     words.erase(words.begin());
     return command->run(globals, words);
 }

@@ -1,5 +1,5 @@
-#include "command.hpp"
 #include "nft/ruleset.hpp"
+#include "command.hpp"
 #include "nft/text.hpp"
 
 #include <iostream>

@@ -12,8 +12,8 @@ std::string counts(const Json& counters) {
     std::string text;
     for (const auto& [name, count] : counters.items())
         if (count != 0)
-            text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name,
-                                count.get<std::uint64_t>());
+            text +=
+                fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count.get<std::uint64_t>());
     return text.empty() ? "none" : text;
 }
 
@@ -28,14 +28,13 @@ std::string rules(const Json& kernel) {
 std::string queues_text(const Json& status) {
     std::string text;
     for (const auto& queue : status.at("queues"))
-        text += fmt::format("  {:<5} {:>10} packets {:>6} of {} waiting, dropped {} (full) {} "
-                            "(socket)\n",
-                            queue.at("number").get<unsigned>(),
-                            queue.at("packets").get<std::uint64_t>(),
-                            queue.at("waiting").get<std::uint64_t>(),
-                            queue.at("length").get<std::uint64_t>(),
-                            queue.at("full_drops").get<std::uint64_t>(),
-                            queue.at("socket_drops").get<std::uint64_t>());
+        text += fmt::format(
+            "  {:<5} {:>10} packets {:>6} of {} waiting, dropped {} (full) {} "
+            "(socket)\n",
+            queue.at("number").get<unsigned>(), queue.at("packets").get<std::uint64_t>(),
+            queue.at("waiting").get<std::uint64_t>(), queue.at("length").get<std::uint64_t>(),
+            queue.at("full_drops").get<std::uint64_t>(),
+            queue.at("socket_drops").get<std::uint64_t>());
     return text;
 }
 
@@ -90,9 +89,9 @@ std::string to_text(const Json& status) {
         counts(status.at("reasons")), rules(status.at("kernel")),
         counts(status.at("owner_methods")), ident.at("questions").get<std::uint64_t>(),
         ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
-        ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")),
-        peers_text(status), log.at("written").get<std::uint64_t>(),
-        log.at("folded").get<std::uint64_t>(), log.at("lost").get<std::uint64_t>());
+        ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")), peers_text(status),
+        log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),
+        log.at("lost").get<std::uint64_t>());
 }
 
 } // namespace

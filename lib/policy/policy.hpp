@@ -14,8 +14,8 @@ namespace ubf {
 
 // Who may carry a label. A label without a rule here matches nothing.
 struct LabelRule {
-    std::vector<UidRange> users;
-    std::vector<Gid> groups; // members, by effective or supplementary group
+    std::vector<UidRange> users{};
+    std::vector<Gid> groups{}; // members, by effective or supplementary group
 };
 
 struct Policy {
@@ -25,10 +25,10 @@ struct Policy {
     bool kernel_exempt = true;    // sockets of the kernel itself (NFS, tunnels), at either end
     bool outside_allowed = false; // what addresses beyond the peers' ranges start
 
-    std::vector<UidRange> exempt_listeners;
-    std::vector<UidRange> exempt_connectors;
-    std::vector<Gid> ignored_groups; // sorted; never a reason to allow
-    std::map<Label, LabelRule> labels;
+    std::vector<UidRange> exempt_listeners{};
+    std::vector<UidRange> exempt_connectors{};
+    std::vector<Gid> ignored_groups{}; // sorted; never a reason to allow
+    std::map<Label, LabelRule> labels{};
 };
 
 // First match wins; the order is that of docs/ubfd.toml.5. Owners whose credentials were not looked

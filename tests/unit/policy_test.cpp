@@ -1,1 +1,188 @@
+#include "policy/policy.hpp"
+
 #include <gtest/gtest.h>
+#include <set>
+#include <string_view>
+
+namespace ubf {
+namespace {
+
+constexpr Uid alice{2001};
+constexpr Uid bob{2002};
+constexpr Gid proj{3000};
+constexpr Gid users{100};
+
+Owner owner(Uid uid, Gid gid, std::vector<Gid> groups = {}, std::vector<Label> labels = {}) {
+    auto result = Owner::user(uid);
+    result.credentials = Credentials{gid, std::move(groups), std::move(labels), {}, {}};
+    return result;
+}
+
+Label label(const char* name, LabelOrigin origin = LabelOrigin::slurm) {
+    return {origin, name};
+}
+
+Reason verdict(const Owner& listener, const Owner& connector, const Policy& policy = {}) {
+    return decide(listener, connector, policy).reason;
+}
+
+TEST(Policy, two_programs_of_one_user_may_talk) {
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(alice)), Reason::same_user);
+}
+
+TEST(Policy, two_users_may_not) {
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(bob)), Reason::different_user);
+    EXPECT_EQ(verdict(owner(alice, Gid{2001}), owner(bob, Gid{2002})), Reason::different_user);
+}
+
+TEST(Policy, one_user_may_not_where_the_rule_is_off) {
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(alice), {.same_user = false}),
+              Reason::different_user);
+}
+
+TEST(Policy, the_listeners_effective_group_lets_its_members_in) {
+    EXPECT_EQ(verdict(owner(alice, proj), owner(bob, Gid{2002}, {proj})), Reason::same_group);
+    EXPECT_EQ(verdict(owner(alice, proj), owner(bob, proj)), Reason::same_group);
+}
+
+TEST(Policy, a_supplementary_group_of_the_listener_lets_nobody_in) {
+    EXPECT_EQ(verdict(owner(alice, Gid{2001}, {proj}), owner(bob, proj, {proj})),
+              Reason::different_user);
+}
+
+TEST(Policy, an_ignored_group_lets_nobody_in) {
+    const Policy policy{.ignored_groups = {users}};
+    EXPECT_EQ(verdict(owner(alice, users), owner(bob, users, {users}), policy),
+              Reason::different_user);
+}
+
+TEST(Policy, no_group_lets_anybody_in_where_the_rule_is_off) {
+    EXPECT_EQ(verdict(owner(alice, proj), owner(bob, proj), {.same_group = false}),
+              Reason::different_user);
+}
+
+TEST(Policy, a_listener_whose_holders_differ_in_group_lets_no_group_in) {
+    auto listener = owner(alice, proj);
+    listener.credentials->gid.reset();
+    EXPECT_EQ(verdict(listener, owner(bob, proj)), Reason::different_user);
+}
+
+TEST(Policy, an_exempt_listener_is_open_to_everybody_even_the_unknown) {
+    const Policy policy{.exempt_listeners = {{Uid{0}, Uid{0}}, {Uid{2000}, Uid{2001}}}};
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(bob), policy), Reason::exempt_listener);
+    EXPECT_EQ(verdict(Owner::user(alice), Owner{}, policy), Reason::exempt_listener);
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::outside(), policy), Reason::exempt_listener);
+    EXPECT_EQ(verdict(Owner::user(bob), Owner::user(alice), policy), Reason::different_user);
+}
+
+TEST(Policy, a_uid_range_holds_all_of_its_uids) {
+    const Policy policy{.exempt_connectors = {{Uid{1000}, Uid{2000}}}};
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(Uid{1000}), policy),
+              Reason::exempt_connector);
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(Uid{1500}), policy),
+              Reason::exempt_connector);
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(Uid{2000}), policy),
+              Reason::exempt_connector);
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(Uid{2002}), policy), Reason::different_user);
+}
+
+TEST(Policy, root_is_nobody_special_unless_the_policy_says_so) {
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::user(Uid{0})), Reason::different_user);
+    EXPECT_EQ(verdict(Owner::user(Uid{0}), Owner::user(alice)), Reason::different_user);
+}
+
+TEST(Policy, the_kernels_own_sockets_have_their_own_exemption) {
+    EXPECT_EQ(verdict(Owner::kernel(), Owner::user(bob)), Reason::exempt_listener);
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::kernel()), Reason::exempt_connector);
+    const Policy strict{.kernel_exempt = false, .exempt_connectors = {{Uid{0}, Uid{0}}}};
+    EXPECT_EQ(verdict(Owner::kernel(), Owner::user(bob), strict), Reason::different_user);
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::kernel(), strict), Reason::different_user);
+}
+
+TEST(Policy, an_unknown_owner_is_never_allowed_by_user_group_or_label) {
+    EXPECT_EQ(verdict(Owner::user(Uid{0}), Owner{}), Reason::connector_unknown);
+    EXPECT_EQ(verdict(Owner{}, Owner::user(Uid{0})), Reason::listener_unknown);
+    EXPECT_EQ(verdict(Owner{}, Owner{}), Reason::listener_unknown);
+}
+
+TEST(Policy, an_address_outside_is_let_in_by_one_setting) {
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::outside()), Reason::outside);
+    EXPECT_EQ(verdict(Owner::user(alice), Owner::outside(), {.outside_allowed = true}),
+              Reason::outside_allowed);
+}
+
+struct Labels : testing::Test {
+    Policy policy{.labels = {{label("chem"), {{{alice, bob}}, {}}},
+                             {label("phys"), {{{alice, alice}}, {proj}}}}};
+};
+
+TEST_F(Labels, a_label_in_common_lets_in) {
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("chem")}),
+                      owner(bob, Gid{2}, {}, {label("chem")}), policy),
+              Reason::same_label);
+}
+
+TEST_F(Labels, a_label_that_one_end_may_not_carry_matches_nothing) {
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("phys")}),
+                      owner(bob, Gid{2}, {}, {label("phys")}), policy),
+              Reason::different_user);
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("phys")}),
+                      owner(bob, Gid{2}, {proj}, {label("phys")}), policy),
+              Reason::same_label);
+}
+
+TEST_F(Labels, a_label_without_a_rule_matches_nothing) {
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("free")}),
+                      owner(bob, Gid{2}, {}, {label("free")}), policy),
+              Reason::different_user);
+}
+
+TEST_F(Labels, labels_of_different_origins_are_not_equal) {
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("chem")}),
+                      owner(bob, Gid{2}, {}, {label("chem", LabelOrigin::map)}), policy),
+              Reason::different_user);
+}
+
+TEST_F(Labels, where_labels_are_required_even_one_user_is_kept_apart) {
+    policy.require_label = true;
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("chem")}),
+                      owner(alice, Gid{1}, {}, {label("phys")}), policy),
+              Reason::label_required);
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("chem")}), owner(alice, Gid{1}), policy),
+              Reason::label_required);
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("chem")}),
+                      owner(alice, Gid{1}, {}, {label("chem")}), policy),
+              Reason::same_user);
+    EXPECT_EQ(verdict(owner(alice, Gid{1}), owner(alice, Gid{1}), policy), Reason::same_user);
+}
+
+TEST(Settled, nobody_is_looked_for_where_the_uid_decides) {
+    EXPECT_TRUE(settled_by_uid(Owner::user(alice), Owner::user(alice), {}));
+    EXPECT_TRUE(settled_by_uid(Owner::user(alice), Owner{}, {}));
+    EXPECT_TRUE(settled_by_uid(Owner::user(alice), Owner::outside(), {}));
+    EXPECT_FALSE(settled_by_uid(Owner::user(alice), Owner::user(bob), {}));
+    EXPECT_FALSE(settled_by_uid(Owner::user(alice), Owner::user(alice), {.require_label = true}));
+}
+
+TEST(Reasons, each_has_a_name_an_action_and_a_hint) {
+    std::set<std::string_view> names;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Reason::count_); ++i) {
+        const auto reason = static_cast<Reason>(i);
+        EXPECT_NE(to_string(reason), "?");
+        EXPECT_NE(hint(reason), "?");
+        EXPECT_TRUE(names.insert(to_string(reason)).second);
+    }
+}
+
+TEST(Reasons, only_the_six_of_the_policy_allow) {
+    std::size_t allowed = 0;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Reason::count_); ++i)
+        allowed += action_of(static_cast<Reason>(i)) == Action::allow ? 1 : 0;
+    EXPECT_EQ(allowed, 6u);
+    EXPECT_EQ(action_of(Reason::internal_error), Action::deny);
+    EXPECT_EQ(action_of(Reason::no_answer), Action::drop);
+    EXPECT_EQ(action_of(Reason::no_listener), Action::closed);
+}
+
+} // namespace
+} // namespace ubf

@@ -1,0 +1,50 @@
+# A thin entry; the build is CMake's (CMakePresets.json).
+#
+#   make           builds into build/release
+#   sudo make demo two nodes, a few users: who gets through, and why
+#   sudo make test every test
+#   sudo make bench  what it costs
+#   make format | sudo make asan | sudo make install | make clean
+
+# Under sudo, what belongs to the tree is still made by the tree's owner.
+owner := $(shell stat -c %U .)
+ifeq ($(shell id -u),0)
+ifneq ($(filter-out root UNKNOWN,$(owner)),)
+as_owner := runuser -u $(owner) --
+to_owner := chown -R $(owner) build
+endif
+endif
+run_tests = ctest $(1); status=$$?; $(to_owner); exit $$status
+
+.PHONY: build packages demo test bench asan format install clean
+.DEFAULT_GOAL := build
+
+packages:
+	@tests/install-packages
+
+build: packages
+	@$(as_owner) cmake --preset release > /dev/null
+	@$(as_owner) cmake --build --preset release
+
+demo: build
+	@tests/demo/demo --build build/release
+
+test: build
+	@$(call run_tests,--preset release)
+
+bench: build
+	@tests/bench/bench --build build/release
+
+asan: packages
+	@$(as_owner) cmake --preset asan > /dev/null
+	@$(as_owner) cmake --build --preset asan
+	@$(call run_tests,--preset asan -L 'unit|netns')
+
+format:
+	@git ls-files -co --exclude-standard '*.cpp' '*.hpp' | xargs clang-format -i
+
+install: build
+	@cmake --install build/release
+
+clean:
+	@rm -rf build

@@ -1,0 +1,179 @@
+#include "config/config.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <random>
+
+namespace ubf {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::string error_of(std::string_view text) {
+    try {
+        parse_config(text, "f");
+    } catch (const ConfigError& error) {
+        return error.what();
+    }
+    return "good";
+}
+
+TEST(Configuration, an_empty_file_is_all_defaults) {
+    const auto config = parse_config("", "f");
+    EXPECT_EQ(config.queue.length, 16384u);
+    EXPECT_EQ(config.ident.deadline.count(), 900);
+    EXPECT_TRUE(config.policy.same_user);
+    EXPECT_FALSE(config.policy.outside_allowed);
+}
+
+TEST(Configuration, every_option_is_set) {
+    const auto config = parse_config(R"(
+[queue]
+first = 4
+count = 2
+length = 1000
+[scope]
+interfaces = ["eth0", "lo"]
+ports = ["2000-3000", 80]
+exempt_ports = ["tcp/22", "udp/5353", 8080, "tcp/9000-9100"]
+[peers]
+ranges = ["10.0.0.0/16", "fd00::/64"]
+[policy]
+same_user = true
+same_group = false
+require_label = true
+kernel = "deny"
+outside = "allow"
+exempt_listeners = ["root", "1000-1999", 33]
+exempt_connectors = [0]
+ignored_groups = ["users", 5]
+[policy.labels."slurm:physics"]
+allow = ["root", "@users", "1000-1010"]
+[ident]
+port = 1000
+key_file = "/k"
+deadline_ms = 500
+clock_skew_ms = 1000
+[ruleset]
+manage = false
+without_daemon = "allow"
+on_stop = "keep"
+[mark]
+mask = 0x0e000000
+[log]
+target = "stderr"
+fold_s = 5
+[control]
+socket = "/s"
+)",
+                                     "f");
+    EXPECT_EQ(config.queue.first, 4);
+    EXPECT_EQ(config.scope.ports, (std::vector<PortRange>{{80, 80}, {2000, 3000}}));
+    EXPECT_EQ(config.scope.exempt_ports.size(), 4u);
+    EXPECT_FALSE(config.scope.exempt_ports[0].udp);
+    EXPECT_EQ(config.peers.ranges.size(), 2u);
+    EXPECT_FALSE(config.policy.same_group);
+    EXPECT_FALSE(config.policy.kernel_exempt);
+    EXPECT_TRUE(config.policy.outside_allowed);
+    EXPECT_EQ(
+        config.policy.exempt_listeners,
+        (std::vector<UidRange>{{Uid{0}, Uid{0}}, {Uid{33}, Uid{33}}, {Uid{1000}, Uid{1999}}}));
+    EXPECT_EQ(config.policy.ignored_groups, (std::vector<Gid>{Gid{5}, Gid{100}}));
+    const auto& rule = config.policy.labels.at({LabelOrigin::slurm, "physics"});
+    EXPECT_EQ(rule.users.size(), 2u);
+    EXPECT_EQ(rule.groups, std::vector<Gid>{Gid{100}});
+    EXPECT_TRUE(config.ruleset.allow_without_daemon);
+    EXPECT_TRUE(config.ruleset.keep_on_stop);
+    EXPECT_EQ(config.mark.allow(), 0x02000000u);
+    EXPECT_EQ(config.log.target, Config::Log::Target::stderr_);
+}
+
+TEST(Configuration, an_unknown_key_is_refused_with_its_place_and_the_nearest_one) {
+    const auto error = error_of("[queue]\nfirts = 1\n");
+    EXPECT_THAT(error, StartsWith("f:2:1: "));
+    EXPECT_THAT(error, HasSubstr("did you mean 'first'"));
+    EXPECT_THAT(error_of("[quue]\n"), HasSubstr("did you mean [queue]"));
+}
+
+struct BadLine {
+    const char* text;
+    const char* says;
+};
+
+class BadConfiguration : public testing::TestWithParam<BadLine> {};
+
+TEST_P(BadConfiguration, is_refused_with_file_line_and_column) {
+    const auto error = error_of(GetParam().text);
+    EXPECT_THAT(error, testing::ContainsRegex("^f:[0-9]+:[0-9]+: "));
+    EXPECT_THAT(error, HasSubstr(GetParam().says));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadConfiguration,
+    testing::Values(BadLine{"[queue\n", "syntax"}, BadLine{"queue = 1\n", "is a section"},
+                    BadLine{"[queue]\nfirst = \"1\"\n", "whole number"},
+                    BadLine{"[queue]\nfirst = 65536\n", "from 0 to 65535"},
+                    BadLine{"[queue]\nfirst = 65535\ncount = 4\n", "run past"},
+                    BadLine{"[queue]\nlength = 0\n", "from 16"},
+                    BadLine{"[scope]\nports = [\"3000-2000\"]\n", "not a port"},
+                    BadLine{"[scope]\nports = [\"2000-3000\", 2500]\n", "overlaps"},
+                    BadLine{"[scope]\nports = 80\n", "not a list"},
+                    BadLine{"[scope]\nexempt_ports = [\"sctp/80\"]\n", "not a port"},
+                    BadLine{"[scope]\nexempt_ports = [80, \"tcp/80\"]\n", "overlaps"},
+                    BadLine{"[scope]\ninterfaces = [\"a/b\"]\n", "not the name of an interface"},
+                    BadLine{"[scope]\ninterfaces = [\"lo\", \"lo\"]\n", "twice"},
+                    BadLine{"[peers]\nranges = [\"10.0.0.1/16\"]\n", "not a range of addresses"},
+                    BadLine{"[peers]\nranges = [\"10.0.0.0/8\", \"10.1.0.0/16\"]\n", "overlaps"},
+                    BadLine{"[policy]\nsame_user = 1\n", "true or false"},
+                    BadLine{"[policy]\noutside = \"maybe\"\n", "one of \"deny\", \"allow\""},
+                    BadLine{"[policy]\nexempt_listeners = [\"nobody-of-that-name\"]\n", "no user"},
+                    BadLine{"[policy]\nexempt_listeners = [\"2000-1000\"]\n",
+                            "the lower one first"},
+                    BadLine{"[policy]\nexempt_listeners = [\"1000-2000\", 1500]\n", "overlaps"},
+                    BadLine{"[policy]\nexempt_listeners = [4294967295]\n", "not a range of uids"},
+                    BadLine{"[policy]\nignored_groups = [\"no-such-group\"]\n", "no group"},
+                    BadLine{"[policy.labels.\"physics\"]\nallow = []\n", "write its origin first"},
+                    BadLine{"[policy.labels.\"map:x\"]\ndeny = []\n", "exactly one key"},
+                    BadLine{"[ident]\ndeadline_ms = 1000\n", "from 10 to 999"},
+                    BadLine{"[ident]\nport = 1024\n", "from 1 to 1023"},
+                    BadLine{"[ident]\nkey_file = \"\"\n", "not a text"},
+                    BadLine{"[mark]\nmask = 0x5\n", "three adjacent bits"},
+                    BadLine{"[mark]\nmask = 0xf\n", "three adjacent bits"},
+                    BadLine{"[log]\nfold_s = 0\n", "from 1"}));
+
+TEST(Configuration, a_file_that_is_not_there_is_named) {
+    EXPECT_THROW(
+        {
+            try {
+                load_config("/no/such/file");
+            } catch (const ConfigError& error) {
+                EXPECT_THAT(error.what(), HasSubstr("/no/such/file"));
+                throw;
+            }
+        },
+        ConfigError);
+    EXPECT_THROW(load_config("/tmp"), ConfigError);
+}
+
+TEST(Configuration, any_bytes_end_in_a_configuration_or_in_its_own_error) {
+    const std::string base =
+        "[policy]\nexempt_listeners = [\"root\", \"1-2\"]\n[queue]\nfirst = 1\n";
+    std::mt19937 random(1);
+    for (int i = 0; i < 5000; ++i) {
+        auto text = base;
+        for (int j = 0; j < 4; ++j)
+            text[random() % text.size()] = static_cast<char>(random());
+        static_cast<void>(error_of(text)); // anything else that is thrown fails the test
+    }
+}
+
+TEST(Configuration, help_names_every_default) {
+    const auto text = describe_options();
+    EXPECT_THAT(text, HasSubstr("deadline_ms = 900"));
+    EXPECT_THAT(text, HasSubstr("[control]"));
+}
+
+} // namespace
+} // namespace ubf

@@ -1,0 +1,167 @@
+#include "ident/wire.hpp"
+
+#include <gtest/gtest.h>
+#include <random>
+#include <sodium.h>
+
+namespace ubf::ident {
+namespace {
+
+const Path path{*Endpoint::parse("10.0.0.2:1017"), *Endpoint::parse("10.0.0.1:1017")};
+const Flow flow{Protocol::tcp, *Endpoint::parse("10.0.0.1:40000"),
+                *Endpoint::parse("10.0.0.2:8888")};
+
+struct Wire : testing::Test {
+    KeyRing keys{Key::random(), std::nullopt};
+    std::array<std::uint8_t, max_datagram> buffer{};
+
+    std::vector<std::uint8_t> encode_one(Entries entries, const Key& key) {
+        std::size_t first = 0;
+        const Datagram datagram{Channel::service, Channel{3}, Milliseconds(1234567),
+                                std::move(entries)};
+        const auto bytes = encode(buffer, datagram, first, path, key);
+        return {bytes.begin(), bytes.end()};
+    }
+    std::vector<std::uint8_t> question() {
+        return encode_one(std::vector<Question>{{Nonce{7}, Role::listener, flow, Uid{2001}}},
+                          keys.current);
+    }
+    Answer answer() {
+        auto owner = Owner::user(Uid{2001});
+        owner.credentials = Credentials{Gid{5},
+                                        {Gid{6}, Gid{7}},
+                                        {{LabelOrigin::slurm, "chem"}},
+                                        {Pid{99}, "python3"},
+                                        Method::uid_processes};
+        return {Nonce{8}, owner};
+    }
+};
+
+TEST_F(Wire, a_question_comes_out_as_it_went_in) {
+    const auto datagram = decode(question(), path, keys);
+    ASSERT_TRUE(datagram);
+    EXPECT_EQ(datagram->from, Channel{3});
+    EXPECT_EQ(datagram->time, Milliseconds(1234567));
+    const auto& questions = std::get<std::vector<Question>>(datagram->entries);
+    ASSERT_EQ(questions.size(), 1u);
+    EXPECT_EQ(questions[0].nonce, Nonce{7});
+    EXPECT_EQ(questions[0].role, Role::listener);
+    EXPECT_EQ(questions[0].flow, flow);
+    EXPECT_EQ(questions[0].same_as, Uid{2001});
+}
+
+TEST_F(Wire, an_answer_comes_out_as_it_went_in) {
+    const auto datagram = decode(encode_one(std::vector{answer()}, keys.current), path, keys);
+    ASSERT_TRUE(datagram);
+    const auto& owner = std::get<std::vector<Answer>>(datagram->entries).at(0).owner;
+    EXPECT_EQ(owner.kind, OwnerKind::user);
+    EXPECT_EQ(owner.uid, Uid{2001});
+    ASSERT_TRUE(owner.credentials);
+    EXPECT_EQ(owner.credentials->gid, Gid{5});
+    EXPECT_EQ(owner.credentials->groups, (std::vector<Gid>{Gid{6}, Gid{7}}));
+    EXPECT_EQ(owner.credentials->labels, (std::vector<Label>{{LabelOrigin::slurm, "chem"}}));
+    EXPECT_EQ(owner.credentials->process.pid, Pid{99});
+    EXPECT_EQ(owner.credentials->process.comm, "python3");
+}
+
+TEST_F(Wire, the_largest_answer_fits_and_leaves_out_only_what_has_no_room) {
+    auto large = answer();
+    large.owner.credentials->groups.assign(65536, Gid{1});
+    large.owner.credentials->labels.assign(100, {LabelOrigin::slurm, std::string(max_label, 'x')});
+    large.owner.credentials->labels.push_back({LabelOrigin::slurm, std::string(65536, 'x')});
+    large.owner.credentials->process.comm = std::string(1000, 'c');
+    const auto datagram = decode(encode_one(std::vector{large}, keys.current), path, keys);
+    ASSERT_TRUE(datagram);
+    const auto& owner = std::get<std::vector<Answer>>(datagram->entries).at(0).owner;
+    EXPECT_EQ(owner.credentials->groups.size(), max_groups);
+    EXPECT_EQ(owner.credentials->labels.size(), max_labels);
+}
+
+TEST_F(Wire, many_questions_go_in_several_datagrams) {
+    std::vector<Question> questions;
+    for (std::uint64_t i = 0; i < 100; ++i)
+        questions.push_back({Nonce{i}, Role::connector, flow, std::nullopt});
+    const Datagram datagram{Channel::service, Channel{1}, Milliseconds(1), questions};
+    std::size_t first = 0;
+    std::uint64_t next = 0;
+    int datagrams = 0;
+    while (first < questions.size()) {
+        const auto decoded =
+            decode(encode(buffer, datagram, first, path, keys.current), path, keys);
+        ASSERT_TRUE(decoded);
+        ++datagrams;
+        for (const auto& question : std::get<std::vector<Question>>(decoded->entries))
+            EXPECT_EQ(question.nonce, Nonce{next++});
+    }
+    EXPECT_EQ(next, 100u);
+    EXPECT_LT(datagrams, 10);
+}
+
+TEST_F(Wire, another_key_is_refused) {
+    const KeyRing others{Key::random(), std::nullopt};
+    EXPECT_EQ(decode(question(), path, others).error(), Rejection::wrong_key);
+}
+
+TEST_F(Wire, the_key_before_is_accepted_while_rotating) {
+    const KeyRing rotated{Key::random(), keys.current};
+    EXPECT_TRUE(decode(question(), path, rotated));
+}
+
+TEST_F(Wire, a_datagram_holds_between_its_own_two_ends_only) {
+    EXPECT_EQ(decode(question(), path.reversed(), keys).error(), Rejection::wrong_key);
+    auto other = path;
+    other.to.address = *Address::parse("10.0.0.9");
+    EXPECT_EQ(decode(question(), other, keys).error(), Rejection::wrong_key);
+    other = path;
+    other.from.port = 1016;
+    EXPECT_EQ(decode(question(), other, keys).error(), Rejection::wrong_key);
+}
+
+TEST_F(Wire, no_bit_can_be_changed) {
+    for (const auto& good : {question(), encode_one(std::vector{answer()}, keys.current)})
+        for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+            auto changed = good;
+            changed[bit / 8] = static_cast<std::uint8_t>(changed[bit / 8] ^ (1u << bit % 8));
+            EXPECT_FALSE(decode(changed, path, keys)) << bit;
+        }
+}
+
+TEST_F(Wire, no_truncation_or_extension_is_accepted) {
+    const auto good = question();
+    for (std::size_t length = 0; length < good.size(); ++length)
+        EXPECT_FALSE(decode(std::span(good).first(length), path, keys));
+    auto longer = good;
+    longer.push_back(0);
+    EXPECT_FALSE(decode(longer, path, keys));
+}
+
+// Somebody who knows the key but not the format: the parser itself, behind the MAC.
+TEST_F(Wire, random_entries_with_a_good_mac_do_no_harm) {
+    std::mt19937 random(1);
+    for (int i = 0; i < 20'000; ++i) {
+        auto bytes = question();
+        bytes[4] = static_cast<std::uint8_t>(random() % 6);
+        bytes[5] = static_cast<std::uint8_t>(random());
+        for (std::size_t j = 24; j < bytes.size() - 16; ++j)
+            if (random() % 4 == 0)
+                bytes[j] = static_cast<std::uint8_t>(random());
+        const auto message = std::span(bytes).first(bytes.size() - 16);
+        std::array<std::uint8_t, 36> ends{};
+        std::ranges::copy(path.from.address.bytes(), ends.begin());
+        std::ranges::copy(path.to.address.bytes(), ends.begin() + 16);
+        ends[32] = ends[34] = 1017 >> 8;
+        ends[33] = ends[35] = 1017 & 0xff;
+        crypto_generichash_state state;
+        crypto_generichash_init(&state, keys.current.bytes().data(), Key::size, 16);
+        crypto_generichash_update(&state, ends.data(), ends.size());
+        crypto_generichash_update(&state, message.data(), message.size());
+        crypto_generichash_final(&state, bytes.data() + message.size(), 16);
+        const auto datagram = decode(bytes, path, keys);
+        if (!datagram) {
+            EXPECT_EQ(datagram.error(), Rejection::malformed);
+        }
+    }
+}
+
+} // namespace
+} // namespace ubf::ident
