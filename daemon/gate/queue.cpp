@@ -24,39 +24,30 @@ constexpr std::size_t message_size = 1024; // attributes and the copy range, wit
 // What a queued packet costs the socket's buffer, by the kernel's count (an skb's truesize).
 constexpr int message_cost = 2048;
 
-// /proc/net/netfilter/nfnetlink_queue: number, the port id of who has bound it, ...
-std::string owner_of(std::uint16_t number) {
+// /proc/net/netfilter/nfnetlink_queue begins each line with the number and who has bound the queue.
+bool is_taken(std::uint16_t number) {
     std::ifstream table("/proc/net/netfilter/nfnetlink_queue");
     unsigned queue = 0;
-    unsigned long port = 0;
     std::string rest;
-    while (table >> queue >> port && std::getline(table, rest))
+    while (table >> queue && std::getline(table, rest))
         if (queue == number)
-            return fmt::format("another program has it (netlink port id {}, mostly its pid)", port);
-    return {};
+            return true;
+    return false;
 }
 
-std::string explain(std::uint16_t number, int error) {
-    std::string cause;
-    switch (error) {
-    case EPERM:
-        cause = owner_of(number);
-        cause = cause.empty()
-                    ? "CAP_NET_ADMIN is missing; run as root or give the unit the capability"
-                    : cause + "; stop it, or set queue.first to a free range";
-        break;
-    case EBUSY:
-        cause = owner_of(number) + "; stop it, or set queue.first to a free range";
-        break;
-    case EOPNOTSUPP:
-    case EINVAL:
-    case EPROTONOSUPPORT:
+// The kernel says EPERM both to those without the privilege and to those who come second.
+QueueError error_of(std::uint16_t number, int error) {
+    std::string cause = std::strerror(error);
+    if (error == EBUSY || (error == EPERM && is_taken(number))) {
+        error = EBUSY;
+        cause = "another program has it, perhaps another ubfd; stop it, or set queue.first to a "
+                "free range";
+    } else if (error == EPERM) {
+        cause = "CAP_NET_ADMIN is missing; run as root or give the unit the capability";
+    } else if (error == EOPNOTSUPP || error == EINVAL || error == EPROTONOSUPPORT) {
         cause = "the kernel lacks nfnetlink_queue; load it with 'modprobe nfnetlink_queue'";
-        break;
-    default:
-        cause = std::strerror(error);
     }
-    return fmt::format("binding netfilter queue {}: {}", number, cause);
+    return {fmt::format("binding netfilter queue {}: {}", number, cause), error};
 }
 
 nlmsghdr* put_header(std::span<std::uint8_t> buffer, std::uint16_t type, std::uint16_t queue,
@@ -148,7 +139,7 @@ void Queue::configure(std::uint32_t length) {
     Message bind(NFQNL_MSG_CONFIG, number_);
     nfq_nlmsg_cfg_put_cmd(bind.get(), AF_UNSPEC, NFQNL_CFG_CMD_BIND);
     if (const int error = transact(socket_, bind); error != 0)
-        throw QueueError(explain(number_, error), error);
+        throw error_of(number_, error);
 
     // Segments are not split for us (GSO), and a full queue drops: never fail-open, since a dropped
     // SYN is sent again and an accepted one is not taken back.
@@ -158,7 +149,7 @@ void Queue::configure(std::uint32_t length) {
     mnl_attr_put_u32(parameters.get(), NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_GSO));
     mnl_attr_put_u32(parameters.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_GSO));
     if (const int error = transact(socket_, parameters); error != 0)
-        throw QueueError(explain(number_, error), error);
+        throw error_of(number_, error);
 
     // Room for a full queue. What doesn't fit is counted by the kernel in
     // /proc/net/netfilter/nfnetlink_queue, which status shows.

@@ -10,7 +10,7 @@ namespace ubf {
 namespace {
 
 constexpr std::size_t most_cases = 4096;
-constexpr std::size_t most_packets = 64; // of one flow; what is beyond them is sent again
+constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
 

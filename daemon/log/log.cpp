@@ -130,7 +130,6 @@ void Log::fold(const Denial& denial, Time time) {
                   denial.connector.uid, denial.listener.uid,        denial.reason};
     if (const auto found = folds_.find(key); found != folds_.end()) {
         found->second.last = denial;
-        found->second.last_time = time;
         ++found->second.repeats;
         counters_.log_folded.add();
         return;
@@ -141,7 +140,7 @@ void Log::fold(const Denial& denial, Time time) {
         counters_.log_folded.add();
         return;
     }
-    folds_.emplace(key, Fold{denial, time, Clock::now(), 0});
+    folds_.emplace(key, Fold{denial, Clock::now(), 0});
     write(denial, time, 0);
 }
 
@@ -154,7 +153,7 @@ void Log::unfold(TimePoint now, bool all) {
             continue;
         }
         if (fold.repeats > 0)
-            write(fold.last, fold.last_time, fold.repeats);
+            write(fold.last, std::chrono::system_clock::now(), fold.repeats);
         entry = folds_.erase(entry);
     }
     if (unlisted_ > 0 && (all || now - unlisted_since_ >= fold_)) {

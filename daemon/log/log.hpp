@@ -47,7 +47,6 @@ class Log {
     using Key = std::tuple<Protocol, Address, Endpoint, Uid, Uid, Reason>;
     struct Fold {
         Denial last;
-        Time last_time;
         TimePoint since;
         std::uint64_t repeats = 0;
     };
