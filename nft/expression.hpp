@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
+struct nftnl_rule;
+
 namespace ubf::nft {
 
-using Bytes = std::vector<std::uint8_t>;
+using Bytes = std::vector<std::uint8_t>; // as they stand in the register
 
 struct LoadMeta {
     std::uint32_t key; // NFT_META_*
@@ -27,6 +30,11 @@ struct LoadPayload {
     std::uint32_t base; // NFT_PAYLOAD_*
     std::uint32_t offset;
     std::uint32_t length;
+};
+// What the routing table says of an address.
+struct LoadFib {
+    std::uint32_t result; // NFT_FIB_RESULT_*
+    std::uint32_t flags;  // NFTA_FIB_F_*
 };
 // register = (register & mask) ^ flip
 struct Bitwise {
@@ -57,7 +65,13 @@ struct ToQueue {
     bool native;
 };
 
-using Expression = std::variant<LoadMeta, StoreMeta, LoadCt, StoreCt, LoadPayload, Bitwise, Compare,
-                                Lookup, Count, Immediate, Reject, ToQueue>;
+using Expression = std::variant<LoadMeta, StoreMeta, LoadCt, StoreCt, LoadPayload, LoadFib, Bitwise,
+                                Compare, Lookup, Count, Immediate, Reject, ToQueue>;
+
+// Throws std::bad_alloc when libnftnl has no memory.
+void append(nftnl_rule* rule, const Expression& expression);
+
+// The kernel modules that it needs beside nf_tables; empty when there are none.
+std::string_view modules(const Expression& expression);
 
 } // namespace ubf::nft

@@ -1,5 +1,5 @@
-// The ruleset as values: what is printed for people and what is installed come from here, so that
-// they can't disagree.
+// The ruleset as values: what is printed for people (nft/text.hpp) and what is installed
+// (nft/installer.hpp) come from here, so that they can't disagree.
 #pragma once
 
 #include "config/config.hpp"
@@ -9,7 +9,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace ubf::nft {
@@ -23,10 +22,15 @@ struct Statement {
 };
 
 struct Rule {
-    std::string id;  // unique in the table; the rule's comment in the kernel
-    std::string why; // for the reader of the text; may be empty
+    // "ubf:CHAIN:NAME" or "ubf:CHAIN:NAME:VARIANT", unique in the table: the rule's comment in the
+    // kernel. Stable: counters and repairs go by it.
+    std::string id;
+    std::string why; // for the reader of the text; empty where the rule before said it
     std::vector<Statement> statements;
 };
+
+// NAME of a rule's id; what is counted for one name is one figure. Empty for an id that isn't ours.
+std::string counter_name(std::string_view rule_id);
 
 struct Chain {
     std::string name;
@@ -46,8 +50,9 @@ struct Set {
     };
 
     std::string name;
+    std::string why;
     SetType type;
-    std::vector<Element> elements;
+    std::vector<Element> elements; // disjoint
 
     bool is_interval() const { return type != SetType::interface; }
 };
@@ -71,14 +76,14 @@ std::string_view to_string(QueueExpression expression); // "nft queue", "xt NFQU
 // What the ruleset depends on beside the configuration.
 struct Environment {
     Port unprivileged_port_start = 1024; // net.ipv4.ip_unprivileged_port_start
-    std::uint16_t queue_count = 1;
+    std::uint16_t queue_count = 1;       // never 0
     QueueExpression queue_expression = QueueExpression::native;
 };
 
 // Pure. The configuration's empty values mean what their descriptions say.
 Ruleset make_ruleset(const Config& config, const Environment& environment);
 
-// Of this network namespace and machine; never asks the kernel what it can do.
+// Of the caller's network namespace and this machine; never asks the kernel what it can do.
 Environment read_environment(const Config& config);
 
 } // namespace ubf::nft

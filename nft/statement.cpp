@@ -1,5 +1,6 @@
 #include "nft/statement.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -8,6 +9,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 
 namespace ubf::nft::statement {
@@ -42,6 +44,11 @@ Statement ports(std::uint32_t offset, std::uint32_t operation, Port port, std::s
 
 constexpr std::uint32_t source_port_offset = 0;
 constexpr std::uint32_t destination_port_offset = 2;
+
+Statement ct_state(std::string_view name, std::uint32_t bit) {
+    return {fmt::format("ct state {}", name),
+            {LoadCt{NFT_CT_STATE}, Bitwise{host(bit), host(0)}, Compare{NFT_CMP_NEQ, host(0)}}};
+}
 
 Statement field_is(Expression load, std::string_view what, const Mark& mark, std::uint32_t field,
                    const std::string& text) {
@@ -87,6 +94,14 @@ Statement protocol_not(std::uint8_t number, const std::string& name) {
             {LoadMeta{NFT_META_L4PROTO}, Compare{NFT_CMP_NEQ, {number}}}};
 }
 
+Statement tcp() {
+    return protocol(IPPROTO_TCP, "tcp");
+}
+
+Statement udp() {
+    return protocol(IPPROTO_UDP, "udp");
+}
+
 // The family comes first: in an inet table the same offset is another field in the other family.
 Statement source_in(SetType family, const std::string& set, bool inverted) {
     const bool v4 = family == SetType::ipv4;
@@ -108,7 +123,12 @@ Statement destination_is_multicast(SetType family) {
              LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 24, 1}, equal({0xff})}};
 }
 
-Statement is_broadcast() {
+Statement destination_is_broadcast() {
+    return {"fib daddr type broadcast",
+            {LoadFib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR}, equal(host(RTN_BROADCAST))}};
+}
+
+Statement link_broadcast() {
     return {"meta pkttype broadcast", {LoadMeta{NFT_META_PKTTYPE}, equal({PACKET_BROADCAST})}};
 }
 
@@ -140,14 +160,16 @@ Statement syn_without_ack() {
 }
 
 Statement ct_invalid() {
-    return {"ct state invalid",
-            {LoadCt{NFT_CT_STATE}, Bitwise{host(NF_CT_STATE_INVALID_BIT), host(0)},
-             Compare{NFT_CMP_NEQ, host(0)}}};
+    return ct_state("invalid", NF_CT_STATE_INVALID_BIT);
 }
 
 Statement ct_reply() {
     constexpr std::uint8_t ct_direction_reply = 1; // enum ip_conntrack_dir
     return {"ct direction reply", {LoadCt{NFT_CT_DIRECTION}, equal({ct_direction_reply})}};
+}
+
+Statement ct_established() {
+    return ct_state("established", NF_CT_STATE_BIT(IP_CT_ESTABLISHED));
 }
 
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text) {

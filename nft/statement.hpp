@@ -1,29 +1,43 @@
 // The statements of our rules, each with its text beside its instructions.
+//
+// A word that starts with $ in a text is one of the ruleset's variables; whoever passes one passes
+// its value too.
 #pragma once
 
 #include "nft/ruleset.hpp"
 
 namespace ubf::nft::statement {
 
-// Conditions
+// --- conditions: where from, where to ---
 Statement interface_in(const std::string& set, bool inverted);
 Statement on_loopback(bool yes);
-Statement protocol(std::uint8_t number, const std::string& name); // meta l4proto
-Statement protocol_not(std::uint8_t number, const std::string& name);
 Statement source_in(SetType family, const std::string& set, bool inverted);
 Statement destination_is_multicast(SetType family);
-Statement is_broadcast();
-Statement source_port_below(Port port, const std::string& text);
+Statement destination_is_broadcast(); // by the routing table: also true of packets on loopback
+Statement link_broadcast();           // by the frame
+
+// --- conditions: protocol and ports ---
+Statement protocol(std::uint8_t number, const std::string& name);
+Statement protocol_not(std::uint8_t number, const std::string& name);
+Statement tcp();
+Statement udp();
+Statement syn_without_ack();
+// Of a protocol that has ports at the usual place: to be put behind tcp() or udp(), or where only
+// these are left.
 Statement source_port(Port port, const std::string& text);
+Statement source_port_below(Port port, const std::string& text);
 Statement destination_port(Port port, const std::string& text);
 Statement destination_port_in(const std::string& set, bool inverted);
-Statement syn_without_ack();
+
+// --- conditions: what conntrack and the marks say ---
 Statement ct_invalid();
 Statement ct_reply();
+Statement ct_established();
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text);
 Statement ct_mark_is(const Mark& mark, std::uint32_t field, const std::string& text);
 
-// Actions
+// --- actions ---
+// These replace our bits and leave all others; a field of 0 only clears.
 Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& text);
 Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& text);
 Statement count();

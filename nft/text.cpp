@@ -6,16 +6,65 @@ namespace ubf::nft {
 namespace {
 
 constexpr std::string_view heading = R"(#!/usr/sbin/nft -f
-# ubf: a user's programs talk to each other, and to nobody else's.
+# ubf: programs of one user, or of one group, talk to each other, and nobody else to them.
 #
-# Made by `ubfctl ruleset` from the configuration; import it with `nft -f` and set
-# ruleset.manage = false, or let ubfd install the same by itself. It touches no table but its own,
-# and can be imported again while it is in use: packets that wait for ubfd keep waiting.
+# Made from ubfd's configuration by 'ubfctl ruleset'. Either ubfd installs the same by itself, or you
+# import it with 'nft -f' and set ruleset.manage = false. It touches no table but its own, and can be
+# imported again at any time: no base chain is deleted, so packets that wait for ubfd keep waiting.
+#
+# A new connection's way: gate (input, filter) queues its first packet; ubfd writes its verdict into
+# three bits of the packet's mark; verdict (input, filter + 1) carries it out. Whatever comes there
+# without a mark had no ubfd to judge it.
 
 )";
 
-std::string_view type_text(SetType type) {
-    switch (type) {
+constexpr std::size_t columns = 100;
+
+// As comment lines, broken between words.
+std::string comment(std::string_view text, std::string_view indent) {
+    std::string result;
+    std::size_t used = 0; // of the line; 0: none begun
+    while (!text.empty()) {
+        const auto word = text.substr(0, text.find(' '));
+        text.remove_prefix(std::min(text.size(), word.size() + 1));
+        if (used != 0 && used + 1 + word.size() > columns) {
+            result += '\n';
+            used = 0;
+        }
+        if (used == 0) {
+            result += fmt::format("{}#", indent);
+            used = indent.size() + 1;
+        }
+        result += fmt::format(" {}", word);
+        used += 1 + word.size();
+    }
+    return result.empty() ? result : result + '\n';
+}
+
+std::string definition(const std::string& name, const std::string& value, const std::string& why) {
+    const auto line = fmt::format("define {} = {}", name, value);
+    return why.empty() ? line + '\n' : fmt::format("{:<48} # {}\n", line, why);
+}
+
+std::string definitions(const Ruleset& ruleset) {
+    std::string text;
+    for (const auto& variable : ruleset.variables)
+        text += definition(variable.name, variable.value, variable.why);
+    for (const auto& set : ruleset.sets) {
+        if (set.elements.empty()) { // which nft can't define
+            text += fmt::format("# {}: none\n", set.name);
+            continue;
+        }
+        std::string elements;
+        for (const auto& element : set.elements)
+            elements += fmt::format("{}{}", elements.empty() ? "" : ", ", element.text);
+        text += definition(set.name, fmt::format("{{ {} }}", elements), set.why);
+    }
+    return text;
+}
+
+std::string_view type_of(const Set& set) {
+    switch (set.type) {
     case SetType::ipv4:
         return "type ipv4_addr; flags interval;";
     case SetType::ipv6:
@@ -28,47 +77,37 @@ std::string_view type_text(SetType type) {
     return "";
 }
 
-std::string variables_text(const Ruleset& ruleset) {
-    std::string text;
-    for (const auto& variable : ruleset.variables) {
-        const auto line = fmt::format("define {} = {}", variable.name, variable.value);
-        text +=
-            variable.why.empty() ? line + '\n' : fmt::format("{:<40} # {}\n", line, variable.why);
-    }
-    for (const auto& set : ruleset.sets) {
-        if (set.elements.empty())
-            continue;
-        std::string elements;
-        for (const auto& element : set.elements)
-            elements += fmt::format("{}{}", elements.empty() ? "" : ", ", element.text);
-        text += fmt::format("define {} = {{ {} }}\n", set.name, elements);
-    }
-    return text;
+std::string hook_of(const Chain& chain) {
+    if (!chain.priority)
+        return "";
+    const auto priority =
+        *chain.priority == 0 ? std::string("filter") : fmt::format("filter + {}", *chain.priority);
+    return fmt::format("type filter hook input priority {}; policy accept;", priority);
 }
 
-// Adds what isn't there, then empties what is: no base chain is ever deleted, or the kernel would
-// drop every packet that waits in a queue.
-std::string skeleton_text(const Ruleset& ruleset) {
-    auto text = fmt::format("\nadd table inet {}\n", table_name);
+// Adds what isn't there, and then empties what is.
+std::string skeleton(const Ruleset& ruleset) {
+    auto text = fmt::format("\n# What is there already stays, but empty: all of this is one "
+                            "transaction.\nadd table inet {}\n",
+                            table_name);
     for (const auto& set : ruleset.sets)
         text += fmt::format("add set inet {0} {1} {{ {2} }}\nflush set inet {0} {1}\n", table_name,
-                            set.name, type_text(set.type));
+                            set.name, type_of(set));
     for (const auto& chain : ruleset.chains) {
-        text += fmt::format("add chain inet {} {}", table_name, chain.name);
-        if (chain.priority)
-            text += fmt::format(" {{ type filter hook input priority {}; policy accept; }}",
-                                *chain.priority == 0 ? std::string("filter")
-                                                     : fmt::format("filter + {}", *chain.priority));
-        text += fmt::format("\nflush chain inet {} {}\n", table_name, chain.name);
+        const auto hook = hook_of(chain);
+        text +=
+            fmt::format("add chain inet {0} {1}{2}\nflush chain inet {0} {1}\n", table_name,
+                        chain.name, hook.empty() ? std::string() : fmt::format(" {{ {} }}", hook));
     }
     return text;
 }
 
-std::string chain_text(const Chain& chain) {
-    std::string text = fmt::format("    # {}\n    chain {} {{\n", chain.why, chain.name);
+std::string full(const Chain& chain) {
+    auto text = comment(chain.why, "    ") + fmt::format("    chain {} {{\n", chain.name);
+    if (chain.priority)
+        text += fmt::format("        {}\n\n", hook_of(chain));
     for (const auto& rule : chain.rules) {
-        if (!rule.why.empty())
-            text += fmt::format("        # {}\n", rule.why);
+        text += comment(rule.why, "        ");
         text += "        ";
         for (const auto& statement : rule.statements)
             text += statement.text + ' ';
@@ -80,16 +119,13 @@ std::string chain_text(const Chain& chain) {
 } // namespace
 
 std::string to_text(const Ruleset& ruleset) {
-    std::string text(heading);
-    text += variables_text(ruleset);
-    text += skeleton_text(ruleset);
+    auto text = std::string(heading) + definitions(ruleset) + skeleton(ruleset);
     text += fmt::format("\ntable inet {} {{\n", table_name);
     for (const auto& set : ruleset.sets)
         if (!set.elements.empty())
-            text += fmt::format("    set {} {{ {} elements = ${}; }}\n", set.name,
-                                type_text(set.type), set.name);
+            text += fmt::format("    set {0} {{ {1} elements = ${0}; }}\n", set.name, type_of(set));
     for (const auto& chain : ruleset.chains)
-        text += '\n' + chain_text(chain);
+        text += '\n' + full(chain);
     return text + "}\n";
 }
 

@@ -1,0 +1,38 @@
+#include "nft/batch.hpp"
+
+#include <libmnl/libmnl.h>
+#include <libnftnl/common.h>
+#include <linux/netfilter.h>
+
+namespace ubf::nft {
+
+Batch::Batch(std::uint32_t& sequence)
+  : sequence_(sequence)
+  , begin_(sequence + 1) {
+    append([](char* room, std::uint32_t number) { return nftnl_batch_begin(room, number); });
+}
+
+void Batch::add(std::uint16_t type, std::uint16_t flags, Step step,
+                const std::function<void(nlmsghdr*)>& fill) {
+    append([&](char* room, std::uint32_t number) {
+        steps_.emplace(number, std::move(step));
+        auto* message = nftnl_nlmsg_build_hdr(
+            room, type, NFPROTO_INET, static_cast<std::uint16_t>(flags | NLM_F_ACK), number);
+        fill(message);
+        return message;
+    });
+}
+
+std::span<const std::uint8_t> Batch::finish() {
+    append([](char* room, std::uint32_t number) { return nftnl_batch_end(room, number); });
+    return bytes_;
+}
+
+template<typename Build>
+void Batch::append(Build build) {
+    room_.assign(message_room, 0);
+    const nlmsghdr* message = build(room_.data(), ++sequence_);
+    bytes_.insert(bytes_.end(), room_.begin(), room_.begin() + message->nlmsg_len);
+}
+
+} // namespace ubf::nft

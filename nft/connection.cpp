@@ -1,0 +1,128 @@
+#include "nft/connection.hpp"
+
+#include "nft/error.hpp"
+
+#include <cerrno>
+#include <libmnl/libmnl.h>
+#include <libnftnl/common.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <optional>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <system_error>
+
+namespace ubf::nft {
+namespace {
+
+NetlinkSocket open_socket() {
+    try {
+        return NetlinkSocket(NETLINK_NETFILTER);
+    } catch (const std::system_error& error) {
+        throw explained("opening a netlink socket to netfilter", error.code().value(),
+                        "nfnetlink, nf_tables");
+    }
+}
+
+// The errno that a message of type NLMSG_ERROR carries; 0 is an acknowledgement.
+int carried_error(const nlmsghdr* header) {
+    if (mnl_nlmsg_get_payload_len(header) < sizeof(nlmsgerr))
+        return EBADMSG;
+    return -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error;
+}
+
+// Every message of a datagram, until `each` returns something.
+template<typename Each>
+auto for_messages(const std::vector<std::uint8_t>& buffer, std::size_t length, Each each)
+    -> decltype(each(nullptr)) {
+    const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
+    auto left = static_cast<int>(length);
+    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left))
+        if (auto result = each(header))
+            return result;
+    return {};
+}
+
+} // namespace
+
+Connection::Connection()
+  : socket_(open_socket()) {
+    // Room for every acknowledgement of a transaction, and for a transaction, which is one
+    // datagram.
+    socket_.set_receive_buffer(4 << 20);
+    const int send_buffer = 32 << 20;
+    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer);
+    // The kernel answers within the call; an answer that is lost must not stop us for ever.
+    const timeval patience{5, 0};
+    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
+// The kernel acknowledges every step, or names those that failed and undoes the rest. What is wrong
+// with the batch as a whole (no privilege, no nf_tables) it says of its first message.
+Connection::Outcome Connection::commit(Batch& batch) {
+    if (const int error = socket_.send(batch.finish()); error != 0)
+        return {error, {"sending the ruleset"}};
+    auto open = batch.steps();
+    Outcome outcome;
+    std::vector<std::uint8_t> buffer(message_room);
+    while (!open.empty()) {
+        const auto length = socket_.receive(buffer);
+        if (!length)
+            return {length.error(), {"waiting for the kernel's acknowledgement"}};
+        const auto whole =
+            for_messages(buffer, *length, [&](const nlmsghdr* h) -> std::optional<int> {
+                if (h->nlmsg_type != NLMSG_ERROR)
+                    return std::nullopt;
+                const int error = carried_error(h);
+                if (h->nlmsg_seq == batch.begin() && error != 0)
+                    return error;
+                const auto step = open.extract(h->nlmsg_seq);
+                if (!step.empty() && error != 0 && outcome.error == 0)
+                    outcome = {error, step.mapped()};
+                return std::nullopt;
+            });
+        if (whole)
+            return {*whole, {"changing the ruleset"}};
+    }
+    return outcome;
+}
+
+int Connection::get(std::uint16_t type, const Fill& fill, const Each& each) {
+    return ask(type, 0, fill, each);
+}
+
+int Connection::dump(std::uint16_t type, const Fill& fill, const Each& each) {
+    return ask(type, NLM_F_DUMP, fill, each);
+}
+
+int Connection::ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, const Each& each) {
+    std::vector<std::uint8_t> buffer(message_room);
+    auto* request = nftnl_nlmsg_build_hdr(reinterpret_cast<char*>(buffer.data()), type,
+                                          NFPROTO_INET, flags, ++sequence_);
+    fill(request);
+    if (const int error = socket_.send({buffer.data(), request->nlmsg_len}); error != 0)
+        return error;
+    bool interrupted = false;
+    while (true) {
+        const auto length = socket_.receive(buffer);
+        if (!length)
+            return length.error();
+        const auto end =
+            for_messages(buffer, *length, [&](const nlmsghdr* h) -> std::optional<int> {
+                if (h->nlmsg_seq != sequence_)
+                    return std::nullopt; // of something that we gave up before
+                interrupted = interrupted || (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+                if (h->nlmsg_type == NLMSG_DONE)
+                    return 0;
+                if (h->nlmsg_type == NLMSG_ERROR)
+                    return carried_error(h);
+                each(h);
+                return flags == 0 ? std::optional(0)
+                                  : std::nullopt; // one answer, and no end of a dump
+            });
+        if (end)
+            return *end == 0 && interrupted ? EINTR : *end;
+    }
+}
+
+} // namespace ubf::nft

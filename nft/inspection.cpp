@@ -1,0 +1,187 @@
+#include "nft/inspection.hpp"
+
+#include "nft/interval.hpp"
+#include "nft/objects.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <map>
+
+namespace ubf::nft {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+struct SeenChain {
+    bool as_meant = true;
+    Strings rules; // their ids, in order
+};
+
+// --- what the kernel has ---
+
+// 0 or an errno; `dormant`: the table is there, but switched off.
+int see_table(Connection& connection, bool& dormant) {
+    return connection.get(
+        NFT_MSG_GETTABLE,
+        [](nlmsghdr* message) {
+            nftnl_table_nlmsg_build_payload(message, table_object(table_name).get());
+        },
+        [&](const nlmsghdr* header) {
+            const auto table = TablePtr(checked(nftnl_table_alloc()));
+            dormant = nftnl_table_nlmsg_parse(header, table.get()) == 0 &&
+                      (nftnl_table_get_u32(table.get(), NFTNL_TABLE_FLAGS) & NFT_TABLE_F_DORMANT);
+        });
+}
+
+bool as_meant(const nftnl_chain* seen, const Chain& wanted) {
+    const bool base = nftnl_chain_is_set(seen, NFTNL_CHAIN_HOOKNUM);
+    if (!base || !wanted.priority)
+        return base == wanted.priority.has_value();
+    return nftnl_chain_get_u32(seen, NFTNL_CHAIN_HOOKNUM) == NF_INET_LOCAL_IN &&
+           nftnl_chain_get_s32(seen, NFTNL_CHAIN_PRIO) == *wanted.priority &&
+           nftnl_chain_get_u32(seen, NFTNL_CHAIN_POLICY) == NF_ACCEPT;
+}
+
+int see_chains(Connection& connection, const Ruleset& ruleset,
+               std::map<std::string, SeenChain>& seen) {
+    return connection.dump(
+        NFT_MSG_GETCHAIN, [](nlmsghdr*) {},
+        [&](const nlmsghdr* header) {
+            const auto chain = ChainPtr(checked(nftnl_chain_alloc()));
+            if (nftnl_chain_nlmsg_parse(header, chain.get()) < 0)
+                return;
+            const char* table = nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE);
+            const char* name = nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME);
+            if (table == nullptr || name == nullptr || std::strcmp(table, table_name) != 0)
+                return;
+            const auto wanted = std::ranges::find(ruleset.chains, name, &Chain::name);
+            seen[name].as_meant = wanted == ruleset.chains.end() || as_meant(chain.get(), *wanted);
+        });
+}
+
+int see_rules(Connection& connection, std::map<std::string, SeenChain>& seen) {
+    return connection.dump(
+        NFT_MSG_GETRULE,
+        [](nlmsghdr* message) { mnl_attr_put_strz(message, NFTA_RULE_TABLE, table_name); },
+        [&](const nlmsghdr* header) {
+            const auto rule = RulePtr(checked(nftnl_rule_alloc()));
+            if (nftnl_rule_nlmsg_parse(header, rule.get()) < 0)
+                return;
+            if (const char* chain = nftnl_rule_get_str(rule.get(), NFTNL_RULE_CHAIN))
+                seen[chain].rules.push_back(rule_id(rule.get()).value_or(""));
+        });
+}
+
+int see_elements(Connection& connection, const Set& set, std::vector<Boundary>& seen) {
+    return connection.dump(
+        NFT_MSG_GETSETELEM,
+        [&](nlmsghdr* message) {
+            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name);
+            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.name.c_str());
+        },
+        [&](const nlmsghdr* header) {
+            const auto part = SetPtr(checked(nftnl_set_alloc()));
+            if (nftnl_set_elems_nlmsg_parse(header, part.get()) < 0)
+                return;
+            nftnl_set_elem_foreach(
+                part.get(),
+                [](nftnl_set_elem* element, void* data) {
+                    std::uint32_t length = 0;
+                    const auto* key = static_cast<const std::uint8_t*>(
+                        nftnl_set_elem_get(element, NFTNL_SET_ELEM_KEY, &length));
+                    const bool end = nftnl_set_elem_is_set(element, NFTNL_SET_ELEM_FLAGS) &&
+                                     (nftnl_set_elem_get_u32(element, NFTNL_SET_ELEM_FLAGS) &
+                                      NFT_SET_ELEM_INTERVAL_END) != 0;
+                    if (key != nullptr)
+                        static_cast<std::vector<Boundary>*>(data)->push_back(
+                            {Bytes(key, key + length), end});
+                    return 0;
+                },
+                &seen);
+        });
+}
+
+// --- against what it should have ---
+
+void compare_rules(const Chain& chain, const Strings& seen, Strings& different) {
+    Strings wanted;
+    bool complete = true;
+    for (const auto& rule : chain.rules) {
+        wanted.push_back(rule.id);
+        if (std::ranges::find(seen, rule.id) != seen.end())
+            continue;
+        different.push_back(fmt::format("rule {} of chain {}", rule.id, chain.name));
+        complete = false;
+    }
+    if (!complete || seen == wanted)
+        return;
+    different.push_back(seen.size() > wanted.size()
+                            ? fmt::format("a rule of chain {} that isn't ubf's", chain.name)
+                            : fmt::format("the order of chain {}", chain.name));
+}
+
+void compare_chains(const Ruleset& ruleset, const std::map<std::string, SeenChain>& seen,
+                    Strings& different) {
+    for (const auto& chain : ruleset.chains) {
+        const auto found = seen.find(chain.name);
+        if (found == seen.end()) {
+            different.push_back(fmt::format("chain {}", chain.name));
+            continue;
+        }
+        if (!found->second.as_meant)
+            different.push_back(fmt::format("chain {}: its hook, priority or policy", chain.name));
+        compare_rules(chain, found->second.rules, different);
+    }
+}
+
+auto failure(int error) {
+    return fail(explained("reading the ruleset", error));
+}
+
+} // namespace
+
+Result<bool, NftError> table_exists(Connection& connection) {
+    bool dormant = false;
+    const int error = see_table(connection, dormant);
+    if (error != 0 && error != ENOENT)
+        return failure(error);
+    return error == 0;
+}
+
+Result<Strings, NftError> differences(Connection& connection, const Ruleset& ruleset) {
+    Strings different;
+    bool dormant = false;
+    const int no_table = see_table(connection, dormant);
+    if (no_table == ENOENT)
+        return Strings{fmt::format("table inet {}", table_name)};
+    if (no_table != 0)
+        return failure(no_table);
+    if (dormant)
+        different.push_back(fmt::format("table inet {}: it is dormant", table_name));
+
+    std::map<std::string, SeenChain> chains;
+    if (const int error = see_chains(connection, ruleset, chains); error != 0)
+        return failure(error);
+    if (const int error = see_rules(connection, chains); error != 0)
+        return failure(error);
+    compare_chains(ruleset, chains, different);
+
+    for (const auto& set : ruleset.sets) {
+        std::vector<Boundary> elements;
+        const int error = see_elements(connection, set, elements);
+        if (error == ENOENT)
+            different.push_back(fmt::format("set {}", set.name));
+        else if (error != 0)
+            return failure(error);
+        else if (tidied(std::move(elements)) != boundaries(set))
+            different.push_back(fmt::format("elements of set {}", set.name));
+    }
+    return different;
+}
+
+} // namespace ubf::nft

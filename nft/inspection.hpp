@@ -1,0 +1,23 @@
+// Is the ruleset still as we made it?
+#pragma once
+
+#include "base/result.hpp"
+#include "nft/connection.hpp"
+#include "nft/error.hpp"
+#include "nft/ruleset.hpp"
+
+#include <string>
+#include <vector>
+
+namespace ubf::nft {
+
+// Whether the table is there, or why that can't be said.
+Result<bool, NftError> table_exists(Connection& connection);
+
+// What differs from the ruleset, each named as in "rule ubf:gate:queue of chain gate"; empty when
+// nothing does. Looks at chains (hook, priority, policy), at rules by id and order but not into
+// them, and at sets with their elements.
+Result<std::vector<std::string>, NftError> differences(Connection& connection,
+                                                       const Ruleset& ruleset);
+
+} // namespace ubf::nft
