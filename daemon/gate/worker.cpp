@@ -53,9 +53,12 @@ void Worker::run() {
         settle();
     }
     // Dropped, not denied: whoever starts next is asked again.
-    for (auto& [flow, item] : cases_)
-        for (auto& packet : item.packets)
+    for (auto& [flow, item] : cases_) {
+        item.packet.judge(Reason::overload);
+        for (auto& packet : item.more)
             packet.judge(Reason::overload);
+    }
+    cases_.clear();
     queue_->flush();
 }
 
@@ -95,20 +98,14 @@ void Worker::arrive(Arrival arrival) {
     }
     // Another packet of a flow that is being decided waits with the first.
     if (const auto found = cases_.find(*flow); found != cases_.end()) {
-        auto& packets = found->second.packets;
-        if (packets.size() < most_packets)
-            packets.push_back(std::move(arrival.packet));
+        auto& more = found->second.more;
+        if (more.size() < most_packets)
+            more.push_back(std::move(arrival.packet));
         else
             arrival.packet.judge(Reason::overload);
         return;
     }
-    Case item;
-    item.number = ++last_number_;
-    item.flow = *flow;
-    item.interface = arrival.interface;
-    item.reply = arrival.reply;
-    item.packets.push_back(std::move(arrival.packet));
-    begin(std::move(item));
+    begin({++last_number_, *flow, arrival.interface, arrival.reply, std::move(arrival.packet)});
 }
 
 void Worker::begin(Case item) {
@@ -229,7 +226,8 @@ void Worker::close(Case& item, Reason reason) {
         else if (item.flow.protocol == Protocol::udp && !remember_udp(item))
             reason = Reason::gone;
     }
-    for (auto& packet : item.packets)
+    item.packet.judge(reason);
+    for (auto& packet : item.more)
         packet.judge(reason);
     if (action_of(reason) == Action::deny)
         report(item, reason);

@@ -15,6 +15,7 @@
 
 #include <deque>
 #include <memory>
+#include <memory_resource>
 #include <optional>
 #include <thread>
 #include <unordered_map>
@@ -52,15 +53,16 @@ class Worker {
   private:
     // A flow that is being decided, with the packets that wait for it.
     struct Case {
-        std::uint64_t number = 0;
+        std::uint64_t number;
         Flow flow; // as the packets have it: the destination is ours
-        std::uint32_t interface = 0;
-        bool reply = false;                // the destination is the connector, and this its answer
-        SocketOwner local;                 // of the destination
-        Owner remote;                      // of the source
-        std::optional<SocketOwner> sender; // the same, when it is on this node too
-        std::vector<QueuedPacket> packets;
-        unsigned searches = 0; // under way
+        std::uint32_t interface;
+        bool reply; // the destination is the connector, and this its answer
+        QueuedPacket packet;
+        std::vector<QueuedPacket> more{};    // that came while it waited
+        SocketOwner local{};                 // of the destination
+        Owner remote{};                      // of the source
+        std::optional<SocketOwner> sender{}; // the same, when it is on this node too
+        unsigned searches = 0;               // under way
         bool waited = false;
     };
 
@@ -100,7 +102,9 @@ class Worker {
     OwnerLookup lookup_;
     ident::Asker asker_;
 
-    std::unordered_map<Flow, Case> cases_; // those that wait
+    // Those that wait. The pool keeps what they take, so that a packet costs no allocation.
+    std::pmr::unsynchronized_pool_resource pool_;
+    std::pmr::unordered_map<Flow, Case> cases_{&pool_};
     struct Expiry {
         TimePoint when;
         Flow flow;

@@ -52,12 +52,14 @@ void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::ui
 }
 
 void Asker::flush() {
-    if (!unsent_.empty())
-        send(std::exchange(unsent_, {}));
+    if (unsent_.empty())
+        return;
+    send(unsent_);
+    unsent_.clear();
 }
 
 // Groups the questions by peer, so that a storm costs a datagram for many.
-void Asker::send(std::vector<Nonce> nonces) {
+void Asker::send(std::vector<Nonce>& nonces) {
     const auto path_of = [&](Nonce nonce) {
         const auto& pending = pending_.at(nonce);
         return std::tie(pending.path.to, pending.path.from, pending.interface);
@@ -66,16 +68,17 @@ void Asker::send(std::vector<Nonce> nonces) {
     for (auto begin = nonces.begin(); begin != nonces.end();) {
         const auto end = std::find_if(
             begin, nonces.end(), [&](Nonce nonce) { return path_of(nonce) != path_of(*begin); });
-        std::vector<Question> questions;
+        auto& questions = std::get<std::vector<Question>>(outgoing_.entries);
+        questions.clear();
         for (auto nonce = begin; nonce != end; ++nonce)
             questions.push_back(pending_.at(*nonce).question);
+        outgoing_.from = channel_;
+        outgoing_.time = wall_clock();
         const auto& first_pending = pending_.at(*begin);
-        const std::size_t count = questions.size();
-        const Datagram datagram{Channel::service, channel_, wall_clock(), std::move(questions)};
         std::array<std::uint8_t, max_datagram> buffer;
-        for (std::size_t first = 0; first < count;) {
+        for (std::size_t first = 0; first < questions.size();) {
             const auto bytes =
-                encode(buffer, datagram, first, first_pending.path, terms_->keys.current);
+                encode(buffer, outgoing_, first, first_pending.path, terms_->keys.current);
             // What can't be sent now is sent again, as what gets lost.
             static_cast<void>(socket_.send(first_pending.path, first_pending.interface, bytes));
         }
@@ -149,7 +152,7 @@ void Asker::on_time(TimePoint now) {
     // The handler may have asked anew, but never takes back a question.
     std::erase_if(again, [&](Nonce nonce) { return !pending_.contains(nonce); });
     if (!again.empty())
-        send(std::move(again));
+        send(again);
 }
 
 } // namespace ubf::ident

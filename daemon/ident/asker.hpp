@@ -54,7 +54,7 @@ class Asker {
         bool operator>(const Due& other) const { return when > other.when; }
     };
 
-    void send(std::vector<Nonce> nonces);
+    void send(std::vector<Nonce>& nonces);
     void take(const Answer& answer, const Path& path);
 
     Socket& socket_;
@@ -67,6 +67,7 @@ class Asker {
 
     std::unordered_map<Nonce, Pending> pending_;
     std::vector<Nonce> unsent_;
+    Datagram outgoing_; // kept for its room
     // Also holds what was answered meanwhile; skipped when its time comes.
     std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
 };
