@@ -1,5 +1,6 @@
 #include "daemon/daemon.hpp"
 
+#include "daemon/host.hpp"
 #include "ident/key.hpp"
 
 #include <algorithm>
@@ -94,6 +95,10 @@ void Daemon::run() {
                           queue.first, queue.first + queue.count - 1, start_.config.ident.port,
                           start_.config.peers.ranges.size(),
                           nft::to_string(start_.environment.queue_expression)));
+    for (const auto& warning : host_warnings())
+        log_.warning(warning);
+    if (!lock_memory())
+        log_.warning("memory is not locked: raise LimitMEMLOCK of the unit");
     ::sd_notify(0, "READY=1");
 
     auto next_look = Clock::now();

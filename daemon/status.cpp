@@ -1,6 +1,8 @@
 // `ubfctl status`: everything that is counted, on one page.
 #include "daemon/daemon.hpp"
 
+#include "daemon/host.hpp"
+
 #include <fmt/chrono.h>
 #include <fstream>
 #include <map>
@@ -113,6 +115,7 @@ Json Daemon::status() {
             {"peers", peers},
             {"packets_gone", counters_.packets_gone.read()},
             {"verdict_errors", counters_.verdict_errors.read()},
+            {"warnings", host_warnings()},
             {"messages_lost", counters_.messages_lost.read()},
             {"notices_lost", counters_.notices_lost.read()},
             {"log",

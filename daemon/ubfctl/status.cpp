@@ -66,6 +66,13 @@ std::string missing_text(const Json& ruleset) {
     return text;
 }
 
+std::string warnings_text(const Json& status) {
+    std::string text;
+    for (const auto& warning : status.at("warnings"))
+        text += fmt::format("warning   {}\n", warning.get<std::string>());
+    return text;
+}
+
 std::string to_text(const Json& status) {
     const auto& ruleset = status.at("ruleset");
     const auto& ident = status.at("ident");
@@ -80,7 +87,7 @@ std::string to_text(const Json& status) {
         "owners    {}\n"
         "ident     asked {}, again {}, answers {}; answered {}; rejected: {}\n"
         "peers\n{}"
-        "log       {} lines, {} folded, {} lost\n",
+        "log       {} lines, {} folded, {} lost\n{}",
         status.at("version").get<std::string>(), status.at("since").get<std::string>(),
         status.at("uptime_s").get<std::uint64_t>(), ruleset.at("state").get<std::string>(),
         ruleset.at("managed").get<bool>() ? "managed by ubfd" : "managed by the administrator",
@@ -91,7 +98,7 @@ std::string to_text(const Json& status) {
         ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
         ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")), peers_text(status),
         log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),
-        log.at("lost").get<std::uint64_t>());
+        log.at("lost").get<std::uint64_t>(), warnings_text(status));
 }
 
 } // namespace

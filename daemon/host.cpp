@@ -1,0 +1,68 @@
+#include "daemon/host.hpp"
+
+#include <cstdint>
+#include <fstream>
+#include <sstream>
+#include <sys/mman.h>
+
+namespace ubf {
+namespace {
+
+constexpr unsigned v4_unreachable = 3; // ICMP type, RFC 792
+constexpr unsigned v6_unreachable = 1; // ICMPv6 type, RFC 4443
+
+std::uint64_t read_number(const char* file) {
+    std::uint64_t number = 0;
+    std::ifstream(file) >> number;
+    return number;
+}
+
+// "0-1,3-127"
+bool list_contains(const std::string& list, unsigned wanted) {
+    std::istringstream items(list);
+    std::string item;
+    while (std::getline(items, item, ',')) {
+        unsigned first = 0;
+        unsigned last = 0;
+        char dash = 0;
+        std::istringstream range(item);
+        if (!(range >> first))
+            continue;
+        if (!(range >> dash >> last))
+            last = first;
+        if (first <= wanted && wanted <= last)
+            return true;
+    }
+    return false;
+}
+
+bool v4_refusals_limited() {
+    const auto mask = read_number("/proc/sys/net/ipv4/icmp_ratemask");
+    return read_number("/proc/sys/net/ipv4/icmp_ratelimit") != 0 &&
+           (mask >> v4_unreachable & 1) != 0;
+}
+
+bool v6_refusals_limited() {
+    std::string mask;
+    std::getline(std::ifstream("/proc/sys/net/ipv6/icmp/ratemask"), mask);
+    return read_number("/proc/sys/net/ipv6/icmp/ratelimit") != 0 &&
+           list_contains(mask, v6_unreachable);
+}
+
+} // namespace
+
+bool lock_memory() {
+    return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+}
+
+std::vector<std::string> host_warnings() {
+    std::vector<std::string> warnings;
+    if (v4_refusals_limited() || v6_refusals_limited())
+        warnings.push_back(
+            "the kernel tells each node of about one refusal a second only, and a client "
+            "that isn't told waits and tries again: install ubf's sysctl.d file, or set "
+            "net.ipv4.icmp_ratemask=6160 and net.ipv6.icmp.ratemask=0,2-127");
+    return warnings;
+}
+
+} // namespace ubf

@@ -1,0 +1,16 @@
+// What of the node itself ubfd depends on, and what an administrator should know about it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace ubf {
+
+// Keeps the daemon's memory in core: no page of it may come over a network file system while a
+// packet waits. False where the system doesn't let us.
+bool lock_memory();
+
+// Settings of this node that weaken what ubfd promises, each with what to do; one line each.
+std::vector<std::string> host_warnings();
+
+} // namespace ubf
