@@ -1,0 +1,146 @@
+"""The base of the tests: two nodes with ubfd on both, and people on them."""
+
+import argparse
+import collections
+import pathlib
+import sys
+import unittest
+
+from .node import Node, join
+from .person import Person, wait_until
+from .tree import FOLDER, Trouble, add_users, end_with, run_in_private_tree
+from .ubfd import Ubfd, write_key
+
+USERS = {"alice": 63001, "bob": 63002, "carol": 63003, "service": 63004, "monitor": 63005}
+PROJ, COMMON = 63010, 63011  # groups
+GROUPS = {"proj": (PROJ, ["alice", "bob"]), "common": (COMMON, ["alice", "bob", "carol"])}
+
+# node1 and node2, joined by eth0 at both
+ADDRESSES = [("10.77.0.1/24", "10.77.0.2/24"), ("fd77::1/64", "fd77::2/64")]
+PEERS = ["10.77.0.0/24", "fd77::/64"]
+V4, V6 = "10.77.0.2", "fd77::2"  # of node2
+WILDCARD = {"v4": "0.0.0.0", "v6": "::"}
+
+REFUSED = {"v4": "EHOSTUNREACH", "v6": "EACCES"}  # what a denial is to its client
+CLOSED = "ECONNREFUSED"
+
+build = None  # the build tree
+
+
+class Way(collections.namedtuple("Way", "protocol family address across")):
+    """How a flow comes to node2: over which protocol, to which address, across from node1 or from itself."""
+
+    def __str__(self):
+        return f"{self.protocol} {self.address} {'across' if self.across else 'same node'}"
+
+
+WAYS = [
+    Way(protocol, family, address, across)
+    for protocol in ("tcp", "udp")
+    for family, address, across in (("v4", V4, True), ("v6", V6, True), ("v4", "127.0.0.1", False),
+                                    ("v6", "::1", False), ("v4", V4, False), ("v6", V6, False))
+]
+
+
+class Counted:
+    """What the counters say of what happens inside `with`."""
+
+    def __init__(self, ubfd):
+        self._ubfd = ubfd
+
+    def __enter__(self):
+        self._before = self._ubfd.status()
+        return self
+
+    def __exit__(self, *_):
+        self._after = self._ubfd.status()
+
+    def reasons(self):
+        before = self._before["reasons"]
+        return {reason: count - before[reason] for reason, count in self._after["reasons"].items()
+                if count > before[reason]}
+
+    def __getitem__(self, path):
+        """How much a counter grew, like ["ident.rejected.late"]."""
+        return self._value(self._after, path) - self._value(self._before, path)
+
+    @staticmethod
+    def _value(status, path):
+        for key in path.split("."):
+            status = status.get(key, {}) if isinstance(status, dict) else status
+        return status or 0
+
+
+class TwoNodes(unittest.TestCase):
+    """self.one and self.two are the nodes, self.ubfd1 and self.ubfd2 their daemons."""
+
+    settings = {}  # beside the peers' ranges; of both daemons
+    longMessage = True
+
+    def setUp(self):
+        add_users(USERS, GROUPS)
+        self.one, self.two = Node("node1"), Node("node2")
+        join(self.one, self.two, ADDRESSES)
+        for node in (self.one, self.two):  # see systemd/90-ubf.sysctl.conf
+            node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
+            node.set_sysctl("net.ipv6.icmp.ratemask", "0,2-127")
+        self.key = write_key(FOLDER / "key")
+        self._people = []
+        self.start_daemons()
+
+    def start_daemons(self):
+        self.ubfd1 = self.start_ubfd(self.one)
+        self.ubfd2 = self.start_ubfd(self.two)
+
+    def start_ubfd(self, node, settings=None, **options):
+        settings = {"peers": {"ranges": PEERS}} | (self.settings if settings is None else settings)
+        ubfd = Ubfd(build / "daemon" / "ubfd", node, options.pop("key", self.key), settings, **options)
+        self.addCleanup(self._see_it_end_well, ubfd)
+        return ubfd
+
+    def _see_it_end_well(self, ubfd):
+        """A daemon that died or leaked, unless the test killed it, fails the test."""
+        status = ubfd.process.poll()
+        if status is None:
+            status = ubfd.stop()
+        self.assertIn(status, (0, -9), ubfd.log())
+        self.assertNotIn("ERROR: ", ubfd.log())  # of a sanitizer
+
+    def person(self, user, node, **options):
+        person = Person(node, user, **options)
+        self.addCleanup(lambda: person.leave() if person in self._people else None)
+        self._people.append(person)
+        return person
+
+    def dismiss(self, person):
+        self._people.remove(person)
+        person.leave()
+
+    def assert_denied(self, ubfd, *words, seconds=3):
+        """The log has a denial with all these words."""
+        wait_until(lambda: any(all(word in line for word in words) for line in ubfd.denials()), seconds,
+                   f"a denial with {words} in {ubfd.denials()}")
+
+    def assert_alive(self, *daemons):
+        for ubfd in daemons:
+            self.assertIsNone(ubfd.process.poll(), ubfd.log())
+            self.assertTrue(ubfd.status()["ok"])
+
+
+def main():
+    """Runs the tests of the calling file, or those that its command line names."""
+    global build
+    parser = argparse.ArgumentParser()
+    root = pathlib.Path(__file__).resolve().parents[2]
+    parser.add_argument("--build", type=pathlib.Path, default=root / "build" / "release")
+    options, rest = parser.parse_known_args()
+    build = options.build.resolve()
+    try:
+        sys.exit(run_in_private_tree(lambda: _run(rest)))
+    except Trouble as trouble:
+        end_with(trouble)
+
+
+def _run(arguments):
+    program = unittest.main(module="__main__", argv=[sys.argv[0], *arguments], exit=False, verbosity=2)
+    return 0 if program.result.wasSuccessful() and program.result.testsRun else 1

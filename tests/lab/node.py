@@ -1,0 +1,81 @@
+"""Nodes: network namespaces without names, joined by a veth."""
+
+import os
+import pwd
+import subprocess
+
+from .tree import CLONE_NEWNET, Trouble, call
+
+
+def become(user, group=None):
+    """Takes the credentials of a user (a name, or a uid that needs no name), as a login would."""
+    if isinstance(user, int):
+        os.setgroups([])
+        gid, uid = user, user
+    else:
+        entry = pwd.getpwnam(user)
+        gid, uid = entry.pw_gid, entry.pw_uid
+        os.initgroups(user, gid)
+    gid = gid if group is None else group
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+class Node:
+    """A network namespace. It lives as long as this object or a process in it."""
+
+    def __init__(self, name):
+        self.name = name
+        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            call("unshare", CLONE_NEWNET)
+            self._fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            call("setns", home, CLONE_NEWNET)
+            os.close(home)
+        self.run("ip", "link", "set", "lo", "up")
+
+    @property
+    def path(self):
+        return f"/proc/{os.getpid()}/fd/{self._fd}"
+
+    def enter(self):
+        call("setns", self._fd, CLONE_NEWNET)
+
+    def leave(self):
+        """Lets the namespace end with its last process."""
+        os.close(self._fd)
+
+    def start(self, *command, user=None, **options):
+        """Popen in the node; user is a name or a uid, root without."""
+
+        def prepare():
+            self.enter()
+            if user is not None:
+                become(user)
+
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("cwd", "/")
+        return subprocess.Popen([str(word) for word in command], preexec_fn=prepare, text=True, **options)
+
+    def run(self, *command, **options):
+        """Runs to the end and returns what was printed; Trouble when it fails."""
+        process = self.start(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+        output = process.communicate()[0]
+        if process.returncode != 0:
+            raise Trouble(f"on {self.name}: '{' '.join(map(str, command))}' failed: {output.strip()}")
+        return output
+
+    def set_sysctl(self, name, value):
+        self.run("sh", "-c", f"echo '{value}' > /proc/sys/{name.replace('.', '/')}")
+
+
+def join(one, other, addresses, interface="eth0"):
+    """Joins two nodes by a veth of that name at both; addresses are pairs like ('10.77.0.1/24',
+    '10.77.0.2/24')."""
+    one.run("ip", "link", "add", interface, "type", "veth", "peer", "name", interface, "netns", other.path)
+    for index, node in enumerate((one, other)):
+        for pair in addresses:
+            nodad = ["nodad"] if ":" in pair[index] else []
+            node.run("ip", "addr", "add", pair[index], "dev", interface, *nodad)
+        node.run("ip", "link", "set", interface, "up")

@@ -1,0 +1,304 @@
+"""People on a node: each is a process with its user's credentials, which opens sockets as it is told."""
+
+import contextlib
+import errno
+import os
+import pickle
+import signal
+import socket
+import struct
+import threading
+import time
+
+from .node import become
+from .tree import PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_PDEATHSIG, Trouble, call
+
+TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+SO_BINDTODEVICE = socket.SO_BINDTODEVICE
+_sockets = {}  # of this process: handle -> socket
+
+
+class Seen(str):
+    """What a client gets to see: 'connected', the name of an errno, or 'timeout'. Knows its socket."""
+
+    handle = None
+    local = None  # (address, port)
+
+
+# --- what a person can be told to do; runs in the person's own process ---
+
+def keep(sock):
+    handle = max(_sockets, default=0) + 1
+    _sockets[handle] = sock
+    return handle
+
+
+def _errno_name(error):
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return errno.errorcode[error.errno]
+
+
+def _open(protocol, address, bind=None, device=None, reuse_port=False, v6_only=None):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, TYPES[protocol])
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if device:
+        sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, device.encode())
+    if family == socket.AF_INET6 and v6_only is not None:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)
+    if bind:
+        sock.bind(bind)
+    return sock
+
+
+def _echo(sock):
+    with contextlib.suppress(OSError):
+        while data := sock.recv(65536):
+            sock.sendall(data)
+
+
+def _serve_tcp(listener):
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=_echo, args=(connection,), daemon=True).start()
+
+
+def _serve_udp(sock):
+    while True:
+        try:
+            data, sender = sock.recvfrom(65536)
+            sock.sendto(data, sender)
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return
+
+
+def listen(protocol, address, port, serve=True, backlog=128, **options):
+    sock = _open(protocol, address, bind=(address, port), **options)
+    if protocol == "tcp":
+        sock.listen(backlog)
+    if serve:
+        target = _serve_tcp if protocol == "tcp" else _serve_udp
+        threading.Thread(target=target, args=(sock,), daemon=True).start()
+    return keep(sock)
+
+
+def connect(protocol, address, port, timeout=3, **options):
+    sock = _open(protocol, address, **options)
+    sock.settimeout(timeout)
+    try:
+        sock.connect((address, port))
+        seen = Seen("connected")
+        seen.local = sock.getsockname()[:2]
+        sock.send(b"hello")
+        if sock.recv(100) != b"hello":
+            seen = Seen("closed")
+    except OSError as error:
+        seen = Seen(_errno_name(error))
+    seen.handle = keep(sock)
+    return seen.__dict__ | {"text": str(seen)}
+
+
+def say(handle, text="hello", timeout=3):
+    """Sends, and waits for the echo."""
+    sock = _sockets[handle]
+    sock.settimeout(timeout)
+    try:
+        sock.send(text.encode())
+        return sock.recv(65536).decode()
+    except OSError as error:
+        return _errno_name(error)
+
+
+def ask_each(protocol, address, port, count, timeout=3):
+    """So many connections, one after the other; how many saw what."""
+    results = {}
+    for _ in range(count):
+        result = connect(protocol, address, port, timeout)
+        close(result["handle"])
+        results[result["text"]] = results.get(result["text"], 0) + 1
+    return results
+
+
+def send_to(protocol, address, port, text="hello", **options):
+    """One datagram, or the beginning of a connection; waits for nothing."""
+    sock = _open(protocol, address, **options)
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        sock.connect((address, port))
+    if protocol == "udp":
+        sock.send(text.encode())
+    return keep(sock)
+
+
+def outcome(handle, timeout=3):
+    """Of what send_to() began: 'connected', 'hello' for a datagram that came back, or an errno."""
+    sock = _sockets[handle]
+    sock.settimeout(timeout)
+    try:
+        if sock.type == socket.SOCK_DGRAM:
+            return sock.recv(65536).decode()
+        import select
+        poll = select.poll()
+        poll.register(sock, select.POLLOUT)
+        if not poll.poll(timeout * 1000):
+            return "timeout"
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return errno.errorcode[error] if error else "connected"
+    except OSError as error:
+        return _errno_name(error)
+
+
+def received(handle, timeout=1):
+    """What has arrived at a socket that nobody serves, or None."""
+    sock = _sockets[handle]
+    sock.settimeout(timeout)
+    try:
+        return sock.recv(65536).decode()
+    except TimeoutError:
+        return None
+
+
+def local_address(handle):
+    return _sockets[handle].getsockname()[:2]
+
+
+def close(handle):
+    sock = _sockets.pop(handle)
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that serves it
+    sock.close()
+
+
+def give(handle):
+    return sock_to_pass(_sockets[handle])
+
+
+class sock_to_pass:  # noqa: N801 (a marker for the conversation below)
+    def __init__(self, sock):
+        self.fd = os.dup(sock.fileno())
+
+
+def take(fds):
+    return keep(socket.socket(fileno=fds[0]))
+
+
+# --- the conversation with a person ---
+
+def _send(channel, message, fds=()):
+    body = pickle.dumps(message)
+    socket.send_fds(channel, [struct.pack("I", len(body))], list(fds))
+    channel.sendall(body)
+
+
+def _receive(channel):
+    head, fds, _, _ = socket.recv_fds(channel, 4, 8)
+    if not head:
+        raise EOFError
+    size = struct.unpack("I", head)[0]
+    body = b""
+    while len(body) < size:
+        part = channel.recv(size - len(body))
+        if not part:
+            raise EOFError
+        body += part
+    return pickle.loads(body), fds
+
+
+def _obey(channel):
+    while True:
+        (function, arguments, options), fds = _receive(channel)
+        if function is take:
+            arguments = (fds,)
+        passed = ()
+        try:
+            result = function(*arguments, **options)
+            if isinstance(result, sock_to_pass):
+                passed, result = (result.fd,), None
+            answer = ("result", result)
+        except Exception as error:  # pylint: disable=broad-except
+            answer = ("error", f"{type(error).__name__}: {error}")
+        _send(channel, answer, passed)
+        for fd in passed:
+            os.close(fd)
+
+
+class Person:
+    """user: a name or a uid. group: the effective gid, the user's own without. prepare: called in the new
+    process, as root, before it takes the user's credentials."""
+
+    def __init__(self, node, user, group=None, dumpable=True, prepare=None):
+        self.name = f"{user}@{node.name}"
+        self._channel, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid:
+            theirs.close()
+            return
+        try:
+            self._channel.close()
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            node.enter()
+            if prepare:
+                prepare()
+            call("prctl", PR_SET_NAME, b"person", 0, 0, 0)
+            become(user, group)
+            # The kernel hides what changed its user from that user; programs that are exec()ed are not.
+            call("prctl", PR_SET_DUMPABLE, 1 if dumpable else 0, 0, 0, 0)
+            call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            _obey(theirs)
+        except EOFError:
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    def do(self, function, *arguments, fds=(), **options):
+        """Runs the function, which stands at the top of a module, in the person's process."""
+        _send(self._channel, (function, arguments, options), fds)
+        (kind, result), fds = _receive(self._channel)
+        if kind == "error":
+            raise Trouble(f"{self.name}: {function.__name__}{arguments}: {result}")
+        return fds if fds else result
+
+    def listen(self, protocol, address, port, **options):
+        return self.do(listen, protocol, address, port, **options)
+
+    def connect(self, protocol, address, port, **options):
+        answer = self.do(connect, protocol, address, port, **options)
+        seen = Seen(answer.pop("text"))
+        seen.__dict__.update(answer)
+        return seen
+
+    def say(self, handle, text="hello", **options):
+        return self.do(say, handle, text, **options)
+
+    def close(self, handle):
+        self.do(close, handle)
+
+    def hand_over(self, handle, other):
+        """Gives the socket to another person as well; returns the other's handle of it."""
+        fds = self.do(give, handle)
+        try:
+            return other.do(take, fds=fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def leave(self):
+        """Ends the process, and with it its sockets."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self._channel.close()
+
+
+def wait_until(condition, seconds=5, what="the condition"):
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come true within {seconds} s")
+        time.sleep(0.01)
+    return value

@@ -1,0 +1,103 @@
+"""A process tree and a mount tree of our own. All that lives in it ends with its first process, however that
+ends, so nothing is ever left behind: no namespace, no user, no mount, no daemon."""
+
+import ctypes
+import os
+import pathlib
+import signal
+import sys
+
+_libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000  # linux/sched.h
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 2, 4, 8, 32, 4096  # linux/mount.h
+_MS_REC, _MS_PRIVATE = 16384, 1 << 18
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME = 1, 4, 15  # linux/prctl.h
+
+FOLDER = pathlib.Path("/run/ubf")  # on a tmpfs of this tree alone
+
+
+class Trouble(Exception):
+    """Something that the person who started us can do something about."""
+
+
+class NotRoot(Trouble):
+    """Namespaces are root's."""
+
+
+def end_with(trouble):
+    """The exit of a program that met trouble: 77, by which CTest knows a skipped test, without root."""
+    print(f"{sys.argv[0]}: {trouble}", file=sys.stderr)
+    sys.exit(77 if isinstance(trouble, NotRoot) else 1)
+
+
+def call(name, *arguments):
+    """A function of the C library; OSError when it says -1."""
+    if getattr(_libc, name)(*arguments) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"{name}: {os.strerror(error)}")
+
+
+def mount(source, target, kind="", flags=0, data=None):
+    call("mount", source.encode(), str(target).encode(), kind.encode(), flags, data and data.encode())
+
+
+def remount_proc(data):
+    """With other options, like "hidepid=2"."""
+    mount("proc", "/proc", "proc", _MS_REMOUNT | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, data)
+
+
+def run_in_private_tree(main):
+    """Runs main() as the first process of its own process and mount tree; returns its exit status."""
+    if os.geteuid() != 0:
+        raise NotRoot("needs root, for network namespaces; run it with sudo")
+    call("unshare", CLONE_NEWNS | CLONE_NEWPID)
+    child = os.fork()
+    if child == 0:
+        os._exit(_first_process(main))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child as well
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: os.kill(child, number))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _first_process(main):
+    def stop(number, _):
+        sys.exit(128 + number)
+
+    try:
+        call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, stop)
+        mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
+        mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+        # It hides the sockets of name service caches too: users come from our own copies of the files.
+        mount("tmpfs", "/run", "tmpfs", _MS_NOSUID | _MS_NODEV)
+        FOLDER.mkdir(mode=0o755)
+        return main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except Trouble as trouble:
+        print(f"{sys.argv[0]}: {trouble}", file=sys.stderr)
+        return 1
+    finally:
+        sys.stdout.flush()
+
+
+def add_users(users, groups):
+    """Users (name: uid) and groups (name: (gid, members)) that exist in this tree alone. Every user gets a
+    group of the same name and number."""
+    lines = {
+        "/etc/passwd": [f"{name}:x:{uid}:{uid}::/nonexistent:/bin/sh" for name, uid in users.items()],
+        "/etc/group": [f"{name}:x:{uid}:" for name, uid in users.items()]
+        + [f"{name}:x:{gid}:{','.join(members)}" for name, (gid, members) in groups.items()],
+    }
+    for file, more in lines.items():
+        names = {line.split(":")[0] for line in more}
+        kept = [
+            line for line in pathlib.Path(file).read_text().splitlines()
+            if line.split(":")[0] not in names
+        ]
+        copy = FOLDER / pathlib.Path(file).name
+        copy.write_text("\n".join(kept + more) + "\n")
+        copy.chmod(0o644)
+        mount(str(copy), file, flags=_MS_BIND)

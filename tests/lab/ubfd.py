@@ -1,0 +1,109 @@
+"""ubfd on a node."""
+
+import contextlib
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import time
+
+from .tree import FOLDER, Trouble
+
+
+def write_key(file, *keys):
+    """A key file, as `ubfctl keygen` writes it; of a new key, or of these (64 hex digits)."""
+    file.touch(mode=0o600)
+    file.write_text("".join(f"ubf-key-1 {key}\n" for key in keys or [secrets.token_hex(32)]))
+    return file
+
+
+def to_toml(settings):
+    """Sections of plain values."""
+    return "".join(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+                   for section, keys in settings.items())
+
+
+class Ubfd:
+    """The daemon, up and ready. Settings are sections of keys; where the key file and the control socket are
+    is added."""
+
+    def __init__(self, program, node, key, settings, wrapper=()):
+        self.node = node
+        self.socket = FOLDER / f"{node.name}.sock"
+        self.config = FOLDER / f"{node.name}.toml"
+        self._log = FOLDER / f"{node.name}.log"
+        self._command = [*wrapper, program, "--config", self.config]
+        self._key = key
+        self.configure(settings)
+        self.start()
+
+    def configure(self, settings):
+        """Writes the configuration; a running daemon reads it at reload()."""
+        self.settings = settings
+        own = {"control": {"socket": str(self.socket)}, "ident": {"key_file": str(self._key)}}
+        merged = {name: {**own.get(name, {}), **settings.get(name, {})} for name in {**own, **settings}}
+        self.config.write_text(to_toml(merged))
+
+    def start(self):
+        with open(self._log, "a") as log:
+            self._seen = log.tell()
+            self.process = self.node.start(*self._command, stdout=log, stderr=log)
+        self.wait_for_log("ready: ", seconds=20)
+
+    def wait_for_log(self, text, seconds=10):
+        """Until the log since the last start says so; returns the line."""
+        end = time.monotonic() + seconds
+        while True:
+            for line in self.log().splitlines():
+                if text in line:
+                    return line
+            if self.process.poll() is not None:
+                raise Trouble(f"ubfd on {self.node.name} ended with {self.process.returncode}: {self.log()}")
+            if time.monotonic() > end:
+                raise Trouble(f"ubfd on {self.node.name} did not say '{text}' in {seconds} s: {self.log()}")
+            time.sleep(0.01)
+
+    def log(self):
+        """Since the last start."""
+        with open(self._log, errors="replace") as log:
+            log.seek(self._seen)
+            return log.read()
+
+    def denials(self):
+        return [line for line in self.log().splitlines() if " denied " in line]
+
+    def ask(self, **request):
+        """A request to the control socket; what it answers."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(10)
+            control.connect(str(self.socket))
+            control.sendall(json.dumps(request).encode() + b"\n")
+            with control.makefile() as lines:
+                return json.loads(lines.readline())
+
+    def status(self):
+        return self.ask(command="status")
+
+    def reload(self):
+        seen = len(self.log())
+        self.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 10
+        while "reloaded" not in self.log()[seen:]:
+            if time.monotonic() > end:
+                raise Trouble(f"ubfd on {self.node.name} did not reload: {self.log()[seen:]}")
+            time.sleep(0.01)
+        return self.log()[seen:]
+
+    def kill(self):
+        """As the out-of-memory killer would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """Returns the exit status."""
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process.wait(timeout=10)
+        self.kill()
+        raise Trouble(f"ubfd on {self.node.name} did not stop: {self.log()}")
