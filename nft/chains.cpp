@@ -82,6 +82,10 @@ void add_ports(Builder& chain) {
     chain.add("exempt:tcp", "Ports that are open to everybody.",
               {tcp(), destination_port_in("exempt_tcp", false), accept()});
     chain.add("exempt:udp", "", {udp(), destination_port_in("exempt_udp", false), accept()});
+    chain.add("udp_reply:ports", "What was sent to such a port may be answered from there.",
+              {udp(), ct_reply(), ct_established(), source_port_in("ports", true), accept()});
+    chain.add("udp_reply:exempt", "",
+              {udp(), ct_reply(), ct_established(), source_port_in("exempt_udp", false), accept()});
 }
 
 void add_multicast(Builder& chain) {

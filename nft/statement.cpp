@@ -42,6 +42,12 @@ Statement ports(std::uint32_t offset, std::uint32_t operation, Port port, std::s
         {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2}, Compare{operation, network(port)}}};
 }
 
+Statement port_in(std::string_view name, std::uint32_t offset, const std::string& set,
+                  bool inverted) {
+    return {fmt::format("th {} {}@{}", name, inverted ? "!= " : "", set),
+            {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2}, Lookup{set, inverted}}};
+}
+
 constexpr std::uint32_t source_port_offset = 0;
 constexpr std::uint32_t destination_port_offset = 2;
 
@@ -144,10 +150,12 @@ Statement destination_port(Port port, const std::string& text) {
     return ports(destination_port_offset, NFT_CMP_EQ, port, fmt::format("th dport {}", text));
 }
 
+Statement source_port_in(const std::string& set, bool inverted) {
+    return port_in("sport", source_port_offset, set, inverted);
+}
+
 Statement destination_port_in(const std::string& set, bool inverted) {
-    return {fmt::format("th dport {}@{}", inverted ? "!= " : "", set),
-            {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, destination_port_offset, 2},
-             Lookup{set, inverted}}};
+    return port_in("dport", destination_port_offset, set, inverted);
 }
 
 Statement syn_without_ack() {

@@ -26,6 +26,7 @@ Statement syn_without_ack();
 // these are left.
 Statement source_port(Port port, const std::string& text);
 Statement source_port_below(Port port, const std::string& text);
+Statement source_port_in(const std::string& set, bool inverted);
 Statement destination_port(Port port, const std::string& text);
 Statement destination_port_in(const std::string& set, bool inverted);
 
