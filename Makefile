@@ -14,7 +14,7 @@ as_owner := runuser -u $(owner) --
 to_owner := chown -R $(owner) build
 endif
 endif
-run_tests = ctest $(1); status=$$?; $(or $(to_owner),:); exit $$status
+run_tests = ctest -j $$(nproc) $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
 .PHONY: build packages demo test bench asan format install clean
 .DEFAULT_GOAL := build
