@@ -28,6 +28,13 @@ UniqueFd open_signals() {
     return fd;
 }
 
+Config::Scope scope_of(const Config& config, const nft::Environment& environment) {
+    auto scope = config.scope;
+    if (scope.ports.empty())
+        scope.ports = {{environment.unprivileged_port_start, 65535}};
+    return scope;
+}
+
 } // namespace
 
 // Everything that can fail for what the configuration says, before anything is changed.
@@ -36,8 +43,6 @@ Daemon::Start Daemon::prepare(Config config) const {
     auto environment = nft::read_environment(config);
     environment.queue_expression = nft::Installer().probe_queue_expression();
     config.queue.count = environment.queue_count;
-    if (config.scope.ports.empty())
-        config.scope.ports = {{environment.unprivileged_port_start, 65535}};
     auto terms = std::make_shared<const ident::Terms>(ident::Terms{
         config.ident.port, config.ident.clock_skew, config.peers.ranges, std::move(keys)});
     auto rules = std::make_shared<const Rules>(
@@ -70,7 +75,9 @@ Daemon::Daemon(std::filesystem::path config_file, Config config)
                                                     start_.rules, shared));
     explainer_ = std::make_unique<Explainer>(loop_, sockets_.back(),
                                              static_cast<ident::Channel>(queue.count + 1),
-                                             start_.rules, start_.config.scope, shared, users_);
+                                             start_.rules,
+                                             scope_of(start_.config, start_.environment), shared,
+                                             users_);
     control_ = std::make_unique<ControlServer>(
         loop_, start_.config.control.socket,
         [this](const auto& request, auto reply) { handle(request, reply); });
@@ -105,6 +112,7 @@ void Daemon::run() {
     while (!stopping_) {
         const auto now = Clock::now();
         if (now >= next_look) {
+            follow_sysctl();
             ruleset_->look(now);
             next_look = now + std::chrono::milliseconds(500);
         }
@@ -149,16 +157,35 @@ void Daemon::reload() {
                 "[queue], [mark], [log], ident.port and control.socket take effect at a "
                 "restart only: restart ubfd, or leave them as they are");
         ruleset_->replace(fresh.config, fresh.environment);
-        start_ = std::move(fresh);
-        for (const auto& worker : workers_)
-            worker->set_rules(start_.rules);
-        service_->set_terms(start_.rules->terms, start_.rules->deadline);
-        explainer_->set_rules(start_.rules, start_.config.scope);
+        apply(std::move(fresh));
         log_.info(fmt::format("reloaded {}", config_file_.string()));
     } catch (const std::exception& error) {
         log_.error(fmt::format("not reloaded, the old configuration stays: {}", error.what()));
     }
     ::sd_notify(0, "READY=1");
+}
+
+void Daemon::apply(Start fresh) {
+    start_ = std::move(fresh);
+    for (const auto& worker : workers_)
+        worker->set_rules(start_.rules);
+    service_->set_terms(start_.rules->terms, start_.rules->deadline);
+    explainer_->set_rules(start_.rules, scope_of(start_.config, start_.environment));
+}
+
+// Which ports users can bind is a setting of the node, and may change while we run.
+void Daemon::follow_sysctl() {
+    const auto was = start_.environment.unprivileged_port_start;
+    const auto now = nft::read_environment(start_.config).unprivileged_port_start;
+    if (now == was)
+        return;
+    log_.info(fmt::format("net.ipv4.ip_unprivileged_port_start was {} and is {}: the ruleset must "
+                          "follow",
+                          was, now));
+    auto fresh = start_;
+    fresh.environment.unprivileged_port_start = now;
+    ruleset_->want(fresh.config, fresh.environment);
+    apply(std::move(fresh));
 }
 
 void Daemon::handle(const ControlServer::Json& request, const ControlServer::Reply& reply) {

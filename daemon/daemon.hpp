@@ -43,6 +43,8 @@ class Daemon {
     Start prepare(Config config) const;
     void handle_signal();
     void reload();
+    void apply(Start fresh);
+    void follow_sysctl();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json status();
 

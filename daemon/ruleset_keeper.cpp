@@ -51,6 +51,11 @@ void RulesetKeeper::replace(const Config& config, nft::Environment environment) 
     generation_ = 0; // look again
 }
 
+void RulesetKeeper::want(const Config& config, nft::Environment environment) {
+    ruleset_ = nft::make_ruleset(config, environment);
+    generation_ = 0; // look again
+}
+
 void RulesetKeeper::look(TimePoint now) {
     const auto generation = installer_.generation();
     const bool unchanged = generation && *generation == generation_;
@@ -58,7 +63,7 @@ void RulesetKeeper::look(TimePoint now) {
         return;
     const auto missing = installer_.missing(ruleset_);
     if (!missing)
-        return; // the kernel was busy; the next second looks again
+        return; // the kernel was busy; the next look asks again
     generation_ = generation.value_or(0);
     const bool news = missing_ != *missing;
     missing_ = *missing;
@@ -91,7 +96,7 @@ void RulesetKeeper::repair(TimePoint now) {
     }
     recent_repairs_.push_back(now);
     ++repairs_;
-    log_.warning(fmt::format("somebody changed the ruleset, which lacked {}; putting it back",
+    log_.warning(fmt::format("the ruleset lacks {}; putting it back",
                              fmt::join(missing_, ", ")));
     try {
         installer_.install(ruleset_);

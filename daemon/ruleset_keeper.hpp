@@ -1,4 +1,4 @@
-// Sees that the table is there: installs it, looks after it each second, puts it back when somebody
+// Sees that the table is there: installs it, looks after it, puts it back when somebody
 // flushed or changed it; or only says what is missing, where the administrator owns it.
 #pragma once
 
@@ -31,7 +31,9 @@ class RulesetKeeper {
     void install();
     // Replaces what hangs in the skeleton, in one transaction; the old rules stay when it throws.
     void replace(const Config& config, nft::Environment environment);
-    // Once a second.
+    // The next look() puts it there, and goes on trying.
+    void want(const Config& config, nft::Environment environment);
+    // Twice a second.
     void look(TimePoint now);
     // Removes the table, verified. Throws NftError.
     void remove();
