@@ -166,8 +166,8 @@ std::optional<std::string> Explainer::out_of_scope(const Flow& flow) const {
 
 void Explainer::add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role) {
     if (owner.kind == OwnerKind::user)
-        owner.credentials = shared_.investigator.find_now(
-            socket, role, Clock::now() + std::chrono::milliseconds(500));
+        owner = shared_.investigator.find_now(socket, role,
+                                              Clock::now() + std::chrono::milliseconds(500));
 }
 
 void Explainer::answered(const Flow& flow, const std::optional<Owner>& owner) {

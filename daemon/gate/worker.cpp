@@ -184,27 +184,27 @@ bool Worker::search(Case& item, const SocketOwner& socket, Owner& owner, ident::
                     bool is_local) {
     if (owner.kind != OwnerKind::user || owner.credentials)
         return false;
-    if (auto credentials = shared_.investigator.remembered(socket.socket.cookie, role)) {
-        owner.credentials = std::move(*credentials);
+    if (auto known = shared_.investigator.remembered(socket.socket.cookie, role)) {
+        owner = std::move(*known);
         return false;
     }
     ++item.searches;
     shared_.investigator.find(
         socket, role, Clock::now() + rules_->deadline,
-        [this, flow = item.flow, number = item.number, is_local](Credentials credentials) {
-            mailbox_.post([this, flow, number, is_local, credentials = std::move(credentials)] {
-                found(flow, number, is_local, credentials);
+        [this, flow = item.flow, number = item.number, is_local](Owner result) {
+            mailbox_.post([this, flow, number, is_local, result = std::move(result)] {
+                found(flow, number, is_local, result);
             });
         });
     return true;
 }
 
-void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Credentials credentials) {
+void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner) {
     const auto entry = cases_.find(flow);
     if (entry == cases_.end() || entry->second.number != number)
         return; // it took too long, and the packet is judged
     auto& item = entry->second;
-    (is_local ? item.local.owner : item.remote).credentials = std::move(credentials);
+    (is_local ? item.local.owner : item.remote) = std::move(owner);
     if (--item.searches > 0)
         return;
     auto node = cases_.extract(entry);

@@ -78,7 +78,7 @@ class Worker {
     bool search(Case& item);
     bool search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
                 bool is_local);
-    void found(const Flow& flow, std::uint64_t number, bool is_local, Credentials credentials);
+    void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner);
     void wait(Case item);
     void close(Case& item, Reason reason);
     bool same_socket(const Case& item);

@@ -98,19 +98,15 @@ void Service::handle(const std::vector<Question>& questions, const Asker& asker)
 }
 
 void Service::investigate(const Question& question, const SocketOwner& found, const Asker& asker) {
-    auto owner = found.owner;
-    if (auto credentials = investigator_.remembered(found.socket.cookie, question.role)) {
-        owner.credentials = std::move(*credentials);
-        send(asker, std::vector<Answer>{{question.nonce, std::move(owner)}});
+    if (auto owner = investigator_.remembered(found.socket.cookie, question.role)) {
+        send(asker, std::vector<Answer>{{question.nonce, std::move(*owner)}});
         return;
     }
     const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
     investigator_.find(found, question.role, deadline,
-                       [this, nonce = question.nonce, owner, asker](Credentials credentials) {
-                           mailbox_.post([this, nonce, owner, asker, credentials] {
-                               auto answer = Answer{nonce, owner};
-                               answer.owner.credentials = credentials;
-                               send(asker, std::vector<Answer>{std::move(answer)});
+                       [this, nonce = question.nonce, asker](Owner owner) {
+                           mailbox_.post([this, nonce, asker, owner = std::move(owner)] {
+                               send(asker, std::vector<Answer>{{nonce, owner}});
                            });
                        });
 }

@@ -6,6 +6,7 @@ namespace ubf {
 namespace {
 
 // The name of a connector's program is for the log alone: worth this much of the packet's time.
+// (Root's socket may turn out to be the kernel's, which is worth all of it.)
 constexpr std::chrono::milliseconds connector_budget{50};
 constexpr std::chrono::milliseconds database_budget{300};
 constexpr std::size_t recent_processes = 8;
@@ -15,6 +16,13 @@ void add_groups(std::vector<Gid>& groups, const std::vector<Gid>& more) {
     for (const Gid gid : more)
         if (std::ranges::find(groups, gid) == groups.end())
             groups.push_back(gid);
+}
+
+// What is said of an owner when there is no time to look.
+Owner without_credentials(const SocketOwner& socket) {
+    auto owner = socket.owner;
+    owner.credentials = Credentials{};
+    return owner;
 }
 
 } // namespace
@@ -38,7 +46,7 @@ void Investigator::stop() {
     jobs_.clear();
 }
 
-std::optional<Credentials> Investigator::remembered(Cookie cookie, ident::Role role) {
+std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
     if (role != ident::Role::listener)
         return std::nullopt;
     const std::lock_guard lock(mutex_);
@@ -46,7 +54,7 @@ std::optional<Credentials> Investigator::remembered(Cookie cookie, ident::Role r
     if (found == listeners_.end() || Clock::now() - found->second.found > fresh)
         return std::nullopt;
     counters_.methods.add(Method::cookie_cache);
-    return found->second.credentials;
+    return found->second.owner;
 }
 
 void Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
@@ -59,13 +67,12 @@ void Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint d
             return;
         }
     }
-    done(Credentials{});
+    done(without_credentials(socket));
 }
 
-Credentials Investigator::find_now(const SocketOwner& socket, ident::Role role,
-                                   TimePoint deadline) {
-    if (auto credentials = remembered(socket.socket.cookie, role))
-        return *credentials;
+Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
+    if (auto owner = remembered(socket.socket.cookie, role))
+        return std::move(*owner);
     return search(socket, role, deadline);
 }
 
@@ -79,27 +86,46 @@ void Investigator::run() {
         jobs_.pop_front();
         lock.unlock();
         // What waited too long is answered with nothing: the packet is judged without it.
-        auto credentials = Clock::now() < job.deadline
-                               ? find_now(job.socket, job.role, job.deadline)
-                               : Credentials{};
-        job.done(std::move(credentials));
+        job.done(Clock::now() < job.deadline ? find_now(job.socket, job.role, job.deadline)
+                                             : without_credentials(job.socket));
         lock.lock();
     }
 }
 
-Credentials Investigator::search(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
-    auto credentials = role == ident::Role::listener ? search_listener(socket, deadline)
-                                                     : search_connector(socket, deadline);
-    counters_.methods.add(credentials.method);
-    if (credentials.process.pid != Pid{})
-        add_recent(socket.owner.uid, credentials.process.pid);
-    return credentials;
+Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
+    const Uid uid = socket.owner.uid;
+    const auto result = search_processes(socket, role, deadline);
+    auto owner = socket.owner;
+    if (uid == Uid{0} && result.complete && result.holders.empty()) {
+        owner = Owner::kernel();
+        counters_.methods.add(result.method);
+    } else {
+        owner.credentials =
+            role == ident::Role::listener ? of_listener(result, uid) : of_connector(result, uid);
+        counters_.methods.add(owner.credentials->method);
+        if (owner.credentials->process.pid != Pid{})
+            add_recent(uid, owner.credentials->process.pid);
+    }
+    if (role == ident::Role::listener && result.complete)
+        remember(socket.socket.cookie, owner);
+    return owner;
+}
+
+SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Role role,
+                                            TimePoint deadline) {
+    const Uid uid = socket.owner.uid;
+    const auto inode = socket.socket.inode;
+    if (role == ident::Role::connector) {
+        if (auto holder = processes_.holder_among(recent(uid), inode, uid))
+            return {{std::move(*holder)}, Method::recent, true};
+        if (uid != Uid{0})
+            deadline = std::min(deadline, Clock::now() + connector_budget);
+    }
+    return processes_.holders(inode, uid, deadline);
 }
 
 // The effective gid of a listener says whom its owner wants to let in, so it must be the process's.
-Credentials Investigator::search_listener(const SocketOwner& socket, TimePoint deadline) {
-    const Uid uid = socket.owner.uid;
-    const auto result = processes_.holders(socket.socket.inode, uid, deadline);
+Credentials Investigator::of_listener(const SearchResult& result, Uid uid) {
     auto credentials = common_credentials(result, uid);
     const bool held_by_others_only = result.complete && !credentials.gid &&
                                      result.method == Method::all_processes &&
@@ -108,31 +134,16 @@ Credentials Investigator::search_listener(const SocketOwner& socket, TimePoint d
         if (const auto user = users_.find(uid, database_budget))
             credentials.gid = user->gid;
     }
-    if (result.complete)
-        remember(socket, credentials);
     return credentials;
 }
 
 // A member may take a group at any time with newgrp, so what the user database says of a connector
 // counts as much as what its process has; the process adds groups that it was given otherwise.
-Credentials Investigator::search_connector(const SocketOwner& socket, TimePoint deadline) {
-    const Uid uid = socket.owner.uid;
-    const auto inode = socket.socket.inode;
-    const auto user = users_.find(uid, database_budget);
-
-    SearchResult result;
-    if (auto holder = processes_.holder_among(recent(uid), inode, uid)) {
-        result.holders.push_back(std::move(*holder));
-        result.method = Method::recent;
-        result.complete = true;
-    } else {
-        result =
-            processes_.holders(inode, uid, std::min(deadline, Clock::now() + connector_budget));
-    }
+Credentials Investigator::of_connector(const SearchResult& result, Uid uid) {
     auto credentials = common_credentials(result, uid);
     if (credentials.process.pid == Pid{})
         credentials.method = Method::user_database;
-    if (user) {
+    if (const auto user = users_.find(uid, database_budget)) {
         add_groups(credentials.groups, user->groups);
         if (!credentials.gid)
             credentials.gid = user->gid;
@@ -140,7 +151,7 @@ Credentials Investigator::search_connector(const SocketOwner& socket, TimePoint 
     return credentials;
 }
 
-void Investigator::remember(const SocketOwner& socket, const Credentials& credentials) {
+void Investigator::remember(Cookie cookie, const Owner& owner) {
     const std::lock_guard lock(mutex_);
     const auto now = Clock::now();
     if (listeners_.size() >= most_remembered)
@@ -148,7 +159,7 @@ void Investigator::remember(const SocketOwner& socket, const Credentials& creden
                       [&](const auto& entry) { return now - entry.second.found > fresh; });
     if (listeners_.size() >= most_remembered)
         listeners_.clear();
-    listeners_[socket.socket.cookie] = {credentials, now};
+    listeners_[cookie] = {owner, now};
 }
 
 std::vector<Pid> Investigator::recent(Uid uid) {

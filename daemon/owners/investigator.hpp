@@ -1,6 +1,6 @@
-// Finds what the uid alone doesn't tell: groups, labels and the program behind a socket. The search
-// of /proc takes as long as the node has processes, so it has threads of its own; a packet waits
-// for the answer without anybody waiting with it.
+// Finds what the uid alone doesn't tell: groups, labels and the program behind a socket, or that it
+// is the kernel's own. The search of /proc takes as long as the node has processes, so it has
+// threads of its own; a packet waits for the answer without anybody waiting with it.
 #pragma once
 
 #include "daemon/core/counters.hpp"
@@ -23,7 +23,7 @@ namespace ubf {
 
 class Investigator {
   public:
-    using Done = std::function<void(Credentials)>;
+    using Done = std::function<void(Owner)>;
 
     // Throws std::system_error.
     Investigator(UserCache& users, Counters& counters);
@@ -33,12 +33,13 @@ class Investigator {
     void stop();
 
     // What is remembered of this socket; cheap, never waits.
-    std::optional<Credentials> remembered(Cookie cookie, ident::Role role);
-    // Calls `done`, on a thread of the investigator, when the credentials are found, or with what
-    // is known when the deadline passes or too many searches wait.
+    std::optional<Owner> remembered(Cookie cookie, ident::Role role);
+    // Calls `done`, on a thread of the investigator, when the owner is found, or with what is known
+    // when the deadline passes or too many searches wait. An owner of kind user has credentials
+    // then, if empty ones.
     void find(const SocketOwner& socket, ident::Role role, TimePoint deadline, Done done);
     // The same, now: the caller waits.
-    Credentials find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline);
+    Owner find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline);
 
   private:
     struct Job {
@@ -48,15 +49,16 @@ class Investigator {
         Done done;
     };
     struct Remembered {
-        Credentials credentials;
+        Owner owner;
         TimePoint found;
     };
 
     void run();
-    Credentials search(const SocketOwner& socket, ident::Role role, TimePoint deadline);
-    Credentials search_listener(const SocketOwner& socket, TimePoint deadline);
-    Credentials search_connector(const SocketOwner& socket, TimePoint deadline);
-    void remember(const SocketOwner& socket, const Credentials& credentials);
+    Owner search(const SocketOwner& socket, ident::Role role, TimePoint deadline);
+    SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
+    Credentials of_listener(const SearchResult& result, Uid uid);
+    Credentials of_connector(const SearchResult& result, Uid uid);
+    void remember(Cookie cookie, const Owner& owner);
     std::vector<Pid> recent(Uid uid);
     void add_recent(Uid uid, Pid pid);
 

@@ -12,9 +12,10 @@ LookupError to_error(int error) {
     return error == ENOENT ? LookupError::none : LookupError::failed;
 }
 
-// A socket of the kernel itself has neither a file nor a user. Orphans and connections that nobody
-// has accept()ed yet look alike, but they neither listen nor open a connection.
-bool may_be_kernels(Protocol protocol, const SocketInfo& socket) {
+// Some sockets of the kernel have no file; that others, which have one, are the kernel's shows only
+// when no process holds them. Orphans and connections that nobody has accept()ed yet have no file
+// either, but they neither listen nor open a connection.
+bool is_kernels(Protocol protocol, const SocketInfo& socket) {
     return socket.inode == 0 && socket.uid == Uid{0} &&
            (protocol == Protocol::udp || socket.state == TCP_LISTEN ||
             socket.state == TCP_SYN_SENT);
@@ -23,7 +24,7 @@ bool may_be_kernels(Protocol protocol, const SocketInfo& socket) {
 std::optional<SocketOwner> owner_of(Protocol protocol, const SocketInfo& socket) {
     if (socket.inode != 0)
         return SocketOwner{Owner::user(socket.uid), socket};
-    if (may_be_kernels(protocol, socket))
+    if (is_kernels(protocol, socket))
         return SocketOwner{Owner::kernel(), socket};
     return std::nullopt;
 }

@@ -15,7 +15,7 @@ namespace ubf {
 enum class OwnerKind : std::uint8_t {
     unknown, // no socket, no answer or a bad one: matches nothing
     user,    // a socket that some process made; its uid is the socket's
-    kernel,  // a socket of the kernel itself (NFS, tunnels): uid 0, no inode, no process
+    kernel,  // a socket of the kernel itself (NFS, tunnels): uid 0, and no process holds it
     outside, // an address beyond the peers' ranges: nobody to ask
 };
 
@@ -57,6 +57,11 @@ struct Owner {
     Uid uid{}; // of kind user only
     // Nothing: not looked for yet.
     std::optional<Credentials> credentials;
+
+    // A socket of uid 0 of which nobody knows yet whether any process holds it.
+    bool may_be_kernel() const {
+        return kind == OwnerKind::user && uid == Uid{0} && !credentials;
+    }
 
     static Owner user(Uid uid) { return {OwnerKind::user, uid, std::nullopt}; }
     static Owner kernel() { return {OwnerKind::kernel, Uid{0}, std::nullopt}; }

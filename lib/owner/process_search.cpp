@@ -139,23 +139,23 @@ ProcessSearch::ProcessSearch(const char* root)
         throw std::system_error(errno, std::generic_category(), fmt::format("opening {}", root));
 }
 
-bool ProcessSearch::holds(Pid pid, std::uint32_t inode) const {
+ProcessSearch::Holds ProcessSearch::holds(Pid pid, std::uint32_t inode) const {
     const auto dir = open_dir(root_.get(), fmt::format("{}/fd", value(pid)).c_str());
-    if (!dir)
-        return false;
+    if (!dir) // a process that ended meanwhile holds nothing
+        return errno == ENOENT || errno == ESRCH ? Holds::no : Holds::hidden;
     const int at = ::dirfd(dir.get());
     std::array<char, 64> link;
     while (const dirent* entry = ::readdir(dir.get())) {
         const auto length = ::readlinkat(at, entry->d_name, link.data(), link.size());
         if (length > 0 && is_socket({link.data(), static_cast<std::size_t>(length)}, inode))
-            return true;
+            return Holds::yes;
+        if (length < 0 && (errno == EACCES || errno == EPERM))
+            return Holds::hidden;
     }
-    return false;
+    return Holds::no;
 }
 
-std::optional<Holder> ProcessSearch::holder(Pid pid, std::uint32_t inode) const {
-    if (!holds(pid, inode))
-        return std::nullopt;
+std::optional<Holder> ProcessSearch::holder(Pid pid) const {
     const auto text = read_file(root_.get(), fmt::format("{}/status", value(pid)).c_str());
     if (!text)
         return std::nullopt;
@@ -168,7 +168,9 @@ std::optional<Holder> ProcessSearch::holder(Pid pid, std::uint32_t inode) const 
 std::optional<Holder> ProcessSearch::holder_among(std::span<const Pid> pids, std::uint32_t inode,
                                                   Uid uid) const {
     for (const Pid pid : pids) {
-        auto found = holder(pid, inode);
+        if (holds(pid, inode) != Holds::yes)
+            continue;
+        auto found = holder(pid);
         if (found && found->status.uid == uid)
             return found;
     }
@@ -178,9 +180,10 @@ std::optional<Holder> ProcessSearch::holder_among(std::span<const Pid> pids, std
 SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid,
                                     Clock::time_point deadline) const {
     SearchResult result;
+    result.complete = true;
     const auto processes = open_dir(root_.get(), ".");
     if (!processes)
-        return result;
+        return {};
 
     // The owner of /proc/PID is its effective uid, or root where the process can't be dumped: those
     // and other people's come second, and only when nobody of the uid itself holds the socket.
@@ -196,22 +199,34 @@ SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid,
             others.push_back(Pid{*pid});
             continue;
         }
-        if (Clock::now() > deadline)
+        if (Clock::now() > deadline) {
+            result.complete = false;
             return result;
-        if (auto found = holder(Pid{*pid}, inode))
-            result.holders.push_back(std::move(*found));
+        }
+        look_at(Pid{*pid}, inode, result);
     }
     if (result.holders.empty()) {
         result.method = Method::all_processes;
         for (const Pid pid : others) {
-            if (Clock::now() > deadline)
+            if (Clock::now() > deadline) {
+                result.complete = false;
                 return result;
-            if (auto found = holder(pid, inode))
-                result.holders.push_back(std::move(*found));
+            }
+            look_at(pid, inode, result);
         }
     }
-    result.complete = true;
     return result;
+}
+
+void ProcessSearch::look_at(Pid pid, std::uint32_t inode, SearchResult& result) const {
+    const auto holds_it = holds(pid, inode);
+    if (holds_it == Holds::no)
+        return;
+    auto found = holds_it == Holds::yes ? holder(pid) : std::nullopt;
+    if (found)
+        result.holders.push_back(std::move(*found));
+    else
+        result.complete = false;
 }
 
 Credentials common_credentials(const SearchResult& result, Uid uid) {

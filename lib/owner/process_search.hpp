@@ -36,7 +36,8 @@ struct Holder {
 struct SearchResult {
     std::vector<Holder> holders;
     Method method = Method::uid_processes;
-    bool complete = false; // false: time ran out, there may be more holders
+    // False: time ran out, or a process did not let us look; there may be more holders.
+    bool complete = false;
 };
 
 class ProcessSearch {
@@ -53,8 +54,11 @@ class ProcessSearch {
                                        Uid uid) const;
 
   private:
-    std::optional<Holder> holder(Pid pid, std::uint32_t inode) const;
-    bool holds(Pid pid, std::uint32_t inode) const;
+    enum class Holds : std::uint8_t { no, yes, hidden };
+
+    void look_at(Pid pid, std::uint32_t inode, SearchResult& result) const;
+    std::optional<Holder> holder(Pid pid) const;
+    Holds holds(Pid pid, std::uint32_t inode) const;
 
     UniqueFd root_;
 };

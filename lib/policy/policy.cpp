@@ -97,10 +97,14 @@ Verdict decide(const Owner& listener, const Owner& connector, const Policy& poli
 }
 
 bool settled_by_uid(const Owner& listener, const Owner& connector, const Policy& policy) {
-    const Reason reason = decide(listener, connector, policy).reason;
-    if (reason == Reason::same_user)
+    const Verdict verdict = decide(listener, connector, policy);
+    if (verdict.reason == Reason::same_user)
         return !policy.require_label;
-    return reason != Reason::different_user && reason != Reason::label_required;
+    if (verdict.reason == Reason::different_user || verdict.reason == Reason::label_required)
+        return false;
+    const bool exemption_possible =
+        policy.kernel_exempt && (listener.may_be_kernel() || connector.may_be_kernel());
+    return verdict.action() == Action::allow || !exemption_possible;
 }
 
 } // namespace ubf

@@ -36,8 +36,8 @@ struct Policy {
 Verdict decide(const Owner& listener, const Owner& connector, const Policy& policy);
 
 // True where the verdict stands with what is known now: then nobody's credentials need to be looked
-// for. A denial by uid is never settled: a group or a label may allow it, and the log names
-// processes.
+// for. A denial by uid is never settled: a group or a label may allow it, the socket may turn out
+// to be the kernel's, and the log names processes.
 bool settled_by_uid(const Owner& listener, const Owner& connector, const Policy& policy);
 
 } // namespace ubf
