@@ -22,9 +22,8 @@ std::uint32_t id_of(const Key::Bytes& bytes) {
     crypto_generichash(hash.data(), hash.size(),
                        reinterpret_cast<const std::uint8_t*>(purpose.data()), purpose.size(),
                        bytes.data(), bytes.size());
-    std::uint32_t id = 0;
-    std::memcpy(&id, hash.data(), sizeof id);
-    return id;
+    return std::uint32_t{hash[0]} << 24 | std::uint32_t{hash[1]} << 16 |
+           std::uint32_t{hash[2]} << 8 | hash[3];
 }
 
 std::string_view trim(std::string_view text) {

@@ -27,7 +27,8 @@ class Key {
     ~Key(); // leaves no copy in memory
 
     const Bytes& bytes() const { return bytes_; }
-    // Names the key on the wire and tells nothing of it: the beginning of its BLAKE2b hash.
+    // Names the key on the wire and tells nothing of it: the first 4 bytes of the 16-byte BLAKE2b
+    // hash, keyed with it, of "ubf key id"; big-endian.
     std::uint32_t id() const { return id_; }
 
   private:
