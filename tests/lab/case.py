@@ -7,7 +7,7 @@ import sys
 import unittest
 
 from .node import Node, join
-from .person import Person, wait_until
+from .person import Person, wait_until  # noqa: F401
 from .tree import FOLDER, Trouble, add_users, end_with, run_in_private_tree
 from .ubfd import Ubfd, write_key
 

@@ -1,5 +1,6 @@
 """Nodes: network namespaces without names, joined by a veth."""
 
+import contextlib
 import os
 import pwd
 import subprocess
@@ -7,8 +8,9 @@ import subprocess
 from .tree import CLONE_NEWNET, Trouble, call
 
 
-def become(user, group=None):
-    """Takes the credentials of a user (a name, or a uid that needs no name), as a login would."""
+def become(user, group=None, groups=None):
+    """Takes the credentials of a user (a name, or a uid that needs no name), as a login would; but for the
+    effective gid and the supplementary groups, where given."""
     if isinstance(user, int):
         os.setgroups([])
         gid, uid = user, user
@@ -16,6 +18,8 @@ def become(user, group=None):
         entry = pwd.getpwnam(user)
         gid, uid = entry.pw_gid, entry.pw_uid
         os.initgroups(user, gid)
+    if groups is not None:
+        os.setgroups(groups)
     gid = gid if group is None else group
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
@@ -41,6 +45,17 @@ class Node:
 
     def enter(self):
         call("setns", self._fd, CLONE_NEWNET)
+
+    @contextlib.contextmanager
+    def inside(self):
+        """What this process opens meanwhile is the node's."""
+        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self.enter()
+        try:
+            yield
+        finally:
+            call("setns", home, CLONE_NEWNET)
+            os.close(home)
 
     def leave(self):
         """Lets the namespace end with its last process."""

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import pickle
+import select
 import signal
 import socket
 import struct
@@ -14,8 +15,8 @@ from .node import become
 from .tree import PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_PDEATHSIG, Trouble, call
 
 TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-SO_BINDTODEVICE = socket.SO_BINDTODEVICE
 _sockets = {}  # of this process: handle -> socket
+_accepted = []  # by those that serve
 
 
 class Seen(str):
@@ -39,19 +40,25 @@ def _errno_name(error):
     return errno.errorcode[error.errno]
 
 
-def _open(protocol, address, bind=None, device=None, reuse_port=False, v6_only=None):
+def _open(protocol, address, bind=None, device=None, reuse_port=False, v6_only=None, number=0):
+    """number: of the IP protocol, where it is not that of the name."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, TYPES[protocol])
+    sock = socket.socket(family, TYPES[protocol], number)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if device:
-        sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, device.encode())
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
     if family == socket.AF_INET6 and v6_only is not None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)
     if bind:
-        sock.bind(bind)
+        sock.bind(resolve(*bind))
     return sock
+
+
+def resolve(address, port):
+    """With the zone of a link-local address, like fe80::1%eth0."""
+    return socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]
 
 
 def _echo(sock):
@@ -64,6 +71,7 @@ def _serve_tcp(listener):
     with contextlib.suppress(OSError):
         while True:
             connection, _ = listener.accept()
+            _accepted.append(connection)
             threading.Thread(target=_echo, args=(connection,), daemon=True).start()
 
 
@@ -77,21 +85,31 @@ def _serve_udp(sock):
                 return
 
 
-def listen(protocol, address, port, serve=True, backlog=128, **options):
-    sock = _open(protocol, address, bind=(address, port), **options)
+def bound(protocol, address, port, **options):
+    return keep(_open(protocol, address, bind=(address, port), **options))
+
+
+def listen(protocol, address, port, answer=True, backlog=128, **options):
+    handle = bound(protocol, address, port, **options)
     if protocol == "tcp":
-        sock.listen(backlog)
-    if serve:
-        target = _serve_tcp if protocol == "tcp" else _serve_udp
-        threading.Thread(target=target, args=(sock,), daemon=True).start()
-    return keep(sock)
+        _sockets[handle].listen(backlog)
+    if answer:
+        serve(handle)
+    return handle
+
+
+def serve(handle):
+    """Answers with an echo whatever comes."""
+    sock = _sockets[handle]
+    target = _serve_tcp if sock.type == socket.SOCK_STREAM else _serve_udp
+    threading.Thread(target=target, args=(sock,), daemon=True).start()
 
 
 def connect(protocol, address, port, timeout=3, **options):
     sock = _open(protocol, address, **options)
     sock.settimeout(timeout)
     try:
-        sock.connect((address, port))
+        sock.connect(resolve(address, port))
         seen = Seen("connected")
         seen.local = sock.getsockname()[:2]
         sock.send(b"hello")
@@ -135,6 +153,24 @@ def send_to(protocol, address, port, text="hello", **options):
     return keep(sock)
 
 
+def end_accepted():
+    """Closes, from the server's side, every connection that it accepted."""
+    while _accepted:
+        with contextlib.suppress(OSError):
+            connection = _accepted.pop()
+            connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+def connect_bound(handle, address, port):
+    _sockets[handle].connect((address, port))
+
+
+def send_from(handle, address, port, text="hello"):
+    with contextlib.suppress(OSError):  # a refusal of the datagram before
+        _sockets[handle].sendto(text.encode(), resolve(address, port))
+
+
 def outcome(handle, timeout=3):
     """Of what send_to() began: 'connected', 'hello' for a datagram that came back, or an errno."""
     sock = _sockets[handle]
@@ -142,7 +178,6 @@ def outcome(handle, timeout=3):
     try:
         if sock.type == socket.SOCK_DGRAM:
             return sock.recv(65536).decode()
-        import select
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
         if not poll.poll(timeout * 1000):
@@ -159,7 +194,7 @@ def received(handle, timeout=1):
     sock.settimeout(timeout)
     try:
         return sock.recv(65536).decode()
-    except TimeoutError:
+    except OSError:
         return None
 
 
@@ -228,10 +263,11 @@ def _obey(channel):
 
 
 class Person:
-    """user: a name or a uid. group: the effective gid, the user's own without. prepare: called in the new
+    """user: a name or a uid. group: the effective gid; groups: the supplementary ones; without, those that a
+    login gives. prepare: called in the new
     process, as root, before it takes the user's credentials."""
 
-    def __init__(self, node, user, group=None, dumpable=True, prepare=None):
+    def __init__(self, node, user, group=None, groups=None, dumpable=True, prepare=None):
         self.name = f"{user}@{node.name}"
         self._channel, theirs = socket.socketpair()
         self.pid = os.fork()
@@ -243,10 +279,12 @@ class Person:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             node.enter()
+            os.closerange(3, theirs.fileno())  # what others' processes hold is not this person's
+            os.closerange(theirs.fileno() + 1, 65536)
             if prepare:
                 prepare()
             call("prctl", PR_SET_NAME, b"person", 0, 0, 0)
-            become(user, group)
+            become(user, group, groups)
             # The kernel hides what changed its user from that user; programs that are exec()ed are not.
             call("prctl", PR_SET_DUMPABLE, 1 if dumpable else 0, 0, 0, 0)
             call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

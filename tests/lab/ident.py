@@ -1,0 +1,105 @@
+"""The ident protocol, written from its description (docs/ident.md), to speak it as a peer that errs or lies."""
+
+import dataclasses
+import hashlib
+import ipaddress
+import socket
+import struct
+import time
+
+PORT = 1017
+QUESTION, ANSWER, GONE, GONE_SEEN = 1, 2, 3, 4
+UNKNOWN, USER, KERNEL = 0, 1, 2
+_HEADER = struct.Struct(">2sBBBBHIB3xQ")
+_IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50  # linux/in6.h
+
+
+def _bytes(address):
+    """16 bytes; an IPv4 address in its v4-mapped form."""
+    ip = ipaddress.ip_address(address)
+    return ip.packed if ip.version == 6 else b"\0" * 10 + b"\xff\xff" + ip.packed
+
+
+def key_id(key):
+    return struct.unpack(">I", hashlib.blake2b(b"ubf key id", key=key, digest_size=16).digest()[:4])[0]
+
+
+def mac(message, source, destination, key):
+    """Over both ends, each an (address, port)."""
+    ends = _bytes(source[0]) + _bytes(destination[0]) + struct.pack(">HH", source[1], destination[1])
+    return hashlib.blake2b(ends + message, key=key, digest_size=16).digest()
+
+
+@dataclasses.dataclass
+class Question:
+    nonce: bytes
+    role: int
+    flow: bytes  # as it stands in the datagram
+    channel: int  # of the asker
+    asker: tuple  # (address, port)
+    raw: bytes
+
+    @classmethod
+    def all_in(cls, datagram, asker):
+        _, _, _, kind, count, _, _, channel, _ = _HEADER.unpack_from(datagram)
+        if kind != QUESTION:
+            return []
+        size = 52
+        entries = [datagram[_HEADER.size + i * size:][:size] for i in range(count)]
+        return [cls(entry[:8], entry[8], entry[14:52], channel, asker, datagram) for entry in entries]
+
+
+def answer(nonce, uid, kind=USER):
+    """An entry without credentials."""
+    return nonce + struct.pack(">BBI", kind, 0, uid)
+
+
+def datagram(entries, source, destination, key, kind=ANSWER, channel=1, skew=0, version=1, own_channel=0):
+    """Between two ends, signed; skew is that of the sender's clock, in seconds."""
+    body = b"".join(entries)
+    length = _HEADER.size + len(body) + 16
+    header = _HEADER.pack(b"UB", version, channel, kind, len(entries), length, key_id(key), own_channel,
+                          int((time.time() + skew) * 1000))
+    return header + body + mac(header + body, source, destination, key)
+
+
+class Peer:
+    """A privileged port of a node from which ident can be spoken, truthfully or not."""
+
+    def __init__(self, node, key, port=PORT):
+        self.key = bytes.fromhex(key)
+        self.port = port
+        self._last = None
+        with node.inside():
+            self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        self.socket.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+        self.socket.bind(("::", port))
+        self.socket.settimeout(3)
+
+    def question(self):
+        """The next one that nobody has seen yet."""
+        while True:
+            data, control, _, sender = self.socket.recvmsg(2048, 256)
+            questions = Question.all_in(data, (sender[0].removeprefix("::ffff:"), sender[1]))
+            if questions and questions[0].nonce != self._last:
+                self._last = questions[0].nonce
+                return questions[0]
+
+    def send(self, data, to, here=None):
+        """here: the address that it comes from, where the node has several."""
+        control = []
+        if here:
+            control = [(socket.IPPROTO_IPV6, _IPV6_PKTINFO, _bytes(here) + bytes(4))]
+        self.socket.sendmsg([data], control, 0, (str(ipaddress.IPv6Address(_bytes(to[0]))), to[1]))
+
+    def tell(self, question, uid, here, **options):
+        """Answers; here is the address that it comes from. Returns the datagram."""
+        options.setdefault("key", self.key)
+        nonce = options.pop("nonce", question.nonce)
+        data = datagram([answer(nonce, uid)], (here, self.port), question.asker, channel=question.channel, **options)
+        self.send(data, question.asker, here)
+        return data
+
+    def close(self):
+        self.socket.close()

@@ -1,0 +1,209 @@
+#!/usr/bin/python3
+"""Ways around such a firewall that were run against another one, and worked there."""
+
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import CLOSED, PROJ, REFUSED, V4, V6, Counted, TwoNodes  # noqa: E402
+
+FIRST, SECOND = 9001, 9501  # ports
+
+# family, addresses of the two ends, whether they are on two nodes
+PLACES = [("v4", "10.77.0.1", V4, True), ("v6", "fd77::1", V6, True),
+          ("v4", "127.0.0.1", "127.0.0.1", False), ("v6", "::1", "::1", False)]
+
+
+class BothAtOnce(TwoNodes):
+    """Two people who send to each other at the same moment."""
+
+    settings = {"scope": {"exempt_ports": ["tcp/9999"]}}
+
+    def block(self, protocol, ports):
+        """What is sent to these ports gets lost, on both nodes, until unblock()."""
+        for node in (self.one, self.two):
+            node.run("nft", f"add table inet block; add chain inet block c {{ type filter hook prerouting "
+                            f"priority -400; }}; add rule inet block c {protocol} dport {ports} drop")
+
+    def unblock(self):
+        for node in (self.one, self.two):
+            node.run("nft", "delete table inet block")
+
+    def open_simultaneously(self, one, other, here, there, pairs):
+        """Both connect while nothing arrives; when it does, both SYNs are on their way. Returns what all of
+        them saw."""
+        last = pairs - 1
+        self.block("tcp", f"{{ {FIRST}-{FIRST + last}, {SECOND}-{SECOND + last} }}")
+        waiting = []
+        for i in range(pairs):
+            waiting.append((one, one.do(person.send_to, "tcp", there, SECOND + i, bind=(here, FIRST + i))))
+            waiting.append((other, other.do(person.send_to, "tcp", here, FIRST + i, bind=(there, SECOND + i))))
+        self.unblock()
+        seen = [somebody.do(person.outcome, handle, timeout=5) for somebody, handle in waiting]
+        for somebody, handle in waiting:
+            somebody.close(handle)
+        return seen
+
+    def test_two_users_cannot_open_a_connection_from_both_ends(self):
+        for family, here, there, across in PLACES:
+            with self.subTest(here):
+                one = self.person("carol", self.one if across else self.two)
+                other = self.person("bob", self.two)
+                seen = self.open_simultaneously(one, other, here, there, pairs=20)
+                self.assertNotIn("connected", seen)
+                self.assertIn(REFUSED[family], seen)
+
+    def test_one_user_can_open_a_connection_from_both_ends(self):
+        for _, here, there, across in PLACES:
+            with self.subTest(here):
+                one = self.person("alice", self.one if across else self.two)
+                other = self.person("alice", self.two)
+                seen = self.open_simultaneously(one, other, here, there, pairs=5)
+                self.assertEqual(seen, ["connected"] * 10)
+
+    def punch(self, one, other, here, there):
+        """Both send, again and again, from and to fixed ports; what each of them received."""
+        ends = [(one, one.do(person.bound, "udp", here, FIRST), there, SECOND),
+                (other, other.do(person.bound, "udp", there, SECOND), here, FIRST)]
+        for _ in range(10):
+            for somebody, handle, address, port in ends:
+                somebody.do(person.send_from, handle, address, port)
+        return [somebody.do(person.received, handle, timeout=0.5) for somebody, handle, _, _ in ends]
+
+    def test_two_users_cannot_punch_a_hole_for_udp(self):
+        for _, here, there, across in PLACES:
+            with self.subTest(here):
+                one, other = self.person("carol", self.one if across else self.two), self.person("bob", self.two)
+                self.assertEqual(self.punch(one, other, here, there), [None, None])
+
+    def test_one_user_may_send_udp_from_both_ends(self):
+        for _, here, there, across in PLACES:
+            with self.subTest(here):
+                one, other = self.person("alice", self.one if across else self.two), self.person("alice", self.two)
+                self.assertEqual(self.punch(one, other, here, there), ["hello", "hello"])
+
+
+class Takeover(TwoNodes):
+    """Somebody takes the port of somebody else's flow."""
+
+    def test_who_binds_the_listeners_udp_port_next_does_not_inherit_its_flows(self):
+        for _, here, there, across in PLACES:
+            with self.subTest(here):
+                client = self.person("alice", self.one if across else self.two)
+                server = self.person("alice", self.two)
+                server.listen("udp", there, FIRST)
+                seen = client.connect("udp", there, FIRST)
+                self.assertEqual(seen, "connected")
+                self.dismiss(server)
+                time.sleep(0.2)
+                thief = self.person("bob", self.two)
+                trap = thief.do(person.bound, "udp", there, FIRST)
+                for _ in range(5):
+                    client.say(seen.handle, "a secret", timeout=0.05)
+                self.assertIsNone(thief.do(person.received, trap, timeout=0.3))
+                thief.close(trap)
+
+    def test_who_binds_the_connectors_udp_port_next_does_not_inherit_its_flows(self):
+        for _, here, there, across in PLACES:
+            with self.subTest(here):
+                node = self.one if across else self.two
+                server, client = self.person("alice", self.two), self.person("alice", node)
+                handle = server.do(person.bound, "udp", there, FIRST)
+                sender = client.do(person.bound, "udp", here, SECOND)
+                client.do(person.send_from, sender, there, FIRST)
+                self.assertEqual(server.do(person.received, handle), "hello")
+                client.close(sender)
+                time.sleep(0.4)
+                thief = self.person("bob", node)
+                forged = thief.do(person.bound, "udp", here, SECOND)
+                for _ in range(5):
+                    thief.do(person.send_from, forged, there, FIRST, "a forgery")
+                self.assertIsNone(server.do(person.received, handle, timeout=0.3))
+                # Nor does it hear what the server still says to its old client.
+                for _ in range(5):
+                    server.do(person.send_from, handle, here, SECOND, "a secret")
+                self.assertIsNone(thief.do(person.received, forged, timeout=0.3))
+                thief.close(forged)
+                server.close(handle)
+
+
+class Masks(TwoNodes):
+    """Sockets that look like somebody else's."""
+
+    settings = {"policy": {"exempt_listeners": ["root"], "exempt_connectors": ["root"]}}
+
+    def assert_whose(self, owner, port):
+        """Only its owner, and the exempt root, may connect."""
+        for user in ("alice", "bob", "carol", "root"):
+            expected = "connected" if user in (owner, "root") or owner == "root" else "EHOSTUNREACH"
+            self.assertEqual(self.person(user, self.one).connect("tcp", V4, port), expected, user)
+
+    def test_a_socket_held_by_a_program_of_root_stays_its_creators(self):
+        creator, root = self.person("carol", self.two), self.person("root", self.two)
+        root.do(person.serve, creator.hand_over(creator.listen("tcp", "::", FIRST, answer=False), root))
+        self.dismiss(creator)
+        self.assert_whose("carol", FIRST)
+
+    def test_a_socket_held_by_another_user_stays_its_creators(self):
+        creator, other = self.person("carol", self.two), self.person("bob", self.two)
+        other.do(person.serve, creator.hand_over(creator.listen("tcp", "::", FIRST, answer=False), other))
+        self.dismiss(creator)
+        self.assert_whose("carol", FIRST)
+
+    def test_a_socket_that_root_made_before_it_became_a_user_is_roots(self):
+        self.person("alice", self.two, prepare=lambda: person.listen("tcp", "::", FIRST))
+        self.assert_whose("root", FIRST)
+
+    def test_a_connection_that_root_began_before_it_became_a_user_is_roots(self):
+        self.person("bob", self.two).listen("tcp", "::", FIRST)
+        with Counted(self.ubfd2) as counted:
+            self.person("alice", self.one, prepare=lambda: person.connect("tcp", V4, FIRST)).do(len, "")
+        self.assertEqual(counted.reasons(), {"exempt-connector": 1})
+
+    def test_a_group_lets_in_only_where_every_holder_has_it(self):
+        """Whichever holder has the lower pid."""
+        for groups in ((PROJ, None), (None, PROJ)):
+            first, second = (self.person("alice", self.two, group=group) for group in groups)
+            second.do(person.serve, first.hand_over(first.listen("tcp", "::", FIRST, answer=False), second))
+            self.assertEqual(self.person("bob", self.one).connect("tcp", V4, FIRST), "EHOSTUNREACH")
+            for holder in (first, second):
+                self.dismiss(holder)
+
+    def test_one_port_of_two_addresses_has_two_owners(self):
+        alice, bob = self.person("alice", self.two), self.person("bob", self.two)
+        pairs = [("127.0.0.1", "::1"), (V4, V6), ("127.0.0.1", V4), ("0.0.0.0", "::")]
+        for port, (of_alice, of_bob) in enumerate(pairs, FIRST):
+            alice.listen("tcp", of_alice, port)
+            bob.listen("tcp", of_bob, port, v6_only=True if ":" in of_bob else None)
+        client = self.person("alice", self.two)
+        for port, (of_alice, of_bob) in enumerate(pairs, FIRST):
+            to = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+            refused = REFUSED["v6" if ":" in of_bob else "v4"]
+            self.assertEqual(client.connect("tcp", to.get(of_alice, of_alice), port), "connected")
+            self.assertEqual(client.connect("tcp", to.get(of_bob, of_bob), port), refused)
+
+
+class LowPorts(TwoNodes):
+    def start_daemons(self):
+        for node in (self.one, self.two):
+            node.set_sysctl("net.ipv4.ip_unprivileged_port_start", "80")
+        super().start_daemons()
+
+    def test_a_port_below_1024_that_users_may_bind_is_watched(self):
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two).listen(protocol, "::", 81)
+            self.assertEqual(self.person("alice", self.one).connect(protocol, V4, 81), "connected")
+            self.assertEqual(self.person("bob", self.one).connect(protocol, V4, 81), "EHOSTUNREACH")
+
+    def test_the_sysctl_may_change_while_ubfd_runs(self):
+        self.two.set_sysctl("net.ipv4.ip_unprivileged_port_start", "70")
+        self.ubfd2.wait_for_log("ip_unprivileged_port_start")
+        self.person("alice", self.two).listen("tcp", "::", 71)
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, 71), "EHOSTUNREACH")
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, 72), CLOSED)
+
+
+if __name__ == "__main__":
+    case.main()

@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+"""Whose socket is it? Every kind of socket that a program may listen or connect with."""
+
+import pathlib
+import signal
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import COMMON, PROJ, V4, V6, Counted, TwoNodes  # noqa: E402
+from lab.tree import remount_proc  # noqa: E402
+
+PORT = 9001
+IPPROTO_MPTCP = 262  # linux/in.h
+
+
+class Sockets(TwoNodes):
+    def assert_alices(self, protocol, address, port):
+        """alice connects, and bob doesn't; from the other node and, where that can be, from this one."""
+        for node in (self.one, self.two):
+            self.assertEqual(self.person("alice", node).connect(protocol, address, port), "connected", node.name)
+            self.assertIn(self.person("bob", node).connect(protocol, address, port),
+                          ("EHOSTUNREACH", "EACCES"), node.name)
+
+    def test_a_listener_on_every_address_of_one_family(self):
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two).listen(protocol, "0.0.0.0", PORT)
+            self.assert_alices(protocol, V4, PORT)
+            self.person("alice", self.two).listen(protocol, "::", PORT + 1, v6_only=True)
+            self.assert_alices(protocol, V6, PORT + 1)
+
+    def test_a_dual_stack_listener(self):
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two).listen(protocol, "::", PORT, v6_only=False)
+            self.assert_alices(protocol, V4, PORT)
+            self.assert_alices(protocol, V6, PORT)
+
+    def test_a_listener_on_one_address(self):
+        for protocol in ("tcp", "udp"):
+            for address in (V4, V6, f"::ffff:{V4}"):
+                server = self.person("alice", self.two)
+                server.listen(protocol, address, PORT)
+                self.assert_alices(protocol, address.removeprefix("::ffff:"), PORT)
+                self.dismiss(server)
+
+    def test_a_dual_stack_connector(self):
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two).listen(protocol, "0.0.0.0", PORT)
+            self.assertEqual(self.person("alice", self.one).connect(protocol, f"::ffff:{V4}", PORT), "connected")
+            self.assertEqual(self.person("bob", self.one).connect(protocol, f"::ffff:{V4}", PORT), "EHOSTUNREACH")
+
+    def test_listeners_that_share_a_port(self):
+        for protocol in ("tcp", "udp"):
+            for _ in range(4):
+                self.person("alice", self.two).listen(protocol, "::", PORT, reuse_port=True)
+            for _ in range(5):
+                self.assert_alices(protocol, V4, PORT)
+
+    def test_one_port_of_two_interfaces_has_two_owners(self):
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two).listen(protocol, "0.0.0.0", PORT, device="eth0")
+            self.person("bob", self.two).listen(protocol, "0.0.0.0", PORT, device="lo")
+            for user, across, here in (("alice", "connected", "EHOSTUNREACH"),
+                                       ("bob", "EHOSTUNREACH", "connected")):
+                self.assertEqual(self.person(user, self.one).connect(protocol, V4, PORT), across)
+                self.assertEqual(self.person(user, self.two).connect(protocol, "127.0.0.1", PORT), here)
+
+    def test_a_connector_bound_to_an_interface(self):
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two).listen(protocol, "::", PORT)
+            for address in (V4, V6):
+                self.assertEqual(
+                    self.person("alice", self.one).connect(protocol, address, PORT, device="eth0"), "connected")
+                self.assertIn(self.person("bob", self.one).connect(protocol, address, PORT, device="eth0"),
+                              ("EHOSTUNREACH", "EACCES"))
+
+    def test_udp_that_is_connected_at_neither_end(self):
+        server = self.person("alice", self.two)
+        server.listen("udp", "::", PORT)
+        for user, expected in (("alice", "hello"), ("bob", None)):
+            client = self.person(user, self.one)
+            for local, address in (("0.0.0.0", V4), ("::", V6), ("::", f"::ffff:{V4}")):
+                handle = client.do(person.bound, "udp", local, 0)
+                client.do(person.send_from, handle, address, PORT)
+                self.assertEqual(client.do(person.received, handle), expected, f"{user} {address}")
+
+    def test_udp_that_is_connected_at_both_ends(self):
+        """The server's connected socket gets the packet, whoever owns the wildcard beside it."""
+        alice, bob = self.person("alice", self.two), self.person("bob", self.two)
+        bob.listen("udp", "0.0.0.0", PORT)  # both allow their address to be shared
+        client = self.person("alice", self.one)
+        mine = client.do(person.bound, "udp", "10.77.0.1", PORT + 1)
+        theirs = alice.do(person.bound, "udp", V4, PORT)
+        alice.do(person.connect_bound, theirs, "10.77.0.1", PORT + 1)
+        client.do(person.send_from, mine, V4, PORT)
+        self.assertEqual(alice.do(person.received, theirs), "hello")
+
+    def test_multipath_tcp(self):
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT, number=IPPROTO_MPTCP)
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT + 1)
+        for port in (PORT, PORT + 1):
+            for number in (IPPROTO_MPTCP, 0):
+                self.assertEqual(
+                    self.person("alice", self.one).connect("tcp", V4, port, number=number), "connected")
+                self.assertEqual(
+                    self.person("bob", self.one).connect("tcp", V4, port, number=number), "EHOSTUNREACH")
+
+    def test_link_local_addresses(self):
+        for node in (self.one, self.two):
+            case.wait_until(lambda: "tentative" not in node.run("ip", "-6", "addr", "show", "dev", "eth0"))
+        address = next(word for word in self.two.run("ip", "-6", "-o", "addr", "show", "dev", "eth0").split()
+                       if word.startswith("fe80")).split("/")[0]
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two).listen(protocol, "::", PORT)
+            self.assertEqual(self.person("alice", self.one).connect(protocol, f"{address}%eth0", PORT), "connected")
+            self.assertEqual(self.person("bob", self.one).connect(protocol, f"{address}%eth0", PORT), "EACCES")
+
+    def start_daemons(self):
+        self.settings = {"peers": {"ranges": [*case.PEERS, "fe80::/64"]}}
+        super().start_daemons()
+
+
+class Moments(TwoNodes):
+    """Sockets that come and go while they are asked about."""
+
+    def test_a_connector_that_is_gone_before_the_lookup_is_refused(self):
+        server = self.person("alice", self.two)
+        for protocol in ("tcp", "udp"):
+            handle = server.listen(protocol, "::", PORT, answer=protocol == "tcp")
+            self.ubfd1.process.send_signal(signal.SIGSTOP)  # the question waits
+            client = self.person("alice", self.one)
+            client.do(person.send_to, protocol, V4, PORT)
+            case.wait_until(lambda: self.ubfd2.status()["queues"] and self.is_asked())
+            self.dismiss(client)
+            self.ubfd1.process.send_signal(signal.SIGCONT)
+            self.assert_denied(self.ubfd2, f" {protocol} ", "reason=connector-unknown")
+            if protocol == "udp":
+                self.assertIsNone(server.do(person.received, handle, timeout=0.2))
+
+    def is_asked(self):
+        return any(peer["questions"] > peer["answers"] + peer["timeouts"] for peer in self.ubfd2.status()["peers"])
+
+    def test_a_listener_that_was_replaced_while_it_was_asked_about_is_not_reached(self):
+        server = self.person("alice", self.two)
+        server.do(person.bound, "udp", "0.0.0.0", PORT)
+        self.ubfd1.process.send_signal(signal.SIGSTOP)
+        self.person("alice", self.one).do(person.send_to, "udp", V4, PORT, text="a secret")
+        case.wait_until(self.is_asked)
+        self.dismiss(server)
+        thief = self.person("bob", self.two)
+        trap = thief.do(person.bound, "udp", "0.0.0.0", PORT)
+        with Counted(self.ubfd2) as counted:
+            self.ubfd1.process.send_signal(signal.SIGCONT)
+            self.assertIsNone(thief.do(person.received, trap, timeout=1))
+        self.assertEqual(counted.reasons(), {"gone": 1})
+
+    def test_a_connection_in_time_wait_does_not_hide_the_listener(self):
+        server = self.person("alice", self.two)
+        server.listen("tcp", "0.0.0.0", PORT)
+        for _ in range(3):
+            client = self.person("alice", self.one)
+            seen = client.connect("tcp", V4, PORT, bind=("10.77.0.1", 9100))
+            self.assertEqual(seen, "connected")
+            server.do(person.end_accepted)  # who closes first keeps TIME_WAIT
+            self.dismiss(client)
+
+
+class Groups(TwoNodes):
+    settings = {"policy": {"ignored_groups": ["common"]}}
+
+    def assert_bob_sees(self, seen, **options):
+        for node in (self.one, self.two):
+            bob = self.person("bob", node, **options)
+            self.assertEqual(bob.connect("tcp", V4, PORT), seen, node.name)
+            self.dismiss(bob)
+
+    def test_a_member_by_the_user_database_alone_connects(self):
+        self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", PORT)
+        self.assert_bob_sees("connected", groups=[])
+
+    def test_a_member_by_the_process_alone_connects(self):
+        self.person("alice", self.two, group=64000).listen("tcp", "0.0.0.0", PORT)
+        self.assert_bob_sees("EHOSTUNREACH")
+        self.assert_bob_sees("connected", groups=[64000])
+        self.assert_bob_sees("connected", group=64000)
+
+    def test_who_may_not_be_dumped_is_found_all_the_same(self):
+        self.person("alice", self.two, group=PROJ, dumpable=False).listen("tcp", "0.0.0.0", PORT)
+        self.assert_bob_sees("connected", dumpable=False)
+
+    def test_where_proc_hides_people_from_each_other(self):
+        remount_proc("hidepid=2")
+        self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", PORT)
+        self.assert_bob_sees("connected")
+
+    def test_a_supplementary_group_of_the_listener_lets_nobody_in(self):
+        self.person("alice", self.two, group=COMMON, groups=[PROJ]).listen("tcp", "0.0.0.0", PORT)
+        self.assert_bob_sees("EHOSTUNREACH")
+
+
+class Kernels(TwoNodes):
+    """Sockets of the kernel itself; here the UDP port of a VXLAN tunnel. An address outside stands for a
+    file server that calls back."""
+
+    settings = {"peers": {"ranges": ["10.77.0.2/32"]}}
+
+    def setUp(self):
+        super().setUp()
+        self.two.run("ip", "link", "add", "vx0", "type", "vxlan", "id", "5", "dstport", "4789", "dev", "lo")
+        self.two.run("ip", "link", "set", "vx0", "up")
+
+    def test_are_exempt_by_default(self):
+        with Counted(self.ubfd2) as counted:
+            self.person("bob", self.two).do(person.send_to, "udp", V4, 4789)
+            self.person("bob", self.one).do(person.send_to, "udp", V4, 4789)
+            case.wait_until(lambda: self.ubfd2.status()["reasons"]["exempt-listener"] == 2)
+        self.assertEqual(counted.reasons(), {"exempt-listener": 2})
+
+    def test_are_gated_where_the_site_says_so(self):
+        self.ubfd2.configure({**self.settings, "policy": {"kernel": "deny"}})
+        self.ubfd2.reload()
+        self.assertEqual(self.person("bob", self.two).connect("udp", V4, 4789), "EHOSTUNREACH")
+        self.assert_denied(self.ubfd2, "reason=different-user", "listener=kernel")
+
+    def test_a_program_of_root_is_no_kernel(self):
+        self.person("root", self.two).listen("udp", V4, PORT)
+        self.assertEqual(self.person("bob", self.two).connect("udp", V4, PORT), "EHOSTUNREACH")
+        self.assertEqual(self.person("bob", self.one).connect("udp", V4, PORT), "EHOSTUNREACH")
+
+
+if __name__ == "__main__":
+    case.main()
