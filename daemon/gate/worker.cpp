@@ -105,7 +105,8 @@ void Worker::arrive(Arrival arrival) {
             arrival.packet.judge(Reason::overload);
         return;
     }
-    begin({++last_number_, *flow, arrival.interface, arrival.reply, std::move(arrival.packet)});
+    begin({++last_number_, *flow, arrival.interface, arrival.reply, std::move(arrival.packet),
+           Clock::now()});
 }
 
 void Worker::begin(Case item) {
@@ -242,7 +243,7 @@ bool Worker::remember_udp(const Case& item) {
     std::optional<Cookie> other;
     if (item.sender)
         other = item.sender->socket.cookie;
-    if (!shared_.udp_flows.remember(item.flow, item.local.socket.cookie, other))
+    if (!shared_.udp_flows.remember(item.flow, item.local.socket.cookie, other, item.since))
         return false;
     unconfirmed_.push_back(item.flow);
     return true;

@@ -58,6 +58,7 @@ class Worker {
         std::uint32_t interface;
         bool reply; // the destination is the connector, and this its answer
         QueuedPacket packet;
+        TimePoint since;
         std::vector<QueuedPacket> more{};    // that came while it waited
         SocketOwner local{};                 // of the destination
         Owner remote{};                      // of the source

@@ -2,11 +2,11 @@
 
 namespace ubf {
 
-bool UdpFlows::remember(const Flow& flow, Cookie local, std::optional<Cookie> other) {
+bool UdpFlows::remember(const Flow& flow, Cookie local, std::optional<Cookie> other,
+                        TimePoint since) {
     const std::lock_guard lock(mutex_);
-    const auto now = Clock::now();
-    if (gone_sockets_.contains(local, now) || (other && gone_sockets_.contains(*other, now)) ||
-        gone_flows_.contains(flow, now))
+    if (gone_sockets_.maybe_since(local, since) ||
+        (other && gone_sockets_.maybe_since(*other, since)) || gone_flows_.maybe_since(flow, since))
         return false;
     erase(flow); // it may have been another socket's
     if (flows_.size() >= most)

@@ -5,23 +5,23 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/udp/departures.hpp"
 #include "flow/flow.hpp"
 #include "netlink/conntrack.hpp"
 
-#include <array>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
-#include <utility>
 
 namespace ubf {
 
 class UdpFlows {
   public:
-    // Before the verdict: this flow is about to be allowed for these sockets of ours. False when
-    // one of them is gone already, and the packet must not be allowed.
-    bool remember(const Flow& flow, Cookie local, std::optional<Cookie> other);
+    // Before the verdict: this flow is about to be allowed for these sockets of ours, and for the
+    // peer's. False when one of them may be gone since they were looked up, which was begun at
+    // `since`: then the packet must not be allowed.
+    bool remember(const Flow& flow, Cookie local, std::optional<Cookie> other, TimePoint since);
     // After the verdict: true while both sockets are there; else the kernel is told to forget.
     bool confirm(const Flow& flow);
 
@@ -40,26 +40,6 @@ class UdpFlows {
         std::optional<Cookie> other;
     };
 
-    // What went away a moment ago, for those who looked it up just before: a ring.
-    template<typename T>
-    class Recent {
-      public:
-        void add(const T& item, TimePoint now) {
-            items_[next_] = {item, now};
-            next_ = (next_ + 1) % items_.size();
-        }
-        bool contains(const T& item, TimePoint now) const {
-            for (const auto& [known, when] : items_)
-                if (known == item && when != TimePoint{} && now - when < std::chrono::seconds(1))
-                    return true;
-            return false;
-        }
-
-      private:
-        std::array<std::pair<T, TimePoint>, 256> items_{};
-        std::size_t next_ = 0;
-    };
-
     void erase(const Flow& flow);
     void unlink(Cookie cookie, const Flow& flow);
 
@@ -69,8 +49,8 @@ class UdpFlows {
     Conntrack conntrack_;
     std::unordered_map<Flow, Sockets> flows_;
     std::unordered_map<Cookie, std::unordered_set<Flow>> by_socket_;
-    Recent<Cookie> gone_sockets_;
-    Recent<Flow> gone_flows_;
+    Departures<Cookie> gone_sockets_;
+    Departures<Flow> gone_flows_;
 };
 
 } // namespace ubf
