@@ -1,9 +1,12 @@
 #include "daemon/control/server.hpp"
 
+#include "config/config.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,10 +23,10 @@ namespace {
 sockaddr_un to_sockaddr(const std::filesystem::path& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (path.native().size() >= sizeof address.sun_path) {
-        errno = ENAMETOOLONG;
-        throw_errno(path, "its path is too long; set control.socket to a shorter one");
-    }
+    if (path.native().size() >= sizeof address.sun_path)
+        throw ConfigError(fmt::format("control.socket: {}: the path is too long; {} characters at "
+                                      "most",
+                                      path.string(), sizeof address.sun_path - 1));
     std::ranges::copy(path.native(), address.sun_path);
     return address;
 }

@@ -21,7 +21,8 @@ class ControlServer {
     using Reply = std::function<void(Json)>;
     using Handler = std::function<void(const Json& request, Reply reply)>;
 
-    // Makes the socket, and its folder where it is missing. Throws std::system_error.
+    // Makes the socket, and its folder where it is missing. Throws std::system_error, and
+    // ConfigError for a path that no socket can have.
     ControlServer(EventLoop& loop, std::filesystem::path path, Handler handler);
     ~ControlServer(); // removes the socket
 

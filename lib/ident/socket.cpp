@@ -43,6 +43,31 @@ sockaddr_in6 to_sockaddr(const Endpoint& endpoint, std::uint32_t interface) {
     return address;
 }
 
+UniqueFd open_udp() {
+    UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd)
+        throw std::system_error(errno, std::generic_category(), "opening the ident socket");
+    set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "making the ident socket dual-stack");
+    return fd;
+}
+
+void bind_to(const UniqueFd& fd, Port port) {
+    const auto any = to_sockaddr({Address{}, port}, 0);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0)
+        return;
+    const char* why = errno == EADDRINUSE ? ": another program has it, perhaps another ubfd; stop "
+                                            "it, or set ident.port to another port on every node"
+                                          : "";
+    throw std::system_error(errno, std::generic_category(),
+                            fmt::format("binding the ident port, udp {}{}", port, why));
+}
+
+// Sockets that share a port take each other's datagrams, and a second ubfd could share ours:
+// whoever can't have the port alone doesn't get it.
+void see_that_it_is_free(Port port) {
+    bind_to(open_udp(), port);
+}
+
 Address to_address(const in6_addr& address) {
     return Address::v6(std::span<const std::uint8_t, 16>(address.s6_addr, 16));
 }
@@ -54,22 +79,17 @@ struct alignas(cmsghdr) Control {
 } // namespace
 
 Socket::Socket(Port port)
-  : fd_(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
+  : fd_(open_udp())
   , port_(port) {
-    if (!fd_)
-        throw std::system_error(errno, std::generic_category(), "opening the ident socket");
-    set(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "making the ident socket dual-stack");
     set(fd_.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "asking for the address of a datagram");
     set(fd_.get(), SOL_SOCKET, SO_REUSEPORT, 1, "sharing the ident port");
     const int receive_buffer = 4 << 20;
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer);
-    const auto any = to_sockaddr({Address{}, port}, 0);
-    if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) < 0)
-        throw std::system_error(errno, std::generic_category(),
-                                fmt::format("binding the ident port, udp {}", port));
+    bind_to(fd_, port);
 }
 
 std::vector<Socket> Socket::open_group(Port port, unsigned channels) {
+    see_that_it_is_free(port);
     std::vector<Socket> group;
     for (unsigned channel = 0; channel < channels; ++channel)
         group.push_back(Socket(port));

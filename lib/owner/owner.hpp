@@ -59,9 +59,7 @@ struct Owner {
     std::optional<Credentials> credentials;
 
     // A socket of uid 0 of which nobody knows yet whether any process holds it.
-    bool may_be_kernel() const {
-        return kind == OwnerKind::user && uid == Uid{0} && !credentials;
-    }
+    bool may_be_kernel() const { return kind == OwnerKind::user && uid == Uid{0} && !credentials; }
 
     static Owner user(Uid uid) { return {OwnerKind::user, uid, std::nullopt}; }
     static Owner kernel() { return {OwnerKind::kernel, Uid{0}, std::nullopt}; }
