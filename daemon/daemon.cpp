@@ -73,11 +73,9 @@ Daemon::Daemon(std::filesystem::path config_file, Config config)
         workers_.push_back(std::make_unique<Worker>(std::move(queues[i]), sockets_[i + 1],
                                                     static_cast<ident::Channel>(i + 1),
                                                     start_.rules, shared));
-    explainer_ = std::make_unique<Explainer>(loop_, sockets_.back(),
-                                             static_cast<ident::Channel>(queue.count + 1),
-                                             start_.rules,
-                                             scope_of(start_.config, start_.environment), shared,
-                                             users_);
+    explainer_ = std::make_unique<Explainer>(
+        loop_, sockets_.back(), static_cast<ident::Channel>(queue.count + 1), start_.rules,
+        scope_of(start_.config, start_.environment), shared, users_);
     control_ = std::make_unique<ControlServer>(
         loop_, start_.config.control.socket,
         [this](const auto& request, auto reply) { handle(request, reply); });

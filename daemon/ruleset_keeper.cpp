@@ -86,18 +86,17 @@ void RulesetKeeper::repair(TimePoint now) {
     std::erase_if(recent_repairs_, [&](TimePoint when) { return now - when > repair_window; });
     if (recent_repairs_.size() >= most_repairs) {
         if (state_ != State::failed)
-            log_.error(
-                fmt::format("the ruleset was broken {} times within a minute; given up until "
-                            "it is left alone: find what flushes it, or set ruleset.manage = "
-                            "false and import it beside your own",
-                            most_repairs));
+            log_.error(fmt::format(
+                "the ruleset was broken {} times within a minute; it waits now before it "
+                "is put back again: find what flushes it, or set ruleset.manage = "
+                "false and import it beside your own",
+                most_repairs));
         state_ = State::failed;
         return;
     }
     recent_repairs_.push_back(now);
     ++repairs_;
-    log_.warning(fmt::format("the ruleset lacks {}; putting it back",
-                             fmt::join(missing_, ", ")));
+    log_.warning(fmt::format("the ruleset lacks {}; putting it back", fmt::join(missing_, ", ")));
     try {
         installer_.install(ruleset_);
         state_ = State::installed;

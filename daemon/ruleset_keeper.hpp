@@ -20,7 +20,7 @@ class RulesetKeeper {
     enum class State : std::uint8_t {
         installed,
         broken, // something is missing, and the administrator must put it back
-        failed, // repaired too often: somebody else keeps breaking it
+        failed, // repaired as often as a minute allows: somebody else keeps breaking it
     };
 
     // Nothing is installed yet. Throws nft::NftError.

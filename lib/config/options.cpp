@@ -39,6 +39,7 @@ void add_peer(std::vector<Prefix>& list, const Value& value) {
     list.push_back(prefix);
 }
 
+constexpr std::int64_t most_queued = 65535;    // more is not kept by every kernel
 constexpr std::int64_t most_deadline_ms = 999; // a SYN is sent again after a second
 
 constexpr Option all[] = {
@@ -52,7 +53,7 @@ constexpr Option all[] = {
      }},
     {"queue", "length", "16384", "packets that may wait in each queue; what is beyond is dropped",
      [](Config& c, const Value& v) {
-         c.queue.length = static_cast<std::uint32_t>(v.integer(16, 1 << 20));
+         c.queue.length = static_cast<std::uint32_t>(v.integer(16, most_queued));
      }},
 
     {"scope", "interfaces", "[]", "interfaces to watch; []: all, loopback included",
