@@ -41,7 +41,7 @@ asan: packages
 	@$(call run_tests,--preset asan -L 'unit|netns')
 
 format:
-	@git ls-files -co --exclude-standard '*.cpp' '*.hpp' | xargs clang-format -i
+	@git ls-files -co --exclude-standard '*.c' '*.cpp' '*.hpp' | xargs clang-format -i
 
 install: build
 	@cmake --install build/release

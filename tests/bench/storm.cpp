@@ -4,6 +4,8 @@
 //   storm connect tcp|udp ADDRESS PORT COUNT CONCURRENCY
 //                                             COUNT new flows, CONCURRENCY at a time; one JSON line
 //   storm hold ADDRESS PORT COUNT             COUNT connections, established and idle
+//   storm flood ADDRESS PORT MILLISECONDS     UDP from many ports, as fast as it goes; one JSON
+//   line
 //
 // `serve` and `hold` print "ready" when they are, and run until they are killed. A flow's time is
 // that from connect() to the connection or the refusal; of UDP, from the first datagram to its
@@ -291,6 +293,36 @@ class Storm {
         ::pause();
 }
 
+// Refusals that come back are for the next send() to complain of, and don't matter.
+std::size_t flood(const SocketAddress& to, std::chrono::milliseconds duration) {
+    constexpr std::size_t sockets = 64;
+    constexpr std::size_t burst = 16;
+    std::vector<UniqueFd> sources;
+    for (std::size_t i = 0; i < sockets; ++i) {
+        sources.emplace_back(::socket(to.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        if (!sources.back())
+            fail("socket");
+    }
+    char byte = 'x';
+    iovec part{&byte, 1};
+    std::array<mmsghdr, burst> messages{};
+    auto address = to;
+    for (auto& message : messages) {
+        message.msg_hdr.msg_name = &address.storage;
+        message.msg_hdr.msg_namelen = to.length;
+        message.msg_hdr.msg_iov = &part;
+        message.msg_hdr.msg_iovlen = 1;
+    }
+    std::size_t sent = 0;
+    const auto end = Clock::now() + duration;
+    while (Clock::now() < end)
+        for (const auto& source : sources)
+            if (const int now = ::sendmmsg(source.get(), messages.data(), burst, MSG_DONTWAIT);
+                now > 0)
+                sent += static_cast<std::size_t>(now);
+    return sent;
+}
+
 int run(std::span<const std::string> words) {
     raise_descriptor_limit();
     if (words.size() >= 3 && words.size() <= 4 && words[0] == "serve") {
@@ -310,9 +342,15 @@ int run(std::span<const std::string> words) {
     if (words.size() == 4 && words[0] == "hold")
         hold(socket_address(words[1], number<std::uint16_t>(words[2])),
              number<std::size_t>(words[3]));
+    if (words.size() == 4 && words[0] == "flood") {
+        const auto sent = flood(socket_address(words[1], number<std::uint16_t>(words[2])),
+                                std::chrono::milliseconds(number<unsigned>(words[3])));
+        std::cout << fmt::format("{{\"sent\":{}}}", sent) << std::endl;
+        return 0;
+    }
     throw std::invalid_argument(
         "storm serve tcp|udp PORT [keep] | connect tcp|udp ADDRESS PORT COUNT "
-        "CONCURRENCY | hold ADDRESS PORT COUNT");
+        "CONCURRENCY | hold ADDRESS PORT COUNT | flood ADDRESS PORT MILLISECONDS");
 }
 
 } // namespace

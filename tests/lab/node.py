@@ -3,9 +3,10 @@
 import contextlib
 import os
 import pwd
+import socket
 import subprocess
 
-from .tree import CLONE_NEWNET, Trouble, call
+from .tree import CLONE_NEWNET, CLONE_NEWUTS, Trouble, call
 
 
 def become(user, group=None, groups=None):
@@ -25,41 +26,61 @@ def become(user, group=None, groups=None):
     os.setresuid(uid, uid, uid)
 
 
+_KINDS = {"net": CLONE_NEWNET, "uts": CLONE_NEWUTS}
+
+
+def _open_own():
+    """The namespaces of this process: kind -> descriptor."""
+    return {kind: os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in _KINDS}
+
+
+def _enter(namespaces):
+    for kind, fd in namespaces.items():
+        call("setns", fd, _KINDS[kind])
+
+
+@contextlib.contextmanager
+def _coming_home():
+    home = _open_own()
+    try:
+        yield
+    finally:
+        _enter(home)
+        for fd in home.values():
+            os.close(fd)
+
+
 class Node:
-    """A network namespace. It lives as long as this object or a process in it."""
+    """A network and a host name of its own: namespaces, which live as long as this object or a process in
+    them."""
 
     def __init__(self, name):
         self.name = name
-        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            call("unshare", CLONE_NEWNET)
-            self._fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            call("setns", home, CLONE_NEWNET)
-            os.close(home)
+        with _coming_home():
+            call("unshare", CLONE_NEWNET | CLONE_NEWUTS)
+            socket.sethostname(name)
+            self._namespaces = _open_own()
         self.run("ip", "link", "set", "lo", "up")
 
     @property
     def path(self):
-        return f"/proc/{os.getpid()}/fd/{self._fd}"
+        """Of the network namespace."""
+        return f"/proc/{os.getpid()}/fd/{self._namespaces['net']}"
 
     def enter(self):
-        call("setns", self._fd, CLONE_NEWNET)
+        _enter(self._namespaces)
 
     @contextlib.contextmanager
     def inside(self):
         """What this process opens meanwhile is the node's."""
-        home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        self.enter()
-        try:
+        with _coming_home():
+            self.enter()
             yield
-        finally:
-            call("setns", home, CLONE_NEWNET)
-            os.close(home)
 
     def leave(self):
-        """Lets the namespace end with its last process."""
-        os.close(self._fd)
+        """Lets the namespaces end with their last process."""
+        for fd in self._namespaces.values():
+            os.close(fd)
 
     def start(self, *command, user=None, **options):
         """Popen in the node; user is a name or a uid, root without."""

@@ -79,6 +79,8 @@ def _serve_udp(sock):
     while True:
         try:
             data, sender = sock.recvfrom(65536)
+            if sender is None:
+                return
             sock.sendto(data, sender)
         except OSError as error:
             if error.errno == errno.EBADF:
@@ -162,6 +164,16 @@ def end_accepted():
             connection.close()
 
 
+def begin(handle, address, port):
+    """Connects, and sends where that is UDP; waits for what becomes of it, but says nothing."""
+    sock = _sockets[handle]
+    sock.settimeout(2)
+    with contextlib.suppress(OSError):
+        sock.connect(resolve(address, port))
+        if sock.type == socket.SOCK_DGRAM:
+            sock.send(b"hello")
+
+
 def connect_bound(handle, address, port):
     _sockets[handle].connect((address, port))
 
@@ -169,6 +181,45 @@ def connect_bound(handle, address, port):
 def send_from(handle, address, port, text="hello"):
     with contextlib.suppress(OSError):  # a refusal of the datagram before
         _sockets[handle].sendto(text.encode(), resolve(address, port))
+
+
+def churn(count):
+    """Opens and closes so many UDP sockets."""
+    for _ in range(count):
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+
+
+def send_many(handle, count, burst):
+    """Datagrams from a connected socket, with a breath after each burst; how many could be sent."""
+    sock, sent = _sockets[handle], 0
+    sock.setblocking(True)
+    for number in range(count):
+        with contextlib.suppress(OSError):
+            sock.send(b"x")
+            sent += 1
+        if number % burst == burst - 1:
+            time.sleep(0.005)
+    return sent
+
+
+_arrivals = {}  # handle -> how many datagrams came
+
+
+def count_arrivals(handle):
+    sock = _sockets[handle]
+    sock.setblocking(True)
+    _arrivals[handle] = 0
+
+    def run():
+        while True:
+            sock.recv(65536)
+            _arrivals[handle] += 1
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def arrivals(handle):
+    return _arrivals[handle]
 
 
 def outcome(handle, timeout=3):

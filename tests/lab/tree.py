@@ -8,7 +8,8 @@ import signal
 import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000  # linux/sched.h
+CLONE_NEWNS, CLONE_NEWUTS = 0x00020000, 0x04000000  # linux/sched.h
+CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 2, 4, 8, 32, 4096  # linux/mount.h
 _MS_REC, _MS_PRIVATE = 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME = 1, 4, 15  # linux/prctl.h
@@ -93,11 +94,18 @@ def add_users(users, groups):
     }
     for file, more in lines.items():
         names = {line.split(":")[0] for line in more}
-        kept = [
-            line for line in pathlib.Path(file).read_text().splitlines()
-            if line.split(":")[0] not in names
-        ]
-        copy = FOLDER / pathlib.Path(file).name
-        copy.write_text("\n".join(kept + more) + "\n")
-        copy.chmod(0o644)
-        mount(str(copy), file, flags=_MS_BIND)
+        _replace(file, [line for line in pathlib.Path(file).read_text().splitlines()
+                        if line.split(":")[0] not in names] + more)
+
+
+def add_hosts(addresses):
+    """What these names mean in this tree: name -> address."""
+    _replace("/etc/hosts", ["127.0.0.1 localhost", "::1 localhost",
+                            *(f"{address} {name}" for name, address in addresses.items())])
+
+
+def _replace(file, lines):
+    copy = FOLDER / pathlib.Path(file).name
+    copy.write_text("\n".join(lines) + "\n")
+    copy.chmod(0o644)
+    mount(str(copy), file, flags=_MS_BIND)

@@ -13,6 +13,7 @@ from .tree import FOLDER, Trouble
 
 def write_key(file, *keys):
     """A key file, as `ubfctl keygen` writes it; of a new key, or of these (64 hex digits)."""
+    file.unlink(missing_ok=True)
     file.touch(mode=0o600)
     file.write_text("".join(f"ubf-key-1 {key}\n" for key in keys or [secrets.token_hex(32)]))
     return file

@@ -1,0 +1,46 @@
+/* ring [SECONDS]: a number goes round all ranks, a hundred times, and all ranks exchange with all.
+   Each rank says where it ran; the first says "done". With SECONDS it stays that long at the end.
+ */
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int main(int argc, char** argv) {
+    MPI_Init(&argc, &argv);
+    int rank = 0;
+    int size = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    char host[64] = "";
+    gethostname(host, sizeof host - 1);
+    printf("rank %d on %s\n", rank, host);
+    fflush(stdout);
+
+    int number = 0;
+    for (int round = 0; round < 100; ++round) {
+        if (rank == 0) {
+            MPI_Send(&number, 1, MPI_INT, 1 % size, 0, MPI_COMM_WORLD);
+            MPI_Recv(&number, 1, MPI_INT, size - 1, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        } else {
+            MPI_Recv(&number, 1, MPI_INT, rank - 1, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            ++number;
+            MPI_Send(&number, 1, MPI_INT, (rank + 1) % size, 0, MPI_COMM_WORLD);
+        }
+    }
+    int* all = calloc((size_t)size, sizeof *all);
+    MPI_Allgather(&rank, 1, MPI_INT, all, 1, MPI_INT, MPI_COMM_WORLD);
+    int sum = 0;
+    for (int i = 0; i < size; ++i)
+        sum += all[i];
+    free(all);
+    if (rank == 0 && number == 100 * (size - 1) && sum == size * (size - 1) / 2) {
+        printf("done\n");
+        fflush(stdout);
+    }
+    if (argc > 1)
+        sleep((unsigned)atoi(argv[1]));
+    MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Finalize();
+    return 0;
+}

@@ -1,0 +1,224 @@
+#!/usr/bin/python3
+"""What ubfctl tells people."""
+
+import json
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import PEERS, PROJ, V4, V6, TwoNodes  # noqa: E402
+
+PORT, SHARED, EXEMPT = 9001, 9002, 9003
+EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = 64, 69, 73, 78  # sysexits.h
+
+
+class Ubfctl(TwoNodes):
+    maxDiff = None
+    settings = {"scope": {"exempt_ports": [EXEMPT]}}
+
+    def ubfctl(self, *words, status=0, user=None, socket=True):
+        """Its output, or where it fails, its message."""
+        if socket:
+            words = ("--socket", self.ubfd2.socket, *words)
+        process = self.two.start(case.build / "daemon" / "ubfctl", *words, user=user,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        output, errors = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, status, errors)
+        if status != 0:
+            self.assertEqual(output, "")
+            self.assertEqual(errors.count("\n"), 1, errors)
+        return errors if status else output
+
+
+class Status(Ubfctl):
+    def setUp(self):
+        super().setUp()
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        self.assertEqual(self.person("alice", self.one).connect("tcp", V4, PORT), "connected")
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+    def test_says_on_one_page_what_ubfd_does(self):
+        text = self.ubfctl("status")
+        for words in ("up since ", "ruleset   installed, managed by ubfd, queue rule: xt NFQUEUE",
+                      "packets      0 of 16384 waiting", "verdicts  allow 1, deny 1",
+                      "reasons   same-user 1, different-user 1", "owners    socket 2", "10.77.0.1", " us median"):
+            self.assertIn(words, text)
+        self.assertLess(text.count("\n"), 24)
+
+    def test_gives_programs_the_same_as_json(self):
+        status = json.loads(self.ubfctl("status", "--json"))
+        self.assertEqual((status["actions"]["allow"], status["actions"]["deny"]), (1, 1))
+        self.assertEqual(sum(queue["packets"] for queue in status["queues"]), 2)
+        self.assertEqual(status["peers"][0]["address"], "10.77.0.1")
+        self.assertGreater(status["peers"][0]["answer_us"]["p50"], 0)
+        self.assertEqual(status["kernel"]["denied"]["packets"], 1)
+
+    def test_warns_where_the_kernel_rations_refusals(self):
+        self.assertNotIn("warning", self.ubfctl("status"))
+        self.two.set_sysctl("net.ipv4.icmp_ratemask", "6168")
+        self.assertIn("warning   the kernel tells each node of about one refusal a second", self.ubfctl("status"))
+
+    def test_is_roots_alone(self):
+        self.assertIn("root", self.ubfctl("status", user="alice", status=EX_UNAVAILABLE))
+
+    def test_says_so_where_no_ubfd_runs(self):
+        self.ubfd2.stop()
+        self.assertIn("ubfd does not run; start it with 'systemctl start ubfd'", self.ubfctl("status", status=EX_UNAVAILABLE))
+
+
+class Explain(Ubfctl):
+    def setUp(self):
+        super().setUp()
+        self.alice = self.person("alice", self.two)
+        for protocol in ("tcp", "udp"):
+            self.alice.listen(protocol, "::", PORT)
+        self.person("alice", self.two, group=PROJ).listen("tcp", "::", SHARED)
+
+    def explain(self, source, destination, *words, status=0):
+        text = lambda end: f"[{end[0]}]:{end[1]}" if ":" in end[0] else f"{end[0]}:{end[1]}"  # noqa: E731
+        return self.ubfctl("explain", "--from", text(source), "--to", text(destination), *words, status=status)
+
+    def flow_of(self, user, node, address, port, protocol="tcp"):
+        """An open flow, or one that was refused; the source of it."""
+        somebody = self.person(user, node)
+        handle = somebody.do(person.bound, protocol, "::" if ":" in address else "0.0.0.0", 0)
+        somebody.do(person.begin, handle, address, port)
+        return somebody.do(person.local_address, handle)
+
+    def test_an_allowed_flow_step_by_step(self):
+        source = self.flow_of("alice", self.one, V4, PORT)
+        text = self.explain(source, (V4, PORT))
+        self.assertRegex(text, re.compile(
+            r"tcp 10\.77\.0\.1:\d+ -> 10\.77\.0\.2:9001 ends at this node, which decides\n"
+            r"listener: a socket of alice\(63001\), program person\[\d+\], effective gid 63001, groups .*\n"
+            r"connector: asked the ubfd of 10\.77\.0\.1\n"
+            r"connector: a socket of alice\(63001\).*\n"
+            r"verdict: allow, same-user\n"
+            r"so: allow \(same-user\): both ends belong to one user\n"))
+
+    def test_every_way_and_every_owner(self):
+        for user, node, address, port, protocol, action, reason in (
+                ("alice", self.one, V6, PORT, "tcp", "allow", "same-user"),
+                ("alice", self.one, V4, PORT, "udp", "allow", "same-user"),
+                ("alice", self.two, "127.0.0.1", PORT, "tcp", "allow", "same-user"),
+                ("bob", self.two, "::1", PORT, "udp", "deny", "different-user"),
+                ("bob", self.one, V4, PORT, "udp", "deny", "different-user"),
+                ("bob", self.one, V4, SHARED, "tcp", "allow", "same-group")):
+            source = self.flow_of(user, node, address, port, protocol)
+            answer = json.loads(self.explain(source, (address, port), "--proto", protocol, "--json"))
+            self.assertEqual((answer["verdict"]["action"], answer["verdict"]["reason"]), (action, reason))
+            self.assertEqual((answer["listener"]["user"], answer["connector"]["user"]), ("alice", user))
+            self.assertEqual(answer["connector"]["comm"], "person")
+
+    def test_ends_that_nobody_owns(self):
+        answer = self.explain(("10.77.0.1", 4000), (V4, PORT))
+        self.assertIn("connector: no socket sends this flow now\n", answer)
+        self.assertIn("so: deny (connector-unknown)", answer)
+        self.assertIn("so: closed (no-listener)", self.explain(("10.77.0.1", 4000), (V4, 9999)))
+        self.assertIn("so: deny (outside)", self.explain(("10.99.0.1", 4000), (V4, PORT)))
+
+    def test_a_port_that_is_not_watched(self):
+        self.alice.listen("tcp", "::", EXEMPT)
+        self.assertIn("port 9003 is exempt", self.explain(("10.77.0.1", 4000), (V4, EXEMPT)))
+        self.assertIn("port 80 is out of scope", self.explain(("10.77.0.1", 4000), (V4, 80)))
+
+    def test_a_peer_that_is_silent(self):
+        self.ubfd1.kill()
+        self.assertIn("so: drop (no-answer)", self.explain(("10.77.0.1", 4000), (V4, PORT)))
+
+    def test_a_flow_that_ends_elsewhere_is_sent_there(self):
+        message = self.explain((V4, 4000), ("10.77.0.1", PORT), status=1)
+        self.assertIn("10.77.0.1 is not an address of this node; the listener's node decides, so ask there", message)
+
+    def test_words_that_make_no_flow(self):
+        for words in (("--from", "nonsense", "--to", f"{V4}:1"), ("--from", f"{V6}:1", "--to", f"{V4}:1"),
+                      ("--from", "10.77.0.1:1", "--to", f"[{V6}]:1"),
+                      ("--from", "10.77.0.1:99999", "--to", f"{V4}:1")):
+            self.assertIn("explain takes two endpoints", self.ubfctl("explain", *words, status=1))
+        self.assertIn("--to", self.ubfctl("explain", "--from", "10.77.0.1:1", status=EX_USAGE))
+
+
+class Files(Ubfctl):
+    def start_daemons(self):
+        pass  # none of these needs a daemon
+
+    def run_with(self, text, *words, status=0):
+        file = case.FOLDER / "some.toml"
+        file.write_text(text)
+        return self.ubfctl(*words, file, status=status, socket=False)
+
+    def test_check_config_says_whether_it_is_good(self):
+        self.assertIn("good", self.run_with(f"[peers]\nranges = {json.dumps(PEERS)}\n", "check-config"))
+        self.assertIn("some.toml:2:10: peers.ranges", self.run_with(
+            '[peers]\nranges = "10.0.0.0/8"\n', "check-config", status=EX_CONFIG))
+
+    def test_check_config_as_json(self):
+        self.assertTrue(json.loads(self.run_with("", "check-config", "--json"))["ok"])
+        process = self.two.start(case.build / "daemon" / "ubfctl", "--json", "check-config", "/nowhere",
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        answer = json.loads(process.communicate()[0])
+        self.assertEqual((process.returncode, answer["ok"]), (EX_CONFIG, False))
+        self.assertIn("/nowhere", answer["error"])
+
+    def test_ruleset_prints_what_nft_takes_but_for_the_queue_that_this_kernel_lacks(self):
+        text = self.run_with(f"[peers]\nranges = {json.dumps(PEERS)}\n[queue]\ncount = 2\n", "ruleset")
+        self.assertIn("define queues = 0-1", text)
+        lines = [line.replace("queue flags bypass,fanout to $queues", "counter") for line in text.splitlines()]
+        file = case.FOLDER / "ubf.nft"
+        file.write_text("\n".join(lines))
+        for _ in range(2):  # once, and again
+            self.two.run("nft", "-f", file)
+        listed = self.two.run("nft", "list", "table", "inet", "ubf")
+        self.assertIn('comment "ubf:verdict:no_verdict"', listed)
+
+    def test_what_ubfd_installs_is_what_ruleset_prints(self):
+        """Both are listed by nft, and compared word by word but for the queue."""
+        settings = {"peers": {"ranges": PEERS}, "scope": {"exempt_ports": [8080], "interfaces": ["lo", "eth0"]}}
+        ubfd = self.start_ubfd(self.two, settings)
+        listing = ("nft", "--stateless", "list", "table", "inet", "ubf")
+        installed = self.two.run(*listing)
+        text = self.ubfctl("ruleset", ubfd.config, socket=False)
+        ubfd.stop()
+        file = case.FOLDER / "ubf.nft"
+        file.write_text(re.sub(r"queue flags bypass(,fanout)? to \$queues", "counter", text))
+        self.two.run("nft", "-f", file)
+        imported = self.two.run(*listing)
+        self.assertEqual(self.comparable(installed), self.comparable(imported))
+
+    @staticmethod
+    def comparable(listing):
+        """Without what nft says of xt NFQUEUE, for which it has no words of its own."""
+        return [line for line in listing.splitlines()
+                if "ubf:gate:queue" not in line and not re.search("^# Warning|libxtables|XT target", line)]
+
+    def test_keygen_makes_a_key_that_is_its_owners_alone(self):
+        file = case.FOLDER / "new.key"
+        os.umask(0)
+        self.assertIn("copy it to every node", self.ubfctl("keygen", file, socket=False))
+        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
+        first = file.read_text()
+        self.assertRegex(first, r"^ubf-key-1 [0-9a-f]{64}\n$")
+        self.assertIn("left as it is", self.ubfctl("keygen", file, socket=False, status=EX_CANTCREAT))
+        self.assertEqual(file.read_text(), first)
+        other = case.FOLDER / "other.key"
+        self.ubfctl("keygen", other, socket=False)
+        self.assertNotEqual(other.read_text(), first)
+
+    def test_help_names_every_command(self):
+        text = self.ubfctl("--help", socket=False)
+        for command in ("status", "explain", "check-config", "ruleset", "keygen", "--json", "--socket"):
+            self.assertIn(command, text)
+
+    def test_commands_that_it_does_not_know(self):
+        self.assertIn("no command 'frobnicate'", self.ubfctl("frobnicate", socket=False, status=EX_USAGE))
+        self.assertIn("which command?", self.ubfctl(socket=False, status=EX_USAGE))
+        self.assertIn("status takes no argument", self.ubfctl("status", "x", socket=False, status=EX_USAGE))
+
+
+if __name__ == "__main__":
+    case.main()
