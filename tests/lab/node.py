@@ -5,6 +5,7 @@ import os
 import pwd
 import socket
 import subprocess
+import time
 
 from .tree import CLONE_NEWNET, CLONE_NEWUTS, Trouble, call
 
@@ -115,3 +116,7 @@ def join(one, other, addresses, interface="eth0"):
             nodad = ["nodad"] if ":" in pair[index] else []
             node.run("ip", "addr", "add", pair[index], "dev", interface, *nodad)
         node.run("ip", "link", "set", interface, "up")
+    # The kernel gets an interface ready for IPv6 a while after it is up, and hears no neighbour before.
+    for node in (one, other):
+        while f"multicast ff00::/8 dev {interface}" not in node.run("ip", "-6", "route", "show", "table", "local"):
+            time.sleep(0.005)
