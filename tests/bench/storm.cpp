@@ -238,6 +238,13 @@ class Storm {
             socklen_t length = sizeof error;
             if (::getsockopt(slot.fd.get(), SOL_SOCKET, SO_ERROR, &error, &length) < 0)
                 fail("getsockopt");
+            // A refusal wakes us a moment before its error can be read: not connected, no error.
+            SocketAddress peer;
+            peer.length = sizeof peer.storage;
+            if (error == 0 &&
+                ::getpeername(slot.fd.get(), reinterpret_cast<sockaddr*>(&peer.storage),
+                              &peer.length) < 0)
+                return;
         } else {
             char answer = 0;
             if (::recv(slot.fd.get(), &answer, 1, 0) < 0)
