@@ -62,6 +62,20 @@ bool is_socket(std::string_view link, std::uint32_t inode) {
     return number<std::uint32_t>(link) == inode;
 }
 
+// A line feed stands as \n in status, and a backslash as two (fs/proc/array.c, proc_task_name).
+std::string unescape(std::string_view text) {
+    std::string result;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '\\' || i + 1 == text.size()) {
+            result += text[i];
+            continue;
+        }
+        ++i;
+        result += text[i] == 'n' ? '\n' : text[i];
+    }
+    return result;
+}
+
 std::optional<std::string> read_file(int at, const char* name) {
     // status holds up to 65,536 supplementary groups.
     constexpr std::size_t most = std::size_t{1} << 20;
@@ -101,7 +115,7 @@ std::optional<ProcessStatus> parse_status(std::string_view status) {
         const auto name = line.substr(0, colon);
         const auto value = line.substr(colon + 1);
         if (name == "Name" && result.comm.empty()) {
-            result.comm = value.substr(std::min(value.find_first_not_of('\t'), value.size()));
+            result.comm = unescape(value.substr(std::min<std::size_t>(1, value.size())));
         } else if (name == "Uid" && !has_uid) {
             const auto uid = number<std::uint32_t>(word(value, 1)); // real, effective, ...
             if (!uid)

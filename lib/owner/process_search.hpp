@@ -25,7 +25,8 @@ struct ProcessStatus {
     std::vector<Gid> groups;
 };
 
-// Nothing where a field is missing or is not a number. comm is taken as it stands, unescaped.
+// Nothing where a field is missing or is not a number. comm is what the process calls itself: any
+// bytes.
 std::optional<ProcessStatus> parse_status(std::string_view status);
 
 struct Holder {
