@@ -183,6 +183,10 @@ def send_from(handle, address, port, text="hello"):
         _sockets[handle].sendto(text.encode(), resolve(address, port))
 
 
+def rename(name):
+    call("prctl", PR_SET_NAME, name, 0, 0, 0)
+
+
 def churn(count):
     """Opens and closes so many UDP sockets."""
     for _ in range(count):

@@ -29,13 +29,15 @@ class Ubfd:
     """The daemon, up and ready. Settings are sections of keys; where the key file and the control socket are
     is added."""
 
-    def __init__(self, program, node, key, settings, wrapper=()):
+    def __init__(self, program, node, key, settings, wrapper=(), ready=None):
+        """ready: waits until the log, where that is not stderr, says so."""
         self.node = node
         self.socket = FOLDER / f"{node.name}.sock"
         self.config = FOLDER / f"{node.name}.toml"
         self._log = FOLDER / f"{node.name}.log"
         self._command = [*wrapper, program, "--config", self.config]
         self._key = key
+        self._ready = ready or (lambda: self.wait_for_log("ready: ", seconds=20))
         self.configure(settings)
         self.start()
 
@@ -50,7 +52,7 @@ class Ubfd:
         with open(self._log, "a") as log:
             self._seen = log.tell()
             self.process = self.node.start(*self._command, stdout=log, stderr=log)
-        self.wait_for_log("ready: ", seconds=20)
+        self._ready()
 
     def wait_for_log(self, text, seconds=10):
         """Until the log since the last start says so; returns the line."""

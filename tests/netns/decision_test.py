@@ -4,10 +4,11 @@ sees, what is counted, what the log says."""
 
 import pathlib
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import CLOSED, COMMON, PROJ, REFUSED, WAYS, Counted, TwoNodes  # noqa: E402
+from lab.case import CLOSED, COMMON, PROJ, REFUSED, V4, V6, WAYS, Counted, TwoNodes  # noqa: E402
 
 OWN, SHARED, COMMON_PORT, SERVICE, EXEMPT, NOBODY = 8001, 8002, 8003, 8004, 8005, 8006
 
@@ -98,6 +99,83 @@ class Decision(TwoNodes):
 
         self.every_way("alice", NOBODY, check)
         self.assertEqual(self.ubfd2.denials(), [])
+
+
+class Across(TwoNodes):
+    """Rows that only another node can bring about."""
+
+    def setUp(self):
+        super().setUp()
+        server = self.person("alice", self.two)
+        for protocol in ("tcp", "udp"):
+            server.listen(protocol, "::", OWN)
+        self.alice = self.person("alice", self.one)
+
+    def every_way(self, check, **options):
+        for way in WAYS:
+            if way.across:
+                with self.subTest(str(way)):
+                    with Counted(self.ubfd2) as counted:
+                        seen = self.alice.connect(way.protocol, way.address, OWN, **options)
+                        time.sleep(0.02)
+                    check(way, seen, counted.reasons())
+
+
+class Outside(Across):
+    """node1 is in none of node2's ranges."""
+
+    def start_daemons(self):
+        self.ubfd2 = self.start_ubfd(self.two, {"peers": {"ranges": ["10.77.0.2/32", "fd77::2/128"]}, **self.settings})
+
+    def test_who_comes_from_outside_is_refused(self):
+        def check(way, seen, reasons):
+            self.assertEqual(seen, REFUSED[way.family])
+            self.assertEqual(set(reasons), {"outside"})
+            self.assert_denied(self.ubfd2, f" {way.protocol} ", "reason=outside", "connector=outside")
+
+        self.every_way(check)
+
+    def test_a_site_may_let_in_who_comes_from_outside(self):
+        self.ubfd2.configure({**self.ubfd2.settings, "policy": {"outside": "allow"}})
+        self.ubfd2.reload()
+
+        def check(_, seen, reasons):
+            self.assertEqual(seen, "connected")
+            self.assertEqual(set(reasons), {"outside-allowed"})
+
+        self.every_way(check)
+
+    def test_what_is_outside_can_be_asked_and_may_answer(self):
+        server = self.person("alice", self.one)
+        for protocol in ("tcp", "udp"):
+            server.listen(protocol, "::", SERVICE)
+            for address in ("10.77.0.1", "fd77::1"):
+                self.assertEqual(self.person("carol", self.two).connect(protocol, address, SERVICE), "connected")
+
+
+class Silent(Across):
+    """node1's ubfd is gone, and so is its ruleset."""
+
+    settings = {"policy": {"exempt_listeners": ["service"]}}
+
+    def setUp(self):
+        super().setUp()
+        self.ubfd1.stop()
+
+    def test_who_has_no_ubfd_to_vouch_for_him_is_not_answered(self):
+        def check(_, seen, reasons):
+            self.assertEqual(seen, "timeout")
+            self.assertEqual(set(reasons), {"no-answer"})
+
+        self.every_way(check, timeout=0.96)  # before the SYN is sent again
+        self.assertEqual(self.ubfd2.denials(), [])
+
+    def test_an_exempt_listener_needs_nobody_to_vouch(self):
+        server = self.person("service", self.two)
+        for protocol in ("tcp", "udp"):
+            server.listen(protocol, "::", SERVICE)
+            for address in (V4, V6):
+                self.assertEqual(self.person("bob", self.one).connect(protocol, address, SERVICE), "connected")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,12 @@ struct BadLine {
     const char* says;
 };
 
+// Names the test.
+void PrintTo(const BadLine& line, std::ostream* out) {
+    for (const char c : std::string_view(line.text))
+        *out << (c == '\n' ? ' ' : c);
+}
+
 class BadConfiguration : public testing::TestWithParam<BadLine> {};
 
 TEST_P(BadConfiguration, is_refused_with_file_line_and_column) {

@@ -164,6 +164,16 @@ TEST(Settled, nobody_is_looked_for_where_the_uid_decides) {
     EXPECT_FALSE(settled_by_uid(Owner::user(alice), Owner::user(alice), {.require_label = true}));
 }
 
+TEST(Settled, a_socket_of_root_is_looked_for_where_it_may_be_the_kernels) {
+    const auto root = Owner::user(Uid{0});
+    EXPECT_FALSE(settled_by_uid(root, Owner::outside(), {}));
+    EXPECT_TRUE(settled_by_uid(root, Owner::outside(), {.kernel_exempt = false}));
+    EXPECT_TRUE(settled_by_uid(root, Owner::outside(), {.outside_allowed = true}));
+    EXPECT_FALSE(settled_by_uid(root, Owner{}, {}));
+    EXPECT_TRUE(settled_by_uid(root, root, {}));
+    EXPECT_TRUE(settled_by_uid(owner(Uid{0}, Gid{0}), Owner::outside(), {}));
+}
+
 TEST(Reasons, each_has_a_name_an_action_and_a_hint) {
     std::set<std::string_view> names;
     for (std::size_t i = 0; i < static_cast<std::size_t>(Reason::count_); ++i) {

@@ -1,0 +1,99 @@
+#include "nft/interval.hpp"
+#include "nft/ruleset.hpp"
+#include "nft/text.hpp"
+
+#include <algorithm>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <set>
+#include <sstream>
+
+namespace ubf::nft {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+Set::Element element(Bytes first, Bytes last) {
+    return {std::move(first), std::move(last), ""};
+}
+
+TEST(Interval, begins_with_its_first_and_ends_behind_its_last) {
+    const Set set{"s", "", SetType::port, {element({0x1f, 0x90}, {0x1f, 0xff})}};
+    EXPECT_THAT(boundaries(set),
+                ElementsAre(Boundary{{0x1f, 0x90}, false}, Boundary{{0x20, 0x00}, true}));
+}
+
+TEST(Interval, that_reaches_the_end_has_none) {
+    const Set set{"s", "", SetType::port, {element({4, 0}, {0xff, 0xff})}};
+    EXPECT_THAT(boundaries(set), ElementsAre(Boundary{{4, 0}, false}));
+}
+
+TEST(Interval, those_that_touch_are_one) {
+    const Set set{"s", "", SetType::port, {element({0, 1}, {0, 2}), element({0, 3}, {0, 4})}};
+    EXPECT_THAT(boundaries(set), ElementsAre(Boundary{{0, 1}, false}, Boundary{{0, 5}, true}));
+}
+
+TEST(Interval, the_gap_that_nft_adds_before_the_first_is_no_interval) {
+    EXPECT_THAT(tidied({{{0, 5}, true}, {{0, 1}, false}, {{0, 0}, true}}),
+                ElementsAre(Boundary{{0, 1}, false}, Boundary{{0, 5}, true}));
+}
+
+Ruleset make(std::string_view toml = "", const Environment& environment = {}) {
+    return make_ruleset(parse_config(toml, "test.toml"), environment);
+}
+
+TEST(Ruleset, every_rule_has_an_id_of_its_own) {
+    const auto ruleset = make();
+    std::set<std::string> ids;
+    for (const auto& chain : ruleset.chains)
+        for (const auto& rule : chain.rules)
+            EXPECT_TRUE(ids.insert(rule.id).second) << rule.id;
+}
+
+TEST(Ruleset, the_text_says_every_rule_and_touches_no_other_table) {
+    const auto ruleset = make("[peers]\nranges = [\"10.0.0.0/8\"]");
+    const auto text = to_text(ruleset);
+    for (const auto& chain : ruleset.chains)
+        for (const auto& rule : chain.rules)
+            EXPECT_THAT(text, HasSubstr("comment \"" + rule.id + '"'));
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        const bool command = line.starts_with("add ") || line.starts_with("flush ") ||
+                             line.starts_with("delete ") || line.starts_with("table ");
+        EXPECT_TRUE(!command || line.find(" inet ubf") != std::string::npos) << line;
+        EXPECT_FALSE(line.starts_with("delete")) << line;
+    }
+}
+
+TEST(Ruleset, what_never_got_a_verdict_is_refused_unless_the_site_says_otherwise) {
+    EXPECT_THAT(to_text(make()), HasSubstr("counter reject with icmpx admin-prohibited comment "
+                                           "\"ubf:verdict:no_verdict\""));
+    EXPECT_THAT(to_text(make("[ruleset]\nwithout_daemon = \"allow\"")),
+                HasSubstr("counter accept comment \"ubf:verdict:no_verdict\""));
+}
+
+TEST(Ruleset, one_queue_needs_no_fanout) {
+    Environment environment;
+    EXPECT_THAT(to_text(make("", environment)), HasSubstr("queue flags bypass to $queues"));
+    environment.queue_count = 4;
+    EXPECT_THAT(to_text(make("", environment)), HasSubstr("queue flags bypass,fanout to $queues"));
+    EXPECT_THAT(to_text(make("", environment)), HasSubstr("define queues = 0-3"));
+}
+
+TEST(Ruleset, where_every_port_is_anybodys_a_low_port_proves_nothing) {
+    Environment environment;
+    environment.unprivileged_port_start = 0;
+    EXPECT_THAT(to_text(make("", environment)), Not(HasSubstr("udp_system")));
+}
+
+TEST(Ruleset, counters_go_by_the_name_between_chain_and_variant) {
+    EXPECT_EQ(counter_name("ubf:verdict:denied"), "denied");
+    EXPECT_EQ(counter_name("ubf:scope:multicast:ipv6"), "multicast");
+    EXPECT_EQ(counter_name("somebody else's"), "");
+    EXPECT_EQ(counter_name("ubf:"), "");
+}
+
+} // namespace
+} // namespace ubf::nft
