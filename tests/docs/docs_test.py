@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+"""The documentation says what the programs do."""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+build = ROOT / "build" / "release"
+
+
+def output(program, *words):
+    return subprocess.run([build / "daemon" / program, *words], capture_output=True, text=True, check=True).stdout
+
+
+def page(name):
+    return (ROOT / "docs" / f"{name}.scd").read_text(encoding="utf-8")
+
+
+class Docs(unittest.TestCase):
+    def test_every_option_of_the_configuration_has_its_place_and_default_in_the_man_page(self):
+        sections = re.split(r"^# \[(\w+)\]$", page("ubfd.toml.5"), flags=re.M)
+        pages = dict(zip(sections[1::2], sections[2::2]))
+        section, seen = None, 0
+        for line in output("ubfd", "--help").splitlines():
+            if match := re.fullmatch(r"  \[(\w+)\]", line):
+                section = match[1]
+            elif match := re.fullmatch(r"  (\w+) = (.*)", line):
+                self.assertIn(f"\n*{match[1]}* = _{match[2]}_\n", pages[section])
+                seen += 1
+        self.assertGreater(seen, 20)
+
+    def test_every_reason_stands_in_the_man_page(self):
+        source = (ROOT / "lib" / "policy" / "verdict.cpp").read_text(encoding="utf-8")
+        names = re.findall(r'case Reason::\w+:\n        return "([a-z-]+)";', source)
+        self.assertGreater(len(names), 15)
+        for name in names:
+            self.assertIn(f"\n|  {name}\n", page("ubfd.8"))
+
+    def test_every_command_of_ubfctl_stands_in_the_man_page(self):
+        commands = re.findall(r"^  ([a-z][a-z-]*)\b.*\n      ", output("ubfctl", "--help"), flags=re.M)
+        self.assertEqual(len(commands), 5)
+        for command in commands:
+            self.assertRegex(page("ubfctl.1"), rf"(?m)^\*{command}\*")
+
+    def test_the_man_pages_are_well_formed(self):
+        for name in ("ubfd.8", "ubfd.toml.5", "ubfctl.1"):
+            groff = subprocess.run(["groff", "-man", "-t", "-ww", "-Tutf8", build / "docs" / name],
+                                   capture_output=True, text=True, check=True)
+            self.assertEqual(groff.stderr, "")
+
+    def test_the_example_configuration_is_good(self):
+        self.assertIn("good", output("ubfctl", "check-config", ROOT / "docs" / "ubfd.toml"))
+        example = re.search(r"# EXAMPLE\n\n```\n(.*?)```", page("ubfd.toml.5"), flags=re.S)[1]
+        process = subprocess.run([build / "daemon" / "ubfctl", "check-config", "/dev/stdin"], capture_output=True,
+                                 input=example.replace(', "slurm"', ""), text=True, check=False)
+        self.assertEqual(process.returncode, 0, process.stderr)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", type=pathlib.Path, default=build)
+    options, rest = parser.parse_known_args()
+    build = options.build.resolve()
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
