@@ -90,7 +90,7 @@ void Asker::receive() {
     constexpr int most_rounds = 8;
     for (int round = 0; round < most_rounds; ++round) {
         const auto count = socket_.receive([&](const Received& received) {
-            const auto datagram = accept(received, *terms_, counters_);
+            const auto datagram = accept(received, channel_, *terms_, counters_);
             if (!datagram)
                 return;
             const auto* answers = std::get_if<std::vector<Answer>>(&datagram->entries);

@@ -51,7 +51,7 @@ void Service::receive() {
 }
 
 void Service::handle(const Received& received) {
-    const auto datagram = accept(received, *terms_, counters_);
+    const auto datagram = accept(received, Channel::service, *terms_, counters_);
     if (!datagram)
         return;
     if (!replay_.add(fingerprint(received.bytes))) {
