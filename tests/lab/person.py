@@ -328,6 +328,7 @@ class Person:
         self.pid = os.fork()
         if self.pid:
             theirs.close()
+            self.do(os.getpid)  # answered when the person is ready
             return
         try:
             self._channel.close()
