@@ -192,6 +192,24 @@ class Table(TwoNodes):
         time.sleep(1)
         self.assertEqual(self.ubfd2.status()["ruleset"]["repairs"], 0)
 
+    def test_somebody_elses_mark_is_not_taken_for_a_verdict(self):
+        self.two.run("nft", "add table inet site; add chain inet site c { type filter hook prerouting priority 0; }; "
+                            "add rule inet site c meta mark set 0x002000ff")
+        self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.ubfd2.kill()
+        self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+    def test_somebody_elses_bits_of_the_mark_are_left_alone(self):
+        self.two.run("nft", "add table inet site; add chain inet site c { type filter hook prerouting priority 0; }; "
+                            "add rule inet site c meta mark set 0x800000ff; "
+                            "add chain inet site last { type filter hook input priority 100; }; "
+                            "add rule inet site last tcp dport 9001 tcp flags syn meta mark != 0x802000ff counter; "
+                            "add rule inet site last tcp dport 9001 tcp flags syn meta mark 0x802000ff counter")
+        self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
+        other, whole = (line.split()[line.split().index("packets") + 1] for line in
+                        self.two.run("nft", "list", "chain", "inet", "site", "last").splitlines() if "packets" in line)
+        self.assertEqual((other, whole), ("0", "1"))
+
     def test_an_imported_ruleset_is_checked_and_left_alone(self):
         """It stands here from a ubfd that kept it; see tests/vm for one that nft imported."""
         managed = dict(self.ubfd2.settings)
