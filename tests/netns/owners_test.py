@@ -154,6 +154,32 @@ class Moments(TwoNodes):
             self.assertIsNone(thief.do(person.received, trap, timeout=1))
         self.assertEqual(counted.reasons(), {"gone": 1})
 
+    def test_a_tcp_listener_that_was_replaced_while_it_was_asked_about_is_not_reached(self):
+        server = self.person("alice", self.two)
+        server.listen("tcp", "0.0.0.0", PORT)
+        self.ubfd1.process.send_signal(signal.SIGSTOP)
+        alice = self.person("alice", self.one)
+        handle = alice.do(person.send_to, "tcp", V4, PORT)
+        case.wait_until(self.is_asked)
+        self.dismiss(server)
+        self.person("bob", self.two).listen("tcp", "0.0.0.0", PORT)
+        with Counted(self.ubfd2) as counted:
+            self.ubfd1.process.send_signal(signal.SIGCONT)
+            self.assertEqual(alice.do(person.outcome, handle, timeout=5), "EHOSTUNREACH")
+        self.assertEqual(counted.reasons(), {"gone": 1, "different-user": 1})
+
+    def test_a_listener_on_the_port_of_a_connector_that_is_gone_does_not_vouch_for_it(self):
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
+        self.ubfd1.process.send_signal(signal.SIGSTOP)
+        bob = self.person("bob", self.one)
+        bob.do(person.send_to, "tcp", V4, PORT, bind=("10.77.0.1", 9100))
+        case.wait_until(self.is_asked)
+        self.dismiss(bob)
+        self.person("alice", self.one).listen("tcp", "0.0.0.0", 9100)
+        self.ubfd1.process.send_signal(signal.SIGCONT)
+        self.assert_denied(self.ubfd2, "reason=connector-unknown")
+        self.assertEqual(self.ubfd2.status()["reasons"]["same-user"], 0)
+
     def test_a_connection_in_time_wait_does_not_hide_the_listener(self):
         server = self.person("alice", self.two)
         server.listen("tcp", "0.0.0.0", PORT)
