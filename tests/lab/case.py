@@ -8,7 +8,7 @@ import unittest
 
 from .node import Node, join
 from .person import Person, wait_until  # noqa: F401
-from .tree import FOLDER, Trouble, add_users, end_with, run_in_private_tree
+from .tree import FOLDER, Trouble, add_users, end_with, reachable, run_in_private_tree
 from .ubfd import Ubfd, write_key
 
 USERS = {"alice": 63001, "bob": 63002, "carol": 63003, "service": 63004, "monitor": 63005}
@@ -133,18 +133,18 @@ class TwoNodes(unittest.TestCase):
 
 def main():
     """Runs the tests of the calling file, or those that its command line names."""
-    global build
     parser = argparse.ArgumentParser()
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build" / "release")
     options, rest = parser.parse_known_args()
-    build = options.build.resolve()
     try:
-        sys.exit(run_in_private_tree(lambda: _run(rest)))
+        sys.exit(run_in_private_tree(lambda: _run(options.build.resolve(), rest)))
     except Trouble as trouble:
         end_with(trouble)
 
 
-def _run(arguments):
+def _run(build_tree, arguments):
+    global build
+    build = reachable(build_tree)
     program = unittest.main(module="__main__", argv=[sys.argv[0], *arguments], exit=False, verbosity=2)
     return 0 if program.result.wasSuccessful() and program.result.testsRun else 1

@@ -84,6 +84,16 @@ def _first_process(main):
         sys.stdout.flush()
 
 
+def reachable(folder):
+    """The same folder by a path that everybody may follow: a tree may lie in a home that is its owner's
+    alone. Its files must be everybody's to read."""
+    public = pathlib.Path("/run/reachable") / str(folder).strip("/").replace("/", "-")
+    if not public.exists():
+        public.mkdir(parents=True)
+        mount(str(folder), public, flags=_MS_BIND)
+    return public
+
+
 def add_users(users, groups):
     """Users (name: uid) and groups (name: (gid, members)) that exist in this tree alone. Every user gets a
     group of the same name and number."""
