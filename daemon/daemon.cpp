@@ -55,6 +55,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config)
   , signals_(open_signals())
   , log_(config.log, users_, counters_)
   , start_(prepare(std::move(config)))
+  , udp_flows_(start_.config.mark)
   , investigator_(users_, counters_) {
     // The queues come first: whoever else runs here is found out before anything is touched.
     const auto& queue = start_.config.queue;
@@ -63,19 +64,25 @@ Daemon::Daemon(std::filesystem::path config_file, Config config)
         queues.push_back(std::make_unique<Queue>(static_cast<std::uint16_t>(queue.first + i),
                                                  queue.length, start_.config.mark, counters_));
 
-    // Channels: 0 answers peers, 1 to n are the workers', n + 1 is explain's.
-    sockets_ = ident::Socket::open_group(start_.config.ident.port, queue.count + 2u);
-    service_ = std::make_unique<ident::Service>(sockets_.front(), start_.rules->terms,
+    // Channels: 1 to n are the workers', n + 1 is explain's.
+    socket_ = std::make_unique<ident::Socket>(start_.config.ident.port);
+    std::vector<ident::Asker*> askers;
+    for (unsigned i = 0; i <= queue.count; ++i) {
+        askers_.push_back(std::make_unique<ident::Asker>(
+            *socket_, static_cast<ident::Channel>(i + 1), start_.rules->terms,
+            start_.rules->deadline, peers_, counters_));
+        askers.push_back(askers_.back().get());
+    }
+    service_ = std::make_unique<ident::Service>(*socket_, std::move(askers), start_.rules->terms,
                                                 start_.rules->deadline, investigator_, udp_flows_,
                                                 counters_);
     const Shared shared{counters_, peers_, investigator_, udp_flows_, log_};
     for (unsigned i = 0; i < queue.count; ++i)
-        workers_.push_back(std::make_unique<Worker>(std::move(queues[i]), sockets_[i + 1],
-                                                    static_cast<ident::Channel>(i + 1),
-                                                    start_.rules, shared));
-    explainer_ = std::make_unique<Explainer>(
-        loop_, sockets_.back(), static_cast<ident::Channel>(queue.count + 1), start_.rules,
-        scope_of(start_.config, start_.environment), shared, users_);
+        workers_.push_back(
+            std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
+    explainer_ =
+        std::make_unique<Explainer>(loop_, *askers_.back(), start_.rules,
+                                    scope_of(start_.config, start_.environment), shared, users_);
     control_ = std::make_unique<ControlServer>(
         loop_, start_.config.control.socket,
         [this](const auto& request, auto reply) { handle(request, reply); });

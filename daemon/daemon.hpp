@@ -63,7 +63,8 @@ class Daemon {
     UdpFlows udp_flows_;
     Investigator investigator_;
     EventLoop loop_;
-    std::vector<ident::Socket> sockets_;
+    std::unique_ptr<ident::Socket> socket_;
+    std::vector<std::unique_ptr<ident::Asker>> askers_;
     std::unique_ptr<ident::Service> service_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::unique_ptr<Explainer> explainer_;

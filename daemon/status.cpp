@@ -104,6 +104,7 @@ Json Daemon::status() {
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},
             {"udp_flows", udp_flows_.size()},
+            {"udp_flows_ended", counters_.flows_ended.read()},
             {"ident",
              {{"questions", counters_.questions.read()},
               {"retransmissions", counters_.retransmissions.read()},

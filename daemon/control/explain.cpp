@@ -62,15 +62,15 @@ constexpr std::size_t most_questions = 64;
 
 } // namespace
 
-Explainer::Explainer(EventLoop& loop, ident::Socket& socket, ident::Channel channel,
-                     std::shared_ptr<const Rules> rules, const Config::Scope& scope, Shared shared,
-                     UserCache& users)
+Explainer::Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
+                     const Config::Scope& scope, Shared shared, UserCache& users)
   : rules_(std::move(rules))
   , scope_(scope)
   , shared_(shared)
   , users_(users)
-  , asker_(socket, channel, rules_->terms, rules_->deadline, shared_.peers, shared_.counters,
-           [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); }) {
+  , asker_(asker) {
+    asker_.set_handler(
+        [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); });
     loop.watch(asker_.fd(), [this] { asker_.receive(); });
 }
 

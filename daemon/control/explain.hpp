@@ -13,9 +13,8 @@ class Explainer {
   public:
     using Json = ControlServer::Json;
 
-    Explainer(EventLoop& loop, ident::Socket& socket, ident::Channel channel,
-              std::shared_ptr<const Rules> rules, const Config::Scope& scope, Shared shared,
-              UserCache& users);
+    Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
+              const Config::Scope& scope, Shared shared, UserCache& users);
 
     // request: from, to, protocol, as text.
     void explain(const Json& request, const ControlServer::Reply& reply);
@@ -43,7 +42,7 @@ class Explainer {
     Shared shared_;
     UserCache& users_;
     OwnerLookup lookup_;
-    ident::Asker asker_;
+    ident::Asker& asker_;
     std::unordered_map<Flow, Question> questions_;
 };
 

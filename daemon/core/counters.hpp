@@ -51,6 +51,7 @@ struct Counters {
     Counter gone_sent;
     Counter gone_received;
 
+    Counter flows_ended;    // UDP flows that were allowed, and at their renewal were not any more
     Counter packets_gone;   // a verdict came for a packet that the kernel had dropped already
     Counter verdict_errors; // the kernel refused a verdict for another reason
     Counter messages_lost;  // ENOBUFS on a queue's socket

@@ -22,6 +22,7 @@ class Queue;
 // the destructor denies.
 class QueuedPacket {
   public:
+    QueuedPacket() = default; // none: nothing to judge
     QueuedPacket(Queue& queue, std::uint32_t id, std::uint32_t mark)
       : queue_(&queue)
       , id_(id)
@@ -33,9 +34,9 @@ class QueuedPacket {
     void judge(Reason reason);
 
   private:
-    Queue* queue_; // nullptr: judged
-    std::uint32_t id_;
-    std::uint32_t mark_;
+    Queue* queue_ = nullptr; // nullptr: judged
+    std::uint32_t id_ = 0;
+    std::uint32_t mark_ = 0;
 };
 
 // A queued packet as it came in; the bytes are valid until the next one.

@@ -1,9 +1,11 @@
 #include "daemon/gate/worker.hpp"
 
+#include "daemon/core/thread.hpp"
 #include "flow/packet.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <net/if.h>
 
 namespace ubf {
@@ -13,17 +15,22 @@ constexpr std::size_t most_cases = 4096;
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
+// For how long a UDP flow is allowed, and how often its peer may be silent when that is over.
+constexpr std::chrono::seconds lease_time{10};
+constexpr unsigned most_silences = 6;
+constexpr std::size_t most_renewed = 64; // at a time
 
 } // namespace
 
-Worker::Worker(std::unique_ptr<Queue> queue, ident::Socket& socket, ident::Channel channel,
+Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
                std::shared_ptr<const Rules> rules, Shared shared)
   : queue_(std::move(queue))
   , rules_(std::move(rules))
   , shared_(shared)
   , loopback_(::if_nametoindex("lo"))
-  , asker_(socket, channel, rules_->terms, rules_->deadline, shared_.peers, shared_.counters,
-           [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); }) {
+  , asker_(asker) {
+    asker_.set_handler(
+        [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); });
     loop_.watch(queue_->fd(), [this] {
         queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
     });
@@ -45,11 +52,13 @@ void Worker::set_rules(std::shared_ptr<const Rules> rules) {
 }
 
 void Worker::run() {
+    enter_thread("gate", {CAP_NET_ADMIN}); // for verdicts, and to make the kernel forget a flow
     while (!stopping_) {
         loop_.run_once(next());
         const auto now = Clock::now();
         asker_.on_time(now);
         expire(now);
+        renew(now);
         settle();
     }
     // Dropped, not denied: whoever starts next is asked again.
@@ -66,8 +75,9 @@ void Worker::run() {
 void Worker::settle() {
     asker_.flush();
     queue_->flush();
-    for (const auto& flow : unconfirmed_)
-        shared_.udp_flows.confirm(flow);
+    for (auto& renewal : unconfirmed_)
+        if (shared_.udp_flows.confirm(renewal.flow, renewal.lease))
+            schedule(std::move(renewal));
     unconfirmed_.clear();
 }
 
@@ -75,6 +85,8 @@ std::optional<TimePoint> Worker::next() const {
     auto when = asker_.next();
     if (!expiries_.empty() && (!when || expiries_.front().when < *when))
         when = expiries_.front().when;
+    if (!renewals_.empty() && (!when || renewals_.front().when < *when))
+        when = renewals_.front().when;
     return when;
 }
 
@@ -88,6 +100,30 @@ void Worker::expire(TimePoint now) {
         auto node = cases_.extract(found);
         close(node.mapped(), Reason::overload);
     }
+}
+
+// Decides again what was allowed a while ago, while packets of it still pass in the kernel: a
+// notice that an owner is gone may have been lost, and policies change.
+void Worker::renew(TimePoint now) {
+    for (std::size_t i = 0; i < most_renewed && !renewals_.empty() && renewals_.front().when <= now;
+         ++i) {
+        auto renewal = std::move(renewals_.front());
+        renewals_.pop_front();
+        if (!shared_.udp_flows.in_use(renewal.flow, renewal.lease))
+            continue;
+        if (cases_.contains(renewal.flow)) {
+            schedule(std::move(renewal)); // a packet of it is being judged anyway
+            continue;
+        }
+        Case item{++last_number_, renewal.flow, renewal.interface, renewal.reply, {}, now};
+        item.renewal = std::move(renewal);
+        begin(std::move(item));
+    }
+}
+
+void Worker::schedule(Renewal renewal) {
+    renewal.when = Clock::now() + lease_time;
+    renewals_.push_back(std::move(renewal));
 }
 
 void Worker::arrive(Arrival arrival) {
@@ -220,6 +256,11 @@ void Worker::wait(Case item) {
 }
 
 void Worker::close(Case& item, Reason reason) {
+    if (item.renewal) {
+        close_renewal(item, reason);
+        if (item.more.empty())
+            return;
+    }
     if (action_of(reason) == Action::allow) {
         // While it waited, somebody else may have taken the port.
         if (item.waited && !same_socket(item))
@@ -234,6 +275,20 @@ void Worker::close(Case& item, Reason reason) {
         report(item, reason);
 }
 
+// What is still allowed goes on, and what isn't ends. Packets that came meanwhile, because somebody
+// else made the kernel forget the flow, are judged as any others.
+void Worker::close_renewal(const Case& item, Reason reason) {
+    auto renewal = *item.renewal;
+    const bool silent = reason == Reason::no_answer;
+    renewal.silences = silent ? renewal.silences + 1 : 0;
+    const bool undecided =
+        reason == Reason::overload || (silent && renewal.silences < most_silences);
+    if (undecided || (action_of(reason) == Action::allow && same_socket(item)))
+        return schedule(std::move(renewal));
+    shared_.counters.flows_ended.add();
+    shared_.udp_flows.end(renewal.flow, renewal.lease);
+}
+
 bool Worker::same_socket(const Case& item) {
     const auto now = lookup_.receiver(item.flow, item.interface);
     return now && now->socket.cookie == item.local.socket.cookie;
@@ -243,9 +298,11 @@ bool Worker::remember_udp(const Case& item) {
     std::optional<Cookie> other;
     if (item.sender)
         other = item.sender->socket.cookie;
-    if (!shared_.udp_flows.remember(item.flow, item.local.socket.cookie, other, item.since))
+    const auto lease =
+        shared_.udp_flows.remember(item.flow, item.local.socket.cookie, other, item.since);
+    if (!lease)
         return false;
-    unconfirmed_.push_back(item.flow);
+    unconfirmed_.push_back({{}, item.flow, *lease, item.interface, item.reply, 0});
     return true;
 }
 

@@ -1,5 +1,6 @@
 // One queue, one thread: takes packets, finds both owners, gives verdicts. Nothing here waits but
 // in the event loop: a packet whose owners are not known yet is a case that stays open meanwhile.
+// A UDP flow that was allowed is decided again from time to time, without a packet.
 #pragma once
 
 #include "config/config.hpp"
@@ -42,8 +43,8 @@ struct Shared {
 class Worker {
   public:
     // Starts the thread. Throws std::system_error.
-    Worker(std::unique_ptr<Queue> queue, ident::Socket& socket, ident::Channel channel,
-           std::shared_ptr<const Rules> rules, Shared shared);
+    Worker(std::unique_ptr<Queue> queue, ident::Asker& asker, std::shared_ptr<const Rules> rules,
+           Shared shared);
     // Judges what waits, then ends.
     ~Worker();
 
@@ -51,6 +52,15 @@ class Worker {
     void set_rules(std::shared_ptr<const Rules> rules);
 
   private:
+    // A permission of a UDP flow, to be decided again.
+    struct Renewal {
+        TimePoint when;
+        Flow flow;
+        UdpFlows::Lease lease;
+        std::uint32_t interface;
+        bool reply;
+        unsigned silences; // how often its peer did not answer, one after the other
+    };
     // A flow that is being decided, with the packets that wait for it.
     struct Case {
         std::uint64_t number;
@@ -65,12 +75,14 @@ class Worker {
         std::optional<SocketOwner> sender{}; // the same, when it is on this node too
         unsigned searches = 0;               // under way
         bool waited = false;
+        std::optional<Renewal> renewal{}; // what this is, where no packet waits
     };
 
     void run();
     void settle();
     std::optional<TimePoint> next() const;
     void expire(TimePoint now);
+    void renew(TimePoint now);
 
     void arrive(Arrival arrival);
     void begin(Case item);
@@ -82,8 +94,10 @@ class Worker {
     void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner);
     void wait(Case item);
     void close(Case& item, Reason reason);
+    void close_renewal(const Case& item, Reason reason);
     bool same_socket(const Case& item);
     bool remember_udp(const Case& item);
+    void schedule(Renewal renewal);
     void report(const Case& item, Reason reason);
 
     Verdict decide_case(const Case& item) const;
@@ -101,7 +115,7 @@ class Worker {
     EventLoop loop_;
     Mailbox mailbox_;
     OwnerLookup lookup_;
-    ident::Asker asker_;
+    ident::Asker& asker_;
 
     // Those that wait. The pool keeps what they take, so that a packet costs no allocation.
     std::pmr::unsynchronized_pool_resource pool_;
@@ -113,7 +127,8 @@ class Worker {
     };
     std::deque<Expiry> expiries_;
     std::uint64_t last_number_ = 0;
-    std::vector<Flow> unconfirmed_; // UDP flows whose verdict is on its way
+    std::vector<Renewal> unconfirmed_; // UDP flows whose verdict is on its way
+    std::deque<Renewal> renewals_;     // in the order of their time
     bool stopping_ = false;
     std::thread thread_;
 };

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <sodium.h>
+#include <sys/eventfd.h>
+#include <system_error>
 #include <tuple>
 
 namespace ubf::ident {
@@ -21,14 +24,17 @@ Nonce random_nonce() {
 } // namespace
 
 Asker::Asker(Socket& socket, Channel channel, std::shared_ptr<const Terms> terms,
-             Milliseconds deadline, PeerTable& peers, Counters& counters, Handler handler)
+             Milliseconds deadline, PeerTable& peers, Counters& counters)
   : socket_(socket)
   , channel_(channel)
   , terms_(std::move(terms))
   , deadline_(deadline)
   , peers_(peers)
   , counters_(counters)
-  , handler_(std::move(handler)) {}
+  , event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!event_)
+        throw std::system_error(errno, std::generic_category(), "eventfd");
+}
 
 void Asker::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline) {
     terms_ = std::move(terms);
@@ -39,12 +45,16 @@ void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::ui
     const auto now = Clock::now();
     const Nonce nonce = random_nonce();
     const Path path{{flow.destination.address, terms_->port}, {flow.source.address, terms_->port}};
-    const auto [entry, added] = pending_.try_emplace(
-        nonce,
-        Pending{{nonce, role, flow, same_as}, path, interface, now, now + deadline_, first_pause});
-    if (!added)
-        return; // the same 64 random bits twice: the packet waits in vain, and its sender asks
-                // again
+    {
+        const std::lock_guard lock(mutex_);
+        const auto [entry, added] = pending_.try_emplace(
+            nonce,
+            Pending{
+                {nonce, role, flow, same_as}, path, interface, now, now + deadline_, first_pause});
+        if (!added)
+            return; // the same 64 random bits twice: the packet waits in vain, and its sender
+                    // asks again
+    }
     unsent_.push_back(nonce);
     due_.push({now + first_pause, nonce});
     counters_.questions.add();
@@ -58,69 +68,75 @@ void Asker::flush() {
     unsent_.clear();
 }
 
-// Groups the questions by peer, so that a storm costs a datagram for many.
-void Asker::send(std::vector<Nonce>& nonces) {
-    const auto path_of = [&](Nonce nonce) {
-        const auto& pending = pending_.at(nonce);
-        return std::tie(pending.path.to, pending.path.from, pending.interface);
+// Groups the questions by peer, so that a storm costs a datagram for many. What was answered
+// meanwhile is left out.
+void Asker::send(const std::vector<Nonce>& nonces) {
+    open_.clear();
+    {
+        const std::lock_guard lock(mutex_);
+        for (const Nonce nonce : nonces)
+            if (const auto found = pending_.find(nonce); found != pending_.end())
+                open_.push_back(
+                    {found->second.path, found->second.interface, found->second.question});
+    }
+    const auto way = [](const Open& open) {
+        return std::tie(open.path.to, open.path.from, open.interface);
     };
-    std::ranges::sort(nonces, [&](Nonce a, Nonce b) { return path_of(a) < path_of(b); });
-    for (auto begin = nonces.begin(); begin != nonces.end();) {
-        const auto end = std::find_if(
-            begin, nonces.end(), [&](Nonce nonce) { return path_of(nonce) != path_of(*begin); });
+    std::ranges::sort(open_, {}, way);
+    for (auto begin = open_.begin(); begin != open_.end();) {
+        const auto end = std::find_if(begin, open_.end(),
+                                      [&](const Open& open) { return way(open) != way(*begin); });
         auto& questions = std::get<std::vector<Question>>(outgoing_.entries);
         questions.clear();
-        for (auto nonce = begin; nonce != end; ++nonce)
-            questions.push_back(pending_.at(*nonce).question);
+        for (auto open = begin; open != end; ++open)
+            questions.push_back(open->question);
         outgoing_.from = channel_;
         outgoing_.time = wall_clock();
-        const auto& first_pending = pending_.at(*begin);
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < questions.size();) {
-            const auto bytes =
-                encode(buffer, outgoing_, first, first_pending.path, terms_->keys.current);
+            const auto bytes = encode(buffer, outgoing_, first, begin->path, terms_->keys.current);
             // What can't be sent now is sent again, as what gets lost.
-            static_cast<void>(socket_.send(first_pending.path, first_pending.interface, bytes));
+            static_cast<void>(socket_.send(begin->path, begin->interface, bytes));
         }
         begin = end;
     }
 }
 
-void Asker::receive() {
-    constexpr int most_rounds = 8;
-    for (int round = 0; round < most_rounds; ++round) {
-        const auto count = socket_.receive([&](const Received& received) {
-            const auto datagram = accept(received, channel_, *terms_, counters_);
-            if (!datagram)
-                return;
-            const auto* answers = std::get_if<std::vector<Answer>>(&datagram->entries);
-            if (answers == nullptr) {
-                counters_.rejections.add(Rejection::unasked);
-                return;
-            }
-            for (const auto& answer : *answers)
-                take(answer, received.path);
-        });
-        if (count == 0)
-            return;
+void Asker::deliver(const std::vector<Answer>& answers, const Path& path) {
+    const auto now = Clock::now();
+    const std::lock_guard lock(mutex_);
+    const bool sleeping = answered_.empty();
+    for (const auto& answer : answers) {
+        const auto found = pending_.find(answer.nonce);
+        // The answer must come from where the question went, to where it came from.
+        if (found == pending_.end() || found->second.path.to != path.from ||
+            found->second.path.from != path.to) {
+            counters_.rejections.add(Rejection::unasked);
+            continue;
+        }
+        counters_.answers.add();
+        if (answer.owner.credentials)
+            counters_.methods.add(answer.owner.credentials->method);
+        peers_.answered(path.from.address, now - found->second.asked);
+        answered_.push_back({found->second.question.flow, answer.owner});
+        pending_.erase(found);
+    }
+    if (sleeping && !answered_.empty()) {
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const auto written = ::write(event_.get(), &one, sizeof one);
     }
 }
 
-void Asker::take(const Answer& answer, const Path& path) {
-    const auto found = pending_.find(answer.nonce);
-    // The answer must come from where the question went, to where it came from.
-    if (found == pending_.end() || found->second.path.to != path.from ||
-        found->second.path.from != path.to) {
-        counters_.rejections.add(Rejection::unasked);
-        return;
+void Asker::receive() {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto length = ::read(event_.get(), &count, sizeof count);
+    {
+        const std::lock_guard lock(mutex_);
+        handled_.swap(answered_);
     }
-    const auto pending = std::move(found->second);
-    pending_.erase(found);
-    counters_.answers.add();
-    if (answer.owner.credentials)
-        counters_.methods.add(answer.owner.credentials->method);
-    peers_.answered(path.from.address, Clock::now() - pending.asked);
-    handler_(pending.question.flow, answer.owner);
+    for (const auto& answered : handled_)
+        handler_(answered.flow, answered.owner);
+    handled_.clear();
 }
 
 std::optional<TimePoint> Asker::next() const {
@@ -131,28 +147,31 @@ std::optional<TimePoint> Asker::next() const {
 
 void Asker::on_time(TimePoint now) {
     std::vector<Nonce> again;
-    while (!due_.empty() && due_.top().when <= now) {
-        const Nonce nonce = due_.top().nonce;
-        due_.pop();
-        const auto found = pending_.find(nonce);
-        if (found == pending_.end())
-            continue;
-        auto& pending = found->second;
-        if (pending.deadline <= now) {
-            const Flow flow = pending.question.flow;
-            pending_.erase(found);
-            handler_(flow, std::nullopt);
-            continue;
+    std::vector<Flow> expired;
+    {
+        const std::lock_guard lock(mutex_);
+        while (!due_.empty() && due_.top().when <= now) {
+            const Nonce nonce = due_.top().nonce;
+            due_.pop();
+            const auto found = pending_.find(nonce);
+            if (found == pending_.end())
+                continue;
+            auto& pending = found->second;
+            if (pending.deadline <= now) {
+                expired.push_back(pending.question.flow);
+                pending_.erase(found);
+                continue;
+            }
+            pending.pause *= 2;
+            due_.push({std::min(now + pending.pause, pending.deadline), nonce});
+            again.push_back(nonce);
+            counters_.retransmissions.add();
         }
-        pending.pause *= 2;
-        due_.push({std::min(now + pending.pause, pending.deadline), nonce});
-        again.push_back(nonce);
-        counters_.retransmissions.add();
     }
-    // The handler may have asked anew, but never takes back a question.
-    std::erase_if(again, [&](Nonce nonce) { return !pending_.contains(nonce); });
     if (!again.empty())
         send(again);
+    for (const auto& flow : expired)
+        handler_(flow, std::nullopt);
 }
 
 } // namespace ubf::ident

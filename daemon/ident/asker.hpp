@@ -1,7 +1,8 @@
 // Asks peers who owns a socket, and asks again until they answer or the deadline passes. One for
-// each thread that asks, with a socket of its own.
+// each thread that asks; the answers come from ident's own thread (service.hpp), which reads them.
 #pragma once
 
+#include "base/unique_fd.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/ident/guard.hpp"
@@ -10,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <queue>
 #include <unordered_map>
@@ -22,22 +24,29 @@ class Asker {
     // owner: of the flow's source, as its node says; nothing: no answer by the deadline.
     using Handler = std::function<void(const Flow& flow, const std::optional<Owner>& owner)>;
 
+    // channel: which of this node's askers it is, from 1. Throws std::system_error.
     Asker(Socket& socket, Channel channel, std::shared_ptr<const Terms> terms,
-          Milliseconds deadline, PeerTable& peers, Counters& counters, Handler handler);
+          Milliseconds deadline, PeerTable& peers, Counters& counters);
 
-    int fd() const { return socket_.fd(); }
-    std::size_t pending() const { return pending_.size(); }
+    // --- by the thread that asks ---
 
+    // Gets every answer, in receive() and on_time(). To be set before the first question.
+    void set_handler(Handler handler) { handler_ = std::move(handler); }
+    void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
     // interface: where the packet came in, for link-local addresses.
     void ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface);
     void flush();
-    // By the loop: when the socket is readable, and when the time that next() named has come.
+    // By the loop: when fd() is readable, and when the time that next() named has come.
+    int fd() const { return event_.get(); }
     void receive();
     void on_time(TimePoint now);
     std::optional<TimePoint> next() const;
 
-    void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
+    // --- by ident's own thread ---
+
+    // Takes the answers of a datagram, where they were asked for. path: that of the datagram.
+    void deliver(const std::vector<Answer>& answers, const Path& path);
 
   private:
     struct Pending {
@@ -53,9 +62,19 @@ class Asker {
         Nonce nonce;
         bool operator>(const Due& other) const { return when > other.when; }
     };
+    struct Answered {
+        Flow flow;
+        Owner owner;
+    };
 
-    void send(std::vector<Nonce>& nonces);
-    void take(const Answer& answer, const Path& path);
+    // As it is sent.
+    struct Open {
+        Path path;
+        std::uint32_t interface;
+        Question question;
+    };
+
+    void send(const std::vector<Nonce>& nonces);
 
     Socket& socket_;
     Channel channel_;
@@ -64,10 +83,16 @@ class Asker {
     PeerTable& peers_;
     Counters& counters_;
     Handler handler_;
+    UniqueFd event_;
 
+    std::mutex mutex_; // of the next two
     std::unordered_map<Nonce, Pending> pending_;
+    std::vector<Answered> answered_; // and not handled yet
+
+    std::vector<Answered> handled_; // kept for its room, as are these
     std::vector<Nonce> unsent_;
-    Datagram outgoing_; // kept for its room
+    std::vector<Open> open_;
+    Datagram outgoing_;
     // Also holds what was answered meanwhile; skipped when its time comes.
     std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
 };

@@ -9,8 +9,7 @@ Milliseconds wall_clock() {
         std::chrono::system_clock::now().time_since_epoch());
 }
 
-std::optional<Datagram> accept(const Received& received, Channel ours, const Terms& terms,
-                               Counters& counters) {
+std::optional<Datagram> accept(const Received& received, const Terms& terms, Counters& counters) {
     const auto reject = [&](Rejection rejection) {
         counters.rejections.add(rejection);
         return std::nullopt;
@@ -23,9 +22,6 @@ std::optional<Datagram> accept(const Received& received, Channel ours, const Ter
     auto datagram = decode(received.bytes, received.path, terms.keys);
     if (!datagram)
         return reject(datagram.error());
-    // Where a channel has no socket, the kernel takes any.
-    if (datagram->to != ours)
-        return reject(Rejection::unasked);
     if (std::chrono::abs(wall_clock() - datagram->time) > terms.clock_skew)
         return reject(Rejection::late);
     return std::move(*datagram);

@@ -20,9 +20,7 @@ struct Terms {
 
 Milliseconds wall_clock();
 
-// Nothing where the datagram is foreign, forged, malformed, late, or for another channel than ours;
-// counted.
-std::optional<Datagram> accept(const Received& received, Channel ours, const Terms& terms,
-                               Counters& counters);
+// Nothing where the datagram is foreign, forged, malformed or late; counted.
+std::optional<Datagram> accept(const Received& received, const Terms& terms, Counters& counters);
 
 } // namespace ubf::ident

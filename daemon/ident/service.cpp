@@ -1,5 +1,7 @@
 #include "daemon/ident/service.hpp"
 
+#include "daemon/core/thread.hpp"
+
 #include <array>
 
 namespace ubf::ident {
@@ -10,9 +12,11 @@ constexpr Milliseconds travel{100};
 
 } // namespace
 
-Service::Service(Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-                 Investigator& investigator, UdpFlows& udp_flows, Counters& counters)
+Service::Service(Socket& socket, std::vector<Asker*> askers, std::shared_ptr<const Terms> terms,
+                 Milliseconds deadline, Investigator& investigator, UdpFlows& udp_flows,
+                 Counters& counters)
   : socket_(socket)
+  , askers_(std::move(askers))
   , terms_(std::move(terms))
   , deadline_(deadline)
   , investigator_(investigator)
@@ -37,6 +41,7 @@ void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadlin
 }
 
 void Service::run() {
+    enter_thread("ident");
     while (!stopping_) {
         loop_.run_once(told_.next());
         tell(told_.due(Clock::now()));
@@ -51,72 +56,88 @@ void Service::receive() {
 }
 
 void Service::handle(const Received& received) {
-    const auto datagram = accept(received, Channel::service, *terms_, counters_);
+    const auto datagram = accept(received, *terms_, counters_);
     if (!datagram)
         return;
+    if (std::holds_alternative<std::vector<Answer>>(datagram->entries))
+        return deliver(*datagram, received.path);
+    if (datagram->to != Channel::service) {
+        counters_.rejections.add(Rejection::unasked);
+        return;
+    }
     if (!replay_.add(fingerprint(received.bytes))) {
         counters_.rejections.add(Rejection::repeated);
         return;
     }
-    const Asker asker{received.path, received.interface, datagram->from};
+    const Sender sender{received.path, received.interface, datagram->from};
     if (const auto* questions = std::get_if<std::vector<Question>>(&datagram->entries))
-        handle(*questions, asker);
+        handle(*questions, sender);
     else if (const auto* gone = std::get_if<std::vector<Gone>>(&datagram->entries))
-        handle(*gone, asker);
+        handle(*gone, sender);
     else if (const auto* seen = std::get_if<std::vector<GoneSeen>>(&datagram->entries))
-        handle(*seen, asker);
-    else
-        counters_.rejections.add(Rejection::unasked);
+        handle(*seen, sender);
 }
 
-void Service::handle(const std::vector<Question>& questions, const Asker& asker) {
+// A repeated answer finds its question closed.
+void Service::deliver(const Datagram& datagram, const Path& path) {
+    const auto& answers = std::get<std::vector<Answer>>(datagram.entries);
+    const auto channel = static_cast<std::size_t>(datagram.to);
+    if (channel == 0 || channel > askers_.size())
+        counters_.rejections.add(Rejection::unasked);
+    else
+        askers_[channel - 1]->deliver(answers, path);
+}
+
+void Service::handle(const std::vector<Question>& questions, const Sender& sender) {
     std::vector<Answer> answers;
     for (const auto& question : questions) {
         // A peer hears only of flows between the very two addresses that the question went between:
         // those that end at the asker, and begin here.
-        if (question.flow.destination.address != asker.path.from.address ||
-            question.flow.source.address != asker.path.to.address) {
+        if (question.flow.destination.address != sender.path.from.address ||
+            question.flow.source.address != sender.path.to.address) {
             counters_.rejections.add(Rejection::not_theirs);
             continue;
         }
-        const auto found = lookup_.sender(question.flow, asker.interface);
+        const auto found = lookup_.sender(question.flow, sender.interface);
         if (!found) {
             answers.push_back({question.nonce, Owner{}});
             continue;
         }
         counters_.methods.add(Method::socket);
         if (question.flow.protocol == Protocol::udp)
-            told_.add(found->socket.cookie, question.flow, asker.path.reversed(), asker.interface);
+            told_.add(found->socket.cookie, question.flow, sender.path.reversed(),
+                      sender.interface);
         const bool enough =
             found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid;
         if (enough)
             answers.push_back({question.nonce, found->owner});
         else
-            investigate(question, *found, asker);
+            investigate(question, *found, sender);
     }
-    send(asker, std::move(answers));
+    send(sender, std::move(answers));
 }
 
-void Service::investigate(const Question& question, const SocketOwner& found, const Asker& asker) {
+void Service::investigate(const Question& question, const SocketOwner& found,
+                          const Sender& sender) {
     if (auto owner = investigator_.remembered(found.socket.cookie, question.role)) {
-        send(asker, std::vector<Answer>{{question.nonce, std::move(*owner)}});
+        send(sender, std::vector<Answer>{{question.nonce, std::move(*owner)}});
         return;
     }
     const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
     investigator_.find(found, question.role, deadline,
-                       [this, nonce = question.nonce, asker](Owner owner) {
-                           mailbox_.post([this, nonce, asker, owner = std::move(owner)] {
-                               send(asker, std::vector<Answer>{{nonce, owner}});
+                       [this, nonce = question.nonce, sender](Owner owner) {
+                           mailbox_.post([this, nonce, sender, owner = std::move(owner)] {
+                               send(sender, std::vector<Answer>{{nonce, owner}});
                            });
                        });
 }
 
 // The peer's socket of a flow to us is gone; as it was the source of our question, so here.
-void Service::handle(const std::vector<Gone>& gone, const Asker& asker) {
+void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
     std::vector<GoneSeen> seen;
     for (const auto& entry : gone) {
-        if (entry.flow.source.address != asker.path.from.address ||
-            entry.flow.destination.address != asker.path.to.address) {
+        if (entry.flow.source.address != sender.path.from.address ||
+            entry.flow.destination.address != sender.path.to.address) {
             counters_.rejections.add(Rejection::not_theirs);
             continue;
         }
@@ -124,12 +145,12 @@ void Service::handle(const std::vector<Gone>& gone, const Asker& asker) {
         udp_flows_.forget(entry.flow);
         seen.push_back({entry.nonce});
     }
-    send(asker, std::move(seen));
+    send(sender, std::move(seen));
 }
 
-void Service::handle(const std::vector<GoneSeen>& seen, const Asker& asker) {
+void Service::handle(const std::vector<GoneSeen>& seen, const Sender& sender) {
     for (const auto& entry : seen)
-        told_.seen(entry.nonce, asker.path);
+        told_.seen(entry.nonce, sender.path);
 }
 
 void Service::notice_destroyed() {
@@ -148,23 +169,23 @@ void Service::notice_destroyed() {
 void Service::tell(const std::vector<ToldFlows::Notice>& notices) {
     for (const auto& notice : notices) {
         counters_.gone_sent.add();
-        send(Asker{notice.path.reversed(), notice.interface, Channel::service},
+        send(Sender{notice.path.reversed(), notice.interface, Channel::service},
              std::vector<Gone>{notice.gone});
     }
 }
 
 template<typename Entry>
-void Service::send(const Asker& asker, std::vector<Entry> entries) {
+void Service::send(const Sender& to, std::vector<Entry> entries) {
     if constexpr (std::is_same_v<Entry, Answer>)
         counters_.answered.add(entries.size());
     const std::size_t count = entries.size();
-    const Datagram datagram{asker.channel, Channel::service, wall_clock(), std::move(entries)};
-    const Path path = asker.path.reversed();
+    const Datagram datagram{to.channel, Channel::service, wall_clock(), std::move(entries)};
+    const Path path = to.path.reversed();
     std::array<std::uint8_t, max_datagram> buffer;
     for (std::size_t first = 0; first < count;) {
         const auto bytes = encode(buffer, datagram, first, path, terms_->keys.current);
         // What can't be sent is asked for again, or told again.
-        static_cast<void>(socket_.send(path, asker.interface, bytes));
+        static_cast<void>(socket_.send(path, to.interface, bytes));
     }
 }
 

@@ -1,9 +1,12 @@
-// Answers the questions of peers, and tells them when a UDP socket that they asked about is gone.
+// ident's own thread, and the only one that reads what comes from the network; it has no
+// capability. It answers the questions of peers, hands their answers to those who asked, and tells
+// peers when a UDP socket that they asked about is gone.
 #pragma once
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/mailbox.hpp"
+#include "daemon/ident/asker.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/replay_window.hpp"
 #include "daemon/ident/told_flows.hpp"
@@ -20,17 +23,19 @@ namespace ubf::ident {
 
 class Service {
   public:
-    // Starts the thread. Throws std::system_error.
-    Service(Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-            Investigator& investigator, UdpFlows& udp_flows, Counters& counters);
+    // Starts the thread. askers: by channel, from 1; they must outlive the service. Throws
+    // std::system_error.
+    Service(Socket& socket, std::vector<Asker*> askers, std::shared_ptr<const Terms> terms,
+            Milliseconds deadline, Investigator& investigator, UdpFlows& udp_flows,
+            Counters& counters);
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
 
   private:
-    // Where an answer goes to.
-    struct Asker {
-        Path path; // from the asker to us
+    // Who sent a datagram.
+    struct Sender {
+        Path path; // to us
         std::uint32_t interface;
         Channel channel;
     };
@@ -38,16 +43,18 @@ class Service {
     void run();
     void receive();
     void handle(const Received& received);
-    void handle(const std::vector<Question>& questions, const Asker& asker);
-    void handle(const std::vector<Gone>& gone, const Asker& asker);
-    void handle(const std::vector<GoneSeen>& seen, const Asker& asker);
-    void investigate(const Question& question, const SocketOwner& found, const Asker& asker);
+    void handle(const std::vector<Question>& questions, const Sender& sender);
+    void handle(const std::vector<Gone>& gone, const Sender& sender);
+    void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
+    void deliver(const Datagram& datagram, const Path& path);
+    void investigate(const Question& question, const SocketOwner& found, const Sender& sender);
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);
     template<typename Entry>
-    void send(const Asker& asker, std::vector<Entry> entries);
+    void send(const Sender& to, std::vector<Entry> entries);
 
     Socket& socket_;
+    const std::vector<Asker*> askers_;
     std::shared_ptr<const Terms> terms_;
     Milliseconds deadline_;
     Investigator& investigator_;

@@ -1,6 +1,7 @@
 #include "daemon/log/log.hpp"
 
 #include "base/escape.hpp"
+#include "daemon/core/thread.hpp"
 
 #include <cstdlib>
 #include <fmt/chrono.h>
@@ -101,6 +102,7 @@ void Log::put(Item item) {
 }
 
 void Log::run() {
+    enter_thread("log");
     std::unique_lock lock(mutex_);
     while (true) {
         wanted_.wait_for(lock, std::chrono::milliseconds(500),

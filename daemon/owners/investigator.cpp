@@ -1,6 +1,9 @@
 #include "daemon/owners/investigator.hpp"
 
+#include "daemon/core/thread.hpp"
+
 #include <algorithm>
+#include <linux/capability.h>
 
 namespace ubf {
 namespace {
@@ -77,6 +80,8 @@ Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePo
 }
 
 void Investigator::run() {
+    // Other people's /proc/PID/fd takes both.
+    enter_thread("owners", {CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE});
     std::unique_lock lock(mutex_);
     while (true) {
         wanted_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });

@@ -1,5 +1,7 @@
 #include "daemon/owners/user_cache.hpp"
 
+#include "daemon/core/thread.hpp"
+
 #include <fmt/format.h>
 
 namespace ubf {
@@ -45,6 +47,7 @@ void UserCache::make_room() {
 }
 
 void UserCache::run() {
+    enter_thread("users"); // whatever the site's NSS modules do
     std::unique_lock lock(mutex_);
     while (true) {
         wanted_.wait(lock, [&] { return stopping_ || !queue_.empty(); });

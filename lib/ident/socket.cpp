@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <system_error>
@@ -13,24 +12,11 @@
 namespace ubf::ident {
 namespace {
 
-constexpr std::uint32_t channel_offset = 3; // of the datagram; see wire.hpp
 constexpr std::size_t batch = 32;
 
 void set(int fd, int level, int option, int value, const char* what) {
     if (::setsockopt(fd, level, option, &value, sizeof value) < 0)
         throw std::system_error(errno, std::generic_category(), what);
-}
-
-// Picks the socket of the group by the channel byte (linux/filter.h, SO_ATTACH_REUSEPORT_CBPF). A
-// channel without a socket falls back to the kernel's hash, and whoever gets it finds it unasked.
-void steer_by_channel(int fd) {
-    std::array<sock_filter, 2> code{{
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, channel_offset),
-        BPF_STMT(BPF_RET | BPF_A, 0),
-    }};
-    const sock_fprog program{code.size(), code.data()};
-    if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0)
-        throw std::system_error(errno, std::generic_category(), "steering the ident sockets");
 }
 
 sockaddr_in6 to_sockaddr(const Endpoint& endpoint, std::uint32_t interface) {
@@ -41,31 +27,6 @@ sockaddr_in6 to_sockaddr(const Endpoint& endpoint, std::uint32_t interface) {
     if (endpoint.address.is_link_local())
         address.sin6_scope_id = interface;
     return address;
-}
-
-UniqueFd open_udp() {
-    UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd)
-        throw std::system_error(errno, std::generic_category(), "opening the ident socket");
-    set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "making the ident socket dual-stack");
-    return fd;
-}
-
-void bind_to(const UniqueFd& fd, Port port) {
-    const auto any = to_sockaddr({Address{}, port}, 0);
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0)
-        return;
-    const char* why = errno == EADDRINUSE ? ": another program has it, perhaps another ubfd; stop "
-                                            "it, or set ident.port to another port on every node"
-                                          : "";
-    throw std::system_error(errno, std::generic_category(),
-                            fmt::format("binding the ident port, udp {}{}", port, why));
-}
-
-// Sockets that share a port take each other's datagrams, and a second ubfd could share ours:
-// whoever can't have the port alone doesn't get it.
-void see_that_it_is_free(Port port) {
-    bind_to(open_udp(), port);
 }
 
 Address to_address(const in6_addr& address) {
@@ -79,22 +40,22 @@ struct alignas(cmsghdr) Control {
 } // namespace
 
 Socket::Socket(Port port)
-  : fd_(open_udp())
+  : fd_(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
   , port_(port) {
+    if (!fd_)
+        throw std::system_error(errno, std::generic_category(), "opening the ident socket");
+    set(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "making the ident socket dual-stack");
     set(fd_.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "asking for the address of a datagram");
-    set(fd_.get(), SOL_SOCKET, SO_REUSEPORT, 1, "sharing the ident port");
-    const int receive_buffer = 4 << 20;
+    const int receive_buffer = 8 << 20;
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer);
-    bind_to(fd_, port);
-}
-
-std::vector<Socket> Socket::open_group(Port port, unsigned channels) {
-    see_that_it_is_free(port);
-    std::vector<Socket> group;
-    for (unsigned channel = 0; channel < channels; ++channel)
-        group.push_back(Socket(port));
-    steer_by_channel(group.front().fd());
-    return group;
+    const auto any = to_sockaddr({Address{}, port}, 0);
+    if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0)
+        return;
+    const char* why = errno == EADDRINUSE ? ": another program has it, perhaps another ubfd; stop "
+                                            "it, or set ident.port to another port on every node"
+                                          : "";
+    throw std::system_error(errno, std::generic_category(),
+                            fmt::format("binding the ident port, udp {}{}", port, why));
 }
 
 int Socket::send(const Path& path, std::uint32_t interface, std::span<const std::uint8_t> bytes) {

@@ -1,5 +1,5 @@
-// The UDP sockets of ident: one group on one privileged port, steered by the datagram's channel
-// byte, so that an answer reaches the very thread that asked without a hop over another one.
+// The UDP socket of ident: both families, on a privileged port that nobody shares. Several threads
+// may send; one receives.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <vector>
 
 namespace ubf::ident {
 
@@ -20,8 +19,8 @@ struct Received {
 
 class Socket {
   public:
-    // One socket for each channel from 0 up, both families. Throws std::system_error.
-    static std::vector<Socket> open_group(Port port, unsigned channels);
+    // Throws std::system_error.
+    explicit Socket(Port port);
 
     int fd() const { return fd_.get(); }
     // From exactly path.from; the interface matters for link-local addresses. 0, or the errno.
@@ -30,8 +29,6 @@ class Socket {
     std::size_t receive(const std::function<void(const Received&)>& each);
 
   private:
-    Socket(Port port);
-
     UniqueFd fd_;
     Port port_;
 };

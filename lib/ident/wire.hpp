@@ -12,8 +12,8 @@
 //     | MAC, 16 bytes                                                 |
 //
 // The MAC is BLAKE2b, keyed with the cluster key, of both addresses and ports and of all before it.
-// `to` and `from` are channels: each of a peer's sockets has one, and an answer goes back to the
-// one that asked. Every entry begins with the nonce of its question: 64 random bits that the answer
+// `to` and `from` are channels: each of a peer's threads that ask has one, and an answer goes back
+// to the one that asked. Every entry begins with the nonce of its question: 64 random bits that the answer
 // must repeat.
 //
 // Everything that decode() returns was written by somebody who knows the key, between these two

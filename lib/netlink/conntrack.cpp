@@ -32,27 +32,48 @@ void put_tuple(nlmsghdr* message, const Flow& flow) {
     mnl_attr_nest_end(message, tuple);
 }
 
+std::uint8_t family_of(const Flow& flow) {
+    return flow.source.address.is_v4() ? AF_INET : AF_INET6;
+}
+
 } // namespace
 
 Conntrack::Conntrack()
   : socket_(NETLINK_NETFILTER) {}
 
+int Conntrack::find(const Flow& flow) {
+    return ask(IPCTNL_MSG_CT_GET, family_of(flow),
+               [&](nlmsghdr* message) { put_tuple(message, flow); });
+}
+
 int Conntrack::forget(const Flow& flow) {
+    return ask(IPCTNL_MSG_CT_DELETE, family_of(flow),
+               [&](nlmsghdr* message) { put_tuple(message, flow); });
+}
+
+int Conntrack::forget_marked(std::uint32_t mark, std::uint32_t mask) {
+    return ask(IPCTNL_MSG_CT_DELETE, AF_UNSPEC, [&](nlmsghdr* message) {
+        mnl_attr_put_u32(message, CTA_MARK, htonl(mark));
+        mnl_attr_put_u32(message, CTA_MARK_MASK, htonl(mask));
+    });
+}
+
+int Conntrack::ask(std::uint16_t type, std::uint8_t family, const Fill& fill) {
     alignas(nlmsghdr) std::array<std::uint8_t, 512> buffer{};
     nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
-    message->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE;
+    message->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
     message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
     message->nlmsg_seq = ++sequence_;
     auto* header = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
-    header->nfgen_family = flow.source.address.is_v4() ? AF_INET : AF_INET6;
+    header->nfgen_family = family;
     header->version = NFNETLINK_V0;
-    put_tuple(message, flow);
+    fill(message);
     if (const int error = socket_.send({buffer.data(), message->nlmsg_len}); error != 0)
         return error;
 
-    // The acknowledgement is there when sendto() returns.
+    // The acknowledgement is there when sendto() returns; what was found comes before it.
     while (true) {
-        alignas(nlmsghdr) std::array<std::uint8_t, 1024> answer;
+        alignas(nlmsghdr) std::array<std::uint8_t, 4096> answer;
         const auto length = socket_.receive(answer, MSG_DONTWAIT);
         if (!length)
             return length.error();
@@ -62,8 +83,8 @@ int Conntrack::forget(const Flow& flow) {
             return EBADMSG;
         std::memcpy(&reply, answer.data(), sizeof reply);
         std::memcpy(&error, answer.data() + sizeof reply, sizeof error);
-        if (reply.nlmsg_seq == sequence_)
-            return reply.nlmsg_type == NLMSG_ERROR ? -error.error : EBADMSG;
+        if (reply.nlmsg_seq == sequence_ && reply.nlmsg_type == NLMSG_ERROR)
+            return -error.error;
     }
 }
 

@@ -129,6 +129,76 @@ class Takeover(TwoNodes):
                 server.close(handle)
 
 
+class LostNotices(TwoNodes):
+    """Nobody tells that an owner is gone; then it shows when the flow's lease is over, after ten seconds."""
+
+    def assert_ends(self, send, arrives, what):
+        """What is sent arrives now, and no more within a while."""
+        send()
+        self.assertTrue(arrives())
+        end = time.monotonic() + 14
+        while time.monotonic() < end:
+            time.sleep(0.5)
+            send()
+            if not arrives():
+                return
+        self.fail(f"{what} after 14 s")
+
+    def test_a_connector_that_was_replaced_while_its_ubfd_was_down(self):
+        server, client = self.person("alice", self.two), self.person("alice", self.one)
+        handle = server.do(person.bound, "udp", V4, FIRST)
+        sender = client.do(person.bound, "udp", "10.77.0.1", SECOND)
+        client.do(person.send_from, sender, V4, FIRST)
+        self.assertEqual(server.do(person.received, handle), "hello")
+        self.ubfd1.kill()
+        client.close(sender)
+        self.ubfd1.start()
+        thief = self.person("bob", self.one)
+        forged = thief.do(person.bound, "udp", "10.77.0.1", SECOND)
+        self.assert_ends(lambda: thief.do(person.send_from, forged, V4, FIRST, "a forgery"),
+                         lambda: server.do(person.received, handle, timeout=0.2), "forgeries still arrive")
+        self.assert_denied(self.ubfd2, "reason=different-user", "connector=bob(63002)")
+        self.assertEqual(self.ubfd2.status()["udp_flows_ended"], 1)
+
+    def test_a_listener_whose_port_somebody_else_came_to_share(self):
+        """Both allow their address to be used again, and the kernel prefers who came last."""
+        self.person("alice", self.two).listen("udp", "0.0.0.0", FIRST)
+        client = self.person("alice", self.one)
+        seen = client.connect("udp", V4, FIRST)
+        self.assertEqual(seen, "connected")
+        thief = self.person("bob", self.two)
+        trap = thief.do(person.bound, "udp", "0.0.0.0", FIRST)
+        self.assert_ends(lambda: client.say(seen.handle, "a secret", timeout=0.05),
+                         lambda: thief.do(person.received, trap, timeout=0.2), "secrets still arrive")
+
+    def test_who_does_nothing_wrong_notices_nothing(self):
+        server, client = self.person("alice", self.two), self.person("alice", self.one)
+        server.listen("udp", "::", FIRST)
+        seen = [client.connect("udp", address, FIRST) for address in (V4, V6)]
+        with Counted(self.ubfd2) as counted:
+            end = time.monotonic() + 13
+            while time.monotonic() < end:
+                for old in seen:
+                    self.assertEqual(client.say(old.handle), "hello")
+                time.sleep(0.2)
+        self.assertEqual((counted.reasons(), counted["udp_flows_ended"]), ({}, 0))
+        self.assertGreaterEqual(counted["ident.questions"], 2)
+
+    def test_flows_that_were_allowed_before_a_restart_are_decided_again(self):
+        server, client = self.person("alice", self.two), self.person("alice", self.one)
+        old = server.listen("udp", "0.0.0.0", FIRST)
+        server.listen("udp", "0.0.0.0", SECOND)
+        seen, stays = client.connect("udp", V4, FIRST), client.connect("udp", V4, SECOND)
+        self.ubfd2.kill()
+        server.close(old)
+        thief = self.person("bob", self.two)
+        trap = thief.do(person.bound, "udp", "0.0.0.0", FIRST)
+        self.ubfd2.start()
+        client.say(seen.handle, "a secret", timeout=0.05)
+        self.assertIsNone(thief.do(person.received, trap, timeout=0.3))
+        self.assertEqual(client.say(stays.handle), "hello")
+
+
 class Masks(TwoNodes):
     """Sockets that look like somebody else's."""
 

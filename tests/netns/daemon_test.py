@@ -107,6 +107,26 @@ class Start(TwoNodes):
         return [line for line in text.splitlines() if "counter" not in line]
 
 
+class Privileges(TwoNodes):
+    def capabilities(self):
+        """Of each thread, by its name."""
+        result = {}
+        for task in pathlib.Path(f"/proc/{self.ubfd2.process.pid}/task").iterdir():
+            status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines() if ":" in line)
+            caps = int(status["CapPrm"], 16) | int(status["CapEff"], 16)
+            result[status["Name"].strip()] = {number for number in range(64) if caps >> number & 1}
+        return result
+
+    def test_each_thread_has_the_capabilities_that_its_work_takes(self):
+        net_admin, dac_read_search, sys_ptrace = 12, 2, 19  # linux/capability.h
+        capabilities = self.capabilities()
+        self.assertIn("ubfd", capabilities)
+        del capabilities["ubfd"]
+        self.assertEqual(capabilities, {
+            "gate": {net_admin}, "udp": {net_admin}, "owners": {dac_read_search, sys_ptrace},
+            "ident": set(), "users": set(), "log": set()})
+
+
 class Death(TwoNodes):
     """ubfd dies without a word."""
 

@@ -1,0 +1,14 @@
+// What every thread does first: takes a name, and gives up the privileges that its own work doesn't
+// take. The thread that reads what strangers send keeps none. (Threads share their memory, so this
+// bounds what a mistake can do, not what somebody can who took the process over.)
+#pragma once
+
+#include <initializer_list>
+
+namespace ubf {
+
+// name: up to 15 bytes, as ps -L and /proc show it. The thread keeps these capabilities (CAP_* of
+// linux/capability.h), of those that it has, and can never get back the others.
+void enter_thread(const char* name, std::initializer_list<unsigned> capabilities = {});
+
+} // namespace ubf
