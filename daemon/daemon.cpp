@@ -28,6 +28,12 @@ UniqueFd open_signals() {
     return fd;
 }
 
+constexpr const char* ident_name = "ident";
+
+std::string queue_name(std::uint16_t number) {
+    return fmt::format("queue-{}", number);
+}
+
 Config::Scope scope_of(const Config& config, const nft::Environment& environment) {
     auto scope = config.scope;
     if (scope.ports.empty())
@@ -50,8 +56,9 @@ Daemon::Start Daemon::prepare(Config config) const {
     return {std::move(config), environment, std::move(rules)};
 }
 
-Daemon::Daemon(std::filesystem::path config_file, Config config)
+Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_ruleset)
   : config_file_(std::move(config_file))
+  , leave_ruleset_(leave_ruleset)
   , signals_(open_signals())
   , log_(config.log, users_, counters_)
   , start_(prepare(std::move(config)))
@@ -60,12 +67,14 @@ Daemon::Daemon(std::filesystem::path config_file, Config config)
     // The queues come first: whoever else runs here is found out before anything is touched.
     const auto& queue = start_.config.queue;
     std::vector<std::unique_ptr<Queue>> queues;
-    for (unsigned i = 0; i < queue.count; ++i)
-        queues.push_back(std::make_unique<Queue>(static_cast<std::uint16_t>(queue.first + i),
-                                                 queue.length, start_.config.mark, counters_));
+    for (unsigned i = 0; i < queue.count; ++i) {
+        const auto number = static_cast<std::uint16_t>(queue.first + i);
+        queues.push_back(std::make_unique<Queue>(number, queue.length, start_.config.mark,
+                                                 counters_, store_.take(queue_name(number))));
+    }
 
     // Channels: 1 to n are the workers', n + 1 is explain's.
-    socket_ = std::make_unique<ident::Socket>(start_.config.ident.port);
+    socket_ = std::make_unique<ident::Socket>(start_.config.ident.port, store_.take(ident_name));
     std::vector<ident::Asker*> askers;
     for (unsigned i = 0; i <= queue.count; ++i) {
         askers_.push_back(std::make_unique<ident::Asker>(
@@ -93,12 +102,21 @@ Daemon::Daemon(std::filesystem::path config_file, Config config)
 }
 
 Daemon::~Daemon() {
-    // Whoever might still call the investigator must find it stopped, but not gone.
     control_.reset();
     explainer_.reset();
+    stop_workers();
+    // Whoever might still call the investigator must find it stopped, but not gone.
     investigator_.stop();
     workers_.clear();
     service_.reset();
+}
+
+// All at once: each may take until the last answer that it waits for.
+void Daemon::stop_workers() {
+    for (const auto& worker : workers_)
+        worker->begin_stop();
+    for (const auto& worker : workers_)
+        worker->stop();
 }
 
 void Daemon::run() {
@@ -111,6 +129,13 @@ void Daemon::run() {
         log_.warning(warning);
     if (!lock_memory())
         log_.warning("memory is not locked: raise LimitMEMLOCK of the unit");
+    for (const auto& worker : workers_)
+        store_.keep(queue_name(worker->queue().number()), worker->queue().fd());
+    store_.keep(ident_name, socket_->fd());
+    store_.drop_rest();
+    std::uint64_t watchdog_us = 0;
+    if (::sd_watchdog_enabled(0, &watchdog_us) > 0)
+        watchdog_ = std::chrono::microseconds(watchdog_us);
     ::sd_notify(0, "READY=1");
 
     auto next_look = Clock::now();
@@ -119,6 +144,7 @@ void Daemon::run() {
         if (now >= next_look) {
             follow_sysctl();
             ruleset_->look(now);
+            show_life();
             next_look = now + std::chrono::milliseconds(500);
         }
         loop_.run_once(std::min(explainer_->next().value_or(next_look), next_look));
@@ -126,12 +152,35 @@ void Daemon::run() {
     }
 
     ::sd_notify(0, "STOPPING=1");
-    if (start_.config.ruleset.keep_on_stop) {
+    if (leave_ruleset_ || start_.config.ruleset.keep_on_stop) {
+        stop_workers();
         log_.info("stopped; the ruleset stays and refuses new flows");
         return;
     }
     ruleset_->remove();
     log_.info("stopped; the ruleset is removed");
+}
+
+// Tells systemd that we live, if all threads of the packets' way do, and what we do.
+void Daemon::show_life() {
+    const auto now = Clock::now();
+    const auto lately = now - 3 * Heartbeat::period;
+    const bool all = service_->heartbeat().heard_since(lately) &&
+                     std::ranges::all_of(workers_, [&](const auto& worker) {
+                         return worker->heartbeat().heard_since(lately);
+                     });
+    if (all && watchdog_.count() > 0)
+        ::sd_notify(0, "WATCHDOG=1");
+    if (now - shown_ < std::chrono::seconds(5))
+        return;
+    shown_ = now;
+    const ActionSums sums(counters_.verdicts);
+    const auto silent = std::ranges::count_if(peers_.list(), &PeerTable::Peer::silent);
+    ::sd_notify(0, fmt::format("STATUS=ruleset {}; allowed {}, denied {}, dropped {}; {} peers "
+                               "silent",
+                               to_string(ruleset_->state()), sums[Action::allow],
+                               sums[Action::deny], sums[Action::drop], silent)
+                       .c_str());
 }
 
 void Daemon::handle_signal() {

@@ -5,6 +5,7 @@
 #include "daemon/control/explain.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/core/counters.hpp"
+#include "daemon/core/descriptor_store.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/gate/worker.hpp"
 #include "daemon/ident/peer_table.hpp"
@@ -27,10 +28,11 @@ class Daemon {
   public:
     // Starts everything. Throws ConfigError, KeyError, QueueError, NftError, std::system_error;
     // nothing stays installed then.
-    Daemon(std::filesystem::path config_file, Config config);
+    // leave_ruleset: whoever started us sees to the table when we are stopped.
+    Daemon(std::filesystem::path config_file, Config config, bool leave_ruleset);
     ~Daemon();
 
-    // Until SIGTERM or SIGINT; removes the table then.
+    // Until SIGTERM or SIGINT; removes the table then, unless it is to be left or kept.
     void run();
 
   private:
@@ -45,6 +47,8 @@ class Daemon {
     void reload();
     void apply(Start fresh);
     void follow_sysctl();
+    void show_life();
+    void stop_workers();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json status();
 
@@ -54,6 +58,8 @@ class Daemon {
 
     // In the order of their dependence: each may use what stands above it. The signals are blocked
     // before any thread starts.
+    const bool leave_ruleset_;
+    DescriptorStore store_;
     UniqueFd signals_;
     Counters counters_;
     PeerTable peers_;
@@ -71,6 +77,8 @@ class Daemon {
     std::unique_ptr<ControlServer> control_;
     std::unique_ptr<RulesetKeeper> ruleset_;
     bool stopping_ = false;
+    std::chrono::microseconds watchdog_{}; // 0: nobody watches
+    TimePoint shown_{};                    // when we last showed that we live
 };
 
 } // namespace ubf

@@ -25,18 +25,23 @@ int failure(int code, const std::string& what) {
     return code;
 }
 
-int start(const std::string& file) {
+struct Options {
+    std::string file;
+    bool leave_ruleset = false;
+};
+
+int start(const Options& options) {
     if (sodium_init() < 0)
         return failure(EX_SOFTWARE, "libsodium could not be initialised");
-    auto config = ubf::load_config(file);
-    ubf::Daemon daemon(file, std::move(config));
+    auto config = ubf::load_config(options.file);
+    ubf::Daemon daemon(options.file, std::move(config), options.leave_ruleset);
     daemon.run();
     return EX_OK;
 }
 
-int guarded_start(const std::string& file) {
+int guarded_start(const Options& options) {
     try {
-        return start(file);
+        return start(options);
     } catch (const ubf::ConfigError& error) {
         return failure(EX_CONFIG, error.what());
     } catch (const ubf::KeyError& error) {
@@ -60,11 +65,14 @@ int guarded_start(const std::string& file) {
 } // namespace
 
 int main(int argc, char** argv) {
-    std::string file;
+    Options chosen;
     po::options_description options("Options");
     options.add_options() //
-        ("config,c", po::value(&file)->default_value("/etc/ubf/ubfd.toml")->value_name("FILE"),
-         "the configuration")                                                   //
+        ("config,c",
+         po::value(&chosen.file)->default_value("/etc/ubf/ubfd.toml")->value_name("FILE"),
+         "the configuration") //
+        ("leave-ruleset", po::bool_switch(&chosen.leave_ruleset),
+         "leave the nftables table when stopped: the systemd unit sees to it")  //
         ("help,h", "print this and the options of the configuration, and exit") //
         ("version,V", "print the version and exit");
     po::variables_map given;
@@ -82,5 +90,5 @@ int main(int argc, char** argv) {
         std::cout << "ubfd " << UBF_VERSION << '\n';
         return EX_OK;
     }
-    return guarded_start(file);
+    return guarded_start(chosen);
 }

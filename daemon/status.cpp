@@ -45,13 +45,10 @@ Json to_json(const Counts<Enum>& counts) {
 }
 
 Json actions(const Counts<Reason>& reasons) {
-    std::array<std::uint64_t, static_cast<std::size_t>(Action::count_)> sums{};
-    reasons.each([&](Reason reason, std::uint64_t count) {
-        sums[static_cast<std::size_t>(action_of(reason))] += count;
-    });
+    const ActionSums sums(reasons);
     Json json = Json::object();
-    for (std::size_t i = 0; i < sums.size(); ++i)
-        json[std::string(to_string(static_cast<Action>(i)))] = sums[i];
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Action::count_); ++i)
+        json[std::string(to_string(static_cast<Action>(i)))] = sums[static_cast<Action>(i)];
     return json;
 }
 

@@ -39,6 +39,22 @@ class Counts {
     std::array<Counter, static_cast<std::size_t>(Enum::count_)> counters_;
 };
 
+// What became of packets, by what was done to them.
+class ActionSums {
+  public:
+    explicit ActionSums(const Counts<Reason>& reasons) {
+        reasons.each([&](Reason reason, std::uint64_t count) {
+            sums_[static_cast<std::size_t>(action_of(reason))] += count;
+        });
+    }
+    std::uint64_t operator[](Action action) const {
+        return sums_[static_cast<std::size_t>(action)];
+    }
+
+  private:
+    std::array<std::uint64_t, static_cast<std::size_t>(Action::count_)> sums_{};
+};
+
 struct Counters {
     Counts<Reason> verdicts; // one for each packet that was judged
     Counts<Method> methods;

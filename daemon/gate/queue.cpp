@@ -10,6 +10,7 @@
 #include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink_queue.h>
+#include <optional>
 #include <string>
 #include <sys/socket.h>
 #include <utility>
@@ -24,21 +25,33 @@ constexpr std::size_t message_size = 1024; // attributes and the copy range, wit
 // What a queued packet costs the socket's buffer, by the kernel's count (an skb's truesize).
 constexpr int message_cost = 2048;
 
-// /proc/net/netfilter/nfnetlink_queue begins each line with the number and who has bound the queue.
-bool is_taken(std::uint16_t number) {
-    std::ifstream table("/proc/net/netfilter/nfnetlink_queue");
+// Who has bound the queue: the address of a netlink socket, or 0. The table begins each line with
+// both.
+std::uint32_t bound_by(std::uint16_t number) {
+    std::ifstream table("/proc/thread-self/net/netfilter/nfnetlink_queue");
     unsigned queue = 0;
+    std::uint32_t port_id = 0;
     std::string rest;
-    while (table >> queue && std::getline(table, rest))
+    while (table >> queue >> port_id && std::getline(table, rest))
         if (queue == number)
-            return true;
-    return false;
+            return port_id;
+    return 0;
+}
+
+// The kept socket, where it is the one that has the queue.
+std::optional<NetlinkSocket> adopt(std::uint16_t number, UniqueFd kept) {
+    if (!kept)
+        return std::nullopt;
+    NetlinkSocket socket(std::move(kept));
+    if (socket.port_id() == 0 || socket.port_id() != bound_by(number))
+        return std::nullopt;
+    return socket;
 }
 
 // The kernel says EPERM both to those without the privilege and to those who come second.
 QueueError error_of(std::uint16_t number, int error) {
     std::string cause = std::strerror(error);
-    if (error == EBUSY || (error == EPERM && is_taken(number))) {
+    if (error == EBUSY || (error == EPERM && bound_by(number) != 0)) {
         error = EBUSY;
         cause = "another program has it, perhaps another ubfd; stop it, or set queue.first to a "
                 "free range";
@@ -124,23 +137,34 @@ void QueuedPacket::judge(Reason reason) {
         queue->verdict(id_, mark_, reason);
 }
 
-Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters)
-  : socket_(NETLINK_NETFILTER)
+Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
+             UniqueFd kept)
+  : Queue(number, length, mark, counters, adopt(number, std::move(kept))) {}
+
+Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
+             std::optional<NetlinkSocket> adopted)
+  : socket_(adopted ? std::move(*adopted) : NetlinkSocket(NETLINK_NETFILTER))
   , number_(number)
   , mark_(mark)
   , counters_(counters)
+  , adopted_(adopted.has_value())
+  , others_cleared_(!adopted_)
   , batch_(std::make_unique<Batch>()) {
+    if (!adopted_)
+        bind();
     configure(length);
 }
 
 Queue::~Queue() = default;
 
-void Queue::configure(std::uint32_t length) {
+void Queue::bind() {
     Message bind(NFQNL_MSG_CONFIG, number_);
     nfq_nlmsg_cfg_put_cmd(bind.get(), AF_UNSPEC, NFQNL_CFG_CMD_BIND);
     if (const int error = transact(socket_, bind); error != 0)
         throw error_of(number_, error);
+}
 
+void Queue::configure(std::uint32_t length) {
     // Segments are not split for us (GSO), and a full queue drops: never fail-open, since a dropped
     // SYN is sent again and an accepted one is not taken back.
     Message parameters(NFQNL_MSG_CONFIG, number_);
@@ -148,7 +172,9 @@ void Queue::configure(std::uint32_t length) {
     nfq_nlmsg_cfg_put_qmaxlen(parameters.get(), length);
     mnl_attr_put_u32(parameters.get(), NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_GSO));
     mnl_attr_put_u32(parameters.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_GSO));
-    if (const int error = transact(socket_, parameters); error != 0)
+    // In an adopted socket packets may wait before the acknowledgement: there it is read with them.
+    const int error = adopted_ ? socket_.send(parameters.bytes()) : transact(socket_, parameters);
+    if (error != 0)
         throw error_of(number_, error);
 
     // Room for a full queue. What doesn't fit is counted by the kernel in
@@ -212,9 +238,21 @@ void Queue::handle(std::span<const std::uint8_t> datagram,
             bytes = {static_cast<const std::uint8_t*>(mnl_attr_get_payload(payload)),
                      mnl_attr_get_payload_len(payload)};
         packets_.add();
+        if (!others_cleared_)
+            drop_before(ntohl(packet.packet_id));
         each({QueuedPacket(*this, ntohl(packet.packet_id), mark), bytes, number(NFQA_IFINDEX_INDEV),
               (mark & mark_.mask) == mark_.reply()});
     }
+}
+
+// What the ubfd before us had read, and not judged when it died, nobody else will ever judge. It
+// all came before the first packet that is left to read; whoever sent it sends it again.
+void Queue::drop_before(std::uint32_t id) {
+    others_cleared_ = true;
+    alignas(nlmsghdr) std::array<std::uint8_t, 128> buffer{};
+    nlmsghdr* message = put_header(buffer, NFQNL_MSG_VERDICT_BATCH, number_, 0);
+    nfq_nlmsg_verdict_put(message, static_cast<int>(id - 1), NF_DROP);
+    verdicts_.insert(verdicts_.end(), buffer.begin(), buffer.begin() + message->nlmsg_len);
 }
 
 void Queue::handle_error(int error) {
@@ -227,9 +265,9 @@ void Queue::handle_error(int error) {
 
 void Queue::verdict(std::uint32_t id, std::uint32_t mark, Reason reason) {
     constexpr std::size_t room = 128;
-    constexpr std::size_t most = 16384;
+    constexpr std::size_t enough = 16384;
     counters_.verdicts.add(reason);
-    if (verdicts_.size() + room > most)
+    if (verdicts_.size() + room > enough)
         flush();
 
     std::uint32_t field = mark_.denied();
@@ -259,9 +297,11 @@ void Queue::verdict(std::uint32_t id, std::uint32_t mark, Reason reason) {
 void Queue::flush() {
     if (verdicts_.empty())
         return;
-    if (socket_.send(verdicts_) != 0)
+    // The kernel takes all of it or, for want of memory, none: then the next round tries again.
+    if (socket_.send(verdicts_) == 0)
+        verdicts_.clear();
+    else
         counters_.verdict_errors.add();
-    verdicts_.clear();
 }
 
 } // namespace ubf

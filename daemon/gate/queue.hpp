@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -49,22 +50,31 @@ struct Arrival {
 
 class Queue {
   public:
-    // Binds the queue. Throws QueueError when it can't, and says why.
-    Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters);
+    // Binds the queue, or goes on with the socket that a ubfd before us had bound to it, where that
+    // is what `kept` is; see adopted(). Throws QueueError when it can't, and says why.
+    Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
+          UniqueFd kept = {});
 
     std::uint16_t number() const { return number_; }
     int fd() const { return socket_.fd(); }
     std::uint64_t packets() const { return packets_.read(); }
+    // What waited for the ubfd before us waits for us.
+    bool adopted() const { return adopted_; }
 
     // Calls `each` for what waits, a bounded number of packets.
     void receive(const std::function<void(Arrival)>& each);
     // Sends the verdicts that were given since the last time, all at once.
     void flush();
+    bool has_unsent() const { return !verdicts_.empty(); } // flush() could not, and must try again
 
   private:
     friend class QueuedPacket;
+    Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
+          std::optional<NetlinkSocket> adopted);
     void verdict(std::uint32_t id, std::uint32_t mark, Reason reason);
+    void bind();
     void configure(std::uint32_t length);
+    void drop_before(std::uint32_t id);
     void handle(std::span<const std::uint8_t> datagram, const std::function<void(Arrival)>& each);
     void handle_error(int error);
 
@@ -75,6 +85,8 @@ class Queue {
     Mark mark_;
     Counters& counters_;
     Counter packets_;
+    bool adopted_;
+    bool others_cleared_;                // nothing that the ubfd before us had read is left
     std::vector<std::uint8_t> verdicts_; // netlink messages, back to back
     std::unique_ptr<Batch> batch_;
 

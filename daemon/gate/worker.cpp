@@ -39,8 +39,19 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
     thread_ = std::thread([this] { run(); });
 }
 
-Worker::~Worker() {
-    mailbox_.post([this] { stopping_ = true; });
+void Worker::begin_stop() {
+    mailbox_.post([this] {
+        if (stop_by_)
+            return;
+        stop_by_ = Clock::now() + rules_->deadline + grace;
+        loop_.forget(queue_->fd());
+    });
+}
+
+void Worker::stop() {
+    if (!thread_.joinable())
+        return;
+    begin_stop();
     thread_.join();
 }
 
@@ -53,9 +64,11 @@ void Worker::set_rules(std::shared_ptr<const Rules> rules) {
 
 void Worker::run() {
     enter_thread("gate", {CAP_NET_ADMIN}); // for verdicts, and to make the kernel forget a flow
-    while (!stopping_) {
-        loop_.run_once(next());
+    while (!stop_by_ || (!cases_.empty() && Clock::now() < *stop_by_)) {
+        const auto latest = Clock::now() + Heartbeat::period;
+        loop_.run_once(std::min(next().value_or(latest), latest));
         const auto now = Clock::now();
+        heartbeat_.beat(now);
         asker_.on_time(now);
         expire(now);
         renew(now);
@@ -82,6 +95,8 @@ void Worker::settle() {
 }
 
 std::optional<TimePoint> Worker::next() const {
+    if (queue_->has_unsent())
+        return Clock::now() + std::chrono::milliseconds(1);
     auto when = asker_.next();
     if (!expiries_.empty() && (!when || expiries_.front().when < *when))
         when = expiries_.front().when;

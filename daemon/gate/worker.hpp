@@ -6,6 +6,7 @@
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/gate/queue.hpp"
 #include "daemon/ident/asker.hpp"
@@ -45,8 +46,13 @@ class Worker {
     // Starts the thread. Throws std::system_error.
     Worker(std::unique_ptr<Queue> queue, ident::Asker& asker, std::shared_ptr<const Rules> rules,
            Shared shared);
-    // Judges what waits, then ends.
-    ~Worker();
+    ~Worker() { stop(); }
+
+    // Reads no more packets, judges what it has read, and ends; those that it did not read wait on
+    // in the queue. begin_stop() doesn't wait for that.
+    void begin_stop();
+    void stop();
+    const Heartbeat& heartbeat() const { return heartbeat_; }
 
     const Queue& queue() const { return *queue_; }
     void set_rules(std::shared_ptr<const Rules> rules);
@@ -129,7 +135,8 @@ class Worker {
     std::uint64_t last_number_ = 0;
     std::vector<Renewal> unconfirmed_; // UDP flows whose verdict is on its way
     std::deque<Renewal> renewals_;     // in the order of their time
-    bool stopping_ = false;
+    std::optional<TimePoint> stop_by_; // when it is to stop
+    Heartbeat heartbeat_;
     std::thread thread_;
 };
 

@@ -43,8 +43,11 @@ void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadlin
 void Service::run() {
     enter_thread("ident");
     while (!stopping_) {
-        loop_.run_once(told_.next());
-        tell(told_.due(Clock::now()));
+        const auto latest = Clock::now() + Heartbeat::period;
+        loop_.run_once(std::min(told_.next().value_or(latest), latest));
+        const auto now = Clock::now();
+        heartbeat_.beat(now);
+        tell(told_.due(now));
     }
 }
 

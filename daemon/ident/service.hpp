@@ -5,6 +5,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/ident/asker.hpp"
 #include "daemon/ident/guard.hpp"
@@ -31,6 +32,7 @@ class Service {
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
+    const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
     // Who sent a datagram.
@@ -68,6 +70,7 @@ class Service {
     ToldFlows told_;
     ReplayWindow replay_;
     bool stopping_ = false;
+    Heartbeat heartbeat_;
     std::thread thread_;
 };
 

@@ -3,10 +3,12 @@
 #include "command.hpp"
 #include "config/config.hpp"
 #include "ident/key.hpp"
+#include "nft/error.hpp"
 
 #include <algorithm>
 #include <array>
 #include <boost/program_options.hpp>
+#include <cerrno>
 #include <fmt/format.h>
 #include <iostream>
 #include <sodium.h>
@@ -20,7 +22,8 @@ std::span<const Command> commands() {
         {"explain", "explain --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp]",
          "who owns each end of a flow, and what the verdict would be", explain},
         {"check-config", "check-config [FILE]", "whether a configuration is good", check_config},
-        {"ruleset", "ruleset [FILE]", "the nftables ruleset of a configuration, to import",
+        {"ruleset", "ruleset [--install|--remove] [FILE]",
+         "the nftables ruleset of a configuration, to import; or put it there, or take it away",
          ruleset},
         {"keygen", "keygen [FILE]", "make a cluster key", keygen},
     }};
@@ -109,6 +112,8 @@ int main(int argc, char** argv) {
         return failure(EX_CONFIG, error.what());
     } catch (const ubf::KeyError& error) {
         return failure(EX_CANTCREAT, error.what());
+    } catch (const ubf::nft::NftError& error) {
+        return failure(error.code() == EPERM ? EX_NOPERM : EX_UNAVAILABLE, error.what());
     } catch (const std::exception& error) {
         return failure(EX_SOFTWARE, error.what());
     }

@@ -70,7 +70,7 @@ std::optional<Label> parse_label(std::string_view text) {
 }
 
 // [policy.labels."slurm:physics"] allow = ["alice", "@physics"]
-void read_labels(Config& config, const std::string& file, const toml::node& node) {
+void read_labels(Config& config, const std::string& file, const toml::node& node, Names names) {
     const auto* labels = node.as_table();
     if (labels == nullptr)
         fail_at(file, node.source(),
@@ -90,21 +90,23 @@ void read_labels(Config& config, const std::string& file, const toml::node& node
                                 "\"@physics\"]",
                                 escape(name.str())));
         LabelRule rule;
-        for (const auto& item : Value(file, "allow", *allow).array()) {
-            if (const auto group = item.at_group())
-                rule.groups.push_back(*group);
-            else
-                rule.users.push_back(item.uids());
+        for (const auto& item : Value(file, "allow", *allow, names).array()) {
+            if (item.is_group()) {
+                if (const auto group = item.group())
+                    rule.groups.push_back(*group);
+            } else if (const auto uids = item.uids()) {
+                rule.users.push_back(*uids);
+            }
         }
         config.policy.labels.emplace(*label, std::move(rule));
     }
 }
 
 void read_section(Config& config, const std::string& file, std::string_view section,
-                  const toml::table& table) {
+                  const toml::table& table, Names names) {
     for (const auto& [key, node] : table) {
         if (section == "policy" && key.str() == "labels") {
-            read_labels(config, file, node);
+            read_labels(config, file, node, names);
             continue;
         }
         const auto options = config::options();
@@ -115,7 +117,7 @@ void read_section(Config& config, const std::string& file, std::string_view sect
             fail_at(file, key.source(),
                     fmt::format("[{}] has no key '{}'; did you mean '{}'?", section,
                                 escape(key.str()), nearest(key.str(), keys_of(section))));
-        option->set(config, Value(file, fmt::format("{}.{}", section, key.str()), node));
+        option->set(config, Value(file, fmt::format("{}.{}", section, key.str()), node, names));
     }
 }
 
@@ -126,7 +128,7 @@ void check_together(const Config& config, const std::string& file) {
                                       file, config.queue.first, config.queue.count));
 }
 
-Config read(const toml::table& root, const std::string& file) {
+Config read(const toml::table& root, const std::string& file, Names names) {
     Config config;
     for (const auto& [name, node] : root) {
         const auto known = sections();
@@ -139,7 +141,7 @@ Config read(const toml::table& root, const std::string& file) {
             fail_at(file, name.source(),
                     fmt::format("{} is a section; write [{}] on a line of its own", name.str(),
                                 name.str()));
-        read_section(config, file, name.str(), *table);
+        read_section(config, file, name.str(), *table, names);
     }
     check_together(config, file);
     return config;
@@ -147,7 +149,7 @@ Config read(const toml::table& root, const std::string& file) {
 
 } // namespace
 
-Config parse_config(std::string_view text, const std::string& name) {
+Config parse_config(std::string_view text, const std::string& name, Names names) {
     toml::table root;
     try {
         root = toml::parse(text, name);
@@ -155,10 +157,10 @@ Config parse_config(std::string_view text, const std::string& name) {
         fail_at(name, error.source(),
                 fmt::format("{}; see toml.io for the syntax", error.description()));
     }
-    return read(root, name);
+    return read(root, name, names);
 }
 
-Config load_config(const std::filesystem::path& file) {
+Config load_config(const std::filesystem::path& file, Names names) {
     errno = 0;
     std::ifstream stream(file, std::ios::binary);
     std::ostringstream text;
@@ -167,7 +169,7 @@ Config load_config(const std::filesystem::path& file) {
     if (errno != 0) // a folder opens well, and only can't be read
         throw ConfigError(fmt::format("{}: can't be read: {}; name the configuration with --config",
                                       file.string(), std::strerror(errno)));
-    return parse_config(text.str(), file.string());
+    return parse_config(text.str(), file.string(), names);
 }
 
 std::string describe_options() {

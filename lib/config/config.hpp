@@ -85,9 +85,13 @@ class ConfigError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Resolves user and group names (NSS), reads the file and nothing else. Throws ConfigError.
-Config load_config(const std::filesystem::path& file);
-Config parse_config(std::string_view toml, const std::string& name);
+// Whether user and group names are looked up in the user database (NSS). Where all that is wanted
+// is the ruleset, which has no users in it, they need not be: it is made before there is a network.
+enum class Names : std::uint8_t { look_up, pass_over };
+
+// Reads the file, and asks nothing but the user database. Throws ConfigError.
+Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
+Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
 
 // All options with their defaults, for --help.
 std::string describe_options();

@@ -20,6 +20,11 @@ void add_disjoint(std::vector<Range<T>>& list, const Range<T>& range, const Valu
     std::ranges::sort(list);
 }
 
+void add_uids(std::vector<UidRange>& list, const Value& value) {
+    if (const auto uids = value.uids())
+        add_disjoint(list, *uids, value);
+}
+
 void add_exempt_port(std::vector<ProtocolPorts>& list, const Value& value) {
     const auto ports = value.protocol_ports();
     for (const auto& other : list)
@@ -104,18 +109,19 @@ constexpr Option all[] = {
     {"policy", "exempt_listeners", "[]", "users whom everybody may connect to: names, uids, ranges",
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
-             add_disjoint(c.policy.exempt_listeners, item.uids(), item);
+             add_uids(c.policy.exempt_listeners, item);
      }},
     {"policy", "exempt_connectors", "[]", "users who may connect to everybody",
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
-             add_disjoint(c.policy.exempt_connectors, item.uids(), item);
+             add_uids(c.policy.exempt_connectors, item);
      }},
     {"policy", "ignored_groups", "[]",
      "groups that are never a reason to allow, like the one of all users",
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
-             c.policy.ignored_groups.push_back(item.gid());
+             if (const auto gid = item.gid())
+                 c.policy.ignored_groups.push_back(*gid);
          std::ranges::sort(c.policy.ignored_groups);
      }},
 

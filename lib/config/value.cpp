@@ -121,7 +121,7 @@ std::vector<Value> Value::array() const {
         fail("not a list; write it in brackets, like [\"a\", \"b\"]");
     std::vector<Value> values;
     for (const auto& node : *array)
-        values.emplace_back(file_, key_, node);
+        values.emplace_back(file_, key_, node, names_);
     return values;
 }
 
@@ -172,7 +172,7 @@ Prefix Value::prefix() const {
     return *prefix;
 }
 
-UidRange Value::uids() const {
+std::optional<UidRange> Value::uids() const {
     const auto given = text();
     if (is_number_like(given)) {
         const auto numbers = range<std::uint32_t>(given);
@@ -181,29 +181,34 @@ UidRange Value::uids() const {
             fail(fmt::format("'{}' is not a range of uids; write 2001 or \"2000-2999\", the lower "
                              "one first",
                              escape(given)));
-        return {Uid{numbers->first}, Uid{numbers->last}};
+        return UidRange{Uid{numbers->first}, Uid{numbers->last}};
     }
+    if (names_ == Names::pass_over)
+        return std::nullopt;
     const auto uid = uid_of(given);
     if (!uid)
         fail(fmt::format("the user database knows no user '{}'; check the name, or write the uid",
                          escape(given)));
-    return {*uid, *uid};
+    return UidRange{*uid, *uid};
 }
 
-std::optional<Gid> Value::at_group() const {
-    const auto given = text();
-    if (!given.starts_with('@'))
-        return std::nullopt;
-    return group(given.substr(1));
+bool Value::is_group() const {
+    return text().starts_with('@');
 }
 
-Gid Value::gid() const {
-    return group(text());
+std::optional<Gid> Value::group() const {
+    return to_gid(text().substr(1));
 }
 
-Gid Value::group(const std::string& given) const {
+std::optional<Gid> Value::gid() const {
+    return to_gid(text());
+}
+
+std::optional<Gid> Value::to_gid(const std::string& given) const {
     if (const auto numeric = number<std::uint32_t>(given))
         return Gid{*numeric};
+    if (names_ == Names::pass_over)
+        return std::nullopt;
     const auto gid = gid_of(given);
     if (!gid)
         fail(fmt::format("the user database knows no group '{}'; check the name, or write the gid",

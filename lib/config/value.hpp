@@ -19,10 +19,11 @@ namespace ubf::config {
 
 class Value {
   public:
-    Value(const std::string& file, std::string key, const toml::node& node)
+    Value(const std::string& file, std::string key, const toml::node& node, Names names)
       : file_(file)
       , key_(std::move(key))
-      , node_(node) {}
+      , node_(node)
+      , names_(names) {}
 
     bool boolean() const;
     std::int64_t integer(std::int64_t least, std::int64_t most) const;
@@ -35,20 +36,23 @@ class Value {
     PortRange port_range() const;
     ProtocolPorts protocol_ports() const; // "tcp/22", "udp/123", 8080, "tcp/9000-9100"
     Prefix prefix() const;
-    UidRange uids() const;               // "alice", 2001, "1000-1999"
-    Gid gid() const;                     // "users", 100
-    std::optional<Gid> at_group() const; // "@physics"; nothing where it doesn't begin with @
+    // Nothing where it is a name, and names are passed over.
+    std::optional<UidRange> uids() const; // "alice", 2001, "1000-1999"
+    std::optional<Gid> gid() const;       // "users", 100
+    bool is_group() const;                // "@physics"
+    std::optional<Gid> group() const;     // the same, as a gid
     std::string interface() const;
 
     [[noreturn]] void fail(std::string_view what) const;
 
   private:
     std::string text() const; // of a string or an integer
-    Gid group(const std::string& given) const;
+    std::optional<Gid> to_gid(const std::string& given) const;
 
     const std::string& file_;
     std::string key_;
     const toml::node& node_;
+    Names names_;
 };
 
 } // namespace ubf::config

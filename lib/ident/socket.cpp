@@ -29,6 +29,13 @@ sockaddr_in6 to_sockaddr(const Endpoint& endpoint, std::uint32_t interface) {
     return address;
 }
 
+bool is_bound_to(const UniqueFd& fd, Port port) {
+    sockaddr_in6 address{};
+    socklen_t size = sizeof address;
+    return fd && ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
+           address.sin6_family == AF_INET6 && address.sin6_port == htons(port);
+}
+
 Address to_address(const in6_addr& address) {
     return Address::v6(std::span<const std::uint8_t, 16>(address.s6_addr, 16));
 }
@@ -39,9 +46,12 @@ struct alignas(cmsghdr) Control {
 
 } // namespace
 
-Socket::Socket(Port port)
-  : fd_(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))
+Socket::Socket(Port port, UniqueFd kept)
+  : fd_(std::move(kept))
   , port_(port) {
+    if (is_bound_to(fd_, port))
+        return;
+    fd_ = UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd_)
         throw std::system_error(errno, std::generic_category(), "opening the ident socket");
     set(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "making the ident socket dual-stack");

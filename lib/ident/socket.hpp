@@ -19,8 +19,9 @@ struct Received {
 
 class Socket {
   public:
+    // Binds the port, or goes on with the socket that had it before, where that is what `kept` is.
     // Throws std::system_error.
-    explicit Socket(Port port);
+    explicit Socket(Port port, UniqueFd kept = {});
 
     int fd() const { return fd_.get(); }
     // From exactly path.from; the interface matters for link-local addresses. 0, or the errno.

@@ -13,8 +13,8 @@
 //
 // The MAC is BLAKE2b, keyed with the cluster key, of both addresses and ports and of all before it.
 // `to` and `from` are channels: each of a peer's threads that ask has one, and an answer goes back
-// to the one that asked. Every entry begins with the nonce of its question: 64 random bits that the answer
-// must repeat.
+// to the one that asked. Every entry begins with the nonce of its question: 64 random bits that the
+// answer must repeat.
 //
 // Everything that decode() returns was written by somebody who knows the key, between these two
 // endpoints, and fits the format; the clock and the nonce are for the caller to check.

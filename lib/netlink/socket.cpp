@@ -18,6 +18,15 @@ NetlinkSocket::NetlinkSocket(int bus, std::uint32_t groups)
         throw std::system_error(errno, std::generic_category(), "binding a netlink socket");
 }
 
+std::uint32_t NetlinkSocket::port_id() const {
+    sockaddr_nl address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
+        address.nl_family != AF_NETLINK)
+        return 0;
+    return address.nl_pid;
+}
+
 void NetlinkSocket::set_receive_buffer(int bytes) {
     if (::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) < 0)
         ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);

@@ -14,8 +14,13 @@ class NetlinkSocket {
     // bus: NETLINK_SOCK_DIAG, NETLINK_NETFILTER, ... Throws std::system_error.
     // groups: the legacy bit mask of multicast groups to join.
     explicit NetlinkSocket(int bus, std::uint32_t groups = 0);
+    // One that somebody else opened and bound.
+    explicit NetlinkSocket(UniqueFd fd)
+      : fd_(std::move(fd)) {}
 
     int fd() const { return fd_.get(); }
+    // Its address on the bus; 0 where it has none.
+    std::uint32_t port_id() const;
     // As large as asked for, whatever net.core.rmem_max says, where CAP_NET_ADMIN allows it.
     void set_receive_buffer(int bytes);
 

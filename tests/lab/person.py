@@ -144,6 +144,43 @@ def ask_each(protocol, address, port, count, timeout=3):
     return results
 
 
+def connect_steadily(address, port, per_second, seconds):
+    """So many connections a second; how many saw what."""
+    poll, begun, results = select.poll(), {}, {}
+    start, count = time.monotonic(), 0
+
+    def collect(timeout_ms):
+        for fd, _ in poll.poll(timeout_ms):
+            sock = begun[fd]
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not error:
+                try:
+                    sock.getpeername()
+                except OSError:
+                    continue  # its error can't be read yet
+            poll.unregister(fd)
+            del begun[fd]
+            sock.close()
+            name = errno.errorcode[error] if error else "connected"
+            results[name] = results.get(name, 0) + 1
+
+    while count < per_second * seconds:
+        sock = _open("tcp", address)
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect((address, port))
+        begun[sock.fileno()] = sock
+        poll.register(sock, select.POLLOUT)
+        count += 1
+        collect(max(0, (start + count / per_second - time.monotonic()) * 1000))
+    end = time.monotonic() + 10
+    while begun and time.monotonic() < end:
+        collect(100)
+    if begun:
+        results["timeout"] = len(begun)
+    return results
+
+
 def send_to(protocol, address, port, text="hello", **options):
     """One datagram, or the beginning of a connection; waits for nothing."""
     sock = _open(protocol, address, **options)

@@ -29,13 +29,14 @@ class Ubfd:
     """The daemon, up and ready. Settings are sections of keys; where the key file and the control socket are
     is added."""
 
-    def __init__(self, program, node, key, settings, wrapper=(), ready=None):
-        """ready: waits until the log, where that is not stderr, says so."""
+    def __init__(self, program, node, key, settings, ready=None, supervisor=None, words=()):
+        """ready: waits until the log, where that is not stderr, says so. words: for the command line."""
         self.node = node
         self.socket = FOLDER / f"{node.name}.sock"
         self.config = FOLDER / f"{node.name}.toml"
         self._log = FOLDER / f"{node.name}.log"
-        self._command = [*wrapper, program, "--config", self.config]
+        self._command = [program, "--config", self.config, *words]
+        self._supervisor = supervisor
         self._key = key
         self._ready = ready or (lambda: self.wait_for_log("ready: ", seconds=20))
         self.configure(settings)
@@ -51,7 +52,8 @@ class Ubfd:
     def start(self):
         with open(self._log, "a") as log:
             self._seen = log.tell()
-            self.process = self.node.start(*self._command, stdout=log, stderr=log)
+            wrapper, options = self._supervisor.options() if self._supervisor else ((), {})
+            self.process = self.node.start(*wrapper, *self._command, stdout=log, stderr=log, **options)
         self._ready()
 
     def wait_for_log(self, text, seconds=10):

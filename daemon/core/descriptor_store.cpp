@@ -1,0 +1,39 @@
+#include "daemon/core/descriptor_store.hpp"
+
+#include <cstdlib>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <systemd/sd-daemon.h>
+
+namespace ubf {
+
+DescriptorStore::DescriptorStore() {
+    char** names = nullptr;
+    const int count = ::sd_listen_fds_with_names(1, &names);
+    for (int i = 0; i < count; ++i) {
+        UniqueFd fd(SD_LISTEN_FDS_START + i);
+        ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+        kept_.insert_or_assign(names[i], std::move(fd));
+        std::free(names[i]); // NOLINT: it is malloc()ed
+    }
+    std::free(static_cast<void*>(names));
+}
+
+UniqueFd DescriptorStore::take(const std::string& name) {
+    auto node = kept_.extract(name);
+    return node.empty() ? UniqueFd() : std::move(node.mapped());
+}
+
+void DescriptorStore::keep(const std::string& name, int fd) {
+    // Unwatched, for an error that waits to be read is no reason to let a socket go.
+    const auto state = fmt::format("FDSTORE=1\nFDNAME={}\nFDPOLL=0", name);
+    ::sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1);
+}
+
+void DescriptorStore::drop_rest() {
+    for (const auto& [name, fd] : kept_)
+        ::sd_notify(0, fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name).c_str());
+    kept_.clear();
+}
+
+} // namespace ubf

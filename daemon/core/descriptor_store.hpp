@@ -1,0 +1,29 @@
+// The descriptors that systemd keeps for us while we restart, upgrade or crash (sd_notify(3),
+// FDSTORE=1; sd_listen_fds(3)), so that what waits in a socket waits for our successor. Without
+// systemd nothing is kept.
+#pragma once
+
+#include "base/unique_fd.hpp"
+
+#include <map>
+#include <string>
+
+namespace ubf {
+
+class DescriptorStore {
+  public:
+    // Takes over what was kept.
+    DescriptorStore();
+
+    // Empty where none of that name was kept.
+    UniqueFd take(const std::string& name);
+    // To be kept from now on; names have no colon.
+    void keep(const std::string& name, int fd);
+    // What nobody took is given up, by systemd too.
+    void drop_rest();
+
+  private:
+    std::map<std::string, UniqueFd> kept_;
+};
+
+} // namespace ubf

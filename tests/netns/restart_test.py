@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+"""ubfd restarts, is upgraded, or dies, while connections keep coming: what waits in its sockets waits for its
+successor. The test keeps the descriptors as systemd does."""
+
+import pathlib
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import V4, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.supervisor import Supervisor  # noqa: E402
+
+PORT = 9001
+
+
+class Restart(TwoNodes):
+    def start_daemons(self):
+        self.ubfd1 = self.start_ubfd(self.one)
+        self.supervisor = Supervisor("node2")
+        self.addCleanup(self.supervisor.close)
+        self.ubfd2 = self.start_ubfd(self.two, supervisor=self.supervisor, words=["--leave-ruleset"])
+
+    def setUp(self):
+        super().setUp()
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT, backlog=4096)
+        self.alice = self.person("alice", self.one)
+
+    def connect_meanwhile(self, act, seconds):
+        """200 connections a second; what they saw, and how many SYNs had to be sent again."""
+        before = self.retransmitted()
+        thread = threading.Thread(target=act)
+        thread.start()
+        seen = self.alice.do(person.connect_steadily, V4, PORT, 200, seconds)
+        thread.join()
+        return seen, self.retransmitted() - before
+
+    def retransmitted(self):
+        names, values = (line.split() for line in self.one.run("cat", "/proc/net/snmp").splitlines()
+                         if line.startswith("Tcp:"))
+        return int(dict(zip(names, values))["RetransSegs"])
+
+    def test_no_connection_is_lost_or_refused_over_a_restart(self):
+        def act():
+            for _ in range(3):
+                time.sleep(1)
+                self.assertEqual(self.ubfd2.stop(), 0)
+                time.sleep(0.2)
+                self.ubfd2.start()
+
+        self.assertEqual(self.connect_meanwhile(act, 6), ({"connected": 1200}, 0))
+
+    def test_no_connection_is_lost_or_refused_when_it_is_killed(self):
+        def act():
+            for _ in range(5):
+                time.sleep(0.8)
+                self.ubfd2.kill()
+                time.sleep(0.2)
+                self.ubfd2.start()
+
+        seen, _ = self.connect_meanwhile(act, 6)
+        self.assertEqual(seen, {"connected": 1200})
+
+    def test_what_a_dead_ubfd_had_read_does_not_stay_in_the_queue(self):
+        self.ubfd1.kill()  # so that packets wait for its answer
+        self.ubfd1.stop = lambda: 0
+        for _ in range(20):
+            self.alice.do(person.send_to, "tcp", V4, PORT)
+        wait_until(lambda: sum(queue["waiting"] for queue in self.ubfd2.status()["queues"]) == 20)
+        self.ubfd2.kill()
+        self.ubfd2.start()
+        self.assertEqual(sum(queue["waiting"] for queue in self.ubfd2.status()["queues"]), 20)
+        # The SYNs that are sent again are the first that it reads.
+        wait_until(lambda: sum(self.ubfd2.status()["reasons"].values()) >= 20, 5)
+        wait_until(lambda: sum(queue["waiting"] for queue in self.ubfd2.status()["queues"]) == 0, 5)
+
+    def test_what_is_kept_under_another_configuration_is_let_go(self):
+        self.assertEqual(sorted(self.supervisor.kept), ["ident", "queue-0", "queue-1"])
+        self.ubfd2.configure({**self.ubfd2.settings, "queue": {"first": 7, "count": 1}})
+        self.ubfd2.stop()
+        self.ubfd2.start()
+        wait_until(lambda: sorted(self.supervisor.kept) == ["ident", "queue-7"])
+        self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
+        table = self.two.run("cat", "/proc/net/netfilter/nfnetlink_queue").splitlines()
+        self.assertEqual([line.split()[0] for line in table], ["7"])
+
+    def test_it_says_how_it_is(self):
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        wait_until(lambda: any("denied 1," in fields.get("STATUS", "") for fields in self.supervisor.said), 8)
+        self.assertTrue(any("READY" in fields for fields in self.supervisor.said))
+        self.assertTrue(any("WATCHDOG" in fields for fields in self.supervisor.said))
+        self.ubfd2.reload()
+        wait_until(lambda: any("RELOADING" in fields for fields in self.supervisor.said))
+        self.ubfd2.stop()
+        wait_until(lambda: any("STOPPING" in fields for fields in self.supervisor.said))
+
+
+if __name__ == "__main__":
+    case.main()
