@@ -19,7 +19,7 @@ def of_ubf():
     """What a demo could leave behind, as this machine shows it."""
     processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return ([line for line in processes.splitlines() if "daemon/ubfd --config" in line],
-            os.listdir("/run/netns") if os.path.isdir("/run/netns") else [], os.path.exists("/run/ubf/node1.sock"),
+            os.listdir("/run/netns") if os.path.isdir("/run/netns") else [], os.path.exists("/run/ubf-lab/node1.sock"),
             "alice:" in pathlib.Path("/etc/passwd").read_text(encoding="utf-8"))
 
 

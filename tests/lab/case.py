@@ -71,10 +71,10 @@ class Counted:
         return status or 0
 
 
-class TwoNodes(unittest.TestCase):
-    """self.one and self.two are the nodes, self.ubfd1 and self.ubfd2 their daemons."""
+class Case(unittest.TestCase):
+    """People on nodes, and ubfd."""
 
-    settings = {}  # beside the peers' ranges; of both daemons
+    settings = {}  # beside the peers' ranges; of all daemons
     good_ends = (0, -9)  # exit statuses of a daemon: stopped, or killed by the test
     longMessage = True
 
@@ -83,18 +83,7 @@ class TwoNodes(unittest.TestCase):
             if file.name not in ("passwd", "group", "hosts"):
                 file.unlink()
         add_users(USERS, GROUPS)
-        self.one, self.two = Node("node1"), Node("node2")
-        join(self.one, self.two, ADDRESSES)
-        for node in (self.one, self.two):  # see systemd/90-ubf.sysctl.conf
-            node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
-            node.set_sysctl("net.ipv6.icmp.ratemask", "0,2-127")
-        self.key = write_key(FOLDER / "key")
         self._people = []
-        self.start_daemons()
-
-    def start_daemons(self):
-        self.ubfd1 = self.start_ubfd(self.one)
-        self.ubfd2 = self.start_ubfd(self.two)
 
     def start_ubfd(self, node, settings=None, **options):
         settings = {"peers": {"ranges": PEERS}} | (self.settings if settings is None else settings)
@@ -131,12 +120,34 @@ class TwoNodes(unittest.TestCase):
             self.assertTrue(ubfd.status()["ok"])
 
 
-def main():
-    """Runs the tests of the calling file, or those that its command line names."""
+class TwoNodes(Case):
+    """self.one and self.two are the nodes, self.ubfd1 and self.ubfd2 their daemons."""
+
+    def setUp(self):
+        super().setUp()
+        self.one, self.two = Node("node1"), Node("node2")
+        join(self.one, self.two, ADDRESSES)
+        for node in (self.one, self.two):  # see systemd/90-ubf.sysctl.conf
+            node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
+            node.set_sysctl("net.ipv6.icmp.ratemask", "0,2-127")
+        self.key = write_key(FOLDER / "key")
+        self.start_daemons()
+
+    def start_daemons(self):
+        self.ubfd1 = self.start_ubfd(self.one)
+        self.ubfd2 = self.start_ubfd(self.two)
+
+
+def main(private=True):
+    """Runs the tests of the calling file, or those that its command line names. private: in a process and
+    mount tree of its own; otherwise this machine is the test's to change."""
     parser = argparse.ArgumentParser()
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build" / "release")
     options, rest = parser.parse_known_args()
+    if not private:
+        FOLDER.mkdir(exist_ok=True)
+        sys.exit(_run(options.build.resolve(), rest))
     try:
         sys.exit(run_in_private_tree(lambda: _run(options.build.resolve(), rest)))
     except Trouble as trouble:

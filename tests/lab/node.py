@@ -107,6 +107,14 @@ class Node:
         self.run("sh", "-c", f"echo '{value}' > /proc/sys/{name.replace('.', '/')}")
 
 
+class Home(Node):
+    """Where this process itself is."""
+
+    def __init__(self, name):  # pylint: disable=super-init-not-called
+        self.name = name
+        self._namespaces = _open_own()
+
+
 def join(one, other, addresses, interface="eth0"):
     """Joins two nodes by a veth of that name at both; addresses are pairs like ('10.77.0.1/24',
     '10.77.0.2/24')."""

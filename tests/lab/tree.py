@@ -14,7 +14,7 @@ _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 2, 4, 8, 32, 4096  # 
 _MS_REC, _MS_PRIVATE = 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME = 1, 4, 15  # linux/prctl.h
 
-FOLDER = pathlib.Path("/run/ubf")  # on a tmpfs of this tree alone
+FOLDER = pathlib.Path("/run/ubf-lab")  # in a private tree, on a tmpfs of its own
 
 
 class Trouble(Exception):
@@ -94,9 +94,9 @@ def reachable(folder):
     return public
 
 
-def add_users(users, groups):
-    """Users (name: uid) and groups (name: (gid, members)) that exist in this tree alone. Every user gets a
-    group of the same name and number."""
+def add_users(users, groups, private=True):
+    """Users (name: uid) and groups (name: (gid, members)) that exist in this tree alone, or on a machine that is
+    ours to change. Every user gets a group of the same name and number."""
     lines = {
         "/etc/passwd": [f"{name}:x:{uid}:{uid}::/nonexistent:/bin/sh" for name, uid in users.items()],
         "/etc/group": [f"{name}:x:{uid}:" for name, uid in users.items()]
@@ -104,8 +104,11 @@ def add_users(users, groups):
     }
     for file, more in lines.items():
         names = {line.split(":")[0] for line in more}
-        _replace(file, [line for line in pathlib.Path(file).read_text().splitlines()
-                        if line.split(":")[0] not in names] + more)
+        kept = [line for line in pathlib.Path(file).read_text().splitlines() if line.split(":")[0] not in names]
+        if private:
+            _replace(file, kept + more)
+        else:
+            pathlib.Path(file).write_text("\n".join(kept + more) + "\n")
 
 
 def add_hosts(addresses):

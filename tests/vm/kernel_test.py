@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+"""What the kernel of a test machine may lack, in a guest with Debian's own: nft's queue, a ruleset that nft imports,
+and features that are not there."""
+
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import V4, TwoNodes, wait_until  # noqa: E402
+
+PORT = 9001
+EX_UNAVAILABLE = 69  # sysexits.h
+
+
+class Kernel(TwoNodes):
+    def setUp(self):
+        super().setUp()
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT, backlog=1024)
+        self.alice, self.bob = (self.person(user, self.one) for user in ("alice", "bob"))
+
+    def assert_judges(self):
+        self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
+        self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+    def import_ruleset(self):
+        text = self.two.run(case.build / "daemon" / "ubfctl", "ruleset", self.ubfd2.config)
+        file = case.FOLDER / "ubf.nft"
+        file.write_text(text)
+        self.two.run("nft", "-f", file)
+
+    def listing(self):
+        return self.two.run("nft", "--stateless", "list", "table", "inet", "ubf")
+
+
+class Native(Kernel):
+    settings = {"queue": {"count": 2}}
+
+    def test_queues_by_nfts_own_expression_and_spreads_over_cpus(self):
+        self.assertEqual(self.ubfd2.status()["queue_rule"], "nft queue")
+        self.assertIn("queue flags bypass,fanout to 0-1", self.listing())
+        self.assert_judges()
+        seen = self.alice.do(person.connect_steadily, V4, PORT, 100, 3)
+        self.assertEqual(seen, {"connected": 300})
+        # By CPU: with two of them, and nobody bound to one, both queues see packets.
+        self.assertTrue(all(queue["packets"] > 0 for queue in self.ubfd2.status()["queues"]))
+
+
+class Imported(Kernel):
+    def test_what_ubfctl_prints_is_what_ubfd_installs(self):
+        installed = self.listing()
+        self.ubfd2.stop()
+        self.import_ruleset()
+        self.assertEqual(self.listing(), installed)
+
+    def test_an_imported_ruleset_works_and_is_left_alone(self):
+        self.ubfd2.stop()
+        self.import_ruleset()
+        self.assertEqual(self.alice.connect("tcp", V4, PORT), "EHOSTUNREACH")  # nobody there to allow it
+        self.ubfd2.configure({**self.ubfd2.settings, "ruleset": {"manage": False}})
+        self.ubfd2.start()
+        self.assert_judges()
+        self.ubfd2.stop()
+        self.assertIn("chain verdict", self.listing())
+
+    def test_an_import_loses_no_packet_that_waits(self):
+        self.ubfd1.kill()
+        handle = self.alice.do(person.send_to, "tcp", V4, PORT)
+        wait_until(lambda: any(queue["waiting"] for queue in self.ubfd2.status()["queues"]))
+        self.import_ruleset()
+        self.assertTrue(any(queue["waiting"] for queue in self.ubfd2.status()["queues"]))
+        self.ubfd1.start()
+        self.assertEqual(self.alice.do(person.outcome, handle, timeout=10), "connected")
+        self.assertEqual(self.ubfd2.status()["packets_gone"], 0)
+
+
+class Missing(TwoNodes):
+    """Modules that are not there. They stay away for the rest of the guest's life: to be run alone."""
+
+    def start_daemons(self):
+        pass
+
+    def test_a_feature_that_the_kernel_lacks_is_named(self):
+        for module in ("nft_queue", "xt_NFQUEUE", "nft_compat"):
+            subprocess.run(["modprobe", "-r", module], check=False, capture_output=True)
+        pathlib.Path("/proc/sys/kernel/modprobe").write_text("/bin/false\n")
+        config = case.FOLDER / "ubfd.toml"
+        config.write_text(f'[ident]\nkey_file = "{self.key}"\n')
+        process = self.two.start(case.build / "daemon" / "ubfd", "--config", config, stderr=subprocess.PIPE)
+        errors = process.communicate(timeout=60)[1]
+        self.assertEqual(process.returncode, EX_UNAVAILABLE, errors)
+        self.assertEqual(errors.count("\n"), 1, errors)
+        self.assertIn("modprobe", errors)
+        self.assertIn("nft_queue", errors)
+        self.assertEqual(self.two.run("nft", "list", "tables"), "")
+
+
+if __name__ == "__main__":
+    case.main()

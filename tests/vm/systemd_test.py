@@ -1,0 +1,191 @@
+#!/usr/bin/python3
+"""ubfd as it is installed: under systemd, on a kernel of Debian's. To be run as a service in a guest that was booted
+with ubf installed and enabled; the guest is node2."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import ADDRESSES, PEERS, V4, Case, wait_until  # noqa: E402
+from lab.node import Home, Node, join  # noqa: E402
+from lab.ubfd import Ubfd  # noqa: E402
+
+PORT = 9001
+INSTALLED, CONFIG = pathlib.Path("/usr/local/sbin/ubfd"), pathlib.Path("/etc/ubf/ubfd.toml")
+
+
+def run(*words, status=0):
+    process = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
+    assert process.returncode == status, f"{words}: {process.returncode}: {process.stdout}{process.stderr}"
+    return process.stdout
+
+
+def property_of(unit, name):
+    return run("systemctl", "show", "-P", name, unit).strip()
+
+
+def pid():
+    return int(property_of("ubfd", "MainPID"))
+
+
+def is_ready():
+    return (property_of("ubfd", "ActiveState"), property_of("ubfd", "SubState")) == ("active", "running")
+
+
+def table():
+    """Its text, or nothing."""
+    return subprocess.run(["nft", "list", "table", "inet", "ubf"], capture_output=True, text=True, check=False).stdout
+
+
+class Systemd(Case):
+    two, one, ubfd1 = None, None, None  # the same for all tests
+
+    @classmethod
+    def setUpClass(cls):
+        if Systemd.two:
+            return
+        case.add_users(case.USERS, case.GROUPS, private=False)
+        Systemd.two, Systemd.one = Home("node2"), Node("node1")
+        join(cls.one, cls.two, ADDRESSES)
+        Systemd.ubfd1 = Ubfd(case.build / "daemon" / "ubfd", cls.one, pathlib.Path("/etc/ubf/ident.key"),
+                             {"peers": {"ranges": PEERS}})
+
+    def setUp(self):
+        self._people = []
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT, backlog=1024)
+        self.alice, self.bob = (self.person(user, self.one) for user in ("alice", "bob"))
+        wait_until(is_ready, 30, "ubfd to be ready")
+
+    def assert_judges(self):
+        self.assertEqual(self.alice.connect("tcp", V4, PORT, timeout=10), "connected")
+        self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "EHOSTUNREACH")
+
+    def connect_meanwhile(self, act, seconds):
+        """200 connections a second; what they saw."""
+        thread = threading.Thread(target=act)
+        thread.start()
+        seen = self.alice.do(person.connect_steadily, V4, PORT, 200, seconds)
+        thread.join()
+        return seen
+
+
+class Boot(Systemd):
+    def test_the_ruleset_was_there_before_the_network(self):
+        installed = int(property_of("ubf-ruleset", "ExecMainExitTimestampMonotonic"))
+        network = int(property_of("network-pre.target", "ActiveEnterTimestampMonotonic"))
+        ready = int(property_of("ubfd", "ActiveEnterTimestampMonotonic"))
+        self.assertLess(0, installed)
+        self.assertLess(installed, network)
+        self.assertLess(network, ready)
+
+    def test_it_runs_as_its_own_user_with_the_capabilities_that_the_unit_gives(self):
+        status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid()}/status").read_text().splitlines())
+        self.assertEqual(status["Uid"].split()[0], run("id", "-u", "ubf").strip())
+        bounds = sum(1 << number for number in (2, 10, 12, 19))  # DAC_READ_SEARCH ... SYS_PTRACE
+        self.assertEqual(int(status["CapBnd"], 16), bounds)
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
+        self.assertGreater(int(status["VmLck"].split()[0]), 1000)
+
+    def test_it_says_how_it_is(self):
+        self.assert_judges()
+        wait_until(lambda: "ruleset installed; allowed" in property_of("ubfd", "StatusText"), 10)
+
+    def test_its_exposure_is_what_the_documentation_says(self):
+        figure = run("systemd-analyze", "security", "--no-pager", "ubfd").splitlines()[-1].split(":")[1].split()[0]
+        text = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+        self.assertIn(f"exposure level {figure}", text)
+
+    def test_a_denial_stands_in_the_journal_with_its_fields(self):
+        self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "EHOSTUNREACH")
+        entry = json.loads(wait_until(lambda: run("journalctl", "-o", "json", "-n", "1", "-t", "ubfd",
+                                                  "UBF_REASON=different-user"), 10))
+        self.assertEqual((entry["UBF_CONNECTOR_USER"], entry["UBF_LISTENER_USER"]), ("bob(63002)", "alice(63001)"))
+        self.assertEqual(entry["UBF_DESTINATION"], f"{V4}:{PORT}")
+        self.assertEqual(entry["_SYSTEMD_UNIT"], "ubfd.service")
+
+
+class Life(Systemd):
+    def test_no_connection_is_lost_or_refused_over_restarts(self):
+        def act():
+            for _ in range(3):
+                time.sleep(1)
+                run("systemctl", "restart", "ubfd")
+
+        before = pid()
+        self.assertEqual(self.connect_meanwhile(act, 10), {"connected": 2000})
+        self.assertNotEqual(pid(), before)
+
+    def test_no_connection_is_lost_or_refused_when_it_is_killed(self):
+        def act():
+            for _ in range(3):
+                time.sleep(1)
+                wait_until(is_ready, 10)
+                run("kill", "-9", pid())
+
+        self.assertEqual(self.connect_meanwhile(act, 10), {"connected": 2000})
+        wait_until(is_ready, 10)
+
+    def test_no_connection_is_lost_or_refused_over_an_upgrade(self):
+        def act():
+            time.sleep(1)
+            shutil.copy(case.build / "daemon" / "ubfd", f"{INSTALLED}.new")
+            pathlib.Path(f"{INSTALLED}.new").rename(INSTALLED)
+            run("systemctl", "restart", "ubfd")
+
+        inode = INSTALLED.stat().st_ino
+        self.assertEqual(self.connect_meanwhile(act, 6), {"connected": 1200})
+        self.assertNotEqual(pathlib.Path(f"/proc/{pid()}/exe").stat().st_ino, inode)
+
+    def test_a_reload_reads_the_configuration_and_a_bad_one_changes_nothing(self):
+        good = CONFIG.read_text()
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "reload", "ubfd")))
+        before = pid()
+        CONFIG.write_text(good + '[policy]\nexempt_connectors = ["bob"]\n')
+        run("systemctl", "reload", "ubfd")
+        wait_until(lambda: self.bob.connect("tcp", V4, PORT, timeout=10) == "connected", 10)
+        CONFIG.write_text("nonsense\n")
+        run("systemctl", "reload", "ubfd")
+        wait_until(lambda: "not reloaded" in run("journalctl", "-t", "ubfd", "-n", "3"), 10)
+        self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "connected")
+        self.assertEqual(pid(), before)
+
+    def test_stopping_it_removes_the_ruleset_and_starting_it_brings_it_back(self):
+        self.assertIn("chain gate", table())
+        run("systemctl", "stop", "ubfd")
+        self.assertEqual(table(), "")
+        self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "connected")
+        run("systemctl", "start", "ubfd")
+        self.assert_judges()
+
+    def test_with_a_bad_configuration_it_stays_down_and_what_is_new_stays_refused(self):
+        good = CONFIG.read_text()
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
+        CONFIG.write_text(good + "[nonsense]\n")
+        run("systemctl", "restart", "ubfd", status=1)
+        wait_until(lambda: property_of("ubfd", "ActiveState") == "failed", 10)
+        self.assertEqual(property_of("ubfd", "ExecMainStatus"), "78")
+        self.assertIn("chain gate", table())
+        self.assertEqual(self.alice.connect("tcp", V4, PORT, timeout=10), "EHOSTUNREACH")
+
+    def test_one_that_hangs_is_killed_by_the_watchdog_and_replaced(self):
+        before = pid()
+        run("kill", "-STOP", before)
+        handle = self.alice.do(person.send_to, "tcp", V4, PORT)
+        wait_until(lambda: pid() not in (0, before) and is_ready(), 40, "another ubfd")
+        self.assertEqual(self.alice.do(person.outcome, handle, timeout=30), "connected")
+        self.assert_judges()
+
+    def test_the_distributions_own_firewall_service_may_flush_it(self):
+        run("systemctl", "restart", "nftables")
+        wait_until(lambda: "ubf:verdict:no_verdict" in table(), 5, "the ruleset")
+        self.assert_judges()
+
+
+if __name__ == "__main__":
+    case.main(private=False)
