@@ -14,13 +14,16 @@ as_owner := runuser -u $(owner) --
 to_owner := chown -R $(owner) build
 endif
 endif
-run_tests = ctest -j $$(nproc) $(1); status=$$?; $(or $(to_owner),:); exit $$status
+run_tests = ctest -j $$(nproc) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
-.PHONY: build packages demo test bench asan format install clean
+.PHONY: build packages test-packages demo test bench asan format install clean
 .DEFAULT_GOAL := build
 
 packages:
 	@tests/install-packages
+
+test-packages:
+	@tests/install-packages test
 
 build: packages
 	@$(as_owner) cmake --preset release > /dev/null
@@ -29,13 +32,13 @@ build: packages
 demo: build
 	@tests/demo/demo --build build/release
 
-test: build
+test: test-packages build
 	@$(call run_tests,--preset release)
 
 bench: build
 	@tests/bench/bench --build build/release
 
-asan: packages
+asan: test-packages
 	@$(as_owner) cmake --preset asan > /dev/null
 	@$(as_owner) cmake --build --preset asan
 	@$(call run_tests,--preset asan -L 'unit|netns')

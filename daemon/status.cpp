@@ -100,6 +100,7 @@ Json Daemon::status() {
             {"actions", actions(counters_.verdicts)},
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},
+            {"searches_refused", counters_.searches_refused.read()},
             {"udp_flows", udp_flows_.size()},
             {"udp_flows_ended", counters_.flows_ended.read()},
             {"ident",

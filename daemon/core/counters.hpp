@@ -67,11 +67,12 @@ struct Counters {
     Counter gone_sent;
     Counter gone_received;
 
-    Counter flows_ended;    // UDP flows that were allowed, and at their renewal were not any more
-    Counter packets_gone;   // a verdict came for a packet that the kernel had dropped already
-    Counter verdict_errors; // the kernel refused a verdict for another reason
-    Counter messages_lost;  // ENOBUFS on a queue's socket
-    Counter notices_lost;   // ENOBUFS on the socket-destroy notices
+    Counter searches_refused; // for too many waited; the packet, or the question, comes again
+    Counter flows_ended;      // UDP flows that were allowed, and at their renewal were not any more
+    Counter packets_gone;     // a verdict came for a packet that the kernel had dropped already
+    Counter verdict_errors;   // the kernel refused a verdict for another reason
+    Counter messages_lost;    // ENOBUFS on a queue's socket
+    Counter notices_lost;     // ENOBUFS on the socket-destroy notices
 
     Counter log_written;
     Counter log_folded;

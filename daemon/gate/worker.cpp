@@ -11,7 +11,7 @@
 namespace ubf {
 namespace {
 
-constexpr std::size_t most_cases = 4096;
+constexpr std::size_t most_cases = 2 * OpenQuestions::room; // half of them wait for searches
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
@@ -186,7 +186,8 @@ void Worker::begin(Case item) {
     // An exempt listener needs no question.
     if (const auto verdict = decide_case(item); verdict.action() == Action::allow)
         return close(item, verdict.reason);
-    if (cases_.size() >= most_cases)
+    const auto& peer = item.flow.source.address;
+    if (!asks_.begin(peer, shared_.peers.standing(peer)))
         return close(item, Reason::overload);
     std::optional<Uid> same_as;
     if (item.local.owner.kind == OwnerKind::user && !rules_->policy.require_label)
@@ -198,57 +199,82 @@ void Worker::begin(Case item) {
 
 // The peer's answer, or nothing by the deadline.
 void Worker::answered(const Flow& flow, const std::optional<Owner>& owner) {
+    asks_.end(flow.source.address);
     auto node = cases_.extract(flow);
     if (!node)
         return;
     auto& item = node.mapped();
     if (!owner) {
-        if (shared_.peers.timed_out(flow.source.address, Clock::now()))
-            shared_.log.warning(fmt::format("peer {} does not answer: {}",
-                                            to_string(flow.source.address),
-                                            hint(Reason::no_answer)));
+        report_silence(flow.source.address);
         return close(item, Reason::no_answer);
     }
     item.remote = *owner;
     proceed(std::move(item));
 }
 
+void Worker::report_silence(const Address& peer) {
+    switch (shared_.peers.timed_out(peer, Clock::now())) {
+    case PeerTable::Say::silent:
+        shared_.log.warning(
+            fmt::format("peer {} does not answer: {}", to_string(peer), hint(Reason::no_answer)));
+        break;
+    case PeerTable::Say::and_more:
+        shared_.log.warning("more peers do not answer, and are not named for a minute; 'ubfctl "
+                            "status' lists them");
+        break;
+    case PeerTable::Say::nothing:
+        break;
+    }
+}
+
 // Both ends are known by uid; decides, or looks for what else it takes.
 void Worker::proceed(Case item) {
-    if (settled(item) || !search(item))
+    if (settled(item))
         return close(item, decide_case(item).reason);
+    switch (search(item)) {
+    case Search::needless:
+        return close(item, decide_case(item).reason);
+    case Search::refused:
+        return close(item, Reason::overload);
+    case Search::under_way:
+        break;
+    }
     if (cases_.size() >= most_cases)
         return close(item, Reason::overload);
     wait(std::move(item));
 }
 
-// Starts the searches that are needed. True when there is something to wait for.
-bool Worker::search(Case& item) {
+// Starts the searches that are needed.
+Worker::Search Worker::search(Case& item) {
     using ident::Role;
-    const bool local = search(item, item.local, item.local.owner,
+    const auto local = search(item, item.local, item.local.owner,
                               item.reply ? Role::connector : Role::listener, true);
-    const bool sender = item.sender && search(item, *item.sender, item.remote,
-                                              item.reply ? Role::listener : Role::connector, false);
-    return local || sender;
+    if (local == Search::refused || !item.sender)
+        return local;
+    const auto sender = search(item, *item.sender, item.remote,
+                               item.reply ? Role::listener : Role::connector, false);
+    return sender == Search::needless ? local : sender;
 }
 
-bool Worker::search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
-                    bool is_local) {
+Worker::Search Worker::search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
+                              bool is_local) {
     if (owner.kind != OwnerKind::user || owner.credentials)
-        return false;
+        return Search::needless;
     if (auto known = shared_.investigator.remembered(socket.socket.cookie, role)) {
         owner = std::move(*known);
-        return false;
+        return Search::needless;
     }
-    ++item.searches;
-    shared_.investigator.find(
+    const bool begun = shared_.investigator.find(
         socket, role, Clock::now() + rules_->deadline,
         [this, flow = item.flow, number = item.number, is_local](Owner result) {
             mailbox_.post([this, flow, number, is_local, result = std::move(result)] {
                 found(flow, number, is_local, result);
             });
         });
-    return true;
+    if (!begun)
+        return Search::refused;
+    ++item.searches;
+    return Search::under_way;
 }
 
 void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner) {

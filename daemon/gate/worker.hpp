@@ -8,6 +8,7 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
+#include "daemon/gate/open_questions.hpp"
 #include "daemon/gate/queue.hpp"
 #include "daemon/ident/asker.hpp"
 #include "daemon/log/log.hpp"
@@ -94,9 +95,10 @@ class Worker {
     void begin(Case item);
     void answered(const Flow& flow, const std::optional<Owner>& owner);
     void proceed(Case item);
-    bool search(Case& item);
-    bool search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
-                bool is_local);
+    enum class Search : std::uint8_t { needless, under_way, refused };
+    Search search(Case& item);
+    Search search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
+                  bool is_local);
     void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner);
     void wait(Case item);
     void close(Case& item, Reason reason);
@@ -105,6 +107,7 @@ class Worker {
     bool remember_udp(const Case& item);
     void schedule(Renewal renewal);
     void report(const Case& item, Reason reason);
+    void report_silence(const Address& peer);
 
     Verdict decide_case(const Case& item) const;
     bool settled(const Case& item) const;
@@ -123,6 +126,7 @@ class Worker {
     OwnerLookup lookup_;
     ident::Asker& asker_;
 
+    OpenQuestions asks_;
     // Those that wait. The pool keeps what they take, so that a packet costs no allocation.
     std::pmr::unsynchronized_pool_resource pool_;
     std::pmr::unordered_map<Flow, Case> cases_{&pool_};

@@ -43,17 +43,15 @@ void Asker::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline)
 
 void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface) {
     const auto now = Clock::now();
-    const Nonce nonce = random_nonce();
     const Path path{{flow.destination.address, terms_->port}, {flow.source.address, terms_->port}};
+    Nonce nonce = random_nonce();
     {
         const std::lock_guard lock(mutex_);
-        const auto [entry, added] = pending_.try_emplace(
-            nonce,
-            Pending{
-                {nonce, role, flow, same_as}, path, interface, now, now + deadline_, first_pause});
-        if (!added)
-            return; // the same 64 random bits twice: the packet waits in vain, and its sender
-                    // asks again
+        while (pending_.contains(nonce))
+            nonce = random_nonce();
+        const Question question{nonce, role, flow, same_as};
+        pending_.emplace(nonce,
+                         Pending{question, path, interface, now, now + deadline_, first_pause});
     }
     unsent_.push_back(nonce);
     due_.push({now + first_pause, nonce});

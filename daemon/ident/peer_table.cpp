@@ -46,17 +46,34 @@ void PeerTable::answered(const Address& address, std::chrono::nanoseconds took) 
     }
 }
 
-bool PeerTable::timed_out(const Address& address, TimePoint now) {
+PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint now) {
+    constexpr std::chrono::minutes minute{1};
     const std::lock_guard lock(mutex_);
     auto* peer = find(address);
     if (peer == nullptr)
-        return false;
+        return Say::nothing;
     ++peer->timeouts;
     peer->silent = true;
-    if (peer->logged != TimePoint{} && now - peer->logged < std::chrono::minutes(1))
-        return false;
+    if (peer->logged != TimePoint{} && now - peer->logged < minute)
+        return Say::nothing;
+    if (now - named_since_ >= minute) {
+        named_since_ = now;
+        named_ = 0;
+    }
     peer->logged = now;
-    return true;
+    if (named_ > most_named)
+        return Say::nothing;
+    return ++named_ > most_named ? Say::and_more : Say::silent;
+}
+
+PeerTable::Standing PeerTable::standing(const Address& address) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = peers_.find(address);
+    if (found == peers_.end())
+        return Standing::unknown;
+    if (found->second.silent)
+        return Standing::silent;
+    return found->second.answers > 0 ? Standing::answers : Standing::unknown;
 }
 
 std::vector<PeerTable::Peer> PeerTable::list() const {

@@ -27,9 +27,17 @@ class PeerTable {
 
     void asked(const Address& address);
     void answered(const Address& address, std::chrono::nanoseconds took);
-    // True when it is time for a log line: once a peer and minute.
-    bool timed_out(const Address& address, TimePoint now);
+    // What to say of it in the log: each silent peer once a minute, while these are few.
+    enum class Say : std::uint8_t {
+        nothing,
+        silent,   // that this peer does not answer
+        and_more, // that more of them don't, and won't be named for a minute
+    };
+    Say timed_out(const Address& address, TimePoint now);
 
+    // Whether it answered the last question that is over; a new peer has not been asked any.
+    enum class Standing : std::uint8_t { unknown, answers, silent };
+    Standing standing(const Address& address) const;
     std::vector<Peer> list() const;
 
   private:
@@ -57,9 +65,13 @@ class PeerTable {
     State* find(const Address& address); // nullptr when the table is full
 
     // A hostile neighbour can't make it grow: past this many peers, new ones are not listed.
-    static constexpr std::size_t most = 8192;
+    static constexpr std::size_t most = 16384;
+
+    static constexpr unsigned most_named = 20; // a minute
 
     mutable std::mutex mutex_;
+    TimePoint named_since_{};
+    unsigned named_ = 0; // since then
     std::unordered_map<Address, State> peers_;
 };
 

@@ -127,12 +127,13 @@ void Service::investigate(const Question& question, const SocketOwner& found,
         return;
     }
     const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
-    investigator_.find(found, question.role, deadline,
-                       [this, nonce = question.nonce, sender](Owner owner) {
-                           mailbox_.post([this, nonce, sender, owner = std::move(owner)] {
-                               send(sender, std::vector<Answer>{{nonce, owner}});
-                           });
-                       });
+    // Where it is refused, the question comes again.
+    static_cast<void>(investigator_.find(
+        found, question.role, deadline, [this, nonce = question.nonce, sender](Owner owner) {
+            mailbox_.post([this, nonce, sender, owner = std::move(owner)] {
+                send(sender, std::vector<Answer>{{nonce, owner}});
+            });
+        }));
 }
 
 // The peer's socket of a flow to us is gone; as it was the source of our question, so here.

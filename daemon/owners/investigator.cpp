@@ -47,6 +47,7 @@ void Investigator::stop() {
         thread.join();
     threads_.clear();
     jobs_.clear();
+    turns_.clear();
 }
 
 std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
@@ -60,17 +61,20 @@ std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
     return found->second.owner;
 }
 
-void Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
+bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
                         Done done) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (!stopping_ && jobs_.size() < most_jobs) {
-            jobs_.push_back({socket, role, deadline, std::move(done)});
-            wanted_.notify_one();
-            return;
-        }
+    const std::lock_guard lock(mutex_);
+    auto& jobs = jobs_[socket.owner.uid];
+    if (stopping_ || waiting_ >= most_jobs || jobs.size() >= most_jobs_of_one) {
+        counters_.searches_refused.add();
+        return false;
     }
-    done(without_credentials(socket));
+    if (jobs.empty())
+        turns_.push_back(socket.owner.uid);
+    jobs.push_back({socket, role, deadline, std::move(done)});
+    ++waiting_;
+    wanted_.notify_one();
+    return true;
 }
 
 Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
@@ -84,17 +88,31 @@ void Investigator::run() {
     enter_thread("owners", {CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE});
     std::unique_lock lock(mutex_);
     while (true) {
-        wanted_.wait(lock, [&] { return stopping_ || !jobs_.empty(); });
+        wanted_.wait(lock, [&] { return stopping_ || !turns_.empty(); });
         if (stopping_)
             return;
-        const Job job = std::move(jobs_.front());
-        jobs_.pop_front();
+        const Job job = next_job();
         lock.unlock();
         // What waited too long is answered with nothing: the packet is judged without it.
         job.done(Clock::now() < job.deadline ? find_now(job.socket, job.role, job.deadline)
                                              : without_credentials(job.socket));
         lock.lock();
     }
+}
+
+// The oldest of whose turn it is, who then goes to the end of the line.
+Investigator::Job Investigator::next_job() {
+    const Uid uid = turns_.front();
+    turns_.pop_front();
+    const auto found = jobs_.find(uid);
+    auto job = std::move(found->second.front());
+    found->second.pop_front();
+    --waiting_;
+    if (found->second.empty())
+        jobs_.erase(found);
+    else
+        turns_.push_back(uid);
+    return job;
 }
 
 Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoint deadline) {

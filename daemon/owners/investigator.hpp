@@ -35,9 +35,10 @@ class Investigator {
     // What is remembered of this socket; cheap, never waits.
     std::optional<Owner> remembered(Cookie cookie, ident::Role role);
     // Calls `done`, on a thread of the investigator, when the owner is found, or with what is known
-    // when the deadline passes or too many searches wait. An owner of kind user has credentials
-    // then, if empty ones.
-    void find(const SocketOwner& socket, ident::Role role, TimePoint deadline, Done done);
+    // when the deadline passes. An owner of kind user has credentials then, if empty ones. False,
+    // and `done` is not called, when too many searches wait already, or too many for one user:
+    // users take turns, so that nobody's storm holds up the others.
+    bool find(const SocketOwner& socket, ident::Role role, TimePoint deadline, Done done);
     // The same, now: the caller waits.
     Owner find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline);
 
@@ -54,6 +55,7 @@ class Investigator {
     };
 
     void run();
+    Job next_job();
     Owner search(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);
@@ -62,7 +64,8 @@ class Investigator {
     std::vector<Pid> recent(Uid uid);
     void add_recent(Uid uid, Pid pid);
 
-    static constexpr std::size_t most_jobs = 1024;
+    static constexpr std::size_t most_jobs = 4096;
+    static constexpr std::size_t most_jobs_of_one = 256;
     static constexpr std::size_t most_remembered = 16384;
     // Who holds a listener changes with its processes: looked at again after this.
     static constexpr std::chrono::seconds fresh{10};
@@ -73,7 +76,9 @@ class Investigator {
 
     std::mutex mutex_;
     std::condition_variable wanted_;
-    std::deque<Job> jobs_;
+    std::unordered_map<Uid, std::deque<Job>> jobs_;
+    std::deque<Uid> turns_; // of those who have jobs
+    std::size_t waiting_ = 0;
     std::unordered_map<Cookie, Remembered> listeners_;
     std::unordered_map<Uid, std::vector<Pid>> recent_;
     bool stopping_ = false;

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import pickle
+import resource
 import select
 import signal
 import socket
@@ -17,6 +19,7 @@ from .tree import PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_PDEATHSIG, Trouble, call
 TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _sockets = {}  # of this process: handle -> socket
 _accepted = []  # by those that serve
+_handles = itertools.count(1)
 
 
 class Seen(str):
@@ -29,7 +32,7 @@ class Seen(str):
 # --- what a person can be told to do; runs in the person's own process ---
 
 def keep(sock):
-    handle = max(_sockets, default=0) + 1
+    handle = next(_handles)
     _sockets[handle] = sock
     return handle
 
@@ -142,6 +145,30 @@ def ask_each(protocol, address, port, count, timeout=3):
         close(result["handle"])
         results[result["text"]] = results.get(result["text"], 0) + 1
     return results
+
+
+def connect_times(address, port, count):
+    """How long each of so many connections took, in seconds; those that failed are left out."""
+    times = []
+    for _ in range(count):
+        with _open("tcp", address) as sock:
+            sock.settimeout(10)
+            start = time.monotonic()
+            with contextlib.suppress(OSError):
+                sock.connect((address, port))
+                times.append(time.monotonic() - start)
+    return times
+
+
+def connect_from_many(first, count, address, port):
+    """Begins a connection from each of so many addresses."""
+    number = int.from_bytes(socket.inet_aton(first), "big")
+    for offset in range(1, count + 1):
+        sock = _open("tcp", address, bind=(socket.inet_ntoa((number + offset).to_bytes(4, "big")), 0))
+        sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            sock.connect((address, port))
+        keep(sock)
 
 
 def connect_steadily(address, port, per_second, seconds):
@@ -356,10 +383,10 @@ def _obey(channel):
 
 class Person:
     """user: a name or a uid. group: the effective gid; groups: the supplementary ones; without, those that a
-    login gives. prepare: called in the new
+    login gives. descriptors: how many it may have. prepare: called in the new
     process, as root, before it takes the user's credentials."""
 
-    def __init__(self, node, user, group=None, groups=None, dumpable=True, prepare=None):
+    def __init__(self, node, user, group=None, groups=None, dumpable=True, prepare=None, descriptors=None):
         self.name = f"{user}@{node.name}"
         self._channel, theirs = socket.socketpair()
         self.pid = os.fork()
@@ -374,6 +401,8 @@ class Person:
             node.enter()
             os.closerange(3, theirs.fileno())  # what others' processes hold is not this person's
             os.closerange(theirs.fileno() + 1, 65536)
+            if descriptors:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
             if prepare:
                 prepare()
             call("prctl", PR_SET_NAME, b"person", 0, 0, 0)

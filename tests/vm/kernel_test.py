@@ -82,6 +82,8 @@ class Missing(TwoNodes):
         pass
 
     def test_a_feature_that_the_kernel_lacks_is_named(self):
+        for module in ("nf_tables", "nft_ct", "nft_reject_inet", "nft_fib_inet", "nfnetlink_queue"):
+            subprocess.run(["modprobe", module], check=True)
         for module in ("nft_queue", "xt_NFQUEUE", "nft_compat"):
             subprocess.run(["modprobe", "-r", module], check=False, capture_output=True)
         pathlib.Path("/proc/sys/kernel/modprobe").write_text("/bin/false\n")

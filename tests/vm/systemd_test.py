@@ -187,5 +187,80 @@ class Life(Systemd):
         self.assert_judges()
 
 
+class FileSystem(Systemd):
+    """Homes on NFS, over the gated network: the server is this node's kernel, the client the other's."""
+
+    def setUp(self):
+        super().setUp()
+        self.exported, self.mounted = pathlib.Path("/srv/homes"), pathlib.Path("/mnt/homes")
+        for folder in (self.exported, self.mounted):
+            folder.mkdir(exist_ok=True)
+        run("mount", "-t", "tmpfs", "tmpfs", self.exported)
+        self.addCleanup(run, "umount", "-l", self.exported)
+        run("modprobe", "nfsd")
+        if not pathlib.Path("/proc/fs/nfsd/threads").exists():
+            run("mount", "-t", "nfsd", "nfsd", "/proc/fs/nfsd")
+        run("exportfs", "-o", "rw,fsid=0,no_root_squash,no_subtree_check,insecure", f"10.77.0.1:{self.exported}")
+        self.addCleanup(run, "exportfs", "-ua")
+        mountd = subprocess.Popen(["rpc.mountd", "-N", "2", "-N", "3", "-F"])
+        self.addCleanup(mountd.wait)
+        self.addCleanup(mountd.kill)
+        for setting in ("nfsv4leasetime", "nfsv4gracetime"):
+            pathlib.Path("/proc/fs/nfsd", setting).write_text("10\n")
+        run("rpc.nfsd", "-N", "3", "4")
+        self.addCleanup(run, "rpc.nfsd", "0")
+
+    def mount(self, version):
+        self.one.run("mount", "-t", "nfs4", "-o", f"vers={version},soft,timeo=300", f"{V4}:/", self.mounted)
+
+    def unmount(self):
+        self.one.run("umount", self.mounted)
+
+    def test_a_mount_works_before_during_and_after_a_restart(self):
+        for version in ("4.0", "4.2"):  # the server calls the client back over a connection of its own, and not
+            with self.subTest(version):
+                self.mount(version)
+                (self.mounted / "file").write_text("before\n")
+                run("systemctl", "restart", "ubfd")
+                (self.mounted / "file").write_text("after\n")
+                self.assertEqual((self.exported / "file").read_text(), "after\n")
+                self.unmount()
+                restart = subprocess.Popen(["systemctl", "restart", "ubfd"])
+                self.mount(version)  # meanwhile
+                self.assertEqual((self.mounted / "file").read_text(), "after\n")
+                self.assertEqual(restart.wait(), 0)
+                self.unmount()
+
+    def test_it_is_known_as_the_kernels(self):
+        self.mount("4.2")
+        self.addCleanup(self.unmount)
+        source = next(line.split()[4] for line in self.two.run("ss", "-Htn", "sport", "2049").splitlines())
+        answer = json.loads(run("ubfctl", "--json", "explain", "--from", source, "--to", f"{V4}:2049"))
+        self.assertEqual((answer["listener"]["kind"], answer["connector"]["kind"]), ("kernel", "kernel"))
+        self.assertEqual(answer["verdict"]["reason"], "exempt-listener")
+
+
+class BadStart(Case):
+    """A guest that was booted with a configuration that can't be read."""
+
+    def test_the_network_came_up_behind_a_ruleset_that_refuses(self):
+        self.assertEqual(property_of("ubfd", "ActiveState"), "failed")
+        self.assertEqual(property_of("ubf-ruleset", "ExecMainStatus"), "78")
+        self.assertIn("there is no section [pears]; did you mean [peers]?",
+                      run("journalctl", "-b", "-u", "ubfd", "-u", "ubf-ruleset"))
+        self.assertIn("ubf:verdict:no_verdict", table())
+        self.assertLess(int(property_of("ubf-ruleset", "ExecMainExitTimestampMonotonic")),
+                        int(property_of("network-pre.target", "ActiveEnterTimestampMonotonic")))
+        case.add_users(case.USERS, case.GROUPS, private=False)
+        two, one = Home("node2"), Node("node1")
+        join(one, two, ADDRESSES)
+        self._people = []
+        self.person("alice", two).listen("tcp", "0.0.0.0", PORT)
+        self.person("root", two).listen("tcp", "0.0.0.0", 22)
+        self.assertEqual(self.person("alice", one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        # Nobody is locked out: what is below the users' ports, ssh for one, is not watched.
+        self.assertEqual(self.person("alice", one).connect("tcp", V4, 22), "connected")
+
+
 if __name__ == "__main__":
     case.main(private=False)
