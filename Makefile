@@ -4,6 +4,7 @@
 #   sudo make demo two nodes, a few users: who gets through, and why
 #   sudo make test every test
 #   sudo make bench  what it costs
+#   make fuzz      each fuzzer for a minute
 #   make format | sudo make asan | sudo make install | make clean
 
 # Under sudo, what belongs to the tree is still made by the tree's owner.
@@ -16,7 +17,7 @@ endif
 endif
 run_tests = ctest -j $$(nproc) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
-.PHONY: build packages test-packages demo test bench asan format install clean
+.PHONY: build packages test-packages demo test bench fuzz asan tsan format install clean
 .DEFAULT_GOAL := build
 
 packages:
@@ -38,10 +39,22 @@ test: test-packages build
 bench: build
 	@tests/bench/bench --build build/release
 
+fuzz: test-packages
+	@$(as_owner) tests/fuzz/build
+	@for fuzzer in $$(ls tests/fuzz/seeds); do \
+	    echo "$$fuzzer:"; \
+	    $(as_owner) tests/fuzz/run $$fuzzer 60 2>&1 | grep -E 'number_of_executed|cov: |ERROR|failed-' | tail -4; \
+	done
+
 asan: test-packages
 	@$(as_owner) cmake --preset asan > /dev/null
 	@$(as_owner) cmake --build --preset asan
 	@$(call run_tests,--preset asan -L 'unit|netns')
+
+tsan: test-packages
+	@$(as_owner) cmake --preset tsan > /dev/null
+	@$(as_owner) cmake --build --preset tsan
+	@$(call run_tests,--preset tsan -L 'unit|netns')
 
 format:
 	@git ls-files -co --exclude-standard '*.c' '*.cpp' '*.hpp' | xargs clang-format -i

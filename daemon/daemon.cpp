@@ -1,5 +1,6 @@
 #include "daemon/daemon.hpp"
 
+#include "daemon/control/request.hpp"
 #include "daemon/host.hpp"
 #include "ident/key.hpp"
 
@@ -243,9 +244,7 @@ void Daemon::follow_sysctl() {
 }
 
 void Daemon::handle(const ControlServer::Json& request, const ControlServer::Reply& reply) {
-    const auto found = request.find("command");
-    const auto command =
-        found != request.end() && found->is_string() ? found->get<std::string>() : std::string();
+    const auto command = text_of(request, "command");
     if (command == "status")
         reply(status());
     else if (command == "explain")

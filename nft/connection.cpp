@@ -1,5 +1,6 @@
 #include "nft/connection.hpp"
 
+#include "netlink/message.hpp"
 #include "nft/error.hpp"
 
 #include <cerrno>
@@ -35,9 +36,8 @@ int carried_error(const nlmsghdr* header) {
 template<typename Each>
 auto for_messages(const std::vector<std::uint8_t>& buffer, std::size_t length, Each each)
     -> decltype(each(nullptr)) {
-    const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
-    auto left = static_cast<int>(length);
-    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left))
+    netlink::Bytes messages(buffer.data(), length);
+    while (const auto* header = netlink::next_message(messages))
         if (auto result = each(header))
             return result;
     return {};

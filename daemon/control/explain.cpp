@@ -1,6 +1,7 @@
 #include "daemon/control/explain.hpp"
 
 #include "base/escape.hpp"
+#include "daemon/control/request.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -43,21 +44,6 @@ std::optional<OwnAddress> own_address(const Address& address) {
     return std::nullopt;
 }
 
-std::optional<Flow> to_flow(const ControlServer::Json& request) {
-    const auto text = [&](const char* key) {
-        const auto found = request.find(key);
-        return found != request.end() && found->is_string() ? found->get<std::string>()
-                                                            : std::string();
-    };
-    const auto source = Endpoint::parse(text("from"));
-    const auto destination = Endpoint::parse(text("to"));
-    const auto protocol = text("protocol");
-    if (!source || !destination || (protocol != "tcp" && protocol != "udp") ||
-        source->address.is_v4() != destination->address.is_v4())
-        return std::nullopt;
-    return Flow{protocol == "tcp" ? Protocol::tcp : Protocol::udp, *source, *destination};
-}
-
 constexpr std::size_t most_questions = 64;
 
 } // namespace
@@ -85,7 +71,7 @@ void Explainer::on_time(TimePoint now) {
 }
 
 void Explainer::explain(const Json& request, const ControlServer::Reply& reply) {
-    const auto flow = to_flow(request);
+    const auto flow = flow_of(request);
     if (!flow)
         return reply({{"ok", false},
                       {"error", "explain takes two endpoints of one family, like 10.0.0.1:4000 and "

@@ -1,6 +1,7 @@
 #include "daemon/control/server.hpp"
 
 #include "config/config.hpp"
+#include "daemon/control/request.hpp"
 
 #include <algorithm>
 #include <array>
@@ -109,13 +110,13 @@ void ControlServer::read(int fd) {
             hang_up(fd);
         return;
     }
-    const auto request = Json::parse(client.in.substr(0, end), nullptr, false);
+    const auto request = parse_request(client.in.substr(0, end));
     client.in.erase(0, end + 1);
     const auto number = client.number;
     const Reply reply = [this, fd, number](const Json& json) { answer(fd, number, json); };
-    if (!request.is_object())
+    if (!request)
         return reply({{"ok", false}, {"error", "the request is not a JSON object"}});
-    handler_(request, reply);
+    handler_(*request, reply);
 }
 
 void ControlServer::answer(int fd, std::uint64_t number, const Json& reply) {

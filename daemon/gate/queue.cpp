@@ -211,37 +211,19 @@ void Queue::receive(const std::function<void(Arrival)>& each) {
 
 void Queue::handle(std::span<const std::uint8_t> datagram,
                    const std::function<void(Arrival)>& each) {
-    const auto* header = reinterpret_cast<const nlmsghdr*>(datagram.data());
-    auto left = static_cast<int>(datagram.size());
-    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
-        if (header->nlmsg_type == NLMSG_ERROR) {
-            if (mnl_nlmsg_get_payload_len(header) >= sizeof(nlmsgerr))
-                handle_error(-static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error);
+    messages_.clear();
+    parse_queue_messages(datagram, messages_);
+    for (const auto& message : messages_) {
+        if (const auto* error = std::get_if<ErrorMessage>(&message)) {
+            handle_error(error->error);
             continue;
         }
-        std::array<nlattr*, NFQA_MAX + 1> attributes{};
-        if (header->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET) ||
-            nfq_nlmsg_parse(header, attributes.data()) < 0)
-            continue;
-        if (attributes[NFQA_PACKET_HDR] == nullptr)
-            continue; // nothing to judge: without an id there is no packet
-        nfqnl_msg_packet_hdr packet{};
-        std::memcpy(&packet, mnl_attr_get_payload(attributes[NFQA_PACKET_HDR]), sizeof packet);
-        const auto number = [&](int attribute) {
-            return attributes[static_cast<std::size_t>(attribute)] == nullptr
-                       ? 0u
-                       : ntohl(mnl_attr_get_u32(attributes[static_cast<std::size_t>(attribute)]));
-        };
-        const std::uint32_t mark = number(NFQA_MARK);
-        std::span<const std::uint8_t> bytes;
-        if (const nlattr* payload = attributes[NFQA_PAYLOAD])
-            bytes = {static_cast<const std::uint8_t*>(mnl_attr_get_payload(payload)),
-                     mnl_attr_get_payload_len(payload)};
+        const auto& packet = std::get<PacketMessage>(message);
         packets_.add();
         if (!others_cleared_)
-            drop_before(ntohl(packet.packet_id));
-        each({QueuedPacket(*this, ntohl(packet.packet_id), mark), bytes, number(NFQA_IFINDEX_INDEV),
-              (mark & mark_.mask) == mark_.reply()});
+            drop_before(packet.id);
+        each({QueuedPacket(*this, packet.id, packet.mark), packet.bytes, packet.interface,
+              (packet.mark & mark_.mask) == mark_.reply()});
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
+#include "daemon/gate/queue_message.hpp"
 #include "netlink/socket.hpp"
 #include "policy/verdict.hpp"
 
@@ -88,6 +89,7 @@ class Queue {
     bool adopted_;
     bool others_cleared_;                // nothing that the ubfd before us had read is left
     std::vector<std::uint8_t> verdicts_; // netlink messages, back to back
+    std::vector<QueueMessage> messages_; // kept for its room
     std::unique_ptr<Batch> batch_;
 
   public:

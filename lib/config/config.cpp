@@ -110,8 +110,9 @@ void read_section(Config& config, const std::string& file, std::string_view sect
             continue;
         }
         const auto options = config::options();
+        const auto name = key.str();
         const auto option = std::ranges::find_if(options, [&](const Option& candidate) {
-            return candidate.section == section && candidate.key == key.str();
+            return candidate.section == section && candidate.key == name;
         });
         if (option == options.end())
             fail_at(file, key.source(),

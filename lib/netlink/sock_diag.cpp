@@ -29,7 +29,7 @@ Result<SocketInfo, int> parse(const nlmsghdr& header, std::span<const std::uint8
         if (payload.size() < sizeof error)
             return fail(int{EBADMSG});
         std::memcpy(&error, payload.data(), sizeof error);
-        return fail(int{error.error == 0 ? EBADMSG : -error.error});
+        return fail(error.error < 0 && error.error > -4096 ? -error.error : int{EBADMSG});
     }
     inet_diag_msg found{};
     if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || payload.size() < sizeof found)
@@ -45,6 +45,19 @@ Result<SocketInfo, int> parse(const nlmsghdr& header, std::span<const std::uint8
 }
 
 } // namespace
+
+Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
+                                     std::uint32_t sequence) {
+    nlmsghdr header{};
+    if (message.size() < sizeof header)
+        return fail(int{EBADMSG});
+    std::memcpy(&header, message.data(), sizeof header);
+    if (header.nlmsg_len < sizeof header || header.nlmsg_len > message.size())
+        return fail(int{EBADMSG});
+    if (header.nlmsg_seq != sequence)
+        return fail(int{ENOMSG});
+    return parse(header, message.subspan(sizeof header, header.nlmsg_len - sizeof header));
+}
 
 Result<SocketInfo, int> SockDiag::find(Protocol protocol, const Endpoint& local,
                                        const Endpoint& remote, std::uint32_t interface) {
@@ -84,15 +97,9 @@ Result<SocketInfo, int> SockDiag::receive() {
         const auto length = socket_.receive(buffer, MSG_DONTWAIT);
         if (!length)
             return fail(int{length.error()});
-        nlmsghdr header{};
-        if (*length < sizeof header)
-            return fail(int{EBADMSG});
-        std::memcpy(&header, buffer.data(), sizeof header);
-        if (header.nlmsg_len < sizeof header || header.nlmsg_len > *length)
-            return fail(int{EBADMSG});
-        if (header.nlmsg_seq == sequence_)
-            return parse(
-                header, std::span(buffer).subspan(sizeof header, header.nlmsg_len - sizeof header));
+        auto found = parse_socket(std::span(buffer).first(*length), sequence_);
+        if (found || found.error() != ENOMSG)
+            return found;
     }
 }
 

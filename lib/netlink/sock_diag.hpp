@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <linux/netlink.h>
+#include <span>
 
 namespace ubf {
 
@@ -20,6 +21,10 @@ struct SocketInfo {
     std::uint8_t state = 0;      // TCP_LISTEN, ... of netinet/tcp.h
     std::uint32_t interface = 0; // that it is bound to, or 0
 };
+
+// What a message of the kernel says, to a request of that number. The error is an errno: ENOMSG
+// when it answers another request, EBADMSG when it doesn't fit the format, or what the kernel said.
+Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message, std::uint32_t sequence);
 
 class SockDiag {
   public:

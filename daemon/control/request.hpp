@@ -1,0 +1,22 @@
+// What a client of the control socket asks, read from a line of its own making.
+#pragma once
+
+#include "flow/flow.hpp"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ubf {
+
+// A JSON object; nothing where the line is none.
+std::optional<nlohmann::ordered_json> parse_request(std::string_view line);
+
+// The text that stands there; empty where none does.
+std::string text_of(const nlohmann::ordered_json& request, const char* key);
+
+// The flow of an `explain`: from, to and protocol, as text; nothing where they make none.
+std::optional<Flow> flow_of(const nlohmann::ordered_json& request);
+
+} // namespace ubf

@@ -1,0 +1,32 @@
+// What the kernel says on a queue's socket (linux/netfilter/nfnetlink_queue.h), apart from the
+// socket.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <variant>
+#include <vector>
+
+namespace ubf {
+
+// A packet that waits for its verdict.
+struct PacketMessage {
+    std::uint32_t id;
+    std::uint32_t mark;
+    std::uint32_t interface;             // where it came in; 0: not said
+    std::span<const std::uint8_t> bytes; // from the network header on; part of the message
+};
+
+// What became of something that we sent.
+struct ErrorMessage {
+    int error; // an errno; 0: an acknowledgement
+};
+
+using QueueMessage = std::variant<PacketMessage, ErrorMessage>;
+
+// All messages of one datagram that can be read, put into `messages`; the others are left out. The
+// packets point into the datagram.
+void parse_queue_messages(std::span<const std::uint8_t> datagram,
+                          std::vector<QueueMessage>& messages);
+
+} // namespace ubf

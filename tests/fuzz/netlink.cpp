@@ -1,0 +1,23 @@
+// Netlink: queued packets with what is in them, and answers about sockets.
+#include "daemon/gate/queue_message.hpp"
+#include "flow/packet.hpp"
+#include "fuzzer.hpp"
+#include "netlink/sock_diag.hpp"
+
+#include <cstring>
+#include <memory>
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    // As the kernel aligns it.
+    const auto aligned = std::make_unique<std::uint32_t[]>(size / 4 + 1);
+    if (size > 0)
+        std::memcpy(aligned.get(), data, size);
+    const std::span<const std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(aligned.get()), size);
+    std::vector<ubf::QueueMessage> messages;
+    ubf::parse_queue_messages(bytes, messages);
+    for (const auto& message : messages)
+        if (const auto* packet = std::get_if<ubf::PacketMessage>(&message))
+            static_cast<void>(ubf::parse_packet(packet->bytes));
+    static_cast<void>(ubf::parse_socket(bytes, 1));
+    return 0;
+}

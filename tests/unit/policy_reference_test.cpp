@@ -1,0 +1,209 @@
+// The decision once more, written from THE DECISION in ubfd(8) alone and in its order, with sets of
+// plain numbers; for random owners and policies both must say the same.
+#include "policy/policy.hpp"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <iterator>
+#include <random>
+#include <set>
+#include <sstream>
+
+namespace ubf {
+namespace {
+
+struct Reference {
+    const Policy& policy;
+
+    static bool within(const std::vector<UidRange>& ranges, Uid uid) {
+        bool found = false;
+        for (const auto& range : ranges)
+            found = found || (value(uid) >= value(range.first) && value(uid) <= value(range.last));
+        return found;
+    }
+
+    bool exempt(const Owner& owner, const std::vector<UidRange>& users) const {
+        return (owner.kind == OwnerKind::user && within(users, owner.uid)) ||
+               (owner.kind == OwnerKind::kernel && policy.kernel_exempt);
+    }
+
+    static std::set<std::uint32_t> groups(const Owner& owner) {
+        std::set<std::uint32_t> all;
+        if (!owner.credentials)
+            return all;
+        if (owner.credentials->gid)
+            all.insert(value(*owner.credentials->gid));
+        for (const Gid gid : owner.credentials->groups)
+            all.insert(value(gid));
+        return all;
+    }
+
+    static std::set<Label> labels(const Owner& owner) {
+        if (!owner.credentials)
+            return {};
+        return {owner.credentials->labels.begin(), owner.credentials->labels.end()};
+    }
+
+    bool may_carry(const Owner& owner, const Label& label) const {
+        if (policy.labels.count(label) == 0)
+            return false;
+        const auto& rule = policy.labels.at(label);
+        const auto has = groups(owner);
+        return within(rule.users, owner.uid) ||
+               std::any_of(rule.groups.begin(), rule.groups.end(),
+                           [&](Gid gid) { return has.count(value(gid)) != 0; });
+    }
+
+    bool common_label(const Owner& a, const Owner& b) const {
+        std::vector<Label> common;
+        const auto of_a = labels(a);
+        const auto of_b = labels(b);
+        std::set_intersection(of_a.begin(), of_a.end(), of_b.begin(), of_b.end(),
+                              std::back_inserter(common));
+        return std::any_of(common.begin(), common.end(), [&](const Label& label) {
+            return may_carry(a, label) && may_carry(b, label);
+        });
+    }
+
+    Reason operator()(const Owner& listener, const Owner& connector) const {
+        if (exempt(listener, policy.exempt_listeners))
+            return Reason::exempt_listener;
+        if (listener.kind == OwnerKind::unknown)
+            return Reason::listener_unknown;
+        if (exempt(connector, policy.exempt_connectors))
+            return Reason::exempt_connector;
+        if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
+            return policy.outside_allowed ? Reason::outside_allowed : Reason::outside;
+        if (connector.kind == OwnerKind::unknown)
+            return Reason::connector_unknown;
+        const bool users = listener.kind == OwnerKind::user && connector.kind == OwnerKind::user;
+        const bool labelled = !labels(listener).empty() || !labels(connector).empty();
+        if (users && policy.require_label && labelled && !common_label(listener, connector))
+            return Reason::label_required;
+        if (users && policy.same_user && listener.uid == connector.uid)
+            return Reason::same_user;
+        if (users && policy.same_group && listener.credentials && listener.credentials->gid) {
+            const Gid gid = *listener.credentials->gid;
+            const bool ignored =
+                std::count(policy.ignored_groups.begin(), policy.ignored_groups.end(), gid) != 0;
+            if (!ignored && groups(connector).count(value(gid)) != 0)
+                return Reason::same_group;
+        }
+        if (users && common_label(listener, connector))
+            return Reason::same_label;
+        return Reason::different_user;
+    }
+};
+
+// Few values, so that they meet often.
+class Dice {
+  public:
+    bool coin() { return number(2) == 0; }
+    unsigned number(unsigned below) { return static_cast<unsigned>(random_() % below); }
+    Uid uid() { return Uid{number(5)}; }
+    Gid gid() { return Gid{number(4)}; }
+    Label label() {
+        return {static_cast<LabelOrigin>(1 + number(2)), std::string(1, "ab"[number(2)])};
+    }
+
+    template<typename T, typename Make>
+    std::vector<T> some(unsigned most, Make make) {
+        std::vector<T> all;
+        for (unsigned i = number(most + 1); i > 0; --i)
+            all.push_back(make());
+        return all;
+    }
+
+    Owner owner() {
+        switch (number(8)) {
+        case 0:
+            return {};
+        case 1:
+            return Owner::kernel();
+        case 2:
+            return Owner::outside();
+        default:
+            break;
+        }
+        auto owner = Owner::user(uid());
+        if (coin())
+            return owner;
+        owner.credentials.emplace();
+        if (number(4) != 0)
+            owner.credentials->gid = gid();
+        owner.credentials->groups = some<Gid>(3, [this] { return gid(); });
+        owner.credentials->labels = some<Label>(2, [this] { return label(); });
+        return owner;
+    }
+
+    UidRange range() {
+        const auto first = number(5);
+        return {Uid{first}, Uid{first + number(2)}};
+    }
+
+    Policy policy() {
+        Policy policy;
+        policy.same_user = number(4) != 0;
+        policy.same_group = number(4) != 0;
+        policy.require_label = number(4) == 0;
+        policy.kernel_exempt = coin();
+        policy.outside_allowed = coin();
+        if (coin())
+            policy.exempt_listeners = some<UidRange>(1, [this] { return range(); });
+        if (coin())
+            policy.exempt_connectors = some<UidRange>(1, [this] { return range(); });
+        policy.ignored_groups = some<Gid>(1, [this] { return gid(); });
+        for (unsigned i = number(4); i > 0; --i)
+            policy.labels[label()] = {some<UidRange>(2, [this] { return range(); }),
+                                      some<Gid>(1, [this] { return gid(); })};
+        return policy;
+    }
+
+  private:
+    std::mt19937 random_{20'26};
+};
+
+TEST(Reference, agrees_for_random_owners_and_policies) {
+    Dice dice;
+    std::map<Reason, unsigned> seen;
+    for (int i = 0; i < 300'000; ++i) {
+        const auto policy = dice.policy();
+        const auto listener = dice.owner();
+        const auto connector = dice.owner();
+        const auto expected = Reference{policy}(listener, connector);
+        ASSERT_EQ(decide(listener, connector, policy).reason, expected)
+            << i << ": " << to_string(expected);
+        ++seen[expected];
+        // What the uid settles stays so, whatever is found of the credentials.
+        auto found = listener;
+        if (settled_by_uid(listener, connector, policy) && found.kind == OwnerKind::user &&
+            !found.credentials) {
+            found.credentials = Credentials{dice.gid(), {dice.gid()}, {dice.label()}, {}, {}};
+            ASSERT_EQ(decide(found, connector, policy).action(),
+                      decide(listener, connector, policy).action())
+                << i;
+        }
+    }
+    // Every reason of the decision came up, so that the agreement says something.
+    EXPECT_EQ(seen.size(), 11u);
+    for (const auto& [reason, times] : seen)
+        EXPECT_GT(times, 100u) << to_string(reason);
+}
+
+// Nobody is allowed by what is not known of him: less knowledge never allows more.
+TEST(Reference, who_is_unknown_is_allowed_by_exemption_alone) {
+    Dice dice;
+    for (int i = 0; i < 100'000; ++i) {
+        const auto policy = dice.policy();
+        const auto listener = dice.owner();
+        const auto verdict = decide(listener, Owner{}, policy);
+        if (verdict.action() == Action::allow) {
+            ASSERT_TRUE(
+                verdict.reason == Reason::exempt_listener ||
+                (verdict.reason == Reason::outside_allowed && listener.kind == OwnerKind::outside));
+        }
+    }
+}
+
+} // namespace
+} // namespace ubf
