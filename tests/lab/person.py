@@ -301,8 +301,16 @@ def outcome(handle, timeout=3):
         poll.register(sock, select.POLLOUT)
         if not poll.poll(timeout * 1000):
             return "timeout"
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        return errno.errorcode[error] if error else "connected"
+        end = time.monotonic() + 1
+        while True:
+            error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error:
+                return errno.errorcode[error]
+            with contextlib.suppress(OSError):
+                sock.getpeername()
+                return "connected"
+            if time.monotonic() > end:  # an error wakes a moment before it can be read; this one was read before
+                return "closed"
     except OSError as error:
         return _errno_name(error)
 

@@ -106,18 +106,19 @@ def add_users(users, groups, private=True):
         names = {line.split(":")[0] for line in more}
         kept = [line for line in pathlib.Path(file).read_text().splitlines() if line.split(":")[0] not in names]
         if private:
-            _replace(file, kept + more)
+            replace_file(file, kept + more)
         else:
             pathlib.Path(file).write_text("\n".join(kept + more) + "\n")
 
 
 def add_hosts(addresses):
     """What these names mean in this tree: name -> address."""
-    _replace("/etc/hosts", ["127.0.0.1 localhost", "::1 localhost",
-                            *(f"{address} {name}" for name, address in addresses.items())])
+    replace_file("/etc/hosts", ["127.0.0.1 localhost", "::1 localhost",
+                                *(f"{address} {name}" for name, address in addresses.items())])
 
 
-def _replace(file, lines):
+def replace_file(file, lines):
+    """What this tree sees in a file's place."""
     copy = FOLDER / pathlib.Path(file).name
     copy.write_text("\n".join(lines) + "\n")
     copy.chmod(0o644)

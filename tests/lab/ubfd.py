@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import secrets
 import signal
 import socket
@@ -29,14 +30,18 @@ class Ubfd:
     """The daemon, up and ready. Settings are sections of keys; where the key file and the control socket are
     is added."""
 
-    def __init__(self, program, node, key, settings, ready=None, supervisor=None, words=()):
-        """ready: waits until the log, where that is not stderr, says so. words: for the command line."""
+    def __init__(self, program, node, key, settings, ready=None, supervisor=None, words=(), environment=None,
+                 stderr=None):
+        """ready: waits until the log, where that is not stderr, says so. words: for the command line. stderr: a
+        file, where it doesn't go to the log."""
         self.node = node
         self.socket = FOLDER / f"{node.name}.sock"
         self.config = FOLDER / f"{node.name}.toml"
         self._log = FOLDER / f"{node.name}.log"
         self._command = [program, "--config", self.config, *words]
         self._supervisor = supervisor
+        self._environment = environment
+        self._stderr = stderr
         self._key = key
         self._ready = ready or (lambda: self.wait_for_log("ready: ", seconds=20))
         self.configure(settings)
@@ -49,11 +54,16 @@ class Ubfd:
         merged = {name: {**own.get(name, {}), **settings.get(name, {})} for name in {**own, **settings}}
         self.config.write_text(to_toml(merged))
 
-    def start(self):
-        with open(self._log, "a") as log:
+    def begin(self):
+        """Starts it, and doesn't wait for it."""
+        wrapper, options = self._supervisor.options() if self._supervisor else ((), {"env": self._environment})
+        with open(self._log, "a") as log, open(self._stderr or os.devnull, "w") as elsewhere:
             self._seen = log.tell()
-            wrapper, options = self._supervisor.options() if self._supervisor else ((), {})
-            self.process = self.node.start(*wrapper, *self._command, stdout=log, stderr=log, **options)
+            self.process = self.node.start(*wrapper, *self._command, stdout=log,
+                                           stderr=elsewhere if self._stderr else log, **options)
+
+    def start(self):
+        self.begin()
         self._ready()
 
     def wait_for_log(self, text, seconds=10):

@@ -74,6 +74,32 @@ class Truth(OneSided):
         self.assertEqual(outcome(), "connected")
 
 
+    def test_answers_that_come_twice_or_in_another_order_are_each_taken_once(self):
+        begun = [self.start_bob() for _ in range(3)]
+        with Counted(self.ubfd2) as counted:
+            for question, _ in reversed(begun):
+                data = self.peer.tell(question, USERS["alice"], HERE)
+                self.peer.send(data, question.asker, HERE)
+            for _, outcome in begun:
+                self.assertEqual(outcome(), "connected")
+            time.sleep(0.1)
+        self.assertEqual((counted.reasons(), counted["ident.rejected.unasked"]), ({"same-user": 3}, 3))
+
+    def test_a_question_that_comes_twice_is_answered_once(self):
+        client = self.person("alice", self.two)
+        self.person("alice", self.one).listen("tcp", "0.0.0.0", PORT)  # where no ubfd asks
+        self.assertEqual(client.connect("tcp", HERE, PORT, bind=(V4, 9100)), "connected")
+        flow = b"\6\0" + (9100).to_bytes(2, "big") + PORT.to_bytes(2, "big") + ident._bytes(V4) + ident._bytes(HERE)
+        entry = secrets.token_bytes(8) + b"\1\0" + bytes(4) + flow
+        data = ident.datagram([entry], (HERE, ident.PORT), ASKER, self.peer.key, channel=0, kind=ident.QUESTION,
+                              own_channel=1)
+        with Counted(self.ubfd2) as counted:
+            for _ in range(3):
+                self.peer.send(data, ASKER)
+            time.sleep(0.3)
+        self.assertEqual((counted["ident.answered"], counted["ident.rejected.repeated"]), (1, 2))
+
+
 class Lies(OneSided):
     """All of them say 'alice', and none is believed."""
 

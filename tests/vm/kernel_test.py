@@ -75,6 +75,26 @@ class Imported(Kernel):
         self.assertEqual(self.ubfd2.status()["packets_gone"], 0)
 
 
+class Unlucky(Kernel):
+    """What can be done to a whole kernel, and to no network namespace of it."""
+
+    def test_a_clock_that_steps_is_nobodys_business(self):
+        for step in ("+2 hours", "-5 hours", "+3 hours"):
+            self.two.run("date", "-s", step)
+            self.assert_judges()
+
+    def test_a_connection_table_that_is_full_refuses_and_recovers(self):
+        limit = pathlib.Path("/proc/sys/net/netfilter/nf_conntrack_max")
+        before = limit.read_text()
+        limit.write_text("1\n")
+        try:
+            self.assertEqual(self.alice.connect("tcp", V4, PORT, timeout=0.5), "timeout")
+            self.assert_alive(self.ubfd1, self.ubfd2)
+        finally:
+            limit.write_text(before)
+        self.assert_judges()
+
+
 class Missing(TwoNodes):
     """Modules that are not there. They stay away for the rest of the guest's life: to be run alone."""
 

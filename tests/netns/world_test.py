@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+"""The world around ubfd fails: directories, disks, descriptors, addresses. What does not need them goes on, and the
+rest recovers."""
+
+import os
+import pathlib
+import random
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import PROJ, V4, TwoNodes, wait_until  # noqa: E402
+from lab.supervisor import Supervisor  # noqa: E402
+from lab.tree import replace_file  # noqa: E402
+
+PORT, SHARED = 9001, 9002
+
+
+class World(TwoNodes):
+    def setUp(self):
+        super().setUp()
+        self.server = self.person("alice", self.two)
+        self.server.listen("tcp", "0.0.0.0", PORT, backlog=1024)
+        self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", SHARED)
+        self.alice, self.bob, self.carol = (self.person(user, self.one) for user in ("alice", "bob", "carol"))
+
+    def assert_judges(self):
+        self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
+        self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assertEqual(self.bob.connect("tcp", V4, SHARED), "connected")
+
+
+class Directory(World):
+    """The user database takes half a minute for an answer, or is not there."""
+
+    source = "slow"
+
+    def start_daemons(self):
+        self.use("files")
+        self.addCleanup(self.use, "files")
+        environment = dict(os.environ, LD_LIBRARY_PATH=str(case.build / "tests" / "netns"))
+        self.ubfd1 = self.start_ubfd(self.one, environment=environment)
+        self.ubfd2 = self.start_ubfd(self.two, environment=environment)
+
+    @staticmethod
+    def use(source):
+        """The C library reads the file again when it changes."""
+        replace_file("/etc/nsswitch.conf", [f"{what}: {source}" for what in ("passwd", "group", "initgroups")])
+
+    def test_holds_nobody_up(self):
+        self.use(self.source)  # everybody is logged in already
+        self.assertEqual(self.alice.connect("tcp", V4, PORT, timeout=0.9), "connected")
+        self.assertEqual(self.carol.connect("tcp", V4, PORT, timeout=0.9), "EHOSTUNREACH")
+        # The process itself knows its groups.
+        self.assertEqual(self.bob.connect("tcp", V4, SHARED, timeout=2), "connected")
+        self.assert_denied(self.ubfd2, "connector=?(63003)", "listener=?(63001)")
+
+
+class NoDirectory(Directory):
+    source = "nothing"
+
+
+class Resources(World):
+    def test_a_disk_that_is_full_costs_lines_and_nothing_else(self):
+        self.ubfd2.stop()
+        ubfd = self.start_ubfd(self.two, ready=lambda: wait_until(self.is_up, 10), stderr="/dev/full")
+        self.ubfd2 = ubfd
+        self.assert_judges()
+        wait_until(lambda: ubfd.status()["log"]["lost"] > 0)
+
+    def is_up(self):
+        try:
+            return self.two.run(case.build / "daemon" / "ubfctl", "--socket", case.FOLDER / "node2.sock", "status")
+        except case.Trouble:
+            return False
+
+    def test_without_descriptors_the_uid_still_decides(self):
+        self.assert_judges()
+        pid = str(self.ubfd2.process.pid)
+        used = len(os.listdir(f"/proc/{pid}/fd"))
+        limit = self.two.run("prlimit", "--pid", pid, "--nofile", "--raw", "--noheadings", "-o", "SOFT").strip()
+        self.two.run("prlimit", "--pid", pid, f"--nofile={used}:")
+        for number in range(3):
+            self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
+            self.assertEqual(self.carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
+            self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", 9100 + number)
+            # Whose group nobody can look up lets no group in.
+            self.assertEqual(self.bob.connect("tcp", V4, 9100 + number), "EHOSTUNREACH")
+        self.two.run("prlimit", "--pid", pid, f"--nofile={limit}:")
+        wait_until(lambda: self.bob.connect("tcp", V4, 9100) == "connected", 15, "the group to be found")
+        self.assert_judges()
+
+    def test_addresses_come_and_go(self):
+        for _ in range(3):
+            self.two.run("ip", "addr", "add", "10.77.0.5/24", "dev", "eth0")
+            self.assertEqual(self.alice.connect("tcp", "10.77.0.5", PORT), "connected")
+            self.assertEqual(self.bob.connect("tcp", "10.77.0.5", PORT), "EHOSTUNREACH")
+            self.two.run("ip", "addr", "del", "10.77.0.5/24", "dev", "eth0")
+            self.assert_judges()
+        self.one.run("ip", "addr", "add", "10.77.0.6/24", "dev", "eth0")
+        self.assertEqual(self.alice.connect("tcp", V4, PORT, bind=("10.77.0.6", 0)), "connected")
+        self.assertEqual(self.bob.connect("tcp", V4, PORT, bind=("10.77.0.6", 0)), "EHOSTUNREACH")
+
+    def test_without_ipv6(self):
+        for ubfd in (self.ubfd1, self.ubfd2):
+            ubfd.stop()
+        for node in (self.one, self.two):
+            node.set_sysctl("net.ipv6.conf.all.disable_ipv6", "1")
+        for ubfd in (self.ubfd1, self.ubfd2):
+            ubfd.start()
+        self.assert_judges()
+
+
+class Deaths(World):
+    def start_daemons(self):
+        self.ubfd1 = self.start_ubfd(self.one)
+        self.supervisor = Supervisor("node2")
+        self.addCleanup(self.supervisor.close)
+        self.ubfd2 = self.start_ubfd(self.two, supervisor=self.supervisor, words=["--leave-ruleset"])
+
+    def test_two_hundred_at_random_moments(self):
+        rng = random.Random(3)
+        before = self.two.run("nft", "--stateless", "list", "table", "inet", "ubf")
+        waiting = []
+        for _ in range(200):
+            self.ubfd2.kill()
+            self.ubfd2.begin()
+            time.sleep(rng.random() * 0.12)
+            waiting.append((self.alice, self.alice.do(person.send_to, "tcp", V4, PORT)))
+            waiting.append((self.bob, self.bob.do(person.send_to, "tcp", V4, PORT)))
+        self.ubfd2.kill()
+        self.ubfd2.start()
+        self.assertEqual(self.two.run("nft", "--stateless", "list", "table", "inet", "ubf"), before)
+        for somebody, handle in waiting:
+            seen = somebody.do(person.outcome, handle, timeout=20)
+            self.assertEqual(seen, "connected" if somebody is self.alice else "EHOSTUNREACH")
+        wait_until(lambda: not any(queue["waiting"] for queue in self.ubfd2.status()["queues"]), 5)
+        self.assert_judges()
+
+
+if __name__ == "__main__":
+    case.main()
