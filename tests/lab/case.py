@@ -27,6 +27,12 @@ CLOSED = "ECONNREFUSED"
 build = None  # the build tree
 
 
+def is_sanitized():
+    """Built with a sanitizer, which takes memory of its own."""
+    public = pathlib.Path(build, "CMakeCache.txt").read_text(encoding="utf-8")
+    return "UBF_SANITIZE:STRING=\n" not in public
+
+
 class Way(collections.namedtuple("Way", "protocol family address across")):
     """How a flow comes to node2: over which protocol, to which address, across from node1 or from itself."""
 

@@ -49,7 +49,8 @@ class Hostile(TwoNodes):
 
     def assert_unharmed(self):
         self.assert_alive(self.ubfd1, self.ubfd2, self.ubfd3)
-        self.assertLess(self.memory(), MOST_MEMORY_KB)
+        if not case.is_sanitized():
+            self.assertLess(self.memory(), MOST_MEMORY_KB)
         self.assertLess(self.ubfd2.log().count("\n"), 400)  # at most 256 different denials in ten seconds
         self.latencies("afterwards")
 
@@ -129,8 +130,8 @@ class Control(Hostile):
         clients = []
         for _ in range(100):
             client = socket.socket(socket.AF_UNIX)
-            client.setblocking(False)
             client.connect(str(self.ubfd2.socket))
+            client.setblocking(False)
             try:
                 while True:
                     client.send(b'{"command":"status"}\n')

@@ -2,7 +2,10 @@
 """ubfd restarts, is upgraded, or dies, while connections keep coming: what waits in its sockets waits for its
 successor. The test keeps the descriptors as systemd does."""
 
+import contextlib
+import os
 import pathlib
+import signal
 import sys
 import threading
 import time
@@ -11,11 +14,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import V4, Counted, TwoNodes, wait_until  # noqa: E402
 from lab.supervisor import Supervisor  # noqa: E402
+from lab.tree import call  # noqa: E402
 
 PORT = 9001
 
 
-class Restart(TwoNodes):
+class Supervised(TwoNodes):
     def start_daemons(self):
         self.ubfd1 = self.start_ubfd(self.one)
         self.supervisor = Supervisor("node2")
@@ -27,6 +31,8 @@ class Restart(TwoNodes):
         self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT, backlog=4096)
         self.alice = self.person("alice", self.one)
 
+
+class Restart(Supervised):
     def connect_meanwhile(self, act, seconds):
         """200 connections a second; what they saw, and how many SYNs had to be sent again."""
         before = self.retransmitted()
@@ -94,6 +100,49 @@ class Restart(TwoNodes):
         wait_until(lambda: any("RELOADING" in fields for fields in self.supervisor.said))
         self.ubfd2.stop()
         wait_until(lambda: any("STOPPING" in fields for fields in self.supervisor.said))
+
+
+class Watchdog(Supervised):
+    """Of one thread that stands still, while all others go on."""
+
+    def thread(self, name):
+        for task in pathlib.Path(f"/proc/{self.ubfd2.process.pid}/task").iterdir():
+            if (task / "comm").read_text().strip() == name:
+                return int(task.name)
+        raise AssertionError(f"no thread {name}")
+
+    def signs(self):
+        return sum("WATCHDOG" in fields for fields in self.supervisor.said)
+
+    def test_one_thread_that_stands_still_stops_the_signs_of_life(self):
+        for name in ("gate", "ident"):
+            thread = self.thread(name)
+            with stopped(thread):
+                time.sleep(4.5)
+                before = self.signs()
+                time.sleep(2)
+                self.assertEqual(self.signs(), before, name)
+                self.assertTrue(self.ubfd2.status()["ok"])
+            wait_until(lambda before=before: self.signs() > before, 5)
+
+    def test_one_thread_that_dies_takes_all_with_it(self):
+        """So that no queue is left without its reader behind a process that looks well."""
+        self.good_ends += (-signal.SIGSEGV,)
+        os.kill(self.thread("gate"), signal.SIGSEGV)
+        self.assertEqual(self.ubfd2.process.wait(timeout=10), -signal.SIGSEGV)
+
+
+@contextlib.contextmanager
+def stopped(thread):
+    """One thread of another process stands still meanwhile (ptrace(2))."""
+    seize, interrupt, detach = 0x4206, 0x4207, 17  # linux/ptrace.h
+    call("ptrace", seize, thread, 0, 0)
+    call("ptrace", interrupt, thread, 0, 0)
+    os.waitpid(thread, 0x40000000)  # __WALL
+    try:
+        yield
+    finally:
+        call("ptrace", detach, thread, 0, 0)
 
 
 if __name__ == "__main__":
