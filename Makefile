@@ -43,7 +43,7 @@ fuzz: test-packages
 	@$(as_owner) tests/fuzz/build
 	@for fuzzer in $$(ls tests/fuzz/seeds); do \
 	    echo "$$fuzzer:"; \
-	    $(as_owner) tests/fuzz/run $$fuzzer 60 2>&1 | grep -E 'number_of_executed|cov: |ERROR|failed-' | tail -4; \
+	    $(as_owner) tests/fuzz/run $$fuzzer 60 2>&1 | grep -E 'DONE|ERROR|failed-'; \
 	done
 
 asan: test-packages
