@@ -40,9 +40,12 @@ class OpenMpi(TwoNodes):
         self.assertIn("done", output)
         for node in ("node1", "node2"):
             self.assertEqual(output.count(f" on {node}\n"), 2, output)
-        for counted in (counted1, counted2):  # both were asked, and neither refused
-            self.assertGreater(counted.reasons().pop("same-user"), 0)
-            self.assertEqual(set(counted.reasons()) - {"no-listener"}, {"same-user"})
+        # Both were asked, and neither refused. (Two ranks that connect to each other at the same moment keep one
+        # connection: the other may be closed before its node was asked whose it is.)
+        needless = {"no-listener", "connector-unknown"}
+        for counted in (counted1, counted2):
+            self.assertGreater(counted.reasons()["same-user"], 0)
+            self.assertEqual(set(counted.reasons()) - needless, {"same-user"}, self.ubfd1.log() + self.ubfd2.log())
 
     def test_another_user_reaches_none_of_its_ports(self):
         job = self.start(case.build / "tests" / "netns" / "ring", "5")
