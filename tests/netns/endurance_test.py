@@ -171,7 +171,7 @@ class Accidents(Endurance):
         self.server.close(old)
         trap = thief.do(person.bound, "udp", "0.0.0.0", SINK)
         self.ubfd2.process.send_signal(signal.SIGCONT)
-        wait_until(lambda: self.ubfd2.status()["notices_lost"], what="the loss")
+        wait_until(lambda: self.ubfd2.status()["notices_lost"], 30, "the loss")
         for _ in range(5):
             self.alice.say(seen.handle, "a secret", timeout=0.05)
         self.assertIsNone(thief.do(person.received, trap, timeout=0.3))
