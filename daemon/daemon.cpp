@@ -31,6 +31,10 @@ UniqueFd open_signals() {
 
 constexpr const char* ident_name = "ident";
 
+bool selinux_is_enabled() {
+    return std::filesystem::exists("/sys/fs/selinux/enforce");
+}
+
 std::string queue_name(std::uint16_t number) {
     return fmt::format("queue-{}", number);
 }
@@ -52,8 +56,14 @@ Daemon::Start Daemon::prepare(Config config) const {
     config.queue.count = environment.queue_count;
     auto terms = std::make_shared<const ident::Terms>(ident::Terms{
         config.ident.port, config.ident.clock_skew, config.peers.ranges, std::move(keys)});
+    const auto& labels = config.labels;
+    if (labels.selinux && !selinux_is_enabled())
+        throw ConfigError(
+            "labels.selinux is on, but SELinux is not enabled on this node: enable it "
+            "(selinux=1 on the kernel's command line), or turn labels.selinux off");
+    const bool labelled = labels.slurm || labels.selinux || !labels.map.empty();
     auto rules = std::make_shared<const Rules>(
-        Rules{config.policy, config.ident.deadline, std::move(terms)});
+        Rules{config.policy, config.ident.deadline, std::move(terms), labelled, labels.end_flows});
     return {std::move(config), environment, std::move(rules)};
 }
 
@@ -63,8 +73,9 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
   , signals_(open_signals())
   , log_(config.log, users_, counters_)
   , start_(prepare(std::move(config)))
+  , labeller_(job_table_, start_.config.labels, counters_)
   , udp_flows_(start_.config.mark)
-  , investigator_(users_, counters_) {
+  , investigator_(users_, labeller_, counters_) {
     // The queues come first: whoever else runs here is found out before anything is touched.
     const auto& queue = start_.config.queue;
     std::vector<std::unique_ptr<Queue>> queues;
@@ -90,6 +101,12 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     for (unsigned i = 0; i < queue.count; ++i)
         workers_.push_back(
             std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
+    jobs_ = std::make_unique<Jobs>(job_table_, start_.config.labels.state_directory, log_,
+                                   counters_, [this](Uid uid) { relabel(uid); });
+    service_->on_withdrawn([this](const Flow& flow) {
+        for (const auto& worker : workers_)
+            worker->reconsider(flow);
+    });
     explainer_ =
         std::make_unique<Explainer>(loop_, *askers_.back(), start_.rules,
                                     scope_of(start_.config, start_.environment), shared, users_);
@@ -108,8 +125,8 @@ Daemon::~Daemon() {
     stop_workers();
     // Whoever might still call the investigator must find it stopped, but not gone.
     investigator_.stop();
-    workers_.clear();
     service_.reset();
+    workers_.clear();
 }
 
 // All at once: each may take until the last answer that it waits for.
@@ -146,6 +163,7 @@ void Daemon::run() {
             follow_sysctl();
             ruleset_->look(now);
             show_life();
+            jobs_->look();
             next_look = now + std::chrono::milliseconds(500);
         }
         loop_.run_once(std::min(explainer_->next().value_or(next_look), next_look));
@@ -206,11 +224,12 @@ void Daemon::reload() {
             fresh.config.queue.length != old.queue.length ||
             fresh.config.ident.port != old.ident.port || fresh.config.mark.mask != old.mark.mask ||
             fresh.config.control.socket != old.control.socket ||
+            fresh.config.labels.state_directory != old.labels.state_directory ||
             fresh.config.log.target != old.log.target || fresh.config.log.fold != old.log.fold;
         if (needs_restart)
-            throw ConfigError(
-                "[queue], [mark], [log], ident.port and control.socket take effect at a "
-                "restart only: restart ubfd, or leave them as they are");
+            throw ConfigError("[queue], [mark], [log], ident.port, control.socket and "
+                              "labels.state_directory take "
+                              "effect at a restart only: restart ubfd, or leave them as they are");
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));
         log_.info(fmt::format("reloaded {}", config_file_.string()));
@@ -222,10 +241,23 @@ void Daemon::reload() {
 
 void Daemon::apply(Start fresh) {
     start_ = std::move(fresh);
+    labeller_.set_sources(start_.config.labels);
+    investigator_.forget_all();
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules);
     service_->set_terms(start_.rules->terms, start_.rules->deadline);
     explainer_->set_rules(start_.rules, scope_of(start_.config, start_.environment));
+}
+
+// What the processes of this user carry has changed: what was found of them is forgotten first,
+// then what was allowed by it is decided again, here and at the peers that were told of it.
+void Daemon::relabel(Uid uid) {
+    investigator_.forget(uid);
+    if (!start_.config.labels.end_flows)
+        return;
+    for (const auto& worker : workers_)
+        worker->reconsider(uid);
+    service_->withdraw(uid);
 }
 
 // Which ports users can bind is a setting of the node, and may change while we run.
@@ -249,8 +281,16 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
         reply(status());
     else if (command == "explain")
         explainer_->explain(request, reply);
+    else if (command == "job-begin")
+        reply(jobs_->begin(request));
+    else if (command == "job-end")
+        reply(jobs_->end(request));
+    else if (command == "jobs")
+        reply(jobs_->list());
     else
-        reply({{"ok", false}, {"error", "unknown command; there are status and explain"}});
+        reply(
+            {{"ok", false},
+             {"error", "unknown command; there are status, explain, job-begin, job-end and jobs"}});
 }
 
 } // namespace ubf

@@ -10,8 +10,11 @@
 #include "daemon/gate/worker.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/service.hpp"
+#include "daemon/jobs/job_table.hpp"
+#include "daemon/jobs/jobs.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
+#include "daemon/owners/labeller.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "daemon/ruleset_keeper.hpp"
 #include "daemon/udp/udp_flows.hpp"
@@ -48,6 +51,7 @@ class Daemon {
     void apply(Start fresh);
     void follow_sysctl();
     void show_life();
+    void relabel(Uid uid);
     void stop_workers();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json status();
@@ -66,6 +70,8 @@ class Daemon {
     UserCache users_;
     Log log_;
     Start start_;
+    JobTable job_table_;
+    Labeller labeller_;
     UdpFlows udp_flows_;
     Investigator investigator_;
     EventLoop loop_;
@@ -73,6 +79,7 @@ class Daemon {
     std::vector<std::unique_ptr<ident::Asker>> askers_;
     std::unique_ptr<ident::Service> service_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::unique_ptr<Jobs> jobs_;
     std::unique_ptr<Explainer> explainer_;
     std::unique_ptr<ControlServer> control_;
     std::unique_ptr<RulesetKeeper> ruleset_;

@@ -181,6 +181,8 @@ void Explainer::answered(const Flow& flow, const std::optional<Owner>& owner) {
 void Explainer::conclude(const Flow& flow, Question question, Owner connector) {
     const auto& listener = question.listener.owner;
     question.steps.push_back(fmt::format("connector: {}", describe(connector)));
+    if (rules_->labelled)
+        question.steps.push_back(compare_labels(listener, connector, rules_->policy));
     const auto verdict = decide(listener, connector, rules_->policy);
     question.steps.push_back(
         fmt::format("verdict: {}, {}", to_string(verdict.action()), to_string(verdict.reason)));
@@ -206,6 +208,8 @@ std::string Explainer::describe(const Owner& owner) {
     if (credentials.process.pid != Pid{})
         text += fmt::format(", program {}[{}]", escape(credentials.process.comm),
                             value(credentials.process.pid));
+    if (credentials.process.job != 0)
+        text += fmt::format(", job {}", credentials.process.job);
     text += credentials.gid ? fmt::format(", effective gid {}", value(*credentials.gid))
                             : std::string(", no effective gid for certain");
     std::string groups;
@@ -235,6 +239,9 @@ Explainer::Json Explainer::to_json(const Owner& owner) {
     for (const auto& label : credentials.labels)
         labels.push_back(to_string(label));
     json["labels"] = labels;
+    json["labels_known"] = credentials.labels_known;
+    if (credentials.process.job != 0)
+        json["job"] = credentials.process.job;
     if (credentials.process.pid != Pid{}) {
         json["pid"] = value(credentials.process.pid);
         json["comm"] = escape(credentials.process.comm);

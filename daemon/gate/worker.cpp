@@ -4,9 +4,12 @@
 #include "flow/packet.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <fmt/format.h>
+#include <iterator>
 #include <linux/capability.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 
 namespace ubf {
 namespace {
@@ -15,8 +18,12 @@ constexpr std::size_t most_cases = 2 * OpenQuestions::room; // half of them wait
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
-// For how long a UDP flow is allowed, and how often its peer may be silent when that is over.
+// For how long a flow is allowed before it is looked at again, and how often its peer may be silent
+// when it is decided again: a UDP flow each time, a TCP flow that a label allowed seldom, for it
+// costs a search of its owner's processes, and is told of what changes in the meantime.
 constexpr std::chrono::seconds lease_time{10};
+constexpr std::chrono::minutes labelled_time{10};
+constexpr std::size_t most_labelled = 65536;
 constexpr unsigned most_silences = 6;
 constexpr std::size_t most_renewed = 64; // at a time
 
@@ -59,7 +66,41 @@ void Worker::set_rules(std::shared_ptr<const Rules> rules) {
     mailbox_.post([this, rules = std::move(rules)] {
         rules_ = rules;
         asker_.set_terms(rules_->terms, rules_->deadline);
+        hasten([](const Renewal& renewal) { return renewal.by_label.has_value(); });
     });
+}
+
+void Worker::reconsider(Uid uid) {
+    mailbox_.post(
+        [this, uid] { hasten([&](const Renewal& renewal) { return renewal.is_of(uid); }); });
+}
+
+void Worker::reconsider(const Flow& flow) {
+    mailbox_.post([this, flow] {
+        if (const auto found = cases_.find(flow); found != cases_.end())
+            found->second.stale = true;
+        hasten([&](const Renewal& renewal) { return renewal.by_label && renewal.flow == flow; });
+    });
+}
+
+// To be decided again first of all.
+template<typename Chosen>
+void Worker::hasten(Chosen&& chosen) {
+    if (!rules_->end_flows)
+        return;
+    settle(); // so that what was just allowed is among them
+    const auto now = Clock::now();
+    std::deque<Renewal> first;
+    std::erase_if(renewals_, [&](Renewal& renewal) {
+        if (!chosen(std::as_const(renewal)))
+            return false;
+        renewal.when = renewal.decide = now;
+        first.push_back(std::move(renewal));
+        return true;
+    });
+    first.insert(first.end(), std::make_move_iterator(renewals_.begin()),
+                 std::make_move_iterator(renewals_.end()));
+    renewals_ = std::move(first);
 }
 
 void Worker::run() {
@@ -89,7 +130,7 @@ void Worker::settle() {
     asker_.flush();
     queue_->flush();
     for (auto& renewal : unconfirmed_)
-        if (shared_.udp_flows.confirm(renewal.flow, renewal.lease))
+        if (shared_.udp_flows.confirm(renewal.flow, *renewal.lease))
             schedule(std::move(renewal));
     unconfirmed_.clear();
 }
@@ -117,23 +158,35 @@ void Worker::expire(TimePoint now) {
     }
 }
 
-// Decides again what was allowed a while ago, while packets of it still pass in the kernel: a
-// notice that an owner is gone may have been lost, and policies change.
+// Decides again what was allowed a while ago, while it is still there: a notice that an owner is
+// gone, or carries another label, may have been lost, and policies change.
 void Worker::renew(TimePoint now) {
     for (std::size_t i = 0; i < most_renewed && !renewals_.empty() && renewals_.front().when <= now;
          ++i) {
         auto renewal = std::move(renewals_.front());
         renewals_.pop_front();
-        if (!shared_.udp_flows.in_use(renewal.flow, renewal.lease))
-            continue;
-        if (cases_.contains(renewal.flow)) {
-            schedule(std::move(renewal)); // a packet of it is being judged anyway
+        if (!is_there(renewal)) {
+            labelled_ -= renewal.lease ? 0 : 1;
             continue;
         }
+        // A packet of it may be being judged anyway.
+        if (renewal.decide > now || cases_.contains(renewal.flow)) {
+            schedule(std::move(renewal));
+            continue;
+        }
+        renewal.decide = now + (renewal.lease ? lease_time : labelled_time);
         Case item{++last_number_, renewal.flow, renewal.interface, renewal.reply, {}, now};
         item.renewal = std::move(renewal);
         begin(std::move(item));
     }
+}
+
+// Whether the kernel still has it. Where a TCP connection is over, its listener is found.
+bool Worker::is_there(const Renewal& renewal) {
+    if (renewal.lease)
+        return shared_.udp_flows.in_use(renewal.flow, *renewal.lease);
+    const auto found = lookup_.receiver(renewal.flow, renewal.interface);
+    return found && found->socket.state != TCP_LISTEN;
 }
 
 void Worker::schedule(Renewal renewal) {
@@ -161,6 +214,7 @@ void Worker::arrive(Arrival arrival) {
 }
 
 void Worker::begin(Case item) {
+    item.epoch = shared_.investigator.epoch();
     const auto local = lookup_.receiver(item.flow, item.interface);
     if (!local)
         return close(item, local.error() == LookupError::none ? Reason::no_listener
@@ -304,10 +358,15 @@ void Worker::close(Case& item, Reason reason) {
     }
     if (action_of(reason) == Action::allow) {
         // While it waited, somebody else may have taken the port.
+        const bool by_label = reason == Reason::same_label;
         if (item.waited && !same_socket(item))
             reason = Reason::gone;
-        else if (item.flow.protocol == Protocol::udp && !remember_udp(item))
+        else if (by_label && is_stale(item))
+            reason = Reason::overload;
+        else if (item.flow.protocol == Protocol::udp && !remember_udp(item, by_label))
             reason = Reason::gone;
+        else if (item.flow.protocol == Protocol::tcp && by_label && !remember_labelled(item))
+            reason = Reason::overload;
     }
     item.packet.judge(reason);
     for (auto& packet : item.more)
@@ -320,14 +379,63 @@ void Worker::close(Case& item, Reason reason) {
 // else made the kernel forget the flow, are judged as any others.
 void Worker::close_renewal(const Case& item, Reason reason) {
     auto renewal = *item.renewal;
+    const bool allowed = action_of(reason) == Action::allow && same_socket(item);
     const bool silent = reason == Reason::no_answer;
     renewal.silences = silent ? renewal.silences + 1 : 0;
-    const bool undecided =
-        reason == Reason::overload || (silent && renewal.silences < most_silences);
-    if (undecided || (action_of(reason) == Action::allow && same_socket(item)))
+    const bool undecided = reason == Reason::overload || (allowed && is_stale(item)) ||
+                           (silent && renewal.silences < most_silences);
+    if (undecided)
+        renewal.decide = Clock::now();
+    const bool kept = renewal.by_label && !rules_->end_flows && same_socket(item);
+    if (undecided || allowed || kept) {
+        if (!undecided)
+            renewal.by_label = reason == Reason::same_label ? users(item) : renewal.by_label;
         return schedule(std::move(renewal));
+    }
+    end(item, reason);
+}
+
+// What was allowed is not any more.
+void Worker::end(const Case& item, Reason reason) {
+    const auto& renewal = *item.renewal;
     shared_.counters.flows_ended.add();
-    shared_.udp_flows.end(renewal.flow, renewal.lease);
+    if (renewal.lease) {
+        shared_.udp_flows.end(renewal.flow, *renewal.lease);
+    } else {
+        --labelled_;
+        const auto& flow = renewal.flow;
+        const int error = sockets_.destroy(flow.protocol, flow.destination, flow.source,
+                                           renewal.interface, item.local.socket.cookie);
+        if (error != 0 && error != ENOENT)
+            shared_.counters.flows_not_ended.add();
+    }
+    if (renewal.by_label && action_of(reason) == Action::deny)
+        report(item, reason);
+}
+
+bool Worker::is_stale(const Case& item) const {
+    return item.stale || item.epoch != shared_.investigator.epoch();
+}
+
+bool Worker::remember_labelled(const Case& item) {
+    if (labelled_ >= most_labelled)
+        return false;
+    if (!rules_->end_flows)
+        return true;
+    ++labelled_;
+    schedule({{},
+              Clock::now() + labelled_time,
+              item.flow,
+              {},
+              item.interface,
+              item.reply,
+              0,
+              users(item)});
+    return true;
+}
+
+std::optional<std::pair<Uid, Uid>> Worker::users(const Case& item) const {
+    return std::pair{listener(item).uid, connector(item).uid};
 }
 
 bool Worker::same_socket(const Case& item) {
@@ -335,7 +443,7 @@ bool Worker::same_socket(const Case& item) {
     return now && now->socket.cookie == item.local.socket.cookie;
 }
 
-bool Worker::remember_udp(const Case& item) {
+bool Worker::remember_udp(const Case& item, bool by_label) {
     std::optional<Cookie> other;
     if (item.sender)
         other = item.sender->socket.cookie;
@@ -343,13 +451,25 @@ bool Worker::remember_udp(const Case& item) {
         shared_.udp_flows.remember(item.flow, item.local.socket.cookie, other, item.since);
     if (!lease)
         return false;
-    unconfirmed_.push_back({{}, item.flow, *lease, item.interface, item.reply, 0});
+    unconfirmed_.push_back({{},
+                            {},
+                            item.flow,
+                            *lease,
+                            item.interface,
+                            item.reply,
+                            0,
+                            by_label ? users(item) : std::nullopt});
     return true;
 }
 
 void Worker::report(const Case& item, Reason reason) {
-    shared_.log.denial(
-        {item.reply ? item.flow.reversed() : item.flow, reason, connector(item), listener(item)});
+    const bool by_labels = reason == Reason::label_required || reason == Reason::different_user;
+    shared_.log.denial({item.reply ? item.flow.reversed() : item.flow, reason, connector(item),
+                        listener(item),
+                        by_labels && rules_->labelled
+                            ? compare_labels(listener(item), connector(item), rules_->policy)
+                            : std::string(),
+                        item.renewal.has_value()});
 }
 
 Verdict Worker::decide_case(const Case& item) const {

@@ -1,6 +1,7 @@
 // One queue, one thread: takes packets, finds both owners, gives verdicts. Nothing here waits but
 // in the event loop: a packet whose owners are not known yet is a case that stays open meanwhile.
-// A UDP flow that was allowed is decided again from time to time, without a packet.
+// What was allowed for a while only, a UDP flow or one allowed by a label, is decided again from
+// time to time, without a packet.
 #pragma once
 
 #include "config/config.hpp"
@@ -14,6 +15,7 @@
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "daemon/udp/udp_flows.hpp"
+#include "netlink/sock_diag.hpp"
 #include "owner/lookup.hpp"
 
 #include <deque>
@@ -22,6 +24,7 @@
 #include <optional>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace ubf {
@@ -31,6 +34,8 @@ struct Rules {
     Policy policy;
     std::chrono::milliseconds deadline;
     std::shared_ptr<const ident::Terms> terms;
+    bool labelled = false; // something gives labels
+    bool end_flows = true; // whose label was withdrawn
 };
 
 // What the workers share; each part may be used from any thread.
@@ -57,16 +62,27 @@ class Worker {
 
     const Queue& queue() const { return *queue_; }
     void set_rules(std::shared_ptr<const Rules> rules);
+    // The processes of this user carry other labels than before; or what the peer told of the other
+    // end of this flow holds no more. What was allowed by it is decided again at once.
+    void reconsider(Uid uid);
+    void reconsider(const Flow& flow);
 
   private:
-    // A permission of a UDP flow, to be decided again.
+    // A flow that was allowed, to be decided again.
     struct Renewal {
-        TimePoint when;
+        TimePoint when;   // it is looked at next
+        TimePoint decide; // when it is decided again, if it is there still
         Flow flow;
-        UdpFlows::Lease lease;
+        std::optional<UdpFlows::Lease> lease; // of UDP
         std::uint32_t interface;
         bool reply;
-        unsigned silences; // how often its peer did not answer, one after the other
+        unsigned silences = 0; // how often its peer did not answer, one after the other
+        // The two users, where a label allowed it.
+        std::optional<std::pair<Uid, Uid>> by_label{};
+
+        bool is_of(Uid uid) const {
+            return by_label && (by_label->first == uid || by_label->second == uid);
+        }
     };
     // A flow that is being decided, with the packets that wait for it.
     struct Case {
@@ -82,6 +98,8 @@ class Worker {
         std::optional<SocketOwner> sender{}; // the same, when it is on this node too
         unsigned searches = 0;               // under way
         bool waited = false;
+        std::uint64_t epoch = 0;          // of the owners, when it began
+        bool stale = false;               // what a peer told of it holds no more
         std::optional<Renewal> renewal{}; // what this is, where no packet waits
     };
 
@@ -104,8 +122,15 @@ class Worker {
     void close(Case& item, Reason reason);
     void close_renewal(const Case& item, Reason reason);
     bool same_socket(const Case& item);
-    bool remember_udp(const Case& item);
+    bool is_stale(const Case& item) const;
+    bool remember_udp(const Case& item, bool by_label);
+    bool remember_labelled(const Case& item);
+    bool is_there(const Renewal& renewal);
     void schedule(Renewal renewal);
+    void end(const Case& item, Reason reason);
+    template<typename Chosen>
+    void hasten(Chosen&& chosen);
+    std::optional<std::pair<Uid, Uid>> users(const Case& item) const;
     void report(const Case& item, Reason reason);
     void report_silence(const Address& peer);
 
@@ -139,6 +164,8 @@ class Worker {
     std::uint64_t last_number_ = 0;
     std::vector<Renewal> unconfirmed_; // UDP flows whose verdict is on its way
     std::deque<Renewal> renewals_;     // in the order of their time
+    std::size_t labelled_ = 0;         // of those, TCP flows that a label allowed
+    SockDiag sockets_;
     std::optional<TimePoint> stop_by_; // when it is to stop
     Heartbeat heartbeat_;
     std::thread thread_;

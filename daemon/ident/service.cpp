@@ -40,6 +40,18 @@ void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadlin
     });
 }
 
+void Service::on_withdrawn(std::function<void(const Flow&)> withdrawn) {
+    mailbox_.post([this, withdrawn = std::move(withdrawn)] { withdrawn_ = withdrawn; });
+}
+
+void Service::withdraw(Uid uid) {
+    mailbox_.post([this, uid] {
+        tell(told_.withdrawn(uid, Clock::now(), [this](const Flow& flow, const auto& told) {
+            return lookup_.sender(flow, told.interface).has_value();
+        }));
+    });
+}
+
 void Service::run() {
     enter_thread("ident");
     while (!stopping_) {
@@ -122,18 +134,24 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
 
 void Service::investigate(const Question& question, const SocketOwner& found,
                           const Sender& sender) {
-    if (auto owner = investigator_.remembered(found.socket.cookie, question.role)) {
-        send(sender, std::vector<Answer>{{question.nonce, std::move(*owner)}});
-        return;
-    }
+    if (const auto owner = investigator_.remembered(found.socket.cookie, question.role))
+        return answer(question, *owner, sender);
     const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
     // Where it is refused, the question comes again.
     static_cast<void>(investigator_.find(
-        found, question.role, deadline, [this, nonce = question.nonce, sender](Owner owner) {
-            mailbox_.post([this, nonce, sender, owner = std::move(owner)] {
-                send(sender, std::vector<Answer>{{nonce, owner}});
+        found, question.role, deadline,
+        [this, question, sender, epoch = investigator_.epoch()](Owner owner) {
+            mailbox_.post([this, question, sender, epoch, owner = std::move(owner)] {
+                if (epoch == investigator_.epoch()) // else it is old, and asked for again
+                    answer(question, owner, sender);
             });
         }));
+}
+
+void Service::answer(const Question& question, const Owner& owner, const Sender& sender) {
+    if (owner.credentials && !owner.credentials->labels.empty())
+        told_.add_labelled(owner.uid, question.flow, sender.path.reversed(), sender.interface);
+    send(sender, std::vector<Answer>{{question.nonce, owner}});
 }
 
 // The peer's socket of a flow to us is gone; as it was the source of our question, so here.
@@ -146,7 +164,10 @@ void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
             continue;
         }
         counters_.gone_received.add();
-        udp_flows_.forget(entry.flow);
+        if (entry.flow.protocol == Protocol::udp)
+            udp_flows_.forget(entry.flow);
+        else if (withdrawn_)
+            withdrawn_(entry.flow);
         seen.push_back({entry.nonce});
     }
     send(sender, std::move(seen));

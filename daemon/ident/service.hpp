@@ -17,6 +17,7 @@
 #include "netlink/destroy_notices.hpp"
 #include "owner/lookup.hpp"
 
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -32,6 +33,10 @@ class Service {
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
+    // Called on our thread when what a peer told of a TCP flow holds no more.
+    void on_withdrawn(std::function<void(const Flow&)> withdrawn);
+    // The processes of this user carry other labels than peers were told.
+    void withdraw(Uid uid);
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
@@ -52,6 +57,7 @@ class Service {
     void investigate(const Question& question, const SocketOwner& found, const Sender& sender);
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);
+    void answer(const Question& question, const Owner& owner, const Sender& sender);
     template<typename Entry>
     void send(const Sender& to, std::vector<Entry> entries);
 
@@ -69,6 +75,7 @@ class Service {
     OwnerLookup lookup_;
     ToldFlows told_;
     ReplayWindow replay_;
+    std::function<void(const Flow&)> withdrawn_;
     bool stopping_ = false;
     Heartbeat heartbeat_;
     std::thread thread_;

@@ -24,19 +24,43 @@ void ToldFlows::add(Cookie cookie, const Flow& flow, const Path& path, std::uint
         ++size_;
 }
 
+// Those who have most of them make room among their own.
+void ToldFlows::add_labelled(Uid uid, const Flow& flow, const Path& path, std::uint32_t interface) {
+    auto& flows = labelled_[uid];
+    if (flows.size() >= most_labelled_of_one)
+        flows.erase(flows.begin());
+    flows.insert_or_assign(flow, Told{path, interface});
+}
+
+std::vector<ToldFlows::Notice>
+ToldFlows::withdrawn(Uid uid, TimePoint now,
+                     const std::function<bool(const Flow&, const Told&)>& still_there) {
+    const auto flows = labelled_.extract(uid);
+    std::vector<Notice> notices;
+    if (!flows)
+        return notices;
+    for (const auto& [flow, told] : flows.mapped())
+        if (still_there(flow, told))
+            notices.push_back(notice(flow, told, now));
+    return notices;
+}
+
+ToldFlows::Notice ToldFlows::notice(const Flow& flow, const Told& told, TimePoint now) {
+    std::uint64_t nonce = 0;
+    randombytes_buf(&nonce, sizeof nonce);
+    Notice notice{{Nonce{nonce}, flow}, told.path, told.interface};
+    if (unseen_.size() < most)
+        unseen_.try_emplace(Nonce{nonce}, Unseen{notice, now + first_pause, first_pause});
+    return notice;
+}
+
 std::vector<ToldFlows::Notice> ToldFlows::gone(Cookie cookie, TimePoint now) {
     const auto found = told_.find(cookie);
     if (found == told_.end())
         return {};
     std::vector<Notice> notices;
-    for (const auto& [flow, told] : found->second) {
-        std::uint64_t nonce = 0;
-        randombytes_buf(&nonce, sizeof nonce);
-        notices.push_back({{Nonce{nonce}, flow}, told.path, told.interface});
-        if (unseen_.size() < most)
-            unseen_.try_emplace(Nonce{nonce},
-                                Unseen{notices.back(), now + first_pause, first_pause});
-    }
+    for (const auto& [flow, told] : found->second)
+        notices.push_back(notice(flow, told, now));
     size_ -= found->second.size();
     told_.erase(found);
     return notices;

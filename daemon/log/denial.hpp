@@ -1,10 +1,12 @@
-// What is to be told of a refused flow.
+// What is to be told of a flow that was refused, or ended.
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
 #include "flow/flow.hpp"
 #include "owner/owner.hpp"
 #include "policy/verdict.hpp"
+
+#include <string>
 
 namespace ubf {
 
@@ -13,6 +15,8 @@ struct Denial {
     Reason reason;
     Owner connector;
     Owner listener;
+    std::string labels{}; // how theirs compare, where they were looked at
+    bool ended = false;   // it was allowed before
 };
 
 } // namespace ubf

@@ -40,7 +40,8 @@ std::string process_text(const Owner& owner) {
     if (!owner.credentials || owner.credentials->process.pid == Pid{})
         return "?";
     const auto& process = owner.credentials->process;
-    return fmt::format("{}[{}]", escape(process.comm), value(process.pid));
+    const auto text = fmt::format("{}[{}]", escape(process.comm), value(process.pid));
+    return process.job == 0 ? text : fmt::format("{} job={}", text, process.job);
 }
 
 void add_owner(std::vector<std::string>& fields, std::string_view end, const Owner& owner,
@@ -53,6 +54,10 @@ void add_owner(std::vector<std::string>& fields, std::string_view end, const Own
     const auto& process = owner.credentials->process;
     fields.push_back(fmt::format("UBF_{}_PID={}", end, value(process.pid)));
     fields.push_back(fmt::format("UBF_{}_COMM={}", end, escape(process.comm)));
+    if (process.job != 0)
+        fields.push_back(fmt::format("UBF_{}_JOB={}", end, process.job));
+    for (const auto& label : owner.credentials->labels)
+        fields.push_back(fmt::format("UBF_{}_LABEL={}", end, to_string(label)));
 }
 
 } // namespace
@@ -129,7 +134,8 @@ void Log::handle(const Item& item) {
 
 void Log::fold(const Denial& denial, Time time) {
     const Key key{denial.flow.protocol, denial.flow.source.address, denial.flow.destination,
-                  denial.connector.uid, denial.listener.uid,        denial.reason};
+                  denial.connector.uid, denial.listener.uid,        denial.reason,
+                  denial.ended};
     if (const auto found = folds_.find(key); found != folds_.end()) {
         found->second.last = denial;
         ++found->second.repeats;
@@ -170,17 +176,19 @@ void Log::unfold(TimePoint now, bool all) {
 void Log::write(const Denial& denial, Time time, std::uint64_t repeats) {
     const auto connector = user_text(denial.connector, users_);
     const auto listener = user_text(denial.listener, users_);
-    auto text =
-        fmt::format("denied {} reason={} connector={} {} listener={} {}", to_string(denial.flow),
-                    to_string(denial.reason), connector, process_text(denial.connector), listener,
-                    process_text(denial.listener));
+    auto text = fmt::format("{} {} reason={} connector={} {} listener={} {}",
+                            denial.ended ? "ended" : "denied", to_string(denial.flow),
+                            to_string(denial.reason), connector, process_text(denial.connector),
+                            listener, process_text(denial.listener));
     if (repeats > 0)
         text += fmt::format(" repeated={} within={}s", repeats, fold_.count());
     text += fmt::format(": {}", hint(denial.reason));
+    if (!denial.labels.empty())
+        text += fmt::format(" ({})", denial.labels);
 
     Line line{LOG_NOTICE, std::move(text), {}};
     if (to_journal_) {
-        line.fields = {"UBF_EVENT=denied",
+        line.fields = {fmt::format("UBF_EVENT={}", denial.ended ? "ended" : "denied"),
                        fmt::format("UBF_REASON={}", to_string(denial.reason)),
                        fmt::format("UBF_PROTOCOL={}", to_string(denial.flow.protocol)),
                        fmt::format("UBF_SOURCE={}", to_string(denial.flow.source)),

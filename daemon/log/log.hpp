@@ -44,7 +44,7 @@ class Log {
         std::variant<Line, Denial> what;
     };
     // Repeats differ in the source port alone.
-    using Key = std::tuple<Protocol, Address, Endpoint, Uid, Uid, Reason>;
+    using Key = std::tuple<Protocol, Address, Endpoint, Uid, Uid, Reason, bool>;
     struct Fold {
         Denial last;
         TimePoint since;

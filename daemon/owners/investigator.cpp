@@ -30,8 +30,9 @@ Owner without_credentials(const SocketOwner& socket) {
 
 } // namespace
 
-Investigator::Investigator(UserCache& users, Counters& counters)
+Investigator::Investigator(UserCache& users, const Labeller& labeller, Counters& counters)
   : users_(users)
+  , labeller_(labeller)
   , counters_(counters) {
     for (unsigned i = 0; i < threads; ++i)
         threads_.emplace_back([this] { run(); });
@@ -117,6 +118,7 @@ Investigator::Job Investigator::next_job() {
 
 Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
     const Uid uid = socket.owner.uid;
+    const auto epoch = this->epoch();
     const auto result = search_processes(socket, role, deadline);
     auto owner = socket.owner;
     if (uid == Uid{0} && result.complete && result.holders.empty()) {
@@ -125,12 +127,13 @@ Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoin
     } else {
         owner.credentials =
             role == ident::Role::listener ? of_listener(result, uid) : of_connector(result, uid);
+        labeller_.add_labels(*owner.credentials, result, uid);
         counters_.methods.add(owner.credentials->method);
         if (owner.credentials->process.pid != Pid{})
             add_recent(uid, owner.credentials->process.pid);
     }
     if (role == ident::Role::listener && result.complete)
-        remember(socket.socket.cookie, owner);
+        remember(socket.socket.cookie, owner, epoch);
     return owner;
 }
 
@@ -138,13 +141,16 @@ SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Ro
                                             TimePoint deadline) {
     const Uid uid = socket.owner.uid;
     const auto inode = socket.socket.inode;
-    if (role == ident::Role::connector) {
+    const auto details = labeller_.details();
+    // A label must be that of every process that holds the socket, so all are looked for.
+    const bool all = details.cgroups || details.context;
+    if (role == ident::Role::connector && !all) {
         if (auto holder = processes_.holder_among(recent(uid), inode, uid))
             return {{std::move(*holder)}, Method::recent, true};
         if (uid != Uid{0})
             deadline = std::min(deadline, Clock::now() + connector_budget);
     }
-    return processes_.holders(inode, uid, deadline);
+    return processes_.holders(inode, uid, deadline, details);
 }
 
 // The effective gid of a listener says whom its owner wants to let in, so it must be the process's.
@@ -174,8 +180,22 @@ Credentials Investigator::of_connector(const SearchResult& result, Uid uid) {
     return credentials;
 }
 
-void Investigator::remember(Cookie cookie, const Owner& owner) {
+void Investigator::forget(Uid uid) {
     const std::lock_guard lock(mutex_);
+    ++epoch_;
+    std::erase_if(listeners_, [&](const auto& entry) { return entry.second.owner.uid == uid; });
+}
+
+void Investigator::forget_all() {
+    const std::lock_guard lock(mutex_);
+    ++epoch_;
+    listeners_.clear();
+}
+
+void Investigator::remember(Cookie cookie, const Owner& owner, std::uint64_t epoch) {
+    const std::lock_guard lock(mutex_);
+    if (epoch != epoch_)
+        return;
     const auto now = Clock::now();
     if (listeners_.size() >= most_remembered)
         std::erase_if(listeners_,

@@ -5,11 +5,13 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/owners/labeller.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "ident/wire.hpp"
 #include "owner/lookup.hpp"
 #include "owner/process_search.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -26,11 +28,18 @@ class Investigator {
     using Done = std::function<void(Owner)>;
 
     // Throws std::system_error.
-    Investigator(UserCache& users, Counters& counters);
+    Investigator(UserCache& users, const Labeller& labeller, Counters& counters);
     ~Investigator() { stop(); }
 
     // Ends the threads; whoever asks from now on hears at once that nothing was found.
     void stop();
+
+    // What the processes of this user carry is not what it was: what was found so far, and what is
+    // being found, is old. `epoch` tells: what was asked for at another than now's is not to be
+    // relied on.
+    void forget(Uid uid);
+    void forget_all();
+    std::uint64_t epoch() const { return epoch_.load(); }
 
     // What is remembered of this socket; cheap, never waits.
     std::optional<Owner> remembered(Cookie cookie, ident::Role role);
@@ -60,7 +69,7 @@ class Investigator {
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);
     Credentials of_connector(const SearchResult& result, Uid uid);
-    void remember(Cookie cookie, const Owner& owner);
+    void remember(Cookie cookie, const Owner& owner, std::uint64_t epoch);
     std::vector<Pid> recent(Uid uid);
     void add_recent(Uid uid, Pid pid);
 
@@ -71,8 +80,10 @@ class Investigator {
     static constexpr std::chrono::seconds fresh{10};
 
     UserCache& users_;
+    const Labeller& labeller_;
     Counters& counters_;
     ProcessSearch processes_;
+    std::atomic<std::uint64_t> epoch_{0};
 
     std::mutex mutex_;
     std::condition_variable wanted_;

@@ -17,7 +17,7 @@
 namespace ubf::ctl {
 
 std::span<const Command> commands() {
-    static constexpr std::array<Command, 5> all{{
+    static constexpr std::array<Command, 6> all{{
         {"status", "status", "what ubfd does: queues, verdicts, owners, peers", status},
         {"explain", "explain --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp]",
          "who owns each end of a flow, and what the verdict would be", explain},
@@ -25,6 +25,8 @@ std::span<const Command> commands() {
         {"ruleset", "ruleset [--install|--remove] [FILE]",
          "the nftables ruleset of a configuration, to import; or put it there, or take it away",
          ruleset},
+        {"job", "job begin [OPTION]... | job end [--job ID] | job list",
+         "for Slurm's Prolog and Epilog: a job begins, or ends; and which ones run", job},
         {"keygen", "keygen [FILE]", "make a cluster key", keygen},
     }};
     return all;

@@ -85,6 +85,7 @@ std::string to_text(const Json& status) {
         "reasons   {}\n"
         "kernel    {}\n"
         "owners    {}\n"
+        "labels    {}; not known {}; jobs running {}; flows ended {}\n"
         "ident     asked {}, again {}, answers {}; answered {}; rejected: {}\n"
         "peers\n{}"
         "log       {} lines, {} folded, {} lost\n{}",
@@ -94,7 +95,10 @@ std::string to_text(const Json& status) {
         status.at("queue_rule").get<std::string>(), ruleset.at("repairs").get<std::uint64_t>(),
         missing_text(ruleset), queues_text(status), counts(status.at("actions")),
         counts(status.at("reasons")), rules(status.at("kernel")),
-        counts(status.at("owner_methods")), ident.at("questions").get<std::uint64_t>(),
+        counts(status.at("owner_methods")), counts(status.at("labels").at("found")),
+        status.at("labels").at("unknown").get<std::uint64_t>(),
+        status.at("jobs").at("running").get<std::uint64_t>(),
+        status.at("flows_ended").get<std::uint64_t>(), ident.at("questions").get<std::uint64_t>(),
         ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
         ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")), peers_text(status),
         log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),

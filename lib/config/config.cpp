@@ -49,39 +49,29 @@ std::set<std::string_view> sections() {
     return names;
 }
 
-std::set<std::string_view> keys_of(std::string_view section) {
-    std::set<std::string_view> names;
-    for (const auto& option : config::options())
-        if (option.section == section)
-            names.insert(option.key);
-    if (section == "policy")
-        names.insert("labels");
-    return names;
+const toml::table& table_of(const std::string& file, std::string_view name, const toml::node& node,
+                            std::string_view example) {
+    if (const auto* table = node.as_table())
+        return *table;
+    fail_at(file, node.source(), fmt::format("{}: not a table; write {}", name, example));
 }
 
-std::optional<Label> parse_label(std::string_view text) {
-    for (const auto origin :
-         {LabelOrigin::slurm, LabelOrigin::selinux, LabelOrigin::pkey, LabelOrigin::map}) {
-        const auto prefix = std::string(to_string(origin)) + ':';
-        if (text.starts_with(prefix) && text.size() > prefix.size())
-            return Label{origin, std::string(text.substr(prefix.size()))};
-    }
-    return std::nullopt;
+Label label_of(const std::string& file, const toml::source_region& where, std::string_view text) {
+    if (auto label = parse_label(text))
+        return std::move(*label);
+    fail_at(file, where,
+            fmt::format("'{}' is not a label; write its origin first, like \"slurm:physics\"; "
+                        "origins are slurm, selinux, pkey and map, and a name has up to {} "
+                        "printable characters without blanks and quotes",
+                        escape(text), max_label_name));
 }
 
 // [policy.labels."slurm:physics"] allow = ["alice", "@physics"]
-void read_labels(Config& config, const std::string& file, const toml::node& node, Names names) {
-    const auto* labels = node.as_table();
-    if (labels == nullptr)
-        fail_at(file, node.source(),
-                "policy.labels: not a table; write [policy.labels.\"slurm:physics\"]");
-    for (const auto& [name, rule_node] : *labels) {
-        const auto label = parse_label(name.str());
-        if (!label)
-            fail_at(file, name.source(),
-                    fmt::format("'{}' is not a label; write its origin first, like "
-                                "\"slurm:physics\"; origins are slurm, selinux, pkey and map",
-                                escape(name.str())));
+void read_label_rules(Config& config, const std::string& file, const toml::node& node,
+                      Names names) {
+    const auto& rules = table_of(file, "policy.labels", node, "[policy.labels.\"slurm:physics\"]");
+    for (const auto& [name, rule_node] : rules) {
+        const auto label = label_of(file, name.source(), name.str());
         const auto* table = rule_node.as_table();
         const auto* allow = table == nullptr ? nullptr : table->get("allow");
         if (allow == nullptr || table->size() != 1)
@@ -98,19 +88,90 @@ void read_labels(Config& config, const std::string& file, const toml::node& node
                 rule.users.push_back(*uids);
             }
         }
-        config.policy.labels.emplace(*label, std::move(rule));
+        if (!config.policy.labels.emplace(label, std::move(rule)).second)
+            fail_at(file, name.source(),
+                    fmt::format("label {} stands here twice; write it once", to_string(label)));
     }
+}
+
+// "slurm:physics" = "map:teamx"
+void read_aliases(Config& config, const std::string& file, const toml::node& node, Names names) {
+    auto& aliases = config.policy.aliases;
+    const auto& table = table_of(file, "labels.aliases", node,
+                                 "[labels.aliases] and \"slurm:physics\" = \"map:teamx\"");
+    for (const auto& [name, target] : table) {
+        const auto label = label_of(file, name.source(), name.str());
+        const Value value(file, fmt::format("labels.aliases.{}", to_string(label)), target, names);
+        aliases.insert_or_assign(label, label_of(file, target.source(), value.string()));
+    }
+    for (const auto& [name, target] : table)
+        if (const auto label = *parse_label(target.value_or(std::string()));
+            aliases.contains(label))
+            fail_at(file, target.source(),
+                    fmt::format("{} is itself an alias; write what it stands for, {}",
+                                to_string(label), to_string(aliases.at(label))));
+}
+
+// teamx = ["alice", "2000-2999", "@physics", "account:chem", "partition:gpu"]
+void read_label_map(Config& config, const std::string& file, const toml::node& node, Names names) {
+    const auto& table =
+        table_of(file, "labels.map", node, "[labels.map] and teamx = [\"alice\", \"@physics\"]");
+    for (const auto& [name, members] : table) {
+        LabelMapping mapping{label_of(file, name.source(), fmt::format("map:{}", name.str()))};
+        const Value value(file, fmt::format("labels.map.{}", mapping.label.name), members, names);
+        for (const auto& item : value.array()) {
+            if (const auto account = item.after("account:")) {
+                mapping.accounts.push_back(*account);
+            } else if (const auto partition = item.after("partition:")) {
+                mapping.partitions.push_back(*partition);
+            } else if (item.is_group()) {
+                if (const auto group = item.group())
+                    mapping.groups.push_back(*group);
+            } else if (const auto uids = item.uids()) {
+                mapping.users.push_back(*uids);
+            }
+        }
+        config.labels.map.push_back(std::move(mapping));
+    }
+}
+
+// Tables in a section, whose keys are the administrator's own names.
+struct NamedTable {
+    std::string_view section;
+    std::string_view key;
+    void (*read)(Config& config, const std::string& file, const toml::node& node, Names names);
+};
+
+constexpr NamedTable named_tables[] = {
+    {"policy", "labels", read_label_rules},
+    {"labels", "map", read_label_map},
+    {"labels", "aliases", read_aliases},
+};
+
+std::set<std::string_view> keys_of(std::string_view section) {
+    std::set<std::string_view> names;
+    for (const auto& option : config::options())
+        if (option.section == section)
+            names.insert(option.key);
+    for (const auto& table : named_tables)
+        if (table.section == section)
+            names.insert(table.key);
+    return names;
 }
 
 void read_section(Config& config, const std::string& file, std::string_view section,
                   const toml::table& table, Names names) {
     for (const auto& [key, node] : table) {
-        if (section == "policy" && key.str() == "labels") {
-            read_labels(config, file, node, names);
+        const auto name = key.str();
+        const auto* const table_reader =
+            std::ranges::find_if(named_tables, [&](const NamedTable& candidate) {
+                return candidate.section == section && candidate.key == name;
+            });
+        if (table_reader != std::end(named_tables)) {
+            table_reader->read(config, file, node, names);
             continue;
         }
         const auto options = config::options();
-        const auto name = key.str();
         const auto option = std::ranges::find_if(options, [&](const Option& candidate) {
             return candidate.section == section && candidate.key == name;
         });
@@ -127,6 +188,19 @@ void check_together(const Config& config, const std::string& file) {
         throw ConfigError(fmt::format("{}:1:1: queue.first {} and queue.count {} run past the last "
                                       "queue, 65535; lower one of them",
                                       file, config.queue.first, config.queue.count));
+    const bool labelled =
+        config.labels.slurm || config.labels.selinux || !config.labels.map.empty();
+    if (config.policy.require_label && !labelled)
+        throw ConfigError(fmt::format("{}:1:1: policy.require_label: nothing gives labels; turn on "
+                                      "labels.slurm or labels.selinux, or write a [labels.map]",
+                                      file));
+    const bool by_job = std::ranges::any_of(config.labels.map, [](const LabelMapping& mapping) {
+        return !mapping.accounts.empty() || !mapping.partitions.empty();
+    });
+    if (by_job && !config.labels.slurm)
+        throw ConfigError(fmt::format("{}:1:1: labels.map: accounts and partitions are those of "
+                                      "Slurm's jobs; turn on labels.slurm",
+                                      file));
 }
 
 Config read(const toml::table& root, const std::string& file, Names names) {

@@ -4,6 +4,7 @@
 #include "base/types.hpp"
 #include "flow/address.hpp"
 #include "flow/flow.hpp"
+#include "label/label_map.hpp"
 #include "policy/policy.hpp"
 
 #include <bit>
@@ -53,6 +54,14 @@ struct Config {
     } peers;
 
     Policy policy;
+
+    struct Labels {
+        bool slurm = false;   // of the job that a process belongs to
+        bool selinux = false; // of the level that it works at
+        LabelMap map;         // of the administrator
+        std::filesystem::path state_directory = "/var/lib/ubf"; // of the jobs that run
+        bool end_flows = true; // that were allowed by a label which is withdrawn
+    } labels;
 
     struct Ident {
         Port port = 1017; // below 1024: only root can speak from it

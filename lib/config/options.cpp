@@ -94,7 +94,8 @@ constexpr Option all[] = {
     {"policy", "same_group", "true",
      "a listener's effective group lets in the members of that group",
      [](Config& c, const Value& v) { c.policy.same_group = v.boolean(); }},
-    {"policy", "require_label", "false", "two programs whose labels differ may not talk",
+    {"policy", "require_label", "false",
+     "two programs whose labels differ may not talk, same user or not",
      [](Config& c, const Value& v) { c.policy.require_label = v.boolean(); }},
     {"policy", "kernel", "\"allow\"",
      "sockets of the kernel itself, like NFS: \"allow\" or \"deny\"",
@@ -123,6 +124,18 @@ constexpr Option all[] = {
              if (const auto gid = item.gid())
                  c.policy.ignored_groups.push_back(*gid);
          std::ranges::sort(c.policy.ignored_groups);
+     }},
+
+    {"labels", "slurm", "false", "a job's MCS label, as 'ubfctl job begin' registers it",
+     [](Config& c, const Value& v) { c.labels.slurm = v.boolean(); }},
+    {"labels", "selinux", "false", "the categories that SELinux runs a process with",
+     [](Config& c, const Value& v) { c.labels.selinux = v.boolean(); }},
+    {"labels", "state_directory", "\"/var/lib/ubf\"", "where the jobs that run are written down",
+     [](Config& c, const Value& v) { c.labels.state_directory = v.string(); }},
+    {"labels", "when_withdrawn", "\"end\"",
+     "flows that were allowed by a label which is withdrawn: \"end\" or \"keep\"",
+     [](Config& c, const Value& v) {
+         c.labels.end_flows = v.one_of({"keep", "end"}) == 1;
      }},
 
     {"ident", "port", "1017", "privileged UDP port on which the nodes' ubfd ask each other",

@@ -216,6 +216,15 @@ std::optional<Gid> Value::to_gid(const std::string& given) const {
     return *gid;
 }
 
+std::optional<std::string> Value::after(std::string_view prefix) const {
+    const auto given = text();
+    if (!given.starts_with(prefix))
+        return std::nullopt;
+    if (given.size() == prefix.size())
+        fail(fmt::format("'{}' names nothing; write it like \"{}chem\"", given, prefix));
+    return given.substr(prefix.size());
+}
+
 std::string Value::interface() const {
     auto given = string();
     if (given.size() >= IFNAMSIZ || given.find_first_of("/ \t\n\"\\*") != std::string::npos)

@@ -42,6 +42,8 @@ class Value {
     bool is_group() const;                // "@physics"
     std::optional<Gid> group() const;     // the same, as a gid
     std::string interface() const;
+    // What stands behind the prefix, as in "account:chem"; nothing where it doesn't begin with it.
+    std::optional<std::string> after(std::string_view prefix) const;
 
     [[noreturn]] void fail(std::string_view what) const;
 

@@ -18,10 +18,12 @@ constexpr std::uint64_t max_time = std::uint64_t{1} << 50; // so that no arithme
 
 enum class Kind : std::uint8_t { question = 1, answer = 2, gone = 3, gone_seen = 4 };
 
+constexpr std::size_t label_overhead = 2; // its origin, and its length
+
 // The largest answer must fit alone, or encode() would never get past it.
-constexpr std::size_t largest_answer =
-    31 + max_comm + max_groups * 4 + max_labels * (2 + max_label);
+constexpr std::size_t largest_answer = 35 + max_comm + max_groups * 4 + max_label_bytes;
 static_assert(header_size + largest_answer + mac_size <= max_datagram);
+static_assert(max_label_name + label_overhead <= max_label_bytes);
 
 using Mac = std::array<std::uint8_t, mac_size>;
 
@@ -106,13 +108,37 @@ std::optional<Question> get(Reader& in, const Question*) {
 
 constexpr std::uint8_t has_credentials = 1;
 constexpr std::uint8_t has_gid = 2;
+constexpr std::uint8_t knows_labels = 4;
 
-// Nonce, kind, flags, uid; with credentials: method, gid, pid, then counted: comm, groups, labels.
+std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
+    std::vector<const Label*> labels;
+    std::size_t bytes = 0;
+    for (const auto& label : credentials.labels) {
+        if (!is_label_name(label.name) || labels.size() == max_labels)
+            continue;
+        bytes += label_overhead + label.name.size();
+        if (bytes > max_label_bytes)
+            break;
+        labels.push_back(&label);
+    }
+    return labels;
+}
+
+// Nonce, kind, flags, uid; with credentials: method, gid, pid, job, then counted: comm, groups,
+// labels.
 void put(Writer& out, const Answer& answer) {
     const auto& credentials = answer.owner.credentials;
     std::uint8_t flags = 0;
-    if (credentials)
-        flags = static_cast<std::uint8_t>(has_credentials | (credentials->gid ? has_gid : 0));
+    std::vector<const Label*> labels;
+    if (credentials) {
+        labels = labels_that_fit(*credentials);
+        flags = has_credentials;
+        if (credentials->gid)
+            flags |= has_gid;
+        // A label that finds no room is left out, and then they are not known.
+        if (credentials->labels_known && labels.size() == credentials->labels.size())
+            flags |= knows_labels;
+    }
     out.number(static_cast<std::uint64_t>(answer.nonce));
     out.number(static_cast<std::uint8_t>(answer.owner.kind));
     out.number(flags);
@@ -122,24 +148,21 @@ void put(Writer& out, const Answer& answer) {
     out.number(static_cast<std::uint8_t>(credentials->method));
     out.number(value(credentials->gid.value_or(Gid{0})));
     out.number(value(credentials->process.pid));
+    out.number(credentials->process.job);
 
     const auto comm = std::string_view(credentials->process.comm).substr(0, max_comm);
     out.number(static_cast<std::uint8_t>(comm.size()));
     out.bytes({reinterpret_cast<const std::uint8_t*>(comm.data()), comm.size()});
 
-    // A group or label that finds no room is left out: that can only deny.
+    // A group that finds no room is left out: that can only deny.
     const auto groups = std::min(credentials->groups.size(), max_groups);
     out.number(static_cast<std::uint16_t>(groups));
     for (std::size_t i = 0; i < groups; ++i)
         out.number(value(credentials->groups[i]));
 
-    std::vector<const Label*> labels;
-    for (const auto& label : credentials->labels)
-        if (label.name.size() <= max_label && labels.size() < max_labels)
-            labels.push_back(&label);
     out.number(static_cast<std::uint8_t>(labels.size()));
     for (const auto* label : labels) {
-        out.number(static_cast<std::uint8_t>(label->origin));
+        out.number(static_cast<std::uint8_t>(static_cast<std::uint8_t>(label->origin) + 1));
         out.number(static_cast<std::uint8_t>(label->name.size()));
         out.bytes({reinterpret_cast<const std::uint8_t*>(label->name.data()), label->name.size()});
     }
@@ -155,18 +178,20 @@ std::string get_text(Reader& in, std::size_t most) {
     return {bytes.begin(), bytes.end()};
 }
 
-std::optional<Credentials> get_credentials(Reader& in, bool with_gid) {
+std::optional<Credentials> get_credentials(Reader& in, std::uint8_t flags) {
     Credentials credentials;
     const auto method = in.number<std::uint8_t>();
     const auto gid = in.number<std::uint32_t>();
     credentials.process.pid = Pid{in.number<std::int32_t>()};
+    credentials.process.job = in.number<std::uint32_t>();
     credentials.process.comm = get_text(in, max_comm);
     const auto groups = in.number<std::uint16_t>();
     if (!in.good() || method >= static_cast<std::uint8_t>(Method::count_) || groups > max_groups)
         return std::nullopt;
     credentials.method = Method{method};
-    if (with_gid)
+    if ((flags & has_gid) != 0)
         credentials.gid = Gid{gid};
+    credentials.labels_known = (flags & knows_labels) != 0;
     credentials.groups.reserve(groups);
     for (std::uint16_t i = 0; i < groups && in.good(); ++i)
         credentials.groups.push_back(Gid{in.number<std::uint32_t>()});
@@ -175,9 +200,13 @@ std::optional<Credentials> get_credentials(Reader& in, bool with_gid) {
         return std::nullopt;
     for (std::uint8_t i = 0; i < labels && in.good(); ++i) {
         const auto origin = in.number<std::uint8_t>();
-        if (origin < 1 || origin > static_cast<std::uint8_t>(LabelOrigin::map))
+        if (origin < 1 || origin > static_cast<std::uint8_t>(LabelOrigin::count_))
             return std::nullopt;
-        credentials.labels.push_back({LabelOrigin{origin}, get_text(in, max_label)});
+        auto name = get_text(in, max_label_name);
+        if (!is_label_name(name))
+            return std::nullopt;
+        credentials.labels.push_back(
+            {LabelOrigin{static_cast<std::uint8_t>(origin - 1)}, std::move(name)});
     }
     if (!in.good())
         return std::nullopt;
@@ -192,11 +221,12 @@ std::optional<Answer> get(Reader& in, const Answer*) {
     answer.owner.uid = Uid{in.number<std::uint32_t>()};
     // Nobody can say of himself that he is outside.
     if (!in.good() || kind > static_cast<std::uint8_t>(OwnerKind::kernel) ||
-        flags > (has_credentials | has_gid) || flags == has_gid)
+        flags > (has_credentials | has_gid | knows_labels) ||
+        (flags != 0 && (flags & has_credentials) == 0))
         return std::nullopt;
     answer.owner.kind = OwnerKind{kind};
     if ((flags & has_credentials) != 0) {
-        answer.owner.credentials = get_credentials(in, (flags & has_gid) != 0);
+        answer.owner.credentials = get_credentials(in, flags);
         if (!answer.owner.credentials)
             return std::nullopt;
     }

@@ -39,8 +39,8 @@ namespace ubf::ident {
 inline constexpr std::size_t max_datagram = 1400;
 inline constexpr std::size_t max_groups = 240; // of one answer; a group beyond them can't match
 inline constexpr std::size_t max_labels = 8;
-inline constexpr std::size_t max_label = 32; // bytes of a label's name
-inline constexpr std::size_t max_comm = 64;  // a kernel thread's can be longer than TASK_COMM_LEN
+inline constexpr std::size_t max_label_bytes = 272; // of all labels of one answer
+inline constexpr std::size_t max_comm = 64; // a kernel thread's can be longer than TASK_COMM_LEN
 
 enum class Nonce : std::uint64_t {};
 enum class Channel : std::uint8_t { service = 0 }; // 1 and up: askers

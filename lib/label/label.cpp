@@ -1,5 +1,9 @@
 #include "label/label.hpp"
 
+#include "label/selinux.hpp"
+
+#include <algorithm>
+
 namespace ubf {
 
 std::string_view to_string(LabelOrigin origin) {
@@ -12,12 +16,39 @@ std::string_view to_string(LabelOrigin origin) {
         return "pkey";
     case LabelOrigin::map:
         return "map";
+    case LabelOrigin::count_:
+        break;
     }
     return "?";
 }
 
+bool is_label_name(std::string_view name) {
+    return !name.empty() && name.size() <= max_label_name && std::ranges::all_of(name, [](char c) {
+        return c > ' ' && c < '\x7f' && c != '"' && c != '\'' && c != '\\';
+    });
+}
+
 std::string to_string(const Label& label) {
     return std::string(to_string(label.origin)) + ':' + label.name;
+}
+
+std::optional<Label> parse_label(std::string_view text) {
+    for (const auto origin :
+         {LabelOrigin::slurm, LabelOrigin::selinux, LabelOrigin::pkey, LabelOrigin::map}) {
+        const auto prefix = std::string(to_string(origin)) + ':';
+        if (!text.starts_with(prefix))
+            continue;
+        const auto name = text.substr(prefix.size());
+        if (origin == LabelOrigin::selinux && name != "*") {
+            const auto level =
+                parse_level(name.starts_with('s') ? std::string(name) : "s0:" + std::string(name));
+            return level && level->label() ? level->label() : std::nullopt;
+        }
+        if (!is_label_name(name))
+            return std::nullopt;
+        return Label{origin, std::string(name)};
+    }
+    return std::nullopt;
 }
 
 } // namespace ubf

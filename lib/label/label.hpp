@@ -3,15 +3,22 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace ubf {
 
-enum class LabelOrigin : std::uint8_t { slurm = 1, selinux = 2, pkey = 3, map = 4 };
+enum class LabelOrigin : std::uint8_t { slurm, selinux, pkey, map, count_ };
 
 std::string_view to_string(LabelOrigin origin);
+
+// Some come from what users may choose, so every name is checked before it is believed: 1 to 64
+// printable ASCII characters, none of them a blank, a quote or a backslash.
+inline constexpr std::size_t max_label_name = 64;
+bool is_label_name(std::string_view name);
 
 struct Label {
     LabelOrigin origin;
@@ -22,5 +29,8 @@ struct Label {
 
 // "slurm:physics"
 std::string to_string(const Label& label);
+// The same way back. Nothing where the origin is not known, or the name is none; the categories of
+// SELinux may be written in any order.
+std::optional<Label> parse_label(std::string_view text);
 
 } // namespace ubf

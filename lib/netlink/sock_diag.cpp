@@ -44,6 +44,31 @@ Result<SocketInfo, int> parse(const nlmsghdr& header, std::span<const std::uint8
     return info;
 }
 
+Request make_request(Protocol protocol, const Endpoint& local, const Endpoint& remote,
+                     std::uint32_t interface) {
+    const bool v4 = local.address.is_v4();
+    // udp_diag takes the packet's view, source first; tcp_diag the socket's, local first.
+    const bool packet_view = protocol == Protocol::udp;
+    const Endpoint& first = packet_view ? remote : local;
+    const Endpoint& second = packet_view ? local : remote;
+
+    Request request{};
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.header.nlmsg_flags = NLM_F_REQUEST;
+    request.body.sdiag_family = v4 ? AF_INET : AF_INET6;
+    request.body.sdiag_protocol = static_cast<std::uint8_t>(protocol);
+    request.body.idiag_states = ~0u;
+    request.body.id.idiag_sport = htons(first.port);
+    request.body.id.idiag_dport = htons(second.port);
+    put_address(request.body.id.idiag_src, first.address, v4 && first.address.is_v4());
+    put_address(request.body.id.idiag_dst, second.address, v4 && second.address.is_v4());
+    request.body.id.idiag_if = interface;
+    request.body.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+    request.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    return request;
+}
+
 } // namespace
 
 Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
@@ -61,32 +86,47 @@ Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
 
 Result<SocketInfo, int> SockDiag::find(Protocol protocol, const Endpoint& local,
                                        const Endpoint& remote, std::uint32_t interface) {
-    const bool v4 = local.address.is_v4();
-    // udp_diag takes the packet's view, source first; tcp_diag the socket's, local first.
-    const bool packet_view = protocol == Protocol::udp;
-    const Endpoint& first = packet_view ? remote : local;
-    const Endpoint& second = packet_view ? local : remote;
-
-    Request request{};
-    request.header.nlmsg_len = sizeof request;
-    request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-    request.header.nlmsg_flags = NLM_F_REQUEST;
+    auto request = make_request(protocol, local, remote, interface);
     request.header.nlmsg_seq = ++sequence_;
-    request.body.sdiag_family = v4 ? AF_INET : AF_INET6;
-    request.body.sdiag_protocol = static_cast<std::uint8_t>(protocol);
-    request.body.idiag_states = ~0u;
-    request.body.id.idiag_sport = htons(first.port);
-    request.body.id.idiag_dport = htons(second.port);
-    put_address(request.body.id.idiag_src, first.address, v4 && first.address.is_v4());
-    put_address(request.body.id.idiag_dst, second.address, v4 && second.address.is_v4());
-    request.body.id.idiag_if = interface;
-    request.body.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
-    request.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
     if (const int error = socket_.send({bytes, sizeof request}); error != 0)
         return fail(int{error});
     return receive();
+}
+
+int SockDiag::destroy(Protocol protocol, const Endpoint& local, const Endpoint& remote,
+                      std::uint32_t interface, Cookie cookie) {
+    auto request = make_request(protocol, local, remote, interface);
+    request.header.nlmsg_type = SOCK_DESTROY;
+    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    request.header.nlmsg_seq = ++sequence_;
+    request.body.id.idiag_cookie[0] = static_cast<std::uint32_t>(value(cookie));
+    request.body.id.idiag_cookie[1] = static_cast<std::uint32_t>(value(cookie) >> 32);
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
+    if (const int error = socket_.send({bytes, sizeof request}); error != 0)
+        return error;
+    return receive_acknowledgement();
+}
+
+// An error of 0 is how the kernel says that it is done.
+int SockDiag::receive_acknowledgement() {
+    alignas(nlmsghdr) std::array<std::uint8_t, 4096> buffer;
+    while (true) {
+        const auto length = socket_.receive(buffer, MSG_DONTWAIT);
+        if (!length)
+            return length.error();
+        nlmsgerr error{};
+        if (*length < NLMSG_HDRLEN + sizeof error)
+            return EBADMSG;
+        nlmsghdr header{};
+        std::memcpy(&header, buffer.data(), sizeof header);
+        if (header.nlmsg_seq != sequence_)
+            continue;
+        if (header.nlmsg_type != NLMSG_ERROR)
+            return EBADMSG;
+        std::memcpy(&error, buffer.data() + NLMSG_HDRLEN, sizeof error);
+        return -error.error;
+    }
 }
 
 Result<SocketInfo, int> SockDiag::receive() {

@@ -36,9 +36,15 @@ class SockDiag {
     // The error is an errno; ENOENT means that there is no such socket.
     Result<SocketInfo, int> find(Protocol protocol, const Endpoint& local, const Endpoint& remote,
                                  std::uint32_t interface);
+    // Ends a socket that find() found: its owner sees ECONNABORTED, and a TCP peer a reset. Takes
+    // CAP_NET_ADMIN. 0, or an errno; ENOENT where it is gone, or another's by now, and EOPNOTSUPP
+    // where the kernel can't (CONFIG_INET_DIAG_DESTROY).
+    int destroy(Protocol protocol, const Endpoint& local, const Endpoint& remote,
+                std::uint32_t interface, Cookie cookie);
 
   private:
     Result<SocketInfo, int> receive();
+    int receive_acknowledgement();
 
     NetlinkSocket socket_;
     std::uint32_t sequence_ = 0;

@@ -39,6 +39,7 @@ struct Process {
     Pid pid{};
     std::string
         comm; // as the kernel has it: up to 15 bytes, any byte but 0; escape before printing
+    std::uint32_t job = 0; // of Slurm; 0: none that is known
 };
 
 // What is looked for only when the uid alone doesn't decide.
@@ -50,6 +51,9 @@ struct Credentials {
     std::vector<Label> labels;
     Process process;
     Method method = Method::socket;
+    // Whether it carries these labels and no others. False when it wasn't found in time, its
+    // holders differ, or a source could not tell: then it may carry any.
+    bool labels_known = false;
 };
 
 struct Owner {

@@ -97,6 +97,54 @@ std::optional<std::string> read_file(int at, const char* name) {
     return std::nullopt;
 }
 
+enum class Holds : std::uint8_t { no, yes, hidden };
+
+// process: the open /proc/PID, which stays that of this very process: when it has ended, nothing is
+// found in it, even if its number is another's by then.
+Holds holds(int process, std::uint32_t inode) {
+    const auto dir = open_dir(process, "fd");
+    if (!dir) // a process that ended meanwhile holds nothing
+        return errno == ENOENT || errno == ESRCH ? Holds::no : Holds::hidden;
+    const int at = ::dirfd(dir.get());
+    std::array<char, 64> link;
+    while (const dirent* entry = ::readdir(dir.get())) {
+        const auto length = ::readlinkat(at, entry->d_name, link.data(), link.size());
+        if (length > 0 && is_socket({link.data(), static_cast<std::size_t>(length)}, inode))
+            return Holds::yes;
+        if (length < 0 && (errno == EACCES || errno == EPERM))
+            return Holds::hidden;
+    }
+    return Holds::no;
+}
+
+std::optional<Holder> read_holder(int process, Pid pid, ProcessDetails details) {
+    const auto text = read_file(process, "status");
+    if (!text)
+        return std::nullopt;
+    auto status = parse_status(*text);
+    if (!status)
+        return std::nullopt;
+    Holder holder{pid, std::move(*status)};
+    if (details.cgroups) {
+        auto cgroups = read_file(process, "cgroup");
+        if (!cgroups)
+            return std::nullopt;
+        holder.cgroups = std::move(*cgroups);
+    }
+    if (details.context) {
+        auto context = read_file(process, "attr/current");
+        if (!context)
+            return std::nullopt;
+        holder.context = std::move(*context);
+    }
+    return holder;
+}
+
+UniqueFd open_process(int root, Pid pid) {
+    return UniqueFd(
+        ::openat(root, std::to_string(value(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
 } // namespace
 
 std::optional<ProcessStatus> parse_status(std::string_view status) {
@@ -153,46 +201,21 @@ ProcessSearch::ProcessSearch(const char* root)
         throw std::system_error(errno, std::generic_category(), fmt::format("opening {}", root));
 }
 
-ProcessSearch::Holds ProcessSearch::holds(Pid pid, std::uint32_t inode) const {
-    const auto dir = open_dir(root_.get(), fmt::format("{}/fd", value(pid)).c_str());
-    if (!dir) // a process that ended meanwhile holds nothing
-        return errno == ENOENT || errno == ESRCH ? Holds::no : Holds::hidden;
-    const int at = ::dirfd(dir.get());
-    std::array<char, 64> link;
-    while (const dirent* entry = ::readdir(dir.get())) {
-        const auto length = ::readlinkat(at, entry->d_name, link.data(), link.size());
-        if (length > 0 && is_socket({link.data(), static_cast<std::size_t>(length)}, inode))
-            return Holds::yes;
-        if (length < 0 && (errno == EACCES || errno == EPERM))
-            return Holds::hidden;
-    }
-    return Holds::no;
-}
-
-std::optional<Holder> ProcessSearch::holder(Pid pid) const {
-    const auto text = read_file(root_.get(), fmt::format("{}/status", value(pid)).c_str());
-    if (!text)
-        return std::nullopt;
-    auto status = parse_status(*text);
-    if (!status)
-        return std::nullopt;
-    return Holder{pid, std::move(*status)};
-}
-
 std::optional<Holder> ProcessSearch::holder_among(std::span<const Pid> pids, std::uint32_t inode,
                                                   Uid uid) const {
     for (const Pid pid : pids) {
-        if (holds(pid, inode) != Holds::yes)
+        const auto process = open_process(root_.get(), pid);
+        if (!process || holds(process.get(), inode) != Holds::yes)
             continue;
-        auto found = holder(pid);
+        auto found = read_holder(process.get(), pid, {});
         if (found && found->status.uid == uid)
             return found;
     }
     return std::nullopt;
 }
 
-SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid,
-                                    Clock::time_point deadline) const {
+SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid, Clock::time_point deadline,
+                                    ProcessDetails details) const {
     SearchResult result;
     result.complete = true;
     const auto processes = open_dir(root_.get(), ".");
@@ -217,7 +240,7 @@ SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid,
             result.complete = false;
             return result;
         }
-        look_at(Pid{*pid}, inode, result);
+        look_at(Pid{*pid}, inode, details, result);
     }
     if (result.holders.empty()) {
         result.method = Method::all_processes;
@@ -226,17 +249,21 @@ SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid,
                 result.complete = false;
                 return result;
             }
-            look_at(pid, inode, result);
+            look_at(pid, inode, details, result);
         }
     }
     return result;
 }
 
-void ProcessSearch::look_at(Pid pid, std::uint32_t inode, SearchResult& result) const {
-    const auto holds_it = holds(pid, inode);
+void ProcessSearch::look_at(Pid pid, std::uint32_t inode, ProcessDetails details,
+                            SearchResult& result) const {
+    const auto process = open_process(root_.get(), pid);
+    if (!process && errno == ENOENT)
+        return; // it ended meanwhile, and holds nothing
+    const auto holds_it = process ? holds(process.get(), inode) : Holds::hidden;
     if (holds_it == Holds::no)
         return;
-    auto found = holds_it == Holds::yes ? holder(pid) : std::nullopt;
+    auto found = holds_it == Holds::yes ? read_holder(process.get(), pid, details) : std::nullopt;
     if (found)
         result.holders.push_back(std::move(*found));
     else

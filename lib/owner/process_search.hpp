@@ -29,9 +29,17 @@ struct ProcessStatus {
 // bytes.
 std::optional<ProcessStatus> parse_status(std::string_view status);
 
+// What else is read of a process, for its labels.
+struct ProcessDetails {
+    bool cgroups = false; // /proc/PID/cgroup
+    bool context = false; // /proc/PID/attr/current
+};
+
 struct Holder {
     Pid pid{};
     ProcessStatus status;
+    std::string cgroups{}; // as they were wanted
+    std::string context{};
 };
 
 struct SearchResult {
@@ -49,17 +57,14 @@ class ProcessSearch {
     explicit ProcessSearch(const char* root = "/proc");
 
     // All processes of that uid which hold the socket; where there is none, everybody's.
-    SearchResult holders(std::uint32_t inode, Uid uid, Clock::time_point deadline) const;
+    SearchResult holders(std::uint32_t inode, Uid uid, Clock::time_point deadline,
+                         ProcessDetails details = {}) const;
     // The first of these processes that is this uid's and holds the socket.
     std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode,
                                        Uid uid) const;
 
   private:
-    enum class Holds : std::uint8_t { no, yes, hidden };
-
-    void look_at(Pid pid, std::uint32_t inode, SearchResult& result) const;
-    std::optional<Holder> holder(Pid pid) const;
-    Holds holds(Pid pid, std::uint32_t inode) const;
+    void look_at(Pid pid, std::uint32_t inode, ProcessDetails details, SearchResult& result) const;
 
     UniqueFd root_;
 };

@@ -1,6 +1,7 @@
 #include "policy/policy.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace ubf {
 namespace {
@@ -41,30 +42,68 @@ bool same_group(const Owner& listener, const Owner& connector, const Policy& pol
     return gid && is_member(*connector.credentials, *gid) && !contains(policy.ignored_groups, *gid);
 }
 
-bool may_carry(const Owner& owner, const LabelRule& rule) {
-    return contains(rule.users, owner.uid) || std::ranges::any_of(rule.groups, [&](Gid gid) {
+const Label& canonical(const Label& label, const Policy& policy) {
+    const auto found = policy.aliases.find(label);
+    return found == policy.aliases.end() ? label : found->second;
+}
+
+const LabelRule* rule_for(const Label& label, const Policy& policy) {
+    for (const auto& name : {label, Label{label.origin, "*"}})
+        if (const auto found = policy.labels.find(name); found != policy.labels.end())
+            return &found->second;
+    return nullptr;
+}
+
+// An owner with credentials. What a label is an alias of says who may carry it; where nothing does,
+// it is the label itself that may be the administrator's.
+bool may_carry(const Owner& owner, const Label& label, const Policy& policy) {
+    const auto* rule = rule_for(canonical(label, policy), policy);
+    if (rule == nullptr)
+        return label.origin == LabelOrigin::map;
+    return contains(rule->users, owner.uid) || std::ranges::any_of(rule->groups, [&](Gid gid) {
                return is_member(*owner.credentials, gid);
            });
 }
 
+const std::vector<Label>& labels_of(const Owner& owner) {
+    static const std::vector<Label> none;
+    return owner.credentials ? owner.credentials->labels : none;
+}
+
+// Calls with each pair of labels that say the same, until it is told that this is enough.
+template<typename F>
+bool any_common(const Owner& listener, const Owner& connector, const Policy& policy, F&& enough) {
+    for (const auto& ours : labels_of(listener))
+        for (const auto& theirs : labels_of(connector))
+            if (canonical(ours, policy) == canonical(theirs, policy) && enough(ours, theirs))
+                return true;
+    return false;
+}
+
 bool same_label(const Owner& listener, const Owner& connector, const Policy& policy) {
-    if (!listener.credentials || !connector.credentials)
-        return false;
-    const auto& theirs = connector.credentials->labels;
-    return std::ranges::any_of(listener.credentials->labels, [&](const Label& label) {
-        const auto rule = policy.labels.find(label);
-        return rule != policy.labels.end() && std::ranges::find(theirs, label) != theirs.end() &&
-               may_carry(listener, rule->second) && may_carry(connector, rule->second);
+    return any_common(listener, connector, policy, [&](const Label& ours, const Label& theirs) {
+        return may_carry(listener, ours, policy) && may_carry(connector, theirs, policy);
     });
 }
 
-bool carries_label(const Owner& owner) {
-    return owner.credentials && !owner.credentials->labels.empty();
+bool knows_labels(const Owner& owner) {
+    return owner.credentials && owner.credentials->labels_known;
 }
 
 bool labels_differ(const Owner& listener, const Owner& connector, const Policy& policy) {
-    return (carries_label(listener) || carries_label(connector)) &&
-           !same_label(listener, connector, policy);
+    if (!knows_labels(listener) || !knows_labels(connector))
+        return true;
+    const bool labelled = !labels_of(listener).empty() || !labels_of(connector).empty();
+    return labelled && !same_label(listener, connector, policy);
+}
+
+std::string to_text(const Owner& owner) {
+    std::string text;
+    for (const auto& label : labels_of(owner))
+        text += (text.empty() ? "" : ",") + to_string(label);
+    if (!knows_labels(owner))
+        return text.empty() ? "not known" : text + " and maybe others";
+    return text.empty() ? "none" : text;
 }
 
 } // namespace
@@ -105,6 +144,28 @@ bool settled_by_uid(const Owner& listener, const Owner& connector, const Policy&
     const bool exemption_possible =
         policy.kernel_exempt && (listener.may_be_kernel() || connector.may_be_kernel());
     return verdict.action() == Action::allow || !exemption_possible;
+}
+
+std::string compare_labels(const Owner& listener, const Owner& connector, const Policy& policy) {
+    const auto text =
+        fmt::format("labels: listener {}, connector {}", to_text(listener), to_text(connector));
+    if (labels_of(listener).empty() && labels_of(connector).empty())
+        return text;
+    if (same_label(listener, connector, policy))
+        return text + ": one in common";
+    std::string why = ": none in common";
+    any_common(listener, connector, policy, [&](const Label& ours, const Label& theirs) {
+        const bool listener_may = may_carry(listener, ours, policy);
+        const auto& label = canonical(listener_may ? theirs : ours, policy);
+        why = fmt::format(
+            ": {} in common, which counts for nothing: {}", to_string(label),
+            rule_for(label, policy) == nullptr
+                ? fmt::format("no [policy.labels.\"{}\"] says who may carry it", to_string(label))
+                : fmt::format("[policy.labels] does not let the {} carry it",
+                              listener_may ? "connector" : "listener"));
+        return true;
+    });
+    return text + why;
 }
 
 } // namespace ubf

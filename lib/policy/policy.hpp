@@ -8,11 +8,12 @@
 #include "policy/verdict.hpp"
 
 #include <map>
+#include <string>
 #include <vector>
 
 namespace ubf {
 
-// Who may carry a label. A label without a rule here matches nothing.
+// Who may carry a label.
 struct LabelRule {
     std::vector<UidRange> users{};
     std::vector<Gid> groups{}; // members, by effective or supplementary group
@@ -21,14 +22,21 @@ struct LabelRule {
 struct Policy {
     bool same_user = true;
     bool same_group = true;
-    bool require_label = false;   // two owners whose labels differ may not talk, same user or not
+    // Two owners whose labels differ may not talk, same user or not; nor may those of whom it is
+    // not known which labels they carry.
+    bool require_label = false;
     bool kernel_exempt = true;    // sockets of the kernel itself (NFS, tunnels), at either end
     bool outside_allowed = false; // what addresses beyond the peers' ranges start
 
     std::vector<UidRange> exempt_listeners{};
     std::vector<UidRange> exempt_connectors{};
     std::vector<Gid> ignored_groups{}; // sorted; never a reason to allow
+    // By label, or by origin with the name "*" for all that have no rule of their own. Users may
+    // choose a label for themselves, so that one without a rule matches nothing; but those of
+    // origin map are the administrator's word, and match by themselves.
     std::map<Label, LabelRule> labels{};
+    // Labels that say the same as another.
+    std::map<Label, Label> aliases{};
 };
 
 // First match wins; the order is that of docs/ubfd.toml.5. Owners whose credentials were not looked
@@ -39,5 +47,9 @@ Verdict decide(const Owner& listener, const Owner& connector, const Policy& poli
 // for. A denial by uid is never settled: a group or a label may allow it, the socket may turn out
 // to be the kernel's, and the log names processes.
 bool settled_by_uid(const Owner& listener, const Owner& connector, const Policy& policy);
+
+// How the labels of two owners compare, for people: which each has, what they have in common, and
+// where that counts for nothing, why. One line, no full stop.
+std::string compare_labels(const Owner& listener, const Owner& connector, const Policy& policy);
 
 } // namespace ubf

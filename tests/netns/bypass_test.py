@@ -158,7 +158,7 @@ class LostNotices(TwoNodes):
         self.assert_ends(lambda: thief.do(person.send_from, forged, V4, FIRST, "a forgery"),
                          lambda: server.do(person.received, handle, timeout=0.2), "forgeries still arrive")
         self.assert_denied(self.ubfd2, "reason=different-user", "connector=bob(63002)")
-        self.assertEqual(self.ubfd2.status()["udp_flows_ended"], 1)
+        self.assertEqual(self.ubfd2.status()["flows_ended"], 1)
 
     def test_a_listener_whose_port_somebody_else_came_to_share(self):
         """Both allow their address to be used again, and the kernel prefers who came last."""
@@ -181,7 +181,7 @@ class LostNotices(TwoNodes):
                 for old in seen:
                     self.assertEqual(client.say(old.handle), "hello")
                 time.sleep(0.2)
-        self.assertEqual((counted.reasons(), counted["udp_flows_ended"]), ({}, 0))
+        self.assertEqual((counted.reasons(), counted["flows_ended"]), ({}, 0))
         self.assertGreaterEqual(counted["ident.questions"], 2)
 
     def test_flows_that_were_allowed_before_a_restart_are_decided_again(self):

@@ -51,6 +51,15 @@ exempt_connectors = [0]
 ignored_groups = ["users", 5]
 [policy.labels."slurm:physics"]
 allow = ["root", "@users", "1000-1010"]
+[labels]
+slurm = true
+selinux = true
+state_directory = "/d"
+when_withdrawn = "keep"
+[labels.map]
+teamx = ["root", 7, "1000-1010", "@users", "account:chem", "partition:gpu"]
+[labels.aliases]
+"slurm:physics" = "map:teamx"
 [ident]
 port = 1000
 key_file = "/k"
@@ -75,6 +84,15 @@ socket = "/s"
     EXPECT_FALSE(config.scope.exempt_ports[0].udp);
     EXPECT_EQ(config.peers.ranges.size(), 2u);
     EXPECT_FALSE(config.policy.same_group);
+    EXPECT_TRUE(config.labels.slurm && config.labels.selinux && !config.labels.end_flows);
+    ASSERT_EQ(config.labels.map.size(), 1u);
+    const auto& mapping = config.labels.map[0];
+    EXPECT_EQ(mapping.label, (Label{LabelOrigin::map, "teamx"}));
+    EXPECT_EQ(mapping.users.size(), 3u);
+    EXPECT_EQ(mapping.groups.size(), 1u);
+    EXPECT_EQ(mapping.accounts, (std::vector<std::string>{"chem"}));
+    EXPECT_EQ(mapping.partitions, (std::vector<std::string>{"gpu"}));
+    EXPECT_EQ(config.policy.aliases.at({LabelOrigin::slurm, "physics"}), mapping.label);
     EXPECT_FALSE(config.policy.kernel_exempt);
     EXPECT_TRUE(config.policy.outside_allowed);
     EXPECT_EQ(
@@ -142,6 +160,15 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{"[policy]\nignored_groups = [\"no-such-group\"]\n", "no group"},
                     BadLine{"[policy.labels.\"physics\"]\nallow = []\n", "write its origin first"},
                     BadLine{"[policy.labels.\"map:x\"]\ndeny = []\n", "exactly one key"},
+                    BadLine{"[policy.labels.\"slurm:a b\"]\nallow = []\n", "without blanks"},
+                    BadLine{"[policy]\nrequire_label = true\n", "nothing gives labels"},
+                    BadLine{"[labels.map]\nx = [\"account:\"]\n", "names nothing"},
+                    BadLine{"[labels.map]\nx = [\"account:a\"]\n", "turn on labels.slurm"},
+                    BadLine{"[labels.map]\nx = \"alice\"\n", "not a list"},
+                    BadLine{"[labels]\nmap = 5\n", "not a table"},
+                    BadLine{"[labels.aliases]\n\"slurm:a\" = \"map:b\"\n\"map:b\" = \"map:c\"\n",
+                            "itself an alias"},
+                    BadLine{"[labels.aliases]\n\"slurm:a\" = 5\n", "not a text"},
                     BadLine{"[ident]\ndeadline_ms = 1000\n", "from 10 to 999"},
                     BadLine{"[ident]\nport = 1024\n", "from 1 to 1023"},
                     BadLine{"[ident]\nkey_file = \"\"\n", "not a text"},

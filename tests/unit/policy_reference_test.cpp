@@ -44,10 +44,19 @@ struct Reference {
         return {owner.credentials->labels.begin(), owner.credentials->labels.end()};
     }
 
+    // What a label stands for.
+    Label meaning(const Label& label) const {
+        const auto alias = policy.aliases.find(label);
+        return alias == policy.aliases.end() ? label : alias->second;
+    }
+
     bool may_carry(const Owner& owner, const Label& label) const {
-        if (policy.labels.count(label) == 0)
-            return false;
-        const auto& rule = policy.labels.at(label);
+        auto ruled = meaning(label);
+        if (policy.labels.count(ruled) == 0)
+            ruled.name = "*";
+        if (policy.labels.count(ruled) == 0)
+            return label.origin == LabelOrigin::map;
+        const auto& rule = policy.labels.at(ruled);
         const auto has = groups(owner);
         return within(rule.users, owner.uid) ||
                std::any_of(rule.groups.begin(), rule.groups.end(),
@@ -55,14 +64,22 @@ struct Reference {
     }
 
     bool common_label(const Owner& a, const Owner& b) const {
+        std::set<Label> of_a;
+        std::set<Label> of_b;
+        for (const auto& label : labels(a))
+            if (may_carry(a, label))
+                of_a.insert(meaning(label));
+        for (const auto& label : labels(b))
+            if (may_carry(b, label))
+                of_b.insert(meaning(label));
         std::vector<Label> common;
-        const auto of_a = labels(a);
-        const auto of_b = labels(b);
         std::set_intersection(of_a.begin(), of_a.end(), of_b.begin(), of_b.end(),
                               std::back_inserter(common));
-        return std::any_of(common.begin(), common.end(), [&](const Label& label) {
-            return may_carry(a, label) && may_carry(b, label);
-        });
+        return !common.empty();
+    }
+
+    static bool known(const Owner& owner) {
+        return owner.credentials && owner.credentials->labels_known;
     }
 
     Reason operator()(const Owner& listener, const Owner& connector) const {
@@ -78,7 +95,9 @@ struct Reference {
             return Reason::connector_unknown;
         const bool users = listener.kind == OwnerKind::user && connector.kind == OwnerKind::user;
         const bool labelled = !labels(listener).empty() || !labels(connector).empty();
-        if (users && policy.require_label && labelled && !common_label(listener, connector))
+        const bool sure = known(listener) && known(connector);
+        if (users && policy.require_label &&
+            (!sure || (labelled && !common_label(listener, connector))))
             return Reason::label_required;
         if (users && policy.same_user && listener.uid == connector.uid)
             return Reason::same_user;
@@ -103,7 +122,8 @@ class Dice {
     Uid uid() { return Uid{number(5)}; }
     Gid gid() { return Gid{number(4)}; }
     Label label() {
-        return {static_cast<LabelOrigin>(1 + number(2)), std::string(1, "ab"[number(2)])};
+        const auto origin = coin() ? LabelOrigin::slurm : LabelOrigin::map;
+        return {origin, std::string(1, "ab*"[number(3)])};
     }
 
     template<typename T, typename Make>
@@ -133,6 +153,7 @@ class Dice {
             owner.credentials->gid = gid();
         owner.credentials->groups = some<Gid>(3, [this] { return gid(); });
         owner.credentials->labels = some<Label>(2, [this] { return label(); });
+        owner.credentials->labels_known = number(4) != 0;
         return owner;
     }
 
@@ -156,6 +177,8 @@ class Dice {
         for (unsigned i = number(4); i > 0; --i)
             policy.labels[label()] = {some<UidRange>(2, [this] { return range(); }),
                                       some<Gid>(1, [this] { return gid(); })};
+        for (unsigned i = number(3); i > 0; --i)
+            policy.aliases.emplace(label(), label());
         return policy;
     }
 
@@ -178,7 +201,8 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         auto found = listener;
         if (settled_by_uid(listener, connector, policy) && found.kind == OwnerKind::user &&
             !found.credentials) {
-            found.credentials = Credentials{dice.gid(), {dice.gid()}, {dice.label()}, {}, {}};
+            found.credentials =
+                Credentials{dice.gid(), {dice.gid()}, {dice.label()}, {}, {}, dice.coin()};
             ASSERT_EQ(decide(found, connector, policy).action(),
                       decide(listener, connector, policy).action())
                 << i;

@@ -14,7 +14,7 @@ constexpr Gid users{100};
 
 Owner owner(Uid uid, Gid gid, std::vector<Gid> groups = {}, std::vector<Label> labels = {}) {
     auto result = Owner::user(uid);
-    result.credentials = Credentials{gid, std::move(groups), std::move(labels), {}, {}};
+    result.credentials = Credentials{gid, std::move(groups), std::move(labels), {}, {}, true};
     return result;
 }
 
@@ -154,6 +154,70 @@ TEST_F(Labels, where_labels_are_required_even_one_user_is_kept_apart) {
                       owner(alice, Gid{1}, {}, {label("chem")}), policy),
               Reason::same_user);
     EXPECT_EQ(verdict(owner(alice, Gid{1}), owner(alice, Gid{1}), policy), Reason::same_user);
+}
+
+TEST_F(Labels, where_labels_are_required_who_may_carry_unknown_ones_is_kept_apart) {
+    policy.require_label = true;
+    auto unknown = owner(alice, Gid{1});
+    unknown.credentials->labels_known = false;
+    EXPECT_EQ(verdict(unknown, owner(alice, Gid{1}), policy), Reason::label_required);
+    EXPECT_EQ(verdict(owner(alice, Gid{1}), unknown, policy), Reason::label_required);
+    EXPECT_EQ(verdict(owner(alice, Gid{1}), Owner::user(alice), policy), Reason::label_required);
+    policy.require_label = false;
+    EXPECT_EQ(verdict(unknown, owner(alice, Gid{1}), policy), Reason::same_user);
+}
+
+TEST_F(Labels, of_the_map_are_the_administrators_word_and_need_no_rule) {
+    const auto team = label("teamx", LabelOrigin::map);
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {team}), owner(bob, Gid{2}, {}, {team}), policy),
+              Reason::same_label);
+    policy.labels[team] = {{{alice, alice}}, {}}; // unless they have one
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {team}), owner(bob, Gid{2}, {}, {team}), policy),
+              Reason::different_user);
+}
+
+TEST_F(Labels, an_alias_makes_two_labels_one) {
+    const auto team = label("teamx", LabelOrigin::map);
+    const auto job = owner(alice, Gid{1}, {}, {label("chem")});
+    const auto member = owner(bob, Gid{2}, {}, {team});
+    EXPECT_EQ(verdict(job, member, policy), Reason::different_user);
+    policy.aliases[label("chem")] = team;
+    // What users may choose for themselves still needs a rule: that of what it stands for.
+    EXPECT_EQ(verdict(job, member, policy), Reason::different_user);
+    EXPECT_EQ(verdict(member, member, policy), Reason::same_user);
+    policy.labels[team] = {{{alice, bob}}, {}};
+    EXPECT_EQ(verdict(job, member, policy), Reason::same_label);
+    EXPECT_EQ(verdict(member, job, policy), Reason::same_label);
+}
+
+TEST_F(Labels, one_rule_may_be_for_all_of_an_origin) {
+    const auto free = label("free");
+    policy.labels[label("*")] = {{{alice, bob}}, {}};
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {free}), owner(bob, Gid{2}, {}, {free}), policy),
+              Reason::same_label);
+    // A rule of its own comes first.
+    EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("phys")}),
+                      owner(bob, Gid{2}, {}, {label("phys")}), policy),
+              Reason::different_user);
+}
+
+TEST_F(Labels, are_compared_in_words) {
+    const auto chem = owner(alice, Gid{1}, {}, {label("chem")});
+    const auto phys = owner(bob, Gid{2}, {}, {label("phys"), label("x")});
+    EXPECT_EQ(compare_labels(chem, phys, policy),
+              "labels: listener slurm:chem, connector slurm:phys,slurm:x: none in common");
+    EXPECT_EQ(compare_labels(chem, chem, policy),
+              "labels: listener slurm:chem, connector slurm:chem: one in common");
+    EXPECT_EQ(compare_labels(owner(alice, Gid{1}), Owner::user(bob), policy),
+              "labels: listener none, connector not known");
+    EXPECT_EQ(compare_labels(phys, phys, policy),
+              "labels: listener slurm:phys,slurm:x, connector slurm:phys,slurm:x: slurm:phys in "
+              "common, which counts for nothing: [policy.labels] does not let the listener carry "
+              "it");
+    const auto free = owner(alice, Gid{1}, {}, {label("free")});
+    EXPECT_EQ(compare_labels(free, free, policy),
+              "labels: listener slurm:free, connector slurm:free: slurm:free in common, which "
+              "counts for nothing: no [policy.labels.\"slurm:free\"] says who may carry it");
 }
 
 TEST(Settled, nobody_is_looked_for_where_the_uid_decides) {

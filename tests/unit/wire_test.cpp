@@ -31,8 +31,9 @@ struct Wire : testing::Test {
         owner.credentials = Credentials{Gid{5},
                                         {Gid{6}, Gid{7}},
                                         {{LabelOrigin::slurm, "chem"}},
-                                        {Pid{99}, "python3"},
-                                        Method::uid_processes};
+                                        {Pid{99}, "python3", 42},
+                                        Method::uid_processes,
+                                        true};
         return {Nonce{8}, owner};
     }
 };
@@ -62,12 +63,14 @@ TEST_F(Wire, an_answer_comes_out_as_it_went_in) {
     EXPECT_EQ(owner.credentials->labels, (std::vector<Label>{{LabelOrigin::slurm, "chem"}}));
     EXPECT_EQ(owner.credentials->process.pid, Pid{99});
     EXPECT_EQ(owner.credentials->process.comm, "python3");
+    EXPECT_EQ(owner.credentials->process.job, 42u);
+    EXPECT_TRUE(owner.credentials->labels_known);
 }
 
 TEST_F(Wire, the_largest_answer_fits_and_leaves_out_only_what_has_no_room) {
     auto large = answer();
     large.owner.credentials->groups.assign(65536, Gid{1});
-    large.owner.credentials->labels.assign(100, {LabelOrigin::slurm, std::string(max_label, 'x')});
+    large.owner.credentials->labels.assign(100, {LabelOrigin::slurm, std::string(32, 'x')});
     large.owner.credentials->labels.push_back({LabelOrigin::slurm, std::string(65536, 'x')});
     large.owner.credentials->process.comm = std::string(1000, 'c');
     const auto datagram = decode(encode_one(std::vector{large}, keys.current), path, keys);
@@ -75,6 +78,7 @@ TEST_F(Wire, the_largest_answer_fits_and_leaves_out_only_what_has_no_room) {
     const auto& owner = std::get<std::vector<Answer>>(datagram->entries).at(0).owner;
     EXPECT_EQ(owner.credentials->groups.size(), max_groups);
     EXPECT_EQ(owner.credentials->labels.size(), max_labels);
+    EXPECT_FALSE(owner.credentials->labels_known);
 }
 
 TEST_F(Wire, many_questions_go_in_several_datagrams) {

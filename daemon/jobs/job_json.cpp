@@ -1,0 +1,78 @@
+#include "daemon/jobs/job_json.hpp"
+
+#include "base/escape.hpp"
+#include "label/label.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+#include <optional>
+
+namespace ubf {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::optional<std::uint32_t> number_at(const Json& json, const char* key) {
+    const auto found = json.find(key);
+    if (found == json.end() || !found->is_number_unsigned())
+        return std::nullopt;
+    const auto number = found->get<std::uint64_t>();
+    if (number >= std::numeric_limits<std::uint32_t>::max())
+        return std::nullopt;
+    return static_cast<std::uint32_t>(number);
+}
+
+// A name as labels have them, or none at all.
+Result<std::string, std::string> name_at(const Json& json, const char* key) {
+    const auto found = json.find(key);
+    if (found == json.end())
+        return std::string();
+    if (!found->is_string())
+        return fail(fmt::format("{} is not a text", key));
+    auto name = found->get<std::string>();
+    if (!name.empty() && !is_label_name(name))
+        return fail(fmt::format("{} '{}'{} is refused: a name has up to {} printable characters, "
+                                "without blanks, quotes and backslashes",
+                                key, escape(std::string_view(name).substr(0, max_label_name)),
+                                name.size() > max_label_name ? "..." : "", max_label_name));
+    return name;
+}
+
+// So that it can't be taken for another job's id.
+bool is_sluid(std::string_view name) {
+    return name.empty() ||
+           (name.starts_with('s') && name.find_first_of("/._-") == std::string_view::npos);
+}
+
+} // namespace
+
+nlohmann::ordered_json to_json(const Job& job) {
+    return {{"job", job.id},      {"sluid", job.sluid},     {"uid", value(job.uid)},
+            {"label", job.label}, {"account", job.account}, {"partition", job.partition}};
+}
+
+Result<Job, std::string> job_of(const Json& json) {
+    Job job;
+    const auto id = number_at(json, "job");
+    const auto uid = number_at(json, "uid");
+    if (!id || *id == 0)
+        return fail(std::string("job is not the number of a job"));
+    if (!uid)
+        return fail(std::string("uid is not the number of a user"));
+    job.id = *id;
+    job.uid = Uid{*uid};
+    for (const auto& [key, field] :
+         {std::pair{"sluid", &job.sluid}, std::pair{"label", &job.label},
+          std::pair{"account", &job.account}, std::pair{"partition", &job.partition}}) {
+        auto name = name_at(json, key);
+        if (!name)
+            return fail(std::string(name.error()));
+        *field = std::move(*name);
+    }
+    if (!is_sluid(job.sluid))
+        return fail(fmt::format("sluid '{}' is not as Slurm makes them", escape(job.sluid)));
+    return job;
+}
+
+} // namespace ubf

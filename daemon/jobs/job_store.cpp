@@ -1,0 +1,83 @@
+#include "daemon/jobs/job_store.hpp"
+
+#include "daemon/jobs/job_json.hpp"
+
+#include <cerrno>
+#include <fmt/format.h>
+#include <fstream>
+#include <optional>
+#include <system_error>
+
+namespace ubf {
+namespace {
+
+// Every boot of a node has a number of its own (random(4)).
+std::string read_boot_id() {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string id;
+    std::getline(file, id);
+    return id;
+}
+
+std::optional<JobStore::Kept> read(const std::filesystem::path& file, const std::string& boot) {
+    std::ifstream stream(file);
+    const auto json = nlohmann::ordered_json::parse(stream, nullptr, false);
+    if (!json.is_object() || json.value("boot", nlohmann::ordered_json()) != boot)
+        return std::nullopt;
+    auto job = job_of(json);
+    if (!job)
+        return std::nullopt;
+    return JobStore::Kept{std::move(*job), json.value("seen", nlohmann::ordered_json()) == true};
+}
+
+} // namespace
+
+JobStore::JobStore(const std::filesystem::path& directory)
+  : directory_(directory / "jobs")
+  , boot_(read_boot_id()) {
+    std::error_code ignored;
+    std::filesystem::create_directories(directory_, ignored);
+}
+
+std::vector<JobStore::Kept> JobStore::load() const {
+    std::vector<Kept> all;
+    std::vector<std::filesystem::path> stale;
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
+         entry.increment(error)) {
+        if (auto kept = read(entry->path(), boot_))
+            all.push_back(std::move(*kept));
+        else
+            stale.push_back(entry->path());
+    }
+    for (const auto& file : stale)
+        std::filesystem::remove(file, error);
+    return all;
+}
+
+// Whole or not at all: written beside, and put in its place.
+void JobStore::save(const Kept& kept) const {
+    auto json = to_json(kept.job);
+    json["boot"] = boot_;
+    json["seen"] = kept.seen;
+    const auto file = file_of(kept.job.id);
+    auto fresh = file;
+    fresh += ".new";
+    std::ofstream stream(fresh, std::ios::trunc);
+    stream << json.dump() << '\n';
+    stream.close();
+    if (!stream)
+        throw std::system_error(errno, std::generic_category(), "writing " + fresh.string());
+    std::filesystem::rename(fresh, file);
+}
+
+void JobStore::remove(std::uint32_t id) const {
+    std::error_code ignored;
+    std::filesystem::remove(file_of(id), ignored);
+}
+
+std::filesystem::path JobStore::file_of(std::uint32_t id) const {
+    return directory_ / std::to_string(id);
+}
+
+} // namespace ubf

@@ -1,0 +1,36 @@
+// The jobs on disk, a file each, so that a restart of ubfd forgets none. What stands there from
+// before the node's last boot is of jobs that are over.
+#pragma once
+
+#include "label/slurm.hpp"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace ubf {
+
+class JobStore {
+  public:
+    struct Kept {
+        Job job;
+        bool seen = false; // its cgroup was there
+    };
+
+    // Makes the directory where it isn't there; what is wrong with it shows when it is used.
+    explicit JobStore(const std::filesystem::path& directory);
+
+    // All that can be read and is of this boot; the rest is deleted.
+    std::vector<Kept> load() const;
+    // Throws std::exception: what is on disk then is what was before.
+    void save(const Kept& kept) const;
+    void remove(std::uint32_t id) const;
+
+  private:
+    std::filesystem::path file_of(std::uint32_t id) const;
+
+    std::filesystem::path directory_;
+    std::string boot_;
+};
+
+} // namespace ubf

@@ -1,0 +1,121 @@
+#include "daemon/owners/labeller.hpp"
+
+#include "label/selinux.hpp"
+#include "label/slurm.hpp"
+
+#include <algorithm>
+
+namespace ubf {
+namespace {
+
+// What one process says.
+struct Found {
+    std::vector<Label> labels;
+    JobTable::Entry job;
+    bool all = true; // false: it may carry others
+};
+
+void add_job(Found& found, std::string_view cgroups, Uid uid, const JobTable& jobs) {
+    const auto place = slurm_place(cgroups);
+    if (!place.in_job)
+        return;
+    const auto job = jobs.find(place.job);
+    // A job that nobody registered, or that is another user's, says nothing for certain.
+    if (!job || job->uid != uid || (place.uid && *place.uid != uid)) {
+        found.all = false;
+        return;
+    }
+    found.job = job;
+    if (!job->label.empty())
+        found.labels.push_back({LabelOrigin::slurm, job->label});
+}
+
+void add_level(Found& found, std::string_view context) {
+    const auto level = level_of_context(context);
+    if (level && level->is_plain())
+        return;
+    if (auto label = level ? level->label() : std::nullopt)
+        found.labels.push_back(std::move(*label));
+    else
+        found.all = false;
+}
+
+// What all say. Where they differ, nobody knows what the socket carries.
+void keep_common(Found& common, const Found& other) {
+    if (common.labels != other.labels || common.job != other.job)
+        common.all = false;
+    common.all = common.all && other.all;
+    std::erase_if(common.labels, [&](const Label& label) {
+        return std::ranges::find(other.labels, label) == other.labels.end();
+    });
+    if (common.job != other.job)
+        common.job = nullptr;
+}
+
+bool has_groups(const LabelMap& map) {
+    return std::ranges::any_of(map,
+                               [](const LabelMapping& mapping) { return !mapping.groups.empty(); });
+}
+
+} // namespace
+
+Labeller::Labeller(const JobTable& jobs, const Config::Labels& sources, Counters& counters)
+  : jobs_(jobs)
+  , counters_(counters)
+  , sources_(std::make_shared<const Config::Labels>(sources)) {}
+
+void Labeller::set_sources(const Config::Labels& sources) {
+    auto fresh = std::make_shared<const Config::Labels>(sources);
+    const std::lock_guard lock(mutex_);
+    sources_ = std::move(fresh);
+}
+
+std::shared_ptr<const Config::Labels> Labeller::sources() const {
+    const std::lock_guard lock(mutex_);
+    return sources_;
+}
+
+ProcessDetails Labeller::details() const {
+    const auto sources = this->sources();
+    return {sources->slurm, sources->selinux};
+}
+
+void Labeller::add_labels(Credentials& credentials, const SearchResult& processes, Uid uid) const {
+    const auto sources = this->sources();
+    std::optional<Found> common;
+    for (const auto& holder : processes.holders) {
+        if (holder.status.uid != uid)
+            continue; // somebody else's process says nothing of this user
+        Found found;
+        if (sources->slurm)
+            add_job(found, holder.cgroups, uid, jobs_);
+        if (sources->selinux)
+            add_level(found, holder.context);
+        if (common)
+            keep_common(*common, found);
+        else
+            common = std::move(found);
+    }
+    const bool by_process = sources->slurm || sources->selinux || has_groups(sources->map);
+    credentials.labels_known = !by_process || (processes.complete && common && common->all);
+
+    const Job* job = nullptr;
+    if (common && processes.complete) {
+        credentials.labels = std::move(common->labels);
+        job = common->job.get();
+        credentials.process.job = job == nullptr ? 0 : job->id;
+    }
+    auto groups = credentials.groups;
+    if (credentials.gid)
+        groups.push_back(*credentials.gid);
+    for (const auto& mapping : sources->map)
+        if (mapping.applies(uid, groups, job))
+            credentials.labels.push_back(mapping.label);
+
+    for (const auto& label : credentials.labels)
+        counters_.labels.add(label.origin);
+    if (!credentials.labels_known)
+        counters_.labels_unknown.add();
+}
+
+} // namespace ubf

@@ -1,0 +1,181 @@
+// `ubfctl job`: what Slurm's Prolog and Epilog say of a job, and which ones are known.
+#include "client.hpp"
+#include "command.hpp"
+#include "label/label.hpp"
+
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <grp.h>
+#include <iostream>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <set>
+
+namespace ubf::ctl {
+namespace {
+
+namespace po = boost::program_options;
+
+// Slurm sets its variables for Prolog and Epilog itself; "(null)" is how it writes nothing.
+std::string variable(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr || std::string_view(value) == "(null)" ? "" : value;
+}
+
+std::uint32_t number(const std::string& text, const char* option, const char* variable) {
+    std::uint32_t result = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
+    if (text.empty() || error != std::errc{} || end != text.data() + text.size())
+        throw UsageError(fmt::format("job: --{} '{}' is not a number; run this from Slurm's Prolog "
+                                     "or Epilog, which have it in {}, or write it",
+                                     option, text, variable));
+    return result;
+}
+
+struct ClosePipe {
+    void operator()(std::FILE* pipe) const { ::pclose(pipe); }
+};
+
+// Asks slurmctld, once for the job. squeue prints nothing but the label; scontrol would print it
+// among what users choose, and the name of a job can be made to look like another field.
+std::string label_of_controller(std::uint32_t job) {
+    const auto command =
+        fmt::format("timeout 10 squeue --noheader --all --jobs={} --Format=mcslabel:256 2>&1", job);
+    const std::unique_ptr<std::FILE, ClosePipe> pipe(::popen(command.c_str(), "re"));
+    std::set<std::string> labels; // a task of an array is listed with the others
+    std::string line;
+    for (int c = pipe ? std::fgetc(pipe.get()) : EOF;; c = std::fgetc(pipe.get())) {
+        if (c != EOF && c != '\n') {
+            line += static_cast<char>(c);
+            continue;
+        }
+        line.erase(line.find_last_not_of(' ') + 1);
+        if (!line.empty())
+            labels.insert(std::exchange(line, {}));
+        if (c == EOF)
+            break;
+    }
+    if (labels.size() != 1)
+        throw Refused(fmt::format("squeue says {} labels of job {}, and not one: {}; the job "
+                                  "carries none",
+                                  labels.size(), job, fmt::join(labels, " | ")));
+    const auto& label = *labels.begin();
+    return label == "N/A" || label == "(null)" ? "" : label;
+}
+
+std::string group_name(const std::string& gid) {
+    const auto* group =
+        ::getgrgid(static_cast<gid_t>(number(gid, "label-from=group", "SLURM_JOB_GID")));
+    if (group == nullptr)
+        throw Refused(fmt::format("the user database knows no group {}", gid));
+    return group->gr_name;
+}
+
+std::string label_from(const std::string& source, std::uint32_t job) {
+    if (source == "controller")
+        return label_of_controller(job);
+    if (source == "user")
+        return variable("SLURM_JOB_USER");
+    if (source == "group")
+        return group_name(variable("SLURM_JOB_GID"));
+    if (source == "account")
+        return variable("SLURM_JOB_ACCOUNT");
+    if (source == "none")
+        return "";
+    throw UsageError(fmt::format("job: --label-from '{}' is not known; it is one of controller, "
+                                 "user, group, account and none",
+                                 source));
+}
+
+po::options_description options() {
+    po::options_description options;
+    const auto text = [](const char* variable_name) {
+        return po::value<std::string>()->default_value(variable(variable_name));
+    };
+    options.add_options()                          //
+        ("job", text("SLURM_JOB_ID"))              //
+        ("uid", text("SLURM_JOB_UID"))             //
+        ("sluid", text("SLURM_JOB_SLUID"))         //
+        ("account", text("SLURM_JOB_ACCOUNT"))     //
+        ("partition", text("SLURM_JOB_PARTITION")) //
+        ("label", po::value<std::string>())        //
+        ("label-from", po::value<std::string>()->default_value("controller"));
+    return options;
+}
+
+po::variables_map parse(const Arguments& arguments) {
+    try {
+        po::variables_map given;
+        const auto known = options();
+        po::store(po::command_line_parser(arguments).options(known).run(), given);
+        return given;
+    } catch (const po::error& error) {
+        throw UsageError(fmt::format("job: {}", error.what()));
+    }
+}
+
+int begin(const Globals& globals, const po::variables_map& given) {
+    // What is too long ubfd refuses, and says so; there is no need to send it all of it.
+    const auto text = [&](const char* name) {
+        return given[name].as<std::string>().substr(0, 2 * max_label_name);
+    };
+    const auto job = number(text("job"), "job", "SLURM_JOB_ID");
+    Json request{{"command", "job-begin"},
+                 {"job", job},
+                 {"uid", number(text("uid"), "uid", "SLURM_JOB_UID")},
+                 {"sluid", text("sluid")},
+                 {"account", text("account")},
+                 {"partition", text("partition")}};
+    request["label"] = given.contains("label")
+                           ? text("label")
+                           : label_from(text("label-from"), job).substr(0, 2 * max_label_name);
+    ask(globals.socket, request);
+    return 0;
+}
+
+int end(const Globals& globals, const po::variables_map& given) {
+    ask(globals.socket, {{"command", "job-end"},
+                         {"job", number(given["job"].as<std::string>(), "job", "SLURM_JOB_ID")}});
+    return 0;
+}
+
+int list(const Globals& globals) {
+    const auto reply = ask(globals.socket, {{"command", "jobs"}});
+    if (globals.json) {
+        std::cout << reply.dump(2) << '\n';
+        return 0;
+    }
+    for (const auto& job : reply.at("jobs")) {
+        const auto or_none = [&](const char* key) {
+            const auto text = job.value(key, std::string());
+            return text.empty() ? std::string("none") : text;
+        };
+        std::cout << fmt::format("{:<10} uid {:<10} label {:<24} account {:<16} partition {}\n",
+                                 job.at("job").get<std::uint32_t>(),
+                                 job.at("uid").get<std::uint32_t>(), or_none("label"),
+                                 or_none("account"), or_none("partition"));
+    }
+    return 0;
+}
+
+} // namespace
+
+int job(const Globals& globals, const Arguments& arguments) {
+    const auto what = arguments.empty() ? std::string() : arguments.front();
+    const Arguments rest(arguments.empty() ? arguments.begin() : arguments.begin() + 1,
+                         arguments.end());
+    if (what == "begin")
+        return begin(globals, parse(rest));
+    if (what == "end")
+        return end(globals, parse(rest));
+    if (what == "list" && rest.empty())
+        return list(globals);
+    throw UsageError("job takes one of begin, end and list; 'ubfctl --help' has more");
+}
+
+} // namespace ubf::ctl

@@ -1,0 +1,104 @@
+#include "label/selinux.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace ubf {
+namespace {
+
+constexpr std::uint32_t most_categories = 1024; // as policies have it
+constexpr std::uint32_t most_sensitivities = 1024;
+
+// "c7", with its letter.
+std::optional<std::uint32_t> numbered(std::string_view text, char letter, std::uint32_t most) {
+    std::uint32_t number = 0;
+    if (text.size() < 2 || text.front() != letter)
+        return std::nullopt;
+    const auto [end, error] = std::from_chars(text.data() + 1, text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size() || number >= most)
+        return std::nullopt;
+    return number;
+}
+
+// The text before the separator, which is taken off with it.
+std::string_view split(std::string_view& text, char separator) {
+    const auto end = std::min(text.find(separator), text.size());
+    const auto part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return part;
+}
+
+std::string category(std::uint32_t number) {
+    return 'c' + std::to_string(number);
+}
+
+// As the kernel writes them: three or more in a row as c4.c7.
+std::string to_text(const std::vector<std::uint32_t>& categories) {
+    std::string text;
+    for (std::size_t i = 0; i < categories.size();) {
+        std::size_t last = i;
+        while (last + 1 < categories.size() && categories[last + 1] == categories[last] + 1)
+            ++last;
+        if (last < i + 2)
+            last = i;
+        if (!text.empty())
+            text += ',';
+        text += category(categories[i]);
+        if (last > i)
+            text += '.' + category(categories[last]);
+        i = last + 1;
+    }
+    return text;
+}
+
+} // namespace
+
+std::optional<Label> SelinuxLevel::label() const {
+    if (is_plain())
+        return std::nullopt;
+    std::string name;
+    if (sensitivity > 0)
+        name = 's' + std::to_string(sensitivity) + (categories.empty() ? "" : ":");
+    name += to_text(categories);
+    if (!is_label_name(name))
+        return std::nullopt;
+    return Label{LabelOrigin::selinux, std::move(name)};
+}
+
+std::optional<SelinuxLevel> parse_level(std::string_view text) {
+    SelinuxLevel level;
+    const bool has_categories = text.find(':') != std::string_view::npos;
+    const auto sensitivity = numbered(split(text, ':'), 's', most_sensitivities);
+    if (!sensitivity || (has_categories && text.empty()))
+        return std::nullopt;
+    level.sensitivity = *sensitivity;
+    while (!text.empty()) {
+        const bool more = text.find(',') != std::string_view::npos;
+        auto part = split(text, ',');
+        if (more && text.empty())
+            return std::nullopt;
+        const bool is_range = part.find('.') != std::string_view::npos;
+        const auto first = numbered(split(part, '.'), 'c', most_categories);
+        const auto last = is_range ? numbered(part, 'c', most_categories) : first;
+        if (!first || !last || *first > *last)
+            return std::nullopt;
+        for (auto number = *first; number <= *last; ++number)
+            level.categories.push_back(number);
+    }
+    std::ranges::sort(level.categories);
+    const auto repeated = std::ranges::unique(level.categories);
+    level.categories.erase(repeated.begin(), repeated.end());
+    return level;
+}
+
+std::optional<SelinuxLevel> level_of_context(std::string_view context) {
+    while (!context.empty() && (context.back() == '\0' || context.back() == '\n'))
+        context.remove_suffix(1);
+    for (int i = 0; i < 3; ++i) // user, role, type
+        split(context, ':');
+    if (context.empty())
+        return SelinuxLevel{};
+    return parse_level(split(context, '-'));
+}
+
+} // namespace ubf

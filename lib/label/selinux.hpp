@@ -1,0 +1,34 @@
+// SELinux's levels as labels: the sensitivity and categories that a process works at now, which is
+// the lower level of its range (the upper one is only what it may rise to).
+#pragma once
+
+#include "label/label.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ubf {
+
+struct SelinuxLevel {
+    std::uint32_t sensitivity = 0;
+    std::vector<std::uint32_t> categories; // ascending, each once
+
+    // selinux:c1,c2 or, at a sensitivity above s0, selinux:s1:c1,c2. Nothing at s0 without
+    // categories, where everybody is, nor where the name would be too long to be one.
+    std::optional<Label> label() const;
+    bool is_plain() const { return sensitivity == 0 && categories.empty(); }
+    bool operator==(const SelinuxLevel&) const = default;
+};
+
+// "s0:c1,c4.c7". Nothing where it is no level.
+std::optional<SelinuxLevel> parse_level(std::string_view text);
+
+// Of a context as the kernel writes it to /proc/PID/attr/current (security/selinux/ss):
+// user:role:type:level or user:role:type:low-high. A policy without levels, or no SELinux at all,
+// gives the plain level. Nothing where it can't be read as either.
+std::optional<SelinuxLevel> level_of_context(std::string_view context);
+
+} // namespace ubf

@@ -1,0 +1,82 @@
+#include "label/slurm.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+namespace ubf {
+namespace {
+
+std::string_view split(std::string_view& text, char separator) {
+    const auto end = std::min(text.find(separator), text.size());
+    const auto part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return part;
+}
+
+std::optional<std::uint32_t> number_after(std::string_view prefix, std::string_view text) {
+    std::uint32_t number = 0;
+    if (!text.starts_with(prefix) || text.size() == prefix.size())
+        return std::nullopt;
+    const auto [end, error] =
+        std::from_chars(text.data() + prefix.size(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size())
+        return std::nullopt;
+    return number;
+}
+
+bool lists_freezer(std::string_view controllers) {
+    while (!controllers.empty())
+        if (split(controllers, ',') == "freezer")
+            return true;
+    return false;
+}
+
+std::optional<SlurmPlace> place_v1(std::string_view path) {
+    const auto top = split(path, '/');
+    const auto uid = number_after("uid_", split(path, '/'));
+    const auto job = number_after("job_", split(path, '/'));
+    if ((top != "slurm" && !top.starts_with("slurm_")) || !uid || !job)
+        return std::nullopt;
+    return SlurmPlace{true, std::to_string(*job), Uid{*uid}};
+}
+
+std::optional<SlurmPlace> place_v2(std::string_view path) {
+    const auto slice = split(path, '/');
+    const auto scope = split(path, '/');
+    const auto name = split(path, '/');
+    if (slice != "system.slice" || name.empty() ||
+        (scope != "slurmstepd.scope" && !scope.ends_with("_slurmstepd.scope")))
+        return std::nullopt;
+    if (name == "system") // slurmstepd itself
+        return std::nullopt;
+    const auto job = number_after("job_", name);
+    return SlurmPlace{true, job ? std::to_string(*job) : std::string(name), std::nullopt};
+}
+
+} // namespace
+
+SlurmPlace slurm_place(std::string_view cgroups) {
+    SlurmPlace place;
+    while (!cgroups.empty()) {
+        auto line = split(cgroups, '\n');
+        const auto hierarchy = split(line, ':');
+        const auto controllers = split(line, ':');
+        if (!line.starts_with('/'))
+            continue;
+        line.remove_prefix(1);
+        std::optional<SlurmPlace> found;
+        if (hierarchy == "0" && controllers.empty())
+            found = place_v2(line);
+        else if (lists_freezer(controllers))
+            found = place_v1(line);
+        if (!found)
+            continue;
+        if (place.in_job && place.job != found->job)
+            found->job.clear();
+        place = std::move(*found);
+    }
+    return place;
+}
+
+} // namespace ubf
