@@ -251,6 +251,13 @@ def rename(name):
     call("prctl", PR_SET_NAME, name, 0, 0, 0)
 
 
+def enter_cgroup(path):
+    """Makes the cgroup, and moves there."""
+    os.makedirs(path, exist_ok=True)
+    with open(f"{path}/cgroup.procs", "w") as processes:
+        processes.write(str(os.getpid()))
+
+
 def churn(count):
     """Opens and closes so many UDP sockets."""
     for _ in range(count):

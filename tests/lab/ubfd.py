@@ -21,9 +21,13 @@ def write_key(file, *keys):
 
 
 def to_toml(settings):
-    """Sections of plain values."""
-    return "".join(f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
-                   for section, keys in settings.items())
+    """Sections of plain values, and of more sections."""
+    def write(name, keys):
+        plain = "".join(f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in keys.items()
+                        if not isinstance(value, dict))
+        return f"[{name}]\n{plain}" + "".join(write(f"{name}.{json.dumps(key)}", value) for key, value in keys.items()
+                                             if isinstance(value, dict))
+    return "".join(write(section, keys) for section, keys in settings.items())
 
 
 class Ubfd:

@@ -1,0 +1,211 @@
+"""A real Slurm over nodes: Debian's, with a munge of its own and without accounting. Jobs are in cgroups of the
+v1 freezer hierarchy, /slurm_NODE/uid_U/job_J/step_S."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import secrets
+import shlex
+import shutil
+import signal
+import time
+
+from .tree import FOLDER, Trouble
+
+_HIERARCHY = pathlib.Path("/sys/fs/cgroup/freezer")
+_ALL = pathlib.Path("/sys/fs/cgroup/pids/ubf-lab-slurm")  # for the daemons and all that comes of them
+_CONFIGURATION = """
+ClusterName=lab
+SlurmUser=root
+AuthInfo=socket={munge}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SrunPortRange=60001-60100
+ProctrackType=proctrack/cgroup
+TaskPlugin=task/none
+PrologFlags=Alloc,Contain
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+# More CPUs than there are: jobs don't wait for each other.
+SlurmdParameters=config_overrides
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
+PropagateResourceLimits=NONE
+PrivateData=accounts,events,jobs,nodes,reservations,usage,users
+KillWait=1
+ReturnToService=2
+"""
+_CGROUPS = "CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\n"
+_OVER = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL")
+
+
+def is_possible():
+    """Slurm is installed, and the machine has the cgroups."""
+    programs = ("munged", "slurmctld", "slurmd", "sbatch")
+    return all(map(shutil.which, programs)) and _HIERARCHY.exists() and _ALL.parent.exists()
+
+
+class Slurm:
+    """slurmctld on one node and a slurmd on each, up and ready. Users and groups must be there before it starts:
+    slurmctld remembers the groups."""
+
+    def __init__(self, controller, nodes, addresses, mcs="mcs/group",
+                 mcs_parameters="ondemand,ondemandselect:physics|chem", prolog=None, epilog=None, plugstack=None,
+                 partitions=("main",), environment=None):
+        """nodes: name -> Node, and addresses likewise; controller is one of the nodes. prolog, epilog, plugstack:
+        files. partitions: the first one is the default. environment: more of it, of the daemons."""
+        self.folder = FOLDER / "slurm"
+        self.controller = controller
+        self._environment = {"PATH": os.environ["PATH"], "LANG": "C", "SLURM_CONF": str(self.folder / "slurm.conf")}
+        self._cgroups = [_ALL, *(_HIERARCHY / f"slurm_{name}" for name in nodes)]
+        self._daemons = {}  # name -> Popen
+        # Cgroups are the whole machine's: one Slurm at a time. (The lock of the hierarchy itself is Slurm's own.)
+        self._lock = os.open(_HIERARCHY.parent, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            self._clear()  # what a test that was killed has left
+            _ALL.mkdir()
+            self._write_files(addresses, partitions, {
+                "MCSPlugin": mcs, "MCSParameters": mcs and mcs_parameters, "Prolog": prolog, "Epilog": epilog,
+                "PlugStackConfig": plugstack})
+            self._start_daemons(nodes, environment or {})
+        except BaseException:
+            self.close()
+            raise
+
+    def _write_files(self, addresses, partitions, options):
+        self.folder.mkdir(mode=0o755)
+        (self.folder / "state").mkdir(mode=0o700)
+        (self.folder / "output").mkdir()
+        (self.folder / "output").chmod(0o1777)
+        key = self.folder / "munge.key"
+        key.touch(mode=0o600)
+        key.write_bytes(secrets.token_bytes(64))
+        name = self.controller.name
+        lines = [_CONFIGURATION.format(folder=self.folder, munge=self.folder / "munge.sock"),
+                 f"SlurmctldHost={name}({addresses[name]})"]
+        lines += [f"{option}={value}" for option, value in options.items() if value]
+        lines += [f"NodeName={name} NodeAddr={address} NodeHostname={name} CPUs=32 State=UNKNOWN"
+                  for name, address in addresses.items()]
+        lines += [f"PartitionName={name} Nodes=ALL Default={'NO' if index else 'YES'} OverSubscribe=YES"
+                  for index, name in enumerate(partitions)]
+        (self.folder / "slurm.conf").write_text("\n".join(lines) + "\n")
+        (self.folder / "cgroup.conf").write_text(_CGROUPS)
+
+    def _start_daemons(self, nodes, more):
+        file = self.folder.joinpath
+        self._start(self.controller, "munged", more, "--foreground", "--force", "--socket", file("munge.sock"),
+                    "--key-file", file("munge.key"), "--pid-file", file("munged.pid"),
+                    "--log-file", file("munged.log"), "--seed-file", file("munge.seed"),
+                    "--origin", "127.0.0.1")
+        self._wait(file("munge.sock").exists, "munged is ready")
+        self._start(self.controller, "slurmctld", more, "-D")
+        for name, node in nodes.items():
+            self._start(node, "slurmd", more, "-D", "-N", name)
+        self._wait(lambda: self._idle_nodes() == set(nodes), "all nodes are idle")
+
+    def _start(self, node, program, more, *words):
+        name = f"{program}-{node.name}"
+        with open(self.folder / f"{name}.log", "w") as log:
+            self._daemons[name] = node.start(program, *words, stdout=log, stderr=log, env=self._environment | more)
+        (_ALL / "cgroup.procs").write_text(str(self._daemons[name].pid))
+
+    def _idle_nodes(self):
+        with contextlib.suppress(Trouble):  # slurmctld isn't there yet
+            lines = self.ask("sinfo", "--noheader", "--Node", "--format=%N %T").splitlines()
+            return {line.split()[0] for line in lines if line.endswith(" idle")}
+
+    def ask(self, *command, user=None):
+        """Runs one of Slurm's commands; what it printed."""
+        return self.controller.run(*command, user=user, env=self._environment, cwd=self.folder / "output")
+
+    def log(self):
+        """Of all daemons."""
+        return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')}"
+                         for file in sorted(self.folder.glob("*.log")))
+
+    def _wait(self, condition, what, seconds=20):
+        end = time.monotonic() + seconds
+        while not condition():
+            dead = [name for name, daemon in self._daemons.items() if daemon.poll() is not None]
+            if dead or time.monotonic() > end:
+                raise Trouble(f"Slurm: not within {seconds} s: {what}; ended: {dead}; {self.log()}")
+            time.sleep(0.02)
+
+    def submit(self, user, command, node=None, label=None, account=None, partition=None, options=()):
+        """A batch job, of a command that is a list of words. node: or several, like "node1,node2". Returns its
+        number."""
+        chosen = {"nodelist": node, "mcs-label": label, "account": account, "partition": partition}
+        words = [f"--{option}={value}" for option, value in chosen.items() if value]
+        script = "exec " + shlex.join(map(str, command))
+        printed = self.ask("sbatch", "--parsable", "--output=%j", *words, *options, f"--wrap={script}", user=user)
+        return int(printed.split()[-1])
+
+    def srun(self, user, *words):
+        """Runs a job to its end from the controller's node; what it printed. words: srun's."""
+        return self.ask("srun", *words, user=user)
+
+    def output(self, job):
+        """What a batch job has printed so far."""
+        return (self.folder / "output" / str(job)).read_text(errors="replace")
+
+    def cancel(self, job):
+        """Returns when nothing of it is left, and its Epilog has run."""
+        self.ask("scancel", job)
+        self._wait(lambda: self.state(job) in _OVER and not list(_HIERARCHY.glob(f"slurm_*/uid_*/job_{job}")),
+                   f"job {job} is over")
+
+    def show(self, job):
+        """In a line."""
+        return self.ask("scontrol", "--oneliner", "show", "job", job)
+
+    def state(self, job):
+        return self.ask("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
+
+    def wait_for(self, job, state, seconds=20):
+        self._wait(lambda: self.state(job) == state, f"job {job} is {state}", seconds)
+
+    def cgroup(self, job, node, step="extern"):
+        """Of a job's step on a node; its cgroup.procs has the processes, and takes more."""
+        return next(_HIERARCHY.glob(f"slurm_{node.name}/uid_*/job_{job}/step_{step}"))
+
+    def pids(self, job, node, step="batch"):
+        """Waits for the first one: a job is RUNNING, as Slurm has it, while its Prolog runs and before."""
+        def read():
+            with contextlib.suppress(StopIteration, OSError):
+                return [int(pid) for pid in (self.cgroup(job, node, step) / "cgroup.procs").read_text().split()]
+
+        self._wait(read, f"step {step} of job {job} is on {node.name}")
+        return read()
+
+    def close(self):
+        """Ends every daemon, every job, and what was put beside a job."""
+        try:
+            self._clear()
+            for daemon in self._daemons.values():
+                daemon.wait()
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._lock)
+
+    def _clear(self):
+        """Kills all that is in the cgroups, and removes them."""
+        end = time.monotonic() + 10
+        while left := [folder for top in self._cgroups for folder, _, _ in os.walk(top, topdown=False)]:
+            if time.monotonic() > end:
+                raise Trouble(f"Slurm: can't be removed: {left}")
+            for folder in left:
+                _empty(pathlib.Path(folder))
+            time.sleep(0.01)
+
+
+def _empty(cgroup):
+    """Removes it if nothing is in it anymore."""
+    with contextlib.suppress(OSError):  # it is gone, or still busy: the next turn sees
+        for pid in (cgroup / "cgroup.procs").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+        if (state := cgroup / "freezer.state").exists():
+            state.write_text("THAWED")  # what is frozen doesn't die
+        cgroup.rmdir()

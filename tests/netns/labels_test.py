@@ -1,0 +1,341 @@
+#!/usr/bin/python3
+"""The same label: of the administrator's map, and of jobs as `ubfctl job` registers them, in cgroups as Slurm makes
+them. (A real Slurm is in slurm_test.py.)"""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.tree import FOLDER, Trouble  # noqa: E402
+
+PORT, MORE = 9001, 9002
+FREEZER = pathlib.Path("/sys/fs/cgroup/freezer")
+# Nobody but the users of these tests may carry one.
+EVERYBODY = {"allow": ["alice", "bob", "carol"]}
+
+
+class Labelled(TwoNodes):
+    labels = {}
+
+    def start_ubfd(self, node, settings=None, **options):
+        state = pathlib.Path(tempfile.mkdtemp(dir="/run"))
+        self.addCleanup(shutil.rmtree, state)
+        labels = {"labels": self.labels | {"state_directory": str(state)}}
+        return super().start_ubfd(node, (self.settings if settings is None else settings) | labels, **options)
+
+    def ubfctl(self, ubfd, *words, status=0):
+        process = ubfd.node.start(case.build / "daemon" / "ubfctl", "--socket", ubfd.socket, *words,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        output = process.communicate(timeout=20)[0]
+        self.assertEqual(process.returncode, status, output)
+        return output
+
+
+class Map(Labelled):
+    labels = {"map": {"teamx": ["alice", "@carol"], "other": ["bob"]}}
+
+    def test_lets_in_whom_the_administrator_gave_the_same_label(self):
+        for family, address in (("v4", V4), ("v6", V6)):
+            self.person("alice", self.two).listen("tcp", address, PORT)
+            self.person("alice", self.two).listen("udp", address, PORT)
+            for node in (self.one, self.two):
+                for protocol in ("tcp", "udp"):
+                    with self.subTest(f"{family} {protocol} {node.name}"), Counted(self.ubfd2) as counted:
+                        self.assertEqual(self.person("carol", node).connect(protocol, address, PORT), "connected")
+                        self.assertEqual(self.person("bob", node).connect(protocol, address, PORT),
+                                         case.REFUSED[family])
+                    self.assertEqual(set(counted.reasons()), {"same-label", "different-user"})
+        self.assert_denied(self.ubfd2, "connector=bob", "(labels: listener map:teamx, connector map:other: none in common)")
+
+    def test_explain_says_which_labels_were_compared(self):
+        self.person("alice", self.two).listen("tcp", V4, PORT)
+        seen = self.person("carol", self.one).connect("tcp", V4, PORT)
+        here = "{}:{}".format(*self._people[-1].do(person.local_address, seen.handle))
+        text = self.ubfctl(self.ubfd2, "explain", "--from", here, "--to", f"{V4}:{PORT}")
+        self.assertIn("labels: listener map:teamx, connector map:teamx: one in common", text)
+        self.assertIn("so: allow (same-label)", text)
+
+
+class WithJobs(Labelled):
+    """Jobs on two nodes, their processes in cgroups as slurmd makes them."""
+
+    labels = {"slurm": True}
+    settings = {"policy": {"labels": {"slurm:physics": EVERYBODY, "slurm:chem": EVERYBODY}}}
+
+    def setUp(self):
+        self.cgroups = []
+        self.addCleanup(self.remove_cgroups)
+        super().setUp()
+
+    def remove_cgroups(self):
+        for cgroup in reversed(self.cgroups):
+            with contextlib.suppress(OSError):
+                for pid in (cgroup / "cgroup.procs").read_text().split():
+                    (FREEZER / "cgroup.procs").write_text(pid)
+                cgroup.rmdir()
+
+    def make_cgroup(self, path):
+        cgroup = FREEZER
+        for part in path.split("/"):
+            cgroup = cgroup / part
+            if not cgroup.exists():
+                cgroup.mkdir()
+                self.cgroups.append(cgroup)
+        return cgroup
+
+    def begin(self, ubfd, job, user, label, *words, status=0):
+        return self.ubfctl(ubfd, "job", "begin", "--job", job, "--uid", USERS[user], "--label", label, *words,
+                           status=status)
+
+    def end(self, ubfd, job):
+        self.ubfctl(ubfd, "job", "end", "--job", job)
+
+    def in_job(self, user, node, job, owner=None, top="slurm_test"):
+        """Somebody whose processes are those of a job."""
+        somebody = self.person(user, node)
+        cgroup = self.make_cgroup(f"{top}/uid_{USERS[owner or user]}/job_{job}/step_0")
+        (cgroup / "cgroup.procs").write_text(str(somebody.pid))
+        return somebody
+
+    def two_jobs(self, label="physics", other="physics"):
+        """alice's job 1001 on node2, bob's job 1002 on node1."""
+        self.begin(self.ubfd2, 1001, "alice", label)
+        self.begin(self.ubfd1, 1002, "bob", other)
+        return self.in_job("alice", self.two, 1001), self.in_job("bob", self.one, 1002)
+
+
+class Jobs(WithJobs):
+    def test_of_one_label_talk_and_of_two_do_not(self):
+        alice, bob = self.two_jobs()
+        self.begin(self.ubfd1, 1003, "carol", "chem")
+        carol = self.in_job("carol", self.one, 1003)
+        for protocol in ("tcp", "udp"):
+            alice.listen(protocol, "::", PORT)
+            for family, address in (("v4", V4), ("v6", V6)):
+                self.assertEqual(bob.connect(protocol, address, PORT), "connected")
+                self.assertEqual(carol.connect(protocol, address, PORT), case.REFUSED[family])
+        # Beside a job one has no label of it.
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assert_denied(self.ubfd2, "connector=carol", "job=1003", "job=1001",
+                           "(labels: listener slurm:physics, connector slurm:chem: none in common)")
+        self.assert_denied(self.ubfd2, "connector=bob", "connector none: none in common)")
+
+    def test_on_one_node(self):
+        alice, _ = self.two_jobs()
+        self.begin(self.ubfd2, 1004, "bob", "physics")
+        alice.listen("tcp", "0.0.0.0", PORT)
+        self.assertEqual(self.in_job("bob", self.two, 1004).connect("tcp", "127.0.0.1", PORT), "connected")
+
+    def test_a_label_that_no_rule_lets_somebody_carry_matches_nothing(self):
+        alice, bob = self.two_jobs("anything", "anything")
+        alice.listen("tcp", "0.0.0.0", PORT)
+        self.assertEqual(bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assert_denied(self.ubfd2, 'no [policy.labels."slurm:anything"] says who may carry it')
+
+    def test_a_job_that_ends_takes_its_flows_with_it(self):
+        """On both nodes and within a second, whichever end it was; those of the same user stay."""
+        ports = iter(range(PORT, PORT + 4))
+        for ubfd, ending in ((self.ubfd2, 1001), (self.ubfd1, 1002)):
+            for protocol in ("tcp", "udp"):
+                port = next(ports)
+                with self.subTest(f"{protocol}, job {ending}"):
+                    alice, bob = self.two_jobs()
+                    alice.listen(protocol, "0.0.0.0", port)
+                    beside = self.person("alice", self.one)
+                    ours = beside.connect(protocol, V4, port)
+                    seen = bob.connect(protocol, V4, port)
+                    self.assertEqual((ours, seen), ("connected", "connected"))
+                    self.assertEqual(bob.say(seen.handle), "hello")
+                    with Counted(self.ubfd2) as counted:
+                        self.end(ubfd, ending)
+                        time.sleep(1)
+                        self.assertNotEqual(bob.say(seen.handle, timeout=0.3), "hello")
+                    if protocol == "tcp":
+                        self.assertEqual(counted["flows_ended"], 1)
+                        self.assertIn(" ended tcp ", self.ubfd2.log())
+                    self.assertEqual(beside.say(ours.handle), "hello")
+                    self.dismiss(bob)
+                    self.dismiss(alice)
+
+    def test_a_job_that_ends_without_an_epilog(self):
+        alice, bob = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        seen = bob.connect("tcp", V4, PORT)
+        self.assertEqual(seen, "connected")
+        time.sleep(0.6)  # its cgroup is seen
+        step = FREEZER / f"slurm_test/uid_{USERS['bob']}/job_1002/step_0"
+        (FREEZER / "cgroup.procs").write_text(str(bob.pid))
+        step.rmdir()
+        step.parent.rmdir()
+        wait_until(lambda: self.ubfd1.status()["jobs"]["vanished"] == 1, 2, "the end of the job")
+        wait_until(lambda: self.ubfd2.status()["flows_ended"] == 1, 2, "the end of the flow")
+        self.assertEqual(bob.say(seen.handle), "ECONNRESET")
+
+    def test_a_label_that_changes_while_connected(self):
+        alice, bob = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        seen = bob.connect("tcp", V4, PORT)
+        self.assertEqual(seen, "connected")
+        self.begin(self.ubfd1, 1002, "bob", "physics")  # the same again
+        time.sleep(0.5)
+        self.assertEqual(bob.say(seen.handle), "hello")
+        self.begin(self.ubfd1, 1002, "bob", "chem")
+        wait_until(lambda: self.ubfd2.status()["flows_ended"] == 1, 2, "the end of the flow")
+        self.assertEqual(bob.say(seen.handle), "ECONNRESET")
+
+    def test_jobs_outlive_ubfd(self):
+        alice, bob = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        self.ubfd1.kill()
+        self.ubfd1.start()
+        self.ubfd2.stop()
+        self.ubfd2.start()
+        self.assertEqual(bob.connect("tcp", V4, PORT), "connected")
+        self.assertIn("1002", self.ubfctl(self.ubfd1, "job", "list"))
+
+    def test_whose_cgroup_is_believed(self):
+        """Nobody gets another's label: not in the job of somebody else, not in a cgroup of his own making, and not
+        in one that nobody registered."""
+        alice, _ = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        in_anothers = self.in_job("carol", self.one, 1002, owner="bob")
+        self.assertEqual(in_anothers.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        unregistered = self.in_job("carol", self.one, 1009)
+        self.assertEqual(unregistered.connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+        # A subtree that was given to carol, where she makes the same names, and moves herself.
+        self.begin(self.ubfd1, 1005, "carol", "physics")
+        given = self.make_cgroup("given")
+        os.chown(given, USERS["carol"], USERS["carol"])
+        os.chown(given / "cgroup.procs", USERS["carol"], USERS["carol"])
+        os.chown(given / "tasks", USERS["carol"], USERS["carol"])
+        carol = self.person("carol", self.one)
+        (given / "cgroup.procs").write_text(str(carol.pid))
+        path = given / f"slurm_test/uid_{USERS['carol']}/job_1005/step_0"
+        self.addCleanup(lambda: [p.rmdir() for p in (path, *path.parents) if given in p.parents])
+        self.addCleanup(lambda: (FREEZER / "cgroup.procs").write_text(str(carol.pid)))
+        carol.do(person.enter_cgroup, str(path))
+        self.assertIn(str(path).removeprefix(str(FREEZER)), pathlib.Path(f"/proc/{carol.pid}/cgroup").read_text())
+        self.assertEqual(carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        with self.assertRaises(Trouble):  # nor may she go where she would be believed
+            carol.do(person.enter_cgroup, f"{FREEZER}/slurm_test/uid_{USERS['carol']}/job_1005")
+        # There, put by root, she has the label: it was the place, and nothing else.
+        self.assertEqual(self.in_job("carol", self.one, 1005).connect("tcp", V4, PORT), "connected")
+
+    def test_a_socket_that_processes_of_two_jobs_hold_has_no_label_of_either(self):
+        alice, bob = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        self.begin(self.ubfd1, 1006, "bob", "chem")
+        other = self.in_job("bob", self.one, 1006)
+        sock = bob.do(person.bound, "tcp", "0.0.0.0", 0)
+        bob.hand_over(sock, other)
+        with self.assertRaisesRegex(Trouble, "No route to host"):
+            bob.do(person.connect_bound, sock, V4, PORT)
+        self.assertEqual(bob.connect("tcp", V4, PORT), "connected")
+
+    def test_labels_that_are_none(self):
+        """Refused, and told of in a line without control characters; the job goes without."""
+        for label, told in (("x" * 65536, "x" * 64 + "'..."), ("a\nb\x1b[2J", "a\\x0ab\\x1b[2J"), ("a b", "a b")):
+            with self.subTest(label[:8]):
+                text = self.begin(self.ubfd2, 1007, "alice", label, status=1)
+                self.assertIn(told, text)
+                self.assertEqual(text.count("\n"), 1)
+                self.assertIn(told, self.ubfd2.log())
+        self.assertEqual(self.ubfd2.status()["jobs"], {"running": 0, "begun": 0, "ended": 0, "vanished": 0, "refused": 3})
+
+    def test_nobody_but_root_registers_a_job(self):
+        for user in ("alice", "service"):
+            process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "job", "begin",
+                                     "--job", "1", "--uid", USERS[user], "--label", "physics", user=user,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            self.assertIn("only root", process.communicate()[0])
+            self.assertEqual(process.returncode, 69)
+        self.ubfd2.socket.chmod(0o666)  # even so
+        process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "job", "begin",
+                                 "--job", "1", "--uid", USERS["alice"], "--label", "physics", user="alice",
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process.communicate()
+        self.assertNotEqual(process.returncode, 0)
+        self.assertEqual(self.ubfd2.status()["jobs"]["running"], 0)
+
+    def test_ten_thousand_jobs_cost_no_more_than_one(self):
+        alice, bob = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        few = sorted(bob.do(person.connect_times, V4, PORT, 200))
+        for job in range(2000, 12000):
+            self.assertTrue(self.ubfd1.ask(**{"command": "job-begin", "job": job, "uid": USERS["bob"],
+                                              "label": "chem"})["ok"])
+        self.assertEqual(self.ubfd1.status()["jobs"]["running"], 10_001)
+        many = sorted(bob.do(person.connect_times, V4, PORT, 200))
+        print(f"connect with 1 job: p50 {few[100] * 1000:.2f} ms; with 10001: {many[100] * 1000:.2f} ms", flush=True)
+        self.assertEqual((len(few), len(many)), (200, 200))
+
+
+class Withdrawn(WithJobs):
+    """Where the site says so, what was allowed stays."""
+
+    labels = {"slurm": True, "when_withdrawn": "keep"}
+
+    def test_flows_are_kept(self):
+        alice, bob = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        seen = bob.connect("tcp", V4, PORT)
+        self.assertEqual(seen, "connected")
+        self.end(self.ubfd1, 1002)
+        time.sleep(1)
+        self.assertEqual(bob.say(seen.handle), "hello")
+        self.assertEqual(bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+
+class Required(WithJobs):
+    """Labels are kept apart, one user's from each other too."""
+
+    settings = {"policy": {"require_label": True, "labels": {"slurm:physics": EVERYBODY, "slurm:chem": EVERYBODY}}}
+
+    def test_one_user_is_kept_apart_from_himself(self):
+        self.begin(self.ubfd2, 1001, "alice", "physics")
+        self.begin(self.ubfd1, 1002, "alice", "physics")
+        self.begin(self.ubfd1, 1003, "alice", "chem")
+        self.begin(self.ubfd1, 1004, "bob", "physics")
+        self.in_job("alice", self.two, 1001).listen("tcp", "0.0.0.0", PORT)
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", MORE)
+        beside, same = self.person("alice", self.one), self.in_job("alice", self.one, 1002)
+        other, bob = self.in_job("alice", self.one, 1003), self.in_job("bob", self.one, 1004)
+        unknown = self.in_job("carol", self.one, 1099)  # nobody registered it
+        for somebody, labelled, plain in ((same, "connected", "EHOSTUNREACH"), (other, "EHOSTUNREACH", "EHOSTUNREACH"),
+                                          (beside, "EHOSTUNREACH", "connected"), (bob, "connected", "EHOSTUNREACH"),
+                                          (unknown, "EHOSTUNREACH", "EHOSTUNREACH")):
+            self.assertEqual((somebody.connect("tcp", V4, PORT), somebody.connect("tcp", V4, MORE)), (labelled, plain))
+        self.assert_denied(self.ubfd2, "reason=label-required", "connector=alice", "connector slurm:chem: none in common")
+        self.assert_denied(self.ubfd2, "reason=label-required", "connector=carol", "connector not known")
+
+
+class Aliases(WithJobs):
+    """Two sources' labels that say the same."""
+
+    labels = {"slurm": True, "map": {"physics": ["bob"]}}
+
+    def test_match_only_where_an_alias_says_so(self):
+        self.begin(self.ubfd2, 1001, "alice", "physics")
+        self.in_job("alice", self.two, 1001).listen("tcp", "0.0.0.0", PORT)
+        bob = self.person("bob", self.one)
+        self.assertEqual(bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        for ubfd in (self.ubfd1, self.ubfd2):
+            settings = json.loads(json.dumps(ubfd.settings))
+            settings["labels"]["aliases"] = {"map:physics": "slurm:physics"}
+            ubfd.configure(settings)
+            self.assertIn("reloaded ", ubfd.reload())
+        self.assertEqual(bob.connect("tcp", V4, PORT), "connected")
+
+
+if __name__ == "__main__":
+    case.main()
