@@ -18,7 +18,10 @@ from lab.case import USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 from lab.tree import FOLDER, Trouble  # noqa: E402
 
 PORT, MORE = 9001, 9002
-FREEZER = pathlib.Path("/sys/fs/cgroup/freezer")
+# cgroups of version 1, or of version 2 where the machine has those alone
+TOP = pathlib.Path("/sys/fs/cgroup")
+IS_V1 = (TOP / "freezer").exists()
+HIERARCHY = TOP / "freezer" if IS_V1 else TOP
 # Nobody but the users of these tests may carry one.
 EVERYBODY = {"allow": ["alice", "bob", "carol"]}
 
@@ -65,6 +68,13 @@ class Map(Labelled):
         self.assertIn("so: allow (same-label)", text)
 
 
+def job_path(user, job, step="0"):
+    """As slurmd of a node with several of them names it."""
+    if IS_V1:
+        return f"slurm_test/uid_{USERS[user]}/job_{job}/step_{step}"
+    return f"system.slice/test_slurmstepd.scope/job_{job}/step_{step}/user/task_0"
+
+
 class WithJobs(Labelled):
     """Jobs on two nodes, their processes in cgroups as slurmd makes them."""
 
@@ -80,11 +90,11 @@ class WithJobs(Labelled):
         for cgroup in reversed(self.cgroups):
             with contextlib.suppress(OSError):
                 for pid in (cgroup / "cgroup.procs").read_text().split():
-                    (FREEZER / "cgroup.procs").write_text(pid)
+                    (HIERARCHY / "cgroup.procs").write_text(pid)
                 cgroup.rmdir()
 
     def make_cgroup(self, path):
-        cgroup = FREEZER
+        cgroup = HIERARCHY
         for part in path.split("/"):
             cgroup = cgroup / part
             if not cgroup.exists():
@@ -99,10 +109,10 @@ class WithJobs(Labelled):
     def end(self, ubfd, job):
         self.ubfctl(ubfd, "job", "end", "--job", job)
 
-    def in_job(self, user, node, job, owner=None, top="slurm_test"):
+    def in_job(self, user, node, job, owner=None, step="0"):
         """Somebody whose processes are those of a job."""
         somebody = self.person(user, node)
-        cgroup = self.make_cgroup(f"{top}/uid_{USERS[owner or user]}/job_{job}/step_0")
+        cgroup = self.make_cgroup(job_path(owner or user, job, step))
         (cgroup / "cgroup.procs").write_text(str(somebody.pid))
         return somebody
 
@@ -128,6 +138,13 @@ class Jobs(WithJobs):
         self.assert_denied(self.ubfd2, "connector=carol", "job=1003", "job=1001",
                            "(labels: listener slurm:physics, connector slurm:chem: none in common)")
         self.assert_denied(self.ubfd2, "connector=bob", "connector none: none in common)")
+
+    def test_in_every_step(self):
+        """batch, extern, and srun's."""
+        alice, _ = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        for step in ("batch", "extern", "0", "17"):
+            self.assertEqual(self.in_job("bob", self.one, 1002, step=step).connect("tcp", V4, PORT), "connected", step)
 
     def test_on_one_node(self):
         alice, _ = self.two_jobs()
@@ -172,10 +189,11 @@ class Jobs(WithJobs):
         seen = bob.connect("tcp", V4, PORT)
         self.assertEqual(seen, "connected")
         time.sleep(0.6)  # its cgroup is seen
-        step = FREEZER / f"slurm_test/uid_{USERS['bob']}/job_1002/step_0"
-        (FREEZER / "cgroup.procs").write_text(str(bob.pid))
-        step.rmdir()
-        step.parent.rmdir()
+        (HIERARCHY / "cgroup.procs").write_text(str(bob.pid))
+        cgroup = HIERARCHY / job_path("bob", 1002)
+        while "job_1002" in str(cgroup):
+            cgroup.rmdir()
+            cgroup = cgroup.parent
         wait_until(lambda: self.ubfd1.status()["jobs"]["vanished"] == 1, 2, "the end of the job")
         wait_until(lambda: self.ubfd2.status()["flows_ended"] == 1, 2, "the end of the flow")
         self.assertEqual(bob.say(seen.handle), "ECONNRESET")
@@ -215,19 +233,19 @@ class Jobs(WithJobs):
         # A subtree that was given to carol, where she makes the same names, and moves herself.
         self.begin(self.ubfd1, 1005, "carol", "physics")
         given = self.make_cgroup("given")
-        os.chown(given, USERS["carol"], USERS["carol"])
-        os.chown(given / "cgroup.procs", USERS["carol"], USERS["carol"])
-        os.chown(given / "tasks", USERS["carol"], USERS["carol"])
+        for place in (given, given / "cgroup.procs", given / "cgroup.subtree_control", given / "tasks"):
+            if place.exists():
+                os.chown(place, USERS["carol"], USERS["carol"])
         carol = self.person("carol", self.one)
         (given / "cgroup.procs").write_text(str(carol.pid))
-        path = given / f"slurm_test/uid_{USERS['carol']}/job_1005/step_0"
+        path = given / job_path("carol", 1005)
         self.addCleanup(lambda: [p.rmdir() for p in (path, *path.parents) if given in p.parents])
-        self.addCleanup(lambda: (FREEZER / "cgroup.procs").write_text(str(carol.pid)))
+        self.addCleanup(lambda: (HIERARCHY / "cgroup.procs").write_text(str(carol.pid)))
         carol.do(person.enter_cgroup, str(path))
-        self.assertIn(str(path).removeprefix(str(FREEZER)), pathlib.Path(f"/proc/{carol.pid}/cgroup").read_text())
+        self.assertIn(f"/given/{job_path('carol', 1005)}", pathlib.Path(f"/proc/{carol.pid}/cgroup").read_text())
         self.assertEqual(carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
         with self.assertRaises(Trouble):  # nor may she go where she would be believed
-            carol.do(person.enter_cgroup, f"{FREEZER}/slurm_test/uid_{USERS['carol']}/job_1005")
+            carol.do(person.enter_cgroup, str(HIERARCHY / job_path("carol", 1005)))
         # There, put by root, she has the label: it was the place, and nothing else.
         self.assertEqual(self.in_job("carol", self.one, 1005).connect("tcp", V4, PORT), "connected")
 
@@ -317,6 +335,28 @@ class Required(WithJobs):
             self.assertEqual((somebody.connect("tcp", V4, PORT), somebody.connect("tcp", V4, MORE)), (labelled, plain))
         self.assert_denied(self.ubfd2, "reason=label-required", "connector=alice", "connector slurm:chem: none in common")
         self.assert_denied(self.ubfd2, "reason=label-required", "connector=carol", "connector not known")
+
+
+class TwoLabels(WithJobs):
+    """One process that carries a label of its job and one of its user: either may be the one in common."""
+
+    labels = {"slurm": True, "map": {"teamx": ["alice", "bob"], "teamy": ["alice", "account:gold", "partition:fast"]}}
+
+    def test_either_lets_in(self):
+        self.begin(self.ubfd2, 1001, "alice", "physics")
+        self.begin(self.ubfd1, 1003, "carol", "physics")
+        self.begin(self.ubfd1, 1004, "carol", "chem")
+        self.begin(self.ubfd1, 1005, "carol", "chem", "--account", "gold")
+        self.begin(self.ubfd1, 1006, "carol", "", "--partition", "fast")
+        self.in_job("alice", self.two, 1001).listen("tcp", "0.0.0.0", PORT)
+        for somebody, seen in ((self.person("bob", self.one), "connected"),
+                               (self.in_job("carol", self.one, 1003), "connected"),
+                               (self.in_job("carol", self.one, 1005), "connected"),
+                               (self.in_job("carol", self.one, 1006), "connected"),
+                               (self.in_job("carol", self.one, 1004), "EHOSTUNREACH"),
+                               (self.person("carol", self.one), "EHOSTUNREACH")):
+            self.assertEqual(somebody.connect("tcp", V4, PORT), seen)
+        self.assert_denied(self.ubfd2, "(labels: listener slurm:physics,map:teamx,map:teamy, connector slurm:chem: none")
 
 
 class Aliases(WithJobs):

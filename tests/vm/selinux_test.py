@@ -1,0 +1,187 @@
+#!/usr/bin/python3
+"""A real SELinux with Debian's policy: its categories as labels, and ubfd in a domain of its own. Run by boot --selinux."""
+
+import os
+import pathlib
+import secrets
+import signal
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case  # noqa: E402
+from lab.case import USERS, V4, TwoNodes  # noqa: E402
+from lab.node import Home  # noqa: E402
+from lab.tree import add_users  # noqa: E402
+
+PORT = 9001
+MODULES = ("nf_tables nfnetlink_queue nft_queue nft_ct nft_reject_inet nf_conntrack_netlink inet_diag tcp_diag udp_diag "
+           "nft_compat xt_NFQUEUE nft_limit nft_fib_inet nft_socket nft_log veth").split()
+SERVER = """
+import socket, threading
+listener = socket.create_server(("", {port}))
+def echo(connection):
+    while data := connection.recv(100):
+        connection.sendall(data)
+print("ready", flush=True)
+while True:
+    threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
+"""
+CLIENT = """
+import socket
+try:
+    connection = socket.create_connection(("{address}", {port}), timeout=10)
+    connection.sendall(b"welcome")
+    print(connection.recv(16).decode())
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def load_modules():
+    """Where the policy is enforced, modprobe can't read its files, which have no label here."""
+    mode = pathlib.Path("/sys/fs/selinux/enforce").read_text()
+    subprocess.run(["setenforce", "0"], check=True)
+    subprocess.run(["modprobe", "-a", *MODULES], check=True)
+    subprocess.run(["setenforce", mode], check=True)
+
+
+def _end(process):
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+class Programs(unittest.TestCase):
+    def program(self, node, user, level, text):
+        """A login of that user at that level runs Python."""
+        process = node.start("runcon", "-u", "unconfined_u", "-r", "unconfined_r", "-t", "unconfined_t", "-l", level,
+                             "/usr/bin/python3", "-c", text, user=user, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(_end, process)
+        return process
+
+    def serve(self, node, user, level, port=PORT):
+        self.assertEqual(self.program(node, user, level, SERVER.format(port=port)).stdout.readline(), "ready\n")
+
+    def call(self, node, user, level, address, port=PORT):
+        return self.program(node, user, level, CLIENT.format(address=address, port=port)).communicate()[0].strip()
+
+
+class Labels(Programs, TwoNodes):
+    settings = {"labels": {"selinux": True}, "policy": {"labels": {"selinux:*": {"allow": ["alice", "bob"]}}}}
+
+    def setUp(self):
+        load_modules()
+        super().setUp()
+
+    def test_categories_in_common_let_in(self):
+        self.serve(self.two, "alice", "s0:c1,c2")
+        for node, address in ((self.one, V4), (self.two, V4), (self.two, "127.0.0.1")):
+            for level, seen in (("s0:c1,c2", "welcome"), ("s0:c2,c1", "welcome"), ("s0:c3", "No route to host"),
+                                ("s0:c1", "No route to host"), ("s0", "No route to host"),
+                                ("s0-s0:c0.c1023", "No route to host"), ("s0:c1,c2-s0:c0.c1023", "welcome")):
+                with self.subTest(f"{node.name} {address} {level}"):
+                    self.assertEqual(self.call(node, "bob", level, address), seen)
+        # Who may not carry it, by the rule.
+        self.assertEqual(self.call(self.one, "carol", "s0:c1,c2", V4), "No route to host")
+        self.assert_denied(self.ubfd2, "connector=bob", "(labels: listener selinux:c1,c2, connector selinux:c3: none in common)")
+        self.assert_denied(self.ubfd2, "connector=carol", "does not let the connector carry it")
+        self.assertGreater(self.ubfd2.status()["labels"]["found"]["selinux"], 0)
+
+
+class Required(Programs, TwoNodes):
+    settings = {"labels": {"selinux": True},
+                "policy": {"require_label": True, "labels": {"selinux:*": {"allow": ["alice", "bob"]}}}}
+
+    def setUp(self):
+        load_modules()
+        super().setUp()
+
+    def test_one_user_is_kept_apart_from_himself(self):
+        self.serve(self.two, "alice", "s0:c1,c2")
+        self.serve(self.two, "alice", "s0", PORT + 1)
+        for level, labelled, plain in (("s0:c1,c2", "welcome", "No route to host"),
+                                       ("s0:c3", "No route to host", "No route to host"),
+                                       ("s0", "No route to host", "welcome")):
+            self.assertEqual((self.call(self.one, "alice", level, V4), self.call(self.one, "alice", level, V4, PORT + 1)),
+                             (labelled, plain), level)
+
+
+class Confined(Programs):
+    """ubfd as init starts it, in ubfd_t, by the module that comes along; of one node. The policy is enforced."""
+
+    CONFIG = """[labels]
+selinux = true
+slurm = true
+[policy.labels."selinux:*"]
+allow = ["alice", "bob"]
+"""
+
+    def setUp(self):
+        self.node = Home("guest")
+        add_users(USERS, {})
+        made = case.build / "selinux" / "root" / "etc" / "selinux"
+        subprocess.run(["setenforce", "0"], check=True)
+        subprocess.run(["modprobe", "-a", *MODULES], check=True)
+        subprocess.run(["cp", "-a", f"{made}/.", "/etc/selinux/"], check=True)
+        subprocess.run(["load_policy"], check=True)
+        self.put("/usr/sbin/ubfd", (case.build / "daemon" / "ubfd").read_bytes(), "ubfd_exec_t", 0o755)
+        self.put("/etc/ubf/ubfd.toml", self.CONFIG.encode(), "ubfd_etc_t")
+        self.put("/etc/ubf/ident.key", f"ubf-key-1 {secrets.token_hex(32)}\n".encode(), "ubfd_etc_t", 0o600)
+        self.label("ubfd_etc_t", "/etc/ubf")
+        os.makedirs("/var/lib/ubf", exist_ok=True)
+        self.label("ubfd_var_lib_t", "/var/lib/ubf")
+        self.label("etc_t", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts")  # mounted there by add_users
+        self.label("var_run_t", "/run")
+        self.label("locale_t", "/usr/share/zoneinfo", "/usr/share/zoneinfo/Etc", "/usr/share/zoneinfo/Etc/UTC")
+        self.label("usr_t", "/usr/share")
+        subprocess.run(["dmesg", "-C"], check=True)
+        subprocess.run(["setenforce", "1"], check=True)
+        # What init starts; the pipe to us is not ubfd_t's to write to, but its shell's is.
+        self.ubfd = subprocess.Popen(["runcon", "system_u:system_r:initrc_t:s0", "/bin/sh", "-c",
+                                      "/usr/sbin/ubfd 2>&1 < /dev/null | cat"], text=True,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(_end, self.ubfd)
+        self.assertIn("ready", self.ubfd.stdout.readline())
+        self.pid = int(subprocess.run(["pidof", "/usr/sbin/ubfd"], capture_output=True, text=True, check=True).stdout)
+
+    def put(self, path, data, kind, mode=0o644):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        pathlib.Path(path).write_bytes(data)
+        os.chmod(path, mode)
+        self.label(kind, path)
+
+    def label(self, kind, *paths):
+        subprocess.run(["chcon", "-t", kind, *filter(os.path.exists, paths)], check=True)
+
+    def test_it_does_its_work_and_nothing_is_denied_to_it(self):
+        self.assertIn(":ubfd_t:", pathlib.Path(f"/proc/{self.pid}/attr/current").read_text())
+        self.serve(self.node, "alice", "s0:c1,c2")
+        self.assertEqual(self.call(self.node, "alice", "s0", "127.0.0.1"), "welcome")
+        self.assertEqual(self.call(self.node, "bob", "s0:c1,c2", "127.0.0.1"), "welcome")
+        self.assertEqual(self.call(self.node, "bob", "s0:c3", "127.0.0.1"), "No route to host")
+        # A job that begins and ends, and takes its flows with it: written down, looked for, ended in the kernel.
+        ubfctl = [case.build / "daemon" / "ubfctl", "job"]
+        subprocess.run([*ubfctl, "begin", "--job=7", f"--uid={USERS['bob']}", "--label=physics"], check=True)
+        self.assertTrue(os.path.exists("/var/lib/ubf/jobs/7"))
+        client = self.program(self.node, "bob", "s0:c1,c2", CLIENT.format(address="127.0.0.1", port=PORT) +
+                              "\nimport sys; sys.stdout.flush(); connection.settimeout(None)\nconnection.recv(16)\n")
+        self.assertEqual(client.stdout.readline(), "welcome\n")
+        self.set_rule_for_nobody()
+        self.assertIn("Connection reset by peer", client.communicate(timeout=20)[0])
+        os.kill(self.pid, signal.SIGTERM)
+        self.assertEqual(self.ubfd.wait(timeout=20), 0)
+        denied = [line for line in subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()
+                  if "avc:" in line and "ubfd_t" in line.partition("tcontext")[0]]
+        self.assertEqual(denied, [])
+
+    def set_rule_for_nobody(self):
+        """A policy that changed ends what a label allowed."""
+        path = pathlib.Path("/etc/ubf/ubfd.toml")
+        path.write_text(self.CONFIG.replace('"alice", "bob"', ""))
+        os.kill(self.pid, signal.SIGHUP)
+
+
+if __name__ == "__main__":
+    case.main()
