@@ -86,8 +86,8 @@ std::optional<SelinuxLevel> parse_level(std::string_view text) {
             level.categories.push_back(number);
     }
     std::ranges::sort(level.categories);
-    const auto repeated = std::ranges::unique(level.categories);
-    level.categories.erase(repeated.begin(), repeated.end());
+    auto& categories = level.categories;
+    categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
     return level;
 }
 

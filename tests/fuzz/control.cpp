@@ -1,11 +1,13 @@
 // Requests on the control socket.
 #include "daemon/control/request.hpp"
+#include "daemon/jobs/job_json.hpp"
 #include "fuzzer.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (const auto request = ubf::parse_request(ubf::fuzz::text(data, size))) {
         static_cast<void>(ubf::text_of(*request, "command"));
         static_cast<void>(ubf::flow_of(*request));
+        static_cast<void>(ubf::job_of(*request));
     }
     return 0;
 }
