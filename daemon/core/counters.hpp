@@ -75,8 +75,9 @@ struct Counters {
     Counter messages_lost;    // ENOBUFS on a queue's socket
     Counter notices_lost;     // ENOBUFS on the socket-destroy notices
 
-    Counts<LabelOrigin> labels; // found behind sockets
-    Counter labels_unknown;     // a process, or what its job's label is, could not be found
+    Counts<LabelOrigin> labels;  // found behind sockets
+    Counter labels_unknown;      // a process, or what its job's label is, could not be found
+    Counter levels_contradicted; // by what the packet itself states
     Counter jobs_begun;
     Counter jobs_ended;
     Counter jobs_vanished; // without a word

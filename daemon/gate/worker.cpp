@@ -209,8 +209,9 @@ void Worker::arrive(Arrival arrival) {
             arrival.packet.judge(Reason::overload);
         return;
     }
+    auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
     begin({++last_number_, *flow, arrival.interface, arrival.reply, std::move(arrival.packet),
-           Clock::now()});
+           Clock::now(), std::move(stated)});
 }
 
 void Worker::begin(Case item) {
@@ -283,9 +284,12 @@ void Worker::report_silence(const Address& peer) {
 
 // Both ends are known by uid; decides, or looks for what else it takes.
 void Worker::proceed(Case item) {
+    agree(item);
     if (settled(item))
         return close(item, decide_case(item).reason);
-    switch (search(item)) {
+    const auto search_state = search(item);
+    agree(item);
+    switch (search_state) {
     case Search::needless:
         return close(item, decide_case(item).reason);
     case Search::refused:
@@ -337,6 +341,7 @@ void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner 
         return; // it took too long, and the packet is judged
     auto& item = entry->second;
     (is_local ? item.local.owner : item.remote) = std::move(owner);
+    agree(item);
     if (--item.searches > 0)
         return;
     auto node = cases_.extract(entry);
@@ -348,6 +353,26 @@ void Worker::wait(Case item) {
     expiries_.push_back({Clock::now() + rules_->deadline + grace, item.flow, item.number});
     const Flow flow = item.flow;
     cases_.emplace(flow, std::move(item));
+}
+
+// Where the packet itself states the level of its sender, what its node says must be the same;
+// otherwise nobody knows which label it carries.
+void Worker::agree(Case& item) {
+    auto& sender = item.remote;
+    if (!item.stated || !sender.credentials)
+        return;
+    const auto level = std::exchange(item.stated, std::nullopt)->level;
+    const auto stated = level ? level->label() : std::nullopt;
+    const bool is_plain = level && level->is_plain();
+    auto& labels = sender.credentials->labels;
+    const auto told = std::ranges::find(labels, LabelOrigin::selinux, &Label::origin);
+    const bool same = told == labels.end() ? is_plain : stated == *told;
+    if (same)
+        return;
+    shared_.counters.levels_contradicted.add();
+    if (told != labels.end())
+        labels.erase(told);
+    sender.credentials->labels_known = false;
 }
 
 void Worker::close(Case& item, Reason reason) {

@@ -15,6 +15,7 @@
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "daemon/udp/udp_flows.hpp"
+#include "label/cipso.hpp"
 #include "netlink/sock_diag.hpp"
 #include "owner/lookup.hpp"
 
@@ -35,6 +36,7 @@ struct Rules {
     std::chrono::milliseconds deadline;
     std::shared_ptr<const ident::Terms> terms;
     bool labelled = false; // something gives labels
+    bool selinux = false;  // SELinux does
     bool end_flows = true; // whose label was withdrawn
 };
 
@@ -92,6 +94,7 @@ class Worker {
         bool reply; // the destination is the connector, and this its answer
         QueuedPacket packet;
         TimePoint since;
+        std::optional<StatedLevel> stated{}; // of its sender, by the first packet
         std::vector<QueuedPacket> more{};    // that came while it waited
         SocketOwner local{};                 // of the destination
         Owner remote{};                      // of the source
@@ -123,6 +126,7 @@ class Worker {
     void close_renewal(const Case& item, Reason reason);
     bool same_socket(const Case& item);
     bool is_stale(const Case& item) const;
+    void agree(Case& item);
     bool remember_udp(const Case& item, bool by_label);
     bool remember_labelled(const Case& item);
     bool is_there(const Renewal& renewal);

@@ -6,7 +6,6 @@
 namespace ubf {
 namespace {
 
-constexpr std::uint32_t most_categories = 1024; // as policies have it
 constexpr std::uint32_t most_sensitivities = 1024;
 
 // "c7", with its letter.

@@ -12,6 +12,8 @@
 
 namespace ubf {
 
+inline constexpr std::uint32_t most_categories = 1024; // as policies have it
+
 struct SelinuxLevel {
     std::uint32_t sensitivity = 0;
     std::vector<std::uint32_t> categories; // ascending, each once

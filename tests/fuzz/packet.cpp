@@ -1,6 +1,7 @@
 // Packets: what a queue hands us, from the network header on.
 #include "flow/packet.hpp"
 #include "fuzzer.hpp"
+#include "label/cipso.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto flow = ubf::parse_packet({data, size});
@@ -9,5 +10,6 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         ubf::fuzz::require(flow->source.address.is_v4() == flow->destination.address.is_v4());
         ubf::fuzz::require(ubf::Endpoint::parse(to_string(flow->source)) == flow->source);
     }
+    static_cast<void>(ubf::stated_level({data, size}));
     return 0;
 }

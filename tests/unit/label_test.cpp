@@ -1,3 +1,4 @@
+#include "label/cipso.hpp"
 #include "label/label.hpp"
 #include "label/label_map.hpp"
 #include "label/selinux.hpp"
@@ -139,6 +140,52 @@ TEST(LabelMap, is_by_user_group_account_and_partition) {
     job = {};
     job.partition = "gpu";
     EXPECT_TRUE(mapping.applies(Uid{1}, {}, &job));
+}
+
+// An IPv4 header with these options.
+std::string stated(std::vector<std::uint8_t> options) {
+    while (options.size() % 4 != 0)
+        options.push_back(0);
+    std::vector<std::uint8_t> packet(20);
+    packet[0] = static_cast<std::uint8_t>(0x45 + options.size() / 4);
+    packet.insert(packet.end(), options.begin(), options.end());
+    packet.resize(packet.size() + 20);
+    const auto found = stated_level(packet);
+    if (!found)
+        return "nothing";
+    if (!found->level)
+        return "unreadable";
+    const auto label = found->level->label();
+    return label ? to_string(*label) : "none";
+}
+
+TEST(Cipso, states_the_level_of_the_sender) {
+    EXPECT_EQ(stated({134, 11, 0, 0, 0, 16, 1, 5, 0, 0, 0x60}), "selinux:c1,c2");
+    EXPECT_EQ(stated({1, 1, 134, 12, 0, 0, 0, 16, 1, 6, 0, 2, 0x80, 0x01}), "selinux:s2:c0,c15");
+    EXPECT_EQ(stated({134, 14, 0, 0, 0, 16, 2, 8, 0, 0, 0, 7, 3, 255}), "selinux:c7,c1023");
+    EXPECT_EQ(stated({134, 16, 0, 0, 0, 16, 5, 10, 0, 0, 0, 9, 0, 7, 0, 1}), "selinux:c0,c1,c7.c9");
+    EXPECT_EQ(stated({134, 10, 0, 0, 0, 16, 1, 4, 0, 0}), "none");
+}
+
+TEST(Cipso, is_not_there_or_is_for_the_kernel_alone) {
+    EXPECT_EQ(stated({}), "nothing");
+    EXPECT_EQ(stated({7, 7, 4, 0, 0, 0, 0}), "nothing"); // record route
+    EXPECT_EQ(stated({0, 134, 11, 0, 0, 0, 16, 1, 5, 0, 0, 0x60}), "nothing");
+    EXPECT_EQ(stated({134, 12, 0, 0, 0, 16, 128, 6, 0, 0, 0, 1}), "nothing");
+    EXPECT_FALSE(stated_level({}));
+    const std::vector<std::uint8_t> v6{0x60, 0, 0, 0};
+    EXPECT_FALSE(stated_level(v6));
+}
+
+TEST(Cipso, that_can_not_be_read_is_not_taken_for_none) {
+    EXPECT_EQ(stated({134, 6, 0, 0, 0, 16}), "unreadable");
+    EXPECT_EQ(stated({134, 11, 0, 0, 0, 16, 1, 4, 0, 0, 0x60}), "unreadable");
+    EXPECT_EQ(stated({134, 11, 0, 0, 0, 16, 9, 5, 0, 0, 0x60}), "unreadable");
+    EXPECT_EQ(stated({134, 13, 0, 0, 0, 16, 2, 7, 0, 0, 0, 7, 1}), "unreadable");
+    EXPECT_EQ(stated({134, 12, 0, 0, 0, 16, 2, 6, 0, 0, 4, 0}), "unreadable");
+    EXPECT_EQ(stated({134, 14, 0, 0, 0, 16, 5, 8, 0, 0, 0, 1, 0, 7}), "unreadable");
+    EXPECT_EQ(stated({134, 200, 0, 0}), "unreadable");
+    EXPECT_EQ(stated({134, 1, 0, 0}), "unreadable");
 }
 
 } // namespace

@@ -90,6 +90,39 @@ class Labels(Programs, TwoNodes):
         self.assertGreater(self.ubfd2.status()["labels"]["found"]["selinux"], 0)
 
 
+class LabelledNetwork(Programs, TwoNodes):
+    """The kernels state the level of a packet's sender in it; what a node's ubfd says must agree with that."""
+
+    settings = Labels.settings
+
+    def setUp(self):
+        load_modules()
+        super().setUp()
+        for words in (["cipsov4", "add", "pass", "doi:16", "tags:1"], ["map", "del", "default"],
+                      ["map", "add", "default", "address:127.0.0.0/8", "protocol:unlbl"],
+                      ["map", "add", "default", "address:0.0.0.0/0", "protocol:cipsov4,16"],
+                      ["map", "add", "default", "address:::/0", "protocol:unlbl"]):
+            subprocess.run(["netlabelctl", *words], check=True)
+
+    def test_a_level_that_agrees_lets_in_and_one_that_does_not_is_none(self):
+        self.serve(self.two, "alice", "s0:c1,c2")
+        self.assertEqual(self.call(self.one, "bob", "s0:c1,c2", V4), "welcome")
+        # A peer that says what is not so: its ubfd finds another level behind the socket than the packet states.
+        # (The program changes its level once its socket is made, and connects then.)
+        text = CLIENT.replace("connection = socket.create_connection((\"{address}\", {port}), timeout=10)",
+                              "connection = socket.socket()\n    connection.settimeout(10)\n"
+                              "    open('/proc/self/attr/current', 'w').write("
+                              "'unconfined_u:unconfined_r:unconfined_t:s0:c1,c2')\n"
+                              "    connection.connect((\"{address}\", {port}))")
+        liar = self.program(self.one, "bob", "s0:c3", text.format(address=V4, port=PORT)).communicate()[0].strip()
+        self.assertEqual(liar, "No route to host")
+        self.assertEqual(self.ubfd2.status()["labels"]["contradicted"], 1)
+        self.assert_denied(self.ubfd2, "connector=bob", "connector not known")
+        # One that is no label in common, but agrees.
+        self.assertEqual(self.call(self.one, "bob", "s0:c3", V4), "No route to host")
+        self.assertEqual(self.ubfd2.status()["labels"]["contradicted"], 1)
+
+
 class Required(Programs, TwoNodes):
     settings = {"labels": {"selinux": True},
                 "policy": {"require_label": True, "labels": {"selinux:*": {"allow": ["alice", "bob"]}}}}

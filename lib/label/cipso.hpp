@@ -1,0 +1,23 @@
+// Labelled networking: the level of its sender that a packet states, where the node's kernels put
+// it there (NetLabel; netlabelctl(8)). Read from the CIPSO option of IPv4, tags 1, 2 and 5
+// (net/ipv4/cipso_ipv4.c, draft-ietf-cipso-ipsecurity-01). Numbers are taken as they stand, which
+// they mean where the domain of interpretation passes them through.
+#pragma once
+
+#include "label/selinux.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace ubf {
+
+struct StatedLevel {
+    std::optional<SelinuxLevel> level; // nothing where it can't be read
+};
+
+// packet: from the network header. Nothing where it states no level: no option, or one that only
+// the kernel itself understands, as within a node.
+std::optional<StatedLevel> stated_level(std::span<const std::uint8_t> packet);
+
+} // namespace ubf
