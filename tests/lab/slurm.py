@@ -11,6 +11,7 @@ import shutil
 import signal
 import time
 
+from .cgroups import hierarchy
 from .tree import FOLDER, Trouble
 
 _HIERARCHY = pathlib.Path("/sys/fs/cgroup/freezer")
@@ -44,7 +45,7 @@ _OVER = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL")
 def is_possible():
     """Slurm is installed, and the machine has the cgroups."""
     programs = ("munged", "slurmctld", "slurmd", "sbatch")
-    return all(map(shutil.which, programs)) and _HIERARCHY.exists() and _ALL.parent.exists()
+    return all(map(shutil.which, programs)) and hierarchy()[1] and _ALL.parent.exists()
 
 
 class Slurm:

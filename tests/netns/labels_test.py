@@ -15,13 +15,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
-from lab.tree import FOLDER, Trouble  # noqa: E402
+from lab.cgroups import hierarchy  # noqa: E402
+from lab.tree import Trouble  # noqa: E402
 
 PORT, MORE = 9001, 9002
-# cgroups of version 1, or of version 2 where the machine has those alone
-TOP = pathlib.Path("/sys/fs/cgroup")
-IS_V1 = (TOP / "freezer").exists()
-HIERARCHY = TOP / "freezer" if IS_V1 else TOP
 # Nobody but the users of these tests may carry one.
 EVERYBODY = {"allow": ["alice", "bob", "carol"]}
 
@@ -68,9 +65,13 @@ class Map(Labelled):
         self.assertIn("so: allow (same-label)", text)
 
 
+def top():
+    return hierarchy()[0]
+
+
 def job_path(user, job, step="0"):
     """As slurmd of a node with several of them names it."""
-    if IS_V1:
+    if hierarchy()[1]:
         return f"slurm_test/uid_{USERS[user]}/job_{job}/step_{step}"
     return f"system.slice/test_slurmstepd.scope/job_{job}/step_{step}/user/task_0"
 
@@ -90,11 +91,11 @@ class WithJobs(Labelled):
         for cgroup in reversed(self.cgroups):
             with contextlib.suppress(OSError):
                 for pid in (cgroup / "cgroup.procs").read_text().split():
-                    (HIERARCHY / "cgroup.procs").write_text(pid)
+                    (top() / "cgroup.procs").write_text(pid)
                 cgroup.rmdir()
 
     def make_cgroup(self, path):
-        cgroup = HIERARCHY
+        cgroup = top()
         for part in path.split("/"):
             cgroup = cgroup / part
             if not cgroup.exists():
@@ -189,8 +190,8 @@ class Jobs(WithJobs):
         seen = bob.connect("tcp", V4, PORT)
         self.assertEqual(seen, "connected")
         time.sleep(0.6)  # its cgroup is seen
-        (HIERARCHY / "cgroup.procs").write_text(str(bob.pid))
-        cgroup = HIERARCHY / job_path("bob", 1002)
+        (top() / "cgroup.procs").write_text(str(bob.pid))
+        cgroup = top() / job_path("bob", 1002)
         while "job_1002" in str(cgroup):
             cgroup.rmdir()
             cgroup = cgroup.parent
@@ -240,12 +241,12 @@ class Jobs(WithJobs):
         (given / "cgroup.procs").write_text(str(carol.pid))
         path = given / job_path("carol", 1005)
         self.addCleanup(lambda: [p.rmdir() for p in (path, *path.parents) if given in p.parents])
-        self.addCleanup(lambda: (HIERARCHY / "cgroup.procs").write_text(str(carol.pid)))
+        self.addCleanup(lambda: (top() / "cgroup.procs").write_text(str(carol.pid)))
         carol.do(person.enter_cgroup, str(path))
         self.assertIn(f"/given/{job_path('carol', 1005)}", pathlib.Path(f"/proc/{carol.pid}/cgroup").read_text())
         self.assertEqual(carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
         with self.assertRaises(Trouble):  # nor may she go where she would be believed
-            carol.do(person.enter_cgroup, str(HIERARCHY / job_path("carol", 1005)))
+            carol.do(person.enter_cgroup, str(top() / job_path("carol", 1005)))
         # There, put by root, she has the label: it was the place, and nothing else.
         self.assertEqual(self.in_job("carol", self.one, 1005).connect("tcp", V4, PORT), "connected")
 
