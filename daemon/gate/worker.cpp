@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds grace{50};
 // costs a search of its owner's processes, and is told of what changes in the meantime.
 constexpr std::chrono::seconds lease_time{10};
 constexpr std::chrono::minutes labelled_time{10};
-constexpr std::size_t most_labelled = 65536;
+constexpr std::size_t most_labelled = 16384; // TCP flows of one connector
 constexpr unsigned most_silences = 6;
 constexpr std::size_t most_renewed = 64; // at a time
 
@@ -165,12 +165,15 @@ void Worker::renew(TimePoint now) {
          ++i) {
         auto renewal = std::move(renewals_.front());
         renewals_.pop_front();
-        if (!is_there(renewal)) {
-            labelled_ -= renewal.lease ? 0 : 1;
+        const bool first_look = !std::exchange(renewal.looked_at, true);
+        const bool there = is_there(renewal);
+        // A TCP connection may not be there yet, for its handshake takes a while.
+        if (!there && (renewal.lease || !first_look)) {
+            drop(renewal);
             continue;
         }
         // A packet of it may be being judged anyway.
-        if (renewal.decide > now || cases_.contains(renewal.flow)) {
+        if (!there || renewal.decide > now || cases_.contains(renewal.flow)) {
             schedule(std::move(renewal));
             continue;
         }
@@ -187,6 +190,15 @@ bool Worker::is_there(const Renewal& renewal) {
         return shared_.udp_flows.in_use(renewal.flow, *renewal.lease);
     const auto found = lookup_.receiver(renewal.flow, renewal.interface);
     return found && found->socket.state != TCP_LISTEN;
+}
+
+// It is over, or ended.
+void Worker::drop(const Renewal& renewal) {
+    if (renewal.lease)
+        return;
+    const auto count = labelled_.find(renewal.by_label->second);
+    if (--count->second == 0)
+        labelled_.erase(count);
 }
 
 void Worker::schedule(Renewal renewal) {
@@ -407,16 +419,20 @@ void Worker::close_renewal(const Case& item, Reason reason) {
     const bool allowed = action_of(reason) == Action::allow && same_socket(item);
     const bool silent = reason == Reason::no_answer;
     renewal.silences = silent ? renewal.silences + 1 : 0;
-    const bool undecided = reason == Reason::overload || (allowed && is_stale(item)) ||
-                           (silent && renewal.silences < most_silences);
+    if (allowed && is_stale(item)) { // by what was true when it began
+        renewal.when = renewal.decide = Clock::now();
+        renewals_.push_front(std::move(renewal));
+        return;
+    }
+    const bool undecided =
+        reason == Reason::overload || (silent && renewal.silences < most_silences);
     if (undecided)
         renewal.decide = Clock::now();
+    if (renewal.lease && reason == Reason::same_label)
+        renewal.by_label = users(item);
     const bool kept = renewal.by_label && !rules_->end_flows && same_socket(item);
-    if (undecided || allowed || kept) {
-        if (!undecided)
-            renewal.by_label = reason == Reason::same_label ? users(item) : renewal.by_label;
+    if (undecided || allowed || kept)
         return schedule(std::move(renewal));
-    }
     end(item, reason);
 }
 
@@ -427,7 +443,7 @@ void Worker::end(const Case& item, Reason reason) {
     if (renewal.lease) {
         shared_.udp_flows.end(renewal.flow, *renewal.lease);
     } else {
-        --labelled_;
+        drop(renewal);
         const auto& flow = renewal.flow;
         const int error = sockets_.destroy(flow.protocol, flow.destination, flow.source,
                                            renewal.interface, item.local.socket.cookie);
@@ -443,24 +459,30 @@ bool Worker::is_stale(const Case& item) const {
 }
 
 bool Worker::remember_labelled(const Case& item) {
-    if (labelled_ >= most_labelled)
-        return false;
     if (!rules_->end_flows)
         return true;
-    ++labelled_;
-    schedule({{},
-              Clock::now() + labelled_time,
-              item.flow,
-              {},
-              item.interface,
-              item.reply,
-              0,
-              users(item)});
+    auto& count = labelled_[connector(item).uid];
+    if (count >= most_labelled)
+        return false;
+    ++count;
+    schedule(renewal_of(item, std::nullopt, Clock::now() + labelled_time, users(item)));
     return true;
 }
 
-std::optional<std::pair<Uid, Uid>> Worker::users(const Case& item) const {
-    return std::pair{listener(item).uid, connector(item).uid};
+std::pair<Uid, Uid> Worker::users(const Case& item) const {
+    return {listener(item).uid, connector(item).uid};
+}
+
+Worker::Renewal Worker::renewal_of(const Case& item, std::optional<UdpFlows::Lease> lease,
+                                   TimePoint decide, std::optional<std::pair<Uid, Uid>> by_label) {
+    Renewal renewal;
+    renewal.decide = decide;
+    renewal.flow = item.flow;
+    renewal.lease = lease;
+    renewal.interface = item.interface;
+    renewal.reply = item.reply;
+    renewal.by_label = by_label;
+    return renewal;
 }
 
 bool Worker::same_socket(const Case& item) {
@@ -476,14 +498,8 @@ bool Worker::remember_udp(const Case& item, bool by_label) {
         shared_.udp_flows.remember(item.flow, item.local.socket.cookie, other, item.since);
     if (!lease)
         return false;
-    unconfirmed_.push_back({{},
-                            {},
-                            item.flow,
-                            *lease,
-                            item.interface,
-                            item.reply,
-                            0,
-                            by_label ? users(item) : std::nullopt});
+    unconfirmed_.push_back(
+        renewal_of(item, *lease, {}, by_label ? std::optional(users(item)) : std::nullopt));
     return true;
 }
 

@@ -72,14 +72,15 @@ class Worker {
   private:
     // A flow that was allowed, to be decided again.
     struct Renewal {
-        TimePoint when;   // it is looked at next
-        TimePoint decide; // when it is decided again, if it is there still
-        Flow flow;
-        std::optional<UdpFlows::Lease> lease; // of UDP
-        std::uint32_t interface;
-        bool reply;
+        TimePoint when{};   // it is looked at next
+        TimePoint decide{}; // when it is decided again, if it is there still
+        Flow flow{};
+        std::optional<UdpFlows::Lease> lease{}; // of UDP
+        std::uint32_t interface = 0;
+        bool reply = false;
         unsigned silences = 0; // how often its peer did not answer, one after the other
-        // The two users, where a label allowed it.
+        bool looked_at = false;
+        // The listener's and the connector's user, where a label allowed it.
         std::optional<std::pair<Uid, Uid>> by_label{};
 
         bool is_of(Uid uid) const {
@@ -130,11 +131,14 @@ class Worker {
     bool remember_udp(const Case& item, bool by_label);
     bool remember_labelled(const Case& item);
     bool is_there(const Renewal& renewal);
+    void drop(const Renewal& renewal);
     void schedule(Renewal renewal);
     void end(const Case& item, Reason reason);
     template<typename Chosen>
     void hasten(Chosen&& chosen);
-    std::optional<std::pair<Uid, Uid>> users(const Case& item) const;
+    std::pair<Uid, Uid> users(const Case& item) const;
+    static Renewal renewal_of(const Case& item, std::optional<UdpFlows::Lease> lease,
+                              TimePoint decide, std::optional<std::pair<Uid, Uid>> by_label);
     void report(const Case& item, Reason reason);
     void report_silence(const Address& peer);
 
@@ -166,9 +170,9 @@ class Worker {
     };
     std::deque<Expiry> expiries_;
     std::uint64_t last_number_ = 0;
-    std::vector<Renewal> unconfirmed_; // UDP flows whose verdict is on its way
-    std::deque<Renewal> renewals_;     // in the order of their time
-    std::size_t labelled_ = 0;         // of those, TCP flows that a label allowed
+    std::vector<Renewal> unconfirmed_;              // UDP flows whose verdict is on its way
+    std::deque<Renewal> renewals_;                  // in the order of their time
+    std::unordered_map<Uid, std::size_t> labelled_; // of those, how many are TCP, by connector
     SockDiag sockets_;
     std::optional<TimePoint> stop_by_; // when it is to stop
     Heartbeat heartbeat_;

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -210,6 +211,29 @@ class Jobs(WithJobs):
         self.begin(self.ubfd1, 1002, "bob", "chem")
         wait_until(lambda: self.ubfd2.status()["flows_ended"] == 1, 2, "the end of the flow")
         self.assertEqual(bob.say(seen.handle), "ECONNRESET")
+
+    def test_a_job_that_ends_while_others_come_and_go(self):
+        """What was found before a change is not relied on after it; so a change must hold up nobody, and no end."""
+        alice, bob = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        over = threading.Event()
+
+        def churn():
+            while not over.is_set():
+                for ubfd in (self.ubfd1, self.ubfd2):
+                    ubfd.ask(command="job-begin", job=1050, uid=USERS["carol"], label="chem")
+                    ubfd.ask(command="job-end", job=1050)
+                time.sleep(0.005)
+
+        thread = threading.Thread(target=churn)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(over.set)
+        flows = [bob.connect("tcp", V4, PORT, timeout=10) for _ in range(20)]
+        self.assertEqual(set(flows), {"connected"})
+        self.end(self.ubfd1, 1002)
+        wait_until(lambda: self.ubfd2.status()["flows_ended"] == 20, 2, "the end of the flows")
+        self.assertEqual({bob.say(flow.handle) for flow in flows}, {"ECONNRESET"})
 
     def test_jobs_outlive_ubfd(self):
         alice, bob = self.two_jobs()
