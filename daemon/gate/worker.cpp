@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <fmt/format.h>
-#include <iterator>
 #include <linux/capability.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
@@ -18,13 +17,11 @@ constexpr std::size_t most_cases = 2 * OpenQuestions::room; // half of them wait
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
-// For how long a flow is allowed before it is looked at again, and how often its peer may be silent
-// when it is decided again: a UDP flow each time, a TCP flow that a label allowed seldom, for it
-// costs a search of its owner's processes, and is told of what changes in the meantime.
-constexpr std::chrono::seconds lease_time{10};
+// A UDP flow that was allowed is decided again whenever it is looked at; a TCP flow that a label
+// allowed more seldom, for that costs a search of its owner's processes, and what changes in the
+// meantime is told.
 constexpr std::chrono::minutes labelled_time{10};
-constexpr std::size_t most_labelled = 16384; // TCP flows of one connector
-constexpr unsigned most_silences = 6;
+constexpr unsigned most_silences = 6;    // of the peer of a flow that is decided again
 constexpr std::size_t most_renewed = 64; // at a time
 
 } // namespace
@@ -83,24 +80,11 @@ void Worker::reconsider(const Flow& flow) {
     });
 }
 
-// To be decided again first of all.
-template<typename Chosen>
-void Worker::hasten(Chosen&& chosen) {
+void Worker::hasten(const std::function<bool(const Renewal&)>& chosen) {
     if (!rules_->end_flows)
         return;
     settle(); // so that what was just allowed is among them
-    const auto now = Clock::now();
-    std::deque<Renewal> first;
-    std::erase_if(renewals_, [&](Renewal& renewal) {
-        if (!chosen(std::as_const(renewal)))
-            return false;
-        renewal.when = renewal.decide = now;
-        first.push_back(std::move(renewal));
-        return true;
-    });
-    first.insert(first.end(), std::make_move_iterator(renewals_.begin()),
-                 std::make_move_iterator(renewals_.end()));
-    renewals_ = std::move(first);
+    renewals_.hasten(chosen);
 }
 
 void Worker::run() {
@@ -131,7 +115,7 @@ void Worker::settle() {
     queue_->flush();
     for (auto& renewal : unconfirmed_)
         if (shared_.udp_flows.confirm(renewal.flow, *renewal.lease))
-            schedule(std::move(renewal));
+            renewals_.add(std::move(renewal));
     unconfirmed_.clear();
 }
 
@@ -141,8 +125,8 @@ std::optional<TimePoint> Worker::next() const {
     auto when = asker_.next();
     if (!expiries_.empty() && (!when || expiries_.front().when < *when))
         when = expiries_.front().when;
-    if (!renewals_.empty() && (!when || renewals_.front().when < *when))
-        when = renewals_.front().when;
+    if (const auto renewal = renewals_.next(); renewal && (!when || *renewal < *when))
+        when = renewal;
     return when;
 }
 
@@ -161,24 +145,25 @@ void Worker::expire(TimePoint now) {
 // Decides again what was allowed a while ago, while it is still there: a notice that an owner is
 // gone, or carries another label, may have been lost, and policies change.
 void Worker::renew(TimePoint now) {
-    for (std::size_t i = 0; i < most_renewed && !renewals_.empty() && renewals_.front().when <= now;
-         ++i) {
-        auto renewal = std::move(renewals_.front());
-        renewals_.pop_front();
-        const bool first_look = !std::exchange(renewal.looked_at, true);
-        const bool there = is_there(renewal);
+    for (std::size_t i = 0; i < most_renewed; ++i) {
+        auto renewal = renewals_.take_due(now);
+        if (!renewal)
+            return;
+        const bool first_look = !std::exchange(renewal->looked_at, true);
+        const bool there = is_there(*renewal);
         // A TCP connection may not be there yet, for its handshake takes a while.
-        if (!there && (renewal.lease || !first_look)) {
-            drop(renewal);
+        if (!there && (renewal->lease || !first_look)) {
+            renewals_.over(*renewal);
             continue;
         }
         // A packet of it may be being judged anyway.
-        if (!there || renewal.decide > now || cases_.contains(renewal.flow)) {
-            schedule(std::move(renewal));
+        if (!there || renewal->decide > now || cases_.contains(renewal->flow)) {
+            renewals_.put_back(std::move(*renewal));
             continue;
         }
-        renewal.decide = now + (renewal.lease ? lease_time : labelled_time);
-        Case item{++last_number_, renewal.flow, renewal.interface, renewal.reply, {}, now};
+        if (!renewal->lease)
+            renewal->decide = now + labelled_time;
+        Case item{++last_number_, renewal->flow, renewal->interface, renewal->reply, {}, now};
         item.renewal = std::move(renewal);
         begin(std::move(item));
     }
@@ -190,20 +175,6 @@ bool Worker::is_there(const Renewal& renewal) {
         return shared_.udp_flows.in_use(renewal.flow, *renewal.lease);
     const auto found = lookup_.receiver(renewal.flow, renewal.interface);
     return found && found->socket.state != TCP_LISTEN;
-}
-
-// It is over, or ended.
-void Worker::drop(const Renewal& renewal) {
-    if (renewal.lease)
-        return;
-    const auto count = labelled_.find(renewal.by_label->second);
-    if (--count->second == 0)
-        labelled_.erase(count);
-}
-
-void Worker::schedule(Renewal renewal) {
-    renewal.when = Clock::now() + lease_time;
-    renewals_.push_back(std::move(renewal));
 }
 
 void Worker::arrive(Arrival arrival) {
@@ -420,8 +391,7 @@ void Worker::close_renewal(const Case& item, Reason reason) {
     const bool silent = reason == Reason::no_answer;
     renewal.silences = silent ? renewal.silences + 1 : 0;
     if (allowed && is_stale(item)) { // by what was true when it began
-        renewal.when = renewal.decide = Clock::now();
-        renewals_.push_front(std::move(renewal));
+        renewals_.put_back_first(std::move(renewal));
         return;
     }
     const bool undecided =
@@ -432,7 +402,7 @@ void Worker::close_renewal(const Case& item, Reason reason) {
         renewal.by_label = users(item);
     const bool kept = renewal.by_label && !rules_->end_flows && same_socket(item);
     if (undecided || allowed || kept)
-        return schedule(std::move(renewal));
+        return renewals_.put_back(std::move(renewal));
     end(item, reason);
 }
 
@@ -440,10 +410,10 @@ void Worker::close_renewal(const Case& item, Reason reason) {
 void Worker::end(const Case& item, Reason reason) {
     const auto& renewal = *item.renewal;
     shared_.counters.flows_ended.add();
+    renewals_.over(renewal);
     if (renewal.lease) {
         shared_.udp_flows.end(renewal.flow, *renewal.lease);
     } else {
-        drop(renewal);
         const auto& flow = renewal.flow;
         const int error = sockets_.destroy(flow.protocol, flow.destination, flow.source,
                                            renewal.interface, item.local.socket.cookie);
@@ -461,11 +431,9 @@ bool Worker::is_stale(const Case& item) const {
 bool Worker::remember_labelled(const Case& item) {
     if (!rules_->end_flows)
         return true;
-    auto& count = labelled_[connector(item).uid];
-    if (count >= most_labelled)
+    if (!renewals_.has_room(connector(item).uid))
         return false;
-    ++count;
-    schedule(renewal_of(item, std::nullopt, Clock::now() + labelled_time, users(item)));
+    renewals_.add(renewal_of(item, std::nullopt, Clock::now() + labelled_time, users(item)));
     return true;
 }
 
@@ -473,8 +441,8 @@ std::pair<Uid, Uid> Worker::users(const Case& item) const {
     return {listener(item).uid, connector(item).uid};
 }
 
-Worker::Renewal Worker::renewal_of(const Case& item, std::optional<UdpFlows::Lease> lease,
-                                   TimePoint decide, std::optional<std::pair<Uid, Uid>> by_label) {
+Renewal Worker::renewal_of(const Case& item, std::optional<UdpFlows::Lease> lease, TimePoint decide,
+                           std::optional<std::pair<Uid, Uid>> by_label) {
     Renewal renewal;
     renewal.decide = decide;
     renewal.flow = item.flow;

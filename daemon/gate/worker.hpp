@@ -11,6 +11,7 @@
 #include "daemon/core/mailbox.hpp"
 #include "daemon/gate/open_questions.hpp"
 #include "daemon/gate/queue.hpp"
+#include "daemon/gate/renewals.hpp"
 #include "daemon/ident/asker.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
@@ -20,6 +21,7 @@
 #include "owner/lookup.hpp"
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <memory_resource>
 #include <optional>
@@ -70,23 +72,6 @@ class Worker {
     void reconsider(const Flow& flow);
 
   private:
-    // A flow that was allowed, to be decided again.
-    struct Renewal {
-        TimePoint when{};   // it is looked at next
-        TimePoint decide{}; // when it is decided again, if it is there still
-        Flow flow{};
-        std::optional<UdpFlows::Lease> lease{}; // of UDP
-        std::uint32_t interface = 0;
-        bool reply = false;
-        unsigned silences = 0; // how often its peer did not answer, one after the other
-        bool looked_at = false;
-        // The listener's and the connector's user, where a label allowed it.
-        std::optional<std::pair<Uid, Uid>> by_label{};
-
-        bool is_of(Uid uid) const {
-            return by_label && (by_label->first == uid || by_label->second == uid);
-        }
-    };
     // A flow that is being decided, with the packets that wait for it.
     struct Case {
         std::uint64_t number;
@@ -131,11 +116,8 @@ class Worker {
     bool remember_udp(const Case& item, bool by_label);
     bool remember_labelled(const Case& item);
     bool is_there(const Renewal& renewal);
-    void drop(const Renewal& renewal);
-    void schedule(Renewal renewal);
     void end(const Case& item, Reason reason);
-    template<typename Chosen>
-    void hasten(Chosen&& chosen);
+    void hasten(const std::function<bool(const Renewal&)>& chosen);
     std::pair<Uid, Uid> users(const Case& item) const;
     static Renewal renewal_of(const Case& item, std::optional<UdpFlows::Lease> lease,
                               TimePoint decide, std::optional<std::pair<Uid, Uid>> by_label);
@@ -170,9 +152,8 @@ class Worker {
     };
     std::deque<Expiry> expiries_;
     std::uint64_t last_number_ = 0;
-    std::vector<Renewal> unconfirmed_;              // UDP flows whose verdict is on its way
-    std::deque<Renewal> renewals_;                  // in the order of their time
-    std::unordered_map<Uid, std::size_t> labelled_; // of those, how many are TCP, by connector
+    std::vector<Renewal> unconfirmed_; // UDP flows whose verdict is on its way
+    Renewals renewals_;
     SockDiag sockets_;
     std::optional<TimePoint> stop_by_; // when it is to stop
     Heartbeat heartbeat_;
