@@ -191,6 +191,32 @@ class AccountLabels(WithSlurm):
         self.assert_denied(self.ubfd2, "connector=carol", "does not let the connector carry it")
 
 
+class FreeLabels(WithSlurm):
+    """Any text that a user likes, as mcs/label takes it (and this Slurm where it has no plugin): a claim, where it is a
+    label at all."""
+
+    mcs, parameters = None, None
+    more = {"policy": {"labels": {"slurm:agreed": {"allow": ["alice", "bob"]}}, "exempt_listeners": ["root"],
+                       "exempt_connectors": ["root"]}}
+
+    def label_of(self, text):
+        """What is registered of a job that was submitted with it."""
+        job = self.slurm.submit("alice", ["sleep", "1000"], node="node1", options=[f"--mcs-label={text}"])
+        self.slurm.pids(job, self.one)
+        jobs = {known["job"]: known["label"] for known in self.ubfd1.ask(command="jobs")["jobs"]}
+        self.slurm.cancel(job)
+        return jobs.get(job, "not registered")
+
+    def test_are_what_users_like(self):
+        self.assertEqual(self.label_of("anything-i-like"), "anything-i-like")
+        for text in ("x y", "agreed\nsecret", "a\x1b[2J", "x" * 65):
+            self.assertEqual(self.label_of(text), "not registered", text)
+        self.assertEqual(self.ubfd1.status()["jobs"]["refused"], 3)  # of two lines ubfctl itself makes no label
+        self.serve("alice", label="agreed")
+        self.assertEqual(self.call("bob", label="agreed")[1], "welcome")
+        self.assertEqual(self.call("carol", label="agreed")[1], "No route to host")
+
+
 class Spank(WithSlurm):
     """The same by the plugin, without Prolog and Epilog."""
 
