@@ -60,8 +60,10 @@ Jobs::Json Jobs::end(const Json& request) {
 
 Jobs::Json Jobs::list() const {
     auto jobs = Json::array();
-    for (const auto& job : table_.list())
+    for (const auto& job : table_.list()) {
         jobs.push_back(to_json(*job));
+        jobs.back()["seen"] = seen_.contains(job->id);
+    }
     return {{"ok", true}, {"jobs", jobs}};
 }
 

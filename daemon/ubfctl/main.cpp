@@ -62,9 +62,10 @@ int run(int argc, char** argv) {
     po::options_description options("Options");
     options.add_options() //
         ("socket", po::value(&socket)->default_value("/run/ubf/control.sock")->value_name("PATH"),
-         "where ubfd listens")                                                                  //
-        ("json", po::bool_switch(&globals.json), "for programs: status, explain, check-config") //
-        ("help,h", "print this and exit")                                                       //
+         "where ubfd listens") //
+        ("json", po::bool_switch(&globals.json),
+         "for programs: status, explain, check-config, job list") //
+        ("help,h", "print this and exit")                         //
         ("version,V", "print the version and exit");
 
     // Options of ours may stand on either side of the command; what is left is the command's.

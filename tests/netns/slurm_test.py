@@ -117,7 +117,7 @@ class GroupLabels(WithSlurm):
         self.slurm.cancel(first)
         self.assertEqual(self.slurm.state(second), "RUNNING")
         self.slurm.cancel(server)
-        wait_until(lambda: len(self.slurm.output(second).splitlines()) == 2, 3, "the end of the other job's connection")
+        wait_until(lambda: len(self.slurm.output(second).splitlines()) == 2, 5, "the end of the other job's connection")
         self.assertEqual(self.ubfd2.ask(command="jobs")["jobs"], [])
 
     def test_a_socket_that_outlives_its_job_has_its_label_no_more(self):
@@ -131,7 +131,7 @@ class GroupLabels(WithSlurm):
         beside = self.person("bob", self.one)
         handle = bob.hand_over(seen.handle, beside)
         self.slurm.cancel(client)
-        wait_until(lambda: self.ubfd2.status()["flows_ended"] == 1, 2, "the end of the flow")
+        wait_until(lambda: self.ubfd2.status()["flows_ended"] == 1, 5, "the end of the flow")
         self.assertNotEqual(beside.say(handle), "hello")
         self.slurm.cancel(server)
 
