@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -22,10 +23,13 @@ def write_key(file, *keys):
 
 def to_toml(settings):
     """Sections of plain values, and of more sections."""
+    def named(key):
+        return key if re.fullmatch(r"\w+", key) else json.dumps(key)
+
     def write(name, keys):
-        plain = "".join(f"{json.dumps(key)} = {json.dumps(value)}\n" for key, value in keys.items()
+        plain = "".join(f"{named(key)} = {json.dumps(value)}\n" for key, value in keys.items()
                         if not isinstance(value, dict))
-        return f"[{name}]\n{plain}" + "".join(write(f"{name}.{json.dumps(key)}", value) for key, value in keys.items()
+        return f"[{name}]\n{plain}" + "".join(write(f"{name}.{named(key)}", value) for key, value in keys.items()
                                              if isinstance(value, dict))
     return "".join(write(section, keys) for section, keys in settings.items())
 
