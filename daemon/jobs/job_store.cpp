@@ -34,10 +34,7 @@ std::optional<JobStore::Kept> read(const std::filesystem::path& file, const std:
 
 JobStore::JobStore(const std::filesystem::path& directory)
   : directory_(directory / "jobs")
-  , boot_(read_boot_id()) {
-    std::error_code ignored;
-    std::filesystem::create_directories(directory_, ignored);
-}
+  , boot_(read_boot_id()) {}
 
 std::vector<JobStore::Kept> JobStore::load() const {
     std::vector<Kept> all;
@@ -57,6 +54,7 @@ std::vector<JobStore::Kept> JobStore::load() const {
 
 // Whole or not at all: written beside, and put in its place.
 void JobStore::save(const Kept& kept) const {
+    std::filesystem::create_directories(directory_);
     auto json = to_json(kept.job);
     json["boot"] = boot_;
     json["seen"] = kept.seen;

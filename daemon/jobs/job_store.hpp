@@ -17,7 +17,7 @@ class JobStore {
         bool seen = false; // its cgroup was there
     };
 
-    // Makes the directory where it isn't there; what is wrong with it shows when it is used.
+    // The directory is made when there is something to keep.
     explicit JobStore(const std::filesystem::path& directory);
 
     // All that can be read and is of this boot; the rest is deleted.

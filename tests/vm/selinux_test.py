@@ -4,6 +4,7 @@
 import os
 import pathlib
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,7 +164,8 @@ allow = ["alice", "bob"]
         self.put("/etc/ubf/ubfd.toml", self.CONFIG.encode(), "ubfd_etc_t")
         self.put("/etc/ubf/ident.key", f"ubf-key-1 {secrets.token_hex(32)}\n".encode(), "ubfd_etc_t", 0o600)
         self.label("ubfd_etc_t", "/etc/ubf")
-        os.makedirs("/var/lib/ubf", exist_ok=True)
+        shutil.rmtree("/var/lib/ubf", ignore_errors=True)  # of this machine's own ubfd, and without labels
+        os.mkdir("/var/lib/ubf")
         self.label("ubfd_var_lib_t", "/var/lib/ubf")
         self.label("etc_t", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts")  # mounted there by add_users
         self.label("var_run_t", "/run")
