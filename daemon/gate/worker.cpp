@@ -198,7 +198,7 @@ void Worker::arrive(Arrival arrival) {
 }
 
 void Worker::begin(Case item) {
-    item.epoch = shared_.investigator.epoch();
+    item.begun = shared_.investigator.changes().now();
     const auto local = lookup_.receiver(item.flow, item.interface);
     if (!local)
         return close(item, local.error() == LookupError::none ? Reason::no_listener
@@ -425,7 +425,9 @@ void Worker::end(const Case& item, Reason reason) {
 }
 
 bool Worker::is_stale(const Case& item) const {
-    return item.stale || item.epoch != shared_.investigator.epoch();
+    const auto& changes = shared_.investigator.changes();
+    return item.stale || changes.since(item.begun, item.local.owner.uid) ||
+           changes.since(item.begun, item.remote.uid);
 }
 
 bool Worker::remember_labelled(const Case& item) {

@@ -87,7 +87,7 @@ class Worker {
         std::optional<SocketOwner> sender{}; // the same, when it is on this node too
         unsigned searches = 0;               // under way
         bool waited = false;
-        std::uint64_t epoch = 0;          // of the owners, when it began
+        Changes::Moment begun{};
         bool stale = false;               // what a peer told of it holds no more
         std::optional<Renewal> renewal{}; // what this is, where no packet waits
     };

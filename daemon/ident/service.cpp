@@ -140,9 +140,9 @@ void Service::investigate(const Question& question, const SocketOwner& found,
     // Where it is refused, the question comes again.
     static_cast<void>(investigator_.find(
         found, question.role, deadline,
-        [this, question, sender, epoch = investigator_.epoch()](Owner owner) {
-            mailbox_.post([this, question, sender, epoch, owner = std::move(owner)] {
-                if (epoch == investigator_.epoch()) // else it is old, and asked for again
+        [this, question, sender, then = investigator_.changes().now()](Owner owner) {
+            mailbox_.post([this, question, sender, then, owner = std::move(owner)] {
+                if (!investigator_.changes().since(then, owner.uid)) // else asked for again
                     answer(question, owner, sender);
             });
         }));

@@ -118,7 +118,7 @@ Investigator::Job Investigator::next_job() {
 
 Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
     const Uid uid = socket.owner.uid;
-    const auto epoch = this->epoch();
+    const auto then = changes_.now();
     const auto result = search_processes(socket, role, deadline);
     auto owner = socket.owner;
     if (uid == Uid{0} && result.complete && result.holders.empty()) {
@@ -133,7 +133,7 @@ Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoin
             add_recent(uid, owner.credentials->process.pid);
     }
     if (role == ident::Role::listener && result.complete)
-        remember(socket.socket.cookie, owner, epoch);
+        remember(socket.socket.cookie, owner, then);
     return owner;
 }
 
@@ -182,19 +182,19 @@ Credentials Investigator::of_connector(const SearchResult& result, Uid uid) {
 
 void Investigator::forget(Uid uid) {
     const std::lock_guard lock(mutex_);
-    ++epoch_;
+    changes_.add(uid);
     std::erase_if(listeners_, [&](const auto& entry) { return entry.second.owner.uid == uid; });
 }
 
 void Investigator::forget_all() {
     const std::lock_guard lock(mutex_);
-    ++epoch_;
+    changes_.add_all();
     listeners_.clear();
 }
 
-void Investigator::remember(Cookie cookie, const Owner& owner, std::uint64_t epoch) {
+void Investigator::remember(Cookie cookie, const Owner& owner, Changes::Moment then) {
     const std::lock_guard lock(mutex_);
-    if (epoch != epoch_)
+    if (changes_.since(then, owner.uid))
         return;
     const auto now = Clock::now();
     if (listeners_.size() >= most_remembered)

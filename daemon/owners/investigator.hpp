@@ -5,13 +5,13 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/owners/changes.hpp"
 #include "daemon/owners/labeller.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "ident/wire.hpp"
 #include "owner/lookup.hpp"
 #include "owner/process_search.hpp"
 
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -35,11 +35,10 @@ class Investigator {
     void stop();
 
     // What the processes of this user carry is not what it was: what was found so far, and what is
-    // being found, is old. `epoch` tells: what was asked for at another than now's is not to be
-    // relied on.
+    // being found, is old.
     void forget(Uid uid);
     void forget_all();
-    std::uint64_t epoch() const { return epoch_.load(); }
+    const Changes& changes() const { return changes_; }
 
     // What is remembered of this socket; cheap, never waits.
     std::optional<Owner> remembered(Cookie cookie, ident::Role role);
@@ -69,7 +68,7 @@ class Investigator {
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);
     Credentials of_connector(const SearchResult& result, Uid uid);
-    void remember(Cookie cookie, const Owner& owner, std::uint64_t epoch);
+    void remember(Cookie cookie, const Owner& owner, Changes::Moment then);
     std::vector<Pid> recent(Uid uid);
     void add_recent(Uid uid, Pid pid);
 
@@ -83,7 +82,7 @@ class Investigator {
     const Labeller& labeller_;
     Counters& counters_;
     ProcessSearch processes_;
-    std::atomic<std::uint64_t> epoch_{0};
+    Changes changes_;
 
     std::mutex mutex_;
     std::condition_variable wanted_;
