@@ -1,5 +1,6 @@
 """The control groups of this machine: version 1 with its freezer, which a Slurm takes, or version 2 alone."""
 
+import fcntl
 import os
 import pathlib
 
@@ -15,6 +16,15 @@ def hierarchy():
         _mount_v1()
     is_v1 = (TOP / "freezer").exists()
     return (TOP / "freezer" if is_v1 else TOP), is_v1
+
+
+def lock():
+    """Cgroups are the whole machine's, whichever tree one is in: whoever makes groups of Slurm's names holds this
+    meanwhile. (The lock of the hierarchy itself is Slurm's own.) Returns a descriptor; closing it lets go."""
+    hierarchy()
+    held = os.open(TOP, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    return held
 
 
 def _mount_v1():

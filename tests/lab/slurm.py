@@ -2,7 +2,6 @@
 v1 freezer hierarchy, /slurm_NODE/uid_U/job_J/step_S."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import secrets
@@ -11,7 +10,7 @@ import shutil
 import signal
 import time
 
-from .cgroups import hierarchy
+from . import cgroups
 from .tree import FOLDER, Trouble
 
 _HIERARCHY = pathlib.Path("/sys/fs/cgroup/freezer")
@@ -45,7 +44,7 @@ _OVER = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL")
 def is_possible():
     """Slurm is installed, and the machine has the cgroups."""
     programs = ("munged", "slurmctld", "slurmd", "sbatch")
-    return all(map(shutil.which, programs)) and hierarchy()[1] and _ALL.parent.exists()
+    return all(map(shutil.which, programs)) and cgroups.hierarchy()[1] and _ALL.parent.exists()
 
 
 class Slurm:
@@ -62,9 +61,7 @@ class Slurm:
         self._environment = {"PATH": os.environ["PATH"], "LANG": "C", "SLURM_CONF": str(self.folder / "slurm.conf")}
         self._cgroups = [_ALL, *(_HIERARCHY / f"slurm_{name}" for name in nodes)]
         self._daemons = {}  # name -> Popen
-        # Cgroups are the whole machine's: one Slurm at a time. (The lock of the hierarchy itself is Slurm's own.)
-        self._lock = os.open(_HIERARCHY.parent, os.O_RDONLY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = cgroups.lock()
         try:
             self._clear()  # what a test that was killed has left
             _ALL.mkdir()

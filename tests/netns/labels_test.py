@@ -14,9 +14,8 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, cgroups, person  # noqa: E402
 from lab.case import USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
-from lab.cgroups import hierarchy  # noqa: E402
 from lab.tree import Trouble  # noqa: E402
 
 PORT, MORE = 9001, 9002
@@ -67,12 +66,12 @@ class Map(Labelled):
 
 
 def top():
-    return hierarchy()[0]
+    return cgroups.hierarchy()[0]
 
 
 def job_path(user, job, step="0"):
     """As slurmd of a node with several of them names it."""
-    if hierarchy()[1]:
+    if cgroups.hierarchy()[1]:
         return f"slurm_test/uid_{USERS[user]}/job_{job}/step_{step}"
     return f"system.slice/test_slurmstepd.scope/job_{job}/step_{step}/user/task_0"
 
@@ -85,6 +84,7 @@ class WithJobs(Labelled):
 
     def setUp(self):
         self.cgroups = []
+        self.addCleanup(os.close, cgroups.lock())
         self.addCleanup(self.remove_cgroups)
         super().setUp()
 
