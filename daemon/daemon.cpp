@@ -64,10 +64,9 @@ Daemon::Start Daemon::prepare(Config config) const {
         throw ConfigError(
             "labels.selinux is on, but SELinux is not enabled on this node: enable it "
             "(selinux=1 on the kernel's command line), or turn labels.selinux off");
-    const bool labelled = labels.slurm || labels.selinux || !labels.map.empty();
     auto rules =
         std::make_shared<const Rules>(Rules{config.policy, config.ident.deadline, std::move(terms),
-                                            labelled, labels.selinux, labels.end_flows});
+                                            labels.any(), labels.selinux, labels.end_flows});
     return {std::move(config), environment, std::move(rules)};
 }
 

@@ -66,6 +66,16 @@ Label label_of(const std::string& file, const toml::source_region& where, std::s
                         escape(text), max_label_name));
 }
 
+// Nothing where it is a name, and names are passed over.
+void add_user_or_group(const Value& item, std::vector<UidRange>& users, std::vector<Gid>& groups) {
+    if (item.is_group()) {
+        if (const auto group = item.group())
+            groups.push_back(*group);
+    } else if (const auto uids = item.uids()) {
+        users.push_back(*uids);
+    }
+}
+
 // [policy.labels."slurm:physics"] allow = ["alice", "@physics"]
 void read_label_rules(Config& config, const std::string& file, const toml::node& node,
                       Names names) {
@@ -80,14 +90,8 @@ void read_label_rules(Config& config, const std::string& file, const toml::node&
                                 "\"@physics\"]",
                                 escape(name.str())));
         LabelRule rule;
-        for (const auto& item : Value(file, "allow", *allow, names).array()) {
-            if (item.is_group()) {
-                if (const auto group = item.group())
-                    rule.groups.push_back(*group);
-            } else if (const auto uids = item.uids()) {
-                rule.users.push_back(*uids);
-            }
-        }
+        for (const auto& item : Value(file, "allow", *allow, names).array())
+            add_user_or_group(item, rule.users, rule.groups);
         if (!config.policy.labels.emplace(label, std::move(rule)).second)
             fail_at(file, name.source(),
                     fmt::format("label {} stands here twice; write it once", to_string(label)));
@@ -124,11 +128,8 @@ void read_label_map(Config& config, const std::string& file, const toml::node& n
                 mapping.accounts.push_back(*account);
             } else if (const auto partition = item.after("partition:")) {
                 mapping.partitions.push_back(*partition);
-            } else if (item.is_group()) {
-                if (const auto group = item.group())
-                    mapping.groups.push_back(*group);
-            } else if (const auto uids = item.uids()) {
-                mapping.users.push_back(*uids);
+            } else {
+                add_user_or_group(item, mapping.users, mapping.groups);
             }
         }
         config.labels.map.push_back(std::move(mapping));
@@ -188,9 +189,7 @@ void check_together(const Config& config, const std::string& file) {
         throw ConfigError(fmt::format("{}:1:1: queue.first {} and queue.count {} run past the last "
                                       "queue, 65535; lower one of them",
                                       file, config.queue.first, config.queue.count));
-    const bool labelled =
-        config.labels.slurm || config.labels.selinux || !config.labels.map.empty();
-    if (config.policy.require_label && !labelled)
+    if (config.policy.require_label && !config.labels.any())
         throw ConfigError(fmt::format("{}:1:1: policy.require_label: nothing gives labels; turn on "
                                       "labels.slurm or labels.selinux, or write a [labels.map]",
                                       file));

@@ -61,6 +61,9 @@ struct Config {
         LabelMap map;         // of the administrator
         std::filesystem::path state_directory = "/var/lib/ubf"; // of the jobs that run
         bool end_flows = true; // that were allowed by a label which is withdrawn
+
+        // Whether something gives labels.
+        bool any() const { return slurm || selinux || !map.empty(); }
     } labels;
 
     struct Ident {

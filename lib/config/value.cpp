@@ -1,8 +1,8 @@
 #include "config/value.hpp"
 
 #include "base/escape.hpp"
+#include "base/text.hpp"
 
-#include <charconv>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <grp.h>
@@ -13,15 +13,6 @@
 
 namespace ubf::config {
 namespace {
-
-template<typename T>
-std::optional<T> number(std::string_view text) {
-    T result{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
-    if (error != std::errc{} || end != text.data() + text.size())
-        return std::nullopt;
-    return result;
-}
 
 // "10", "10-20"; a range that runs backwards is none.
 template<typename T>

@@ -1,8 +1,9 @@
 #include "flow/address.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <arpa/inet.h>
-#include <charconv>
 #include <cstring>
 #include <fmt/format.h>
 #include <netinet/in.h>
@@ -11,15 +12,6 @@ namespace ubf {
 namespace {
 
 constexpr std::array<std::uint8_t, 12> mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-template<typename T>
-std::optional<T> number(std::string_view text) {
-    T result{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
-    if (error != std::errc{} || end != text.data() + text.size())
-        return std::nullopt;
-    return result;
-}
 
 // The first `length` bits of both are the same.
 bool same_bits(const Address::Bytes& a, const Address::Bytes& b, unsigned length) {

@@ -1,15 +1,13 @@
 #include "flow/packet.hpp"
 
+#include "base/bytes.hpp"
+
 #include <netinet/in.h>
 
 namespace ubf {
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
-
-std::uint16_t read16(Bytes bytes, std::size_t offset) {
-    return static_cast<std::uint16_t>(bytes[offset] << 8 | bytes[offset + 1]);
-}
 
 struct Payload {
     std::uint8_t protocol;

@@ -1,6 +1,6 @@
 #include "label/cipso.hpp"
 
-#include <algorithm>
+#include "base/bytes.hpp"
 
 namespace ubf {
 namespace {
@@ -14,10 +14,6 @@ constexpr std::size_t option_header = 6; // type, length, domain of interpretati
 constexpr std::size_t tag_header = 4;    // type, length, 0, sensitivity
 
 enum Tag : std::uint8_t { bitmap = 1, enumerated = 2, ranged = 5, local = 128 };
-
-std::uint16_t read16(Bytes bytes, std::size_t offset) {
-    return static_cast<std::uint16_t>(bytes[offset] << 8 | bytes[offset + 1]);
-}
 
 // The first bit of the first byte is category 0.
 void add_bitmap(std::vector<std::uint32_t>& categories, Bytes bits) {
@@ -70,8 +66,7 @@ std::optional<SelinuxLevel> level_of_tag(Bytes tag) {
     default:
         good = false;
     }
-    std::ranges::sort(categories);
-    categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
+    sort_categories(categories);
     if (!good || (!categories.empty() && categories.back() >= most_categories))
         return std::nullopt;
     return level;

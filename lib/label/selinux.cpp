@@ -1,7 +1,8 @@
 #include "label/selinux.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
-#include <charconv>
 
 namespace ubf {
 namespace {
@@ -9,22 +10,10 @@ namespace {
 constexpr std::uint32_t most_sensitivities = 1024;
 
 // "c7", with its letter.
-std::optional<std::uint32_t> numbered(std::string_view text, char letter, std::uint32_t most) {
-    std::uint32_t number = 0;
-    if (text.size() < 2 || text.front() != letter)
-        return std::nullopt;
-    const auto [end, error] = std::from_chars(text.data() + 1, text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size() || number >= most)
-        return std::nullopt;
-    return number;
-}
-
-// The text before the separator, which is taken off with it.
-std::string_view split(std::string_view& text, char separator) {
-    const auto end = std::min(text.find(separator), text.size());
-    const auto part = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return part;
+std::optional<std::uint32_t> numbered(std::string_view text, std::string_view letter,
+                                      std::uint32_t most) {
+    const auto number = number_after<std::uint32_t>(letter, text);
+    return number && *number < most ? number : std::nullopt;
 }
 
 std::string category(std::uint32_t number) {
@@ -52,6 +41,11 @@ std::string to_text(const std::vector<std::uint32_t>& categories) {
 
 } // namespace
 
+void sort_categories(std::vector<std::uint32_t>& categories) {
+    std::ranges::sort(categories);
+    categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
+}
+
 std::optional<Label> SelinuxLevel::label() const {
     if (is_plain())
         return std::nullopt;
@@ -67,7 +61,7 @@ std::optional<Label> SelinuxLevel::label() const {
 std::optional<SelinuxLevel> parse_level(std::string_view text) {
     SelinuxLevel level;
     const bool has_categories = text.find(':') != std::string_view::npos;
-    const auto sensitivity = numbered(split(text, ':'), 's', most_sensitivities);
+    const auto sensitivity = numbered(split(text, ':'), "s", most_sensitivities);
     if (!sensitivity || (has_categories && text.empty()))
         return std::nullopt;
     level.sensitivity = *sensitivity;
@@ -77,16 +71,14 @@ std::optional<SelinuxLevel> parse_level(std::string_view text) {
         if (more && text.empty())
             return std::nullopt;
         const bool is_range = part.find('.') != std::string_view::npos;
-        const auto first = numbered(split(part, '.'), 'c', most_categories);
-        const auto last = is_range ? numbered(part, 'c', most_categories) : first;
+        const auto first = numbered(split(part, '.'), "c", most_categories);
+        const auto last = is_range ? numbered(part, "c", most_categories) : first;
         if (!first || !last || *first > *last)
             return std::nullopt;
         for (auto number = *first; number <= *last; ++number)
             level.categories.push_back(number);
     }
-    std::ranges::sort(level.categories);
-    auto& categories = level.categories;
-    categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
+    sort_categories(level.categories);
     return level;
 }
 

@@ -25,6 +25,9 @@ struct SelinuxLevel {
     bool operator==(const SelinuxLevel&) const = default;
 };
 
+// Ascending, each once, as a level has them.
+void sort_categories(std::vector<std::uint32_t>& categories);
+
 // "s0:c1,c4.c7". Nothing where it is no level.
 std::optional<SelinuxLevel> parse_level(std::string_view text);
 

@@ -1,29 +1,12 @@
 #include "label/slurm.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 namespace ubf {
 namespace {
-
-std::string_view split(std::string_view& text, char separator) {
-    const auto end = std::min(text.find(separator), text.size());
-    const auto part = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return part;
-}
-
-std::optional<std::uint32_t> number_after(std::string_view prefix, std::string_view text) {
-    std::uint32_t number = 0;
-    if (!text.starts_with(prefix) || text.size() == prefix.size())
-        return std::nullopt;
-    const auto [end, error] =
-        std::from_chars(text.data() + prefix.size(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size())
-        return std::nullopt;
-    return number;
-}
 
 bool lists_freezer(std::string_view controllers) {
     while (!controllers.empty())
@@ -34,8 +17,8 @@ bool lists_freezer(std::string_view controllers) {
 
 std::optional<SlurmPlace> place_v1(std::string_view path) {
     const auto top = split(path, '/');
-    const auto uid = number_after("uid_", split(path, '/'));
-    const auto job = number_after("job_", split(path, '/'));
+    const auto uid = number_after<std::uint32_t>("uid_", split(path, '/'));
+    const auto job = number_after<std::uint32_t>("job_", split(path, '/'));
     if ((top != "slurm" && !top.starts_with("slurm_")) || !uid || !job)
         return std::nullopt;
     return SlurmPlace{true, std::to_string(*job), Uid{*uid}};
@@ -50,7 +33,7 @@ std::optional<SlurmPlace> place_v2(std::string_view path) {
         return std::nullopt;
     if (name == "system") // slurmstepd itself
         return std::nullopt;
-    const auto job = number_after("job_", name);
+    const auto job = number_after<std::uint32_t>("job_", name);
     return SlurmPlace{true, job ? std::to_string(*job) : std::string(name), std::nullopt};
 }
 

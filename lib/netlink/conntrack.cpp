@@ -2,8 +2,6 @@
 
 #include <arpa/inet.h>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
@@ -70,22 +68,7 @@ int Conntrack::ask(std::uint16_t type, std::uint8_t family, const Fill& fill) {
     fill(message);
     if (const int error = socket_.send({buffer.data(), message->nlmsg_len}); error != 0)
         return error;
-
-    // The acknowledgement is there when sendto() returns; what was found comes before it.
-    while (true) {
-        alignas(nlmsghdr) std::array<std::uint8_t, 4096> answer;
-        const auto length = socket_.receive(answer, MSG_DONTWAIT);
-        if (!length)
-            return length.error();
-        nlmsghdr reply{};
-        nlmsgerr error{};
-        if (*length < sizeof reply + sizeof error)
-            return EBADMSG;
-        std::memcpy(&reply, answer.data(), sizeof reply);
-        std::memcpy(&error, answer.data() + sizeof reply, sizeof error);
-        if (reply.nlmsg_seq == sequence_ && reply.nlmsg_type == NLMSG_ERROR)
-            return -error.error;
-    }
+    return socket_.receive_acknowledgement(sequence_);
 }
 
 } // namespace ubf

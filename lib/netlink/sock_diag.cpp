@@ -105,28 +105,7 @@ int SockDiag::destroy(Protocol protocol, const Endpoint& local, const Endpoint& 
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
     if (const int error = socket_.send({bytes, sizeof request}); error != 0)
         return error;
-    return receive_acknowledgement();
-}
-
-// An error of 0 is how the kernel says that it is done.
-int SockDiag::receive_acknowledgement() {
-    alignas(nlmsghdr) std::array<std::uint8_t, 4096> buffer;
-    while (true) {
-        const auto length = socket_.receive(buffer, MSG_DONTWAIT);
-        if (!length)
-            return length.error();
-        nlmsgerr error{};
-        if (*length < NLMSG_HDRLEN + sizeof error)
-            return EBADMSG;
-        nlmsghdr header{};
-        std::memcpy(&header, buffer.data(), sizeof header);
-        if (header.nlmsg_seq != sequence_)
-            continue;
-        if (header.nlmsg_type != NLMSG_ERROR)
-            return EBADMSG;
-        std::memcpy(&error, buffer.data() + NLMSG_HDRLEN, sizeof error);
-        return -error.error;
-    }
+    return socket_.receive_acknowledgement(sequence_);
 }
 
 Result<SocketInfo, int> SockDiag::receive() {

@@ -44,7 +44,6 @@ class SockDiag {
 
   private:
     Result<SocketInfo, int> receive();
-    int receive_acknowledgement();
 
     NetlinkSocket socket_;
     std::uint32_t sequence_ = 0;

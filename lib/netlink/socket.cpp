@@ -1,6 +1,8 @@
 #include "netlink/socket.hpp"
 
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 #include <system_error>
@@ -65,6 +67,23 @@ Result<std::size_t, int> NetlinkSocket::receive(std::span<std::uint8_t> buffer, 
         if ((message.msg_flags & MSG_TRUNC) != 0)
             return fail(int{EMSGSIZE});
         return static_cast<std::size_t>(length);
+    }
+}
+
+int NetlinkSocket::receive_acknowledgement(std::uint32_t sequence) {
+    while (true) {
+        alignas(nlmsghdr) std::array<std::uint8_t, 4096> answer;
+        const auto length = receive(answer, MSG_DONTWAIT);
+        if (!length)
+            return length.error();
+        nlmsghdr reply{};
+        nlmsgerr error{};
+        if (*length < sizeof reply + sizeof error)
+            return EBADMSG;
+        std::memcpy(&reply, answer.data(), sizeof reply);
+        std::memcpy(&error, answer.data() + sizeof reply, sizeof error);
+        if (reply.nlmsg_seq == sequence && reply.nlmsg_type == NLMSG_ERROR)
+            return -error.error; // 0: it is done
     }
 }
 

@@ -30,6 +30,9 @@ class NetlinkSocket {
     // when the kernel had to drop messages, EMSGSIZE when the buffer is too small. A message that
     // doesn't come from the kernel is skipped.
     Result<std::size_t, int> receive(std::span<std::uint8_t> buffer, int flags = 0);
+    // What the kernel says to a request with NLM_F_ACK of that number, which is there when send()
+    // returns; answers to it and to older ones, which come before, are skipped. 0, or the errno.
+    int receive_acknowledgement(std::uint32_t sequence);
 
   private:
     UniqueFd fd_;

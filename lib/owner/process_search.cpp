@@ -1,9 +1,10 @@
 #include "owner/process_search.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -27,15 +28,6 @@ Dir open_dir(int at, const char* name) {
     if (dir)
         fd.release();
     return dir;
-}
-
-template<typename T>
-std::optional<T> number(std::string_view text) {
-    T result{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
-    if (error != std::errc{} || end != text.data() + text.size())
-        return std::nullopt;
-    return result;
 }
 
 // The n-th word of a line, words being apart by blanks and tabs.
