@@ -9,11 +9,11 @@
 
 namespace ubf {
 
-// The whole text as a decimal number; nothing where it is none, or doesn't fit.
+// The whole text as a number; nothing where it is none, or doesn't fit.
 template<typename T>
-std::optional<T> number(std::string_view text) {
+std::optional<T> number(std::string_view text, int base = 10) {
     T result{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result, base);
     if (error != std::errc{} || end != text.data() + text.size())
         return std::nullopt;
     return result;

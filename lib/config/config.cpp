@@ -136,6 +136,27 @@ void read_label_map(Config& config, const std::string& file, const toml::node& n
     }
 }
 
+// "10.149.0.0/16" = "10.1.0.0/16"
+void read_management(Config& config, const std::string& file, const toml::node& node, Names names) {
+    const std::string key = "fabric.management";
+    const auto& table =
+        table_of(file, key, node, "[fabric.management] and \"10.149.0.0/16\" = \"10.1.0.0/16\"");
+    for (const auto& [name, target] : table) {
+        const auto from = Prefix::parse(name.str());
+        if (!from)
+            fail_at(file, name.source(),
+                    fmt::format("{}: '{}' is not a range of addresses; write it like "
+                                "\"10.149.0.0/16\"",
+                                key, escape(name.str())));
+        const auto to = Value(file, key, target, names).prefix();
+        if (!config.fabric.management.add(*from, to))
+            fail_at(file, name.source(),
+                    fmt::format("{}: {} and {} must be as long as each other, and {} may overlap "
+                                "no other",
+                                key, to_string(*from), to_string(to), to_string(*from)));
+    }
+}
+
 // Tables in a section, whose keys are the administrator's own names.
 struct NamedTable {
     std::string_view section;
@@ -145,6 +166,7 @@ struct NamedTable {
 
 constexpr NamedTable named_tables[] = {
     {"policy", "labels", read_label_rules},
+    {"fabric", "management", read_management},
     {"labels", "map", read_label_map},
     {"labels", "aliases", read_aliases},
 };
@@ -244,6 +266,19 @@ Config load_config(const std::filesystem::path& file, Names names) {
         throw ConfigError(fmt::format("{}: can't be read: {}; name the configuration with --config",
                                       file.string(), std::strerror(errno)));
     return parse_config(text.str(), file.string(), names);
+}
+
+Policy Config::fabric_policy() const {
+    auto result = policy;
+    result.same_user = result.same_user && fabric.same_user;
+    result.same_group = result.same_group && fabric.same_group;
+    result.same_label = result.same_label && fabric.same_label;
+    const auto add = [](auto& list, const auto& more) {
+        list.insert(list.end(), more.begin(), more.end());
+    };
+    add(result.exempt_listeners, fabric.exempt_listeners);
+    add(result.exempt_connectors, fabric.exempt_connectors);
+    return result;
 }
 
 std::string describe_options() {

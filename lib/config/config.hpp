@@ -3,6 +3,7 @@
 
 #include "base/types.hpp"
 #include "flow/address.hpp"
+#include "flow/address_map.hpp"
 #include "flow/flow.hpp"
 #include "label/label_map.hpp"
 #include "policy/policy.hpp"
@@ -54,6 +55,33 @@ struct Config {
     } peers;
 
     Policy policy;
+
+    // IPoIB interfaces, which the kernel knows by their link type; see docs/fabric.md.
+    struct Fabric {
+        bool enabled = true; // false: they are interfaces like all others
+        // As in Scope and Peers, and instead of them. No peers: those of Peers.
+        std::vector<PortRange> ports{};
+        std::vector<ProtocolPorts> exempt_ports{};
+        std::vector<Prefix> peers{};
+        AddressMap management{}; // where the ubfd of a fabric address is asked
+        // Reasons of Policy that count on the fabric too, and users who are exempt there as well.
+        bool same_user = true;
+        bool same_group = true;
+        bool same_label = true;
+        std::vector<UidRange> exempt_listeners{};
+        std::vector<UidRange> exempt_connectors{};
+        std::vector<Label> pkeys{}; // of partitions, which both ends of a flow in them carry
+        bool notrack = true;        // no connection tracking
+        std::chrono::seconds udp_timeout{60};
+        // Connections of the RDMA connection manager between users who may not talk.
+        enum class Rdma : std::uint8_t { off, log, end } rdma = Rdma::log;
+    } fabric;
+
+    // What holds on the fabric.
+    Policy fabric_policy() const;
+    const std::vector<Prefix>& fabric_peers() const {
+        return fabric.peers.empty() ? peers.ranges : fabric.peers;
+    }
 
     struct Labels {
         bool slurm = false;   // of the job that a process belongs to

@@ -44,6 +44,15 @@ void add_peer(std::vector<Prefix>& list, const Value& value) {
     list.push_back(prefix);
 }
 
+void set_fabric_reasons(Config& config, const Value& value) {
+    auto& fabric = config.fabric;
+    bool* const reasons[] = {&fabric.same_user, &fabric.same_group, &fabric.same_label};
+    for (bool* reason : reasons)
+        *reason = false;
+    for (const auto& item : value.array())
+        *reasons[item.one_of({"same-user", "same-group", "same-label"})] = true;
+}
+
 constexpr std::int64_t most_queued = 65535;    // more is not kept by every kernel
 constexpr std::int64_t most_deadline_ms = 999; // a SYN is sent again after a second
 
@@ -124,6 +133,55 @@ constexpr Option all[] = {
              if (const auto gid = item.gid())
                  c.policy.ignored_groups.push_back(*gid);
          std::ranges::sort(c.policy.ignored_groups);
+     }},
+
+    {"fabric", "enabled", "true",
+     "IPoIB interfaces have rules of their own; false: they are interfaces like all others",
+     [](Config& c, const Value& v) { c.fabric.enabled = v.boolean(); }},
+    {"fabric", "ports", "[]", "like scope.ports, on the fabric",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_disjoint(c.fabric.ports, item.port_range(), item);
+     }},
+    {"fabric", "exempt_ports", "[]", "like scope.exempt_ports, on the fabric",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_exempt_port(c.fabric.exempt_ports, item);
+     }},
+    {"fabric", "peers", "[]", "the nodes' addresses on the fabric; []: those of peers.ranges",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_peer(c.fabric.peers, item);
+     }},
+    {"fabric", "reasons", "[\"same-user\", \"same-group\", \"same-label\"]",
+     "which reasons to allow count on the fabric, of those that [policy] has", set_fabric_reasons},
+    {"fabric", "exempt_listeners", "[]", "like policy.exempt_listeners, and beside them",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_uids(c.fabric.exempt_listeners, item);
+     }},
+    {"fabric", "exempt_connectors", "[]", "like policy.exempt_connectors, and beside them",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_uids(c.fabric.exempt_connectors, item);
+     }},
+    {"fabric", "pkeys", "[]",
+     "P_Keys whose partition is a label of both ends, like [\"0x8001\"]; see policy.labels",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             c.fabric.pkeys.push_back(item.pkey());
+     }},
+    {"fabric", "notrack", "true",
+     "no connection tracking on the fabric; false: where other rules need it",
+     [](Config& c, const Value& v) { c.fabric.notrack = v.boolean(); }},
+    {"fabric", "udp_timeout_s", "60", "seconds without a packet after which a UDP flow is over",
+     [](Config& c, const Value& v) {
+         c.fabric.udp_timeout = std::chrono::seconds(v.integer(5, 3600));
+     }},
+    {"fabric", "rdma", "\"log\"",
+     "RDMA connections between users who may not talk: \"off\", \"log\", or \"end\"",
+     [](Config& c, const Value& v) {
+         c.fabric.rdma = static_cast<Config::Fabric::Rdma>(v.one_of({"off", "log", "end"}));
      }},
 
     {"labels", "slurm", "false", "a job's MCS label, as 'ubfctl job begin' registers it",

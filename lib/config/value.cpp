@@ -163,6 +163,14 @@ Prefix Value::prefix() const {
     return *prefix;
 }
 
+Label Value::pkey() const {
+    const auto given = text();
+    const auto label = parse_label("pkey:" + given);
+    if (!label || label->name == "*")
+        fail(fmt::format("'{}' is not a P_Key; write it like \"0x8001\"", escape(given)));
+    return *label;
+}
+
 std::optional<UidRange> Value::uids() const {
     const auto given = text();
     if (is_number_like(given)) {

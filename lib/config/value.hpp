@@ -36,6 +36,7 @@ class Value {
     PortRange port_range() const;
     ProtocolPorts protocol_ports() const; // "tcp/22", "udp/123", 8080, "tcp/9000-9100"
     Prefix prefix() const;
+    Label pkey() const; // "0x8001"
     // Nothing where it is a name, and names are passed over.
     std::optional<UidRange> uids() const; // "alice", 2001, "1000-1999"
     std::optional<Gid> gid() const;       // "users", 100

@@ -124,6 +124,14 @@ bool Prefix::overlaps(const Prefix& other) const {
                                                  std::min(mapped_length(), other.mapped_length()));
 }
 
+Address Prefix::with_host_of(const Address& address) const {
+    auto bytes = address_.bytes();
+    for (unsigned bit = mapped_length(); bit < 128; ++bit)
+        bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] |
+                                                   (address.bytes()[bit / 8] & 0x80u >> bit % 8));
+    return Address::v6(bytes);
+}
+
 Address Prefix::last() const {
     return Address::v6(with_host_bits(address_.bytes(), mapped_length()));
 }

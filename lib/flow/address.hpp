@@ -55,6 +55,8 @@ class Prefix {
     bool is_v4() const { return address_.is_v4(); }
     const Address& first() const { return address_; }
     Address last() const;
+    // The address of this range whose host bits are those of another, of the same family.
+    Address with_host_of(const Address& address) const;
     // Of the family's own length: 0 to 32, or 0 to 128.
     unsigned length() const { return length_; }
 

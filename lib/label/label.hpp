@@ -30,7 +30,11 @@ struct Label {
 // "slurm:physics"
 std::string to_string(const Label& label);
 // The same way back. Nothing where the origin is not known, or the name is none; the categories of
-// SELinux may be written in any order.
+// SELinux may be written in any order, and a P_Key with or without its membership bit.
 std::optional<Label> parse_label(std::string_view text);
+
+// The partition of an InfiniBand P_Key (IBTA specification, volume 1, 10.9), full and limited
+// members alike: "pkey:0x8001".
+Label pkey_label(std::uint16_t pkey);
 
 } // namespace ubf

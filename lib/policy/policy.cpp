@@ -130,7 +130,7 @@ Verdict decide(const Owner& listener, const Owner& connector, const Policy& poli
         return {Reason::same_user};
     if (same_group(listener, connector, policy))
         return {Reason::same_group};
-    if (same_label(listener, connector, policy))
+    if (policy.same_label && same_label(listener, connector, policy))
         return {Reason::same_label};
     return {Reason::different_user};
 }
@@ -152,7 +152,9 @@ std::string compare_labels(const Owner& listener, const Owner& connector, const 
     if (labels_of(listener).empty() && labels_of(connector).empty())
         return text;
     if (same_label(listener, connector, policy))
-        return text + ": one in common";
+        return text + (policy.same_label ? ": one in common"
+                                         : ": one in common, which counts for nothing on the "
+                                           "fabric (fabric.reasons)");
     std::string why = ": none in common";
     any_common(listener, connector, policy, [&](const Label& ours, const Label& theirs) {
         const bool listener_may = may_carry(listener, ours, policy);

@@ -17,11 +17,14 @@ namespace ubf {
 struct LabelRule {
     std::vector<UidRange> users{};
     std::vector<Gid> groups{}; // members, by effective or supplementary group
+
+    bool operator==(const LabelRule&) const = default;
 };
 
 struct Policy {
     bool same_user = true;
     bool same_group = true;
+    bool same_label = true;
     // Two owners whose labels differ may not talk, same user or not; nor may those of whom it is
     // not known which labels they carry.
     bool require_label = false;
@@ -37,6 +40,8 @@ struct Policy {
     std::map<Label, LabelRule> labels{};
     // Labels that say the same as another.
     std::map<Label, Label> aliases{};
+
+    bool operator==(const Policy&) const = default;
 };
 
 // First match wins; the order is that of docs/ubfd.toml.5. Owners whose credentials were not looked
