@@ -42,11 +42,17 @@ std::string queue_name(std::uint16_t number) {
     return fmt::format("queue-{}", number);
 }
 
-Config::Scope scope_of(const Config& config, const nft::Environment& environment) {
-    auto scope = config.scope;
-    if (scope.ports.empty())
-        scope.ports = {{environment.unprivileged_port_start, 65535}};
-    return scope;
+Explainer::Scopes scopes_of(const Config& config, const nft::Environment& environment) {
+    const auto filled = [&](std::vector<PortRange> ports) {
+        if (ports.empty())
+            ports = {{environment.unprivileged_port_start, 65535}};
+        return ports;
+    };
+    const auto& fabric = config.fabric;
+    Explainer::Scopes scopes{{filled(config.scope.ports), config.scope.exempt_ports}, {}};
+    if (fabric.enabled)
+        scopes.fabric = {filled(fabric.ports), fabric.exempt_ports};
+    return scopes;
 }
 
 } // namespace
@@ -57,16 +63,25 @@ Daemon::Start Daemon::prepare(Config config) const {
     auto environment = nft::read_environment(config);
     environment.queue_expression = nft::Installer().probe_queue_expression();
     config.queue.count = environment.queue_count;
-    auto terms = std::make_shared<const ident::Terms>(ident::Terms{
-        config.ident.port, config.ident.clock_skew, config.peers.ranges, std::move(keys)});
+    auto peers = config.peers.ranges;
+    peers.insert(peers.end(), config.fabric.peers.begin(), config.fabric.peers.end());
+    auto terms = std::make_shared<const ident::Terms>(
+        ident::Terms{config.ident.port, config.ident.clock_skew, std::move(peers), std::move(keys),
+                     config.fabric.management});
     const auto& labels = config.labels;
     if (labels.selinux && !selinux_is_enabled())
         throw ConfigError(
             "labels.selinux is on, but SELinux is not enabled on this node: enable it "
             "(selinux=1 on the kernel's command line), or turn labels.selinux off");
     auto rules =
-        std::make_shared<const Rules>(Rules{config.policy, config.ident.deadline, std::move(terms),
-                                            labels.any(), labels.selinux, labels.end_flows});
+        std::make_shared<const Rules>(Rules{{config.policy, config.peers.ranges},
+                                            {config.fabric_policy(), config.fabric_peers()},
+                                            config.fabric.pkeys,
+                                            config.ident.deadline,
+                                            std::move(terms),
+                                            labels.any() || !config.fabric.pkeys.empty(),
+                                            labels.selinux,
+                                            labels.end_flows});
     return {std::move(config), environment, std::move(rules)};
 }
 
@@ -77,7 +92,8 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
   , log_(config.log, users_, counters_)
   , start_(prepare(std::move(config)))
   , labeller_(job_table_, start_.config.labels, counters_)
-  , udp_flows_(start_.config.mark)
+  , udp_flows_(start_.config.mark, start_.config.fabric.udp_timeout)
+  , exempt_listeners_(counters_)
   , investigator_(users_, labeller_, counters_) {
     // The queues come first: whoever else runs here is found out before anything is touched.
     const auto& queue = start_.config.queue;
@@ -100,7 +116,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     service_ = std::make_unique<ident::Service>(*socket_, std::move(askers), start_.rules->terms,
                                                 start_.rules->deadline, investigator_, udp_flows_,
                                                 counters_);
-    const Shared shared{counters_, peers_, investigator_, udp_flows_, log_};
+    const Shared shared{counters_, peers_, investigator_, udp_flows_, exempt_listeners_, log_};
     for (unsigned i = 0; i < queue.count; ++i)
         workers_.push_back(
             std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
@@ -112,7 +128,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     });
     explainer_ =
         std::make_unique<Explainer>(loop_, *askers_.back(), start_.rules,
-                                    scope_of(start_.config, start_.environment), shared, users_);
+                                    scopes_of(start_.config, start_.environment), shared, users_);
     control_ = std::make_unique<ControlServer>(
         loop_, start_.config.control.socket,
         [this](const auto& request, auto reply) { handle(request, reply); });
@@ -246,10 +262,11 @@ void Daemon::apply(Start fresh) {
     start_ = std::move(fresh);
     labeller_.set_sources(start_.config.labels);
     investigator_.forget_all();
+    udp_flows_.set_udp_timeout(start_.config.fabric.udp_timeout);
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules);
     service_->set_terms(start_.rules->terms, start_.rules->deadline);
-    explainer_->set_rules(start_.rules, scope_of(start_.config, start_.environment));
+    explainer_->set_rules(start_.rules, scopes_of(start_.config, start_.environment));
 }
 
 // What the processes of this user carry has changed: what was found of them is forgotten first,

@@ -7,6 +7,7 @@
 #include "daemon/core/counters.hpp"
 #include "daemon/core/descriptor_store.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/worker.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/service.hpp"
@@ -73,6 +74,7 @@ class Daemon {
     JobTable job_table_;
     Labeller labeller_;
     UdpFlows udp_flows_;
+    ExemptListeners exempt_listeners_;
     Investigator investigator_;
     EventLoop loop_;
     std::unique_ptr<ident::Socket> socket_;

@@ -83,6 +83,7 @@ Json Daemon::status() {
                          {"silent", peer.silent},
                          {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
 
+    const auto sizes = udp_flows_.sizes();
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
     return {{"ok", true},
             {"version", UBF_VERSION},
@@ -101,7 +102,12 @@ Json Daemon::status() {
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},
             {"searches_refused", counters_.searches_refused.read()},
-            {"udp_flows", udp_flows_.size()},
+            {"verdicts_in_kernel",
+             {{"udp", sizes.conntrack},
+              {"fabric_udp", sizes.fabric},
+              {"denied", sizes.denied},
+              {"exempt_listeners", exempt_listeners_.size()},
+              {"full", counters_.sets_full.read()}}},
             {"flows_ended", counters_.flows_ended.read()},
             {"flows_not_ended", counters_.flows_not_ended.read()},
             {"labels",

@@ -30,7 +30,7 @@ std::span<const std::uint8_t> Batch::finish() {
 
 template<typename Build>
 void Batch::append(Build build) {
-    room_.assign(message_room, 0);
+    room_.resize(message_room); // each message clears what it takes
     const nlmsghdr* message = build(room_.data(), ++sequence_);
     bytes_.insert(bytes_.end(), room_.begin(), room_.begin() + message->nlmsg_len);
 }

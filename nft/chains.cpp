@@ -6,35 +6,50 @@
 #include <netinet/in.h>
 #include <utility>
 
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
+
 namespace ubf::nft {
 namespace {
 
 using namespace statement;
 
+// The two kinds of interfaces, which have a scope each: the fabric's, and all others.
+struct Side {
+    std::string prefix; // of its sets
+    bool fabric;
+
+    std::string set(std::string_view name) const { return prefix + std::string(name); }
+};
+
+const Side ethernet{"", false};
+const Side fabric{"fabric_", true};
+
+// With the digit that the names of their sets end in.
+constexpr std::pair<SetType, const char*> families[] = {{SetType::ipv4, "4"}, {SetType::ipv6, "6"}};
+
+SetType flow_type(SetType family) {
+    return family == SetType::ipv4 ? SetType::flow4 : SetType::flow6;
+}
+
 // Fills a chain and makes the rules' ids.
 class Builder {
   public:
-    Builder(std::string name, std::string why, std::optional<std::int32_t> priority = {})
-      : chain_{std::move(name), std::move(why), priority, {}} {}
+    using Statements = std::vector<Statement>;
 
-    void add(std::string_view name, std::string why, std::vector<Statement> statements) {
+    Builder(std::string name, std::string why, std::optional<Hook> hook = {})
+      : chain_{std::move(name), std::move(why), hook, {}} {}
+
+    void add(std::string_view name, std::string why, Statements statements) {
         chain_.rules.push_back(
             {fmt::format("ubf:{}:{}", chain_.name, name), std::move(why), std::move(statements)});
     }
 
-    // One rule for each family's peers, or for all who are none.
-    void add_for_peers(std::string_view name, std::string why, bool outside,
-                       const std::vector<Statement>& statements) {
-        const std::pair<SetType, const char*> families[] = {{SetType::ipv4, "4"},
-                                                            {SetType::ipv6, "6"}};
-        for (const auto& [family, digit] : families) {
-            std::vector<Statement> all;
-            if (outside)
-                all.push_back(on_loopback(false));
-            all.push_back(source_in(family, fmt::format("peers{}", digit), outside));
-            all.insert(all.end(), statements.begin(), statements.end());
-            add(fmt::format("{}:ipv{}", name, digit), std::exchange(why, {}), std::move(all));
-        }
+    // One rule for each family, with the digit of its sets.
+    template<typename Make>
+    void add_for_families(std::string_view name, std::string why, Make make) {
+        for (const auto& [family, digit] : families)
+            add(fmt::format("{}:ipv{}", name, digit), std::exchange(why, {}), make(family, digit));
     }
 
     Chain done() { return std::move(chain_); }
@@ -42,6 +57,44 @@ class Builder {
   private:
     Chain chain_;
 };
+
+using Statements = Builder::Statements;
+
+Statements operator+(Statements first, const Statements& second) {
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+}
+
+Statement from_peers(const Side& side, SetType family, std::string_view digit) {
+    return source_in(family, side.set(fmt::format("peers{}", digit)), false);
+}
+
+// Where it is no peer's. On the fabric nobody is this node itself.
+Statements from_outside(const Side& side, SetType family, std::string_view digit) {
+    const auto outside = source_in(family, side.set(fmt::format("peers{}", digit)), true);
+    if (side.fabric)
+        return {outside};
+    return {on_loopback(false), outside};
+}
+
+// A datagram that answers one of this node's. Without conntrack, what was sent is remembered in a
+// set of ours.
+Statements answer(const Side& side, SetType family, std::string_view digit) {
+    if (side.fabric)
+        return {udp(), flow_in(flow_type(family), fmt::format("fabric_sent{}", digit))};
+    return {udp(), ct_reply(), ct_established()};
+}
+
+// The same of both families.
+void add_answers(Builder& chain, const Side& side, std::string_view name, std::string why,
+                 const Statement& condition) {
+    if (!side.fabric)
+        return chain.add(name, std::move(why),
+                         answer(side, SetType::ipv4, "") + Statements{condition, accept()});
+    chain.add_for_families(name, std::move(why), [&](SetType family, const char* digit) {
+        return answer(side, family, digit) + Statements{condition, accept()};
+    });
+}
 
 Statement from_privileged(const Environment& environment) {
     return source_port_below(environment.unprivileged_port_start, "$unprivileged_port_start");
@@ -55,13 +108,18 @@ Statement from_ident(const Config& config, const Environment& environment) {
                : source_port(config.ident.port, "$ident_port");
 }
 
-void add_ident(Builder& chain, const Config& config, const Environment& environment) {
+void add_ident(Builder& chain, const Side& side, const Config& config,
+               const Environment& environment) {
     const auto to_ident = destination_port(config.ident.port, "$ident_port");
     const auto from = from_ident(config, environment);
-    chain.add("ident:lo",
-              "ubfd asks ubfd, on this node and between peers, from ports that only root can hold.",
-              {on_loopback(true), udp(), to_ident, from, accept()});
-    chain.add_for_peers("ident", "", false, {udp(), to_ident, from, accept()});
+    std::string why = "ubfd asks ubfd, on this node and between peers, from ports that only root "
+                      "can hold.";
+    if (!side.fabric)
+        chain.add("ident:lo", std::exchange(why, {}),
+                  {udp(), to_ident, from, on_loopback(true), accept()});
+    chain.add_for_families("ident", why, [&](SetType family, const char* digit) {
+        return Statements{udp(), to_ident, from, from_peers(side, family, digit), accept()};
+    });
     chain.add("ident_foreign", "Nobody else speaks to it.", {udp(), to_ident, count(), drop()});
 }
 
@@ -76,16 +134,17 @@ void add_other_protocols(Builder& chain) {
               {protocol_not(IPPROTO_TCP, "tcp"), protocol_not(IPPROTO_UDP, "udp"), accept()});
 }
 
-void add_ports(Builder& chain) {
+void add_ports(Builder& chain, const Side& side) {
     chain.add("ports", "Ports that nobody asked ubfd to watch.",
-              {destination_port_in("ports", true), accept()});
+              {destination_port_in(side.set("ports"), true), accept()});
     chain.add("exempt:tcp", "Ports that are open to everybody.",
-              {tcp(), destination_port_in("exempt_tcp", false), accept()});
-    chain.add("exempt:udp", "", {udp(), destination_port_in("exempt_udp", false), accept()});
-    chain.add("udp_reply:ports", "What was sent to such a port may be answered from there.",
-              {udp(), ct_reply(), ct_established(), source_port_in("ports", true), accept()});
-    chain.add("udp_reply:exempt", "",
-              {udp(), ct_reply(), ct_established(), source_port_in("exempt_udp", false), accept()});
+              {tcp(), destination_port_in(side.set("exempt_tcp"), false), accept()});
+    chain.add("exempt:udp", "",
+              {udp(), destination_port_in(side.set("exempt_udp"), false), accept()});
+    add_answers(chain, side, "udp_reply:ports",
+                "What was sent to such a port may be answered from there.",
+                source_port_in(side.set("ports"), true));
+    add_answers(chain, side, "udp_reply:exempt", "", source_port_in(side.set("exempt_udp"), false));
 }
 
 void add_multicast(Builder& chain) {
@@ -99,66 +158,189 @@ void add_multicast(Builder& chain) {
               {udp(), destination_is_broadcast(), count(), drop()});
 }
 
-void add_tcp(Builder& chain) {
+void add_tcp(Builder& chain, const Side& side) {
     chain.add("syn",
               "What can begin a connection is asked about, whatever conntrack calls it: two SYNs "
               "that cross make one too.",
               {tcp(), syn_without_ack(), leave()});
-    chain.add("invalid", "", {tcp(), ct_invalid(), count(), drop()});
+    if (!side.fabric)
+        chain.add("invalid", "", {tcp(), ct_invalid(), count(), drop()});
     chain.add("tcp", "All other TCP is of connections that were allowed, or older than this table.",
               {tcp(), accept()});
 }
 
-void add_udp(Builder& chain, const Config& config, const Environment& environment) {
-    chain.add("udp_allowed",
-              "Flows that ubfd allowed. What conntrack calls a reply is not enough: two users who "
-              "send at once make replies of each other's packets.",
-              {udp(), ct_mark_is(config.mark, config.mark.allow(), "$mark_allow"), accept()});
-    chain.add_for_peers("udp_outside", "Answers from beyond the peers, where no ubfd is.", true,
-                        {udp(), ct_reply(), ct_established(), accept()});
+void add_udp(Builder& chain, const Side& side, const Config& config,
+             const Environment& environment) {
+    if (!side.fabric)
+        chain.add("udp_allowed",
+                  "Flows that ubfd allowed. What conntrack calls a reply is not enough: two users "
+                  "who send at once make replies of each other's packets.",
+                  {udp(), ct_mark_is(config.mark, config.mark.allow(), "$mark_allow"), accept()});
+    chain.add_for_families("udp_outside", "Answers from beyond the peers, where no ubfd is.",
+                           [&](SetType family, const char* digit) {
+                               return from_outside(side, family, digit) +
+                                      answer(side, family, digit) + Statements{accept()};
+                           });
     // Where every port is anybody's, a low port proves nothing.
     if (environment.unprivileged_port_start == 0)
         return;
-    const std::vector<Statement> answer{udp(), ct_reply(), ct_established(),
-                                        from_privileged(environment), accept()};
-    auto here = answer;
-    here.insert(here.begin(), on_loopback(true));
-    chain.add("udp_system:lo", "Answers of system services: from ports that only root can hold.",
-              std::move(here));
-    chain.add_for_peers("udp_system", "", false, answer);
+    std::string why = "Answers of system services: from ports that only root can hold.";
+    const auto privileged = from_privileged(environment);
+    if (!side.fabric)
+        chain.add("udp_system:lo", std::exchange(why, {}),
+                  Statements{on_loopback(true)} + answer(side, SetType::ipv4, "") +
+                      Statements{privileged, accept()});
+    chain.add_for_families("udp_system", why, [&](SetType family, const char* digit) {
+        return Statements{from_peers(side, family, digit)} + answer(side, family, digit) +
+               Statements{privileged, accept()};
+    });
 }
 
+// RoCEv2 (IANA: roce; InfiniBand Trade Association, Annex A17).
+constexpr Port roce_port = 4791;
+constexpr const char* roce = "$roce_port";
+
 } // namespace
+
+Chain fabric_chain(const Config& config, const Environment& environment) {
+    Builder chain("fabric", "The same as scope, for IPoIB interfaces: without conntrack.");
+    if (!config.fabric.enabled)
+        return chain.done();
+    add_ident(chain, fabric, config, environment);
+    add_other_protocols(chain);
+    add_ports(chain, fabric);
+    add_multicast(chain);
+    add_tcp(chain, fabric);
+    add_udp(chain, fabric, config, environment);
+    return chain.done();
+}
 
 Chain scope_chain(const Config& config, const Environment& environment) {
     Builder chain("scope",
                   "Lets go what ubfd is not asked about; what returns from here, it is. Both base "
                   "chains go through it, so that they can't disagree. (It sees a packet twice, and "
                   "counts only what ends here.)");
+    if (config.fabric.enabled) {
+        chain.add("fabric", "IPoIB has rules of its own.", {from_fabric(true), go_to("fabric")});
+        chain.add_for_families(
+            "roce",
+            "RDMA over UDP, of the kernels of peers: chain roce, there, keeps users off it.",
+            [](SetType family, const char* digit) {
+                return Statements{udp(), destination_port(roce_port, roce),
+                                  from_peers(ethernet, family, digit), accept()};
+            });
+    }
     if (!config.scope.interfaces.empty())
         chain.add("interfaces", "Interfaces that nobody asked ubfd to watch.",
                   {interface_in("interfaces", true), accept()});
-    add_ident(chain, config, environment);
+    add_ident(chain, ethernet, config, environment);
     add_other_protocols(chain);
-    add_ports(chain);
+    add_ports(chain, ethernet);
     add_multicast(chain); // behind the exempt ports, or multicast DNS could not be exempt
-    add_tcp(chain);
-    add_udp(chain, config, environment);
+    add_tcp(chain, ethernet);
+    add_udp(chain, ethernet, config, environment);
+    return chain.done();
+}
+
+Chain fabric_gate_chain(const Config& config) {
+    const Mark& mark = config.mark;
+    Builder chain("fabric_gate",
+                  "What ubfd has decided on the fabric, and what it must know there.");
+    if (!config.fabric.enabled)
+        return chain.done();
+    chain.add_for_families(
+        "fabric_udp",
+        "Flows that ubfd allowed; each packet gives them time anew. One that was ended stays so, "
+        "whatever a packet does that was on its way meanwhile.",
+        [&](SetType family, const char* digit) {
+            const auto type = flow_type(family);
+            const auto allowed = fmt::format("fabric_udp{}", digit);
+            return Statements{udp(),
+                              flow_in(type, allowed),
+                              flow_in(type, fmt::format("fabric_ended{}", digit), true),
+                              update_flow(type, allowed, config.fabric.udp_timeout),
+                              set_mark(mark, mark.allow(), "$mark_allow"),
+                              accept()};
+        });
+    chain.add_for_families(
+        "direction", "ubfd must know which end began, and where.",
+        [&](SetType family, const char* digit) {
+            return answer(fabric, family, digit) +
+                   Statements{set_mark(mark, mark.fabric_reply(), "$mark_fabric_reply"), leave()};
+        });
+    chain.add("fabric", "", {set_mark(mark, mark.fabric(), "$mark_fabric")});
     return chain.done();
 }
 
 Chain gate_chain(const Config& config, const Environment& environment) {
+    const Mark& mark = config.mark;
     Builder chain("gate",
                   "Hands the first packet of a flow to ubfd. With bypass: without ubfd it goes on, "
                   "unmarked, and the verdict chain refuses it.",
-                  0);
-    chain.add("clear", "Nobody else's mark is taken for ubfd's word.",
-              {set_mark(config.mark, 0, "")});
+                  Hook{NF_INET_LOCAL_IN, NF_IP_PRI_FILTER});
+    chain.add("clear", "Nobody else's mark is taken for ubfd's word.", {set_mark(mark, 0, "")});
     chain.add("scope", "", {jump("scope")});
     chain.add("direction", "ubfd must know which end began.",
-              {udp(), ct_reply(), set_mark(config.mark, config.mark.reply(), "$mark_reply")});
+              {udp(), ct_reply(), set_mark(mark, mark.reply(), "$mark_reply")});
+    if (config.fabric.enabled)
+        chain.add("fabric", "", {from_fabric(true), jump("fabric_gate")});
+    chain.add_for_families(
+        "denied_before", "What ubfd has denied a moment ago is denied still.",
+        [](SetType family, const char* digit) {
+            return Statements{udp(), flow_in(flow_type(family), fmt::format("denied{}", digit)),
+                              count(), reject_prohibited()};
+        });
+    chain.add_for_families(
+        "exempt_listener", "Whoever asks for a listener that is exempt gets it.",
+        [&](SetType family, const char* digit) {
+            const auto type = family == SetType::ipv4 ? SetType::listener4 : SetType::listener6;
+            return Statements{tcp(), listener_in(type, fmt::format("exempt_listeners{}", digit)),
+                              set_mark(mark, mark.allow(), "$mark_allow"), count(), accept()};
+        });
     chain.add("queue", "",
               {queue(config.queue.first, environment.queue_count, environment.queue_expression)});
+    return chain.done();
+}
+
+Chain fabric_in_chain(const Config& config) {
+    Builder chain("fabric_in",
+                  "No connection tracking on the fabric: its table would fill when thousands of "
+                  "ranks find each other.",
+                  Hook{NF_INET_PRE_ROUTING, NF_IP_PRI_RAW});
+    if (config.fabric.enabled && config.fabric.notrack)
+        chain.add("notrack", "", {from_fabric(true), notrack()});
+    return chain.done();
+}
+
+Chain fabric_out_chain(const Config& config) {
+    Builder chain("fabric_out",
+                  "The same on the way out. And what UDP sends may be answered: without conntrack, "
+                  "a set knows it.",
+                  Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_RAW});
+    if (!config.fabric.enabled)
+        return chain.done();
+    if (config.fabric.notrack)
+        chain.add("notrack", "", {to_fabric(), notrack()});
+    chain.add_for_families("sent", "", [&](SetType family, const char* digit) {
+        return Statements{to_fabric(), udp(),
+                          update_flow(flow_type(family), fmt::format("fabric_sent{}", digit),
+                                      config.fabric.udp_timeout, true),
+                          accept()};
+    });
+    chain.add("sent_full", "Where the set is full, the answer is taken for a beginning.",
+              {to_fabric(), udp(), count()});
+    return chain.done();
+}
+
+Chain roce_chain(const Config& config) {
+    Builder chain("roce",
+                  "RDMA over UDP is the kernel's and the adapter's: a datagram of a program's own "
+                  "making could write into somebody's memory.",
+                  Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER});
+    if (config.fabric.enabled)
+        chain.add("roce_forged", "",
+                  {udp(), destination_port(roce_port, roce), from_socket_of_user(), count(),
+                   reject_prohibited()});
     return chain.done();
 }
 
@@ -167,7 +349,8 @@ Chain verdict_chain(const Config& config) {
     const auto allowed = mark_is(mark, mark.allow(), "$mark_allow");
     const auto closed = mark_is(mark, mark.closed(), "$mark_closed");
     const auto denied = mark_is(mark, mark.denied(), "$mark_denied");
-    Builder chain("verdict", "Carries out what ubfd wrote into the mark.", 1);
+    Builder chain("verdict", "Carries out what ubfd wrote into the mark.",
+                  Hook{NF_INET_LOCAL_IN, NF_IP_PRI_FILTER + 1});
     chain.add("allow:udp", "Allowed; the next packets of a UDP flow stay in the kernel.",
               {udp(), allowed, set_ct_mark(mark, mark.allow(), "$mark_allow"), accept()});
     chain.add("allow", "", {allowed, accept()});

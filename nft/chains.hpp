@@ -1,12 +1,18 @@
-// The three chains of the table, rule by rule.
+// The chains of the table, rule by rule.
 #pragma once
 
 #include "nft/ruleset.hpp"
 
 namespace ubf::nft {
 
+// For IPoIB what scope_chain() is for all others.
+Chain fabric_chain(const Config& config, const Environment& environment);
 Chain scope_chain(const Config& config, const Environment& environment);
+Chain fabric_gate_chain(const Config& config);
 Chain gate_chain(const Config& config, const Environment& environment);
 Chain verdict_chain(const Config& config);
+Chain fabric_in_chain(const Config& config);
+Chain fabric_out_chain(const Config& config);
+Chain roce_chain(const Config& config);
 
 } // namespace ubf::nft

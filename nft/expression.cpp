@@ -12,7 +12,8 @@
 namespace ubf::nft {
 namespace {
 
-constexpr std::uint32_t reg = NFT_REG_1;
+constexpr std::uint32_t reg = register_1;
+static_assert(register_1 == NFT_REG_1 && first_of_4_bytes == NFT_REG32_00);
 
 using ExprPtr = NftnlPtr<nftnl_expr, nftnl_expr_free>;
 
@@ -27,7 +28,7 @@ void set_data(const ExprPtr& e, std::uint16_t attribute, const Bytes& bytes) {
 ExprPtr to_nftnl(const LoadMeta& load) {
     auto e = make("meta");
     nftnl_expr_set_u32(e.get(), NFTNL_EXPR_META_KEY, load.key);
-    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_META_DREG, reg);
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_META_DREG, load.reg);
     return e;
 }
 
@@ -57,7 +58,7 @@ ExprPtr to_nftnl(const LoadPayload& load) {
     nftnl_expr_set_u32(e.get(), NFTNL_EXPR_PAYLOAD_BASE, load.base);
     nftnl_expr_set_u32(e.get(), NFTNL_EXPR_PAYLOAD_OFFSET, load.offset);
     nftnl_expr_set_u32(e.get(), NFTNL_EXPR_PAYLOAD_LEN, load.length);
-    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_PAYLOAD_DREG, reg);
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_PAYLOAD_DREG, load.reg);
     return e;
 }
 
@@ -96,6 +97,19 @@ ExprPtr to_nftnl(const Lookup& lookup) {
     if (lookup.inverted)
         nftnl_expr_set_u32(e.get(), NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
     return e;
+}
+
+ExprPtr to_nftnl(const Update& update) {
+    auto e = make("dynset");
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_DYNSET_SREG_KEY, reg);
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+    nftnl_expr_set_u64(e.get(), NFTNL_EXPR_DYNSET_TIMEOUT, update.timeout_ms);
+    nftnl_expr_set_str(e.get(), NFTNL_EXPR_DYNSET_SET_NAME, update.set.c_str());
+    return e;
+}
+
+ExprPtr to_nftnl(const Notrack&) {
+    return make("notrack");
 }
 
 ExprPtr to_nftnl(const Count&) {
@@ -159,7 +173,8 @@ void append(nftnl_rule* rule, const Expression& expression) {
 }
 
 std::string_view modules(const Expression& expression) {
-    if (std::holds_alternative<LoadCt>(expression) || std::holds_alternative<StoreCt>(expression))
+    if (std::holds_alternative<LoadCt>(expression) || std::holds_alternative<StoreCt>(expression) ||
+        std::holds_alternative<Notrack>(expression))
         return "nft_ct";
     if (std::holds_alternative<LoadFib>(expression))
         return "nft_fib_inet";

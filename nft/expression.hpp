@@ -1,5 +1,6 @@
 // The few instructions of the kernel's nf_tables machine (linux/netfilter/nf_tables.h) that our
-// rules are made of. All work on register 1.
+// rules are made of. All work on register 1, 16 bytes wide, but for those that load the parts of a
+// key one behind the other: the registers of 4 bytes begin where register 1 does.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,12 @@ namespace ubf::nft {
 
 using Bytes = std::vector<std::uint8_t>; // as they stand in the register
 
+inline constexpr std::uint32_t register_1 = 1;       // NFT_REG_1
+inline constexpr std::uint32_t first_of_4_bytes = 8; // NFT_REG32_00
+
 struct LoadMeta {
     std::uint32_t key; // NFT_META_*
+    std::uint32_t reg = register_1;
 };
 struct StoreMeta {
     std::uint32_t key;
@@ -30,6 +35,7 @@ struct LoadPayload {
     std::uint32_t base; // NFT_PAYLOAD_*
     std::uint32_t offset;
     std::uint32_t length;
+    std::uint32_t reg = register_1;
 };
 // What the routing table says of an address.
 struct LoadFib {
@@ -49,6 +55,12 @@ struct Lookup {
     std::string set;
     bool inverted;
 };
+// The register's value is an element of the set from now on, for so long.
+struct Update {
+    std::string set;
+    std::uint64_t timeout_ms;
+};
+struct Notrack {};
 struct Count {};
 struct Immediate {
     std::int32_t verdict; // NF_ACCEPT, NF_DROP, NFT_JUMP, ...
@@ -65,8 +77,9 @@ struct ToQueue {
     bool native;
 };
 
-using Expression = std::variant<LoadMeta, StoreMeta, LoadCt, StoreCt, LoadPayload, LoadFib, Bitwise,
-                                Compare, Lookup, Count, Immediate, Reject, ToQueue>;
+using Expression =
+    std::variant<LoadMeta, StoreMeta, LoadCt, StoreCt, LoadPayload, LoadFib, Bitwise, Compare,
+                 Lookup, Update, Notrack, Count, Immediate, Reject, ToQueue>;
 
 // Throws std::bad_alloc when libnftnl has no memory.
 void append(nftnl_rule* rule, const Expression& expression);

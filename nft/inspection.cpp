@@ -40,11 +40,11 @@ int see_table(Connection& connection, bool& dormant) {
 
 bool as_meant(const nftnl_chain* seen, const Chain& wanted) {
     const bool base = nftnl_chain_is_set(seen, NFTNL_CHAIN_HOOKNUM);
-    if (!base || !wanted.priority)
-        return base == wanted.priority.has_value();
-    return nftnl_chain_get_u32(seen, NFTNL_CHAIN_HOOKNUM) == NF_INET_LOCAL_IN &&
-           nftnl_chain_get_s32(seen, NFTNL_CHAIN_PRIO) == *wanted.priority &&
-           nftnl_chain_get_u32(seen, NFTNL_CHAIN_POLICY) == NF_ACCEPT;
+    if (!base || !wanted.hook)
+        return base == wanted.hook.has_value();
+    const Hook hook{nftnl_chain_get_u32(seen, NFTNL_CHAIN_HOOKNUM),
+                    nftnl_chain_get_s32(seen, NFTNL_CHAIN_PRIO)};
+    return hook == *wanted.hook && nftnl_chain_get_u32(seen, NFTNL_CHAIN_POLICY) == NF_ACCEPT;
 }
 
 int see_chains(Connection& connection, const Ruleset& ruleset,
@@ -75,6 +75,16 @@ int see_rules(Connection& connection, std::map<std::string, SeenChain>& seen) {
             if (const char* chain = nftnl_rule_get_str(rule.get(), NFTNL_RULE_CHAIN))
                 seen[chain].rules.push_back(rule_id(rule.get()).value_or(""));
         });
+}
+
+int see_set(Connection& connection, const Set& set) {
+    return connection.get(
+        NFT_MSG_GETSET,
+        [&](nlmsghdr* message) {
+            mnl_attr_put_strz(message, NFTA_SET_TABLE, table_name);
+            mnl_attr_put_strz(message, NFTA_SET_NAME, set.name.c_str());
+        },
+        [](const nlmsghdr*) {});
 }
 
 int see_elements(Connection& connection, const Set& set, std::vector<Boundary>& seen) {
@@ -173,12 +183,13 @@ Result<Strings, NftError> differences(Connection& connection, const Ruleset& rul
 
     for (const auto& set : ruleset.sets) {
         std::vector<Boundary> elements;
-        const int error = see_elements(connection, set, elements);
+        const int error =
+            set.is_dynamic() ? see_set(connection, set) : see_elements(connection, set, elements);
         if (error == ENOENT)
             different.push_back(fmt::format("set {}", set.name));
         else if (error != 0)
             return failure(error);
-        else if (tidied(std::move(elements)) != boundaries(set))
+        else if (!set.is_dynamic() && tidied(std::move(elements)) != boundaries(set))
             different.push_back(fmt::format("elements of set {}", set.name));
     }
     return different;

@@ -31,6 +31,8 @@ void replace_set(Batch& batch, const Set& set) {
     const auto empty = set_object(table_name, set);
     batch.add(NFT_MSG_NEWSET, NLM_F_CREATE, {fmt::format("adding the set {}", set.name)},
               [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, empty.get()); });
+    if (set.is_dynamic())
+        return;
     batch.add(
         NFT_MSG_DELSETELEM, 0, {fmt::format("emptying the set {}", set.name)},
         [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, empty.get()); });
@@ -124,8 +126,8 @@ constexpr const char* undoing = "undoing the probe";
 // In a transaction of which the last step must fail, so that nothing of it stays.
 Connection::Outcome Installer::try_rule(const Rule& rule) {
     constexpr const char* table = "ubf-probe";
-    const Chain chain{"probe", "", std::nullopt, {}};
-    const Chain nowhere{"nowhere", "", std::nullopt, {}};
+    const Chain chain{"probe", "", {}, {}};
+    const Chain nowhere{"nowhere", "", {}, {}};
     auto batch = connection_.begin();
     add_table(batch, table);
     add_chain(batch, table, chain);

@@ -18,26 +18,50 @@ UdataPtr make_udata() {
     return UdataPtr(checked(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN)));
 }
 
-// What nft calls the keys' type, and in which order it takes their bytes: the kernel keeps both
-// unread, so that `nft list` shows the elements as what they are (nft's include/datatype.h).
+// A type of nft's, and in which order nft takes its bytes: the kernel keeps both unread, so that
+// `nft list` shows the elements as what they are (nft's include/datatype.h).
 struct KeyType {
     std::uint32_t number;
     std::uint32_t length;
     std::uint32_t byte_order;
 };
 
+constexpr std::uint32_t host_order = 1;
+constexpr std::uint32_t network_order = 2;
+constexpr KeyType ipv4_address{7, 4, network_order};
+constexpr KeyType ipv6_address{8, 16, network_order};
+constexpr KeyType port{13, 2, network_order};
+constexpr KeyType interface_index{20, 4, host_order};
+constexpr KeyType interface_name{41, 16, host_order};
+
+// One type behind the other, six bits each; the parts are filled up to four bytes.
+KeyType concatenation(std::initializer_list<KeyType> parts) {
+    KeyType all{0, 0, network_order};
+    for (const auto& part : parts) {
+        all.number = all.number << 6 | part.number;
+        all.length += (part.length + 3) / 4 * 4;
+    }
+    return all;
+}
+
 KeyType key_type(SetType type) {
-    constexpr std::uint32_t host = 1;
-    constexpr std::uint32_t network = 2;
     switch (type) {
     case SetType::ipv4:
-        return {7, 4, network};
+        return ipv4_address;
     case SetType::ipv6:
-        return {8, 16, network};
+        return ipv6_address;
     case SetType::port:
-        return {13, 2, network};
+        return port;
     case SetType::interface:
-        return {41, 16, host};
+        return interface_name;
+    case SetType::flow4:
+        return concatenation({ipv4_address, port, ipv4_address, port});
+    case SetType::flow6:
+        return concatenation({ipv6_address, port, ipv6_address, port});
+    case SetType::listener4:
+        return concatenation({interface_index, ipv4_address, port});
+    case SetType::listener6:
+        return concatenation({interface_index, ipv6_address, port});
     }
     throw std::logic_error("a set of no type");
 }
@@ -56,10 +80,10 @@ ChainPtr chain_object(const char* table, const Chain& chain) {
     nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_FAMILY, NFPROTO_INET);
     nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TABLE, table);
     nftnl_chain_set_str(object.get(), NFTNL_CHAIN_NAME, chain.name.c_str());
-    if (chain.priority) {
+    if (chain.hook) {
         nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TYPE, "filter");
-        nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_HOOKNUM, NF_INET_LOCAL_IN);
-        nftnl_chain_set_s32(object.get(), NFTNL_CHAIN_PRIO, *chain.priority);
+        nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_HOOKNUM, chain.hook->number);
+        nftnl_chain_set_s32(object.get(), NFTNL_CHAIN_PRIO, chain.hook->priority);
         nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
     }
     return object;
@@ -97,6 +121,11 @@ SetPtr set_object(const char* table, const Set& set, std::span<const Boundary> e
     nftnl_set_set_u32(object.get(), NFTNL_SET_KEY_LEN, type.length);
     if (set.is_interval())
         nftnl_set_set_u32(object.get(), NFTNL_SET_FLAGS, NFT_SET_INTERVAL);
+    if (set.is_dynamic()) {
+        const std::uint32_t evaluated = set.updated_by_packets ? NFT_SET_EVAL : 0;
+        nftnl_set_set_u32(object.get(), NFTNL_SET_FLAGS, NFT_SET_TIMEOUT | evaluated);
+        nftnl_set_set_u32(object.get(), NFTNL_SET_DESC_SIZE, set.room);
+    }
     const auto udata = make_udata();
     nftnl_udata_put_u32(udata.get(), NFTNL_UDATA_SET_KEYBYTEORDER, type.byte_order);
     nftnl_set_set_data(object.get(), NFTNL_SET_USERDATA, nftnl_udata_buf_data(udata.get()),

@@ -31,6 +31,9 @@ std::vector<Variable> variables(const Config& config, const Environment& environ
         {"mark_closed", hex(mark.closed()), "ubfd: nobody listens"},
         {"mark_denied", hex(mark.denied()), "ubfd: refuse it"},
         {"mark_reply", hex(mark.reply()), "gate, to ubfd: the flow began at this end"},
+        {"mark_fabric", hex(mark.fabric()), "gate, to ubfd: it came over the fabric"},
+        {"mark_fabric_reply", hex(mark.fabric_reply()), "both"},
+        {"roce_port", "4791", "UDP port of RoCE, RDMA over Ethernet"},
     };
 }
 
@@ -53,10 +56,11 @@ std::string counter_name(std::string_view rule_id) {
 }
 
 Ruleset make_ruleset(const Config& config, const Environment& environment) {
-    return {
-        variables(config, environment),
-        make_sets(config, environment),
-        {scope_chain(config, environment), gate_chain(config, environment), verdict_chain(config)}};
+    return {variables(config, environment),
+            make_sets(config, environment),
+            {fabric_chain(config, environment), scope_chain(config, environment),
+             fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
+             fabric_in_chain(config), fabric_out_chain(config), roce_chain(config)}};
 }
 
 Environment read_environment(const Config& config) {

@@ -32,14 +32,33 @@ struct Rule {
 // NAME of a rule's id; what is counted for one name is one figure. Empty for an id that isn't ours.
 std::string counter_name(std::string_view rule_id);
 
+// Where a base chain hangs.
+struct Hook {
+    std::uint32_t number; // NF_INET_*
+    std::int32_t priority;
+
+    bool operator==(const Hook&) const = default;
+};
+
 struct Chain {
     std::string name;
     std::string why;
-    std::optional<std::int32_t> priority; // of a base chain, at the input hook
+    std::optional<Hook> hook; // of a base chain
     std::vector<Rule> rules;
 };
 
-enum class SetType : std::uint8_t { ipv4, ipv6, port, interface };
+// flow: source address, source port, destination address, destination port; listener: interface,
+// address, port.
+enum class SetType : std::uint8_t {
+    ipv4,
+    ipv6,
+    port,
+    interface,
+    flow4,
+    flow6,
+    listener4,
+    listener6
+};
 
 struct Set {
     // In network order, both ends included; the same length each.
@@ -52,9 +71,14 @@ struct Set {
     std::string name;
     std::string why;
     SetType type;
-    std::vector<Element> elements; // disjoint
+    std::vector<Element> elements{}; // disjoint
+    // What only the kernel and a running ubfd know: elements come and go, so many at most, each
+    // with a time of its own. Nothing here lists them, and installing leaves them as they are.
+    std::uint32_t room = 0;
+    bool updated_by_packets = false;
 
-    bool is_interval() const { return type != SetType::interface; }
+    bool is_interval() const { return type < SetType::interface; }
+    bool is_dynamic() const { return room != 0; }
 };
 
 struct Variable {

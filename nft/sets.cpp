@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <net/if.h>
+#include <utility>
 
 namespace ubf::nft {
 namespace {
@@ -40,40 +41,78 @@ Set interfaces(const Config& config) {
     return set;
 }
 
-Set peers(const Config& config, SetType family, std::string name) {
-    Set set{std::move(name), "addresses of the nodes that run ubfd", family, {}};
-    for (const auto& prefix : config.peers.ranges)
+Set peers(const std::vector<Prefix>& ranges, SetType family, std::string name, std::string why) {
+    Set set{std::move(name), std::move(why), family};
+    for (const auto& prefix : ranges)
         if (prefix.is_v4() == (family == SetType::ipv4))
             set.elements.push_back(element(prefix));
     return set;
 }
 
-Set ports(const Config& config, const Environment& environment) {
-    Set set{"ports", "destination ports that are watched", SetType::port, {}};
-    for (const auto& range : config.scope.ports)
+Set ports(const std::vector<PortRange>& ranges, const Environment& environment, std::string name,
+          std::string why) {
+    Set set{std::move(name), std::move(why), SetType::port};
+    for (const auto& range : ranges)
         set.elements.push_back(element(range));
     if (set.elements.empty())
         set.elements.push_back(element(PortRange{environment.unprivileged_port_start, 65535}));
     return set;
 }
 
-Set exempt(const Config& config, bool ProtocolPorts::*protocol, std::string name) {
-    Set set{std::move(name), "and of these, not", SetType::port, {}};
-    for (const auto& ports : config.scope.exempt_ports)
-        if (ports.*protocol)
-            set.elements.push_back(element(ports.ports));
+Set exempt(const std::vector<ProtocolPorts>& ranges, bool ProtocolPorts::*protocol,
+           std::string name) {
+    Set set{std::move(name), "and of these, not", SetType::port};
+    for (const auto& range : ranges)
+        if (range.*protocol)
+            set.elements.push_back(element(range.ports));
     return set;
+}
+
+// One of each family.
+void add_dynamic(std::vector<Set>& sets, std::string_view name, std::string_view why,
+                 std::pair<SetType, SetType> types, std::uint32_t room, bool updated_by_packets) {
+    const std::pair<SetType, const char*> families[] = {{types.first, "4"}, {types.second, "6"}};
+    for (const auto& [type, digit] : families) {
+        Set set{fmt::format("{}{}", name, digit), std::string(std::exchange(why, {})), type};
+        set.room = room;
+        set.updated_by_packets = updated_by_packets;
+        sets.push_back(std::move(set));
+    }
 }
 
 } // namespace
 
 std::vector<Set> make_sets(const Config& config, const Environment& environment) {
-    return {interfaces(config),
-            peers(config, SetType::ipv4, "peers4"),
-            peers(config, SetType::ipv6, "peers6"),
-            ports(config, environment),
-            exempt(config, &ProtocolPorts::tcp, "exempt_tcp"),
-            exempt(config, &ProtocolPorts::udp, "exempt_udp")};
+    const auto& scope = config.scope;
+    const auto& fabric = config.fabric;
+    const auto& fabric_peers = config.fabric_peers();
+    const char* nodes = "addresses of the nodes that run ubfd";
+    const char* nodes_there = "the same on the fabric";
+    std::vector<Set> sets{
+        interfaces(config),
+        peers(config.peers.ranges, SetType::ipv4, "peers4", nodes),
+        peers(config.peers.ranges, SetType::ipv6, "peers6", nodes),
+        ports(scope.ports, environment, "ports", "destination ports that are watched"),
+        exempt(scope.exempt_ports, &ProtocolPorts::tcp, "exempt_tcp"),
+        exempt(scope.exempt_ports, &ProtocolPorts::udp, "exempt_udp"),
+        peers(fabric_peers, SetType::ipv4, "fabric_peers4", nodes_there),
+        peers(fabric_peers, SetType::ipv6, "fabric_peers6", nodes_there),
+        ports(fabric.ports, environment, "fabric_ports", "destination ports that are watched"),
+        exempt(fabric.exempt_ports, &ProtocolPorts::tcp, "fabric_exempt_tcp"),
+        exempt(fabric.exempt_ports, &ProtocolPorts::udp, "fabric_exempt_udp")};
+
+    const std::pair flows{SetType::flow4, SetType::flow6};
+    add_dynamic(sets, "denied", "UDP flows that ubfd denied a moment ago", flows, room_for_denied,
+                false);
+    add_dynamic(sets, "exempt_listeners", "TCP listeners of exempt users, while they live",
+                {SetType::listener4, SetType::listener6}, room_for_listeners, false);
+    add_dynamic(sets, "fabric_udp", "UDP flows on the fabric that ubfd allowed", flows,
+                room_for_udp, true);
+    add_dynamic(sets, "fabric_ended", "those that it does not allow any more", flows,
+                room_for_ended, false);
+    add_dynamic(sets, "fabric_sent", "UDP flows on the fabric that would answer what was sent",
+                flows, room_for_sent, true);
+    return sets;
 }
 
 } // namespace ubf::nft

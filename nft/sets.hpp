@@ -1,11 +1,18 @@
-// The sets of the table: what the configuration lists.
+// The sets of the table: what the configuration lists, and what ubfd has decided.
 #pragma once
 
 #include "nft/ruleset.hpp"
 
 namespace ubf::nft {
 
-// interfaces, peers4, peers6, ports, exempt_tcp and exempt_udp; all of them, filled or not.
+// How many elements each family may have.
+inline constexpr std::uint32_t room_for_denied = 16384;
+inline constexpr std::uint32_t room_for_listeners = 4096;
+inline constexpr std::uint32_t room_for_udp = 65536;
+inline constexpr std::uint32_t room_for_ended = 262144; // of the last minutes
+inline constexpr std::uint32_t room_for_sent = 262144;
+
+// All of them, filled or not.
 std::vector<Set> make_sets(const Config& config, const Environment& environment);
 
 } // namespace ubf::nft

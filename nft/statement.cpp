@@ -11,12 +11,19 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 
 namespace ubf::nft::statement {
 namespace {
 
 // Marks and states stand in the register in the machine's own order.
 Bytes host(std::uint32_t value) {
+    Bytes bytes(sizeof value);
+    std::memcpy(bytes.data(), &value, sizeof value);
+    return bytes;
+}
+
+Bytes host16(std::uint16_t value) {
     Bytes bytes(sizeof value);
     std::memcpy(bytes.data(), &value, sizeof value);
     return bytes;
@@ -73,6 +80,70 @@ Statement verdict(std::string text, std::int32_t code, std::string chain = {}) {
     return {std::move(text), {Immediate{code, std::move(chain)}}};
 }
 
+// --- keys of several parts, in registers one behind the other ---
+
+struct AddressField {
+    std::uint32_t offset; // in the network header
+    std::uint32_t length;
+};
+
+AddressField address_field(bool v4, bool source) {
+    if (v4)
+        return {source ? 12u : 16u, 4};
+    return {source ? 8u : 24u, 16};
+}
+
+class Key {
+  public:
+    explicit Key(bool v4)
+      : v4_(v4) {
+        const std::uint8_t number = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+        expressions_ = {LoadMeta{NFT_META_NFPROTO}, equal({number})};
+    }
+
+    Key& interface() {
+        expressions_.push_back(LoadMeta{NFT_META_IIF, next_});
+        return part("meta iif", 4);
+    }
+    Key& address(bool source) {
+        const auto field = address_field(v4_, source);
+        expressions_.push_back(
+            LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, field.offset, field.length, next_});
+        return part(fmt::format("{} {}", v4_ ? "ip" : "ip6", source ? "saddr" : "daddr"),
+                    field.length);
+    }
+    Key& port(bool source) {
+        const auto offset = source ? source_port_offset : destination_port_offset;
+        expressions_.push_back(LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2, next_});
+        return part(source ? "th sport" : "th dport", 4);
+    }
+
+    // The statement that ends in this, `text` with the key for {}.
+    Statement then(std::string_view text, Expression last) {
+        expressions_.push_back(std::move(last));
+        return {fmt::format(fmt::runtime(text), text_), std::move(expressions_)};
+    }
+
+  private:
+    Key& part(std::string_view text, std::uint32_t length) {
+        text_ += fmt::format("{}{}", text_.empty() ? "" : " . ", text);
+        next_ += length / 4;
+        return *this;
+    }
+
+    bool v4_;
+    std::uint32_t next_ = first_of_4_bytes;
+    std::string text_;
+    std::vector<Expression> expressions_;
+};
+
+// reversed: of what answers the packet.
+Key flow_key(SetType type, bool reversed = false) {
+    Key key(type == SetType::flow4);
+    key.address(!reversed).port(!reversed).address(reversed).port(reversed);
+    return key;
+}
+
 Statement reject(std::string text, std::uint32_t type, std::uint8_t code) {
     return {std::move(text), {Reject{type, code}}};
 }
@@ -89,6 +160,18 @@ Statement on_loopback(bool yes) {
             {LoadMeta{NFT_META_IIFNAME},
              Compare{yes ? std::uint32_t{NFT_CMP_EQ} : std::uint32_t{NFT_CMP_NEQ},
                      interface_name("lo")}}};
+}
+
+Statement from_fabric(bool yes) {
+    return {fmt::format("meta iiftype {}{}", yes ? "" : "!= ", unsigned{ARPHRD_INFINIBAND}),
+            {LoadMeta{NFT_META_IIFTYPE},
+             Compare{yes ? std::uint32_t{NFT_CMP_EQ} : std::uint32_t{NFT_CMP_NEQ},
+                     host16(ARPHRD_INFINIBAND)}}};
+}
+
+Statement to_fabric() {
+    return {fmt::format("meta oiftype {}", unsigned{ARPHRD_INFINIBAND}),
+            {LoadMeta{NFT_META_OIFTYPE}, equal(host16(ARPHRD_INFINIBAND))}};
 }
 
 Statement protocol(std::uint8_t number, const std::string& name) {
@@ -167,6 +250,25 @@ Statement syn_without_ack() {
              equal({syn})}};
 }
 
+Statement from_socket_of_user() {
+    constexpr std::uint32_t nobody = ~0u; // no uid; and a socket of the kernel has none at all
+    return {fmt::format("meta skuid != {}", nobody),
+            {LoadMeta{NFT_META_SKUID}, Compare{NFT_CMP_NEQ, host(nobody)}}};
+}
+
+Statement flow_in(SetType type, const std::string& set, bool inverted) {
+    return flow_key(type).then(fmt::format("{{}} {}@{}", inverted ? "!= " : "", set),
+                               Lookup{set, inverted});
+}
+
+Statement listener_in(SetType type, const std::string& set) {
+    return Key(type == SetType::listener4)
+        .interface()
+        .address(false)
+        .port(false)
+        .then(fmt::format("{{}} @{}", set), Lookup{set, false});
+}
+
 Statement ct_invalid() {
     return ct_state("invalid", NF_CT_STATE_INVALID_BIT);
 }
@@ -197,6 +299,18 @@ Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& 
     return set_field(LoadCt{NFT_CT_MARK}, StoreCt{NFT_CT_MARK}, "ct mark", mark, field, text);
 }
 
+Statement update_flow(SetType type, const std::string& set, std::chrono::seconds timeout,
+                      bool answer) {
+    const auto ms = static_cast<std::uint64_t>(std::chrono::milliseconds(timeout).count());
+    return flow_key(type, answer)
+        .then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
+              Update{set, ms});
+}
+
+Statement notrack() {
+    return {"notrack", {Notrack{}}};
+}
+
 Statement count() {
     return {"counter", {Count{}}};
 }
@@ -215,6 +329,10 @@ Statement leave() {
 
 Statement jump(const std::string& chain) {
     return verdict(fmt::format("jump {}", chain), NFT_JUMP, chain);
+}
+
+Statement go_to(const std::string& chain) {
+    return verdict(fmt::format("goto {}", chain), NFT_GOTO, chain);
 }
 
 Statement reject_prohibited() {

@@ -6,11 +6,15 @@
 
 #include "nft/ruleset.hpp"
 
+#include <chrono>
+
 namespace ubf::nft::statement {
 
 // --- conditions: where from, where to ---
 Statement interface_in(const std::string& set, bool inverted);
 Statement on_loopback(bool yes);
+Statement from_fabric(bool yes); // by the interface's link type
+Statement to_fabric();
 Statement source_in(SetType family, const std::string& set, bool inverted);
 Statement destination_is_multicast(SetType family);
 Statement destination_is_broadcast(); // by the routing table: also true of packets on loopback
@@ -29,6 +33,13 @@ Statement source_port_below(Port port, const std::string& text);
 Statement source_port_in(const std::string& set, bool inverted);
 Statement destination_port(Port port, const std::string& text);
 Statement destination_port_in(const std::string& set, bool inverted);
+Statement from_socket_of_user(); // of a program, root's too: not of the kernel
+
+// --- conditions: the whole flow ---
+// SetType: flow4 or flow6. Where the packet is of the other family, none of these is true.
+Statement flow_in(SetType type, const std::string& set, bool inverted = false);
+// The destination, as exactly one listener has it. SetType: listener4 or listener6.
+Statement listener_in(SetType type, const std::string& set);
 
 // --- conditions: what conntrack and the marks say ---
 Statement ct_invalid();
@@ -41,11 +52,17 @@ Statement ct_mark_is(const Mark& mark, std::uint32_t field, const std::string& t
 // These replace our bits and leave all others; a field of 0 only clears.
 Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& text);
 Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& text);
+// Puts the packet's flow into the set, or gives it its time anew; where the set is full it is as a
+// condition that is not met. answer: the flow of what would answer the packet.
+Statement update_flow(SetType type, const std::string& set, std::chrono::seconds timeout,
+                      bool answer = false);
+Statement notrack();
 Statement count();
 Statement accept();
 Statement drop();
 Statement leave(); // back to the chain that jumped here
 Statement jump(const std::string& chain);
+Statement go_to(const std::string& chain); // what it returns from there returns from here
 Statement reject_prohibited();
 Statement reject_port_unreachable();
 Statement reject_reset();

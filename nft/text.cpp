@@ -1,6 +1,10 @@
 #include "nft/text.hpp"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
 
 namespace ubf::nft {
 namespace {
@@ -51,6 +55,11 @@ std::string definitions(const Ruleset& ruleset) {
     for (const auto& variable : ruleset.variables)
         text += definition(variable.name, variable.value, variable.why);
     for (const auto& set : ruleset.sets) {
+        if (set.is_dynamic()) {
+            if (!set.why.empty())
+                text += fmt::format("# {}, and the like of IPv6: {}\n", set.name, set.why);
+            continue;
+        }
         if (set.elements.empty()) { // which nft can't define
             text += fmt::format("# {}: none\n", set.name);
             continue;
@@ -63,26 +72,60 @@ std::string definitions(const Ruleset& ruleset) {
     return text;
 }
 
-std::string_view type_of(const Set& set) {
-    switch (set.type) {
+std::string_view type_of(SetType type) {
+    switch (type) {
     case SetType::ipv4:
-        return "type ipv4_addr; flags interval;";
+        return "ipv4_addr";
     case SetType::ipv6:
-        return "type ipv6_addr; flags interval;";
+        return "ipv6_addr";
     case SetType::port:
-        return "type inet_service; flags interval;";
+        return "inet_service";
     case SetType::interface:
-        return "type ifname;";
+        return "ifname";
+    case SetType::flow4:
+        return "ipv4_addr . inet_service . ipv4_addr . inet_service";
+    case SetType::flow6:
+        return "ipv6_addr . inet_service . ipv6_addr . inet_service";
+    case SetType::listener4:
+        return "iface_index . ipv4_addr . inet_service";
+    case SetType::listener6:
+        return "iface_index . ipv6_addr . inet_service";
     }
     return "";
 }
 
+std::string properties_of(const Set& set) {
+    auto text = fmt::format("type {};", type_of(set.type));
+    if (set.is_interval())
+        text += " flags interval;";
+    if (set.is_dynamic())
+        text += fmt::format(" size {}; flags timeout{};", set.room,
+                            set.updated_by_packets ? ",dynamic" : "");
+    return text;
+}
+
+std::string priority_of(const Hook& hook) {
+    if (hook.priority == NF_IP_PRI_RAW)
+        return "raw";
+    return hook.priority == NF_IP_PRI_FILTER ? "filter" : fmt::format("filter + {}", hook.priority);
+}
+
+std::string_view name_of(const Hook& hook) {
+    switch (hook.number) {
+    case NF_INET_PRE_ROUTING:
+        return "prerouting";
+    case NF_INET_LOCAL_OUT:
+        return "output";
+    default:
+        return "input";
+    }
+}
+
 std::string hook_of(const Chain& chain) {
-    if (!chain.priority)
+    if (!chain.hook)
         return "";
-    const auto priority =
-        *chain.priority == 0 ? std::string("filter") : fmt::format("filter + {}", *chain.priority);
-    return fmt::format("type filter hook input priority {}; policy accept;", priority);
+    return fmt::format("type filter hook {} priority {}; policy accept;", name_of(*chain.hook),
+                       priority_of(*chain.hook));
 }
 
 // Adds what isn't there, and then empties what is.
@@ -90,9 +133,12 @@ std::string skeleton(const Ruleset& ruleset) {
     auto text = fmt::format("\n# What is there already stays, but empty: all of this is one "
                             "transaction.\nadd table inet {}\n",
                             table_name);
-    for (const auto& set : ruleset.sets)
-        text += fmt::format("add set inet {0} {1} {{ {2} }}\nflush set inet {0} {1}\n", table_name,
-                            set.name, type_of(set));
+    for (const auto& set : ruleset.sets) {
+        text +=
+            fmt::format("add set inet {} {} {{ {} }}\n", table_name, set.name, properties_of(set));
+        if (!set.is_dynamic())
+            text += fmt::format("flush set inet {} {}\n", table_name, set.name);
+    }
     for (const auto& chain : ruleset.chains) {
         const auto hook = hook_of(chain);
         text +=
@@ -104,7 +150,7 @@ std::string skeleton(const Ruleset& ruleset) {
 
 std::string full(const Chain& chain) {
     auto text = comment(chain.why, "    ") + fmt::format("    chain {} {{\n", chain.name);
-    if (chain.priority)
+    if (chain.hook)
         text += fmt::format("        {}\n\n", hook_of(chain));
     for (const auto& rule : chain.rules) {
         text += comment(rule.why, "        ");
@@ -123,7 +169,8 @@ std::string to_text(const Ruleset& ruleset) {
     text += fmt::format("\ntable inet {} {{\n", table_name);
     for (const auto& set : ruleset.sets)
         if (!set.elements.empty())
-            text += fmt::format("    set {0} {{ {1} elements = ${0}; }}\n", set.name, type_of(set));
+            text += fmt::format("    set {0} {{ {1} elements = ${0}; }}\n", set.name,
+                                properties_of(set));
     for (const auto& chain : ruleset.chains)
         text += '\n' + full(chain);
     return text + "}\n";

@@ -49,9 +49,9 @@ constexpr std::size_t most_questions = 64;
 } // namespace
 
 Explainer::Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
-                     const Config::Scope& scope, Shared shared, UserCache& users)
+                     Scopes scopes, Shared shared, UserCache& users)
   : rules_(std::move(rules))
-  , scope_(scope)
+  , scopes_(std::move(scopes))
   , shared_(shared)
   , users_(users)
   , asker_(asker) {
@@ -60,9 +60,9 @@ Explainer::Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const
     loop.watch(asker_.fd(), [this] { asker_.receive(); });
 }
 
-void Explainer::set_rules(std::shared_ptr<const Rules> rules, const Config::Scope& scope) {
+void Explainer::set_rules(std::shared_ptr<const Rules> rules, Scopes scopes) {
     rules_ = std::move(rules);
-    scope_ = scope;
+    scopes_ = std::move(scopes);
     asker_.set_terms(rules_->terms, rules_->deadline);
 }
 
@@ -87,11 +87,11 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     question.reply = reply;
     auto& steps = question.steps;
     steps.push_back(fmt::format("{} ends at this node, which decides", to_string(*flow)));
-    if (const auto why = out_of_scope(*flow))
-        steps.push_back(*why);
-
     const auto sender_here = own_address(flow->source.address);
     const auto interface = sender_here ? ::if_nametoindex("lo") : here->interface;
+    add_fabric(question, interface);
+    if (const auto why = out_of_scope(*flow, question.fabric))
+        steps.push_back(*why);
     const auto listener = lookup_.receiver(*flow, interface);
     if (!listener) {
         steps.push_back(fmt::format("listener: no socket at {}", to_string(flow->destination)));
@@ -118,7 +118,7 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
         }
         return conclude(*flow, std::move(question), std::move(connector));
     }
-    const auto& peers = rules_->terms->peers;
+    const auto& peers = rules_->side(question.fabric).peers;
     const bool peer = std::ranges::any_of(
         peers, [&](const Prefix& range) { return range.contains(flow->source.address); });
     if (!peer) {
@@ -135,15 +135,29 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     asker_.flush();
 }
 
-std::optional<std::string> Explainer::out_of_scope(const Flow& flow) const {
+void Explainer::add_fabric(Question& question, std::uint32_t interface) {
+    const auto link = links_.find(interface);
+    question.fabric = scopes_.fabric && link && link->is_fabric();
+    if (!question.fabric)
+        return;
+    question.steps.push_back("it comes in over the fabric: [fabric] holds");
+    if (!link->pkey)
+        return;
+    const auto label = pkey_label(*link->pkey);
+    if (std::ranges::find(rules_->pkeys, label) != rules_->pkeys.end())
+        question.partition = label;
+}
+
+std::optional<std::string> Explainer::out_of_scope(const Flow& flow, bool fabric) const {
     const Port port = flow.destination.port;
-    for (const auto& exempt : scope_.exempt_ports)
+    const auto& scope = fabric ? *scopes_.fabric : scopes_.ethernet;
+    for (const auto& exempt : scope.exempt_ports)
         if ((flow.protocol == Protocol::tcp ? exempt.tcp : exempt.udp) &&
             exempt.ports.contains(port))
             return fmt::format("port {} is exempt: the kernel lets it pass, whatever follows here",
                                port);
     const bool in_scope = std::ranges::any_of(
-        scope_.ports, [&](const PortRange& range) { return range.contains(port); });
+        scope.ports, [&](const PortRange& range) { return range.contains(port); });
     if (!in_scope)
         return fmt::format(
             "port {} is out of scope: the kernel lets it pass, whatever follows here", port);
@@ -179,11 +193,16 @@ void Explainer::answered(const Flow& flow, const std::optional<Owner>& owner) {
 }
 
 void Explainer::conclude(const Flow& flow, Question question, Owner connector) {
-    const auto& listener = question.listener.owner;
+    auto& listener = question.listener.owner;
     question.steps.push_back(fmt::format("connector: {}", describe(connector)));
+    if (question.partition)
+        for (auto* owner : {&listener, &connector})
+            if (owner->credentials)
+                owner->credentials->labels.push_back(*question.partition);
+    const auto& policy = rules_->side(question.fabric).policy;
     if (rules_->labelled)
-        question.steps.push_back(compare_labels(listener, connector, rules_->policy));
-    const auto verdict = decide(listener, connector, rules_->policy);
+        question.steps.push_back(compare_labels(listener, connector, policy));
+    const auto verdict = decide(listener, connector, policy);
     question.steps.push_back(
         fmt::format("verdict: {}, {}", to_string(verdict.action()), to_string(verdict.reason)));
     question.reply({{"ok", true},

@@ -13,12 +13,21 @@ class Explainer {
   public:
     using Json = ControlServer::Json;
 
+    struct Scope {
+        std::vector<PortRange> ports;
+        std::vector<ProtocolPorts> exempt_ports;
+    };
+    struct Scopes {
+        Scope ethernet;
+        std::optional<Scope> fabric; // none: its interfaces are like all others
+    };
+
     Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
-              const Config::Scope& scope, Shared shared, UserCache& users);
+              Scopes scopes, Shared shared, UserCache& users);
 
     // request: from, to, protocol, as text.
     void explain(const Json& request, const ControlServer::Reply& reply);
-    void set_rules(std::shared_ptr<const Rules> rules, const Config::Scope& scope);
+    void set_rules(std::shared_ptr<const Rules> rules, Scopes scopes);
     // By the loop.
     std::optional<TimePoint> next() const { return asker_.next(); }
     void on_time(TimePoint now);
@@ -27,10 +36,13 @@ class Explainer {
     struct Question {
         Json steps = Json::array();
         SocketOwner listener;
+        bool fabric = false; // the flow comes in over it
+        std::optional<Label> partition{};
         ControlServer::Reply reply;
     };
 
-    std::optional<std::string> out_of_scope(const Flow& flow) const;
+    void add_fabric(Question& question, std::uint32_t interface);
+    std::optional<std::string> out_of_scope(const Flow& flow, bool fabric) const;
     void add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role);
     void answered(const Flow& flow, const std::optional<Owner>& owner);
     void conclude(const Flow& flow, Question question, Owner connector);
@@ -38,7 +50,8 @@ class Explainer {
     Json to_json(const Owner& owner);
 
     std::shared_ptr<const Rules> rules_;
-    Config::Scope scope_;
+    Scopes scopes_;
+    Links links_;
     Shared shared_;
     UserCache& users_;
     OwnerLookup lookup_;

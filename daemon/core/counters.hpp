@@ -70,6 +70,7 @@ struct Counters {
     Counter searches_refused; // for too many waited; the packet, or the question, comes again
     Counter flows_ended;      // that were allowed, and decided again were not any more
     Counter flows_not_ended;  // the kernel refused to
+    Counter sets_full;        // a verdict that the kernel could have given, had there been room
     Counter packets_gone;     // a verdict came for a packet that the kernel had dropped already
     Counter verdict_errors;   // the kernel refused a verdict for another reason
     Counter messages_lost;    // ENOBUFS on a queue's socket

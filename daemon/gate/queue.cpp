@@ -222,8 +222,10 @@ void Queue::handle(std::span<const std::uint8_t> datagram,
         packets_.add();
         if (!others_cleared_)
             drop_before(packet.id);
+        const auto field = packet.mark & mark_.mask;
         each({QueuedPacket(*this, packet.id, packet.mark), packet.bytes, packet.interface,
-              (packet.mark & mark_.mask) == mark_.reply()});
+              field == mark_.reply() || field == mark_.fabric_reply(),
+              field == mark_.fabric() || field == mark_.fabric_reply()});
     }
 }
 

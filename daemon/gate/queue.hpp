@@ -46,7 +46,9 @@ struct Arrival {
     QueuedPacket packet;
     std::span<const std::uint8_t> bytes; // from the network header, the copy range at most
     std::uint32_t interface = 0;         // where it came in
-    bool reply = false;                  // in conntrack's reply direction, says the gate
+    // What the gate says of it.
+    bool reply = false;  // it answers a packet of this node's
+    bool fabric = false; // it came over the fabric
 };
 
 class Queue {

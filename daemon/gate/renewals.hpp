@@ -23,6 +23,7 @@ struct Renewal {
     std::optional<UdpFlows::Lease> lease{}; // of UDP
     std::uint32_t interface = 0;
     bool reply = false;
+    bool fabric = false;
     unsigned silences = 0; // how often its peer did not answer, one after the other
     bool looked_at = false;
     // The listener's and the connector's user, where a label allowed it; of TCP always.

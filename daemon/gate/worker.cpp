@@ -24,6 +24,10 @@ constexpr std::chrono::minutes labelled_time{10};
 constexpr unsigned most_silences = 6;    // of the peer of a flow that is decided again
 constexpr std::size_t most_renewed = 64; // at a time
 
+Keeper keeper(bool fabric) {
+    return fabric ? Keeper::fabric : Keeper::conntrack;
+}
+
 } // namespace
 
 Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
@@ -63,6 +67,9 @@ void Worker::set_rules(std::shared_ptr<const Rules> rules) {
     mailbox_.post([this, rules = std::move(rules)] {
         rules_ = rules;
         asker_.set_terms(rules_->terms, rules_->deadline);
+        // Here, so that what the old ones brought is behind us.
+        shared_.exempt_listeners.forget_all();
+        shared_.udp_flows.forget_denied();
         hasten([](const Renewal& renewal) { return renewal.by_label.has_value(); });
     });
 }
@@ -112,11 +119,31 @@ void Worker::run() {
 // Sends what this round brought: questions first, since their answers take longest.
 void Worker::settle() {
     asker_.flush();
+    leave_verdicts();
     queue_->flush();
     for (auto& renewal : unconfirmed_)
-        if (shared_.udp_flows.confirm(renewal.flow, *renewal.lease))
+        if (shared_.udp_flows.confirm(renewal.flow, keeper(renewal.fabric), *renewal.lease))
             renewals_.add(std::move(renewal));
     unconfirmed_.clear();
+    for (const auto& denied : denied_)
+        shared_.udp_flows.confirm(denied.flow, Keeper::denied, denied.lease);
+    denied_.clear();
+}
+
+// Those that the kernel keeps in sets, before the packets that they are about go on. Where there is
+// no room, the next packet of the flow is asked about as this one was.
+void Worker::leave_verdicts() {
+    leaving_.clear();
+    for (const auto& renewal : unconfirmed_)
+        if (renewal.fabric)
+            leaving_.push_back(renewal.flow);
+    if (!leaving_.empty() && sets_.allow(leaving_, shared_.udp_flows.udp_timeout()) != 0)
+        shared_.counters.sets_full.add(leaving_.size());
+    leaving_.clear();
+    for (const auto& denied : denied_)
+        leaving_.push_back(denied.flow);
+    if (!leaving_.empty() && sets_.deny(leaving_, UdpFlows::denied_for) != 0)
+        shared_.counters.sets_full.add(leaving_.size());
 }
 
 std::optional<TimePoint> Worker::next() const {
@@ -163,7 +190,13 @@ void Worker::renew(TimePoint now) {
         }
         if (!renewal->lease)
             renewal->decide = now + labelled_time;
-        Case item{++last_number_, renewal->flow, renewal->interface, renewal->reply, {}, now};
+        Case item{++last_number_,
+                  renewal->flow,
+                  renewal->interface,
+                  renewal->reply,
+                  renewal->fabric,
+                  {},
+                  now};
         item.renewal = std::move(renewal);
         begin(std::move(item));
     }
@@ -193,8 +226,8 @@ void Worker::arrive(Arrival arrival) {
         return;
     }
     auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
-    begin({++last_number_, *flow, arrival.interface, arrival.reply, std::move(arrival.packet),
-           Clock::now(), std::move(stated)});
+    begin({++last_number_, *flow, arrival.interface, arrival.reply, arrival.fabric,
+           std::move(arrival.packet), Clock::now(), std::move(stated)});
 }
 
 void Worker::begin(Case item) {
@@ -216,7 +249,7 @@ void Worker::begin(Case item) {
         }
         return proceed(std::move(item));
     }
-    if (!is_peer(item.flow.source.address)) {
+    if (!is_peer(item)) {
         item.remote = Owner::outside();
         return proceed(std::move(item));
     }
@@ -228,7 +261,7 @@ void Worker::begin(Case item) {
     if (!asks_.begin(peer, shared_.peers.standing(peer)))
         return close(item, Reason::overload);
     std::optional<Uid> same_as;
-    if (item.local.owner.kind == OwnerKind::user && !rules_->policy.require_label)
+    if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
         same_as = item.local.owner.uid;
     asker_.ask(item.flow, item.reply ? ident::Role::listener : ident::Role::connector, same_as,
                item.interface);
@@ -341,6 +374,7 @@ void Worker::wait(Case item) {
 // Where the packet itself states the level of its sender, what its node says must be the same;
 // otherwise nobody knows which label it carries.
 void Worker::agree(Case& item) {
+    add_partition(item);
     auto& sender = item.remote;
     if (!item.stated || !sender.credentials)
         return;
@@ -356,6 +390,26 @@ void Worker::agree(Case& item) {
     if (told != labels.end())
         labels.erase(told);
     sender.credentials->labels_known = false;
+}
+
+// What comes in over the interface of a partition, both ends are part of.
+void Worker::add_partition(Case& item) {
+    if (!item.fabric || rules_->pkeys.empty())
+        return;
+    Owner* const owners[] = {&item.local.owner, &item.remote};
+    if (std::ranges::none_of(owners,
+                             [](const Owner* owner) { return owner->credentials.has_value(); }))
+        return;
+    const auto link = links_.find(item.interface);
+    if (!link || !link->pkey)
+        return;
+    const auto label = pkey_label(*link->pkey);
+    if (std::ranges::find(rules_->pkeys, label) == rules_->pkeys.end())
+        return;
+    for (auto* owner : owners)
+        if (auto& known = owner->credentials;
+            known && std::ranges::find(known->labels, label) == known->labels.end())
+            known->labels.push_back(label);
 }
 
 void Worker::close(Case& item, Reason reason) {
@@ -379,8 +433,12 @@ void Worker::close(Case& item, Reason reason) {
     item.packet.judge(reason);
     for (auto& packet : item.more)
         packet.judge(reason);
-    if (action_of(reason) == Action::deny)
-        report(item, reason);
+    if (reason == Reason::exempt_listener)
+        remember_listener(item);
+    if (action_of(reason) != Action::deny)
+        return;
+    remember_denied(item, reason);
+    report(item, reason);
 }
 
 // What is still allowed goes on, and what isn't ends. Packets that came meanwhile, because somebody
@@ -451,6 +509,7 @@ Renewal Worker::renewal_of(const Case& item, std::optional<UdpFlows::Lease> leas
     renewal.lease = lease;
     renewal.interface = item.interface;
     renewal.reply = item.reply;
+    renewal.fabric = item.fabric;
     renewal.by_label = by_label;
     return renewal;
 }
@@ -461,11 +520,7 @@ bool Worker::same_socket(const Case& item) {
 }
 
 bool Worker::remember_udp(const Case& item, bool by_label) {
-    std::optional<Cookie> other;
-    if (item.sender)
-        other = item.sender->socket.cookie;
-    const auto lease =
-        shared_.udp_flows.remember(item.flow, item.local.socket.cookie, other, item.since);
+    const auto lease = shared_.udp_flows.allow(item.flow, keeper(item.fabric), ends_of(item));
     if (!lease)
         return false;
     unconfirmed_.push_back(
@@ -473,22 +528,49 @@ bool Worker::remember_udp(const Case& item, bool by_label) {
     return true;
 }
 
+// Only what a socket stands behind of whose end we hear, or nobody of ours does: with the ports of
+// sockets that are gone, one user could keep another out.
+void Worker::remember_denied(const Case& item, Reason reason) {
+    if (item.flow.protocol != Protocol::udp)
+        return;
+    const bool known = item.remote.kind == OwnerKind::user &&
+                       (reason == Reason::different_user || reason == Reason::label_required);
+    if (!known && reason != Reason::outside)
+        return;
+    if (const auto lease =
+            shared_.udp_flows.deny(item.flow, item.remote.kind, item.remote.uid, ends_of(item)))
+        denied_.push_back({item.flow, *lease});
+}
+
+void Worker::remember_listener(const Case& item) {
+    const auto& [owner, socket] = item.local;
+    if (item.flow.protocol == Protocol::tcp && owner.kind == OwnerKind::user &&
+        socket.state == TCP_LISTEN)
+        shared_.exempt_listeners.add({item.interface, item.flow.destination}, socket.cookie,
+                                     item.since);
+}
+
+UdpFlows::Ends Worker::ends_of(const Case& item) {
+    return {item.local.socket.cookie,
+            item.sender ? std::optional(item.sender->socket.cookie) : std::nullopt, item.since};
+}
+
 void Worker::report(const Case& item, Reason reason) {
     const bool by_labels = reason == Reason::label_required || reason == Reason::different_user;
     shared_.log.denial({item.reply ? item.flow.reversed() : item.flow, reason, connector(item),
                         listener(item),
                         by_labels && rules_->labelled
-                            ? compare_labels(listener(item), connector(item), rules_->policy)
+                            ? compare_labels(listener(item), connector(item), policy(item))
                             : std::string(),
                         item.renewal.has_value()});
 }
 
 Verdict Worker::decide_case(const Case& item) const {
-    return decide(listener(item), connector(item), rules_->policy);
+    return decide(listener(item), connector(item), policy(item));
 }
 
 bool Worker::settled(const Case& item) const {
-    return settled_by_uid(listener(item), connector(item), rules_->policy);
+    return settled_by_uid(listener(item), connector(item), policy(item));
 }
 
 const Owner& Worker::listener(const Case& item) const {
@@ -499,9 +581,10 @@ const Owner& Worker::connector(const Case& item) const {
     return item.reply ? item.local.owner : item.remote;
 }
 
-bool Worker::is_peer(const Address& address) const {
-    return std::ranges::any_of(rules_->terms->peers,
-                               [&](const Prefix& range) { return range.contains(address); });
+bool Worker::is_peer(const Case& item) const {
+    return std::ranges::any_of(rules_->side(item.fabric).peers, [&](const Prefix& range) {
+        return range.contains(item.flow.source.address);
+    });
 }
 
 } // namespace ubf

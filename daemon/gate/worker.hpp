@@ -9,6 +9,7 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
+#include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/open_questions.hpp"
 #include "daemon/gate/queue.hpp"
 #include "daemon/gate/renewals.hpp"
@@ -17,7 +18,9 @@
 #include "daemon/owners/investigator.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "label/cipso.hpp"
+#include "netlink/link.hpp"
 #include "netlink/sock_diag.hpp"
+#include "nft/verdict_sets.hpp"
 #include "owner/lookup.hpp"
 
 #include <deque>
@@ -34,12 +37,21 @@ namespace ubf {
 
 // What a reload changes, in one piece.
 struct Rules {
-    Policy policy;
+    // Of the fabric, and of all other interfaces.
+    struct Side {
+        Policy policy;
+        std::vector<Prefix> peers;
+    };
+    Side ethernet;
+    Side fabric;
+    std::vector<Label> pkeys; // partitions that are labels
     std::chrono::milliseconds deadline;
     std::shared_ptr<const ident::Terms> terms;
     bool labelled = false; // something gives labels
     bool selinux = false;  // SELinux does
     bool end_flows = true; // whose label was withdrawn
+
+    const Side& side(bool is_fabric) const { return is_fabric ? fabric : ethernet; }
 };
 
 // What the workers share; each part may be used from any thread.
@@ -48,6 +60,7 @@ struct Shared {
     PeerTable& peers;
     Investigator& investigator;
     UdpFlows& udp_flows;
+    ExemptListeners& exempt_listeners;
     Log& log;
 };
 
@@ -77,7 +90,8 @@ class Worker {
         std::uint64_t number;
         Flow flow; // as the packets have it: the destination is ours
         std::uint32_t interface;
-        bool reply; // the destination is the connector, and this its answer
+        bool reply;  // the destination is the connector, and this its answer
+        bool fabric; // it came over the fabric
         QueuedPacket packet;
         TimePoint since;
         std::optional<StatedLevel> stated{}; // of its sender, by the first packet
@@ -113,7 +127,12 @@ class Worker {
     bool same_socket(const Case& item);
     bool is_stale(const Case& item) const;
     void agree(Case& item);
+    void add_partition(Case& item);
     bool remember_udp(const Case& item, bool by_label);
+    void remember_denied(const Case& item, Reason reason);
+    void remember_listener(const Case& item);
+    void leave_verdicts();
+    static UdpFlows::Ends ends_of(const Case& item);
     bool remember_labelled(const Case& item);
     bool is_there(const Renewal& renewal);
     void end(const Case& item, Reason reason);
@@ -129,7 +148,8 @@ class Worker {
     const Owner& listener(const Case& item) const;
     const Owner& connector(const Case& item) const;
     bool on_this_node(const Case& item) const { return item.interface == loopback_; }
-    bool is_peer(const Address& address) const;
+    const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
+    bool is_peer(const Case& item) const;
 
     std::unique_ptr<Queue> queue_;
     std::shared_ptr<const Rules> rules_;
@@ -153,6 +173,14 @@ class Worker {
     std::deque<Expiry> expiries_;
     std::uint64_t last_number_ = 0;
     std::vector<Renewal> unconfirmed_; // UDP flows whose verdict is on its way
+    struct Denied {
+        Flow flow;
+        UdpFlows::Lease lease;
+    };
+    std::vector<Denied> denied_; // the same
+    std::vector<Flow> leaving_;  // kept for its room
+    nft::VerdictSets sets_;
+    Links links_;
     Renewals renewals_;
     SockDiag sockets_;
     std::optional<TimePoint> stop_by_; // when it is to stop

@@ -43,7 +43,7 @@ void Asker::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline)
 
 void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface) {
     const auto now = Clock::now();
-    const Path path{{flow.destination.address, terms_->port}, {flow.source.address, terms_->port}};
+    const auto path = terms_->path(flow.destination.address, flow.source.address);
     Nonce nonce = random_nonce();
     {
         const std::lock_guard lock(mutex_);

@@ -14,8 +14,18 @@ namespace ubf::ident {
 struct Terms {
     Port port = 0;
     Milliseconds clock_skew{};
-    std::vector<Prefix> peers;
+    std::vector<Prefix> peers; // on every network
     KeyRing keys;
+    AddressMap management{}; // where the ubfd of an address of the fabric is asked
+
+    // Where the two ends of a flow are asked about each other; from: the one that asks.
+    Path path(const Address& from, const Address& to) const {
+        return {{management(from), port}, {management(to), port}};
+    }
+    // Whether a datagram came along the path from `from` to `to`.
+    bool came_between(const Path& path, const Address& from, const Address& to) const {
+        return path.from.address == management(from) && path.to.address == management(to);
+    }
 };
 
 Milliseconds wall_clock();

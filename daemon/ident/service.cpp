@@ -108,8 +108,8 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
     for (const auto& question : questions) {
         // A peer hears only of flows between the very two addresses that the question went between:
         // those that end at the asker, and begin here.
-        if (question.flow.destination.address != sender.path.from.address ||
-            question.flow.source.address != sender.path.to.address) {
+        if (!terms_->came_between(sender.path, question.flow.destination.address,
+                                  question.flow.source.address)) {
             counters_.rejections.add(Rejection::not_theirs);
             continue;
         }
@@ -158,8 +158,8 @@ void Service::answer(const Question& question, const Owner& owner, const Sender&
 void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
     std::vector<GoneSeen> seen;
     for (const auto& entry : gone) {
-        if (entry.flow.source.address != sender.path.from.address ||
-            entry.flow.destination.address != sender.path.to.address) {
+        if (!terms_->came_between(sender.path, entry.flow.source.address,
+                                  entry.flow.destination.address)) {
             counters_.rejections.add(Rejection::not_theirs);
             continue;
         }

@@ -71,7 +71,7 @@ class Service {
 
     EventLoop loop_;
     Mailbox mailbox_;
-    DestroyNotices destroy_notices_;
+    DestroyNotices destroy_notices_{DestroyNotices::Of::udp};
     OwnerLookup lookup_;
     ToldFlows told_;
     ReplayWindow replay_;

@@ -8,8 +8,9 @@
 
 namespace ubf {
 
-UdpFlows::UdpFlows(Mark mark) {
-    if (const int error = conntrack_.forget_marked(mark.allow(), mark.mask); error != 0)
+UdpFlows::UdpFlows(Mark mark, std::chrono::seconds udp_timeout)
+  : udp_timeout_(udp_timeout) {
+    if (const int error = kernel_.forget_all(mark.allow(), mark.mask); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "forgetting the UDP flows that were allowed before");
     thread_ = std::thread([this] { run(); });
@@ -26,8 +27,8 @@ UdpFlows::~UdpFlows() {
 
 void UdpFlows::run() {
     enter_thread("udp", {CAP_NET_ADMIN});
-    Conntrack conntrack;
-    std::vector<Flow> doomed;
+    KernelFlows kernel;
+    std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {
         wanted_.wait(lock, [&] { return stopping_ || !doomed_.empty(); });
@@ -35,44 +36,83 @@ void UdpFlows::run() {
             return;
         doomed.swap(doomed_);
         lock.unlock();
-        for (const auto& flow : doomed)
-            conntrack.forget(flow);
+        for (const auto& each : doomed)
+            forget(kernel, each);
         doomed.clear();
         lock.lock();
     }
 }
 
-std::optional<UdpFlows::Lease> UdpFlows::remember(const Flow& flow, Cookie local,
-                                                  std::optional<Cookie> other, TimePoint since) {
+std::optional<UdpFlows::Lease> UdpFlows::allow(const Flow& flow, Keeper keeper, const Ends& ends) {
     const std::lock_guard lock(mutex_);
-    if (gone_sockets_.maybe_since(local, since) ||
-        (other && gone_sockets_.maybe_since(*other, since)) || gone_flows_.maybe_since(flow, since))
+    if (!is_certain(flow, ends))
         return std::nullopt;
-    const Entry entry{Lease{++last_lease_}, local, other};
+    if (flows_.size() - sizes_.denied >= most)
+        if (const auto old = erase(Flow(flows_.begin()->first)))
+            forget(kernel_, *old);
+    return add(flow, {{}, keeper, ends.local, ends.other});
+}
+
+std::optional<UdpFlows::Lease> UdpFlows::deny(const Flow& flow, OwnerKind kind, Uid user,
+                                              const Ends& ends) {
+    const std::lock_guard lock(mutex_);
+    const auto now = Clock::now();
+    erase_expired(now);
+    if (!is_certain(flow, ends) || sizes_.denied >= most_denied)
+        return std::nullopt;
+    const Sender sender{kind, user};
+    if (const auto count = denied_of_.find(sender);
+        count != denied_of_.end() && count->second >= most_denied_of_one)
+        return std::nullopt;
+    const auto lease = add(flow, {{}, Keeper::denied, ends.local, ends.other, sender});
+    expiries_.push_back({now + denied_for, flow, lease});
+    return lease;
+}
+
+bool UdpFlows::is_certain(const Flow& flow, const Ends& ends) const {
+    return !gone_sockets_.maybe_since(ends.local, ends.since) &&
+           !(ends.other && gone_sockets_.maybe_since(*ends.other, ends.since)) &&
+           !gone_flows_.maybe_since(flow, ends.since);
+}
+
+UdpFlows::Lease UdpFlows::add(const Flow& flow, Entry entry) {
+    entry.lease = Lease{++last_lease_};
     if (const auto found = flows_.find(flow); found != flows_.end()) {
-        if (found->second.local == local && found->second.other == other) {
-            found->second.lease = entry.lease;
+        auto& old = found->second;
+        const bool same = old.keeper == entry.keeper && old.local == entry.local &&
+                          old.other == entry.other && old.sender == entry.sender;
+        if (same) {
+            old.lease = entry.lease;
             return entry.lease;
         }
-        if (const auto old = erase(flow)) // it was another socket's
-            conntrack_.forget(*old);
+        if (const auto doomed = erase(flow)) // it was another socket's, or the verdict another
+            forget(kernel_, *doomed);
     }
-    if (flows_.size() >= most)
-        if (const auto old = erase(Flow(flows_.begin()->first)))
-            conntrack_.forget(*old);
     flows_[flow] = entry;
-    by_socket_[local].insert(flow);
-    if (other && *other != local)
-        by_socket_[*other].insert(flow);
+    switch (entry.keeper) {
+    case Keeper::conntrack:
+        ++sizes_.conntrack;
+        break;
+    case Keeper::fabric:
+        ++sizes_.fabric;
+        break;
+    case Keeper::denied:
+        ++sizes_.denied;
+        ++denied_of_[entry.sender];
+        break;
+    }
+    by_socket_[entry.local].insert(flow);
+    if (entry.other && *entry.other != entry.local)
+        by_socket_[*entry.other].insert(flow);
     return entry.lease;
 }
 
-bool UdpFlows::confirm(const Flow& flow, Lease lease) {
+bool UdpFlows::confirm(const Flow& flow, Keeper keeper, Lease lease) {
     const std::lock_guard lock(mutex_);
     if (holds(flow, lease))
         return true;
     if (!flows_.contains(flow)) // else it is another worker's
-        conntrack_.forget(flow);
+        forget(kernel_, {flow, keeper});
     return false;
 }
 
@@ -80,7 +120,7 @@ bool UdpFlows::in_use(const Flow& flow, Lease lease) {
     const std::lock_guard lock(mutex_);
     if (!holds(flow, lease))
         return false;
-    if (conntrack_.find(flow) != ENOENT)
+    if (kernel_.find(flow, flows_.at(flow).keeper) != ENOENT)
         return true;
     erase(flow);
     return false;
@@ -90,8 +130,8 @@ void UdpFlows::end(const Flow& flow, Lease lease) {
     const std::lock_guard lock(mutex_);
     if (!holds(flow, lease))
         return;
-    erase(flow);
-    conntrack_.forget(flow);
+    if (const auto old = erase(flow))
+        forget(kernel_, *old);
 }
 
 void UdpFlows::forget(Cookie cookie) {
@@ -102,31 +142,34 @@ void UdpFlows::forget(Cookie cookie) {
         return;
     const auto flows = found->second;
     for (const auto& flow : flows)
-        if (auto old = erase(flow))
-            doomed_.push_back(std::move(*old));
-    wanted_.notify_one();
+        erase_doomed(flow);
 }
 
 void UdpFlows::forget(const Flow& flow) {
     const std::lock_guard lock(mutex_);
     gone_flows_.add(flow, Clock::now());
-    if (auto old = erase(flow)) {
-        doomed_.push_back(std::move(*old));
-        wanted_.notify_one();
-    }
+    erase_doomed(flow);
 }
 
 void UdpFlows::forget_all() {
     const std::lock_guard lock(mutex_);
     while (!flows_.empty())
-        if (auto old = erase(Flow(flows_.begin()->first)))
-            doomed_.push_back(std::move(*old));
-    wanted_.notify_one();
+        erase_doomed(Flow(flows_.begin()->first));
 }
 
-std::size_t UdpFlows::size() const {
+void UdpFlows::forget_denied() {
     const std::lock_guard lock(mutex_);
-    return flows_.size();
+    std::vector<Flow> denied;
+    for (const auto& [flow, entry] : flows_)
+        if (entry.keeper == Keeper::denied)
+            denied.push_back(flow);
+    for (const auto& flow : denied)
+        erase_doomed(flow);
+}
+
+UdpFlows::Sizes UdpFlows::sizes() const {
+    const std::lock_guard lock(mutex_);
+    return sizes_;
 }
 
 bool UdpFlows::holds(const Flow& flow, Lease lease) const {
@@ -135,14 +178,45 @@ bool UdpFlows::holds(const Flow& flow, Lease lease) const {
 }
 
 // Takes it out of our own books; what is returned, the kernel must still be told.
-std::optional<Flow> UdpFlows::erase(const Flow& flow) {
+std::optional<UdpFlows::Doomed> UdpFlows::erase(const Flow& flow) {
     const auto found = flows_.find(flow);
     if (found == flows_.end())
         return std::nullopt;
-    unlink(found->second.local, flow);
-    if (found->second.other)
-        unlink(*found->second.other, flow);
-    return flows_.extract(found).key();
+    const auto& entry = found->second;
+    switch (entry.keeper) {
+    case Keeper::conntrack:
+        --sizes_.conntrack;
+        break;
+    case Keeper::fabric:
+        --sizes_.fabric;
+        break;
+    case Keeper::denied:
+        --sizes_.denied;
+        if (--denied_of_[entry.sender] == 0)
+            denied_of_.erase(entry.sender);
+        break;
+    }
+    unlink(entry.local, flow);
+    if (entry.other)
+        unlink(*entry.other, flow);
+    const auto keeper = entry.keeper;
+    return Doomed{flows_.extract(found).key(), keeper};
+}
+
+void UdpFlows::erase_doomed(const Flow& flow) {
+    if (auto old = erase(flow)) {
+        doomed_.push_back(std::move(*old));
+        wanted_.notify_one();
+    }
+}
+
+// The kernel lets them go by itself.
+void UdpFlows::erase_expired(TimePoint now) {
+    while (!expiries_.empty() && expiries_.front().when <= now) {
+        if (holds(expiries_.front().flow, expiries_.front().lease))
+            erase(expiries_.front().flow);
+        expiries_.pop_front();
+    }
 }
 
 void UdpFlows::unlink(Cookie cookie, const Flow& flow) {
@@ -152,6 +226,10 @@ void UdpFlows::unlink(Cookie cookie, const Flow& flow) {
     found->second.erase(flow);
     if (found->second.empty())
         by_socket_.erase(found);
+}
+
+int UdpFlows::forget(KernelFlows& kernel, const Doomed& doomed) const {
+    return kernel.forget(doomed.flow, doomed.keeper, udp_timeout_);
 }
 
 } // namespace ubf

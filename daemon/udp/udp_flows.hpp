@@ -1,5 +1,5 @@
-// The UDP flows that are allowed by our connection mark, and the sockets they were allowed for. UDP
-// has no end of its own: when a socket at either end goes away, the kernel must forget the flow, or
+// The UDP flows on which the kernel has our verdict, and the sockets that it was given for. UDP has
+// no end of its own: when a socket at either end goes away, the kernel must forget the flow, or
 // whoever binds the port next would inherit it. And since a notice of that can get lost, with a
 // peer that dies for one, each flow is allowed for a while only, and is then decided anew
 // (worker.hpp).
@@ -8,42 +8,60 @@
 #include "config/config.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/udp/departures.hpp"
+#include "daemon/udp/kernel_flows.hpp"
 #include "flow/flow.hpp"
-#include "netlink/conntrack.hpp"
+#include "owner/owner.hpp"
 
+#include <atomic>
 #include <condition_variable>
+#include <deque>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace ubf {
 
 class UdpFlows {
   public:
-    // One permission of one flow.
+    // One verdict on one flow.
     enum class Lease : std::uint64_t {};
 
     // mark: whatever flows the kernel still has by it, of a ubfd before us, are forgotten. Throws
     // std::system_error.
-    explicit UdpFlows(Mark mark);
+    UdpFlows(Mark mark, std::chrono::seconds udp_timeout);
     ~UdpFlows();
 
     // --- by threads with CAP_NET_ADMIN ---
 
+    // Whose sockets a flow has, which were looked up from `since` on.
+    struct Ends {
+        Cookie local;
+        std::optional<Cookie> other; // that is ours as well
+        TimePoint since;
+    };
+
     // Before the verdict: this flow is about to be allowed for these sockets of ours, and for the
-    // peer's. Nothing when one of them may be gone since they were looked up, which was begun at
-    // `since`: then the packet must not be allowed.
-    std::optional<Lease> remember(const Flow& flow, Cookie local, std::optional<Cookie> other,
-                                  TimePoint since);
-    // After the verdict: true while the lease holds; else the kernel is told to forget the flow.
-    bool confirm(const Flow& flow, Lease lease);
-    // Whether the lease holds, and the kernel still tracks the flow; one that it doesn't is over.
+    // peer's. Nothing when one of them may be gone since they were looked up: then the packet must
+    // not be allowed. Keeper: conntrack or fabric.
+    std::optional<Lease> allow(const Flow& flow, Keeper keeper, const Ends& ends);
+    // The flow is about to be denied for a while without being asked about. Nothing where one of
+    // the sockets may be gone, or its sender has enough of them: then it is to be asked about
+    // again.
+    std::optional<Lease> deny(const Flow& flow, OwnerKind kind, Uid user, const Ends& ends);
+    // After the kernel has it: true while the lease holds; else the kernel is told to forget the
+    // flow.
+    bool confirm(const Flow& flow, Keeper keeper, Lease lease);
+    // Whether the lease holds, and the kernel still has the flow; one that it doesn't is over.
     bool in_use(const Flow& flow, Lease lease);
     // What was allowed is not any more.
     void end(const Flow& flow, Lease lease);
+
+    static constexpr std::chrono::seconds denied_for{5};
 
     // --- by any thread ---
 
@@ -53,33 +71,65 @@ class UdpFlows {
     void forget(const Flow& flow);
     // Nothing is certain any more: every flow asks again.
     void forget_all();
+    // The policy is another: what was denied asks again.
+    void forget_denied();
+    void set_udp_timeout(std::chrono::seconds timeout) { udp_timeout_ = timeout; }
+    std::chrono::seconds udp_timeout() const { return udp_timeout_; }
 
-    std::size_t size() const;
+    struct Sizes {
+        std::size_t conntrack = 0;
+        std::size_t fabric = 0;
+        std::size_t denied = 0;
+    };
+    Sizes sizes() const;
 
   private:
+    using Sender = std::pair<OwnerKind, Uid>;
     struct Entry {
         Lease lease;
+        Keeper keeper;
         Cookie local;
         std::optional<Cookie> other;
+        Sender sender{}; // of a denied one
+    };
+    struct Doomed {
+        Flow flow;
+        Keeper keeper;
+    };
+    struct Expiry {
+        TimePoint when;
+        Flow flow;
+        Lease lease;
     };
 
     void run();
+    bool is_certain(const Flow& flow, const Ends& ends) const;
+    Lease add(const Flow& flow, Entry entry);
     bool holds(const Flow& flow, Lease lease) const;
-    std::optional<Flow> erase(const Flow& flow);
+    std::optional<Doomed> erase(const Flow& flow);
+    void erase_doomed(const Flow& flow);
+    void erase_expired(TimePoint now);
     void unlink(Cookie cookie, const Flow& flow);
+    int forget(KernelFlows& kernel, const Doomed& doomed) const;
 
-    static constexpr std::size_t most = 65536;
+    static constexpr std::size_t most = 65536;        // nft/sets.hpp has room for them
+    static constexpr std::size_t most_denied = 16384; // the same
+    static constexpr std::size_t most_denied_of_one = 256;
 
     mutable std::mutex mutex_;
-    Conntrack conntrack_;
+    KernelFlows kernel_;
     std::unordered_map<Flow, Entry> flows_;
+    Sizes sizes_;
     std::unordered_map<Cookie, std::unordered_set<Flow>> by_socket_;
+    std::map<Sender, std::size_t> denied_of_;
+    std::deque<Expiry> expiries_; // of denied ones
     Departures<Cookie> gone_sockets_;
     Departures<Flow> gone_flows_;
     std::uint64_t last_lease_ = 0;
+    std::atomic<std::chrono::seconds> udp_timeout_;
 
     // The kernel is told on a thread of our own, for those who may not tell it themselves.
-    std::vector<Flow> doomed_;
+    std::vector<Doomed> doomed_;
     std::condition_variable wanted_;
     bool stopping_ = false;
     std::thread thread_;

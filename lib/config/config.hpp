@@ -33,7 +33,10 @@ struct Mark {
     std::uint32_t allow() const { return field(1); }
     std::uint32_t closed() const { return field(2); }
     std::uint32_t denied() const { return field(3); }
-    std::uint32_t reply() const { return field(4); } // set by the gate: conntrack's reply direction
+    // Set by the gate: the packet answers one of this node's, it came over the fabric, or both.
+    std::uint32_t reply() const { return field(4); }
+    std::uint32_t fabric() const { return field(5); }
+    std::uint32_t fabric_reply() const { return field(6); }
 };
 
 struct Config {

@@ -2,11 +2,15 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
+#include <iterator>
+#include <linux/filter.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <sys/socket.h>
+#include <system_error>
 
 namespace ubf {
 namespace {
@@ -15,11 +19,36 @@ constexpr std::uint32_t bit(int group) {
     return 1u << (group - 1);
 }
 
+std::uint32_t groups(DestroyNotices::Of sockets) {
+    if (sockets == DestroyNotices::Of::udp)
+        return bit(SKNLGRP_INET_UDP_DESTROY) | bit(SKNLGRP_INET6_UDP_DESTROY);
+    return bit(SKNLGRP_INET_TCP_DESTROY) | bit(SKNLGRP_INET6_TCP_DESTROY);
+}
+
+// The kernel itself leaves out what has a remote port.
+void only_without_other_end(int fd) {
+    constexpr std::uint32_t remote_port =
+        sizeof(nlmsghdr) + offsetof(inet_diag_msg, id) + offsetof(inet_diag_sockid, idiag_dport);
+    constexpr std::uint32_t all = ~0u;
+    sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, remote_port),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, all),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+    };
+    const sock_fprog program{std::size(code), code};
+    if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
+        throw std::system_error(errno, std::generic_category(),
+                                "filtering the notices of sockets that are gone");
+}
+
 } // namespace
 
-DestroyNotices::DestroyNotices()
-  : socket_(NETLINK_SOCK_DIAG, bit(SKNLGRP_INET_UDP_DESTROY) | bit(SKNLGRP_INET6_UDP_DESTROY)) {
+DestroyNotices::DestroyNotices(Of sockets)
+  : socket_(NETLINK_SOCK_DIAG, groups(sockets)) {
     socket_.set_receive_buffer(8 << 20);
+    if (sockets == Of::tcp_listeners)
+        only_without_other_end(socket_.fd());
 }
 
 bool DestroyNotices::receive(const std::function<void(Cookie)>& gone) {

@@ -1,18 +1,24 @@
-// Notices that a UDP socket of this network namespace is gone (linux/sock_diag.h,
-// SKNLGRP_INET_UDP_DESTROY and its IPv6 sibling). A cookie is never used again.
+// Notices that a socket of this network namespace is gone (linux/sock_diag.h,
+// SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET_TCP_DESTROY and their IPv6 siblings). A cookie is never
+// used again. The kernel tells of no sockets of its own.
 #pragma once
 
 #include "base/types.hpp"
 #include "netlink/socket.hpp"
 
+#include <cstdint>
 #include <functional>
 
 namespace ubf {
 
 class DestroyNotices {
   public:
+    // tcp_listeners: only of sockets that have no other end, so that a connection that ends costs
+    // us nothing.
+    enum class Of : std::uint8_t { udp, tcp_listeners };
+
     // Throws std::system_error.
-    DestroyNotices();
+    explicit DestroyNotices(Of sockets);
 
     int fd() const { return socket_.fd(); }
     // Calls `gone` for each socket of which a notice waits. False when notices were lost: then any

@@ -32,7 +32,7 @@ std::optional<SocketOwner> owner_of(Protocol protocol, const SocketInfo& socket)
 } // namespace
 
 OwnerLookup::Found OwnerLookup::receiver(const Flow& flow, std::uint32_t interface) {
-    auto socket = diag_.find(flow.protocol, flow.destination, flow.source, interface);
+    const auto socket = diag_.find(flow.protocol, flow.destination, flow.source, interface);
     if (!socket)
         return fail(to_error(socket.error()));
     if (auto owner = owner_of(flow.protocol, *socket))
@@ -42,12 +42,15 @@ OwnerLookup::Found OwnerLookup::receiver(const Flow& flow, std::uint32_t interfa
 
     // A TIME_WAIT, a half-open request or a connection that waits for accept() stands in the way
     // and carries nobody's uid; what the SYN would reach behind it is the listener.
-    const Endpoint anybody{
-        flow.destination.address.is_v4() ? *Address::parse("0.0.0.0") : Address{}, 0};
-    socket = diag_.find(flow.protocol, flow.destination, anybody, interface);
+    return listener(flow.destination, interface);
+}
+
+OwnerLookup::Found OwnerLookup::listener(const Endpoint& place, std::uint32_t interface) {
+    const Endpoint anybody{place.address.is_v4() ? *Address::parse("0.0.0.0") : Address{}, 0};
+    const auto socket = diag_.find(Protocol::tcp, place, anybody, interface);
     if (!socket)
         return fail(to_error(socket.error()));
-    if (auto owner = owner_of(flow.protocol, *socket))
+    if (auto owner = owner_of(Protocol::tcp, *socket))
         return *owner;
     return fail(LookupError::none);
 }

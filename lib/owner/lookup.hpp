@@ -29,6 +29,8 @@ class OwnerLookup {
 
     // The socket that will get the packet. interface: where the packet came in.
     Found receiver(const Flow& flow, std::uint32_t interface);
+    // The TCP listener there, whatever connections it has.
+    Found listener(const Endpoint& place, std::uint32_t interface);
     // The socket that sent the packet. interface: where it (or the question about it) came in.
     Found sender(const Flow& flow, std::uint32_t interface);
 

@@ -1,0 +1,107 @@
+#include "daemon/gate/exempt_listeners.hpp"
+
+#include "daemon/core/heartbeat.hpp"
+#include "daemon/core/thread.hpp"
+
+#include <linux/capability.h>
+
+namespace ubf {
+namespace {
+
+// How long the kernel may answer by itself: should a notice get lost, no longer than this.
+constexpr std::chrono::seconds exempt_for{60};
+constexpr std::size_t most = 4096; // nft/sets.hpp has room for them
+
+} // namespace
+
+ExemptListeners::ExemptListeners(Counters& counters)
+  : counters_(counters) {
+    sets_.clear_exempt(); // where the table is there already
+    loop_.watch(notices_.fd(), [this] { receive(); });
+    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
+    thread_ = std::thread([this] { run(); });
+}
+
+ExemptListeners::~ExemptListeners() {
+    mailbox_.post([this] { stopping_ = true; });
+    thread_.join();
+}
+
+void ExemptListeners::run() {
+    enter_thread("listeners", {CAP_NET_ADMIN});
+    while (!stopping_)
+        loop_.run_once(Clock::now() + Heartbeat::period);
+}
+
+void ExemptListeners::add(const nft::ListenerKey& place, Cookie cookie, TimePoint since) {
+    mailbox_.post([=, this] { keep(place, cookie, since); });
+}
+
+void ExemptListeners::forget_all() {
+    mailbox_.post([this] { clear(); });
+}
+
+void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, TimePoint since) {
+    receive();
+    const auto now = Clock::now();
+    erase_expired(now);
+    if (gone_.maybe_since(cookie, since) || places_[cookie].contains(place))
+        return;
+    if (expiries_.size() >= most) {
+        counters_.sets_full.add();
+        clear(); // those that are asked for come again
+    }
+    if (sets_.exempt(place, exempt_for) != 0)
+        return;
+    places_[cookie].insert(place);
+    expiries_.push_back({now + exempt_for, cookie, place});
+    size_ = expiries_.size();
+    // Its notice may be on its way, and somebody else be there already.
+    const auto found = lookup_.listener(place.endpoint, place.interface);
+    if (!found || found->socket.cookie != cookie)
+        forget(cookie);
+}
+
+// The kernel lets them go by itself.
+void ExemptListeners::erase_expired(TimePoint now) {
+    while (!expiries_.empty() && expiries_.front().when <= now) {
+        const auto& expiry = expiries_.front();
+        if (const auto found = places_.find(expiry.cookie); found != places_.end()) {
+            found->second.erase(expiry.place);
+            if (found->second.empty())
+                places_.erase(found);
+        }
+        expiries_.pop_front();
+    }
+    size_ = expiries_.size();
+}
+
+void ExemptListeners::receive() {
+    const auto now = Clock::now();
+    const bool complete = notices_.receive([&](Cookie cookie) {
+        gone_.add(cookie, now);
+        forget(cookie);
+    });
+    if (complete)
+        return;
+    counters_.notices_lost.add();
+    clear();
+}
+
+void ExemptListeners::forget(Cookie cookie) {
+    const auto node = places_.extract(cookie);
+    if (!node)
+        return;
+    for (const auto& place : node.mapped())
+        if (sets_.forget_exempt(place) != 0)
+            return clear();
+}
+
+void ExemptListeners::clear() {
+    sets_.clear_exempt();
+    places_.clear();
+    expiries_.clear();
+    size_ = 0;
+}
+
+} // namespace ubf

@@ -1,0 +1,65 @@
+// TCP listeners that everybody may connect to, because their users are exempt: the kernel lets
+// their connections begin without asking, for as long as they live. A thread of its own, which
+// hears of the end of every listener on the node and takes its verdict back.
+//
+// Only TCP: there no two users can listen at one place at a time. Not those of the kernel, of whose
+// end it says nothing.
+#pragma once
+
+#include "daemon/core/counters.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/core/mailbox.hpp"
+#include "daemon/udp/departures.hpp"
+#include "netlink/destroy_notices.hpp"
+#include "nft/verdict_sets.hpp"
+#include "owner/lookup.hpp"
+
+#include <atomic>
+#include <deque>
+#include <set>
+#include <thread>
+#include <unordered_map>
+
+namespace ubf {
+
+class ExemptListeners {
+  public:
+    // Forgets what a ubfd before us left. Throws std::system_error, NftError.
+    explicit ExemptListeners(Counters& counters);
+    ~ExemptListeners();
+
+    // By any thread. The socket there was found to be exempt; it was looked up from `since` on.
+    void add(const nft::ListenerKey& place, Cookie cookie, TimePoint since);
+    // The policy is another.
+    void forget_all();
+
+    std::size_t size() const { return size_; }
+
+  private:
+    void run();
+    void keep(const nft::ListenerKey& place, Cookie cookie, TimePoint since);
+    void erase_expired(TimePoint now);
+    void receive();
+    void forget(Cookie cookie);
+    void clear();
+
+    Counters& counters_;
+    EventLoop loop_;
+    Mailbox mailbox_;
+    DestroyNotices notices_{DestroyNotices::Of::tcp_listeners};
+    nft::VerdictSets sets_;
+    OwnerLookup lookup_;
+    struct Expiry {
+        TimePoint when;
+        Cookie cookie;
+        nft::ListenerKey place;
+    };
+    std::unordered_map<Cookie, std::set<nft::ListenerKey>> places_;
+    std::deque<Expiry> expiries_; // of these, and of some that are gone already
+    Departures<Cookie> gone_;
+    std::atomic<std::size_t> size_{0};
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+} // namespace ubf

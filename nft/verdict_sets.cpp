@@ -1,0 +1,218 @@
+#include "nft/verdict_sets.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <libmnl/libmnl.h>
+#include <libnftnl/set.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <optional>
+
+namespace ubf::nft {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// What was ended must not be found allowed while a packet that was on its way can have given it
+// its time anew.
+constexpr seconds beyond{10};
+constexpr std::size_t elements_per_message = 256;
+
+// A set's key: each part in network order, filled up to four bytes.
+class Key {
+  public:
+    Key& add(const Address& address) {
+        return address.is_v4() ? add(address.v4_bytes()) : add(address.bytes());
+    }
+    Key& add(Port port) {
+        const std::array<std::uint8_t, 4> bytes{static_cast<std::uint8_t>(port >> 8),
+                                                static_cast<std::uint8_t>(port & 0xff), 0, 0};
+        return add(bytes);
+    }
+    Key& add(std::uint32_t interface) { // in the machine's own order
+        std::array<std::uint8_t, 4> bytes{};
+        std::memcpy(bytes.data(), &interface, sizeof interface);
+        return add(bytes);
+    }
+    const void* data() const { return bytes_.data(); }
+    std::uint32_t size() const { return static_cast<std::uint32_t>(size_); }
+
+  private:
+    Key& add(std::span<const std::uint8_t> bytes) {
+        std::ranges::copy(bytes, bytes_.begin() + static_cast<std::ptrdiff_t>(size_));
+        size_ += bytes.size();
+        return *this;
+    }
+
+    std::array<std::uint8_t, 40> bytes_{};
+    std::size_t size_ = 0;
+};
+
+Key key_of(const Flow& flow) {
+    return Key()
+        .add(flow.source.address)
+        .add(flow.source.port)
+        .add(flow.destination.address)
+        .add(flow.destination.port);
+}
+
+Key key_of(const ListenerKey& listener) {
+    return Key().add(listener.interface).add(listener.endpoint.address).add(listener.endpoint.port);
+}
+
+bool is_v4(const Flow& flow) {
+    return flow.source.address.is_v4();
+}
+
+bool is_v4(const ListenerKey& listener) {
+    return listener.endpoint.address.is_v4();
+}
+
+std::string name_of(const char* set, bool v4) {
+    return fmt::format("{}{}", set, v4 ? '4' : '6');
+}
+
+SetPtr named(const std::string& name) {
+    SetPtr object(checked(nftnl_set_alloc()));
+    nftnl_set_set_str(object.get(), NFTNL_SET_TABLE, table_name);
+    nftnl_set_set_str(object.get(), NFTNL_SET_NAME, name.c_str());
+    return object;
+}
+
+void add_element(const SetPtr& set, const Key& key, std::optional<milliseconds> timeout) {
+    nftnl_set_elem* element = checked(nftnl_set_elem_alloc());
+    nftnl_set_elem_add(set.get(), element); // the set owns it now
+    nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, key.data(), key.size());
+    if (timeout)
+        nftnl_set_elem_set_u64(element, NFTNL_SET_ELEM_TIMEOUT,
+                               static_cast<std::uint64_t>(timeout->count()));
+}
+
+// The messages about these keys, those of each family by themselves.
+template<typename T>
+void change(Batch& batch, const char* set, std::uint16_t type, std::span<const T> keys,
+            std::optional<milliseconds> timeout) {
+    for (const bool v4 : {true, false}) {
+        const auto name = name_of(set, v4);
+        for (std::size_t i = 0; i < keys.size();) {
+            const auto part = named(name);
+            std::size_t count = 0;
+            for (; i < keys.size() && count < elements_per_message; ++i)
+                if (is_v4(keys[i]) == v4) {
+                    add_element(part, key_of(keys[i]), timeout);
+                    ++count;
+                }
+            if (count == 0)
+                break;
+            const std::uint16_t flags = type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0;
+            batch.add(type, flags, {name}, [&](nlmsghdr* message) {
+                nftnl_set_elems_nlmsg_build_payload(message, part.get());
+            });
+        }
+    }
+}
+
+template<typename T>
+void put(Batch& batch, const char* set, std::span<const T> keys, seconds timeout) {
+    change(batch, set, NFT_MSG_NEWSETELEM, keys, milliseconds(timeout));
+}
+
+// What isn't there can't be deleted, and would spoil the batch; so it is added first.
+template<typename T>
+void take(Batch& batch, const char* set, std::span<const T> keys) {
+    put(batch, set, keys, seconds(1));
+    change(batch, set, NFT_MSG_DELSETELEM, keys, std::nullopt);
+}
+
+constexpr const char* allowed = "fabric_udp";
+constexpr const char* ended = "fabric_ended";
+constexpr const char* denied = "denied";
+constexpr const char* listeners = "exempt_listeners";
+
+} // namespace
+
+int VerdictSets::allow(std::span<const Flow> flows, seconds timeout) {
+    auto batch = connection_.begin();
+    put(batch, allowed, flows, timeout);
+    take(batch, ended, flows);
+    if (const int error = commit(batch); error != ENFILE)
+        return error;
+    // It may be the other set that is full, and these need not be there.
+    auto rest = connection_.begin();
+    put(rest, allowed, flows, timeout);
+    return commit(rest);
+}
+
+int VerdictSets::end(std::span<const Flow> flows, seconds timeout) {
+    auto batch = connection_.begin();
+    put(batch, ended, flows, timeout + beyond);
+    take(batch, allowed, flows);
+    const int error = commit(batch);
+    return error == ENFILE ? clear_allowed() : error;
+}
+
+int VerdictSets::find(const Flow& flow) {
+    const auto set = named(name_of(allowed, is_v4(flow)));
+    add_element(set, key_of(flow), std::nullopt);
+    return connection_.get(
+        NFT_MSG_GETSETELEM,
+        [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, set.get()); },
+        [](const nlmsghdr*) {});
+}
+
+int VerdictSets::deny(std::span<const Flow> flows, seconds timeout) {
+    auto batch = connection_.begin();
+    put(batch, denied, flows, timeout);
+    return commit(batch);
+}
+
+int VerdictSets::forget_denied(const Flow& flow) {
+    auto batch = connection_.begin();
+    take(batch, denied, std::span(&flow, 1));
+    return commit(batch);
+}
+
+int VerdictSets::exempt(const ListenerKey& listener, seconds timeout) {
+    auto batch = connection_.begin();
+    put(batch, listeners, std::span(&listener, 1), timeout);
+    return commit(batch);
+}
+
+int VerdictSets::forget_exempt(const ListenerKey& listener) {
+    auto batch = connection_.begin();
+    take(batch, listeners, std::span(&listener, 1));
+    return commit(batch);
+}
+
+int VerdictSets::clear_allowed() {
+    return clear(allowed);
+}
+
+int VerdictSets::clear_denied() {
+    return clear(denied);
+}
+
+int VerdictSets::clear_exempt() {
+    return clear(listeners);
+}
+
+int VerdictSets::clear(const char* name) {
+    auto batch = connection_.begin();
+    for (const bool v4 : {true, false}) {
+        const auto set = named(name_of(name, v4));
+        batch.add(NFT_MSG_DELSETELEM, 0, {name_of(name, v4)}, [&](nlmsghdr* message) {
+            nftnl_set_elems_nlmsg_build_payload(message, set.get());
+        });
+    }
+    return commit(batch);
+}
+
+int VerdictSets::commit(Batch& batch) {
+    return batch.steps().empty() ? 0 : connection_.commit(batch).error;
+}
+
+} // namespace ubf::nft
