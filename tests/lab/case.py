@@ -25,6 +25,7 @@ REFUSED = {"v4": "EHOSTUNREACH", "v6": "EACCES"}  # what a denial is to its clie
 CLOSED = "ECONNREFUSED"
 
 build = None  # the build tree
+over_fabric = False  # whether eth0 is an interface of a fabric
 
 
 def is_sanitized():
@@ -93,6 +94,9 @@ class Case(unittest.TestCase):
 
     def start_ubfd(self, node, settings=None, **options):
         settings = {"peers": {"ranges": PEERS}} | (self.settings if settings is None else settings)
+        if over_fabric:  # what the test says of all interfaces, it says of this one
+            scope = {key: value for key, value in settings.get("scope", {}).items() if key != "interfaces"}
+            settings |= {"fabric": scope | settings.get("fabric", {})}
         ubfd = Ubfd(build / "daemon" / "ubfd", node, options.pop("key", self.key), settings, **options)
         self.addCleanup(self._see_it_end_well, ubfd)
         return ubfd
@@ -132,12 +136,19 @@ class TwoNodes(Case):
     def setUp(self):
         super().setUp()
         self.one, self.two = Node("node1"), Node("node2")
-        join(self.one, self.two, ADDRESSES)
+        self.join_nodes()
         for node in (self.one, self.two):  # see systemd/90-ubf.sysctl.conf
             node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
             node.set_sysctl("net.ipv6.icmp.ratemask", "0,2-127")
         self.key = write_key(FOLDER / "key")
         self.start_daemons()
+
+    def join_nodes(self):
+        if not over_fabric:
+            join(self.one, self.two, ADDRESSES)
+            return
+        from . import fabric  # pylint: disable=import-outside-toplevel # it is made of this
+        self.addCleanup(fabric.join_by_fabric(self.one, self.two, ADDRESSES, interface="eth0").close)
 
     def start_daemons(self):
         self.ubfd1 = self.start_ubfd(self.one)
@@ -150,19 +161,20 @@ def main(private=True):
     parser = argparse.ArgumentParser()
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build" / "release")
+    parser.add_argument("--fabric", action="store_true", help="join the nodes by a fabric")
     options, rest = parser.parse_known_args()
     if not private:
         FOLDER.mkdir(exist_ok=True)
-        sys.exit(_run(options.build.resolve(), rest))
+        sys.exit(_run(options, rest))
     try:
-        sys.exit(run_in_private_tree(lambda: _run(options.build.resolve(), rest)))
+        sys.exit(run_in_private_tree(lambda: _run(options, rest)))
     except Trouble as trouble:
         end_with(trouble)
 
 
-def _run(build_tree, arguments):
-    global build
-    build = reachable(build_tree)
+def _run(options, arguments):
+    global build, over_fabric
+    build, over_fabric = reachable(options.build.resolve()), options.fabric
     program = unittest.main(module="__main__", argv=[sys.argv[0], *arguments], exit=False, verbosity=2)
     if program.result.skipped:
         return 77  # by which CTest knows it
