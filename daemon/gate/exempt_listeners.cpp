@@ -45,7 +45,9 @@ void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, TimePoi
     receive();
     const auto now = Clock::now();
     erase_expired(now);
-    if (gone_.maybe_since(cookie, since) || places_[cookie].contains(place))
+    const auto known = places_.find(cookie);
+    if (gone_.maybe_since(cookie, since) ||
+        (known != places_.end() && known->second.contains(place)))
         return;
     if (expiries_.size() >= most) {
         counters_.sets_full.add();
@@ -55,7 +57,7 @@ void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, TimePoi
         return;
     places_[cookie].insert(place);
     expiries_.push_back({now + exempt_for, cookie, place});
-    size_ = expiries_.size();
+    ++size_;
     // Its notice may be on its way, and somebody else be there already.
     const auto found = lookup_.listener(place.endpoint, place.interface);
     if (!found || found->socket.cookie != cookie)
@@ -67,13 +69,12 @@ void ExemptListeners::erase_expired(TimePoint now) {
     while (!expiries_.empty() && expiries_.front().when <= now) {
         const auto& expiry = expiries_.front();
         if (const auto found = places_.find(expiry.cookie); found != places_.end()) {
-            found->second.erase(expiry.place);
+            size_ -= found->second.erase(expiry.place);
             if (found->second.empty())
                 places_.erase(found);
         }
         expiries_.pop_front();
     }
-    size_ = expiries_.size();
 }
 
 void ExemptListeners::receive() {
@@ -92,6 +93,7 @@ void ExemptListeners::forget(Cookie cookie) {
     const auto node = places_.extract(cookie);
     if (!node)
         return;
+    size_ -= node.mapped().size();
     for (const auto& place : node.mapped())
         if (sets_.forget_exempt(place) != 0)
             return clear();

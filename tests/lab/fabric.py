@@ -47,12 +47,12 @@ class Fabric:
                 time.sleep(0.005)
 
     def close(self):
-        """Cuts the wire, and with it the interfaces go."""
+        """Cuts the wire, and with it the interfaces go. May be called again."""
         self._relay.kill()
         self._relay.wait()
         self._relay.stdout.close()
-        for device in self.devices:
-            os.close(device)
+        while self.devices:
+            os.close(self.devices.pop())
 
 
 def _open_device(node, interface):
