@@ -321,11 +321,21 @@ Chain fabric_out_chain(const Config& config) {
         return chain.done();
     if (config.fabric.notrack)
         chain.add("notrack", "", {to_fabric(), notrack()});
+    const auto remember = [&](SetType family, const char* digit) {
+        return update_flow(flow_type(family), fmt::format("fabric_sent{}", digit),
+                           config.fabric.udp_timeout, true);
+    };
     chain.add_for_families("sent", "", [&](SetType family, const char* digit) {
-        return Statements{to_fabric(), udp(),
-                          update_flow(flow_type(family), fmt::format("fabric_sent{}", digit),
-                                      config.fabric.udp_timeout, true),
-                          accept()};
+        return Statements{
+            to_fabric(), udp(),
+            flow_in(flow_type(family), fmt::format("fabric_sent{}", digit), false, true),
+            remember(family, digit), accept()};
+    });
+    chain.add(
+        "sent_too_fast", "Nobody fills it by himself: what he begins faster is not in it.",
+        {to_fabric(), udp(), user_over_limit("fabric_senders", 500, 4096), count(), accept()});
+    chain.add_for_families("sent_first", "", [&](SetType family, const char* digit) {
+        return Statements{to_fabric(), udp(), remember(family, digit), accept()};
     });
     chain.add("sent_full", "Where the set is full, the answer is taken for a beginning.",
               {to_fabric(), udp(), count()});

@@ -108,6 +108,18 @@ ExprPtr to_nftnl(const Update& update) {
     return e;
 }
 
+ExprPtr to_nftnl(const UpdateOverLimit& update) {
+    auto limit = make("limit");
+    nftnl_expr_set_u64(limit.get(), NFTNL_EXPR_LIMIT_RATE, update.per_second);
+    nftnl_expr_set_u64(limit.get(), NFTNL_EXPR_LIMIT_UNIT, 1); // seconds
+    nftnl_expr_set_u32(limit.get(), NFTNL_EXPR_LIMIT_BURST, update.burst);
+    nftnl_expr_set_u32(limit.get(), NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+    nftnl_expr_set_u32(limit.get(), NFTNL_EXPR_LIMIT_FLAGS, NFT_LIMIT_F_INV);
+    auto e = to_nftnl(Update{update.set, update.timeout_ms});
+    nftnl_expr_set(e.get(), NFTNL_EXPR_DYNSET_EXPR, limit.release(), 0); // is its own now
+    return e;
+}
+
 ExprPtr to_nftnl(const Notrack&) {
     return make("notrack");
 }
@@ -178,6 +190,8 @@ std::string_view modules(const Expression& expression) {
         return "nft_ct";
     if (std::holds_alternative<LoadFib>(expression))
         return "nft_fib_inet";
+    if (std::holds_alternative<UpdateOverLimit>(expression))
+        return "nft_limit";
     if (std::holds_alternative<Reject>(expression))
         return "nft_reject_inet";
     if (const auto* queue = std::get_if<ToQueue>(&expression))

@@ -60,6 +60,13 @@ struct Update {
     std::string set;
     std::uint64_t timeout_ms;
 };
+// The same, each element with a limit of its own: goes on only where it is exceeded.
+struct UpdateOverLimit {
+    std::string set;
+    std::uint64_t timeout_ms;
+    std::uint32_t per_second;
+    std::uint32_t burst;
+};
 struct Notrack {};
 struct Count {};
 struct Immediate {
@@ -79,7 +86,7 @@ struct ToQueue {
 
 using Expression =
     std::variant<LoadMeta, StoreMeta, LoadCt, StoreCt, LoadPayload, LoadFib, Bitwise, Compare,
-                 Lookup, Update, Notrack, Count, Immediate, Reject, ToQueue>;
+                 Lookup, Update, UpdateOverLimit, Notrack, Count, Immediate, Reject, ToQueue>;
 
 // Throws std::bad_alloc when libnftnl has no memory.
 void append(nftnl_rule* rule, const Expression& expression);

@@ -32,6 +32,7 @@ constexpr KeyType ipv4_address{7, 4, network_order};
 constexpr KeyType ipv6_address{8, 16, network_order};
 constexpr KeyType port{13, 2, network_order};
 constexpr KeyType interface_index{20, 4, host_order};
+constexpr KeyType uid{24, 4, host_order};
 constexpr KeyType interface_name{41, 16, host_order};
 
 // One type behind the other, six bits each; the parts are filled up to four bytes.
@@ -62,6 +63,8 @@ KeyType key_type(SetType type) {
         return concatenation({interface_index, ipv4_address, port});
     case SetType::listener6:
         return concatenation({interface_index, ipv6_address, port});
+    case SetType::user:
+        return uid;
     }
     throw std::logic_error("a set of no type");
 }

@@ -57,7 +57,8 @@ enum class SetType : std::uint8_t {
     flow4,
     flow6,
     listener4,
-    listener6
+    listener6,
+    user
 };
 
 struct Set {

@@ -112,6 +112,10 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
                 room_for_ended, false);
     add_dynamic(sets, "fabric_sent", "UDP flows on the fabric that would answer what was sent",
                 flows, room_for_sent, true);
+    Set senders{"fabric_senders", "who begins UDP flows there, and how fast", SetType::user};
+    senders.room = room_for_senders;
+    senders.updated_by_packets = true;
+    sets.push_back(std::move(senders));
     return sets;
 }
 

@@ -11,6 +11,7 @@ inline constexpr std::uint32_t room_for_listeners = 4096;
 inline constexpr std::uint32_t room_for_udp = 65536;
 inline constexpr std::uint32_t room_for_ended = 262144; // of the last minutes
 inline constexpr std::uint32_t room_for_sent = 262144;
+inline constexpr std::uint32_t room_for_senders = 65536;
 
 // All of them, filled or not.
 std::vector<Set> make_sets(const Config& config, const Environment& environment);

@@ -256,9 +256,9 @@ Statement from_socket_of_user() {
             {LoadMeta{NFT_META_SKUID}, Compare{NFT_CMP_NEQ, host(nobody)}}};
 }
 
-Statement flow_in(SetType type, const std::string& set, bool inverted) {
-    return flow_key(type).then(fmt::format("{{}} {}@{}", inverted ? "!= " : "", set),
-                               Lookup{set, inverted});
+Statement flow_in(SetType type, const std::string& set, bool inverted, bool answer) {
+    return flow_key(type, answer)
+        .then(fmt::format("{{}} {}@{}", inverted ? "!= " : "", set), Lookup{set, inverted});
 }
 
 Statement listener_in(SetType type, const std::string& set) {
@@ -305,6 +305,15 @@ Statement update_flow(SetType type, const std::string& set, std::chrono::seconds
     return flow_key(type, answer)
         .then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
               Update{set, ms});
+}
+
+Statement user_over_limit(const std::string& set, std::uint32_t per_second, std::uint32_t burst) {
+    constexpr std::chrono::seconds forgotten_after{60};
+    const auto ms = static_cast<std::uint64_t>(std::chrono::milliseconds(forgotten_after).count());
+    return {fmt::format("update @{} {{ meta skuid timeout {}s limit rate over {}/second burst {} "
+                        "packets }}",
+                        set, forgotten_after.count(), per_second, burst),
+            {LoadMeta{NFT_META_SKUID}, UpdateOverLimit{set, ms, per_second, burst}}};
 }
 
 Statement notrack() {

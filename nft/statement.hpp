@@ -36,8 +36,9 @@ Statement destination_port_in(const std::string& set, bool inverted);
 Statement from_socket_of_user(); // of a program, root's too: not of the kernel
 
 // --- conditions: the whole flow ---
-// SetType: flow4 or flow6. Where the packet is of the other family, none of these is true.
-Statement flow_in(SetType type, const std::string& set, bool inverted = false);
+// SetType: flow4 or flow6. Where the packet is of the other family, none of these is true. answer:
+// the flow of what would answer the packet.
+Statement flow_in(SetType type, const std::string& set, bool inverted = false, bool answer = false);
 // The destination, as exactly one listener has it. SetType: listener4 or listener6.
 Statement listener_in(SetType type, const std::string& set);
 
@@ -53,9 +54,11 @@ Statement ct_mark_is(const Mark& mark, std::uint32_t field, const std::string& t
 Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& text);
 Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& text);
 // Puts the packet's flow into the set, or gives it its time anew; where the set is full it is as a
-// condition that is not met. answer: the flow of what would answer the packet.
+// condition that is not met.
 Statement update_flow(SetType type, const std::string& set, std::chrono::seconds timeout,
                       bool answer = false);
+// Counts the packet for the user who sends it; goes on where he sends more of such than that.
+Statement user_over_limit(const std::string& set, std::uint32_t per_second, std::uint32_t burst);
 Statement notrack();
 Statement count();
 Statement accept();

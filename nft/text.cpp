@@ -57,7 +57,9 @@ std::string definitions(const Ruleset& ruleset) {
     for (const auto& set : ruleset.sets) {
         if (set.is_dynamic()) {
             if (!set.why.empty())
-                text += fmt::format("# {}, and the like of IPv6: {}\n", set.name, set.why);
+                text +=
+                    fmt::format("# {}{}: {}\n", set.name,
+                                set.name.ends_with('4') ? ", and the like of IPv6" : "", set.why);
             continue;
         }
         if (set.elements.empty()) { // which nft can't define
@@ -90,6 +92,8 @@ std::string_view type_of(SetType type) {
         return "iface_index . ipv4_addr . inet_service";
     case SetType::listener6:
         return "iface_index . ipv6_addr . inet_service";
+    case SetType::user:
+        return "uid";
     }
     return "";
 }

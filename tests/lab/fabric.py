@@ -56,6 +56,8 @@ class Fabric:
 
 
 def _open_device(node, interface):
+    if not os.path.exists("/dev/net/tun"):
+        subprocess.run(["modprobe", "tun"], check=True)
     with node.inside():
         device = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
     fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", interface.encode(), _IFF_TUN | _IFF_NO_PI))

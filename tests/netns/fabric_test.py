@@ -163,6 +163,27 @@ class Full(Fabric):
         wait_until(lambda: self.in_set(self.two, "fabric_udp4") == 0)
 
 
+def send_to_many(address, count):
+    """From one socket, a datagram to each of so many ports."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(True)
+        for number in range(count):
+            sock.sendto(b"x", (address.format(number >> 14), 1024 + (number & 16383)))
+
+
+class Spray(Fabric):
+    def test_by_one_user_leaves_room_for_the_answers_of_others(self):
+        """Of a privileged service: they pass by what the kernel remembers of the question."""
+        self.one.run("ip", "route", "add", "10.80.0.0/16", "dev", "ib0")
+        self.person("root", self.two).listen("udp", "::", 500)
+        with Counted(self.ubfd1) as counted:
+            self.person("bob", self.one).do(send_to_many, "10.80.0.{}", 300000)
+        self.assertGreater(counted["kernel.sent_too_fast.packets"], 200000)
+        self.assertEqual(counted["kernel.sent_full.packets"], 0)
+        self.ubfd1.kill()
+        self.assertEqual(self.person("alice", self.one).connect("udp", V4, 500), "connected")
+
+
 class Denied(Fabric):
     """What was denied a moment ago."""
 
