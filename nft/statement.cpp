@@ -144,6 +144,15 @@ Key flow_key(SetType type, bool reversed = false) {
     return key;
 }
 
+Statement begins_connection(std::string_view relation, std::uint32_t operation) {
+    constexpr std::uint32_t flags_offset = 13; // RFC 9293, 3.1
+    constexpr std::uint8_t syn = 0x02;
+    constexpr std::uint8_t ack = 0x10;
+    return {fmt::format("tcp flags & (syn | ack) {} syn", relation),
+            {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, flags_offset, 1}, Bitwise{{syn | ack}, {0}},
+             Compare{operation, {syn}}}};
+}
+
 Statement reject(std::string text, std::uint32_t type, std::uint8_t code) {
     return {std::move(text), {Reject{type, code}}};
 }
@@ -242,12 +251,11 @@ Statement destination_port_in(const std::string& set, bool inverted) {
 }
 
 Statement syn_without_ack() {
-    constexpr std::uint32_t flags_offset = 13; // RFC 9293, 3.1
-    constexpr std::uint8_t syn = 0x02;
-    constexpr std::uint8_t ack = 0x10;
-    return {"tcp flags & (syn | ack) == syn",
-            {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, flags_offset, 1}, Bitwise{{syn | ack}, {0}},
-             equal({syn})}};
+    return begins_connection("==", NFT_CMP_EQ);
+}
+
+Statement not_syn_without_ack() {
+    return begins_connection("!=", NFT_CMP_NEQ);
 }
 
 Statement from_socket_of_user() {

@@ -26,6 +26,7 @@ Statement protocol_not(std::uint8_t number, const std::string& name);
 Statement tcp();
 Statement udp();
 Statement syn_without_ack();
+Statement not_syn_without_ack();
 // Of a protocol that has ports at the usual place: to be put behind tcp() or udp(), or where only
 // these are left.
 Statement source_port(Port port, const std::string& text);
