@@ -1,16 +1,18 @@
 // Plays a packet into a TUN device again and again, as fast as the kernel takes it: what receiving
 // one costs a node.
 //
-//   inject FD COUNT < PACKET    one JSON line: {"packets_per_second": ...}
+//   inject FD COUNT < PACKET    one JSON line: {"packets_per_second": ..., "cpu_ns": ...}
 //
 // FD: inherited, of a TUN device without packet information (IFF_NO_PI). A write to it returns when
 // the packet has been through the whole of the receive path, the firewall included
-// (tun_get_user() in drivers/net/tun.c), so that nothing is measured but that.
+// (tun_get_user() in drivers/net/tun.c), so that nothing is measured but that. cpu_ns is the CPU
+// time of a packet, which says more than the rate on a machine that is busy with something else.
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <fmt/format.h>
 #include <iostream>
 #include <stdexcept>
@@ -28,6 +30,14 @@ int number(std::string_view text) {
     return result;
 }
 
+// Of this process, in the kernel and out of it.
+std::chrono::nanoseconds cpu_time() {
+    timespec now{};
+    if (::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) < 0)
+        throw std::system_error(errno, std::generic_category(), "clock_gettime");
+    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
 } // namespace
 
 int main(int argc, char** argv) try {
@@ -39,13 +49,16 @@ int main(int argc, char** argv) try {
     const auto length = ::read(STDIN_FILENO, packet.data(), packet.size());
     if (length <= 0)
         throw std::invalid_argument("no packet on the standard input");
+    const auto cpu_start = cpu_time();
     const auto start = std::chrono::steady_clock::now();
     for (int i = 0; i < count; ++i) {
         if (::write(device, packet.data(), static_cast<std::size_t>(length)) != length)
             throw std::system_error(errno, std::generic_category(), "write");
     }
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    std::cout << fmt::format("{{\"packets_per_second\": {:.0f}}}\n", count / taken.count());
+    const auto cpu = cpu_time() - cpu_start;
+    std::cout << fmt::format("{{\"packets_per_second\": {:.0f}, \"cpu_ns\": {}}}\n",
+                             count / taken.count(), cpu.count() / count);
 } catch (const std::exception& error) {
     std::cerr << "inject: " << error.what() << '\n';
     return 1;

@@ -181,8 +181,8 @@ class OpenMpiOnFabric(OpenMpi):
         uri = wait_until(lambda: place.exists() and place.read_text().partition("\n")[0], 20, "its address")
 
         def join(user, node, *name):
-            return self.start(user, node, "timeout", "60", "mpirun.openmpi", *self.options(), "--ompi-server", uri, "-n", "1",
-                              case.build / "tests" / "netns" / "join", *name)
+            return self.start(user, node, "timeout", "60", "mpirun.openmpi", *self.options(), "--ompi-server", uri,
+                              "-n", "1", case.build / "tests" / "netns" / "join", *name)
 
         for user, expected in (("alice", "joined\n"), ("bob", "firewall")):
             published = join("alice", "node2")
