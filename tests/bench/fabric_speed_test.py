@@ -46,7 +46,8 @@ class Lane:
         self.here, self.there = test.person("alice", self.one), test.person("alice", self.two)
 
     def has_fabric_path(self):
-        return re.search(r"\bchain fabric\b", self.two.run("nft", "list", "ruleset")) is not None
+        """Whether there are rules in that chain."""
+        return re.search(r"\bchain fabric {\s*[^\s}]", self.two.run("nft", "list", "ruleset")) is not None
 
     def tracked(self):
         return int(self.two.run("cat", "/proc/sys/net/netfilter/nf_conntrack_count"))
