@@ -4,6 +4,7 @@ socket that both nodes see. (A test's own way in, so that nothing of it passes t
 import contextlib
 import json
 import os
+import signal
 import socket
 import struct
 import threading
@@ -11,12 +12,15 @@ import threading
 from .node import become
 from .tree import FOLDER
 
-# In place of ssh: AGENT HOST COMMAND...
+# In place of ssh: AGENT [-OPTION...] HOST COMMAND...
 _AGENT = """#!/usr/bin/python3
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect("{socket}")
-    request = json.dumps({{"host": sys.argv[1], "command": " ".join(sys.argv[2:]), "cwd": os.getcwd()}})
+    words = sys.argv[1:]
+    while words[0].startswith("-"):
+        del words[0]
+    request = json.dumps({{"host": words[0], "command": " ".join(words[1:]), "cwd": os.getcwd()}})
     socket.send_fds(server, [request.encode()], [0, 1, 2])
     status = server.recv(1)
     sys.exit(status[0] if status else 255)
@@ -28,6 +32,7 @@ class Launcher:
 
     def __init__(self, nodes):
         self._nodes = nodes
+        self._running = set()  # process groups
         self._server = socket.socket(socket.AF_UNIX)
         path = FOLDER / "launcher.sock"
         self._server.bind(str(path))
@@ -39,7 +44,11 @@ class Launcher:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self):
+        """Ends what still runs."""
         self._server.close()
+        for pid in list(self._running):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
     def _serve(self):
         with contextlib.suppress(OSError):
@@ -55,7 +64,8 @@ class Launcher:
             pid = os.fork()
             if pid == 0:
                 try:
-                    self._nodes[request["host"]].enter()
+                    os.setsid()
+                    self._nodes[request["host"]].enter_with_sys()
                     become(uid)
                     for target, fd in enumerate(fds):
                         os.dup2(fd, target)
@@ -63,8 +73,10 @@ class Launcher:
                     os.execv("/bin/sh", ["sh", "-c", request["command"]])
                 finally:
                     os._exit(127)
+            self._running.add(pid)
             for fd in fds:
                 os.close(fd)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            self._running.discard(pid)
             with contextlib.suppress(OSError):
                 client.send(bytes([status & 0xff]))

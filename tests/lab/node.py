@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 
-from .tree import CLONE_NEWNET, CLONE_NEWUTS, Trouble, call
+from .tree import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS, Trouble, call, mount
 
 
 def become(user, group=None, groups=None):
@@ -70,6 +70,12 @@ class Node:
 
     def enter(self):
         _enter(self._namespaces)
+
+    def enter_with_sys(self):
+        """For a process to stay in: /sys/class/net is the node's too, which some programs read."""
+        self.enter()
+        call("unshare", CLONE_NEWNS)
+        mount("sysfs", "/sys", "sysfs")
 
     @contextlib.contextmanager
     def inside(self):
