@@ -165,17 +165,12 @@ void add_tcp(Builder& chain, const Side& side) {
               {tcp(), syn_without_ack(), leave()});
     if (!side.fabric)
         chain.add("invalid", "", {tcp(), ct_invalid(), count(), drop()});
-    chain.add("tcp", "All other TCP is of connections that were allowed, or older than this table.",
+    chain.add("tcp",
+              "All other TCP begins nothing: it is older than this table, or conntrack lost it.",
               {tcp(), accept()});
 }
 
-void add_udp(Builder& chain, const Side& side, const Config& config,
-             const Environment& environment) {
-    if (!side.fabric)
-        chain.add("udp_allowed",
-                  "Flows that ubfd allowed. What conntrack calls a reply is not enough: two users "
-                  "who send at once make replies of each other's packets.",
-                  {udp(), ct_mark_is(config.mark, config.mark.allow(), "$mark_allow"), accept()});
+void add_udp(Builder& chain, const Side& side, const Environment& environment) {
     chain.add_for_families("udp_outside", "Answers from beyond the peers, where no ubfd is.",
                            [&](SetType family, const char* digit) {
                                return from_outside(side, family, digit) +
@@ -202,6 +197,20 @@ constexpr const char* roce = "$roce_port";
 
 } // namespace
 
+Chain known_chain(const Config& config) {
+    Builder chain("known",
+                  "What goes on: nearly all packets, so it comes first. A connection can't begin "
+                  "without a SYN; without conntrack, that is all there is to know.");
+    if (config.fabric.enabled)
+        chain.add("tcp:fabric", "", {tcp(), not_syn_without_ack(), from_fabric(true), accept()});
+    chain.add("tcp:established", "", {tcp(), not_syn_without_ack(), ct_established(), accept()});
+    chain.add("udp_allowed",
+              "Flows that ubfd allowed. What conntrack calls a reply is not enough: two users who "
+              "send at once make replies of each other's packets.",
+              {udp(), ct_mark_is(config.mark, config.mark.allow(), "$mark_allow"), accept()});
+    return chain.done();
+}
+
 Chain fabric_chain(const Config& config, const Environment& environment) {
     Builder chain("fabric", "The same as scope, for IPoIB interfaces: without conntrack.");
     if (!config.fabric.enabled)
@@ -211,7 +220,7 @@ Chain fabric_chain(const Config& config, const Environment& environment) {
     add_ports(chain, fabric);
     add_multicast(chain);
     add_tcp(chain, fabric);
-    add_udp(chain, fabric, config, environment);
+    add_udp(chain, fabric, environment);
     return chain.done();
 }
 
@@ -238,30 +247,15 @@ Chain scope_chain(const Config& config, const Environment& environment) {
     add_ports(chain, ethernet);
     add_multicast(chain); // behind the exempt ports, or multicast DNS could not be exempt
     add_tcp(chain, ethernet);
-    add_udp(chain, ethernet, config, environment);
+    add_udp(chain, ethernet, environment);
     return chain.done();
 }
 
 Chain fabric_gate_chain(const Config& config) {
     const Mark& mark = config.mark;
-    Builder chain("fabric_gate",
-                  "What ubfd has decided on the fabric, and what it must know there.");
+    Builder chain("fabric_gate", "What ubfd must know of a packet of the fabric.");
     if (!config.fabric.enabled)
         return chain.done();
-    chain.add_for_families(
-        "fabric_udp",
-        "Flows that ubfd allowed; each packet gives them time anew. One that was ended stays so, "
-        "whatever a packet does that was on its way meanwhile.",
-        [&](SetType family, const char* digit) {
-            const auto type = flow_type(family);
-            const auto allowed = fmt::format("fabric_udp{}", digit);
-            return Statements{udp(),
-                              flow_in(type, allowed),
-                              flow_in(type, fmt::format("fabric_ended{}", digit), true),
-                              update_flow(type, allowed, config.fabric.udp_timeout),
-                              set_mark(mark, mark.allow(), "$mark_allow"),
-                              accept()};
-        });
     chain.add_for_families(
         "direction", "ubfd must know which end began, and where.",
         [&](SetType family, const char* digit) {
@@ -278,6 +272,23 @@ Chain gate_chain(const Config& config, const Environment& environment) {
                   "Hands the first packet of a flow to ubfd. With bypass: without ubfd it goes on, "
                   "unmarked, and the verdict chain refuses it.",
                   Hook{NF_INET_LOCAL_IN, NF_IP_PRI_FILTER});
+    chain.add("known", "", {jump("known")});
+    if (config.fabric.enabled)
+        chain.add_for_families(
+            "fabric_udp",
+            "Flows of the fabric that ubfd allowed; each packet gives them time anew. One that was "
+            "ended stays so, whatever a packet does that was on its way meanwhile.",
+            [&](SetType family, const char* digit) {
+                const auto type = flow_type(family);
+                const auto allowed = fmt::format("fabric_udp{}", digit);
+                return Statements{from_fabric(true),
+                                  udp(),
+                                  flow_in(type, allowed),
+                                  flow_in(type, fmt::format("fabric_ended{}", digit), true),
+                                  update_flow(type, allowed, config.fabric.udp_timeout),
+                                  set_mark(mark, mark.allow(), "$mark_allow"),
+                                  accept()};
+            });
     chain.add("clear", "Nobody else's mark is taken for ubfd's word.", {set_mark(mark, 0, "")});
     chain.add("scope", "", {jump("scope")});
     chain.add("direction", "ubfd must know which end began.",
@@ -361,6 +372,7 @@ Chain verdict_chain(const Config& config) {
     const auto denied = mark_is(mark, mark.denied(), "$mark_denied");
     Builder chain("verdict", "Carries out what ubfd wrote into the mark.",
                   Hook{NF_INET_LOCAL_IN, NF_IP_PRI_FILTER + 1});
+    chain.add("known", "", {jump("known")});
     chain.add("allow:udp", "Allowed; the next packets of a UDP flow stay in the kernel.",
               {udp(), allowed, set_ct_mark(mark, mark.allow(), "$mark_allow"), accept()});
     chain.add("allow", "", {allowed, accept()});
