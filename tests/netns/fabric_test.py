@@ -168,7 +168,7 @@ def send_to_many(address, count):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(True)
         for number in range(count):
-            sock.sendto(b"x", (address.format(number >> 14), 1024 + (number & 16383)))
+            sock.sendto(b"x", (address.format(number >> 14), 8192 + (number & 16383)))
 
 
 class Spray(Fabric):
