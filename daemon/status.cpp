@@ -5,7 +5,9 @@
 
 #include <fmt/chrono.h>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <numeric>
 
 namespace ubf {
 namespace {
@@ -53,6 +55,11 @@ Json actions(const Counts<Reason>& reasons) {
 }
 
 } // namespace
+
+std::size_t Daemon::flows_remembered() const {
+    return std::transform_reduce(workers_.begin(), workers_.end(), std::size_t{0}, std::plus<>(),
+                                 [](const auto& worker) { return worker->flows(); });
+}
 
 Json Daemon::status() {
     auto queues = Json::array();
@@ -102,6 +109,8 @@ Json Daemon::status() {
             {"owner_methods", to_json(counters_.methods)},
             {"searches_refused", counters_.searches_refused.read()},
             {"udp_flows", udp_flows_.size()},
+            {"flows_remembered", flows_remembered()},
+            {"flows_not_remembered", counters_.flows_not_remembered.read()},
             {"flows_ended", counters_.flows_ended.read()},
             {"flows_not_ended", counters_.flows_not_ended.read()},
             {"labels",
