@@ -129,6 +129,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     explainer_ =
         std::make_unique<Explainer>(loop_, *askers_.back(), start_.rules,
                                     scopes_of(start_.config, start_.environment), shared, users_);
+    flow_desk_ = std::make_unique<FlowDesk>(loop_, workers_);
     control_ = std::make_unique<ControlServer>(
         loop_, start_.config.control.socket,
         [this](const auto& request, auto reply) { handle(request, reply); });
@@ -185,8 +186,10 @@ void Daemon::run() {
             jobs_->look();
             next_look = now + std::chrono::milliseconds(500);
         }
-        loop_.run_once(std::min(explainer_->next().value_or(next_look), next_look));
+        loop_.run_once(std::min({explainer_->next().value_or(next_look),
+                                 flow_desk_->next().value_or(next_look), next_look}));
         explainer_->on_time(Clock::now());
+        flow_desk_->on_time(Clock::now());
     }
 
     ::sd_notify(0, "STOPPING=1");
@@ -259,12 +262,13 @@ void Daemon::reload() {
 }
 
 void Daemon::apply(Start fresh) {
+    const bool otherwise = !decide_alike(start_.config, fresh.config);
     start_ = std::move(fresh);
     labeller_.set_sources(start_.config.labels);
     investigator_.forget_all();
     udp_flows_.set_udp_timeout(start_.config.fabric.udp_timeout);
     for (const auto& worker : workers_)
-        worker->set_rules(start_.rules);
+        worker->set_rules(start_.rules, otherwise);
     service_->set_terms(start_.rules->terms, start_.rules->deadline);
     explainer_->set_rules(start_.rules, scopes_of(start_.config, start_.environment));
 }
@@ -301,6 +305,10 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
         reply(status());
     else if (command == "explain")
         explainer_->explain(request, reply);
+    else if (command == "flows")
+        flow_desk_->list(request, reply);
+    else if (command == "revoke")
+        flow_desk_->revoke(request, reply);
     else if (command == "job-begin")
         reply(jobs_->begin(request));
     else if (command == "job-end")
@@ -308,9 +316,9 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
     else if (command == "jobs")
         reply(jobs_->list());
     else
-        reply(
-            {{"ok", false},
-             {"error", "unknown command; there are status, explain, job-begin, job-end and jobs"}});
+        reply({{"ok", false},
+               {"error", "unknown command; there are status, explain, flows, revoke, job-begin, "
+                         "job-end and jobs"}});
 }
 
 } // namespace ubf

@@ -3,6 +3,7 @@
 
 #include "config/config.hpp"
 #include "daemon/control/explain.hpp"
+#include "daemon/control/flows.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/descriptor_store.hpp"
@@ -50,6 +51,7 @@ class Daemon {
     void handle_signal();
     void reload();
     void apply(Start fresh);
+    std::size_t flows_remembered() const;
     void follow_sysctl();
     void show_life();
     void relabel(Uid uid);
@@ -81,6 +83,7 @@ class Daemon {
     std::vector<std::unique_ptr<ident::Asker>> askers_;
     std::unique_ptr<ident::Service> service_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::unique_ptr<FlowDesk> flow_desk_;
     std::unique_ptr<Jobs> jobs_;
     std::unique_ptr<Explainer> explainer_;
     std::unique_ptr<ControlServer> control_;

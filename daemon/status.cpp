@@ -5,7 +5,9 @@
 
 #include <fmt/chrono.h>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <numeric>
 
 namespace ubf {
 namespace {
@@ -53,6 +55,11 @@ Json actions(const Counts<Reason>& reasons) {
 }
 
 } // namespace
+
+std::size_t Daemon::flows_remembered() const {
+    return std::transform_reduce(workers_.begin(), workers_.end(), std::size_t{0}, std::plus<>(),
+                                 [](const auto& worker) { return worker->flows(); });
+}
 
 Json Daemon::status() {
     auto queues = Json::array();
@@ -108,6 +115,8 @@ Json Daemon::status() {
               {"denied", sizes.denied},
               {"exempt_listeners", exempt_listeners_.size()},
               {"full", counters_.sets_full.read()}}},
+            {"flows_remembered", flows_remembered()},
+            {"flows_not_remembered", counters_.flows_not_remembered.read()},
             {"flows_ended", counters_.flows_ended.read()},
             {"flows_not_ended", counters_.flows_not_ended.read()},
             {"labels",

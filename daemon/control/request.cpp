@@ -1,5 +1,8 @@
 #include "daemon/control/request.hpp"
 
+#include <fmt/format.h>
+#include <limits>
+
 namespace ubf {
 
 std::optional<nlohmann::ordered_json> parse_request(std::string_view line) {
@@ -22,6 +25,30 @@ std::optional<Flow> flow_of(const nlohmann::ordered_json& request) {
         source->address.is_v4() != destination->address.is_v4())
         return std::nullopt;
     return Flow{protocol == "tcp" ? Protocol::tcp : Protocol::udp, *source, *destination};
+}
+
+Result<FlowFilter, std::string> filter_of(const nlohmann::ordered_json& request) {
+    FlowFilter filter;
+    if (const auto user = request.find("user"); user != request.end()) {
+        constexpr auto most = std::numeric_limits<std::uint32_t>::max();
+        if (!user->is_number_unsigned() || user->get<std::uint64_t>() > most)
+            return fail(std::string("user is not a uid"));
+        filter.user = Uid{user->get<std::uint32_t>()};
+    }
+    if (request.contains("reason")) {
+        filter.reason = parse_reason(text_of(request, "reason"));
+        if (!filter.reason || action_of(*filter.reason) != Action::allow)
+            return fail(fmt::format("no flow is allowed for that reason; there are {}",
+                                    fmt::join(reasons_of(Action::allow), ", ")));
+    }
+    if (request.contains("from") || request.contains("to")) {
+        filter.flow = flow_of(request);
+        if (!filter.flow)
+            return fail(std::string("a flow takes two endpoints of one family, like 10.0.0.1:4000 "
+                                    "and 10.0.0.2:80 or [fd00::1]:4000 and [fd00::2]:80, and tcp "
+                                    "or udp"));
+    }
+    return filter;
 }
 
 } // namespace ubf

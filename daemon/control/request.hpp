@@ -1,6 +1,8 @@
 // What a client of the control socket asks, read from a line of its own making.
 #pragma once
 
+#include "base/result.hpp"
+#include "daemon/gate/allowed_flows.hpp"
 #include "flow/flow.hpp"
 
 #include <nlohmann/json.hpp>
@@ -18,5 +20,9 @@ std::string text_of(const nlohmann::ordered_json& request, const char* key);
 
 // The flow of an `explain`: from, to and protocol, as text; nothing where they make none.
 std::optional<Flow> flow_of(const nlohmann::ordered_json& request);
+
+// Which flows a `flows` or `revoke` means: user (a uid), reason, and from, to and protocol, each of
+// which may be missing. The error is for whoever asked.
+Result<FlowFilter, std::string> filter_of(const nlohmann::ordered_json& request);
 
 } // namespace ubf

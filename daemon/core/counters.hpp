@@ -67,14 +67,15 @@ struct Counters {
     Counter gone_sent;
     Counter gone_received;
 
-    Counter searches_refused; // for too many waited; the packet, or the question, comes again
-    Counter flows_ended;      // that were allowed, and decided again were not any more
-    Counter flows_not_ended;  // the kernel refused to
-    Counter sets_full;        // a verdict that the kernel could have given, had there been room
-    Counter packets_gone;     // a verdict came for a packet that the kernel had dropped already
-    Counter verdict_errors;   // the kernel refused a verdict for another reason
-    Counter messages_lost;    // ENOBUFS on a queue's socket
-    Counter notices_lost;     // ENOBUFS on the socket-destroy notices
+    Counter searches_refused;     // for too many waited; the packet, or the question, comes again
+    Counter flows_ended;          // that were allowed, and decided again were not any more
+    Counter flows_not_ended;      // the kernel refused to
+    Counter flows_not_remembered; // for want of room; they can't be listed, nor ended
+    Counter sets_full;            // a verdict that the kernel could have given, had there been room
+    Counter packets_gone;         // a verdict came for a packet that the kernel had dropped already
+    Counter verdict_errors;       // the kernel refused a verdict for another reason
+    Counter messages_lost;        // ENOBUFS on a queue's socket
+    Counter notices_lost;         // ENOBUFS on the socket-destroy notices
 
     Counts<LabelOrigin> labels;  // found behind sockets
     Counter labels_unknown;      // a process, or what its job's label is, could not be found

@@ -17,16 +17,6 @@ constexpr std::size_t most_cases = 2 * OpenQuestions::room; // half of them wait
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
-// A UDP flow that was allowed is decided again whenever it is looked at; a TCP flow that a label
-// allowed more seldom, for that costs a search of its owner's processes, and what changes in the
-// meantime is told.
-constexpr std::chrono::minutes labelled_time{10};
-constexpr unsigned most_silences = 6;    // of the peer of a flow that is decided again
-constexpr std::size_t most_renewed = 64; // at a time
-
-Keeper keeper(bool fabric) {
-    return fabric ? Keeper::fabric : Keeper::conntrack;
-}
 
 } // namespace
 
@@ -36,7 +26,12 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
   , rules_(std::move(rules))
   , shared_(shared)
   , loopback_(::if_nametoindex("lo"))
-  , asker_(asker) {
+  , asker_(asker)
+  , kernel_(shared.udp_flows)
+  , walks_(allowed_, {[this](const AllowedFlow& allowed) {
+                          return kernel_.state(allowed) == KernelFlows::State::over;
+                      },
+                      [this](const AllowedFlow& allowed) { return revoke(allowed); }}) {
     asker_.set_handler(
         [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); });
     loop_.watch(queue_->fd(), [this] {
@@ -63,35 +58,49 @@ void Worker::stop() {
     thread_.join();
 }
 
-void Worker::set_rules(std::shared_ptr<const Rules> rules) {
-    mailbox_.post([this, rules = std::move(rules)] {
+void Worker::set_rules(std::shared_ptr<const Rules> rules, bool otherwise) {
+    mailbox_.post([this, rules = std::move(rules), otherwise] {
         rules_ = rules;
         asker_.set_terms(rules_->terms, rules_->deadline);
         // Here, so that what the old ones brought is behind us.
         shared_.exempt_listeners.forget_all();
         shared_.udp_flows.forget_denied();
-        hasten([](const Renewal& renewal) { return renewal.by_label.has_value(); });
+        if (!otherwise)
+            return;
+        settle(); // so that what was just allowed is among them
+        walks_.look_at_all([this](AllowedFlows::Id id) { look_again(id); });
     });
 }
 
 void Worker::reconsider(Uid uid) {
     mailbox_.post(
-        [this, uid] { hasten([&](const Renewal& renewal) { return renewal.is_of(uid); }); });
+        [this, uid] { hasten([&](const AllowedFlow& allowed) { return allowed.is_of(uid); }); });
 }
 
 void Worker::reconsider(const Flow& flow) {
     mailbox_.post([this, flow] {
         if (const auto found = cases_.find(flow); found != cases_.end())
             found->second.stale = true;
-        hasten([&](const Renewal& renewal) { return renewal.by_label && renewal.flow == flow; });
+        if (!rules_->end_flows)
+            return;
+        settle();
+        if (const auto id = allowed_.find(flow); id && allowed_[*id].by_label())
+            allowed_.hasten(*id, Clock::now());
     });
 }
 
-void Worker::hasten(const std::function<bool(const Renewal&)>& chosen) {
-    if (!rules_->end_flows)
-        return;
-    settle(); // so that what was just allowed is among them
-    renewals_.hasten(chosen);
+void Worker::list(FlowFilter filter, std::size_t most, FlowWalks::Done done) {
+    mailbox_.post([this, filter = std::move(filter), most, done = std::move(done)] {
+        settle();
+        walks_.list(filter, most, done);
+    });
+}
+
+void Worker::revoke(FlowFilter filter, FlowWalks::Done done) {
+    mailbox_.post([this, filter = std::move(filter), done = std::move(done)] {
+        settle();
+        walks_.end(filter, done);
+    });
 }
 
 void Worker::run() {
@@ -103,7 +112,7 @@ void Worker::run() {
         heartbeat_.beat(now);
         asker_.on_time(now);
         expire(now);
-        renew(now);
+        decide_again(now);
         settle();
     }
     // Dropped, not denied: whoever starts next is asked again.
@@ -121,9 +130,9 @@ void Worker::settle() {
     asker_.flush();
     leave_verdicts();
     queue_->flush();
-    for (auto& renewal : unconfirmed_)
-        if (shared_.udp_flows.confirm(renewal.flow, keeper(renewal.fabric), *renewal.lease))
-            renewals_.add(std::move(renewal));
+    for (const auto& allowed : unconfirmed_)
+        if (shared_.udp_flows.confirm(allowed.flow, keeper(allowed.fabric), allowed.lease))
+            remember(allowed);
     unconfirmed_.clear();
     for (const auto& denied : denied_)
         shared_.udp_flows.confirm(denied.flow, Keeper::denied, denied.lease);
@@ -134,9 +143,9 @@ void Worker::settle() {
 // no room, the next packet of the flow is asked about as this one was.
 void Worker::leave_verdicts() {
     leaving_.clear();
-    for (const auto& renewal : unconfirmed_)
-        if (renewal.fabric)
-            leaving_.push_back(renewal.flow);
+    for (const auto& allowed : unconfirmed_)
+        if (allowed.fabric)
+            leaving_.push_back(allowed.flow);
     if (!leaving_.empty() && sets_.allow(leaving_, shared_.udp_flows.udp_timeout()) != 0)
         shared_.counters.sets_full.add(leaving_.size());
     leaving_.clear();
@@ -152,8 +161,8 @@ std::optional<TimePoint> Worker::next() const {
     auto when = asker_.next();
     if (!expiries_.empty() && (!when || expiries_.front().when < *when))
         when = expiries_.front().when;
-    if (const auto renewal = renewals_.next(); renewal && (!when || *renewal < *when))
-        when = renewal;
+    if (const auto again = next_again(); again && (!when || *again < *when))
+        when = again;
     return when;
 }
 
@@ -167,47 +176,6 @@ void Worker::expire(TimePoint now) {
         auto node = cases_.extract(found);
         close(node.mapped(), Reason::overload);
     }
-}
-
-// Decides again what was allowed a while ago, while it is still there: a notice that an owner is
-// gone, or carries another label, may have been lost, and policies change.
-void Worker::renew(TimePoint now) {
-    for (std::size_t i = 0; i < most_renewed; ++i) {
-        auto renewal = renewals_.take_due(now);
-        if (!renewal)
-            return;
-        const bool first_look = !std::exchange(renewal->looked_at, true);
-        const bool there = is_there(*renewal);
-        // A TCP connection may not be there yet, for its handshake takes a while.
-        if (!there && (renewal->lease || !first_look)) {
-            renewals_.over(*renewal);
-            continue;
-        }
-        // A packet of it may be being judged anyway.
-        if (!there || renewal->decide > now || cases_.contains(renewal->flow)) {
-            renewals_.put_back(std::move(*renewal));
-            continue;
-        }
-        if (!renewal->lease)
-            renewal->decide = now + labelled_time;
-        Case item{++last_number_,
-                  renewal->flow,
-                  renewal->interface,
-                  renewal->reply,
-                  renewal->fabric,
-                  {},
-                  now};
-        item.renewal = std::move(renewal);
-        begin(std::move(item));
-    }
-}
-
-// Whether the kernel still has it. Where a TCP connection is over, its listener is found.
-bool Worker::is_there(const Renewal& renewal) {
-    if (renewal.lease)
-        return shared_.udp_flows.in_use(renewal.flow, *renewal.lease);
-    const auto found = lookup_.receiver(renewal.flow, renewal.interface);
-    return found && found->socket.state != TCP_LISTEN;
 }
 
 void Worker::arrive(Arrival arrival) {
@@ -249,7 +217,7 @@ void Worker::begin(Case item) {
         }
         return proceed(std::move(item));
     }
-    if (!is_peer(item)) {
+    if (!is_peer(item.flow.source.address, item.fabric)) {
         item.remote = Owner::outside();
         return proceed(std::move(item));
     }
@@ -413,21 +381,20 @@ void Worker::add_partition(Case& item) {
 }
 
 void Worker::close(Case& item, Reason reason) {
-    if (item.renewal) {
-        close_renewal(item, reason);
+    if (item.again) {
+        close_again(item, reason);
         if (item.more.empty())
             return;
     }
     if (action_of(reason) == Action::allow) {
         // While it waited, somebody else may have taken the port.
-        const bool by_label = reason == Reason::same_label;
         if (item.waited && !same_socket(item))
             reason = Reason::gone;
-        else if (by_label && is_stale(item))
+        else if (reason == Reason::same_label && is_stale(item))
             reason = Reason::overload;
-        else if (item.flow.protocol == Protocol::udp && !remember_udp(item, by_label))
+        else if (item.flow.protocol == Protocol::udp && !remember_udp(item, reason))
             reason = Reason::gone;
-        else if (item.flow.protocol == Protocol::tcp && by_label && !remember_labelled(item))
+        else if (item.flow.protocol == Protocol::tcp && !remember_tcp(item, reason))
             reason = Reason::overload;
     }
     item.packet.judge(reason);
@@ -441,91 +408,15 @@ void Worker::close(Case& item, Reason reason) {
     report(item, reason);
 }
 
-// What is still allowed goes on, and what isn't ends. Packets that came meanwhile, because somebody
-// else made the kernel forget the flow, are judged as any others.
-void Worker::close_renewal(const Case& item, Reason reason) {
-    auto renewal = *item.renewal;
-    const bool allowed = action_of(reason) == Action::allow && same_socket(item);
-    const bool silent = reason == Reason::no_answer;
-    renewal.silences = silent ? renewal.silences + 1 : 0;
-    if (allowed && is_stale(item)) { // by what was true when it began
-        renewals_.put_back_first(std::move(renewal));
-        return;
-    }
-    const bool undecided =
-        reason == Reason::overload || (silent && renewal.silences < most_silences);
-    if (undecided)
-        renewal.decide = Clock::now();
-    if (renewal.lease && reason == Reason::same_label)
-        renewal.by_label = users(item);
-    const bool kept = renewal.by_label && !rules_->end_flows && same_socket(item);
-    if (undecided || allowed || kept)
-        return renewals_.put_back(std::move(renewal));
-    end(item, reason);
-}
-
-// What was allowed is not any more.
-void Worker::end(const Case& item, Reason reason) {
-    const auto& renewal = *item.renewal;
-    shared_.counters.flows_ended.add();
-    renewals_.over(renewal);
-    if (renewal.lease) {
-        shared_.udp_flows.end(renewal.flow, *renewal.lease);
-    } else {
-        const auto& flow = renewal.flow;
-        const int error = sockets_.destroy(flow.protocol, flow.destination, flow.source,
-                                           renewal.interface, item.local.socket.cookie);
-        if (error != 0 && error != ENOENT)
-            shared_.counters.flows_not_ended.add();
-    }
-    if (renewal.by_label && action_of(reason) == Action::deny)
-        report(item, reason);
-}
-
 bool Worker::is_stale(const Case& item) const {
     const auto& changes = shared_.investigator.changes();
     return item.stale || changes.since(item.begun, item.local.owner.uid) ||
            changes.since(item.begun, item.remote.uid);
 }
 
-bool Worker::remember_labelled(const Case& item) {
-    if (!rules_->end_flows)
-        return true;
-    if (!renewals_.has_room(connector(item).uid))
-        return false;
-    renewals_.add(renewal_of(item, std::nullopt, Clock::now() + labelled_time, users(item)));
-    return true;
-}
-
-std::pair<Uid, Uid> Worker::users(const Case& item) const {
-    return {listener(item).uid, connector(item).uid};
-}
-
-Renewal Worker::renewal_of(const Case& item, std::optional<UdpFlows::Lease> lease, TimePoint decide,
-                           std::optional<std::pair<Uid, Uid>> by_label) {
-    Renewal renewal;
-    renewal.decide = decide;
-    renewal.flow = item.flow;
-    renewal.lease = lease;
-    renewal.interface = item.interface;
-    renewal.reply = item.reply;
-    renewal.fabric = item.fabric;
-    renewal.by_label = by_label;
-    return renewal;
-}
-
 bool Worker::same_socket(const Case& item) {
     const auto now = lookup_.receiver(item.flow, item.interface);
     return now && now->socket.cookie == item.local.socket.cookie;
-}
-
-bool Worker::remember_udp(const Case& item, bool by_label) {
-    const auto lease = shared_.udp_flows.allow(item.flow, keeper(item.fabric), ends_of(item));
-    if (!lease)
-        return false;
-    unconfirmed_.push_back(
-        renewal_of(item, *lease, {}, by_label ? std::optional(users(item)) : std::nullopt));
-    return true;
 }
 
 // Only what a socket stands behind of whose end we hear, or nobody of ours does: with the ports of
@@ -562,7 +453,7 @@ void Worker::report(const Case& item, Reason reason) {
                         by_labels && rules_->labelled
                             ? compare_labels(listener(item), connector(item), policy(item))
                             : std::string(),
-                        item.renewal.has_value()});
+                        item.again});
 }
 
 Verdict Worker::decide_case(const Case& item) const {
@@ -581,10 +472,9 @@ const Owner& Worker::connector(const Case& item) const {
     return item.reply ? item.local.owner : item.remote;
 }
 
-bool Worker::is_peer(const Case& item) const {
-    return std::ranges::any_of(rules_->side(item.fabric).peers, [&](const Prefix& range) {
-        return range.contains(item.flow.source.address);
-    });
+bool Worker::is_peer(const Address& address, bool fabric) const {
+    return std::ranges::any_of(rules_->side(fabric).peers,
+                               [&](const Prefix& range) { return range.contains(address); });
 }
 
 } // namespace ubf

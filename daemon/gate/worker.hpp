@@ -1,7 +1,7 @@
 // One queue, one thread: takes packets, finds both owners, gives verdicts. Nothing here waits but
 // in the event loop: a packet whose owners are not known yet is a case that stays open meanwhile.
-// What was allowed for a while only, a UDP flow or one allowed by a label, is decided again from
-// time to time, without a packet.
+// What was allowed is remembered (allowed_flows.hpp), and decided again without a packet: a UDP
+// flow, or one that a label allowed, from time to time, and any when the policy changes.
 #pragma once
 
 #include "config/config.hpp"
@@ -9,10 +9,12 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
+#include "daemon/gate/allowed_flows.hpp"
 #include "daemon/gate/exempt_listeners.hpp"
+#include "daemon/gate/flow_walks.hpp"
+#include "daemon/gate/kernel_flows.hpp"
 #include "daemon/gate/open_questions.hpp"
 #include "daemon/gate/queue.hpp"
-#include "daemon/gate/renewals.hpp"
 #include "daemon/ident/asker.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
@@ -23,6 +25,7 @@
 #include "nft/verdict_sets.hpp"
 #include "owner/lookup.hpp"
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -78,11 +81,17 @@ class Worker {
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
     const Queue& queue() const { return *queue_; }
-    void set_rules(std::shared_ptr<const Rules> rules);
+    // otherwise: they may decide flows otherwise than those before, so all are decided again.
+    void set_rules(std::shared_ptr<const Rules> rules, bool otherwise);
     // The processes of this user carry other labels than before; or what the peer told of the other
     // end of this flow holds no more. What was allowed by it is decided again at once.
     void reconsider(Uid uid);
     void reconsider(const Flow& flow);
+    // Those of the allowed flows that fit, and are there still: lists them, `most` at most, or ends
+    // them. `done` is called on our thread.
+    void list(FlowFilter filter, std::size_t most, FlowWalks::Done done);
+    void revoke(FlowFilter filter, FlowWalks::Done done);
+    std::size_t flows() const { return flows_.load(std::memory_order_relaxed); } // remembered
 
   private:
     // A flow that is being decided, with the packets that wait for it.
@@ -102,15 +111,14 @@ class Worker {
         unsigned searches = 0;               // under way
         bool waited = false;
         Changes::Moment begun{};
-        bool stale = false;               // what a peer told of it holds no more
-        std::optional<Renewal> renewal{}; // what this is, where no packet waits
+        bool stale = false; // what a peer told of it holds no more
+        bool again = false; // it was allowed before; no packet waits but those that came meanwhile
     };
 
     void run();
     void settle();
     std::optional<TimePoint> next() const;
     void expire(TimePoint now);
-    void renew(TimePoint now);
 
     void arrive(Arrival arrival);
     void begin(Case item);
@@ -123,25 +131,32 @@ class Worker {
     void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner);
     void wait(Case item);
     void close(Case& item, Reason reason);
-    void close_renewal(const Case& item, Reason reason);
     bool same_socket(const Case& item);
     bool is_stale(const Case& item) const;
     void agree(Case& item);
     void add_partition(Case& item);
-    bool remember_udp(const Case& item, bool by_label);
     void remember_denied(const Case& item, Reason reason);
     void remember_listener(const Case& item);
     void leave_verdicts();
     static UdpFlows::Ends ends_of(const Case& item);
-    bool remember_labelled(const Case& item);
-    bool is_there(const Renewal& renewal);
-    void end(const Case& item, Reason reason);
-    void hasten(const std::function<bool(const Renewal&)>& chosen);
-    std::pair<Uid, Uid> users(const Case& item) const;
-    static Renewal renewal_of(const Case& item, std::optional<UdpFlows::Lease> lease,
-                              TimePoint decide, std::optional<std::pair<Uid, Uid>> by_label);
+    bool remember_udp(const Case& item, Reason reason);
+    bool remember_tcp(const Case& item, Reason reason);
+    bool remember(const AllowedFlow& allowed);
+    AllowedFlow allowed_flow(const Case& item, Reason reason) const;
+    bool ends_by_label(Reason reason) const;
     void report(const Case& item, Reason reason);
     void report_silence(const Address& peer);
+
+    // What was allowed, again (worker_again.cpp).
+    std::optional<TimePoint> next_again() const;
+    void decide_again(TimePoint now);
+    void begin_again(const AllowedFlow& allowed, TimePoint now);
+    void look_again(AllowedFlows::Id id);
+    void close_again(const Case& item, Reason reason);
+    void end(const Case& item, AllowedFlows::Id id, Reason reason);
+    FlowWalks::Ended end(const AllowedFlow& allowed, Reason reason);
+    FlowWalks::Ended revoke(const AllowedFlow& allowed);
+    void hasten(const std::function<bool(const AllowedFlow&)>& chosen);
 
     Verdict decide_case(const Case& item) const;
     bool settled(const Case& item) const;
@@ -149,7 +164,8 @@ class Worker {
     const Owner& connector(const Case& item) const;
     bool on_this_node(const Case& item) const { return item.interface == loopback_; }
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
-    bool is_peer(const Case& item) const;
+    bool is_peer(const Address& address, bool fabric) const;
+    static Keeper keeper(bool fabric) { return fabric ? Keeper::fabric : Keeper::conntrack; }
 
     std::unique_ptr<Queue> queue_;
     std::shared_ptr<const Rules> rules_;
@@ -172,7 +188,7 @@ class Worker {
     };
     std::deque<Expiry> expiries_;
     std::uint64_t last_number_ = 0;
-    std::vector<Renewal> unconfirmed_; // UDP flows whose verdict is on its way
+    std::vector<AllowedFlow> unconfirmed_; // UDP flows whose verdict is on its way
     struct Denied {
         Flow flow;
         UdpFlows::Lease lease;
@@ -181,8 +197,11 @@ class Worker {
     std::vector<Flow> leaving_;  // kept for its room
     nft::VerdictSets sets_;
     Links links_;
-    Renewals renewals_;
-    SockDiag sockets_;
+    KernelFlows kernel_;
+    AllowedFlows allowed_;
+    FlowWalks walks_;
+    std::size_t again_ = 0; // cases of what is decided again
+    std::atomic<std::size_t> flows_{0};
     std::optional<TimePoint> stop_by_; // when it is to stop
     Heartbeat heartbeat_;
     std::thread thread_;

@@ -31,6 +31,8 @@ int status(const Globals& globals, const Arguments& arguments);
 int check_config(const Globals& globals, const Arguments& arguments);
 int ruleset(const Globals& globals, const Arguments& arguments);
 int explain(const Globals& globals, const Arguments& arguments);
+int flows(const Globals& globals, const Arguments& arguments);
+int revoke(const Globals& globals, const Arguments& arguments);
 int job(const Globals& globals, const Arguments& arguments);
 int keygen(const Globals& globals, const Arguments& arguments);
 

@@ -17,10 +17,15 @@
 namespace ubf::ctl {
 
 std::span<const Command> commands() {
-    static constexpr std::array<Command, 6> all{{
+    static constexpr std::array<Command, 8> all{{
         {"status", "status", "what ubfd does: queues, verdicts, owners, peers", status},
         {"explain", "explain --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp]",
          "who owns each end of a flow, and what the verdict would be", explain},
+        {"flows", "flows [--user USER] [--reason REASON]", "the flows that are allowed now", flows},
+        {"revoke",
+         "revoke --flow FLOW | --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp] |\n"
+         "         [--user USER] [--reason REASON] | --all",
+         "ends allowed flows now; a new connection is decided as ever", revoke},
         {"check-config", "check-config [FILE]", "whether a configuration is good", check_config},
         {"ruleset", "ruleset [--install|--remove] [FILE]",
          "the nftables ruleset of a configuration, to import; or put it there, or take it away",
@@ -64,8 +69,8 @@ int run(int argc, char** argv) {
         ("socket", po::value(&socket)->default_value("/run/ubf/control.sock")->value_name("PATH"),
          "where ubfd listens") //
         ("json", po::bool_switch(&globals.json),
-         "for programs: status, explain, check-config, job list") //
-        ("help,h", "print this and exit")                         //
+         "for programs: status, explain, flows, revoke, check-config, job list") //
+        ("help,h", "print this and exit")                                        //
         ("version,V", "print the version and exit");
 
     // Options of ours may stand on either side of the command; what is left is the command's.

@@ -27,7 +27,7 @@ UdpFlows::~UdpFlows() {
 
 void UdpFlows::run() {
     enter_thread("udp", {CAP_NET_ADMIN});
-    KernelFlows kernel;
+    UdpVerdicts kernel;
     std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {
@@ -228,7 +228,7 @@ void UdpFlows::unlink(Cookie cookie, const Flow& flow) {
         by_socket_.erase(found);
 }
 
-int UdpFlows::forget(KernelFlows& kernel, const Doomed& doomed) const {
+int UdpFlows::forget(UdpVerdicts& kernel, const Doomed& doomed) const {
     return kernel.forget(doomed.flow, doomed.keeper, udp_timeout_);
 }
 

@@ -8,7 +8,7 @@
 #include "config/config.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/udp/departures.hpp"
-#include "daemon/udp/kernel_flows.hpp"
+#include "daemon/udp/udp_verdicts.hpp"
 #include "flow/flow.hpp"
 #include "owner/owner.hpp"
 
@@ -110,14 +110,14 @@ class UdpFlows {
     void erase_doomed(const Flow& flow);
     void erase_expired(TimePoint now);
     void unlink(Cookie cookie, const Flow& flow);
-    int forget(KernelFlows& kernel, const Doomed& doomed) const;
+    int forget(UdpVerdicts& kernel, const Doomed& doomed) const;
 
     static constexpr std::size_t most = 65536;        // nft/sets.hpp has room for them
     static constexpr std::size_t most_denied = 16384; // the same
     static constexpr std::size_t most_denied_of_one = 256;
 
     mutable std::mutex mutex_;
-    KernelFlows kernel_;
+    UdpVerdicts kernel_;
     std::unordered_map<Flow, Entry> flows_;
     Sizes sizes_;
     std::unordered_map<Cookie, std::unordered_set<Flow>> by_socket_;

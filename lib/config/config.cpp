@@ -281,6 +281,19 @@ Policy Config::fabric_policy() const {
     return result;
 }
 
+bool decide_alike(const Config& a, const Config& b) {
+    const auto same_labels = [&] {
+        return a.labels.slurm == b.labels.slurm && a.labels.selinux == b.labels.selinux &&
+               a.labels.map == b.labels.map && a.labels.end_flows == b.labels.end_flows;
+    };
+    const auto same_fabric = [&] {
+        return a.fabric.enabled == b.fabric.enabled && a.fabric_policy() == b.fabric_policy() &&
+               a.fabric_peers() == b.fabric_peers() && a.fabric.pkeys == b.fabric.pkeys;
+    };
+    return a.policy == b.policy && a.peers.ranges == b.peers.ranges && same_labels() &&
+           same_fabric();
+}
+
 std::string describe_options() {
     std::string text = "Configuration, section by section, with the defaults:\n";
     std::string_view section;

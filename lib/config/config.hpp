@@ -122,6 +122,10 @@ struct Config {
     } control;
 };
 
+// Whether both decide every flow alike, as far as owners, labels and peers go. What one of them
+// lets in or out unasked, by its scope and exempt ports, doesn't count.
+bool decide_alike(const Config& a, const Config& b);
+
 // Says file, line and column, what is wrong, and what would be right.
 class ConfigError : public std::runtime_error {
   public:

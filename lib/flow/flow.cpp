@@ -1,11 +1,24 @@
 #include "flow/flow.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 
 namespace ubf {
 
 std::string_view to_string(Protocol protocol) {
     return protocol == Protocol::tcp ? "tcp" : "udp";
+}
+
+std::optional<Flow> Flow::parse(std::string_view text) {
+    const auto protocol = split(text, ' ');
+    const auto source = Endpoint::parse(split(text, ' '));
+    const auto arrow = split(text, ' ');
+    const auto destination = Endpoint::parse(text);
+    if ((protocol != "tcp" && protocol != "udp") || !source || arrow != "->" || !destination ||
+        source->address.is_v4() != destination->address.is_v4())
+        return std::nullopt;
+    return Flow{protocol == "tcp" ? Protocol::tcp : Protocol::udp, *source, *destination};
 }
 
 std::string to_string(const Flow& flow) {

@@ -4,6 +4,7 @@
 #include "flow/address.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,9 @@ struct Flow {
     Protocol protocol = Protocol::tcp;
     Endpoint source;      // the connector's end
     Endpoint destination; // the listener's end
+
+    // As to_string() has it, blanks and all.
+    static std::optional<Flow> parse(std::string_view text);
 
     Flow reversed() const { return {protocol, destination, source}; }
     auto operator<=>(const Flow&) const = default;

@@ -20,6 +20,7 @@ struct LabelMapping {
 
     // job: of the user, or none.
     bool applies(Uid uid, std::span<const Gid> groups_of_user, const Job* job) const;
+    bool operator==(const LabelMapping&) const = default;
 };
 
 using LabelMap = std::vector<LabelMapping>;

@@ -1,5 +1,7 @@
 #include "policy/verdict.hpp"
 
+#include <cstddef>
+
 namespace ubf {
 
 std::string_view to_string(Action action) {
@@ -40,6 +42,8 @@ std::string_view to_string(Reason reason) {
         return "connector-unknown";
     case Reason::listener_unknown:
         return "listener-unknown";
+    case Reason::revoked:
+        return "revoked";
     case Reason::outside:
         return "outside";
     case Reason::malformed:
@@ -58,6 +62,13 @@ std::string_view to_string(Reason reason) {
         break;
     }
     return "?";
+}
+
+std::optional<Reason> parse_reason(std::string_view name) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Reason::count_); ++i)
+        if (to_string(static_cast<Reason>(i)) == name)
+            return static_cast<Reason>(i);
+    return std::nullopt;
 }
 
 std::string_view hint(Reason reason) {
@@ -84,6 +95,9 @@ std::string_view hint(Reason reason) {
                "stays look for a program that closes at once or sends raw packets";
     case Reason::listener_unknown:
         return "the other node knows no socket at the far end of this flow; try again";
+    case Reason::revoked:
+        return "an administrator ended it with 'ubfctl revoke'; a new connection is decided as "
+               "ever";
     case Reason::outside:
         return "the address is in none of the peers' ranges; an administrator adds it to "
                "peers.ranges, exempts the port, or sets policy.outside";
@@ -125,6 +139,7 @@ Action action_of(Reason reason) {
     case Reason::different_user:
     case Reason::connector_unknown:
     case Reason::listener_unknown:
+    case Reason::revoked:
     case Reason::outside:
     case Reason::malformed:
     case Reason::internal_error:
@@ -132,6 +147,14 @@ Action action_of(Reason reason) {
         break;
     }
     return Action::deny;
+}
+
+std::vector<std::string_view> reasons_of(Action action) {
+    std::vector<std::string_view> names;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Reason::count_); ++i)
+        if (action_of(static_cast<Reason>(i)) == action)
+            names.push_back(to_string(static_cast<Reason>(i)));
+    return names;
 }
 
 } // namespace ubf

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace ubf {
 
@@ -29,6 +30,7 @@ enum class Reason : std::uint8_t {
     different_user,    // neither user, group nor label in common
     connector_unknown, // the peer says that no socket stands behind this packet
     listener_unknown,  // the same of a UDP reply, whose listener is at the peer
+    revoked,           // an administrator ended what was allowed
     outside,           // from beyond the peers' ranges
     malformed,         // a packet that can't be read
     internal_error,    // something failed in ubfd
@@ -43,9 +45,12 @@ enum class Reason : std::uint8_t {
 
 std::string_view to_string(Action action);
 std::string_view to_string(Reason reason);
+std::optional<Reason> parse_reason(std::string_view name);
 // What the person who reads it can do next; one line, no full stop.
 std::string_view hint(Reason reason);
 Action action_of(Reason reason);
+// The names of all that do this.
+std::vector<std::string_view> reasons_of(Action action);
 
 struct Verdict {
     Reason reason = Reason::internal_error;

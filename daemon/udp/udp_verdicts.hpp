@@ -17,7 +17,7 @@ enum class Keeper : std::uint8_t {
 };
 
 // One object is one thread's; it takes CAP_NET_ADMIN. Functions return 0 or an errno.
-class KernelFlows {
+class UdpVerdicts {
   public:
     // ENOENT where the kernel has it no more.
     int find(const Flow& flow, Keeper keeper) {

@@ -1,0 +1,111 @@
+#include "daemon/gate/flow_walks.hpp"
+
+#include <memory>
+#include <utility>
+
+namespace ubf {
+namespace {
+
+// A step that asks the kernel takes some microseconds, and others a fraction of one: 200 us or so
+// at a time.
+constexpr unsigned most_at_a_time = 1024;
+constexpr unsigned cost_of_the_kernel = 16;
+
+// The kernel may not have it yet.
+bool is_young(const AllowedFlow& allowed) {
+    return Clock::now() - allowed.since < AllowedFlows::handshake;
+}
+
+} // namespace
+
+void FlowWalks::list(FlowFilter filter, std::size_t most, Done done) {
+    const auto result = std::make_shared<Result>();
+    walks_.push_back({[this, filter = std::move(filter), most, result](Id id) {
+                          return list_one(id, filter, most, *result);
+                      },
+                      [result, done = std::move(done)] { done(std::move(*result)); }});
+}
+
+void FlowWalks::end(FlowFilter filter, Done done) {
+    const auto result = std::make_shared<Result>();
+    walks_.push_back(
+        {[this, filter = std::move(filter), result](Id id) { return end_one(id, filter, *result); },
+         [result, done = std::move(done)] { done(std::move(*result)); }});
+}
+
+void FlowWalks::look_at_all(std::function<void(Id)> look) {
+    looking_ = Walk{[look = std::move(look)](Id id) {
+                        look(id);
+                        return Step::cheap;
+                    },
+                    [] {}};
+}
+
+void FlowWalks::go_on() {
+    if (looking_ && go_on(*looking_))
+        looking_.reset();
+    if (!walks_.empty() && go_on(walks_.front())) {
+        const auto done = std::move(walks_.front().done);
+        walks_.pop_front();
+        done();
+    }
+}
+
+// True when it is through.
+bool FlowWalks::go_on(Walk& walk) {
+    for (unsigned spent = 0; walk.next < flows_.slots(); ++spent) {
+        if (spent >= most_at_a_time)
+            return false;
+        const Id id = walk.next++;
+        if (!flows_.is_used(id))
+            continue;
+        switch (walk.step(id)) {
+        case Step::cheap:
+            break;
+        case Step::of_the_kernel:
+            spent += cost_of_the_kernel;
+            break;
+        case Step::last:
+            return true;
+        }
+    }
+    return true;
+}
+
+FlowWalks::Step FlowWalks::list_one(Id id, const FlowFilter& filter, std::size_t most,
+                                    Result& result) {
+    const auto& entry = flows_[id];
+    if (!filter.fits(entry))
+        return Step::cheap;
+    if (result.flows.size() >= most) {
+        result.truncated = true;
+        return Step::last;
+    }
+    if (!kernel_.is_over(entry))
+        result.flows.push_back(entry);
+    else if (!is_young(entry) && entry.place == AllowedFlows::Entry::Place::resting)
+        flows_.remove(id);
+    return Step::of_the_kernel;
+}
+
+FlowWalks::Step FlowWalks::end_one(Id id, const FlowFilter& filter, Result& result) {
+    const auto& entry = flows_[id];
+    if (!filter.fits(entry))
+        return Step::cheap;
+    switch (kernel_.end(entry)) {
+    case Ended::yes:
+        ++result.ended;
+        break;
+    case Ended::refused:
+        ++result.not_ended;
+        return Step::of_the_kernel;
+    case Ended::over_already:
+        if (is_young(entry))
+            return Step::of_the_kernel;
+        break;
+    }
+    flows_.remove(id);
+    return Step::of_the_kernel;
+}
+
+} // namespace ubf

@@ -1,0 +1,42 @@
+#include "daemon/gate/kernel_flows.hpp"
+
+#include <cerrno>
+#include <netinet/tcp.h>
+
+namespace ubf {
+
+KernelFlows::State KernelFlows::state(const AllowedFlow& allowed) {
+    if (allowed.is_udp())
+        return udp_flows_.in_use(allowed.flow, allowed.lease) ? State::there : State::over;
+    const auto found = connection(allowed);
+    if (found)
+        return State::there;
+    return found.error() == ENOENT ? State::over : State::not_known;
+}
+
+int KernelFlows::end(const AllowedFlow& allowed) {
+    if (allowed.is_udp()) {
+        if (!udp_flows_.in_use(allowed.flow, allowed.lease))
+            return ENOENT;
+        udp_flows_.end(allowed.flow, allowed.lease);
+        return 0;
+    }
+    const auto found = connection(allowed);
+    if (!found)
+        return found.error();
+    return sockets_.destroy(Protocol::tcp, allowed.flow.destination, allowed.flow.source,
+                            allowed.interface, found->cookie);
+}
+
+// Where the connection is over, the kernel finds the listener behind it, or what is left of it for
+// a minute; neither must be taken for it, and least of all be ended.
+Result<SocketInfo, int> KernelFlows::connection(const AllowedFlow& allowed) {
+    const auto& flow = allowed.flow;
+    auto found = sockets_.find(flow.protocol, flow.destination, flow.source, allowed.interface);
+    if (found &&
+        (found->state == TCP_LISTEN || found->state == TCP_TIME_WAIT || found->state == TCP_CLOSE))
+        return fail(int{ENOENT});
+    return found;
+}
+
+} // namespace ubf

@@ -1,0 +1,209 @@
+// What a worker does with flows that it has allowed: remembers them, decides them again, ends them.
+#include "daemon/gate/worker.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace ubf {
+namespace {
+
+// A UDP flow is decided again whenever it comes up; a TCP flow that a label allowed more seldom,
+// for that costs a search of its owner's processes, and what changes in the meantime is told.
+constexpr std::chrono::minutes labelled_time{10};
+constexpr unsigned most_silences = 6; // of the peer of a flow, one after the other
+// Packets keep room beside them: so many are begun at a time, and so many are under way.
+constexpr std::size_t most_at_a_time = 64;
+constexpr std::size_t most_under_way = 256;
+
+// What becomes of a UDP flow when a socket is closed; no news.
+bool is_gone(Reason reason) {
+    return reason == Reason::connector_unknown || reason == Reason::listener_unknown;
+}
+
+} // namespace
+
+// --- remembering ---
+
+bool Worker::remember_udp(const Case& item, Reason reason) {
+    const auto lease = shared_.udp_flows.allow(item.flow, keeper(item.fabric), ends_of(item));
+    if (!lease)
+        return false;
+    auto allowed = allowed_flow(item, reason);
+    allowed.lease = *lease;
+    unconfirmed_.push_back(allowed);
+    return true;
+}
+
+// False where it must not be allowed, since it could not be ended when its label is withdrawn.
+bool Worker::remember_tcp(const Case& item, Reason reason) {
+    return remember(allowed_flow(item, reason)) || !ends_by_label(reason);
+}
+
+bool Worker::remember(const AllowedFlow& allowed) {
+    const auto now = Clock::now();
+    const bool watched = allowed.is_udp() || ends_by_label(allowed.reason);
+    const auto decide = allowed.is_udp() ? now : now + labelled_time;
+    const auto is_over = [this](const AllowedFlow& old) {
+        return kernel_.state(old) == KernelFlows::State::over;
+    };
+    const auto added = allowed_.add(allowed, watched, decide, now, is_over);
+    if (added != AllowedFlows::Added::remembered && !watched)
+        shared_.counters.flows_not_remembered.add();
+    return added != AllowedFlows::Added::no_room;
+}
+
+AllowedFlow Worker::allowed_flow(const Case& item, Reason reason) const {
+    AllowedFlow allowed;
+    allowed.flow = item.flow;
+    allowed.reason = reason;
+    allowed.reply = item.reply;
+    allowed.fabric = item.fabric;
+    allowed.interface = item.interface;
+    allowed.listener = Party::of(listener(item));
+    allowed.connector = Party::of(connector(item));
+    allowed.since = item.since;
+    return allowed;
+}
+
+bool Worker::ends_by_label(Reason reason) const {
+    return reason == Reason::same_label && rules_->end_flows;
+}
+
+// --- deciding again ---
+
+void Worker::hasten(const std::function<bool(const AllowedFlow&)>& chosen) {
+    if (!rules_->end_flows)
+        return;
+    settle(); // so that what was just allowed is among them
+    allowed_.hasten_watched(
+        [&](const AllowedFlow& allowed) { return allowed.by_label() && chosen(allowed); },
+        Clock::now());
+}
+
+// The policy has changed. Most flows are still allowed by their uids, which costs next to nothing.
+void Worker::look_again(AllowedFlows::Id id) {
+    const auto& entry = allowed_[id];
+    if (allowed_.is_in_hand(id) || (entry.by_label() && !rules_->end_flows))
+        return;
+    const auto now = Clock::now();
+    const auto reason = allowed_by_uid(entry, entry.interface == loopback_,
+                                       is_peer(entry.flow.source.address, entry.fabric),
+                                       rules_->side(entry.fabric).policy);
+    if (reason)
+        allowed_.keep(id, *reason, entry.is_udp() || ends_by_label(*reason), now, now);
+    else
+        allowed_.hasten(id, now);
+}
+
+std::optional<TimePoint> Worker::next_again() const {
+    if (walks_.any())
+        return Clock::now();
+    // Where too many are under way, the end of one of them wakes us.
+    return again_ < most_under_way ? allowed_.next() : std::nullopt;
+}
+
+// Those whose time has come, while they are still there: a notice that an owner is gone, or carries
+// another label, may have been lost, and policies change.
+void Worker::decide_again(TimePoint now) {
+    using Again = AllowedFlows::Again;
+    for (std::size_t i = 0; i < most_at_a_time && again_ < most_under_way; ++i) {
+        const auto id = allowed_.take_due(now);
+        if (!id)
+            break;
+        auto& entry = allowed_[*id];
+        const bool there = kernel_.state(entry) != KernelFlows::State::over;
+        // A TCP connection may not be there yet, for its handshake takes a while.
+        if (!there && (entry.is_udp() || now - entry.since >= AllowedFlows::pause))
+            allowed_.remove(*id);
+        else if (!there || entry.decide > now)
+            allowed_.put_back(*id, Again::later, now);
+        else if (cases_.contains(entry.flow)) // a packet of it is being judged anyway
+            allowed_.put_back(*id, Again::soon, now);
+        else
+            begin_again(entry, now);
+    }
+    walks_.go_on();
+    flows_.store(allowed_.size(), std::memory_order_relaxed);
+}
+
+void Worker::begin_again(const AllowedFlow& allowed, TimePoint now) {
+    Case item{
+        ++last_number_, allowed.flow, allowed.interface, allowed.reply, allowed.fabric, {}, now};
+    item.again = true;
+    ++again_;
+    begin(std::move(item));
+}
+
+// What is still allowed goes on, and what isn't ends. Packets that came meanwhile, because somebody
+// else made the kernel forget the flow, are judged as any others.
+void Worker::close_again(const Case& item, Reason reason) {
+    using Again = AllowedFlows::Again;
+    --again_;
+    const auto id = allowed_.find(item.flow);
+    if (!id || !allowed_.is_in_hand(*id))
+        return; // it was ended meanwhile, or allowed anew
+    const auto now = Clock::now();
+    auto& entry = allowed_[*id];
+    const bool same = same_socket(item);
+    if (reason == Reason::overload)
+        return allowed_.put_back(*id, Again::soon, now);
+    if (reason == Reason::no_answer || reason == Reason::internal_error) {
+        if (++entry.silences < most_silences)
+            return allowed_.put_back(*id, Again::later, now);
+    } else {
+        entry.silences = 0;
+    }
+
+    if (action_of(reason) == Action::allow) {
+        // By what was true when it began; or a connection that was accepted meanwhile.
+        if ((same && is_stale(item)) || (!same && !entry.is_udp()))
+            return allowed_.put_back(*id, Again::at_once, now);
+        if (same) {
+            entry.listener = Party::of(listener(item));
+            entry.connector = Party::of(connector(item));
+            return allowed_.keep(*id, reason, entry.is_udp() || ends_by_label(reason),
+                                 entry.is_udp() ? now : now + labelled_time, now);
+        }
+    } else if (entry.by_label() && !rules_->end_flows && same) {
+        return allowed_.keep(*id, entry.reason, entry.is_udp(), now, now);
+    }
+    end(item, *id, reason);
+}
+
+// --- ending ---
+
+void Worker::end(const Case& item, AllowedFlows::Id id, Reason reason) {
+    const AllowedFlow allowed = allowed_[id];
+    allowed_.remove(id);
+    if (end(allowed, reason) != FlowWalks::Ended::yes || action_of(reason) == Action::allow)
+        return;
+    if (!allowed.is_udp() || allowed.by_label() || !is_gone(reason))
+        report(item, reason);
+}
+
+FlowWalks::Ended Worker::end(const AllowedFlow& allowed, Reason reason) {
+    const int error = kernel_.end(allowed);
+    if (error == ENOENT)
+        return FlowWalks::Ended::over_already;
+    if (error == 0) {
+        shared_.counters.flows_ended.add();
+        return FlowWalks::Ended::yes;
+    }
+    shared_.counters.flows_not_ended.add();
+    shared_.log.warning(fmt::format("{} could not be ended (reason={}): {}; it goes on until a "
+                                    "program closes it",
+                                    to_string(allowed.from_connector()), to_string(reason),
+                                    std::strerror(error)));
+    return FlowWalks::Ended::refused;
+}
+
+FlowWalks::Ended Worker::revoke(const AllowedFlow& allowed) {
+    const auto ended = end(allowed, Reason::revoked);
+    if (ended == FlowWalks::Ended::yes)
+        shared_.log.denial({allowed.from_connector(), Reason::revoked, allowed.connector.owner(),
+                            allowed.listener.owner(), std::string(), true});
+    return ended;
+}
+
+} // namespace ubf
