@@ -12,9 +12,10 @@ namespace {
 // for that costs a search of its owner's processes, and what changes in the meantime is told.
 constexpr std::chrono::minutes labelled_time{10};
 constexpr unsigned most_silences = 6; // of the peer of a flow, one after the other
-// Packets keep room beside them: so many are begun at a time, and so many are under way.
+// Packets keep room beside them: so many are begun at a time, and so many are under way; few enough
+// that the last of them is searched for in time, be the processes as large as they may.
 constexpr std::size_t most_at_a_time = 64;
-constexpr std::size_t most_under_way = 128;
+constexpr std::size_t most_under_way = 32;
 
 // What becomes of a UDP flow when a socket is closed; no news.
 bool is_gone(Reason reason) {
