@@ -263,6 +263,7 @@ void Daemon::reload() {
 
 void Daemon::apply(Start fresh) {
     const bool otherwise = !decide_alike(start_.config, fresh.config);
+    const bool relabelled = !start_.config.labels.same_sources(fresh.config.labels);
     start_ = std::move(fresh);
     labeller_.set_sources(start_.config.labels);
     investigator_.forget_all();
@@ -270,6 +271,8 @@ void Daemon::apply(Start fresh) {
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules, otherwise);
     service_->set_terms(start_.rules->terms, start_.rules->deadline);
+    if (relabelled && start_.config.labels.end_flows)
+        service_->withdraw_all();
     explainer_->set_rules(start_.rules, scopes_of(start_.config, start_.environment));
 }
 

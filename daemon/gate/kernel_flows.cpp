@@ -4,6 +4,16 @@
 #include <netinet/tcp.h>
 
 namespace ubf {
+namespace {
+
+// Nobody can use it any more: it is over, or closed on our side, acknowledged (a minute of
+// FIN_WAIT2 without a process).
+bool is_remains(const SocketInfo& socket) {
+    return socket.state == TCP_TIME_WAIT || socket.state == TCP_CLOSE ||
+           (socket.state == TCP_FIN_WAIT2 && socket.inode == 0);
+}
+
+} // namespace
 
 KernelFlows::State KernelFlows::state(const AllowedFlow& allowed) {
     if (allowed.is_udp())
@@ -28,13 +38,12 @@ int KernelFlows::end(const AllowedFlow& allowed) {
                             allowed.interface, found->cookie);
 }
 
-// Where the connection is over, the kernel finds the listener behind it, or what is left of it for
-// a minute; neither must be taken for it, and least of all be ended.
+// Where the connection is over, the kernel finds the listener behind it, or what is left of it;
+// neither must be taken for it, and least of all be ended.
 Result<SocketInfo, int> KernelFlows::connection(const AllowedFlow& allowed) {
     const auto& flow = allowed.flow;
     auto found = sockets_.find(flow.protocol, flow.destination, flow.source, allowed.interface);
-    if (found &&
-        (found->state == TCP_LISTEN || found->state == TCP_TIME_WAIT || found->state == TCP_CLOSE))
+    if (found && (found->state == TCP_LISTEN || is_remains(*found)))
         return fail(int{ENOENT});
     return found;
 }

@@ -12,13 +12,20 @@ namespace {
 // for that costs a search of its owner's processes, and what changes in the meantime is told.
 constexpr std::chrono::minutes labelled_time{10};
 constexpr unsigned most_silences = 6; // of the peer of a flow, one after the other
-// Packets keep room beside them: so many are begun at a time, and so many are under way.
+// Packets keep room beside them: so many are begun at a time, and so many are under way; few enough
+// that the last of them is searched for in time, be the processes as large as they may.
 constexpr std::size_t most_at_a_time = 64;
-constexpr std::size_t most_under_way = 256;
+constexpr std::size_t most_under_way = 32;
 
 // What becomes of a UDP flow when a socket is closed; no news.
 bool is_gone(Reason reason) {
     return reason == Reason::connector_unknown || reason == Reason::listener_unknown;
+}
+
+// No process was found behind the socket: time ran out, or it is on its way from one to another.
+bool was_not_found(const Owner& owner) {
+    return owner.kind == OwnerKind::user && owner.credentials && !owner.credentials->gid &&
+           owner.credentials->process.pid == Pid{};
 }
 
 } // namespace
@@ -148,7 +155,11 @@ void Worker::close_again(const Case& item, Reason reason) {
     const bool same = same_socket(item);
     if (reason == Reason::overload)
         return allowed_.put_back(*id, Again::soon, now);
-    if (reason == Reason::no_answer || reason == Reason::internal_error) {
+    // What is not known is asked again some times, before it counts as a no.
+    const bool unknown = reason == Reason::no_answer || reason == Reason::internal_error ||
+                         (action_of(reason) == Action::deny &&
+                          (was_not_found(listener(item)) || was_not_found(connector(item))));
+    if (unknown) {
         if (++entry.silences < most_silences)
             return allowed_.put_back(*id, Again::later, now);
     } else {

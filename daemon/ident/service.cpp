@@ -52,6 +52,13 @@ void Service::withdraw(Uid uid) {
     });
 }
 
+void Service::withdraw_all() {
+    mailbox_.post([this] {
+        for (const Uid uid : told_.labelled())
+            withdraw(uid);
+    });
+}
+
 void Service::run() {
     enter_thread("ident");
     while (!stopping_) {

@@ -37,6 +37,7 @@ class Service {
     void on_withdrawn(std::function<void(const Flow&)> withdrawn);
     // The processes of this user carry other labels than peers were told.
     void withdraw(Uid uid);
+    void withdraw_all(); // or everybody's do
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:

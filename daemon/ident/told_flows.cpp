@@ -45,6 +45,13 @@ ToldFlows::withdrawn(Uid uid, TimePoint now,
     return notices;
 }
 
+std::vector<Uid> ToldFlows::labelled() const {
+    std::vector<Uid> users;
+    for (const auto& [uid, flows] : labelled_)
+        users.push_back(uid);
+    return users;
+}
+
 ToldFlows::Notice ToldFlows::notice(const Flow& flow, const Told& told, TimePoint now) {
     std::uint64_t nonce = 0;
     randombytes_buf(&nonce, sizeof nonce);

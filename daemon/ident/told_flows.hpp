@@ -36,6 +36,8 @@ class ToldFlows {
     // socket of a flow is; of others there is nothing to tell.
     std::vector<Notice> withdrawn(Uid uid, TimePoint now,
                                   const std::function<bool(const Flow&, const Told&)>& still_there);
+    // Of whom peers were told labels.
+    std::vector<Uid> labelled() const;
     void seen(Nonce nonce, const Path& path); // path: from the peer to us
 
     std::vector<Notice> due(TimePoint now);

@@ -283,8 +283,7 @@ Policy Config::fabric_policy() const {
 
 bool decide_alike(const Config& a, const Config& b) {
     const auto same_labels = [&] {
-        return a.labels.slurm == b.labels.slurm && a.labels.selinux == b.labels.selinux &&
-               a.labels.map == b.labels.map && a.labels.end_flows == b.labels.end_flows;
+        return a.labels.same_sources(b.labels) && a.labels.end_flows == b.labels.end_flows;
     };
     const auto same_fabric = [&] {
         return a.fabric.enabled == b.fabric.enabled && a.fabric_policy() == b.fabric_policy() &&

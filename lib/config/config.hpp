@@ -93,6 +93,10 @@ struct Config {
         std::filesystem::path state_directory = "/var/lib/ubf"; // of the jobs that run
         bool end_flows = true; // that were allowed by a label which is withdrawn
 
+        // Whether both give everybody the same labels.
+        bool same_sources(const Labels& other) const {
+            return slurm == other.slurm && selinux == other.selinux && map == other.map;
+        }
         // Whether something gives labels.
         bool any() const { return slurm || selinux || !map.empty(); }
     } labels;

@@ -8,6 +8,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         static_cast<void>(ubf::text_of(*request, "command"));
         static_cast<void>(ubf::flow_of(*request));
         static_cast<void>(ubf::job_of(*request));
+        static_cast<void>(ubf::filter_of(*request));
     }
     return 0;
 }
