@@ -42,6 +42,12 @@ std::string queue_name(std::uint16_t number) {
     return fmt::format("queue-{}", number);
 }
 
+std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
+    return std::make_shared<const RdmaRules>(
+        RdmaRules{config.fabric.rdma, config.fabric_policy(), config.fabric.exempt_ports,
+                  config.fabric_peers(), rules.terms, rules.deadline, rules.labelled});
+}
+
 Config::Scope scope_of(const Config& config, const nft::Environment& environment) {
     auto scope = config.scope;
     if (scope.ports.empty())
@@ -88,10 +94,10 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
                                                  counters_, store_.take(queue_name(number))));
     }
 
-    // Channels: 1 to n are the workers', n + 1 is explain's.
+    // Channels: 1 to n are the workers', n + 1 is explain's, n + 2 is that of RDMA's watcher.
     socket_ = std::make_unique<ident::Socket>(start_.config.ident.port, store_.take(ident_name));
     std::vector<ident::Asker*> askers;
-    for (unsigned i = 0; i <= queue.count; ++i) {
+    for (unsigned i = 0; i < queue.count + 2u; ++i) {
         askers_.push_back(std::make_unique<ident::Asker>(
             *socket_, static_cast<ident::Channel>(i + 1), start_.rules->terms,
             start_.rules->deadline, peers_, counters_));
@@ -104,6 +110,10 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     for (unsigned i = 0; i < queue.count; ++i)
         workers_.push_back(
             std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
+    rdma_ = std::make_unique<RdmaWatcher>(
+        *askers_[queue.count + 1u], rdma_rules(start_.config, *start_.rules),
+        RdmaWatcher::Shared{counters_, peers_, investigator_, log_});
+    service_->on_rdma([this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); });
     jobs_ = std::make_unique<Jobs>(job_table_, start_.config.labels.state_directory, log_,
                                    counters_, [this](Uid uid) { relabel(uid); });
     service_->on_withdrawn([this](const Flow& flow) {
@@ -111,7 +121,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
             worker->reconsider(flow);
     });
     explainer_ =
-        std::make_unique<Explainer>(loop_, *askers_.back(), start_.rules,
+        std::make_unique<Explainer>(loop_, *askers_[queue.count], start_.rules,
                                     scope_of(start_.config, start_.environment), shared, users_);
     control_ = std::make_unique<ControlServer>(
         loop_, start_.config.control.socket,
@@ -126,6 +136,8 @@ Daemon::~Daemon() {
     control_.reset();
     explainer_.reset();
     stop_workers();
+    if (rdma_)
+        rdma_->stop();
     // Whoever might still call the investigator must find it stopped, but not gone.
     investigator_.stop();
     service_.reset();
@@ -188,6 +200,7 @@ void Daemon::show_life() {
     const auto now = Clock::now();
     const auto lately = now - 3 * Heartbeat::period;
     const bool all = service_->heartbeat().heard_since(lately) &&
+                     rdma_->heartbeat().heard_since(lately) &&
                      std::ranges::all_of(workers_, [&](const auto& worker) {
                          return worker->heartbeat().heard_since(lately);
                      });
@@ -248,6 +261,7 @@ void Daemon::apply(Start fresh) {
     investigator_.forget_all();
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules);
+    rdma_->set_rules(rdma_rules(start_.config, *start_.rules));
     service_->set_terms(start_.rules->terms, start_.rules->deadline);
     explainer_->set_rules(start_.rules, scope_of(start_.config, start_.environment));
 }
@@ -260,6 +274,7 @@ void Daemon::relabel(Uid uid) {
         return;
     for (const auto& worker : workers_)
         worker->reconsider(uid);
+    rdma_->reconsider(uid);
     service_->withdraw(uid);
 }
 

@@ -122,7 +122,6 @@ class Worker {
     static Renewal renewal_of(const Case& item, std::optional<UdpFlows::Lease> lease,
                               TimePoint decide, std::optional<std::pair<Uid, Uid>> by_label);
     void report(const Case& item, Reason reason);
-    void report_silence(const Address& peer);
 
     Verdict decide_case(const Case& item) const;
     bool settled(const Case& item) const;
