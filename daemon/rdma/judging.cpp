@@ -12,10 +12,11 @@
 namespace ubf {
 namespace {
 
-// A peer's table may lag behind ours, and a question may be lost: so often is it asked, once a
-// look.
-constexpr unsigned most_tries = 6;
-constexpr std::chrono::milliseconds try_pause{150};
+// A peer's end comes into being a moment after the connector's: it is asked again while it knows
+// nothing of it, with pauses that grow from this one, and while it doesn't answer.
+constexpr unsigned most_tries = 7;
+constexpr unsigned most_silences = 4;
+constexpr std::chrono::milliseconds try_pause{20};
 // The other end of what isn't established yet is asked about now and then.
 constexpr std::chrono::seconds unestablished_pause{2};
 // At a time: a peer answers thousands in a second.
@@ -61,7 +62,7 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
         entry.stage = Stage::judged;
         return;
     }
-    if (entry.tries == 0 && entry.next == TimePoint{})
+    if (entry.next == TimePoint{})
         shared_.counters.rdma_seen.add();
     entry.next = now;
     const Port port = flow_of(entry.id, entry.end).destination.port;
@@ -117,14 +118,13 @@ void RdmaWatcher::answered(const Flow& flow, const std::optional<Owner>& owner) 
     if (owner)
         return conclude(entry, {*owner, end_of(*owner)}, now);
     report_silence_of(flow.source.address, shared_.peers, shared_.log);
-    try_again(entry, now);
-    if (entry.tries >= most_tries)
+    if (++entry.silences >= most_silences)
         give_up(entry);
 }
 
-void RdmaWatcher::try_again(Entry& entry, TimePoint now) const {
-    ++entry.tries;
-    entry.next = now + try_pause;
+void RdmaWatcher::try_again(Entry& entry, TimePoint now) {
+    entry.next = now + try_pause * (1 << entry.tries++);
+    next_look_ = std::min(next_look_, entry.next);
 }
 
 // Nobody is killed for that his peer's node is silent.
@@ -133,7 +133,7 @@ void RdmaWatcher::give_up(Entry& entry) {
     entry.stage = Stage::judged;
     shared_.log.warning(
         fmt::format("{} is not judged, and goes on: nobody answered {} times whose {} it is",
-                    to_string(flow_of(entry.id, entry.end)), most_tries,
+                    to_string(flow_of(entry.id, entry.end)), most_silences,
                     entry.end == End::connector ? "listener" : "connector"));
 }
 
@@ -156,7 +156,6 @@ void RdmaWatcher::conclude(Entry& entry, const Answered& remote, TimePoint now) 
         entry.stage = Stage::judged;
         return;
     }
-    // A peer's end comes into being a moment after the connector's, or never, where it refuses.
     if (remote.owner.kind == OwnerKind::unknown && entry.tries < most_tries)
         return try_again(entry, now);
     if (remote.owner.kind == OwnerKind::unknown && !is_established(entry)) {

@@ -94,6 +94,7 @@ class RdmaWatcher {
         std::optional<Owner> owner{};    // of our end, from `open` on
         TimePoint since{};               // it is connected, as far as we know
         TimePoint next{};                // to be judged, not earlier
+        unsigned silences = 0;           // of the peer
         unsigned tries = 0;              // without an outcome
         bool old = false;                // it was there when we began to look
         std::optional<Uid> by_label{};   // the other end's, where a label allowed it
@@ -117,7 +118,7 @@ class RdmaWatcher {
     const Entry* counterpart(const Entry& entry) const;
     void ask(Entry& entry);
     void answered(const Flow& flow, const std::optional<Owner>& owner);
-    void try_again(Entry& entry, TimePoint now) const;
+    void try_again(Entry& entry, TimePoint now);
     void conclude(Entry& entry, const Answered& remote, TimePoint now);
     void give_up(Entry& entry);
     void end(Entry& entry, Denial denial, TimePoint now);

@@ -108,12 +108,14 @@ class Remote:
         end = time.monotonic() + 60
         while True:
             try:
-                self._lines = socket.create_connection((V4[2], CONTROL), 5).makefile("rw")
+                connection = socket.create_connection((V4[2], CONTROL), 5)
                 break
             except OSError:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.2)
+        connection.settimeout(60)
+        self._lines = connection.makefile("rw")
         self._lock = threading.Lock()
 
     def __getattr__(self, name):
@@ -179,24 +181,26 @@ class Rdma(Case):
     def visit(self, user, address, port=PORT, times=100000):
         return self.one.run(user, "rping", "-c", "-a", address, "-p", port, "-C", times)
 
-    def assert_counts(self, side, **expected):
+    def assert_counts(self, side, seconds=8, **expected):
         def seen():
             counters = side.status()["rdma"]
             return {name: counters[name] for name in expected}
         try:
-            wait_until(lambda: seen() == expected, 8)
+            wait_until(lambda: seen() == expected, seconds)
         except AssertionError:
             self.assertEqual(seen(), expected, side.lines("denied") + side.lines("is not judged"))
 
     def assert_told(self, side, word, *parts):
-        wait_until(lambda: any(all(part in line for part in parts) for line in side.lines(word)), 8,
-                   f"a line '{word}' with {parts}")
+        try:
+            wait_until(lambda: any(all(part in line for part in parts) for line in side.lines(word)), 8)
+        except AssertionError:
+            self.fail(f"no line '{word}' with {parts} in {side.lines(word)}")
 
 
 class Logged(Rdma):
     def test_what_one_user_does_runs_to_its_end_and_is_allowed(self):
         self.serve(self.two, "alice", V4[2])
-        visitor = self.visit("alice", V4[2], times=2000)
+        visitor = self.visit("alice", V4[2], times=200)
         for side in (self.one, self.two):
             self.assert_counts(side, seen=1, allowed=1, denied=0)
         self.assertEqual(self.one.exit_status(visitor, 60), 0)
@@ -240,7 +244,7 @@ class Logged(Rdma):
         self.serve(self.two, "alice", V4[2])
         self.two.stop_ubfd()
         visitor = self.visit("bob", V4[2])
-        self.assert_counts(self.one, seen=1, allowed=0, denied=0, no_answer=1)
+        self.assert_counts(self.one, 20, seen=1, allowed=0, denied=0, no_answer=1)
         self.assert_told(self.one, "is not judged", f"-> {V4[2]}:{PORT} ")
         self.assertIsNone(self.one.exit_status(visitor))
         self.two.start_ubfd()
@@ -268,8 +272,7 @@ class Ended(Rdma):
                          "listener=alice(63001) rping[", f"the connector's process rping[{pid}] was killed")
         print(self.one.lines("ended"), file=sys.stderr)
         self.assertEqual(self.one.lines("denied"), [])
-        # The listener's node tells of it, and does nothing.
-        self.assert_told(self.two, "denied", "connector=bob", "listener=alice")
+        # The listener's node does nothing, and may not even have seen it.
         self.assert_counts(self.two, ended=0, not_ended=0)
         self.assertIsNone(self.one.exit_status(friend, 1))
         self.assertIsNone(self.two.exit_status(server))
@@ -285,7 +288,7 @@ class Ended(Rdma):
         self.serve(self.two, "alice", V4[2])
         self.two.stop_ubfd()
         stranger = self.visit("bob", V4[2])
-        self.assert_counts(self.one, seen=1, denied=0, no_answer=1, ended=0)
+        self.assert_counts(self.one, 20, seen=1, denied=0, no_answer=1, ended=0)
         self.assertIsNone(self.one.exit_status(stranger, 1))
         self.two.start_ubfd()
 
