@@ -114,7 +114,7 @@ void RdmaWatcher::look(TimePoint now) {
         say("no RDMA device");
     else {
         say("active");
-        soon(std::max<Clock::duration>(pause, (Clock::now() - now) * least_rest));
+        soon(std::max<Clock::duration>(pause, reading_ * least_rest));
         judge_all(now);
         see_dying(now);
         if (now >= next_count_)
@@ -142,6 +142,7 @@ bool RdmaWatcher::read_table(TimePoint now) {
         resources_.reset(); // what is left of its answer is of no use
         return false;
     }
+    reading_ = Clock::now() - now;
     devices_ = std::move(*devices);
     {
         const std::lock_guard lock(mutex_);
@@ -170,6 +171,7 @@ void RdmaWatcher::merge(std::vector<rdma::CmId> table, TimePoint now) {
         if (entry.stage == Stage::made && is_connection(entry.id)) {
             entry.stage = Stage::open;
             entry.since = now;
+            entry.looked = false; // its maker may be another user's by now
             // One that is gone already was there when we looked before, or the connection were.
             auto listener = listeners.of(entry.id);
             if (!listener)

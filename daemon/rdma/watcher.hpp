@@ -145,6 +145,7 @@ class RdmaWatcher {
     std::map<Flow, rdma::CmKey> questions_; // that are asked, as they are
     bool begun_ = false;                    // a table was read
     TimePoint read_{};                      // when the table was
+    Clock::duration reading_{};             // how long that took
     TimePoint next_look_{};
     TimePoint next_count_{};
     bool stopping_ = false;
