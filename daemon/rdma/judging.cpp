@@ -192,10 +192,10 @@ void RdmaWatcher::conclude(Entry& entry, const Answered& remote, TimePoint now) 
 void RdmaWatcher::end(Entry& entry, Denial denial, TimePoint now) {
     const auto& task = entry.id.maker.task;
     const auto target = task ? Target::of(*task, processes_) : std::nullopt;
-    const auto again = resources_->cm_ids(devices_);
+    const auto again = list_again();
     const bool same =
         target && again && target->status().process == denial.connector.credentials->process.pid &&
-        std::ranges::any_of(again->entries, [&](const rdma::CmId& id) {
+        std::ranges::any_of(*again, [&](const rdma::CmId& id) {
             return id.key == entry.id.key && id.maker.task == task && is_connection(id);
         });
     if (!same)
@@ -246,6 +246,8 @@ void RdmaWatcher::see_dying(TimePoint now) {
 // Whether its queue pair has an other end. One that isn't there any more, or never is, as of
 // datagrams, is taken for established.
 bool RdmaWatcher::is_established(const Entry& entry) {
+    if (!resources_)
+        return true;
     const auto pairs = resources_->queue_pairs(devices_);
     if (!pairs || entry.id.queue_pair == 0)
         return true;

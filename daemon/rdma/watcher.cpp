@@ -188,6 +188,16 @@ void RdmaWatcher::merge(std::vector<rdma::CmId> table, TimePoint now) {
         over(entry);
 }
 
+// Nothing where the kernel doesn't list them any more.
+std::optional<std::vector<rdma::CmId>> RdmaWatcher::list_again() {
+    if (!resources_)
+        return std::nullopt;
+    auto table = resources_->cm_ids(devices_);
+    if (!table)
+        return std::nullopt;
+    return std::move(table->entries);
+}
+
 // Reads which process made each new id. A number that the kernel names twice as the maker's was the
 // maker's in between, for a number is another's only when the task has ended, and then none is
 // named any more.
@@ -205,10 +215,10 @@ void RdmaWatcher::look_for_makers() {
     }
     if (read.empty())
         return;
-    const auto again = resources_->cm_ids(devices_);
+    const auto again = list_again();
     if (!again)
         return;
-    for (const auto& id : again->entries) {
+    for (const auto& id : *again) {
         auto process = read.extract(id.key);
         const auto entry = entries_.find(id.key);
         if (!process.empty() && entry != entries_.end() && id.maker == entry->second.id.maker)

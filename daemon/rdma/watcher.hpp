@@ -110,6 +110,7 @@ class RdmaWatcher {
     bool read_table(TimePoint now);
     void merge(std::vector<rdma::CmId> table, TimePoint now);
     void over(const Entry& entry);
+    std::optional<std::vector<rdma::CmId>> list_again();
     void look_for_makers();
     void name_owners();
     std::optional<Owner> owner_of(const Entry& entry);

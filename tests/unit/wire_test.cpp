@@ -61,8 +61,9 @@ TEST_F(Wire, a_flow_is_of_a_known_protocol) {
             path, keys);
         const bool known = number == 6 || number == 17 || number == 254;
         ASSERT_EQ(datagram.has_value(), known) << number;
-        if (known)
+        if (known) {
             EXPECT_EQ(std::get<std::vector<Question>>(datagram->entries).at(0).flow, other);
+        }
     }
 }
 
