@@ -55,6 +55,12 @@ Explainer::Scopes scopes_of(const Config& config, const nft::Environment& enviro
     return scopes;
 }
 
+std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
+    return std::make_shared<const RdmaRules>(
+        RdmaRules{config.fabric.rdma, config.fabric_policy(), config.fabric.exempt_ports,
+                  config.fabric_peers(), rules.terms, rules.deadline, rules.labelled});
+}
+
 } // namespace
 
 // Everything that can fail for what the configuration says, before anything is changed.
@@ -104,10 +110,10 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
                                                  counters_, store_.take(queue_name(number))));
     }
 
-    // Channels: 1 to n are the workers', n + 1 is explain's.
+    // Channels: 1 to n are the workers', n + 1 is explain's, n + 2 is that of RDMA's watcher.
     socket_ = std::make_unique<ident::Socket>(start_.config.ident.port, store_.take(ident_name));
     std::vector<ident::Asker*> askers;
-    for (unsigned i = 0; i <= queue.count; ++i) {
+    for (unsigned i = 0; i < queue.count + 2u; ++i) {
         askers_.push_back(std::make_unique<ident::Asker>(
             *socket_, static_cast<ident::Channel>(i + 1), start_.rules->terms,
             start_.rules->deadline, peers_, counters_));
@@ -120,6 +126,10 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     for (unsigned i = 0; i < queue.count; ++i)
         workers_.push_back(
             std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
+    rdma_ = std::make_unique<RdmaWatcher>(
+        *askers_[queue.count + 1u], rdma_rules(start_.config, *start_.rules),
+        RdmaWatcher::Shared{counters_, peers_, investigator_, log_});
+    service_->on_rdma([this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); });
     jobs_ = std::make_unique<Jobs>(job_table_, start_.config.labels.state_directory, log_,
                                    counters_, [this](Uid uid) { relabel(uid); });
     service_->on_withdrawn([this](const Flow& flow) {
@@ -127,7 +137,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
             worker->reconsider(flow);
     });
     explainer_ =
-        std::make_unique<Explainer>(loop_, *askers_.back(), start_.rules,
+        std::make_unique<Explainer>(loop_, *askers_[queue.count], start_.rules,
                                     scopes_of(start_.config, start_.environment), shared, users_);
     flow_desk_ = std::make_unique<FlowDesk>(loop_, workers_);
     control_ = std::make_unique<ControlServer>(
@@ -143,6 +153,8 @@ Daemon::~Daemon() {
     control_.reset();
     explainer_.reset();
     stop_workers();
+    if (rdma_)
+        rdma_->stop();
     // Whoever might still call the investigator must find it stopped, but not gone.
     investigator_.stop();
     service_.reset();
@@ -207,6 +219,7 @@ void Daemon::show_life() {
     const auto now = Clock::now();
     const auto lately = now - 3 * Heartbeat::period;
     const bool all = service_->heartbeat().heard_since(lately) &&
+                     rdma_->heartbeat().heard_since(lately) &&
                      std::ranges::all_of(workers_, [&](const auto& worker) {
                          return worker->heartbeat().heard_since(lately);
                      });
@@ -270,6 +283,7 @@ void Daemon::apply(Start fresh) {
     udp_flows_.set_udp_timeout(start_.config.fabric.udp_timeout);
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules, otherwise);
+    rdma_->set_rules(rdma_rules(start_.config, *start_.rules));
     service_->set_terms(start_.rules->terms, start_.rules->deadline);
     if (relabelled && start_.config.labels.end_flows)
         service_->withdraw_all();
@@ -284,6 +298,7 @@ void Daemon::relabel(Uid uid) {
         return;
     for (const auto& worker : workers_)
         worker->reconsider(uid);
+    rdma_->reconsider(uid);
     service_->withdraw(uid);
 }
 

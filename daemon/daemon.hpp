@@ -18,6 +18,7 @@
 #include "daemon/owners/investigator.hpp"
 #include "daemon/owners/labeller.hpp"
 #include "daemon/owners/user_cache.hpp"
+#include "daemon/rdma/watcher.hpp"
 #include "daemon/ruleset_keeper.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "ident/socket.hpp"
@@ -81,6 +82,7 @@ class Daemon {
     EventLoop loop_;
     std::unique_ptr<ident::Socket> socket_;
     std::vector<std::unique_ptr<ident::Asker>> askers_;
+    std::unique_ptr<RdmaWatcher> rdma_;
     std::unique_ptr<ident::Service> service_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::unique_ptr<FlowDesk> flow_desk_;

@@ -91,6 +91,7 @@ Json Daemon::status() {
                          {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
 
     const auto sizes = udp_flows_.sizes();
+    const auto rdma = rdma_->status();
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
     return {{"ok", true},
             {"version", UBF_VERSION},
@@ -129,6 +130,18 @@ Json Daemon::status() {
               {"ended", counters_.jobs_ended.read()},
               {"vanished", counters_.jobs_vanished.read()},
               {"refused", counters_.jobs_refused.read()}}},
+            {"rdma",
+             {{"state", rdma.state},
+              {"cm_ids", rdma.cm_ids},
+              {"connections", rdma.connections},
+              {"seen", counters_.rdma_seen.read()},
+              {"allowed", counters_.rdma_allowed.read()},
+              {"denied", counters_.rdma_denied.read()},
+              {"no_answer", counters_.rdma_no_answer.read()},
+              {"ended", counters_.rdma_ended.read()},
+              {"not_ended", counters_.rdma_not_ended.read()},
+              {"queue_pairs_not_attributable", rdma.queue_pairs},
+              {"cm_ids_not_attributable", rdma.foreign}}},
             {"ident",
              {{"questions", counters_.questions.read()},
               {"retransmissions", counters_.retransmissions.read()},

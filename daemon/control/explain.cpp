@@ -2,47 +2,14 @@
 
 #include "base/escape.hpp"
 #include "daemon/control/request.hpp"
+#include "daemon/core/own_address.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <ifaddrs.h>
-#include <memory>
 #include <net/if.h>
-#include <netinet/in.h>
 
 namespace ubf {
 namespace {
-
-struct FreeIfaddrs {
-    void operator()(ifaddrs* list) const { ::freeifaddrs(list); }
-};
-
-struct OwnAddress {
-    std::uint32_t interface; // that it is configured on
-};
-
-std::optional<OwnAddress> own_address(const Address& address) {
-    ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) < 0)
-        return std::nullopt;
-    const std::unique_ptr<ifaddrs, FreeIfaddrs> owner(list);
-    for (const auto* entry = list; entry != nullptr; entry = entry->ifa_next) {
-        if (entry->ifa_addr == nullptr)
-            continue;
-        std::optional<Address> known;
-        if (entry->ifa_addr->sa_family == AF_INET) {
-            const auto* v4 = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
-            const auto* bytes = reinterpret_cast<const std::uint8_t*>(&v4->sin_addr);
-            known = Address::v4(std::span<const std::uint8_t, 4>(bytes, 4));
-        } else if (entry->ifa_addr->sa_family == AF_INET6) {
-            const auto* v6 = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
-            known = Address::v6(std::span<const std::uint8_t, 16>(v6->sin6_addr.s6_addr, 16));
-        }
-        if (known == address)
-            return OwnAddress{::if_nametoindex(entry->ifa_name)};
-    }
-    return std::nullopt;
-}
 
 constexpr std::size_t most_questions = 64;
 
@@ -76,7 +43,7 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
         return reply({{"ok", false},
                       {"error", "explain takes two endpoints of one family, like 10.0.0.1:4000 and "
                                 "10.0.0.2:80 or [fd00::1]:4000 and [fd00::2]:80, and tcp or udp"}});
-    const auto here = own_address(flow->destination.address);
+    const auto here = interface_of(flow->destination.address);
     if (!here)
         return reply(
             {{"ok", false},
@@ -87,8 +54,8 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     question.reply = reply;
     auto& steps = question.steps;
     steps.push_back(fmt::format("{} ends at this node, which decides", to_string(*flow)));
-    const auto sender_here = own_address(flow->source.address);
-    const auto interface = sender_here ? ::if_nametoindex("lo") : here->interface;
+    const auto sender_here = interface_of(flow->source.address);
+    const auto interface = sender_here ? ::if_nametoindex("lo") : *here;
     add_fabric(question, interface);
     if (const auto why = out_of_scope(*flow, question.fabric))
         steps.push_back(*why);
@@ -131,7 +98,7 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     steps.push_back(
         fmt::format("connector: asked the ubfd of {}", to_string(flow->source.address)));
     questions_.emplace(*flow, std::move(question));
-    asker_.ask(*flow, ident::Role::connector, std::nullopt, here->interface);
+    asker_.ask(*flow, ident::Role::connector, std::nullopt, *here);
     asker_.flush();
 }
 
@@ -152,8 +119,7 @@ std::optional<std::string> Explainer::out_of_scope(const Flow& flow, bool fabric
     const Port port = flow.destination.port;
     const auto& scope = fabric ? *scopes_.fabric : scopes_.ethernet;
     for (const auto& exempt : scope.exempt_ports)
-        if ((flow.protocol == Protocol::tcp ? exempt.tcp : exempt.udp) &&
-            exempt.ports.contains(port))
+        if (exempt.has(flow.protocol, port))
             return fmt::format("port {} is exempt: the kernel lets it pass, whatever follows here",
                                port);
     const bool in_scope = std::ranges::any_of(

@@ -85,6 +85,13 @@ struct Counters {
     Counter jobs_vanished; // without a word
     Counter jobs_refused;  // what was to be registered was not as it must be
 
+    Counter rdma_seen;    // connections of the RDMA connection manager
+    Counter rdma_allowed; // of these
+    Counter rdma_denied;
+    Counter rdma_no_answer; // nobody could say whose the other end is
+    Counter rdma_ended;     // of those that were denied
+    Counter rdma_not_ended; // and were to be
+
     Counter log_written;
     Counter log_folded;
     Counter log_lost;

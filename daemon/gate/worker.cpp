@@ -1,6 +1,7 @@
 #include "daemon/gate/worker.hpp"
 
 #include "daemon/core/thread.hpp"
+#include "daemon/ident/silence.hpp"
 #include "flow/packet.hpp"
 
 #include <algorithm>
@@ -244,26 +245,11 @@ void Worker::answered(const Flow& flow, const std::optional<Owner>& owner) {
         return;
     auto& item = node.mapped();
     if (!owner) {
-        report_silence(flow.source.address);
+        report_silence_of(flow.source.address, shared_.peers, shared_.log);
         return close(item, Reason::no_answer);
     }
     item.remote = *owner;
     proceed(std::move(item));
-}
-
-void Worker::report_silence(const Address& peer) {
-    switch (shared_.peers.timed_out(peer, Clock::now())) {
-    case PeerTable::Say::silent:
-        shared_.log.warning(
-            fmt::format("peer {} does not answer: {}", to_string(peer), hint(Reason::no_answer)));
-        break;
-    case PeerTable::Say::and_more:
-        shared_.log.warning("more peers do not answer, and are not named for a minute; 'ubfctl "
-                            "status' lists them");
-        break;
-    case PeerTable::Say::nothing:
-        break;
-    }
 }
 
 // Both ends are known by uid; decides, or looks for what else it takes.

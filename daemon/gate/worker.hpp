@@ -145,7 +145,6 @@ class Worker {
     AllowedFlow allowed_flow(const Case& item, Reason reason) const;
     bool ends_by_label(Reason reason) const;
     void report(const Case& item, Reason reason);
-    void report_silence(const Address& peer);
 
     // What was allowed, again (worker_again.cpp).
     std::optional<TimePoint> next_again() const;

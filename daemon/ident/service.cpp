@@ -44,6 +44,10 @@ void Service::on_withdrawn(std::function<void(const Flow&)> withdrawn) {
     mailbox_.post([this, withdrawn = std::move(withdrawn)] { withdrawn_ = withdrawn; });
 }
 
+void Service::on_rdma(FindRdma find) {
+    mailbox_.post([this, find = std::move(find)] { find_rdma_ = find; });
+}
+
 void Service::withdraw(Uid uid) {
     mailbox_.post([this, uid] {
         tell(told_.withdrawn(uid, Clock::now(), [this](const Flow& flow, const auto& told) {
@@ -120,6 +124,10 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
             counters_.rejections.add(Rejection::not_theirs);
             continue;
         }
+        if (question.flow.protocol == Protocol::rdma) {
+            ask_rdma(question, sender);
+            continue;
+        }
         const auto found = lookup_.sender(question.flow, sender.interface);
         if (!found) {
             answers.push_back({question.nonce, Owner{}});
@@ -137,6 +145,17 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
             investigate(question, *found, sender);
     }
     send(sender, std::move(answers));
+}
+
+// Nothing of it is told later: what was allowed is looked at again by whoever watches it.
+void Service::ask_rdma(const Question& question, const Sender& sender) {
+    if (!find_rdma_)
+        return;
+    find_rdma_(question.flow, [this, nonce = question.nonce, sender](Owner owner) {
+        mailbox_.post([this, nonce, sender, owner = std::move(owner)] {
+            send(sender, std::vector<Answer>{{nonce, owner}});
+        });
+    });
 }
 
 void Service::investigate(const Question& question, const SocketOwner& found,
@@ -173,7 +192,7 @@ void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
         counters_.gone_received.add();
         if (entry.flow.protocol == Protocol::udp)
             udp_flows_.forget(entry.flow);
-        else if (withdrawn_)
+        else if (withdrawn_ && entry.flow.protocol == Protocol::tcp)
             withdrawn_(entry.flow);
         seen.push_back({entry.nonce});
     }

@@ -35,6 +35,10 @@ class Service {
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Called on our thread when what a peer told of a TCP flow holds no more.
     void on_withdrawn(std::function<void(const Flow&)> withdrawn);
+    // Who knows the ends of RDMA's connections; without, questions about them go unanswered. It
+    // gives each answer once, on any thread.
+    using FindRdma = std::function<void(const Flow&, std::function<void(Owner)>)>;
+    void on_rdma(FindRdma find);
     // The processes of this user carry other labels than peers were told.
     void withdraw(Uid uid);
     void withdraw_all(); // or everybody's do
@@ -55,6 +59,7 @@ class Service {
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
     void deliver(const Datagram& datagram, const Path& path);
+    void ask_rdma(const Question& question, const Sender& sender);
     void investigate(const Question& question, const SocketOwner& found, const Sender& sender);
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);
@@ -77,6 +82,7 @@ class Service {
     ToldFlows told_;
     ReplayWindow replay_;
     std::function<void(const Flow&)> withdrawn_;
+    FindRdma find_rdma_;
     bool stopping_ = false;
     Heartbeat heartbeat_;
     std::thread thread_;

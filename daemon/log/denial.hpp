@@ -16,7 +16,8 @@ struct Denial {
     Owner connector;
     Owner listener;
     std::string labels{}; // how theirs compare, where they were looked at
-    bool ended = false;   // it was allowed before
+    bool ended = false;   // it was there before
+    std::string note{};   // what else was done, or is known
 };
 
 } // namespace ubf

@@ -185,6 +185,8 @@ void Log::write(const Denial& denial, Time time, std::uint64_t repeats) {
     text += fmt::format(": {}", hint(denial.reason));
     if (!denial.labels.empty())
         text += fmt::format(" ({})", denial.labels);
+    if (!denial.note.empty())
+        text += fmt::format("; {}", denial.note);
 
     Line line{LOG_NOTICE, std::move(text), {}};
     if (to_journal_) {

@@ -180,6 +180,34 @@ Credentials Investigator::of_connector(const SearchResult& result, Uid uid) {
     return credentials;
 }
 
+// A program that took another user's identity when it was started (set-user-ID) still belongs to
+// whoever started it; one of root's that works for a user is that user's. Between two users nobody
+// can tell whose it is.
+Owner Investigator::of_process(Holder process, ident::Role role, Method method) {
+    auto& status = process.status;
+    if (status.uid == Uid{0})
+        status.uid = status.real_uid;
+    else if (status.real_uid != status.uid && status.real_uid != Uid{0})
+        return Owner{};
+    const bool whole = status.gid == status.real_gid;
+    if (status.process != Pid{})
+        process.pid = status.process;
+    const Uid uid = status.uid;
+    const SearchResult result{{std::move(process)}, method, true};
+    auto owner = Owner::user(uid);
+    owner.credentials =
+        role == ident::Role::listener ? of_listener(result, uid) : of_connector(result, uid);
+    // The same of a group (set-group-ID).
+    if (!whole) {
+        const auto gid = owner.credentials->gid;
+        owner.credentials->gid.reset();
+        std::erase_if(owner.credentials->groups, [&](Gid group) { return group == gid; });
+    }
+    labeller_.add_labels(*owner.credentials, result, uid);
+    counters_.methods.add(method);
+    return owner;
+}
+
 void Investigator::forget(Uid uid) {
     const std::lock_guard lock(mutex_);
     changes_.add(uid);

@@ -50,6 +50,12 @@ class Investigator {
     // The same, now: the caller waits.
     Owner find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline);
 
+    // What is to be said of a process that is known already, however it was found. Waits for the
+    // user database, for a moment.
+    Owner of_process(Holder process, ident::Role role, Method method);
+    // What it takes to know a process for that.
+    ProcessDetails details() const { return labeller_.details(); }
+
   private:
     struct Job {
         SocketOwner socket;

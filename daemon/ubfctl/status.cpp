@@ -73,6 +73,15 @@ std::string warnings_text(const Json& status) {
     return text;
 }
 
+std::string rdma_text(const Json& rdma) {
+    const auto count = [&](const char* name) { return rdma.at(name).get<std::uint64_t>(); };
+    return fmt::format("{}; {} connections now; seen {}, allowed {}, denied {}, not answered {}, "
+                       "ended {}, not ended {}; queue pairs of nobody known {}",
+                       rdma.at("state").get<std::string>(), count("connections"), count("seen"),
+                       count("allowed"), count("denied"), count("no_answer"), count("ended"),
+                       count("not_ended"), count("queue_pairs_not_attributable"));
+}
+
 std::string to_text(const Json& status) {
     const auto& ruleset = status.at("ruleset");
     const auto& ident = status.at("ident");
@@ -86,6 +95,7 @@ std::string to_text(const Json& status) {
         "kernel    {}\n"
         "owners    {}\n"
         "labels    {}; not known {}; jobs running {}; flows ended {}\n"
+        "rdma      {}\n"
         "ident     asked {}, again {}, answers {}; answered {}; rejected: {}\n"
         "peers\n{}"
         "log       {} lines, {} folded, {} lost\n{}",
@@ -98,7 +108,8 @@ std::string to_text(const Json& status) {
         counts(status.at("owner_methods")), counts(status.at("labels").at("found")),
         status.at("labels").at("unknown").get<std::uint64_t>(),
         status.at("jobs").at("running").get<std::uint64_t>(),
-        status.at("flows_ended").get<std::uint64_t>(), ident.at("questions").get<std::uint64_t>(),
+        status.at("flows_ended").get<std::uint64_t>(), rdma_text(status.at("rdma")),
+        ident.at("questions").get<std::uint64_t>(),
         ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
         ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")), peers_text(status),
         log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),

@@ -23,6 +23,11 @@ struct ProtocolPorts {
     bool tcp = true;
     bool udp = true;
     PortRange ports;
+
+    // Ports of the RDMA connection manager are exempt as TCP's are.
+    bool has(Protocol protocol, Port port) const {
+        return (protocol == Protocol::udp ? udp : tcp) && ports.contains(port);
+    }
 };
 
 // Three bits of the packet mark, ours alone. Every other bit of a mark is left as it is.

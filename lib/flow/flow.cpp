@@ -7,7 +7,15 @@
 namespace ubf {
 
 std::string_view to_string(Protocol protocol) {
-    return protocol == Protocol::tcp ? "tcp" : "udp";
+    switch (protocol) {
+    case Protocol::tcp:
+        return "tcp";
+    case Protocol::udp:
+        return "udp";
+    case Protocol::rdma:
+        return "rdma";
+    }
+    return "?";
 }
 
 std::optional<Flow> Flow::parse(std::string_view text) {

@@ -10,7 +10,13 @@
 
 namespace ubf {
 
-enum class Protocol : std::uint8_t { tcp = 6, udp = 17 }; // IANA protocol numbers
+enum class Protocol : std::uint8_t {
+    tcp = 6, // IANA protocol numbers
+    udp = 17,
+    // A connection of the RDMA connection manager, whatever its port space. No protocol of IP's:
+    // 254 is one of two numbers that never will be (RFC 3692), and no packet makes a flow of it.
+    rdma = 254,
+};
 
 std::string_view to_string(Protocol protocol);
 

@@ -74,7 +74,8 @@ std::optional<Flow> get_flow(Reader& in) {
     flow.source.address = get_address(in);
     flow.destination.address = get_address(in);
     flow.protocol = Protocol{protocol};
-    const bool known = flow.protocol == Protocol::tcp || flow.protocol == Protocol::udp;
+    const bool known = flow.protocol == Protocol::tcp || flow.protocol == Protocol::udp ||
+                       flow.protocol == Protocol::rdma;
     if (!in.good() || !known || zero != 0 ||
         flow.source.address.is_v4() != flow.destination.address.is_v4())
         return std::nullopt;

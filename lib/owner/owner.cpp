@@ -30,6 +30,10 @@ std::string_view to_string(Method method) {
         return "all-processes";
     case Method::user_database:
         return "user-database";
+    case Method::rdma_connector:
+        return "rdma-connector";
+    case Method::rdma_listener:
+        return "rdma-listener";
     case Method::count_:
         break;
     }

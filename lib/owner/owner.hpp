@@ -23,12 +23,14 @@ std::string_view to_string(OwnerKind kind);
 
 // Where a process's credentials were found, cheapest first; each has a counter.
 enum class Method : std::uint8_t {
-    socket,        // the uid alone, from the exact inet_diag lookup
-    cookie_cache,  // remembered for this socket
-    recent,        // a process in which a socket of that uid was found a moment ago
-    uid_processes, // a process of that uid
-    all_processes, // somebody else's process holds it
-    user_database, // no process asked or found: groups as the user database has them
+    socket,         // the uid alone, from the exact inet_diag lookup
+    cookie_cache,   // remembered for this socket
+    recent,         // a process in which a socket of that uid was found a moment ago
+    uid_processes,  // a process of that uid
+    all_processes,  // somebody else's process holds it
+    user_database,  // no process asked or found: groups as the user database has them
+    rdma_connector, // the process that the RDMA subsystem names, of an end that connected
+    rdma_listener,  // the same of an end that was connected to
     count_,
 };
 

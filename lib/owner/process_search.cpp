@@ -156,16 +156,22 @@ std::optional<ProcessStatus> parse_status(std::string_view status) {
         const auto value = line.substr(colon + 1);
         if (name == "Name" && result.comm.empty()) {
             result.comm = unescape(value.substr(std::min<std::size_t>(1, value.size())));
+        } else if (name == "Tgid" && result.process == Pid{}) {
+            result.process = Pid{number<std::int32_t>(word(value, 0)).value_or(0)};
         } else if (name == "Uid" && !has_uid) {
-            const auto uid = number<std::uint32_t>(word(value, 1)); // real, effective, ...
-            if (!uid)
+            const auto real = number<std::uint32_t>(word(value, 0)); // real, effective, ...
+            const auto uid = number<std::uint32_t>(word(value, 1));
+            if (!real || !uid)
                 return std::nullopt;
+            result.real_uid = Uid{*real};
             result.uid = Uid{*uid};
             has_uid = true;
         } else if (name == "Gid" && !has_gid) {
+            const auto real = number<std::uint32_t>(word(value, 0));
             const auto gid = number<std::uint32_t>(word(value, 1));
-            if (!gid)
+            if (!real || !gid)
                 return std::nullopt;
+            result.real_gid = Gid{*real};
             result.gid = Gid{*gid};
             has_gid = true;
         } else if (name == "Groups") {
@@ -204,6 +210,11 @@ std::optional<Holder> ProcessSearch::holder_among(std::span<const Pid> pids, std
             return found;
     }
     return std::nullopt;
+}
+
+std::optional<Holder> ProcessSearch::task(Pid task, ProcessDetails details) const {
+    const auto process = open_process(root_.get(), task);
+    return process ? read_holder(process.get(), task, details) : std::nullopt;
 }
 
 SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid, Clock::time_point deadline,

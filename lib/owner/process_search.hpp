@@ -23,6 +23,9 @@ struct ProcessStatus {
     Uid uid{}; // effective
     Gid gid{}; // effective
     std::vector<Gid> groups;
+    Pid process{}; // of which it is a thread, if not the first
+    Uid real_uid{};
+    Gid real_gid{};
 };
 
 // Nothing where a field is missing or is not a number. comm is what the process calls itself: any
@@ -62,6 +65,9 @@ class ProcessSearch {
     // The first of these processes that is this uid's and holds the socket.
     std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode,
                                        Uid uid) const;
+    // What a task is, whatever it holds; nothing where it has ended. Of one task even if it ends
+    // meanwhile and its number is given to another; which of them it was is for the caller to know.
+    std::optional<Holder> task(Pid task, ProcessDetails details = {}) const;
 
   private:
     void look_at(Pid pid, std::uint32_t inode, ProcessDetails details, SearchResult& result) const;

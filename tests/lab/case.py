@@ -155,9 +155,9 @@ class TwoNodes(Case):
         self.ubfd2 = self.start_ubfd(self.two)
 
 
-def main(private=True):
+def main(private=True, instead=None):
     """Runs the tests of the calling file, or those that its command line names. private: in a process and
-    mount tree of its own; otherwise this machine is the test's to change."""
+    mount tree of its own; otherwise this machine is the test's to change. instead: what to do there instead."""
     parser = argparse.ArgumentParser()
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build" / "release")
@@ -167,14 +167,16 @@ def main(private=True):
         FOLDER.mkdir(exist_ok=True)
         sys.exit(_run(options, rest))
     try:
-        sys.exit(run_in_private_tree(lambda: _run(options, rest)))
+        sys.exit(run_in_private_tree(lambda: _run(options, rest, instead)))
     except Trouble as trouble:
         end_with(trouble)
 
 
-def _run(options, arguments):
+def _run(options, arguments, instead=None):
     global build, over_fabric
     build, over_fabric = reachable(options.build.resolve()), options.fabric
+    if instead:
+        return instead()
     program = unittest.main(module="__main__", argv=[sys.argv[0], *arguments], exit=False, verbosity=2)
     if program.result.skipped:
         return 77  # by which CTest knows it

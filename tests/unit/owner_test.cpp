@@ -18,13 +18,16 @@ SearchResult found(std::vector<Holder> holders) {
 }
 
 TEST(Status, gives_the_effective_ids_and_the_groups) {
-    const auto status =
-        parse_status("Name:\tpython3\nUmask:\t0022\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"
-                     "Groups:\t10 20 30 \nNStgid:\t1\n");
+    const auto status = parse_status(
+        "Name:\tpython3\nUmask:\t0022\nTgid:\t41\nPid:\t42\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"
+        "Groups:\t10 20 30 \nNStgid:\t1\n");
     ASSERT_TRUE(status);
     EXPECT_EQ(status->comm, "python3");
     EXPECT_EQ(status->uid, Uid{2});
     EXPECT_EQ(status->gid, Gid{6});
+    EXPECT_EQ(status->real_uid, Uid{1});
+    EXPECT_EQ(status->real_gid, Gid{5});
+    EXPECT_EQ(status->process, Pid{41});
     EXPECT_EQ(status->groups, (std::vector<Gid>{Gid{10}, Gid{20}, Gid{30}}));
 }
 

@@ -51,6 +51,22 @@ TEST_F(Wire, a_question_comes_out_as_it_went_in) {
     EXPECT_EQ(questions[0].same_as, Uid{2001});
 }
 
+TEST_F(Wire, a_flow_is_of_a_known_protocol) {
+    for (const int number : {6, 17, 254, 0, 1, 132, 253, 255}) {
+        auto other = flow;
+        other.protocol = Protocol{static_cast<std::uint8_t>(number)};
+        const auto datagram = decode(
+            encode_one(std::vector<Question>{{Nonce{7}, Role::listener, other, std::nullopt}},
+                       keys.current),
+            path, keys);
+        const bool known = number == 6 || number == 17 || number == 254;
+        ASSERT_EQ(datagram.has_value(), known) << number;
+        if (known) {
+            EXPECT_EQ(std::get<std::vector<Question>>(datagram->entries).at(0).flow, other);
+        }
+    }
+}
+
 TEST_F(Wire, an_answer_comes_out_as_it_went_in) {
     const auto datagram = decode(encode_one(std::vector{answer()}, keys.current), path, keys);
     ASSERT_TRUE(datagram);

@@ -1,0 +1,25 @@
+#include "daemon/rdma/ends.hpp"
+
+namespace ubf {
+
+void Listeners::add(const rdma::CmId& id) {
+    if (id.state == rdma::State::listen)
+        ids_.emplace(std::tuple{id.port_space, id.v4, id.source}, id.key);
+}
+
+std::optional<rdma::CmKey> Listeners::of(const rdma::CmId& connection) const {
+    const Port port = connection.source.port;
+    const auto find = [&](bool v4, const Address& address) -> std::optional<rdma::CmKey> {
+        const auto found =
+            ids_.find(std::tuple{connection.port_space, v4, Endpoint{address, port}});
+        return found == ids_.end() ? std::nullopt : std::optional(found->second);
+    };
+    if (auto key = find(connection.v4, connection.source.address))
+        return key;
+    if (connection.v4)
+        if (auto key = find(true, *Address::parse("0.0.0.0")))
+            return key;
+    return find(false, Address{});
+}
+
+} // namespace ubf

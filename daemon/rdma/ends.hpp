@@ -1,0 +1,53 @@
+// Which end of a connection is ours. The RDMA subsystem doesn't say; but the id of an end that was
+// connected to has the address of the id that listens, and no other may be bound there with it
+// (drivers/infiniband/core/cma.c, cma_check_port and rdma_listen).
+#pragma once
+
+#include "flow/flow.hpp"
+#include "ident/wire.hpp"
+#include "netlink/rdma.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <tuple>
+
+namespace ubf {
+
+enum class End : std::uint8_t { connector, listener };
+
+inline ident::Role role_of(End end) {
+    return end == End::connector ? ident::Role::connector : ident::Role::listener;
+}
+inline End other(End end) {
+    return end == End::connector ? End::listener : End::connector;
+}
+
+// Where ids listened when the table was read.
+class Listeners {
+  public:
+    void add(const rdma::CmId& id);
+    // The id that this one, which is connected, came from, where it is the listener's end. One that
+    // listens on :: stands for IPv4 as well: it may have been told not to, which nobody says, so an
+    // end can pose as the listener's, but never be taken for the connector's.
+    std::optional<rdma::CmKey> of(const rdma::CmId& connection) const;
+
+  private:
+    std::map<std::tuple<std::uint32_t, bool, Endpoint>, rdma::CmKey> ids_;
+};
+
+// Whether it is connected, or on the way to be.
+inline bool is_connection(const rdma::CmId& id) {
+    return id.state == rdma::State::connect && id.destination.has_value();
+}
+
+// From this end to the other; only of a connection.
+inline Flow way_out(const rdma::CmId& id) {
+    return {Protocol::rdma, id.source, *id.destination};
+}
+// From the connector to the listener.
+inline Flow flow_of(const rdma::CmId& id, End end) {
+    return end == End::connector ? way_out(id) : way_out(id).reversed();
+}
+
+} // namespace ubf

@@ -1,0 +1,266 @@
+// What is done about a connection: who the other end is, the verdict, and what follows from it.
+#include "daemon/rdma/watcher.hpp"
+
+#include "base/escape.hpp"
+#include "daemon/core/own_address.hpp"
+#include "daemon/ident/silence.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace ubf {
+namespace {
+
+// A peer's end comes into being a moment after the connector's: it is asked again while it knows
+// nothing of it, with pauses that grow from this one, and while it doesn't answer.
+constexpr unsigned most_tries = 7;
+constexpr unsigned most_silences = 4;
+constexpr std::chrono::milliseconds try_pause{20};
+// The other end of what isn't established yet is asked about now and then.
+constexpr std::chrono::seconds unestablished_pause{2};
+// At a time: a peer answers thousands in a second.
+constexpr std::size_t most_questions = 1024;
+// A process that was killed and is still there after this has left its connection to another.
+constexpr std::chrono::seconds dying_time{5};
+
+// How an owner was found tells which end its own node takes it for.
+std::optional<End> end_of(const Owner& owner) {
+    if (!owner.credentials)
+        return std::nullopt;
+    switch (owner.credentials->method) {
+    case Method::rdma_connector:
+        return End::connector;
+    case Method::rdma_listener:
+        return End::listener;
+    default:
+        return std::nullopt;
+    }
+}
+
+std::string program(const Owner& owner) {
+    const auto& process = owner.credentials->process;
+    return fmt::format("{}[{}]", escape(process.comm), value(process.pid));
+}
+
+} // namespace
+
+void RdmaWatcher::judge_all(TimePoint now) {
+    for (auto& [key, entry] : entries_)
+        if (entry.stage == Stage::open && now >= entry.next)
+            judge(entry, now);
+    asker_.flush();
+}
+
+void RdmaWatcher::judge(Entry& entry, TimePoint now) {
+    const auto* twin = counterpart(entry);
+    // One of the two is enough: the connector's, for its process is the one that may be ended.
+    const bool judged_there =
+        twin != nullptr &&
+        (entry.end == twin->end ? twin->id.key < entry.id.key : entry.end == End::listener);
+    if (judged_there) {
+        entry.stage = Stage::judged;
+        return;
+    }
+    if (entry.next == TimePoint{})
+        shared_.counters.rdma_seen.add();
+    entry.next = now;
+    const Port port = flow_of(entry.id, entry.end).destination.port;
+    const bool exempt = std::ranges::any_of(
+        rules_->exempt_ports, [&](const auto& ports) { return ports.has(Protocol::rdma, port); });
+    const auto& remote = entry.id.destination->address;
+    if (exempt) {
+        shared_.counters.rdma_allowed.add();
+        entry.stage = Stage::judged;
+    } else if (twin != nullptr) {
+        conclude(entry, {twin->owner.value_or(Owner{}), twin->end}, now);
+    } else if (interface_of(remote)) {
+        conclude(entry, {Owner{}, std::nullopt}, now); // it may still come
+    } else if (is_peer(remote)) {
+        ask(entry);
+    } else if (entry.end == End::connector) {
+        // What goes out to nobody of ours is not refused by the gate either.
+        shared_.counters.rdma_allowed.add();
+        entry.stage = Stage::judged;
+    } else {
+        conclude(entry, {Owner::outside(), std::nullopt}, now);
+    }
+}
+
+const RdmaWatcher::Entry* RdmaWatcher::counterpart(const Entry& entry) const {
+    const auto [first, last] = connections_.equal_range(way_out(entry.id).reversed());
+    for (auto at = first; at != last; ++at) {
+        const auto& candidate = entries_.at(at->second);
+        if (candidate.id.port_space == entry.id.port_space)
+            return &candidate;
+    }
+    return nullptr;
+}
+
+void RdmaWatcher::ask(Entry& entry) {
+    const auto question = way_out(entry.id).reversed();
+    if (questions_.size() >= most_questions || !questions_.emplace(question, entry.id.key).second)
+        return; // at the next look
+    entry.stage = Stage::asked;
+    asker_.ask(question, role_of(other(entry.end)), std::nullopt, entry.id.interface);
+}
+
+void RdmaWatcher::answered(const Flow& flow, const std::optional<Owner>& owner) {
+    const auto question = questions_.extract(flow);
+    if (question.empty())
+        return;
+    const auto found = entries_.find(question.mapped());
+    if (found == entries_.end() || found->second.stage != Stage::asked)
+        return; // it is over
+    auto& entry = found->second;
+    const auto now = Clock::now();
+    entry.stage = Stage::open;
+    if (owner)
+        return conclude(entry, {*owner, end_of(*owner)}, now);
+    report_silence_of(flow.source.address, shared_.peers, shared_.log);
+    if (++entry.silences >= most_silences)
+        give_up(entry);
+}
+
+void RdmaWatcher::try_again(Entry& entry, TimePoint now) {
+    entry.next = now + try_pause * (1 << entry.tries++);
+    next_look_ = std::min(next_look_, entry.next);
+}
+
+// Nobody is killed for that his peer's node is silent.
+void RdmaWatcher::give_up(Entry& entry) {
+    shared_.counters.rdma_no_answer.add();
+    entry.stage = Stage::judged;
+    shared_.log.warning(
+        fmt::format("{} is not judged, and goes on: nobody answered {} times whose {} it is",
+                    to_string(flow_of(entry.id, entry.end)), most_silences,
+                    entry.end == End::connector ? "listener" : "connector"));
+}
+
+void RdmaWatcher::conclude(Entry& entry, const Answered& remote, TimePoint now) {
+    const Owner ours = entry.owner.value_or(Owner{});
+    const bool connects = entry.end == End::connector;
+    const Owner& listener = connects ? remote.owner : ours;
+    const Owner& connector = connects ? ours : remote.owner;
+    auto verdict = decide(listener, connector, rules_->policy);
+    // Where both ends take themselves for the same, because what listened was gone too soon to be
+    // seen, it must be allowed either way.
+    const bool contradicted = remote.end == entry.end;
+    if (contradicted && verdict.action() == Action::allow)
+        verdict = decide(connector, listener, rules_->policy);
+
+    if (verdict.action() == Action::allow) {
+        shared_.counters.rdma_allowed.add();
+        if (verdict.reason == Reason::same_label)
+            entry.by_label = remote.owner.uid;
+        entry.stage = Stage::judged;
+        return;
+    }
+    if (remote.owner.kind == OwnerKind::unknown && entry.tries < most_tries)
+        return try_again(entry, now);
+    if (remote.owner.kind == OwnerKind::unknown && !is_established(entry)) {
+        entry.next = now + unestablished_pause;
+        return;
+    }
+
+    shared_.counters.rdma_denied.add();
+    entry.stage = Stage::judged;
+    const bool by_labels =
+        verdict.reason == Reason::label_required || verdict.reason == Reason::different_user;
+    Denial denial;
+    denial.flow = flow_of(entry.id, entry.end);
+    denial.reason = verdict.reason;
+    denial.connector = connector;
+    denial.listener = listener;
+    if (by_labels && rules_->labelled)
+        denial.labels = compare_labels(listener, connector, rules_->policy);
+    if (rules_->mode != Config::Fabric::Rdma::end || !connects)
+        return shared_.log.denial(std::move(denial));
+    if (ours.kind == OwnerKind::unknown)
+        return not_ended(std::move(denial), "the task that made it has ended, and it is not known "
+                                            "which process goes on with it");
+    // What listened for it may be gone since long before we could see it.
+    if (entry.old)
+        return not_ended(std::move(denial), "it was there before ubfd was");
+    if (ours.kind != OwnerKind::user || remote.owner.kind != OwnerKind::user ||
+        remote.end != End::listener)
+        return not_ended(std::move(denial), "it is not certain who began it");
+    end(entry, std::move(denial), now);
+}
+
+// Only the process that began it, on its own node, and only when it is certain which one that is.
+void RdmaWatcher::end(Entry& entry, Denial denial, TimePoint now) {
+    const auto& task = entry.id.maker.task;
+    const auto target = task ? Target::of(*task, processes_) : std::nullopt;
+    const auto again = list_again();
+    const bool same =
+        target && again && target->status().process == denial.connector.credentials->process.pid &&
+        std::ranges::any_of(*again, [&](const rdma::CmId& id) {
+            return id.key == entry.id.key && id.maker.task == task && is_connection(id);
+        });
+    if (!same)
+        return not_ended(std::move(denial), "the connector's process has ended or can't be killed");
+    if (const int error = target->kill(); error != 0)
+        return not_ended(std::move(denial),
+                         fmt::format("{} could not be killed: {}", program(denial.connector),
+                                     std::strerror(error)));
+    denial.ended = true;
+    entry.denial = std::move(denial);
+    entry.stage = Stage::killed;
+    entry.next = now + dying_time;
+    next_look_ = now;
+}
+
+void RdmaWatcher::not_ended(Denial denial, std::string why) {
+    shared_.counters.rdma_not_ended.add();
+    denial.note = fmt::format("not ended: {}", why);
+    shared_.log.denial(std::move(denial));
+}
+
+// It is in the table no more.
+void RdmaWatcher::over(const Entry& entry) {
+    if (entry.stage != Stage::killed)
+        return;
+    shared_.counters.rdma_ended.add();
+    auto denial = entry.denial;
+    const auto took =
+        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - entry.since);
+    denial.note = fmt::format("the connector's process {} was killed, {} ms after the connection "
+                              "was seen",
+                              program(denial.connector), took.count());
+    shared_.log.denial(std::move(denial));
+}
+
+void RdmaWatcher::see_dying(TimePoint now) {
+    for (auto& [key, entry] : entries_) {
+        if (entry.stage != Stage::killed || now < entry.next)
+            continue;
+        entry.stage = Stage::judged;
+        entry.denial.ended = false;
+        not_ended(entry.denial, fmt::format("{} was killed, but another process holds the "
+                                            "connection",
+                                            program(entry.denial.connector)));
+    }
+}
+
+// Whether its queue pair has an other end. One that isn't there any more, or never is, as of
+// datagrams, is taken for established.
+bool RdmaWatcher::is_established(const Entry& entry) {
+    if (!resources_)
+        return true;
+    const auto pairs = resources_->queue_pairs(devices_);
+    if (!pairs || entry.id.queue_pair == 0)
+        return true;
+    const auto pair = std::ranges::find_if(pairs->entries, [&](const rdma::QueuePair& candidate) {
+        return candidate.device == entry.id.key.device && candidate.number == entry.id.queue_pair;
+    });
+    return pair == pairs->entries.end() || pair->is_connected() || !pair->has_other_end();
+}
+
+bool RdmaWatcher::is_peer(const Address& address) const {
+    const auto contains = [&](const Prefix& range) { return range.contains(address); };
+    return std::ranges::any_of(rules_->peers, contains) ||
+           std::ranges::any_of(rules_->terms->peers, contains);
+}
+
+} // namespace ubf

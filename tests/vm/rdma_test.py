@@ -1,0 +1,332 @@
+#!/usr/bin/python3
+"""Connections of the RDMA connection manager between two guests (boot --pair), over RDMA in software: rdma_rxe works in
+the first network namespace of a kernel only, so that each node needs a kernel of its own. The first guest runs the
+tests; the second does what it is told."""
+
+import json
+import pathlib
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case  # noqa: E402
+from lab.case import COMMON, Case, wait_until  # noqa: E402
+from lab.node import Home, become  # noqa: E402
+from lab.tree import FOLDER, add_users  # noqa: E402
+from lab.ubfd import Ubfd, write_key  # noqa: E402
+
+CONTROL = 99  # the second guest's port for what it is told; ubfd doesn't watch it
+ORPHAN = pathlib.Path(__file__).resolve().parent / "rdma_orphan.py"
+PORT = 7174
+# As a log line has them while the user database is still being asked for their names.
+BOB, ALICE = "(63002) rping[", "(63001) rping["
+V4, V6 = {1: "10.77.0.1", 2: "10.77.0.2"}, {1: "fd77::1", 2: "fd77::2"}
+
+
+class Side:
+    """What happens at one of the nodes: its own, as all that is told or answered can be written as JSON."""
+
+    def __init__(self, number):
+        self.number, self._programs, self.ubfd = number, [], None
+        self._node = Home(f"node{number}")
+
+    def prepare(self):
+        for module in ("virtio_net", "rdma_rxe", "rdma_ucm"):
+            subprocess.run(["modprobe", module], check=True)
+        for command in (f"ip addr add {V4[self.number]}/24 dev eth0",
+                        f"ip -6 addr add {V6[self.number]}/64 dev eth0 nodad",
+                        "ip link set eth0 up", "rdma link add rxe0 type rxe netdev eth0"):
+            subprocess.run(command.split(), check=True)
+        for device in pathlib.Path("/dev/infiniband").iterdir():
+            device.chmod(0o666)  # as udev does
+
+    def begin(self, settings, key):
+        add_users(case.USERS, case.GROUPS)
+        self.ubfd = Ubfd(case.build / "daemon" / "ubfd", self._node, write_key(FOLDER / "key", key),
+                         {"peers": {"ranges": case.PEERS}} | settings)
+
+    def end(self):
+        """What the daemon had to say; it must not have died before."""
+        while self._programs:
+            program = self._programs.pop()
+            program.kill()
+            program.communicate()
+        died, status = self.ubfd.process.poll(), None
+        if died is None:
+            status = self.ubfd.stop()
+        return {"died": died, "status": status, "log": self.ubfd.log()}
+
+    def stop_ubfd(self):
+        self.ubfd.process.kill()
+        self.ubfd.process.wait()
+
+    def start_ubfd(self):
+        self.ubfd.start()
+
+    def status(self):
+        return self.ubfd.status()
+
+    def lines(self, word):
+        return [line for line in self.ubfd.log().splitlines() if f" {word} " in line]
+
+    def run(self, user, *command, group=None):
+        """Returns the number of a program, which runs as that user."""
+        program = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, cwd="/",
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   preexec_fn=lambda: become(user, group))
+        self._programs.append(program)
+        return len(self._programs) - 1
+
+    def pid(self, number):
+        return self._programs[number].pid
+
+    def exit_status(self, number, timeout=0):
+        """None while it runs."""
+        try:
+            return self._programs[number].wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def first_line(self, number):
+        return self._programs[number].stdout.readline().strip()
+
+    def stop(self, number):
+        self._programs[number].kill()
+
+    def listens(self, port):
+        """Whether the connection manager does."""
+        listing = subprocess.run(["rdma", "resource", "show", "cm_id"], capture_output=True, text=True, check=True)
+        return bool(re.search(rf"state LISTEN .*:{port} ", listing.stdout))
+
+
+class Remote:
+    """The other node's side."""
+
+    def __init__(self):
+        end = time.monotonic() + 60
+        while True:
+            try:
+                connection = socket.create_connection((V4[2], CONTROL), 5)
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+        connection.settimeout(60)
+        self._lines = connection.makefile("rw")
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name):
+        def call(*arguments, **options):
+            with self._lock:
+                json.dump([name, arguments, options], self._lines, default=str)
+                self._lines.write("\n")
+                self._lines.flush()
+                kind, result = json.loads(self._lines.readline())
+            if kind == "error":
+                raise AssertionError(f"on node2: {name}{arguments}: {result}")
+            return result
+        return call
+
+
+def obey():
+    """The second guest's life, which ends with the first's."""
+    side = Side(2)
+    side.prepare()
+    with socket.create_server(("", CONTROL)) as server:
+        lines = server.accept()[0].makefile("rw")
+    for line in lines:
+        name, arguments, options = json.loads(line)
+        try:
+            answer = ["result", getattr(side, name)(*arguments, **options)]
+        except Exception as error:  # pylint: disable=broad-except
+            answer = ["error", f"{type(error).__name__}: {error}"]
+        json.dump(answer, lines)
+        lines.write("\n")
+        lines.flush()
+
+
+class Rdma(Case):
+    rdma = "log"
+
+    @classmethod
+    def setUpClass(cls):
+        if not hasattr(Rdma, "one"):
+            Rdma.one = Side(1)
+            Rdma.one.prepare()
+            Rdma.two = Remote()
+
+    def setUp(self):
+        super().setUp()
+        key = secrets.token_hex(32)
+        settings = {"fabric": {"rdma": self.rdma}, "log": {"fold_s": 1}}
+        for side in (self.one, self.two):
+            side.begin(settings, key)
+            self.addCleanup(self.see_it_end_well, side)
+            wait_until(lambda side=side: side.status()["rdma"]["state"] == "active", 25)
+
+    def see_it_end_well(self, side):
+        end = side.end()
+        self.assertIsNone(end["died"], end["log"])
+        self.assertEqual(end["status"], 0, end["log"])
+
+    def serve(self, side, user, address, port=PORT, **options):
+        server = side.run(user, "rping", "-s", "-P", "-a", address, "-p", port, **options)
+        wait_until(lambda: side.listens(port), 25)
+        return server
+
+    def visit(self, user, address, port=PORT, times=100000):
+        return self.one.run(user, "rping", "-c", "-a", address, "-p", port, "-C", times)
+
+    def assert_counts(self, side, seconds=25, **expected):
+        def seen():
+            counters = side.status()["rdma"]
+            return {name: counters[name] for name in expected}
+        try:
+            wait_until(lambda: seen() == expected, seconds)
+        except AssertionError:
+            self.assertEqual(seen(), expected, side.lines("denied") + side.lines("is not judged,"))
+
+    def assert_told(self, side, word, *parts):
+        try:
+            wait_until(lambda: any(all(part in line for part in parts) for line in side.lines(word)), 25)
+        except AssertionError:
+            self.fail(f"no line '{word}' with {parts} in {side.lines(word)}")
+
+
+class Logged(Rdma):
+    def test_what_one_user_does_runs_to_its_end_and_is_allowed(self):
+        self.serve(self.two, "alice", V4[2])
+        visitor = self.visit("alice", V4[2], times=200)
+        for side in (self.one, self.two):
+            self.assert_counts(side, seen=1, allowed=1, denied=0)
+        self.assertEqual(self.one.exit_status(visitor, 60), 0)
+        self.assertEqual(self.one.lines("denied") + self.two.lines("denied"), [])
+
+    def test_another_user_is_told_on_both_nodes_and_goes_on(self):
+        self.serve(self.two, "alice", V4[2])
+        visitor = self.visit("bob", V4[2])
+        for side in (self.one, self.two):
+            self.assert_counts(side, seen=1, allowed=0, denied=1)
+            self.assert_told(side, "denied", "reason=different-user", BOB, ALICE)
+        self.assertIsNone(self.one.exit_status(visitor, 1.5))  # the next one is not folded
+        self.visit("bob", V4[2])
+        for side in (self.one, self.two):  # who know their names by now
+            self.assert_told(side, "denied", f"rdma {V4[1]}:", f"-> {V4[2]}:{PORT} ", "reason=different-user",
+                             "connector=bob(63002) rping[", "listener=alice(63001) rping[")
+
+    def test_over_ipv6_as_well(self):
+        self.serve(self.two, "alice", V6[2])
+        self.visit("bob", V6[2])
+        for side in (self.one, self.two):
+            self.assert_told(side, "denied", f"-> [{V6[2]}]:{PORT} ", BOB, ALICE)
+
+    def test_on_one_node_nobody_is_asked(self):
+        self.serve(self.one, "alice", V4[1])
+        self.visit("bob", V4[1])
+        self.assert_counts(self.one, seen=1, denied=1, allowed=0)
+        self.assert_told(self.one, "denied", BOB, ALICE)
+        self.assertEqual(self.one.status()["ident"]["questions"], 0)
+
+    def test_a_group_is_let_in_by_its_listener(self):
+        self.serve(self.two, "alice", V4[2], group=COMMON)
+        self.visit("bob", V4[2])
+        for side in (self.one, self.two):
+            self.assert_counts(side, seen=1, allowed=1, denied=0)
+
+    def test_who_listens_on_every_address_is_found(self):
+        self.serve(self.two, "alice", "0.0.0.0")
+        self.visit("bob", V4[2])
+        for side in (self.one, self.two):
+            self.assert_told(side, "denied", f"-> {V4[2]}:{PORT} ", BOB, ALICE)
+
+    def test_a_connection_that_nobody_answers_for_goes_on_and_is_counted(self):
+        self.serve(self.two, "alice", V4[2])
+        self.two.stop_ubfd()
+        visitor = self.visit("bob", V4[2])
+        self.assert_counts(self.one, 40, seen=1, allowed=0, denied=0, no_answer=1)
+        self.assert_told(self.one, "is not judged,", f"-> {V4[2]}:{PORT} ")
+        self.assertIsNone(self.one.exit_status(visitor))
+        self.two.start_ubfd()
+
+    def test_a_connector_whom_nobody_lets_in_is_no_denial(self):
+        visitor = self.visit("bob", V4[2], port=7999)
+        self.assertNotEqual(self.one.exit_status(visitor, 10), 0)
+        time.sleep(1)
+        self.assert_counts(self.one, denied=0)
+
+
+class Ended(Rdma):
+    rdma = "end"
+
+    def test_the_connectors_process_is_killed_and_the_others_go_on(self):
+        server = self.serve(self.two, "alice", V4[2])
+        friend = self.visit("alice", V4[2])
+        self.assert_counts(self.one, seen=1, allowed=1)
+        stranger = self.visit("bob", V4[2])
+        begun, pid = time.monotonic(), self.one.pid(stranger)
+        self.assertEqual(self.one.exit_status(stranger, 40), -9)
+        print(f"killed {(time.monotonic() - begun) * 1000:.0f} ms after it was started", file=sys.stderr)
+        self.assert_counts(self.one, seen=2, allowed=1, denied=1, ended=1, not_ended=0)
+        self.assert_told(self.one, "ended", "reason=different-user", f"(63002) rping[{pid}] listener=", ALICE,
+                         f"the connector's process rping[{pid}] was killed")
+        print(self.one.lines("ended"), file=sys.stderr)
+        self.assertEqual(self.one.lines("denied"), [])
+        # The listener's node does nothing, and may not even have seen it.
+        self.assert_counts(self.two, ended=0, not_ended=0)
+        self.assertIsNone(self.one.exit_status(friend, 1))
+        self.assertIsNone(self.two.exit_status(server))
+
+    def test_on_one_node_too(self):
+        server = self.serve(self.one, "alice", V4[1])
+        stranger = self.visit("bob", V4[1])
+        self.assertEqual(self.one.exit_status(stranger, 40), -9)
+        self.assert_counts(self.one, seen=1, denied=1, ended=1, not_ended=0)
+        print(self.one.lines("ended"), file=sys.stderr)
+        self.assertIsNone(self.one.exit_status(server, 1))
+
+    def test_nobody_is_killed_where_no_node_answers(self):
+        self.serve(self.two, "alice", V4[2])
+        self.two.stop_ubfd()
+        stranger = self.visit("bob", V4[2])
+        self.assert_counts(self.one, 40, seen=1, denied=0, no_answer=1, ended=0)
+        self.assertIsNone(self.one.exit_status(stranger, 1))
+        self.two.start_ubfd()
+
+    def test_an_exempt_user_is_left_alone(self):
+        self.one.ubfd.configure({**self.one.ubfd.settings,
+                                 "fabric": {"rdma": "end", "exempt_connectors": ["bob"]}})
+        self.one.ubfd.reload()
+        self.serve(self.two, "alice", V4[2])
+        stranger = self.visit("bob", V4[2])
+        self.assert_counts(self.one, seen=1, allowed=1, denied=0)
+        self.assertIsNone(self.one.exit_status(stranger, 1))
+
+    def test_a_connection_whose_maker_has_ended_is_told_and_not_ended(self):
+        self.serve(self.two, "alice", V4[2])
+        orphan = self.one.run("bob", "python3", ORPHAN, V4[2], PORT)
+        self.assertEqual(self.one.first_line(orphan), "connected")
+        self.assert_counts(self.one, 40, seen=1, denied=1, ended=0, not_ended=1)
+        self.assert_told(self.one, "denied", f"-> {V4[2]}:{PORT} ", "not ended: ")
+        self.assertIsNone(self.one.exit_status(orphan, 1))
+
+    def test_what_was_there_before_ubfd_is_told_and_not_ended(self):
+        self.one.stop_ubfd()
+        self.serve(self.two, "alice", V4[2])
+        stranger = self.visit("bob", V4[2])
+        time.sleep(1)
+        self.one.start_ubfd()
+        self.assert_counts(self.one, denied=1, ended=0, not_ended=1)
+        self.assert_told(self.one, "denied", "it was there before ubfd was")
+        self.assertIsNone(self.one.exit_status(stranger))
+
+
+if __name__ == "__main__":
+    if "ubf.node=2" in pathlib.Path("/proc/cmdline").read_text():
+        case.main(instead=obey)
+    case.main()
