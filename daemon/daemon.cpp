@@ -220,6 +220,7 @@ void Daemon::show_life() {
     const auto lately = now - 3 * Heartbeat::period;
     const bool all = service_->heartbeat().heard_since(lately) &&
                      rdma_->heartbeat().heard_since(lately) &&
+                     exempt_listeners_.heartbeat().heard_since(lately) &&
                      std::ranges::all_of(workers_, [&](const auto& worker) {
                          return worker->heartbeat().heard_since(lately);
                      });

@@ -211,6 +211,26 @@ Chain known_chain(const Config& config) {
     return chain.done();
 }
 
+Chain fabric_known_chain(const Config& config) {
+    const Mark& mark = config.mark;
+    Builder chain(
+        "fabric_known",
+        "UDP flows of the fabric that ubfd allowed; each packet gives them time anew. One "
+        "that was ended stays so, whatever a packet does that was on its way meanwhile.");
+    if (config.fabric.enabled)
+        chain.add_for_families("fabric_udp", "", [&](SetType family, const char* digit) {
+            const auto type = flow_type(family);
+            const auto allowed = fmt::format("fabric_udp{}", digit);
+            return Statements{udp(),
+                              flow_in(type, allowed),
+                              flow_in(type, fmt::format("fabric_ended{}", digit), true),
+                              update_flow(type, allowed, config.fabric.udp_timeout),
+                              set_mark(mark, mark.allow(), "$mark_allow"),
+                              accept()};
+        });
+    return chain.done();
+}
+
 Chain fabric_chain(const Config& config, const Environment& environment) {
     Builder chain("fabric", "The same as scope, for IPoIB interfaces: without conntrack.");
     if (!config.fabric.enabled)
@@ -274,21 +294,7 @@ Chain gate_chain(const Config& config, const Environment& environment) {
                   Hook{NF_INET_LOCAL_IN, NF_IP_PRI_FILTER});
     chain.add("known", "", {jump("known")});
     if (config.fabric.enabled)
-        chain.add_for_families(
-            "fabric_udp",
-            "Flows of the fabric that ubfd allowed; each packet gives them time anew. One that was "
-            "ended stays so, whatever a packet does that was on its way meanwhile.",
-            [&](SetType family, const char* digit) {
-                const auto type = flow_type(family);
-                const auto allowed = fmt::format("fabric_udp{}", digit);
-                return Statements{from_fabric(true),
-                                  udp(),
-                                  flow_in(type, allowed),
-                                  flow_in(type, fmt::format("fabric_ended{}", digit), true),
-                                  update_flow(type, allowed, config.fabric.udp_timeout),
-                                  set_mark(mark, mark.allow(), "$mark_allow"),
-                                  accept()};
-            });
+        chain.add("fabric_known", "", {from_fabric(true), jump("fabric_known")});
     chain.add("clear", "Nobody else's mark is taken for ubfd's word.", {set_mark(mark, 0, "")});
     chain.add("scope", "", {jump("scope")});
     chain.add("direction", "ubfd must know which end began.",

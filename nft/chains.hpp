@@ -6,6 +6,7 @@
 namespace ubf::nft {
 
 Chain known_chain(const Config& config);
+Chain fabric_known_chain(const Config& config);
 // For IPoIB what scope_chain() is for all others.
 Chain fabric_chain(const Config& config, const Environment& environment);
 Chain scope_chain(const Config& config, const Environment& environment);

@@ -1,6 +1,5 @@
 #include "daemon/gate/exempt_listeners.hpp"
 
-#include "daemon/core/heartbeat.hpp"
 #include "daemon/core/thread.hpp"
 
 #include <linux/capability.h>
@@ -29,8 +28,10 @@ ExemptListeners::~ExemptListeners() {
 
 void ExemptListeners::run() {
     enter_thread("listeners", {CAP_NET_ADMIN});
-    while (!stopping_)
+    while (!stopping_) {
         loop_.run_once(Clock::now() + Heartbeat::period);
+        heartbeat_.beat(Clock::now());
+    }
 }
 
 void ExemptListeners::add(const nft::ListenerKey& place, Cookie cookie, TimePoint since) {

@@ -8,6 +8,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/udp/departures.hpp"
 #include "netlink/destroy_notices.hpp"
@@ -34,6 +35,7 @@ class ExemptListeners {
     void forget_all();
 
     std::size_t size() const { return size_; }
+    const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
     void run();
@@ -59,6 +61,7 @@ class ExemptListeners {
     Departures<Cookie> gone_;
     std::atomic<std::size_t> size_{0};
     bool stopping_ = false;
+    Heartbeat heartbeat_;
     std::thread thread_;
 };
 

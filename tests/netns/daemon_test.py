@@ -124,7 +124,7 @@ class Privileges(TwoNodes):
         del capabilities["ubfd"]
         self.assertEqual(capabilities, {
             "gate": {net_admin}, "udp": {net_admin}, "owners": {dac_read_search, sys_ptrace},
-            "rdma": {kill, sys_ptrace}, "ident": set(), "users": set(), "log": set()})
+            "listeners": {net_admin}, "rdma": {kill, sys_ptrace}, "ident": set(), "users": set(), "log": set()})
 
 
 class Death(TwoNodes):
@@ -240,7 +240,7 @@ class Table(TwoNodes):
         self.ubfd2.start()
         self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
         self.two.run("nft", "flush chain inet ubf verdict")
-        self.ubfd2.wait_for_log("the ruleset lacks rule ubf:verdict:allow:udp of chain verdict")
+        self.ubfd2.wait_for_log("the ruleset lacks rule ubf:verdict:known of chain verdict")
         status = self.ubfd2.status()["ruleset"]
         self.assertEqual((status["state"], status["managed"]), ("broken", False))
         self.assertIn("rule ubf:verdict:no_verdict of chain verdict", status["missing"])
