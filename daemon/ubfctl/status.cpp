@@ -93,6 +93,7 @@ std::string to_text(const Json& status) {
         "verdicts  {}\n"
         "reasons   {}\n"
         "kernel    {}\n"
+        "          verdicts there: {}\n"
         "owners    {}\n"
         "labels    {}; not known {}; jobs running {}; flows ended {}\n"
         "rdma      {}\n"
@@ -105,7 +106,8 @@ std::string to_text(const Json& status) {
         status.at("queue_rule").get<std::string>(), ruleset.at("repairs").get<std::uint64_t>(),
         missing_text(ruleset), queues_text(status), counts(status.at("actions")),
         counts(status.at("reasons")), rules(status.at("kernel")),
-        counts(status.at("owner_methods")), counts(status.at("labels").at("found")),
+        counts(status.at("verdicts_in_kernel")), counts(status.at("owner_methods")),
+        counts(status.at("labels").at("found")),
         status.at("labels").at("unknown").get<std::uint64_t>(),
         status.at("jobs").at("running").get<std::uint64_t>(),
         status.at("flows_ended").get<std::uint64_t>(), rdma_text(status.at("rdma")),

@@ -1,7 +1,9 @@
-// Netlink: queued packets with what is in them, answers about sockets, and the tables of RDMA.
+// Netlink: queued packets with what is in them, answers about sockets and interfaces, and the
+// tables of RDMA.
 #include "daemon/gate/queue_message.hpp"
 #include "flow/packet.hpp"
 #include "fuzzer.hpp"
+#include "netlink/link.hpp"
 #include "netlink/rdma.hpp"
 #include "netlink/sock_diag.hpp"
 
@@ -20,6 +22,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         if (const auto* packet = std::get_if<ubf::PacketMessage>(&message))
             static_cast<void>(ubf::parse_packet(packet->bytes));
     static_cast<void>(ubf::parse_socket(bytes, 1));
+    static_cast<void>(ubf::parse_link(bytes, 1));
     static_cast<void>(ubf::rdma::parse_devices(bytes, 1));
     static_cast<void>(ubf::rdma::parse_cm_ids(bytes, 1));
     static_cast<void>(ubf::rdma::parse_queue_pairs(bytes, 1));

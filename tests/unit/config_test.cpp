@@ -208,5 +208,54 @@ TEST(Configuration, help_names_every_default) {
     EXPECT_THAT(text, HasSubstr("[control]"));
 }
 
+TEST(Config, the_fabric_has_what_the_policy_has_and_no_more_than_it_may) {
+    const auto config = parse_config("[policy]\n"
+                                     "same_group = false\n"
+                                     "exempt_listeners = [7]\n"
+                                     "[fabric]\n"
+                                     "reasons = [\"same-group\", \"same-label\"]\n"
+                                     "exempt_listeners = [\"8-9\"]\n",
+                                     "test.toml");
+    const auto policy = config.fabric_policy();
+    EXPECT_FALSE(policy.same_user);
+    EXPECT_FALSE(policy.same_group);
+    EXPECT_TRUE(policy.same_label);
+    EXPECT_THAT(policy.exempt_listeners,
+                testing::ElementsAre(UidRange{Uid{7}, Uid{7}}, UidRange{Uid{8}, Uid{9}}));
+    EXPECT_TRUE(config.policy.same_user);
+}
+
+TEST(Config, the_fabrics_peers_are_all_peers_unless_it_has_its_own) {
+    const std::string peers = "[peers]\nranges = [\"10.0.0.0/8\"]\n";
+    EXPECT_THAT(parse_config(peers, "test.toml").fabric_peers(),
+                testing::ElementsAre(*Prefix::parse("10.0.0.0/8")));
+    EXPECT_THAT(
+        parse_config(peers + "[fabric]\npeers = [\"11.0.0.0/8\"]\n", "test.toml").fabric_peers(),
+        testing::ElementsAre(*Prefix::parse("11.0.0.0/8")));
+}
+
+TEST(Config, a_pkey_is_its_partition_whatever_its_membership) {
+    const auto config =
+        parse_config("[fabric]\npkeys = [\"0x8001\", 2, \"0x0003\"]\n", "test.toml");
+    EXPECT_THAT(config.fabric.pkeys,
+                testing::ElementsAre(pkey_label(0x8001), pkey_label(0x8002), pkey_label(0x8003)));
+    for (const char* bad : {"0", "\"0x8000\"", "65536", "\"0x18001\"", "\"x\"", "\"*\"", "\"\""})
+        EXPECT_THROW(parse_config(fmt::format("[fabric]\npkeys = [{}]\n", bad), "test.toml"),
+                     ConfigError)
+            << bad;
+}
+
+TEST(Config, a_management_range_that_does_not_fit_is_named_with_its_place) {
+    for (const char* bad : {"\"10.1.0.0/16\" = \"10.2.0.0/24\"", "\"10.1.0.0/16\" = 3",
+                            "\"10.1.0.1/16\" = \"10.2.0.0/16\"", "eth0 = \"10.2.0.0/16\""})
+        try {
+            parse_config(fmt::format("[fabric.management]\n{}\n", bad), "test.toml");
+            ADD_FAILURE() << bad;
+        } catch (const ConfigError& error) {
+            EXPECT_THAT(error.what(), testing::StartsWith("test.toml:2:")) << bad;
+            EXPECT_THAT(error.what(), testing::HasSubstr("fabric.management")) << bad;
+        }
+}
+
 } // namespace
 } // namespace ubf

@@ -3,6 +3,7 @@
 #include "nft/text.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <set>
@@ -93,6 +94,31 @@ TEST(Ruleset, counters_go_by_the_name_between_chain_and_variant) {
     EXPECT_EQ(counter_name("ubf:scope:multicast:ipv6"), "multicast");
     EXPECT_EQ(counter_name("somebody else's"), "");
     EXPECT_EQ(counter_name("ubf:"), "");
+}
+
+TEST(Ruleset, the_fabric_is_not_tracked_unless_other_rules_need_it) {
+    EXPECT_THAT(to_text(make()), HasSubstr("meta iiftype 32 notrack"));
+    EXPECT_THAT(to_text(make("[fabric]\nnotrack = false")), Not(HasSubstr(" notrack")));
+}
+
+TEST(Ruleset, without_a_fabric_its_chains_and_sets_are_there_but_do_nothing) {
+    const auto on = make();
+    const auto off = make("[fabric]\nenabled = false");
+    ASSERT_EQ(on.chains.size(), off.chains.size());
+    ASSERT_EQ(on.sets.size(), off.sets.size());
+    EXPECT_THAT(to_text(off), Not(HasSubstr("type 32")));
+    for (const auto& chain : off.chains) {
+        const bool of_fabric = chain.name.starts_with("fabric") || chain.name == "roce";
+        EXPECT_TRUE(!of_fabric || chain.rules.empty()) << chain.name;
+    }
+}
+
+TEST(Ruleset, what_a_running_ubfd_knows_is_not_emptied_by_an_import) {
+    const auto text = to_text(make());
+    EXPECT_THAT(text, HasSubstr("flush set inet ubf fabric_ports\n"));
+    EXPECT_THAT(text, HasSubstr("add set inet ubf fabric_udp4"));
+    for (const char* name : {"fabric_udp4", "fabric_ended6", "denied4", "exempt_listeners6"})
+        EXPECT_THAT(text, Not(HasSubstr(fmt::format("flush set inet ubf {}", name))));
 }
 
 } // namespace
