@@ -220,13 +220,11 @@ Chain fabric_known_chain(const Config& config) {
     if (config.fabric.enabled)
         chain.add_for_families("fabric_udp", "", [&](SetType family, const char* digit) {
             const auto type = flow_type(family);
-            const auto allowed = fmt::format("fabric_udp{}", digit);
             return Statements{udp(),
-                              flow_in(type, allowed),
-                              flow_in(type, fmt::format("fabric_ended{}", digit), true),
-                              update_flow(type, allowed, config.fabric.udp_timeout),
-                              set_mark(mark, mark.allow(), "$mark_allow"),
-                              accept()};
+                              refresh_flow(type, fmt::format("fabric_udp{}", digit),
+                                           fmt::format("fabric_ended{}", digit),
+                                           config.fabric.udp_timeout),
+                              set_mark(mark, mark.allow(), "$mark_allow"), accept()};
         });
     return chain.done();
 }
@@ -339,8 +337,8 @@ Chain fabric_out_chain(const Config& config) {
     if (config.fabric.notrack)
         chain.add("notrack", "", {to_fabric(), notrack()});
     const auto remember = [&](SetType family, const char* digit) {
-        return update_flow(flow_type(family), fmt::format("fabric_sent{}", digit),
-                           config.fabric.udp_timeout, true);
+        return remember_answer(flow_type(family), fmt::format("fabric_sent{}", digit),
+                               config.fabric.udp_timeout);
     };
     chain.add_for_families("sent", "", [&](SetType family, const char* digit) {
         return Statements{

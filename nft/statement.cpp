@@ -29,6 +29,10 @@ Bytes host16(std::uint16_t value) {
     return bytes;
 }
 
+std::uint64_t milliseconds(std::chrono::seconds time) {
+    return static_cast<std::uint64_t>(std::chrono::milliseconds(time).count());
+}
+
 Bytes network(Port port) {
     return {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff)};
 }
@@ -307,21 +311,30 @@ Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& 
     return set_field(LoadCt{NFT_CT_MARK}, StoreCt{NFT_CT_MARK}, "ct mark", mark, field, text);
 }
 
-Statement update_flow(SetType type, const std::string& set, std::chrono::seconds timeout,
-                      bool answer) {
-    const auto ms = static_cast<std::uint64_t>(std::chrono::milliseconds(timeout).count());
-    return flow_key(type, answer)
+Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout) {
+    return flow_key(type, true)
         .then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
-              Update{set, ms});
+              Update{set, milliseconds(timeout)});
+}
+
+Statement refresh_flow(SetType type, const std::string& set, const std::string& unless,
+                       std::chrono::seconds timeout) {
+    auto statement = flow_key(type).then(
+        fmt::format("{{0}} @{0} {{0}} != @{1} update @{0} {{{{ {{0}} timeout {2}s }}}}", set,
+                    unless, timeout.count()),
+        Lookup{set, false});
+    statement.expressions.push_back(Lookup{unless, true});
+    statement.expressions.push_back(Update{set, milliseconds(timeout)});
+    return statement;
 }
 
 Statement user_over_limit(const std::string& set, std::uint32_t per_second, std::uint32_t burst) {
     constexpr std::chrono::seconds forgotten_after{60};
-    const auto ms = static_cast<std::uint64_t>(std::chrono::milliseconds(forgotten_after).count());
     return {fmt::format("update @{} {{ meta skuid timeout {}s limit rate over {}/second burst {} "
                         "packets }}",
                         set, forgotten_after.count(), per_second, burst),
-            {LoadMeta{NFT_META_SKUID}, UpdateOverLimit{set, ms, per_second, burst}}};
+            {LoadMeta{NFT_META_SKUID},
+             UpdateOverLimit{set, milliseconds(forgotten_after), per_second, burst}}};
 }
 
 Statement notrack() {

@@ -54,10 +54,13 @@ Statement ct_mark_is(const Mark& mark, std::uint32_t field, const std::string& t
 // These replace our bits and leave all others; a field of 0 only clears.
 Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& text);
 Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& text);
-// Puts the packet's flow into the set, or gives it its time anew; where the set is full it is as a
-// condition that is not met.
-Statement update_flow(SetType type, const std::string& set, std::chrono::seconds timeout,
-                      bool answer = false);
+// Puts the flow of what would answer the packet into the set, or gives it its time anew; where the
+// set is full it is as a condition that is not met.
+Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout);
+// A condition, that the packet's flow is in the set and not in the other; then it has its time
+// anew. One load of the key serves all three.
+Statement refresh_flow(SetType type, const std::string& set, const std::string& unless,
+                       std::chrono::seconds timeout);
 // Counts the packet for the user who sends it; goes on where he sends more of such than that.
 Statement user_over_limit(const std::string& set, std::uint32_t per_second, std::uint32_t burst);
 Statement notrack();
