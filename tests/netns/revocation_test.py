@@ -30,8 +30,8 @@ class Flows(TwoNodes):
     def start_ubfd(self, node, settings=None, **options):
         state = pathlib.Path(tempfile.mkdtemp(dir="/run"))
         self.addCleanup(shutil.rmtree, state)
-        settings = (self.settings if settings is None else settings) | {"labels": self.labels | {"state_directory": str(state)}}
-        return super().start_ubfd(node, settings, **options)
+        labels = {"labels": self.labels | {"state_directory": str(state)}}
+        return super().start_ubfd(node, (self.settings if settings is None else settings) | labels, **options)
 
     def ubfctl(self, *words, status=0, ubfd=None):
         """Its output, and its message."""
@@ -279,9 +279,10 @@ class Listed(Servers):
                 self.assertIn(told, message)
                 self.assertEqual(message.count("\n"), 1)
         # Nor does ubfd take them from anybody else.
-        for request, told in (({"user": "bob"}, "not a uid"), ({"user": -1}, "not a uid"), ({"user": 2 ** 32}, "not a uid"),
-                              ({"reason": "because"}, "there are exempt-listener"), ({"reason": 7}, "there are exempt-listener"),
-                              ({"from": "x"}, "two endpoints"), ({}, "say all"), ({"all": 1}, "say all")):
+        for request, told in (({"user": "bob"}, "not a uid"), ({"user": -1}, "not a uid"),
+                              ({"user": 2 ** 32}, "not a uid"), ({"reason": "because"}, "there are exempt-listener"),
+                              ({"reason": 7}, "there are exempt-listener"), ({"from": "x"}, "two endpoints"),
+                              ({}, "say all"), ({"all": 1}, "say all")):
             answer = self.ubfd2.ask(command="revoke", **request)
             self.assertFalse(answer["ok"])
             self.assertIn(told, answer["error"])
@@ -400,8 +401,9 @@ class Many(Flows):
         self.assertEqual((busy["connected"], busy["errors"]), (20_000, {}))
 
     def test_that_live_are_decided_again_without_a_stall(self):
-        """A policy that takes a question for each of some thousands."""
-        server, bob = self.person("alice", self.two, group=PROJ, descriptors=2000), self.person("bob", self.one, descriptors=2000)
+        """A policy that takes a question and a search for each."""
+        server = self.person("alice", self.two, group=PROJ, descriptors=2000)
+        bob = self.person("bob", self.one, descriptors=2000)
         server.listen("tcp", "::", SHARED, backlog=4096)
         count = 300
         self.assertEqual(bob.do(hold, V4, SHARED, count), count)
