@@ -87,7 +87,7 @@ class Boot(Systemd):
     def test_it_runs_as_its_own_user_with_the_capabilities_that_the_unit_gives(self):
         status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid()}/status").read_text().splitlines())
         self.assertEqual(status["Uid"].split()[0], run("id", "-u", "ubf").strip())
-        bounds = sum(1 << number for number in (2, 10, 12, 19))  # DAC_READ_SEARCH ... SYS_PTRACE
+        bounds = sum(1 << number for number in (2, 5, 10, 12, 19))  # DAC_READ_SEARCH ... SYS_PTRACE
         self.assertEqual(int(status["CapBnd"], 16), bounds)
         self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
         self.assertGreater(int(status["VmLck"].split()[0]), 1000)
