@@ -1,6 +1,6 @@
 #include "netlink/link.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ Bytes answer(std::uint16_t type, const Bytes& broadcast) {
     start.attribute.nla_type = IFLA_BROADCAST;
     Bytes bytes(length);
     std::memcpy(bytes.data(), &start, sizeof start);
-    std::memcpy(bytes.data() + sizeof start, broadcast.data(), broadcast.size());
+    std::ranges::copy(broadcast, bytes.begin() + sizeof start);
     return bytes;
 }
 
