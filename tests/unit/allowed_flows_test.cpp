@@ -284,8 +284,11 @@ TEST(AllowedByUid, an_end_outside_is_so_by_the_ranges_of_now) {
 class Walks : public testing::Test {
   protected:
     void add_many(unsigned count, Uid user = alice, Reason reason = Reason::same_user) {
-        for (unsigned i = 0; i < count; ++i)
-            add(flows, flow(next++, user, reason));
+        for (unsigned i = 0; i < count; ++i) {
+            auto old = flow(next++, user, reason);
+            old.since = Clock::now() - 2 * AllowedFlows::handshake;
+            add(flows, old);
+        }
     }
 
     FlowWalks::Result walk_to_the_end() {
