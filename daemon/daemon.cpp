@@ -56,9 +56,9 @@ Explainer::Scopes scopes_of(const Config& config, const nft::Environment& enviro
 }
 
 std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
-    return std::make_shared<const RdmaRules>(
-        RdmaRules{config.fabric.rdma, config.fabric_policy(), config.fabric.exempt_ports,
-                  config.fabric_peers(), rules.terms, rules.deadline, rules.labelled});
+    return std::make_shared<const RdmaRules>(RdmaRules{config.fabric.rdma, config.fabric_policy(),
+                                                       config.fabric.exempt_ports, rules.terms,
+                                                       rules.deadline, rules.labelled});
 }
 
 } // namespace

@@ -85,10 +85,7 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
         }
         return conclude(*flow, std::move(question), std::move(connector));
     }
-    const auto& peers = rules_->side(question.fabric).peers;
-    const bool peer = std::ranges::any_of(
-        peers, [&](const Prefix& range) { return range.contains(flow->source.address); });
-    if (!peer) {
+    if (!contains(rules_->side(question.fabric).peers, flow->source.address)) {
         steps.push_back(fmt::format("connector: {} is in none of the peers' ranges",
                                     to_string(flow->source.address)));
         return conclude(*flow, std::move(question), Owner::outside());
@@ -108,11 +105,7 @@ void Explainer::add_fabric(Question& question, std::uint32_t interface) {
     if (!question.fabric)
         return;
     question.steps.push_back("it comes in over the fabric: [fabric] holds");
-    if (!link->pkey)
-        return;
-    const auto label = pkey_label(*link->pkey);
-    if (std::ranges::find(rules_->pkeys, label) != rules_->pkeys.end())
-        question.partition = label;
+    question.partition = rules_->partition(*link);
 }
 
 std::optional<std::string> Explainer::out_of_scope(const Flow& flow, bool fabric) const {
@@ -163,8 +156,7 @@ void Explainer::conclude(const Flow& flow, Question question, Owner connector) {
     question.steps.push_back(fmt::format("connector: {}", describe(connector)));
     if (question.partition)
         for (auto* owner : {&listener, &connector})
-            if (owner->credentials)
-                owner->credentials->labels.push_back(*question.partition);
+            carry(*owner, *question.partition);
     const auto& policy = rules_->side(question.fabric).policy;
     if (rules_->labelled)
         question.steps.push_back(compare_labels(listener, connector, policy));

@@ -21,6 +21,14 @@ constexpr std::chrono::milliseconds grace{50};
 
 } // namespace
 
+std::optional<Label> Rules::partition(const Link& link) const {
+    if (!link.pkey)
+        return std::nullopt;
+    auto label = pkey_label(*link.pkey);
+    const bool listed = std::ranges::find(pkeys, label) != pkeys.end();
+    return listed ? std::optional(std::move(label)) : std::nullopt;
+}
+
 Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
                std::shared_ptr<const Rules> rules, Shared shared)
   : queue_(std::move(queue))
@@ -218,7 +226,7 @@ void Worker::begin(Case item) {
         }
         return proceed(std::move(item));
     }
-    if (!is_peer(item.flow.source.address, item.fabric)) {
+    if (!contains(rules_->side(item.fabric).peers, item.flow.source.address)) {
         item.remote = Owner::outside();
         return proceed(std::move(item));
     }
@@ -355,15 +363,10 @@ void Worker::add_partition(Case& item) {
                              [](const Owner* owner) { return owner->credentials.has_value(); }))
         return;
     const auto link = links_.find(item.interface);
-    if (!link || !link->pkey)
-        return;
-    const auto label = pkey_label(*link->pkey);
-    if (std::ranges::find(rules_->pkeys, label) == rules_->pkeys.end())
-        return;
-    for (auto* owner : owners)
-        if (auto& known = owner->credentials;
-            known && std::ranges::find(known->labels, label) == known->labels.end())
-            known->labels.push_back(label);
+    const auto label = link ? rules_->partition(*link) : std::nullopt;
+    if (label)
+        for (auto* owner : owners)
+            carry(*owner, *label);
 }
 
 void Worker::close(Case& item, Reason reason) {
@@ -456,11 +459,6 @@ const Owner& Worker::listener(const Case& item) const {
 
 const Owner& Worker::connector(const Case& item) const {
     return item.reply ? item.local.owner : item.remote;
-}
-
-bool Worker::is_peer(const Address& address, bool fabric) const {
-    return std::ranges::any_of(rules_->side(fabric).peers,
-                               [&](const Prefix& range) { return range.contains(address); });
 }
 
 } // namespace ubf

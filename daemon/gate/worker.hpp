@@ -55,6 +55,8 @@ struct Rules {
     bool end_flows = true; // whose label was withdrawn
 
     const Side& side(bool is_fabric) const { return is_fabric ? fabric : ethernet; }
+    // What both ends of a flow carry that comes in over this interface of the fabric.
+    std::optional<Label> partition(const Link& link) const;
 };
 
 // What the workers share; each part may be used from any thread.
@@ -163,7 +165,6 @@ class Worker {
     const Owner& connector(const Case& item) const;
     bool on_this_node(const Case& item) const { return item.interface == loopback_; }
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
-    bool is_peer(const Address& address, bool fabric) const;
     static Keeper keeper(bool fabric) { return fabric ? Keeper::fabric : Keeper::conntrack; }
 
     std::unique_ptr<Queue> queue_;

@@ -94,9 +94,9 @@ void Worker::look_again(AllowedFlows::Id id) {
     if (allowed_.is_in_hand(id) || (entry.by_label() && !rules_->end_flows))
         return;
     const auto now = Clock::now();
+    const auto& [policy, peers] = rules_->side(entry.fabric);
     const auto reason = allowed_by_uid(entry, entry.interface == loopback_,
-                                       is_peer(entry.flow.source.address, entry.fabric),
-                                       rules_->side(entry.fabric).policy);
+                                       contains(peers, entry.flow.source.address), policy);
     if (reason)
         allowed_.keep(id, *reason, entry.is_udp() || ends_by_label(*reason), now, now);
     else

@@ -15,9 +15,7 @@ std::optional<Datagram> accept(const Received& received, const Terms& terms, Cou
         return std::nullopt;
     };
     const auto& from = received.path.from;
-    const bool peer = std::ranges::any_of(
-        terms.peers, [&](const Prefix& range) { return range.contains(from.address); });
-    if (from.port != terms.port || !peer)
+    if (from.port != terms.port || !contains(terms.peers, from.address))
         return reject(Rejection::foreign);
     auto datagram = decode(received.bytes, received.path, terms.keys);
     if (!datagram)

@@ -76,7 +76,7 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
         conclude(entry, {twin->owner.value_or(Owner{}), twin->end}, now);
     } else if (interface_of(remote)) {
         conclude(entry, {Owner{}, std::nullopt}, now); // it may still come
-    } else if (is_peer(remote)) {
+    } else if (contains(rules_->terms->peers, remote)) {
         ask(entry);
     } else if (entry.end == End::connector) {
         // What goes out to nobody of ours is not refused by the gate either.
@@ -255,12 +255,6 @@ bool RdmaWatcher::is_established(const Entry& entry) {
         return candidate.device == entry.id.key.device && candidate.number == entry.id.queue_pair;
     });
     return pair == pairs->entries.end() || pair->is_connected() || !pair->has_other_end();
-}
-
-bool RdmaWatcher::is_peer(const Address& address) const {
-    const auto contains = [&](const Prefix& range) { return range.contains(address); };
-    return std::ranges::any_of(rules_->peers, contains) ||
-           std::ranges::any_of(rules_->terms->peers, contains);
 }
 
 } // namespace ubf

@@ -33,7 +33,6 @@ struct RdmaRules {
     Config::Fabric::Rdma mode = Config::Fabric::Rdma::log;
     Policy policy;
     std::vector<ProtocolPorts> exempt_ports;
-    std::vector<Prefix> peers;
     std::shared_ptr<const ident::Terms> terms;
     std::chrono::milliseconds deadline;
     bool labelled = false; // something gives labels
@@ -129,7 +128,6 @@ class RdmaWatcher {
     void count_queue_pairs(TimePoint now);
     Owner answer(const Flow& flow, TimePoint now);
     void say(std::string state);
-    bool is_peer(const Address& address) const;
 
     std::shared_ptr<const RdmaRules> rules_;
     Shared shared_;

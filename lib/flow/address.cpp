@@ -140,6 +140,11 @@ std::string to_string(const Prefix& prefix) {
     return fmt::format("{}/{}", to_string(prefix.first()), prefix.length());
 }
 
+bool contains(std::span<const Prefix> ranges, const Address& address) {
+    return std::ranges::any_of(ranges,
+                               [&](const Prefix& range) { return range.contains(address); });
+}
+
 std::optional<Endpoint> Endpoint::parse(std::string_view text) {
     const auto colon = text.rfind(':');
     if (colon == std::string_view::npos)

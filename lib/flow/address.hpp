@@ -73,6 +73,7 @@ class Prefix {
 };
 
 std::string to_string(const Prefix& prefix);
+bool contains(std::span<const Prefix> ranges, const Address& address); // any of them
 
 struct Endpoint {
     Address address;

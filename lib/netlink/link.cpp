@@ -1,12 +1,10 @@
 #include "netlink/link.hpp"
 
-#include "netlink/message.hpp"
+#include "netlink/answer.hpp"
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <net/if_arp.h>
-#include <sys/socket.h>
 
 #include <linux/rtnetlink.h>
 
@@ -38,27 +36,17 @@ bool Link::is_fabric() const {
 }
 
 Result<Link, int> parse_link(std::span<const std::uint8_t> message, std::uint32_t sequence) {
-    const auto* header = netlink::next_message(message);
-    if (header == nullptr)
-        return fail(int{EBADMSG});
-    if (header->nlmsg_seq != sequence)
-        return fail(int{ENOMSG});
-    const auto payload = netlink::payload(header);
-    if (header->nlmsg_type == NLMSG_ERROR) {
-        nlmsgerr error{};
-        if (payload.size() < sizeof error)
-            return fail(int{EBADMSG});
-        std::memcpy(&error, payload.data(), sizeof error);
-        return fail(error.error < 0 && error.error > -4096 ? -error.error : int{EBADMSG});
-    }
+    auto rest = netlink::answer(message, sequence, RTM_NEWLINK);
+    if (!rest)
+        return fail(int{rest.error()});
     ifinfomsg found{};
-    if (header->nlmsg_type != RTM_NEWLINK || payload.size() < sizeof found)
+    if (rest->size() < sizeof found)
         return fail(int{EBADMSG});
-    std::memcpy(&found, payload.data(), sizeof found);
+    std::memcpy(&found, rest->data(), sizeof found);
+    *rest = rest->subspan(sizeof found);
     Link link;
     link.type = found.ifi_type;
-    auto rest = netlink::payload(header, sizeof found);
-    while (const auto* attribute = netlink::next_attribute(rest))
+    while (const auto* attribute = netlink::next_attribute(*rest))
         if (link.is_fabric() && (attribute->nla_type & NLA_TYPE_MASK) == IFLA_BROADCAST)
             link.pkey = pkey_of(netlink::payload(attribute));
     return link;
@@ -77,15 +65,7 @@ Result<Link, int> Links::find(std::uint32_t interface) {
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
     if (const int error = socket_.send({bytes, sizeof request}); error != 0)
         return fail(int{error});
-    alignas(nlmsghdr) std::array<std::uint8_t, 16384> buffer;
-    while (true) {
-        const auto length = socket_.receive(buffer, MSG_DONTWAIT);
-        if (!length)
-            return fail(int{length.error()});
-        auto found = parse_link(std::span(buffer).first(*length), sequence_);
-        if (found || found.error() != ENOMSG)
-            return found;
-    }
+    return netlink::receive_answer(socket_, sequence_, parse_link);
 }
 
 } // namespace ubf

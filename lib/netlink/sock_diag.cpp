@@ -1,7 +1,8 @@
 #include "netlink/sock_diag.hpp"
 
+#include "netlink/answer.hpp"
+
 #include <arpa/inet.h>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <linux/inet_diag.h>
@@ -21,27 +22,6 @@ void put_address(__be32 (&field)[4], const Address& address, bool v4) {
         std::memcpy(field, address.v4_bytes().data(), 4);
     else
         std::memcpy(field, address.bytes().data(), 16);
-}
-
-Result<SocketInfo, int> parse(const nlmsghdr& header, std::span<const std::uint8_t> payload) {
-    if (header.nlmsg_type == NLMSG_ERROR) {
-        nlmsgerr error{};
-        if (payload.size() < sizeof error)
-            return fail(int{EBADMSG});
-        std::memcpy(&error, payload.data(), sizeof error);
-        return fail(error.error < 0 && error.error > -4096 ? -error.error : int{EBADMSG});
-    }
-    inet_diag_msg found{};
-    if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || payload.size() < sizeof found)
-        return fail(int{EBADMSG});
-    std::memcpy(&found, payload.data(), sizeof found);
-    SocketInfo info;
-    info.cookie = Cookie{std::uint64_t{found.id.idiag_cookie[1]} << 32 | found.id.idiag_cookie[0]};
-    info.uid = Uid{found.idiag_uid};
-    info.inode = found.idiag_inode;
-    info.state = found.idiag_state;
-    info.interface = found.id.idiag_if;
-    return info;
 }
 
 Request make_request(Protocol protocol, const Endpoint& local, const Endpoint& remote,
@@ -73,15 +53,20 @@ Request make_request(Protocol protocol, const Endpoint& local, const Endpoint& r
 
 Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
                                      std::uint32_t sequence) {
-    nlmsghdr header{};
-    if (message.size() < sizeof header)
+    const auto bytes = netlink::answer(message, sequence, SOCK_DIAG_BY_FAMILY);
+    if (!bytes)
+        return fail(int{bytes.error()});
+    inet_diag_msg found{};
+    if (bytes->size() < sizeof found)
         return fail(int{EBADMSG});
-    std::memcpy(&header, message.data(), sizeof header);
-    if (header.nlmsg_len < sizeof header || header.nlmsg_len > message.size())
-        return fail(int{EBADMSG});
-    if (header.nlmsg_seq != sequence)
-        return fail(int{ENOMSG});
-    return parse(header, message.subspan(sizeof header, header.nlmsg_len - sizeof header));
+    std::memcpy(&found, bytes->data(), sizeof found);
+    SocketInfo info;
+    info.cookie = Cookie{std::uint64_t{found.id.idiag_cookie[1]} << 32 | found.id.idiag_cookie[0]};
+    info.uid = Uid{found.idiag_uid};
+    info.inode = found.idiag_inode;
+    info.state = found.idiag_state;
+    info.interface = found.id.idiag_if;
+    return info;
 }
 
 Result<SocketInfo, int> SockDiag::find(Protocol protocol, const Endpoint& local,
@@ -91,7 +76,7 @@ Result<SocketInfo, int> SockDiag::find(Protocol protocol, const Endpoint& local,
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
     if (const int error = socket_.send({bytes, sizeof request}); error != 0)
         return fail(int{error});
-    return receive();
+    return netlink::receive_answer(socket_, sequence_, parse_socket);
 }
 
 int SockDiag::destroy(Protocol protocol, const Endpoint& local, const Endpoint& remote,
@@ -106,20 +91,6 @@ int SockDiag::destroy(Protocol protocol, const Endpoint& local, const Endpoint& 
     if (const int error = socket_.send({bytes, sizeof request}); error != 0)
         return error;
     return socket_.receive_acknowledgement(sequence_);
-}
-
-Result<SocketInfo, int> SockDiag::receive() {
-    alignas(nlmsghdr) std::array<std::uint8_t, 4096> buffer;
-    // The kernel answers within sendto(), so this never waits; an older answer, left by a call that
-    // failed half-way, is skipped by its sequence number.
-    while (true) {
-        const auto length = socket_.receive(buffer, MSG_DONTWAIT);
-        if (!length)
-            return fail(int{length.error()});
-        auto found = parse_socket(std::span(buffer).first(*length), sequence_);
-        if (found || found.error() != ENOMSG)
-            return found;
-    }
 }
 
 } // namespace ubf

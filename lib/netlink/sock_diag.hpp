@@ -43,8 +43,6 @@ class SockDiag {
                 std::uint32_t interface, Cookie cookie);
 
   private:
-    Result<SocketInfo, int> receive();
-
     NetlinkSocket socket_;
     std::uint32_t sequence_ = 0;
 };

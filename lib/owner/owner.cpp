@@ -1,5 +1,7 @@
 #include "owner/owner.hpp"
 
+#include <algorithm>
+
 namespace ubf {
 
 std::string_view to_string(OwnerKind kind) {
@@ -38,6 +40,12 @@ std::string_view to_string(Method method) {
         break;
     }
     return "?";
+}
+
+void carry(Owner& owner, const Label& label) {
+    auto& known = owner.credentials;
+    if (known && std::ranges::find(known->labels, label) == known->labels.end())
+        known->labels.push_back(label);
 }
 
 } // namespace ubf

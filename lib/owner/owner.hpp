@@ -72,4 +72,7 @@ struct Owner {
     static Owner outside() { return {OwnerKind::outside, {}, std::nullopt}; }
 };
 
+// Adds the label to what is known of the owner, where something is.
+void carry(Owner& owner, const Label& label);
+
 } // namespace ubf

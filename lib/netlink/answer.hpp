@@ -1,0 +1,37 @@
+// The one message with which the kernel answers a request that is no dump.
+#pragma once
+
+#include "base/result.hpp"
+#include "netlink/message.hpp"
+#include "netlink/socket.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <sys/socket.h>
+
+namespace ubf::netlink {
+
+// What is behind the header of a message of this type that answers the request of that number. The
+// error is an errno: ENOMSG when it answers another request, EBADMSG when it doesn't fit the
+// format, or what the kernel said.
+Result<Bytes, int> answer(Bytes message, std::uint32_t sequence, std::uint16_t type);
+
+// Receives until `parse` (of a message and that number) says something else than ENOMSG. The kernel
+// answers within sendto(), so this never waits; an older answer, left by a call that failed
+// half-way, is skipped.
+template<typename Parse>
+auto receive_answer(NetlinkSocket& socket, std::uint32_t sequence, Parse parse)
+    -> decltype(parse(Bytes{}, sequence)) {
+    alignas(nlmsghdr) std::array<std::uint8_t, 16384> buffer;
+    while (true) {
+        const auto length = socket.receive(buffer, MSG_DONTWAIT);
+        if (!length)
+            return fail(int{length.error()});
+        auto found = parse(Bytes(buffer).first(*length), sequence);
+        if (found || found.error() != ENOMSG)
+            return found;
+    }
+}
+
+} // namespace ubf::netlink
