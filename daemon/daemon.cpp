@@ -110,16 +110,16 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
                                                  counters_, store_.take(queue_name(number))));
     }
 
-    // Channels: 1 to n are the workers', n + 1 is explain's, n + 2 is that of RDMA's watcher.
-    socket_ = std::make_unique<ident::Socket>(start_.config.ident.port, store_.take(ident_name));
-    std::vector<ident::Asker*> askers;
-    for (unsigned i = 0; i < queue.count + 2u; ++i) {
+    // Channels: 0 is the service's, 1 to n are the workers', n + 1 is explain's, n + 2 is that of
+    // RDMA's watcher.
+    const std::size_t channels = queue.count + 3u;
+    ident_sockets_ =
+        ident::Socket::open(start_.config.ident.port, channels, store_.take(ident_name));
+    for (std::size_t i = 1; i < channels; ++i)
         askers_.push_back(std::make_unique<ident::Asker>(
-            *socket_, static_cast<ident::Channel>(i + 1), start_.rules->terms,
+            ident_sockets_[i], static_cast<ident::Channel>(i), start_.rules->terms,
             start_.rules->deadline, peers_, counters_));
-        askers.push_back(askers_.back().get());
-    }
-    service_ = std::make_unique<ident::Service>(*socket_, std::move(askers), start_.rules->terms,
+    service_ = std::make_unique<ident::Service>(ident_sockets_.front(), start_.rules->terms,
                                                 start_.rules->deadline, investigator_, udp_flows_,
                                                 counters_);
     const Shared shared{counters_, peers_, investigator_, udp_flows_, exempt_listeners_, log_};
@@ -181,7 +181,7 @@ void Daemon::run() {
         log_.warning("memory is not locked: raise LimitMEMLOCK of the unit");
     for (const auto& worker : workers_)
         store_.keep(queue_name(worker->queue().number()), worker->queue().fd());
-    store_.keep(ident_name, socket_->fd());
+    store_.keep(ident_name, ident_sockets_.front().fd());
     store_.drop_rest();
     std::uint64_t watchdog_us = 0;
     if (::sd_watchdog_enabled(0, &watchdog_us) > 0)

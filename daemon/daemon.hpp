@@ -10,6 +10,7 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/worker.hpp"
+#include "daemon/ident/asker.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/service.hpp"
 #include "daemon/jobs/job_table.hpp"
@@ -80,7 +81,7 @@ class Daemon {
     ExemptListeners exempt_listeners_;
     Investigator investigator_;
     EventLoop loop_;
-    std::unique_ptr<ident::Socket> socket_;
+    std::vector<ident::Socket> ident_sockets_; // by channel
     std::vector<std::unique_ptr<ident::Asker>> askers_;
     std::unique_ptr<RdmaWatcher> rdma_;
     std::unique_ptr<ident::Service> service_;

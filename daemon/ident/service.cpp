@@ -12,11 +12,9 @@ constexpr Milliseconds travel{100};
 
 } // namespace
 
-Service::Service(Socket& socket, std::vector<Asker*> askers, std::shared_ptr<const Terms> terms,
-                 Milliseconds deadline, Investigator& investigator, UdpFlows& udp_flows,
-                 Counters& counters)
+Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
+                 Investigator& investigator, UdpFlows& udp_flows, Counters& counters)
   : socket_(socket)
-  , askers_(std::move(askers))
   , terms_(std::move(terms))
   , deadline_(deadline)
   , investigator_(investigator)
@@ -77,7 +75,7 @@ void Service::run() {
 void Service::receive() {
     constexpr int most_rounds = 8;
     for (int round = 0; round < most_rounds; ++round)
-        if (socket_.receive([this](const Received& received) { handle(received); }) == 0)
+        if (!socket_.receive([this](const Received& received) { handle(received); }))
             return;
 }
 
@@ -85,9 +83,9 @@ void Service::handle(const Received& received) {
     const auto datagram = accept(received, *terms_, counters_);
     if (!datagram)
         return;
-    if (std::holds_alternative<std::vector<Answer>>(datagram->entries))
-        return deliver(*datagram, received.path);
-    if (datagram->to != Channel::service) {
+    // An answer goes to the channel that asked.
+    if (datagram->to != Channel::service ||
+        std::holds_alternative<std::vector<Answer>>(datagram->entries)) {
         counters_.rejections.add(Rejection::unasked);
         return;
     }
@@ -102,16 +100,6 @@ void Service::handle(const Received& received) {
         handle(*gone, sender);
     else if (const auto* seen = std::get_if<std::vector<GoneSeen>>(&datagram->entries))
         handle(*seen, sender);
-}
-
-// A repeated answer finds its question closed.
-void Service::deliver(const Datagram& datagram, const Path& path) {
-    const auto& answers = std::get<std::vector<Answer>>(datagram.entries);
-    const auto channel = static_cast<std::size_t>(datagram.to);
-    if (channel == 0 || channel > askers_.size())
-        counters_.rejections.add(Rejection::unasked);
-    else
-        askers_[channel - 1]->deliver(answers, path);
 }
 
 void Service::handle(const std::vector<Question>& questions, const Sender& sender) {

@@ -1,13 +1,11 @@
-// ident's own thread, and the only one that reads what comes from the network; it has no
-// capability. It answers the questions of peers, hands their answers to those who asked, and tells
-// peers when a UDP socket that they asked about is gone.
+// ident's own thread; it has no capability. It answers the questions of peers, and tells them when
+// a UDP socket that they asked about is gone.
 #pragma once
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
-#include "daemon/ident/asker.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/replay_window.hpp"
 #include "daemon/ident/told_flows.hpp"
@@ -25,11 +23,9 @@ namespace ubf::ident {
 
 class Service {
   public:
-    // Starts the thread. askers: by channel, from 1; they must outlive the service. Throws
-    // std::system_error.
-    Service(Socket& socket, std::vector<Asker*> askers, std::shared_ptr<const Terms> terms,
-            Milliseconds deadline, Investigator& investigator, UdpFlows& udp_flows,
-            Counters& counters);
+    // Starts the thread. socket: that of Channel::service. Throws std::system_error.
+    Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
+            Investigator& investigator, UdpFlows& udp_flows, Counters& counters);
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
@@ -58,7 +54,6 @@ class Service {
     void handle(const std::vector<Question>& questions, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
-    void deliver(const Datagram& datagram, const Path& path);
     void ask_rdma(const Question& question, const Sender& sender);
     void investigate(const Question& question, const SocketOwner& found, const Sender& sender);
     void notice_destroyed();
@@ -67,8 +62,7 @@ class Service {
     template<typename Entry>
     void send(const Sender& to, std::vector<Entry> entries);
 
-    Socket& socket_;
-    const std::vector<Asker*> askers_;
+    const Socket& socket_;
     std::shared_ptr<const Terms> terms_;
     Milliseconds deadline_;
     Investigator& investigator_;

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <iterator>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <system_error>
@@ -40,27 +42,19 @@ Address to_address(const in6_addr& address) {
     return Address::v6(std::span<const std::uint8_t, 16>(address.s6_addr, 16));
 }
 
-struct alignas(cmsghdr) Control {
-    std::array<std::uint8_t, CMSG_SPACE(sizeof(in6_pktinfo))> bytes{};
-};
-
-} // namespace
-
-Socket::Socket(Port port, UniqueFd kept)
-  : fd_(std::move(kept))
-  , port_(port) {
-    if (is_bound_to(fd_, port))
-        return;
-    fd_ = UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd_)
+UniqueFd bound(Port port, bool shared) {
+    UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!fd)
         throw std::system_error(errno, std::generic_category(), "opening the ident socket");
-    set(fd_.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "making the ident socket dual-stack");
-    set(fd_.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "asking for the address of a datagram");
+    set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0, "making the ident socket dual-stack");
+    set(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "asking for the address of a datagram");
+    if (shared)
+        set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "sharing the ident port");
     const int receive_buffer = 8 << 20;
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer);
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer);
     const auto any = to_sockaddr({Address{}, port}, 0);
-    if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0)
-        return;
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0)
+        return fd;
     const char* why = errno == EADDRINUSE ? ": another program has it, perhaps another ubfd; stop "
                                             "it, or set ident.port to another port on every node"
                                           : "";
@@ -68,7 +62,43 @@ Socket::Socket(Port port, UniqueFd kept)
                             fmt::format("binding the ident port, udp {}{}", port, why));
 }
 
-int Socket::send(const Path& path, std::uint32_t interface, std::span<const std::uint8_t> bytes) {
+// The kernel numbers the sockets of a shared port as they were bound, and gives a datagram to the
+// one that this program names; it sees the payload. Of a datagram that is too short it names 0.
+void steer_by_channel(int fd, std::size_t channels) {
+    sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, channel_offset),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, static_cast<std::uint32_t>(channels), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    const sock_fprog program{std::size(code), code};
+    if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) < 0)
+        throw std::system_error(errno, std::generic_category(), "sharing out the ident port");
+}
+
+struct alignas(cmsghdr) Control {
+    std::array<std::uint8_t, CMSG_SPACE(sizeof(in6_pktinfo))> bytes{};
+};
+
+} // namespace
+
+std::vector<Socket> Socket::open(Port port, std::size_t channels, UniqueFd kept) {
+    std::vector<Socket> sockets;
+    sockets.reserve(channels);
+    // The first is bound for us alone, which finds out whoever else has the port; then it lets the
+    // others in.
+    auto first = is_bound_to(kept, port) ? std::move(kept) : bound(port, false);
+    set(first.get(), SOL_SOCKET, SO_REUSEPORT, 1, "sharing the ident port");
+    sockets.push_back(Socket(std::move(first), port));
+    while (sockets.size() < channels)
+        sockets.push_back(Socket(bound(port, true), port));
+    if (channels > 1)
+        steer_by_channel(sockets.front().fd(), channels);
+    return sockets;
+}
+
+int Socket::send(const Path& path, std::uint32_t interface,
+                 std::span<const std::uint8_t> bytes) const {
     auto to = to_sockaddr(path.to, interface);
     iovec part{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
     Control control;
@@ -96,7 +126,7 @@ int Socket::send(const Path& path, std::uint32_t interface, std::span<const std:
     return 0;
 }
 
-std::size_t Socket::receive(const std::function<void(const Received&)>& each) {
+bool Socket::receive(const std::function<void(const Received&)>& each) const {
     std::array<std::array<std::uint8_t, max_datagram + 1>, batch> buffers;
     std::array<Control, batch> controls;
     std::array<sockaddr_in6, batch> senders{};
@@ -114,7 +144,7 @@ std::size_t Socket::receive(const std::function<void(const Received&)>& each) {
     }
     const int count = ::recvmmsg(fd_.get(), messages.data(), batch, MSG_DONTWAIT, nullptr);
     if (count <= 0)
-        return 0;
+        return false;
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
         auto& header = messages[i].msg_hdr;
         const cmsghdr* control = CMSG_FIRSTHDR(&header);
@@ -129,7 +159,7 @@ std::size_t Socket::receive(const std::function<void(const Received&)>& each) {
               static_cast<std::uint32_t>(info.ipi6_ifindex),
               {buffers[i].data(), messages[i].msg_len}});
     }
-    return static_cast<std::size_t>(count);
+    return static_cast<std::size_t>(count) == batch;
 }
 
 } // namespace ubf::ident

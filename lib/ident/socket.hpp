@@ -1,5 +1,6 @@
-// The UDP socket of ident: both families, on a privileged port that nobody shares. Several threads
-// may send; one receives.
+// The UDP sockets of ident: both families, on a privileged port that nobody else shares, one for
+// each channel. The kernel hands a datagram to the socket of the channel that it goes to, so that
+// an answer wakes the very thread that waits for it. Several threads may send; one receives.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -8,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 namespace ubf::ident {
 
@@ -19,17 +21,22 @@ struct Received {
 
 class Socket {
   public:
-    // Binds the port, or goes on with the socket that had it before, where that is what `kept` is.
-    // Throws std::system_error.
-    explicit Socket(Port port, UniqueFd kept = {});
+    // The sockets of so many channels, which are numbered from 0. They are bound to the port; or
+    // the first is the one that had it before, where that is what `kept` is. What goes to a channel
+    // that is not there comes in at channel 0. Throws std::system_error.
+    static std::vector<Socket> open(Port port, std::size_t channels, UniqueFd kept = {});
 
     int fd() const { return fd_.get(); }
     // From exactly path.from; the interface matters for link-local addresses. 0, or the errno.
-    int send(const Path& path, std::uint32_t interface, std::span<const std::uint8_t> bytes);
-    // Calls `each` for what waits, a bounded number of datagrams. Returns how many.
-    std::size_t receive(const std::function<void(const Received&)>& each);
+    int send(const Path& path, std::uint32_t interface, std::span<const std::uint8_t> bytes) const;
+    // Calls `each` for what waits, a bounded number of datagrams. Whether more may wait.
+    bool receive(const std::function<void(const Received&)>& each) const;
 
   private:
+    Socket(UniqueFd fd, Port port)
+      : fd_(std::move(fd))
+      , port_(port) {}
+
     UniqueFd fd_;
     Port port_;
 };

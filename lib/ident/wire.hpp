@@ -42,6 +42,8 @@ inline constexpr std::size_t max_labels = 8;
 inline constexpr std::size_t max_label_bytes = 272; // of all labels of one answer
 inline constexpr std::size_t max_comm = 64; // a kernel thread's can be longer than TASK_COMM_LEN
 
+inline constexpr std::size_t channel_offset = 3; // of `to`
+
 enum class Nonce : std::uint64_t {};
 enum class Channel : std::uint8_t { service = 0 }; // 1 and up: askers
 using Milliseconds = std::chrono::milliseconds;    // since 1970
