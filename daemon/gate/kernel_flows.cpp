@@ -42,7 +42,7 @@ int KernelFlows::end(const AllowedFlow& allowed) {
 // neither must be taken for it, and least of all be ended.
 Result<SocketInfo, int> KernelFlows::connection(const AllowedFlow& allowed) {
     const auto& flow = allowed.flow;
-    auto found = sockets_.find(flow.protocol, flow.destination, flow.source, allowed.interface);
+    auto found = sockets_.find({flow.protocol, flow.destination, flow.source, allowed.interface});
     if (found && (found->state == TCP_LISTEN || is_remains(*found)))
         return fail(int{ENOENT});
     return found;

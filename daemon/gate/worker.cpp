@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t most_cases = 2 * OpenQuestions::room; // half of them wait for searches
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
+// What takes no longer than judging a round of packets is not looked at once more.
+constexpr std::chrono::milliseconds brief{1};
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
 
@@ -43,9 +45,7 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
                       [this](const AllowedFlow& allowed) { return revoke(allowed); }}) {
     asker_.set_handler(
         [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); });
-    loop_.watch(queue_->fd(), [this] {
-        queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
-    });
+    loop_.watch(queue_->fd(), [this] { receive(); });
     loop_.watch(asker_.fd(), [this] { asker_.receive(); });
     loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
     thread_ = std::thread([this] { run(); });
@@ -187,29 +187,58 @@ void Worker::expire(TimePoint now) {
     }
 }
 
+// The sockets of all packets that wait are looked up at once.
+void Worker::receive() {
+    queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
+    wanted_.clear();
+    for (const auto& item : arrived_)
+        wanted_.push_back(ends_wanted(item));
+    lookup_.find(wanted_, ends_);
+    for (std::size_t i = 0; i < arrived_.size(); ++i) {
+        auto& item = arrived_[i];
+        // Another packet of a flow that is being decided waits with the first.
+        if (const auto found = cases_.find(item.flow); found != cases_.end())
+            join(found->second, std::move(item.packet));
+        else
+            begin(std::move(item), ends_[i]);
+    }
+    arrived_.clear();
+}
+
 void Worker::arrive(Arrival arrival) {
     const auto flow = parse_packet(arrival.bytes);
     if (!flow) {
         arrival.packet.judge(Reason::malformed);
         return;
     }
-    // Another packet of a flow that is being decided waits with the first.
-    if (const auto found = cases_.find(*flow); found != cases_.end()) {
-        auto& more = found->second.more;
-        if (more.size() < most_packets)
-            more.push_back(std::move(arrival.packet));
-        else
-            arrival.packet.judge(Reason::overload);
-        return;
-    }
+    if (const auto found = cases_.find(*flow); found != cases_.end())
+        return join(found->second, std::move(arrival.packet));
     auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
-    begin({++last_number_, *flow, arrival.interface, arrival.reply, arrival.fabric,
-           std::move(arrival.packet), Clock::now(), std::move(stated)});
+    arrived_.push_back({++last_number_, *flow, arrival.interface, arrival.reply, arrival.fabric,
+                        std::move(arrival.packet), Clock::now(), std::move(stated)});
+    arrived_.back().begun = shared_.investigator.changes().now();
+}
+
+void Worker::join(Case& item, QueuedPacket packet) {
+    if (item.more.size() < most_packets)
+        item.more.push_back(std::move(packet));
+    else
+        packet.judge(Reason::overload);
+}
+
+OwnerLookup::Wanted Worker::ends_wanted(const Case& item) const {
+    return {item.flow, item.interface, true, on_this_node(item)};
 }
 
 void Worker::begin(Case item) {
     item.begun = shared_.investigator.changes().now();
-    const auto local = lookup_.receiver(item.flow, item.interface);
+    const auto wanted = ends_wanted(item);
+    lookup_.find({&wanted, 1}, ends_);
+    begin(std::move(item), OwnerLookup::Ends(ends_.front()));
+}
+
+void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
+    const auto& local = ends.receiver;
     if (!local)
         return close(item, local.error() == LookupError::none ? Reason::no_listener
                                                               : Reason::internal_error);
@@ -217,7 +246,7 @@ void Worker::begin(Case item) {
     item.local = *local;
 
     if (on_this_node(item)) {
-        const auto sender = lookup_.sender(item.flow, item.interface);
+        const auto& sender = ends.sender;
         if (sender) {
             item.sender = *sender;
             item.remote = sender->owner;
@@ -327,7 +356,6 @@ void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner 
 }
 
 void Worker::wait(Case item) {
-    item.waited = true;
     expiries_.push_back({Clock::now() + rules_->deadline + grace, item.flow, item.number});
     const Flow flow = item.flow;
     cases_.emplace(flow, std::move(item));
@@ -377,7 +405,7 @@ void Worker::close(Case& item, Reason reason) {
     }
     if (action_of(reason) == Action::allow) {
         // While it waited, somebody else may have taken the port.
-        if (item.waited && !same_socket(item))
+        if (Clock::now() - item.since > brief && !same_socket(item))
             reason = Reason::gone;
         else if (reason == Reason::same_label && is_stale(item))
             reason = Reason::overload;

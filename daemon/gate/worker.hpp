@@ -111,7 +111,6 @@ class Worker {
         Owner remote{};                      // of the source
         std::optional<SocketOwner> sender{}; // the same, when it is on this node too
         unsigned searches = 0;               // under way
-        bool waited = false;
         Changes::Moment begun{};
         bool stale = false; // what a peer told of it holds no more
         bool again = false; // it was allowed before; no packet waits but those that came meanwhile
@@ -122,8 +121,12 @@ class Worker {
     std::optional<TimePoint> next() const;
     void expire(TimePoint now);
 
+    void receive();
     void arrive(Arrival arrival);
+    static void join(Case& item, QueuedPacket packet);
     void begin(Case item);
+    void begin(Case item, const OwnerLookup::Ends& ends);
+    OwnerLookup::Wanted ends_wanted(const Case& item) const;
     void answered(const Flow& flow, const std::optional<Owner>& owner);
     void proceed(Case item);
     enum class Search : std::uint8_t { needless, under_way, refused };
@@ -177,6 +180,9 @@ class Worker {
     OwnerLookup lookup_;
     ident::Asker& asker_;
 
+    std::vector<Case> arrived_; // in this round; kept for their room, as are the next
+    std::vector<OwnerLookup::Wanted> wanted_;
+    std::vector<OwnerLookup::Ends> ends_;
     OpenQuestions asks_;
     // Those that wait. The pool keeps what they take, so that a packet costs no allocation.
     std::pmr::unsynchronized_pool_resource pool_;

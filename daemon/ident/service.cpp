@@ -103,7 +103,8 @@ void Service::handle(const Received& received) {
 }
 
 void Service::handle(const std::vector<Question>& questions, const Sender& sender) {
-    std::vector<Answer> answers;
+    std::vector<const Question*> asked;
+    std::vector<OwnerLookup::Wanted> wanted;
     for (const auto& question : questions) {
         // A peer hears only of flows between the very two addresses that the question went between:
         // those that end at the asker, and begin here.
@@ -116,23 +117,30 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
             ask_rdma(question, sender);
             continue;
         }
-        const auto found = lookup_.sender(question.flow, sender.interface);
-        if (!found) {
-            answers.push_back({question.nonce, Owner{}});
-            continue;
-        }
-        counters_.methods.add(Method::socket);
-        if (question.flow.protocol == Protocol::udp)
-            told_.add(found->socket.cookie, question.flow, sender.path.reversed(),
-                      sender.interface);
-        const bool enough =
-            found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid;
-        if (enough)
-            answers.push_back({question.nonce, found->owner});
-        else
-            investigate(question, *found, sender);
+        asked.push_back(&question);
+        wanted.push_back({question.flow, sender.interface, false, true});
     }
+    std::vector<OwnerLookup::Ends> ends;
+    lookup_.find(wanted, ends);
+    std::vector<Answer> answers;
+    for (std::size_t i = 0; i < asked.size(); ++i)
+        if (auto owner = owner_of(*asked[i], ends[i].sender, sender))
+            answers.push_back({asked[i]->nonce, std::move(*owner)});
     send(sender, std::move(answers));
+}
+
+// Nothing where it takes a search, after which the question is answered.
+std::optional<Owner> Service::owner_of(const Question& question, const OwnerLookup::Found& found,
+                                       const Sender& sender) {
+    if (!found)
+        return Owner{};
+    counters_.methods.add(Method::socket);
+    if (question.flow.protocol == Protocol::udp)
+        told_.add(found->socket.cookie, question.flow, sender.path.reversed(), sender.interface);
+    if (found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid)
+        return found->owner;
+    investigate(question, *found, sender);
+    return std::nullopt;
 }
 
 // Nothing of it is told later: what was allowed is looked at again by whoever watches it.

@@ -55,6 +55,8 @@ class Service {
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
     void ask_rdma(const Question& question, const Sender& sender);
+    std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
+                                  const Sender& sender);
     void investigate(const Question& question, const SocketOwner& found, const Sender& sender);
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);

@@ -2,7 +2,9 @@
 
 #include "netlink/answer.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <linux/inet_diag.h>
@@ -17,6 +19,9 @@ struct Request {
     inet_diag_req_v2 body;
 };
 
+constexpr std::size_t most_at_a_time = 64; // whose answers fit the socket's buffer
+constexpr std::size_t answer_size = 512;   // an inet_diag_msg and its attributes, with room
+
 void put_address(__be32 (&field)[4], const Address& address, bool v4) {
     if (v4)
         std::memcpy(field, address.v4_bytes().data(), 4);
@@ -24,8 +29,8 @@ void put_address(__be32 (&field)[4], const Address& address, bool v4) {
         std::memcpy(field, address.bytes().data(), 16);
 }
 
-Request make_request(Protocol protocol, const Endpoint& local, const Endpoint& remote,
-                     std::uint32_t interface) {
+Request make_request(const SocketQuery& query, std::uint32_t sequence) {
+    const auto& [protocol, local, remote, interface] = query;
     const bool v4 = local.address.is_v4();
     // udp_diag takes the packet's view, source first; tcp_diag the socket's, local first.
     const bool packet_view = protocol == Protocol::udp;
@@ -36,6 +41,7 @@ Request make_request(Protocol protocol, const Endpoint& local, const Endpoint& r
     request.header.nlmsg_len = sizeof request;
     request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
     request.header.nlmsg_flags = NLM_F_REQUEST;
+    request.header.nlmsg_seq = sequence;
     request.body.sdiag_family = v4 ? AF_INET : AF_INET6;
     request.body.sdiag_protocol = static_cast<std::uint8_t>(protocol);
     request.body.idiag_states = ~0u;
@@ -69,22 +75,84 @@ Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
     return info;
 }
 
-Result<SocketInfo, int> SockDiag::find(Protocol protocol, const Endpoint& local,
-                                       const Endpoint& remote, std::uint32_t interface) {
-    auto request = make_request(protocol, local, remote, interface);
-    request.header.nlmsg_seq = ++sequence_;
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
-    if (const int error = socket_.send({bytes, sizeof request}); error != 0)
-        return fail(int{error});
-    return netlink::receive_answer(socket_, sequence_, parse_socket);
+struct SockDiag::Answers {
+    alignas(nlmsghdr) std::array<std::array<std::uint8_t, answer_size>, most_at_a_time> buffers;
+    std::array<sockaddr_nl, most_at_a_time> senders;
+    std::array<iovec, most_at_a_time> parts;
+    std::array<mmsghdr, most_at_a_time> messages;
+
+    // How many came, or -1 and errno.
+    int receive(int fd, std::size_t most) {
+        for (std::size_t i = 0; i < most; ++i) {
+            parts[i] = {buffers[i].data(), answer_size};
+            auto& header = messages[i].msg_hdr;
+            header = {};
+            header.msg_name = &senders[i];
+            header.msg_namelen = sizeof senders[i];
+            header.msg_iov = &parts[i];
+            header.msg_iovlen = 1;
+        }
+        return ::recvmmsg(fd, messages.data(), static_cast<unsigned>(most), MSG_DONTWAIT, nullptr);
+    }
+};
+
+SockDiag::SockDiag()
+  : socket_(NETLINK_SOCK_DIAG)
+  , answers_(std::make_unique<Answers>()) {
+    socket_.set_receive_buffer(1 << 20);
+}
+
+SockDiag::~SockDiag() = default;
+
+SockDiag::Found SockDiag::find(const SocketQuery& query) {
+    Found found;
+    find_some({&query, 1}, {&found, 1});
+    return found;
+}
+
+void SockDiag::find(std::span<const SocketQuery> queries, std::span<Found> found) {
+    for (std::size_t first = 0; first < queries.size(); first += most_at_a_time) {
+        const auto count = std::min(most_at_a_time, queries.size() - first);
+        find_some(queries.subspan(first, count), found.subspan(first, count));
+    }
+}
+
+// The kernel answers within sendto(), so this never waits; an older answer, left by a call that
+// failed half-way, is skipped by its number.
+void SockDiag::find_some(std::span<const SocketQuery> queries, std::span<Found> found) {
+    std::array<Request, most_at_a_time> requests;
+    const std::uint32_t first = sequence_ + 1;
+    for (std::size_t i = 0; i < queries.size(); ++i)
+        requests[i] = make_request(queries[i], ++sequence_);
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(requests.data());
+    int error = socket_.send({bytes, queries.size() * sizeof(Request)});
+    std::ranges::fill(found, Found(fail(error != 0 ? error : int{EBADMSG})));
+
+    for (std::size_t left = queries.size(); error == 0 && left > 0;) {
+        const int count = answers_->receive(socket_.fd(), left);
+        if (count < 0 && errno != EINTR)
+            error = errno;
+        for (std::size_t i = 0; count > 0 && i < static_cast<std::size_t>(count); ++i) {
+            const netlink::Bytes message(answers_->buffers[i].data(),
+                                         answers_->messages[i].msg_len);
+            auto rest = message;
+            const auto* header = netlink::next_message(rest);
+            if (answers_->senders[i].nl_pid != 0 || header == nullptr)
+                continue;
+            const std::uint32_t number = header->nlmsg_seq - first;
+            if (number >= found.size())
+                continue;
+            found[number] = parse_socket(message, header->nlmsg_seq);
+            --left;
+        }
+    }
 }
 
 int SockDiag::destroy(Protocol protocol, const Endpoint& local, const Endpoint& remote,
                       std::uint32_t interface, Cookie cookie) {
-    auto request = make_request(protocol, local, remote, interface);
+    auto request = make_request({protocol, local, remote, interface}, ++sequence_);
     request.header.nlmsg_type = SOCK_DESTROY;
     request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-    request.header.nlmsg_seq = ++sequence_;
     request.body.id.idiag_cookie[0] = static_cast<std::uint32_t>(value(cookie));
     request.body.id.idiag_cookie[1] = static_cast<std::uint32_t>(value(cookie) >> 32);
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);

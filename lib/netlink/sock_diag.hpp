@@ -1,6 +1,7 @@
 // Exact socket lookups through inet_diag (linux/inet_diag.h, net/ipv4/inet_diag.c, udp_diag.c): the
 // socket to which the kernel itself would deliver a packet of this flow, for the cost of one lookup
-// in the kernel's own tables, whatever else is on the node. Never a dump.
+// in the kernel's own tables, whatever else is on the node. Never a dump. Many lookups go in one
+// system call.
 #pragma once
 
 #include "base/result.hpp"
@@ -10,6 +11,7 @@
 
 #include <cstdint>
 #include <linux/netlink.h>
+#include <memory>
 #include <span>
 
 namespace ubf {
@@ -26,16 +28,25 @@ struct SocketInfo {
 // when it answers another request, EBADMSG when it doesn't fit the format, or what the kernel said.
 Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message, std::uint32_t sequence);
 
+// local: the end on this node. remote: the other end; the wildcard with port 0 finds TCP listeners
+// only. interface: where the packet came in, 0 for none.
+struct SocketQuery {
+    Protocol protocol{};
+    Endpoint local{};
+    Endpoint remote{};
+    std::uint32_t interface = 0;
+};
+
 class SockDiag {
   public:
-    SockDiag()
-      : socket_(NETLINK_SOCK_DIAG) {}
-
-    // local: the end on this node. remote: the other end; the wildcard with port 0 finds TCP
-    // listeners only. interface: where the packet came in, 0 for none.
     // The error is an errno; ENOENT means that there is no such socket.
-    Result<SocketInfo, int> find(Protocol protocol, const Endpoint& local, const Endpoint& remote,
-                                 std::uint32_t interface);
+    using Found = Result<SocketInfo, int>;
+
+    SockDiag();
+
+    Found find(const SocketQuery& query);
+    // Of each query, in their order; found must be as long.
+    void find(std::span<const SocketQuery> queries, std::span<Found> found);
     // Ends a socket that find() found: its owner sees ECONNABORTED, and a TCP peer a reset. Takes
     // CAP_NET_ADMIN. 0, or an errno; ENOENT where it is gone, or another's by now, and EOPNOTSUPP
     // where the kernel can't (CONFIG_INET_DIAG_DESTROY).
@@ -43,8 +54,16 @@ class SockDiag {
                 std::uint32_t interface, Cookie cookie);
 
   private:
+    struct Answers;
+
+    void find_some(std::span<const SocketQuery> queries, std::span<Found> found);
+
     NetlinkSocket socket_;
     std::uint32_t sequence_ = 0;
+    std::unique_ptr<Answers> answers_; // room for them
+
+  public:
+    ~SockDiag();
 };
 
 } // namespace ubf

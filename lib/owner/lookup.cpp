@@ -29,10 +29,56 @@ std::optional<SocketOwner> owner_of(Protocol protocol, const SocketInfo& socket)
     return std::nullopt;
 }
 
+// Of TCP only a socket that can have sent the SYN: a listener has its port but never connects, and
+// a TIME_WAIT is past it.
+bool can_have_sent(Protocol protocol, const SocketInfo& socket) {
+    return protocol != Protocol::tcp ||
+           (socket.state != TCP_LISTEN && socket.state != TCP_TIME_WAIT);
+}
+
+// A sender is bound to no interface, or to that of the packet; others are looked through only where
+// none is. So many places are looked at first.
+std::size_t places(std::uint32_t interface) {
+    return interface == 0 ? 1 : 2;
+}
+
 } // namespace
 
+void OwnerLookup::find(std::span<const Wanted> wanted, std::vector<Ends>& ends) {
+    queries_.clear();
+    for (const auto& [flow, interface, receiver, sender] : wanted) {
+        if (receiver)
+            queries_.push_back({flow.protocol, flow.destination, flow.source, interface});
+        if (sender)
+            for (std::size_t i = 0; i < places(interface); ++i)
+                queries_.push_back(
+                    {flow.protocol, flow.source, flow.destination, i == 0 ? 0 : interface});
+    }
+    sockets_.resize(queries_.size());
+    diag_.find(queries_, sockets_);
+
+    ends.assign(wanted.size(), {});
+    auto rest = std::span<const SockDiag::Found>(sockets_);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const auto& [flow, interface, receiver, sender] = wanted[i];
+        if (receiver) {
+            ends[i].receiver = as_receiver(flow, interface, rest.front());
+            rest = rest.subspan(1);
+        }
+        if (sender) {
+            ends[i].sender = as_sender(flow, interface, rest.first(places(interface)));
+            rest = rest.subspan(places(interface));
+        }
+    }
+}
+
 OwnerLookup::Found OwnerLookup::receiver(const Flow& flow, std::uint32_t interface) {
-    const auto socket = diag_.find(flow.protocol, flow.destination, flow.source, interface);
+    return as_receiver(flow, interface,
+                       diag_.find({flow.protocol, flow.destination, flow.source, interface}));
+}
+
+OwnerLookup::Found OwnerLookup::as_receiver(const Flow& flow, std::uint32_t interface,
+                                            const SockDiag::Found& socket) {
     if (!socket)
         return fail(to_error(socket.error()));
     if (auto owner = owner_of(flow.protocol, *socket))
@@ -47,7 +93,7 @@ OwnerLookup::Found OwnerLookup::receiver(const Flow& flow, std::uint32_t interfa
 
 OwnerLookup::Found OwnerLookup::listener(const Endpoint& place, std::uint32_t interface) {
     const Endpoint anybody{place.address.is_v4() ? *Address::parse("0.0.0.0") : Address{}, 0};
-    const auto socket = diag_.find(Protocol::tcp, place, anybody, interface);
+    const auto socket = diag_.find({Protocol::tcp, place, anybody, interface});
     if (!socket)
         return fail(to_error(socket.error()));
     if (auto owner = owner_of(Protocol::tcp, *socket))
@@ -55,39 +101,38 @@ OwnerLookup::Found OwnerLookup::listener(const Endpoint& place, std::uint32_t in
     return fail(LookupError::none);
 }
 
-// Of TCP only a socket that can have sent the SYN: a listener has its port but never connects, and
-// a TIME_WAIT is past it.
-Result<SocketInfo, int> OwnerLookup::opening(const Flow& flow, std::uint32_t interface) {
-    auto socket = diag_.find(flow.protocol, flow.source, flow.destination, interface);
-    if (socket && flow.protocol == Protocol::tcp &&
-        (socket->state == TCP_LISTEN || socket->state == TCP_TIME_WAIT))
-        return fail(int{ENOENT});
-    return socket;
+OwnerLookup::Found OwnerLookup::sender(const Flow& flow, std::uint32_t interface) {
+    std::vector<Ends> ends;
+    const Wanted wanted{flow, interface, false, true};
+    find({&wanted, 1}, ends);
+    return ends.front().sender;
 }
 
-OwnerLookup::Found OwnerLookup::sender(const Flow& flow, std::uint32_t interface) {
+// sockets: what was found at its places().
+OwnerLookup::Found OwnerLookup::as_sender(const Flow& flow, std::uint32_t interface,
+                                          std::span<const SockDiag::Found> sockets) {
     std::optional<SocketInfo> found;
     int error = ENOENT;
     bool ambiguous = false;
-    const auto consider = [&](std::uint32_t index) {
-        const auto socket = opening(flow, index);
+    const auto consider = [&](const SockDiag::Found& socket) {
         if (!socket) {
             if (socket.error() != ENOENT)
                 error = socket.error();
             return;
         }
+        if (!can_have_sent(flow.protocol, *socket))
+            return;
         // Sockets bound to an interface may share a 4-tuple with one that is not.
         ambiguous |= found && found->cookie != socket->cookie && found->uid != socket->uid;
         found = *socket;
     };
 
-    consider(0);
-    if (interface != 0)
-        consider(interface);
+    for (const auto& socket : sockets)
+        consider(socket);
     if (!found) {
         for (const auto index : interfaces())
             if (index != interface)
-                consider(index);
+                consider(diag_.find({flow.protocol, flow.source, flow.destination, index}));
     }
     if (ambiguous)
         return fail(LookupError::ambiguous);

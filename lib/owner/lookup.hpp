@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace ubf {
@@ -27,6 +28,20 @@ class OwnerLookup {
   public:
     using Found = Result<SocketOwner, LookupError>;
 
+    // Which ends of a flow to find; interface: where the packet came in.
+    struct Wanted {
+        Flow flow{};
+        std::uint32_t interface = 0;
+        bool receiver = true;
+        bool sender = false;
+    };
+    struct Ends {
+        Found receiver = fail(LookupError::none);
+        Found sender = fail(LookupError::none);
+    };
+    // The ends of many flows, in few system calls: of each what receiver() and sender() find.
+    void find(std::span<const Wanted> wanted, std::vector<Ends>& ends);
+
     // The socket that will get the packet. interface: where the packet came in.
     Found receiver(const Flow& flow, std::uint32_t interface);
     // The TCP listener there, whatever connections it has.
@@ -35,10 +50,14 @@ class OwnerLookup {
     Found sender(const Flow& flow, std::uint32_t interface);
 
   private:
-    Result<SocketInfo, int> opening(const Flow& flow, std::uint32_t interface);
+    Found as_receiver(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
+    Found as_sender(const Flow& flow, std::uint32_t interface,
+                    std::span<const SockDiag::Found> sockets);
     const std::vector<std::uint32_t>& interfaces();
 
     SockDiag diag_;
+    std::vector<SocketQuery> queries_; // kept for their room
+    std::vector<SockDiag::Found> sockets_;
     std::vector<std::uint32_t> interfaces_;
     std::chrono::steady_clock::time_point interfaces_read_{};
 };
