@@ -30,25 +30,30 @@ void ExemptListeners::run() {
     enter_thread("listeners", {CAP_NET_ADMIN});
     while (!stopping_) {
         loop_.run_once(Clock::now() + Heartbeat::period);
-        heartbeat_.beat(Clock::now());
+        const auto now = Clock::now();
+        heartbeat_.beat(now);
+        erase_expired(now);
+        if (places_.empty() && notices_.begun())
+            notices_.end();
     }
 }
 
-void ExemptListeners::add(const nft::ListenerKey& place, Cookie cookie, TimePoint since) {
-    mailbox_.post([=, this] { keep(place, cookie, since); });
+void ExemptListeners::add(const nft::ListenerKey& place, Cookie cookie) {
+    mailbox_.post([=, this] { keep(place, cookie); });
 }
 
 void ExemptListeners::forget_all() {
     mailbox_.post([this] { clear(); });
 }
 
-void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, TimePoint since) {
+void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie) {
+    if (!notices_.begun() && notices_.begin() != 0)
+        return;
     receive();
     const auto now = Clock::now();
     erase_expired(now);
     const auto known = places_.find(cookie);
-    if (gone_.maybe_since(cookie, since) ||
-        (known != places_.end() && known->second.contains(place)))
+    if ((known != places_.end() && known->second.contains(place)) || !is_there(place, cookie))
         return;
     if (expiries_.size() >= most) {
         counters_.sets_full.add();
@@ -60,9 +65,13 @@ void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, TimePoi
     expiries_.push_back({now + exempt_for, cookie, place});
     ++size_;
     // Its notice may be on its way, and somebody else be there already.
-    const auto found = lookup_.listener(place.endpoint, place.interface);
-    if (!found || found->socket.cookie != cookie)
+    if (!is_there(place, cookie))
         forget(cookie);
+}
+
+bool ExemptListeners::is_there(const nft::ListenerKey& place, Cookie cookie) {
+    const auto found = lookup_.listener(place.endpoint, place.interface);
+    return found && found->socket.cookie == cookie;
 }
 
 // The kernel lets them go by itself.
@@ -79,11 +88,7 @@ void ExemptListeners::erase_expired(TimePoint now) {
 }
 
 void ExemptListeners::receive() {
-    const auto now = Clock::now();
-    const bool complete = notices_.receive([&](Cookie cookie) {
-        gone_.add(cookie, now);
-        forget(cookie);
-    });
+    const bool complete = notices_.receive([this](Cookie cookie) { forget(cookie); });
     if (complete)
         return;
     counters_.notices_lost.add();

@@ -1,6 +1,6 @@
 // TCP listeners that everybody may connect to, because their users are exempt: the kernel lets
 // their connections begin without asking, for as long as they live. A thread of its own, which
-// hears of the end of every listener on the node and takes its verdict back.
+// hears of the end of every listener on the node, while there is such a verdict to take back.
 //
 // Only TCP: there no two users can listen at one place at a time. Not those of the kernel, of whose
 // end it says nothing.
@@ -10,7 +10,6 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
-#include "daemon/udp/departures.hpp"
 #include "netlink/destroy_notices.hpp"
 #include "nft/verdict_sets.hpp"
 #include "owner/lookup.hpp"
@@ -29,8 +28,8 @@ class ExemptListeners {
     explicit ExemptListeners(Counters& counters);
     ~ExemptListeners();
 
-    // By any thread. The socket there was found to be exempt; it was looked up from `since` on.
-    void add(const nft::ListenerKey& place, Cookie cookie, TimePoint since);
+    // By any thread. The socket there was found to be exempt.
+    void add(const nft::ListenerKey& place, Cookie cookie);
     // The policy is another.
     void forget_all();
 
@@ -39,7 +38,8 @@ class ExemptListeners {
 
   private:
     void run();
-    void keep(const nft::ListenerKey& place, Cookie cookie, TimePoint since);
+    void keep(const nft::ListenerKey& place, Cookie cookie);
+    bool is_there(const nft::ListenerKey& place, Cookie cookie);
     void erase_expired(TimePoint now);
     void receive();
     void forget(Cookie cookie);
@@ -58,7 +58,6 @@ class ExemptListeners {
     };
     std::unordered_map<Cookie, std::set<nft::ListenerKey>> places_;
     std::deque<Expiry> expiries_; // of these, and of some that are gone already
-    Departures<Cookie> gone_;
     std::atomic<std::size_t> size_{0};
     bool stopping_ = false;
     Heartbeat heartbeat_;

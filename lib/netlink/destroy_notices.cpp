@@ -15,14 +15,10 @@
 namespace ubf {
 namespace {
 
-constexpr std::uint32_t bit(int group) {
-    return 1u << (group - 1);
-}
-
-std::uint32_t groups(DestroyNotices::Of sockets) {
+std::array<int, 2> groups(DestroyNotices::Of sockets) {
     if (sockets == DestroyNotices::Of::udp)
-        return bit(SKNLGRP_INET_UDP_DESTROY) | bit(SKNLGRP_INET6_UDP_DESTROY);
-    return bit(SKNLGRP_INET_TCP_DESTROY) | bit(SKNLGRP_INET6_TCP_DESTROY);
+        return {SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET6_UDP_DESTROY};
+    return {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY};
 }
 
 // The kernel itself leaves out what has a remote port.
@@ -45,10 +41,26 @@ void only_without_other_end(int fd) {
 } // namespace
 
 DestroyNotices::DestroyNotices(Of sockets)
-  : socket_(NETLINK_SOCK_DIAG, groups(sockets)) {
+  : sockets_(sockets)
+  , socket_(NETLINK_SOCK_DIAG) {
     socket_.set_receive_buffer(8 << 20);
     if (sockets == Of::tcp_listeners)
         only_without_other_end(socket_.fd());
+}
+
+int DestroyNotices::begin() {
+    for (const int group : groups(sockets_))
+        if (::setsockopt(socket_.fd(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) !=
+            0)
+            return errno;
+    begun_ = true;
+    return 0;
+}
+
+void DestroyNotices::end() {
+    for (const int group : groups(sockets_))
+        ::setsockopt(socket_.fd(), SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &group, sizeof group);
+    begun_ = false;
 }
 
 bool DestroyNotices::receive(const std::function<void(Cookie)>& gone) {

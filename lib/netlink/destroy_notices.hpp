@@ -17,8 +17,13 @@ class DestroyNotices {
     // us nothing.
     enum class Of : std::uint8_t { udp, tcp_listeners };
 
-    // Throws std::system_error.
+    // Hears nothing yet. Throws std::system_error.
     explicit DestroyNotices(Of sockets);
+
+    // What nobody hears, the kernel doesn't even say. 0, or the errno.
+    int begin();
+    void end();
+    bool begun() const { return begun_; }
 
     int fd() const { return socket_.fd(); }
     // Calls `gone` for each socket of which a notice waits. False when notices were lost: then any
@@ -26,7 +31,9 @@ class DestroyNotices {
     bool receive(const std::function<void(Cookie)>& gone);
 
   private:
+    const Of sockets_;
     NetlinkSocket socket_;
+    bool begun_ = false;
 };
 
 } // namespace ubf
