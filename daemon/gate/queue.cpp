@@ -20,8 +20,6 @@ namespace {
 
 // IPv6 with a few extension headers, and TCP's own; the payload is nobody's business.
 constexpr std::uint32_t copy_range = 192;
-constexpr std::size_t batch_size = 64;
-constexpr std::size_t message_size = 1024; // attributes and the copy range, with room
 // What a queued packet costs the socket's buffer, by the kernel's count (an skb's truesize).
 constexpr int message_cost = 2048;
 
@@ -106,13 +104,6 @@ int transact(NetlinkSocket& socket, Message& message) {
 
 } // namespace
 
-struct Queue::Batch {
-    std::array<std::array<std::uint8_t, message_size>, batch_size> buffers;
-    std::array<iovec, batch_size> parts;
-    std::array<sockaddr_nl, batch_size> senders;
-    std::array<mmsghdr, batch_size> messages;
-};
-
 QueuedPacket::QueuedPacket(QueuedPacket&& other) noexcept
   : queue_(std::exchange(other.queue_, nullptr))
   , id_(other.id_)
@@ -148,14 +139,11 @@ Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& co
   , mark_(mark)
   , counters_(counters)
   , adopted_(adopted.has_value())
-  , others_cleared_(!adopted_)
-  , batch_(std::make_unique<Batch>()) {
+  , others_cleared_(!adopted_) {
     if (!adopted_)
         bind();
     configure(length);
 }
-
-Queue::~Queue() = default;
 
 void Queue::bind() {
     Message bind(NFQNL_MSG_CONFIG, number_);
@@ -187,26 +175,10 @@ void Queue::configure(std::uint32_t length) {
 }
 
 void Queue::receive(const std::function<void(Arrival)>& each) {
-    auto& batch = *batch_;
-    for (std::size_t i = 0; i < batch_size; ++i) {
-        batch.parts[i] = {batch.buffers[i].data(), message_size};
-        auto& header = batch.messages[i].msg_hdr;
-        header = {};
-        header.msg_name = &batch.senders[i];
-        header.msg_namelen = sizeof batch.senders[i];
-        header.msg_iov = &batch.parts[i];
-        header.msg_iovlen = 1;
-    }
-    const int count =
-        ::recvmmsg(socket_.fd(), batch.messages.data(), batch_size, MSG_DONTWAIT, nullptr);
-    if (count < 0) {
-        if (errno == ENOBUFS)
-            counters_.messages_lost.add();
-        return;
-    }
-    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
-        if (batch.senders[i].nl_pid == 0)
-            handle({batch.buffers[i].data(), batch.messages[i].msg_len}, each);
+    const int count = batch_.receive(socket_.fd(), batch_size,
+                                     [&](netlink::Bytes datagram) { handle(datagram, each); });
+    if (count == -ENOBUFS)
+        counters_.messages_lost.add();
 }
 
 void Queue::handle(std::span<const std::uint8_t> datagram,

@@ -4,12 +4,12 @@
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/gate/queue_message.hpp"
+#include "netlink/batch.hpp"
 #include "netlink/socket.hpp"
 #include "policy/verdict.hpp"
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -81,7 +81,8 @@ class Queue {
     void handle(std::span<const std::uint8_t> datagram, const std::function<void(Arrival)>& each);
     void handle_error(int error);
 
-    struct Batch;
+    static constexpr std::size_t batch_size = 64;
+    static constexpr std::size_t message_size = 1024; // attributes and the copy range, with room
 
     NetlinkSocket socket_;
     std::uint16_t number_;
@@ -92,10 +93,7 @@ class Queue {
     bool others_cleared_;                // nothing that the ubfd before us had read is left
     std::vector<std::uint8_t> verdicts_; // netlink messages, back to back
     std::vector<QueueMessage> messages_; // kept for its room
-    std::unique_ptr<Batch> batch_;
-
-  public:
-    ~Queue();
+    netlink::Batch<batch_size, message_size> batch_;
 };
 
 // Says which queue, why, and what to do; the code is an errno.

@@ -19,9 +19,6 @@ struct Request {
     inet_diag_req_v2 body;
 };
 
-constexpr std::size_t most_at_a_time = 64; // whose answers fit the socket's buffer
-constexpr std::size_t answer_size = 512;   // an inet_diag_msg and its attributes, with room
-
 void put_address(__be32 (&field)[4], const Address& address, bool v4) {
     if (v4)
         std::memcpy(field, address.v4_bytes().data(), 4);
@@ -75,34 +72,10 @@ Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
     return info;
 }
 
-struct SockDiag::Answers {
-    alignas(nlmsghdr) std::array<std::array<std::uint8_t, answer_size>, most_at_a_time> buffers;
-    std::array<sockaddr_nl, most_at_a_time> senders;
-    std::array<iovec, most_at_a_time> parts;
-    std::array<mmsghdr, most_at_a_time> messages;
-
-    // How many came, or -1 and errno.
-    int receive(int fd, std::size_t most) {
-        for (std::size_t i = 0; i < most; ++i) {
-            parts[i] = {buffers[i].data(), answer_size};
-            auto& header = messages[i].msg_hdr;
-            header = {};
-            header.msg_name = &senders[i];
-            header.msg_namelen = sizeof senders[i];
-            header.msg_iov = &parts[i];
-            header.msg_iovlen = 1;
-        }
-        return ::recvmmsg(fd, messages.data(), static_cast<unsigned>(most), MSG_DONTWAIT, nullptr);
-    }
-};
-
 SockDiag::SockDiag()
-  : socket_(NETLINK_SOCK_DIAG)
-  , answers_(std::make_unique<Answers>()) {
+  : socket_(NETLINK_SOCK_DIAG) {
     socket_.set_receive_buffer(1 << 20);
 }
-
-SockDiag::~SockDiag() = default;
 
 SockDiag::Found SockDiag::find(const SocketQuery& query) {
     Found found;
@@ -129,22 +102,17 @@ void SockDiag::find_some(std::span<const SocketQuery> queries, std::span<Found> 
     std::ranges::fill(found, Found(fail(error != 0 ? error : int{EBADMSG})));
 
     for (std::size_t left = queries.size(); error == 0 && left > 0;) {
-        const int count = answers_->receive(socket_.fd(), left);
-        if (count < 0 && errno != EINTR)
-            error = errno;
-        for (std::size_t i = 0; count > 0 && i < static_cast<std::size_t>(count); ++i) {
-            const netlink::Bytes message(answers_->buffers[i].data(),
-                                         answers_->messages[i].msg_len);
+        const int count = answers_.receive(socket_.fd(), left, [&](netlink::Bytes message) {
             auto rest = message;
             const auto* header = netlink::next_message(rest);
-            if (answers_->senders[i].nl_pid != 0 || header == nullptr)
-                continue;
-            const std::uint32_t number = header->nlmsg_seq - first;
+            const std::uint32_t number = header == nullptr ? ~0u : header->nlmsg_seq - first;
             if (number >= found.size())
-                continue;
+                return;
             found[number] = parse_socket(message, header->nlmsg_seq);
             --left;
-        }
+        });
+        if (count < 0 && count != -EINTR)
+            error = -count;
     }
 }
 

@@ -7,11 +7,10 @@
 #include "base/result.hpp"
 #include "base/types.hpp"
 #include "flow/flow.hpp"
+#include "netlink/batch.hpp"
 #include "netlink/socket.hpp"
 
 #include <cstdint>
-#include <linux/netlink.h>
-#include <memory>
 #include <span>
 
 namespace ubf {
@@ -54,16 +53,15 @@ class SockDiag {
                 std::uint32_t interface, Cookie cookie);
 
   private:
-    struct Answers;
+    static constexpr std::size_t most_at_a_time = 64; // whose answers fit the socket's buffer
+    static constexpr std::size_t answer_size =
+        512; // an inet_diag_msg and its attributes, with room
 
     void find_some(std::span<const SocketQuery> queries, std::span<Found> found);
 
     NetlinkSocket socket_;
     std::uint32_t sequence_ = 0;
-    std::unique_ptr<Answers> answers_; // room for them
-
-  public:
-    ~SockDiag();
+    netlink::Batch<most_at_a_time, answer_size> answers_;
 };
 
 } // namespace ubf
