@@ -67,7 +67,9 @@ std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& r
 Daemon::Start Daemon::prepare(Config config) const {
     auto keys = load_keys(config.ident.key_file);
     auto environment = nft::read_environment(config);
-    environment.queue_expression = nft::Installer().probe_queue_expression();
+    nft::Installer installer;
+    environment.queue_expression = installer.probe_queue_expression();
+    environment.push = config.ident.push && installer.probe_log();
     config.queue.count = environment.queue_count;
     auto peers = config.peers.ranges;
     peers.insert(peers.end(), config.fabric.peers.begin(), config.fabric.peers.end());
@@ -87,7 +89,8 @@ Daemon::Start Daemon::prepare(Config config) const {
                                             std::move(terms),
                                             labels.any() || !config.fabric.pkeys.empty(),
                                             labels.selinux,
-                                            labels.end_flows});
+                                            labels.end_flows,
+                                            config.ident.push});
     return {std::move(config), environment, std::move(rules)};
 }
 
@@ -110,19 +113,22 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
                                                  counters_, store_.take(queue_name(number))));
     }
 
-    // Channels: 0 is the service's, 1 to n are the workers', n + 1 is explain's, n + 2 is that of
-    // RDMA's watcher.
-    const std::size_t channels = queue.count + 3u;
+    // Those that ask: the workers, explain, and RDMA's watcher.
+    const auto first_asker = static_cast<std::size_t>(ident::Channel::first_asker);
+    const std::size_t channels = first_asker + queue.count + 2u;
     ident_sockets_ =
         ident::Socket::open(start_.config.ident.port, channels, store_.take(ident_name));
-    for (std::size_t i = 1; i < channels; ++i)
+    for (std::size_t i = first_asker; i < channels; ++i)
         askers_.push_back(std::make_unique<ident::Asker>(
             ident_sockets_[i], static_cast<ident::Channel>(i), start_.rules->terms,
             start_.rules->deadline, peers_, counters_));
     service_ = std::make_unique<ident::Service>(ident_sockets_.front(), start_.rules->terms,
                                                 start_.rules->deadline, investigator_, udp_flows_,
-                                                counters_);
-    const Shared shared{counters_, peers_, investigator_, udp_flows_, exempt_listeners_, log_};
+                                                open_pusher(), counters_);
+    pushed_owners_ = std::make_unique<ident::PushedOwners>(
+        ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], counters_);
+    const Shared shared{counters_,         peers_,          investigator_, udp_flows_,
+                        exempt_listeners_, *pushed_owners_, log_};
     for (unsigned i = 0; i < queue.count; ++i)
         workers_.push_back(
             std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
@@ -147,6 +153,13 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
 
     ruleset_ = std::make_unique<RulesetKeeper>(start_.config, start_.environment, log_);
     ruleset_->install();
+}
+
+std::unique_ptr<ident::Pusher> Daemon::open_pusher() {
+    if (!start_.environment.push)
+        return nullptr;
+    return std::make_unique<ident::Pusher>(start_.config.ident.push_group, ident_sockets_.front(),
+                                           counters_);
 }
 
 Daemon::~Daemon() {
@@ -175,6 +188,10 @@ void Daemon::run() {
                           queue.first, queue.first + queue.count - 1, start_.config.ident.port,
                           start_.config.peers.ranges.size(),
                           nft::to_string(start_.environment.queue_expression)));
+    if (start_.config.ident.push && !start_.environment.push)
+        log_.warning(
+            "peers are told nothing ahead (ident.push), and ask: the kernel lacks nft_log or "
+            "nfnetlink_log; load them with modprobe, or turn it off");
     for (const auto& warning : host_warnings())
         log_.warning(warning);
     if (!lock_memory())
@@ -258,13 +275,16 @@ void Daemon::reload() {
             fresh.config.queue.first != old.queue.first ||
             fresh.config.queue.count != old.queue.count ||
             fresh.config.queue.length != old.queue.length ||
-            fresh.config.ident.port != old.ident.port || fresh.config.mark.mask != old.mark.mask ||
+            fresh.config.ident.port != old.ident.port ||
+            fresh.config.ident.push != old.ident.push ||
+            fresh.config.ident.push_group != old.ident.push_group ||
+            fresh.config.mark.mask != old.mark.mask ||
             fresh.config.control.socket != old.control.socket ||
             fresh.config.labels.state_directory != old.labels.state_directory ||
             fresh.config.log.target != old.log.target || fresh.config.log.fold != old.log.fold;
         if (needs_restart)
-            throw ConfigError("[queue], [mark], [log], ident.port, control.socket and "
-                              "labels.state_directory take "
+            throw ConfigError("[queue], [mark], [log], ident.port, ident.push, ident.push_group, "
+                              "control.socket and labels.state_directory take "
                               "effect at a restart only: restart ubfd, or leave them as they are");
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));

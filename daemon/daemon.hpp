@@ -12,6 +12,7 @@
 #include "daemon/gate/worker.hpp"
 #include "daemon/ident/asker.hpp"
 #include "daemon/ident/peer_table.hpp"
+#include "daemon/ident/pushed_owners.hpp"
 #include "daemon/ident/service.hpp"
 #include "daemon/jobs/job_table.hpp"
 #include "daemon/jobs/jobs.hpp"
@@ -58,6 +59,7 @@ class Daemon {
     void show_life();
     void relabel(Uid uid);
     void stop_workers();
+    std::unique_ptr<ident::Pusher> open_pusher();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json status();
 
@@ -83,6 +85,7 @@ class Daemon {
     EventLoop loop_;
     std::vector<ident::Socket> ident_sockets_; // by channel
     std::vector<std::unique_ptr<ident::Asker>> askers_;
+    std::unique_ptr<ident::PushedOwners> pushed_owners_;
     std::unique_ptr<RdmaWatcher> rdma_;
     std::unique_ptr<ident::Service> service_;
     std::vector<std::unique_ptr<Worker>> workers_;

@@ -369,6 +369,31 @@ Chain roce_chain(const Config& config) {
     return chain.done();
 }
 
+Chain push_chain(const Config& config, const Environment& environment) {
+    Builder chain(
+        "push",
+        "Tells ubfd who begins a connection to a peer, so that it can tell the peer's ubfd "
+        "before that asks. Nothing waits for it.",
+        Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER + 1});
+    if (!environment.push)
+        return chain.done();
+    const auto add = [&](const Side& side, std::string_view name) {
+        chain.add_for_families(name, "", [&](SetType family, const char* digit) {
+            return Statements{tcp(),
+                              syn_without_ack(),
+                              not_to_loopback(),
+                              destination_port_in(side.set("ports"), false),
+                              destination_in(family, side.set(fmt::format("peers{}", digit))),
+                              log_to(config.ident.push_group, "$push_group"),
+                              accept()};
+        });
+    };
+    add(ethernet, "syn");
+    if (config.fabric.enabled)
+        add(fabric, "fabric_syn");
+    return chain.done();
+}
+
 Chain verdict_chain(const Config& config) {
     const Mark& mark = config.mark;
     const auto allowed = mark_is(mark, mark.allow(), "$mark_allow");

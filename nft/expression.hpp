@@ -84,9 +84,15 @@ struct ToQueue {
     bool native;
 };
 
-using Expression =
-    std::variant<LoadMeta, StoreMeta, LoadCt, StoreCt, LoadPayload, LoadFib, Bitwise, Compare,
-                 Lookup, Update, UpdateOverLimit, Notrack, Count, Immediate, Reject, ToQueue>;
+// A copy of the packet's head, to whoever reads that group of nfnetlink_log, without delay.
+struct LogTo {
+    std::uint16_t group;
+    std::uint32_t bytes;
+};
+
+using Expression = std::variant<LoadMeta, StoreMeta, LoadCt, StoreCt, LoadPayload, LoadFib, Bitwise,
+                                Compare, Lookup, Update, UpdateOverLimit, Notrack, Count, Immediate,
+                                Reject, ToQueue, LogTo>;
 
 // Throws std::bad_alloc when libnftnl has no memory.
 void append(nftnl_rule* rule, const Expression& expression);

@@ -152,6 +152,10 @@ QueueExpression Installer::probe_queue_expression() {
                    EOPNOTSUPP);
 }
 
+bool Installer::probe_log() {
+    return try_rule({"log", "", {{"", {LogTo{0, 0}}}}}).failed.what == undoing;
+}
+
 Result<std::vector<std::string>, NftError> Installer::missing(const Ruleset& ruleset) {
     return differences(connection_, ruleset);
 }

@@ -27,6 +27,8 @@ class Installer {
     // What this kernel can do; found out by trying, and nothing stays of it. Throws NftError when
     // it can do neither, or when that can't be found out.
     QueueExpression probe_queue_expression();
+    // Whether the kernel can log packets to a group.
+    bool probe_log();
 
     // One transaction: makes table, sets and chains where they are missing, and replaces what hangs
     // in them. Base chains are never deleted, so packets that wait keep waiting. Throws NftError

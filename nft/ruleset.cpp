@@ -33,6 +33,8 @@ std::vector<Variable> variables(const Config& config, const Environment& environ
         {"mark_reply", hex(mark.reply()), "gate, to ubfd: the flow began at this end"},
         {"mark_fabric", hex(mark.fabric()), "gate, to ubfd: it came over the fabric"},
         {"mark_fabric_reply", hex(mark.fabric_reply()), "both"},
+        {"push_group", std::to_string(config.ident.push_group),
+         "group of nfnetlink_log that ubfd reads"},
         {"roce_port", "4791", "UDP port of RoCE, RDMA over Ethernet"},
     };
 }
@@ -61,7 +63,7 @@ Ruleset make_ruleset(const Config& config, const Environment& environment) {
             {known_chain(config), fabric_known_chain(config), fabric_chain(config, environment),
              scope_chain(config, environment), fabric_gate_chain(config),
              gate_chain(config, environment), verdict_chain(config), fabric_in_chain(config),
-             fabric_out_chain(config), roce_chain(config)}};
+             fabric_out_chain(config), roce_chain(config), push_chain(config, environment)}};
 }
 
 Environment read_environment(const Config& config) {
@@ -75,6 +77,7 @@ Environment read_environment(const Config& config) {
         config.queue.count != 0
             ? config.queue.count
             : static_cast<std::uint16_t>(std::min(cpus, most_queues_by_default));
+    environment.push = config.ident.push;
     return environment;
 }
 

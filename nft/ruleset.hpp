@@ -103,6 +103,7 @@ struct Environment {
     Port unprivileged_port_start = 1024; // net.ipv4.ip_unprivileged_port_start
     std::uint16_t queue_count = 1;       // never 0
     QueueExpression queue_expression = QueueExpression::native;
+    bool push = false; // wanted, and the kernel can
 };
 
 // Pure. The configuration's empty values mean what their descriptions say.

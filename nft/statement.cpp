@@ -97,6 +97,17 @@ AddressField address_field(bool v4, bool source) {
     return {source ? 8u : 24u, 16};
 }
 
+// The family comes first: in an inet table the same offset is another field in the other family.
+Statement address_in(SetType family, bool source, const std::string& set, bool inverted) {
+    const bool v4 = family == SetType::ipv4;
+    const std::uint8_t number = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+    const auto [offset, length] = address_field(v4, source);
+    return {fmt::format("{} {} {}@{}", v4 ? "ip" : "ip6", source ? "saddr" : "daddr",
+                        inverted ? "!= " : "", set),
+            {LoadMeta{NFT_META_NFPROTO}, equal({number}),
+             LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, offset, length}, Lookup{set, inverted}}};
+}
+
 class Key {
   public:
     explicit Key(bool v4)
@@ -175,6 +186,11 @@ Statement on_loopback(bool yes) {
                      interface_name("lo")}}};
 }
 
+Statement not_to_loopback() {
+    return {"oifname != \"lo\"",
+            {LoadMeta{NFT_META_OIFNAME}, Compare{NFT_CMP_NEQ, interface_name("lo")}}};
+}
+
 Statement from_fabric(bool yes) {
     return {fmt::format("meta iiftype {}{}", yes ? "" : "!= ", unsigned{ARPHRD_INFINIBAND}),
             {LoadMeta{NFT_META_IIFTYPE},
@@ -204,14 +220,12 @@ Statement udp() {
     return protocol(IPPROTO_UDP, "udp");
 }
 
-// The family comes first: in an inet table the same offset is another field in the other family.
 Statement source_in(SetType family, const std::string& set, bool inverted) {
-    const bool v4 = family == SetType::ipv4;
-    const std::uint8_t number = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
-    const auto load = v4 ? LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 12, 4}
-                         : LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 8, 16};
-    return {fmt::format("{} saddr {}@{}", v4 ? "ip" : "ip6", inverted ? "!= " : "", set),
-            {LoadMeta{NFT_META_NFPROTO}, equal({number}), load, Lookup{set, inverted}}};
+    return address_in(family, true, set, inverted);
+}
+
+Statement destination_in(SetType family, const std::string& set) {
+    return address_in(family, false, set, false);
 }
 
 Statement destination_is_multicast(SetType family) {
@@ -377,6 +391,12 @@ Statement reject_port_unreachable() {
 
 Statement reject_reset() {
     return reject("reject with tcp reset", NFT_REJECT_TCP_RST, 0);
+}
+
+Statement log_to(std::uint16_t group, const std::string& text) {
+    constexpr std::uint32_t bytes = 128; // IPv6 with a few extension headers, and TCP's own
+    return {fmt::format("log group {} snaplen {} queue-threshold 1", text, bytes),
+            {LogTo{group, bytes}}};
 }
 
 // The text is always nft's own; xt NFQUEUE has no text that nft could read back.

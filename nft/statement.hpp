@@ -15,6 +15,8 @@ Statement interface_in(const std::string& set, bool inverted);
 Statement on_loopback(bool yes);
 Statement from_fabric(bool yes); // by the interface's link type
 Statement to_fabric();
+Statement not_to_loopback();
+Statement destination_in(SetType family, const std::string& set);
 Statement source_in(SetType family, const std::string& set, bool inverted);
 Statement destination_is_multicast(SetType family);
 Statement destination_is_broadcast(); // by the routing table: also true of packets on loopback
@@ -73,6 +75,7 @@ Statement go_to(const std::string& chain); // what it returns from there returns
 Statement reject_prohibited();
 Statement reject_port_unreachable();
 Statement reject_reset();
+Statement log_to(std::uint16_t group, const std::string& text);
 Statement queue(std::uint16_t first, std::uint16_t count, QueueExpression expression);
 
 } // namespace ubf::nft::statement

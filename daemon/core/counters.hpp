@@ -62,8 +62,11 @@ struct Counters {
 
     Counter questions; // asked of peers
     Counter retransmissions;
-    Counter answers;  // received, and believed
-    Counter answered; // questions of peers
+    Counter answers;         // received, and believed
+    Counter answered;        // questions of peers
+    Counter pushes_sent;     // told ahead, to peers
+    Counter pushes_received; // by peers
+    Counter pushes_missed;   // that did not come in time
     Counter gone_sent;
     Counter gone_received;
 

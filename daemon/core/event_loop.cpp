@@ -25,15 +25,27 @@ EventLoop::EventLoop()
 }
 
 void EventLoop::watch(int fd, std::function<void()> readable, std::function<void()> writable) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (writable)
-        event.events |= EPOLLOUT;
-    event.data.fd = fd;
     const int operation = watches_.contains(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    Watch watch{std::move(readable), std::move(writable)};
+    change(operation, fd, watch, false);
+    watches_[fd] = std::move(watch);
+}
+
+void EventLoop::change(int operation, int fd, const Watch& watch, bool paused) {
+    epoll_event event{};
+    if (!paused)
+        event.events = EPOLLIN | (watch.writable ? EPOLLOUT : 0u);
+    event.data.fd = fd;
     if (::epoll_ctl(epoll_.get(), operation, fd, &event) < 0)
         throw std::system_error(errno, std::generic_category(), "epoll_ctl");
-    watches_[fd] = {std::move(readable), std::move(writable)};
+}
+
+void EventLoop::pause(int fd) {
+    change(EPOLL_CTL_MOD, fd, watches_.at(fd), true);
+}
+
+void EventLoop::resume(int fd) {
+    change(EPOLL_CTL_MOD, fd, watches_.at(fd), false);
 }
 
 void EventLoop::forget(int fd) {

@@ -21,6 +21,9 @@ class EventLoop {
     // The descriptor must outlive its watch. `writable`, where given, is called as well.
     void watch(int fd, std::function<void()> readable, std::function<void()> writable = {});
     void forget(int fd);
+    // Leaves a watched descriptor alone for a while.
+    void pause(int fd);
+    void resume(int fd);
     // Waits, until that moment at most, and calls whatever is ready.
     void run_once(std::optional<TimePoint> until);
 
@@ -29,6 +32,8 @@ class EventLoop {
         std::function<void()> readable;
         std::function<void()> writable;
     };
+
+    void change(int operation, int fd, const Watch& watch, bool paused);
 
     UniqueFd epoll_;
     std::unordered_map<int, Watch> watches_;

@@ -18,6 +18,11 @@ constexpr std::size_t most_cases = 2 * OpenQuestions::room; // half of them wait
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // What takes no longer than judging a round of packets is not looked at once more.
 constexpr std::chrono::milliseconds brief{1};
+// With so many that wait at once a worker is busy, and asks: many questions take one datagram.
+constexpr std::size_t few_cases = 4;
+constexpr std::chrono::seconds busy_for{1};
+// How long a packet waits to hear of it from a peer that tells ahead.
+constexpr std::chrono::milliseconds patience{3};
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
 
@@ -38,6 +43,9 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
   , shared_(shared)
   , loopback_(::if_nametoindex("lo"))
   , asker_(asker)
+  , waiter_(shared.pushed_owners.add_waiter([this](const Flow& flow, Uid uid) {
+      mailbox_.post([this, flow, uid] { pushed(flow, uid); });
+  }))
   , kernel_(shared.udp_flows)
   , walks_(allowed_, {[this](const AllowedFlow& allowed) {
                           return kernel_.state(allowed) == KernelFlows::State::over;
@@ -48,6 +56,8 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
     loop_.watch(queue_->fd(), [this] { receive(); });
     loop_.watch(asker_.fd(), [this] { asker_.receive(); });
     loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
+    loop_.watch(shared_.pushed_owners.fd(), [this] { read_pushes(); });
+    loop_.pause(shared_.pushed_owners.fd());
     thread_ = std::thread([this] { run(); });
 }
 
@@ -120,6 +130,9 @@ void Worker::run() {
         const auto now = Clock::now();
         heartbeat_.beat(now);
         asker_.on_time(now);
+        if (now - pushes_read_ > Heartbeat::period)
+            read_pushes(); // so that what nobody waited for takes no room
+        ask_unpushed(now);
         expire(now);
         decide_again(now);
         settle();
@@ -170,6 +183,8 @@ std::optional<TimePoint> Worker::next() const {
     auto when = asker_.next();
     if (!expiries_.empty() && (!when || expiries_.front().when < *when))
         when = expiries_.front().when;
+    if (!unpushed_.empty() && (!when || unpushed_.front().when < *when))
+        when = unpushed_.front().when;
     if (const auto again = next_again(); again && (!when || *again < *when))
         when = again;
     return when;
@@ -183,6 +198,7 @@ void Worker::expire(TimePoint now) {
         if (found == cases_.end() || found->second.number != expiry.number)
             continue;
         auto node = cases_.extract(found);
+        stop_waiting_for_push(node.mapped());
         close(node.mapped(), Reason::overload);
     }
 }
@@ -190,6 +206,8 @@ void Worker::expire(TimePoint now) {
 // The sockets of all packets that wait are looked up at once.
 void Worker::receive() {
     queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
+    if (shared_.pushed_owners.any())
+        read_pushes();
     wanted_.clear();
     for (const auto& item : arrived_)
         wanted_.push_back(ends_wanted(item));
@@ -206,16 +224,17 @@ void Worker::receive() {
 }
 
 void Worker::arrive(Arrival arrival) {
-    const auto flow = parse_packet(arrival.bytes);
-    if (!flow) {
+    const auto packet = parse_packet(arrival.bytes);
+    if (!packet) {
         arrival.packet.judge(Reason::malformed);
         return;
     }
-    if (const auto found = cases_.find(*flow); found != cases_.end())
+    if (const auto found = cases_.find(packet->flow); found != cases_.end())
         return join(found->second, std::move(arrival.packet));
     auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
-    arrived_.push_back({++last_number_, *flow, arrival.interface, arrival.reply, arrival.fabric,
-                        std::move(arrival.packet), Clock::now(), std::move(stated)});
+    arrived_.push_back({++last_number_, packet->flow, arrival.interface, arrival.reply,
+                        arrival.fabric, std::move(arrival.packet), Clock::now(), std::move(stated),
+                        packet->sequence});
     arrived_.back().begun = shared_.investigator.changes().now();
 }
 
@@ -263,6 +282,27 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     // An exempt listener needs no question.
     if (const auto verdict = decide_case(item); verdict.action() == Action::allow)
         return close(item, verdict.reason);
+    if (!rules_->push || item.flow.protocol != Protocol::tcp || item.again)
+        return ask(std::move(item));
+    auto& pushes = shared_.pushed_owners;
+    if (cases_.size() >= few_cases)
+        busy_until_ = item.since + busy_for;
+    const bool quiet = busy_until_ <= item.since;
+    const auto told = pushes.find(item.flow, item.sequence, waiter_, quiet, item.since);
+    if (told.uid)
+        return decide_pushed(std::move(item), *told.uid);
+    if (!told.wait)
+        return ask(std::move(item), quiet);
+    if (cases_.size() >= most_cases)
+        return close(item, Reason::overload);
+    item.waits_for_push = true;
+    if (waiting_for_pushes_++ == 0)
+        loop_.resume(pushes.fd());
+    unpushed_.push_back({Clock::now() + patience, item.flow, item.number});
+    wait(std::move(item));
+}
+
+void Worker::ask(Case item, bool wish_push) {
     const auto& peer = item.flow.source.address;
     if (!asks_.begin(peer, shared_.peers.standing(peer)))
         return close(item, Reason::overload);
@@ -270,8 +310,55 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
         same_as = item.local.owner.uid;
     asker_.ask(item.flow, item.reply ? ident::Role::listener : ident::Role::connector, same_as,
-               item.interface);
+               item.interface, wish_push);
     wait(std::move(item));
+}
+
+// --- what peers tell ahead ---
+
+void Worker::read_pushes() {
+    pushes_read_ = Clock::now();
+    shared_.pushed_owners.receive(waiter_, *rules_->terms,
+                                  [this](const Flow& flow, Uid uid) { pushed(flow, uid); });
+}
+
+void Worker::pushed(const Flow& flow, Uid uid) {
+    const auto found = cases_.find(flow);
+    if (found == cases_.end() || !found->second.waits_for_push)
+        return;
+    auto node = cases_.extract(found);
+    stop_waiting_for_push(node.mapped());
+    decide_pushed(std::move(node.mapped()), uid);
+}
+
+// It may allow. Where it doesn't, the peer is asked, and may know more.
+void Worker::decide_pushed(Case item, Uid uid) {
+    item.remote = Owner::user(uid);
+    if (settled(item))
+        if (const auto reason = decide_case(item).reason; action_of(reason) == Action::allow)
+            return close(item, reason);
+    item.remote = Owner{};
+    ask(std::move(item), true);
+}
+
+void Worker::stop_waiting_for_push(Case& item) {
+    if (std::exchange(item.waits_for_push, false) && --waiting_for_pushes_ == 0)
+        loop_.pause(shared_.pushed_owners.fd());
+}
+
+void Worker::ask_unpushed(TimePoint now) {
+    while (!unpushed_.empty() && unpushed_.front().when <= now) {
+        const auto expiry = unpushed_.front();
+        unpushed_.pop_front();
+        const auto found = cases_.find(expiry.flow);
+        if (found == cases_.end() || found->second.number != expiry.number ||
+            !found->second.waits_for_push)
+            continue;
+        shared_.pushed_owners.give_up(expiry.flow);
+        auto node = cases_.extract(found);
+        stop_waiting_for_push(node.mapped());
+        ask(std::move(node.mapped()), true);
+    }
 }
 
 // The peer's answer, or nothing by the deadline.
@@ -454,8 +541,7 @@ void Worker::remember_listener(const Case& item) {
     const auto& [owner, socket] = item.local;
     if (item.flow.protocol == Protocol::tcp && owner.kind == OwnerKind::user &&
         socket.state == TCP_LISTEN)
-        shared_.exempt_listeners.add({item.interface, item.flow.destination}, socket.cookie,
-                                     item.since);
+        shared_.exempt_listeners.add({item.interface, item.flow.destination}, socket.cookie);
 }
 
 UdpFlows::Ends Worker::ends_of(const Case& item) {

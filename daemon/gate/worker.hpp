@@ -16,6 +16,7 @@
 #include "daemon/gate/open_questions.hpp"
 #include "daemon/gate/queue.hpp"
 #include "daemon/ident/asker.hpp"
+#include "daemon/ident/pushed_owners.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "daemon/udp/udp_flows.hpp"
@@ -53,6 +54,7 @@ struct Rules {
     bool labelled = false; // something gives labels
     bool selinux = false;  // SELinux does
     bool end_flows = true; // whose label was withdrawn
+    bool push = true;      // peers tell ahead
 
     const Side& side(bool is_fabric) const { return is_fabric ? fabric : ethernet; }
     // What both ends of a flow carry that comes in over this interface of the fabric.
@@ -66,6 +68,7 @@ struct Shared {
     Investigator& investigator;
     UdpFlows& udp_flows;
     ExemptListeners& exempt_listeners;
+    ident::PushedOwners& pushed_owners;
     Log& log;
 };
 
@@ -106,12 +109,14 @@ class Worker {
         QueuedPacket packet;
         TimePoint since;
         std::optional<StatedLevel> stated{}; // of its sender, by the first packet
+        std::uint32_t sequence = 0;          // of that packet
         std::vector<QueuedPacket> more{};    // that came while it waited
         SocketOwner local{};                 // of the destination
         Owner remote{};                      // of the source
         std::optional<SocketOwner> sender{}; // the same, when it is on this node too
         unsigned searches = 0;               // under way
         Changes::Moment begun{};
+        bool waits_for_push = false;
         bool stale = false; // what a peer told of it holds no more
         bool again = false; // it was allowed before; no packet waits but those that came meanwhile
     };
@@ -127,6 +132,12 @@ class Worker {
     void begin(Case item);
     void begin(Case item, const OwnerLookup::Ends& ends);
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
+    void ask(Case item, bool wish_push = false);
+    void pushed(const Flow& flow, Uid uid);
+    void decide_pushed(Case item, Uid uid);
+    void stop_waiting_for_push(Case& item);
+    void ask_unpushed(TimePoint now);
+    void read_pushes();
     void answered(const Flow& flow, const std::optional<Owner>& owner);
     void proceed(Case item);
     enum class Search : std::uint8_t { needless, under_way, refused };
@@ -193,6 +204,11 @@ class Worker {
         std::uint64_t number;
     };
     std::deque<Expiry> expiries_;
+    std::deque<Expiry> unpushed_; // cases that wait to be told, and some that were
+    std::size_t waiting_for_pushes_ = 0;
+    const ident::PushedOwners::Waiter waiter_;
+    TimePoint pushes_read_{};
+    TimePoint busy_until_{};
     std::uint64_t last_number_ = 0;
     std::vector<AllowedFlow> unconfirmed_; // UDP flows whose verdict is on its way
     struct Denied {

@@ -35,12 +35,13 @@ Nonce Asker::new_nonce() {
     return nonces_[--nonces_left_];
 }
 
-void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface) {
+void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
+                bool push) {
     const auto now = Clock::now();
     Nonce nonce = new_nonce();
     while (pending_.contains(nonce))
         nonce = new_nonce();
-    pending_.emplace(nonce, Pending{{nonce, role, flow, same_as},
+    pending_.emplace(nonce, Pending{{nonce, role, flow, same_as, push},
                                     terms_->path(flow.destination.address, flow.source.address),
                                     interface,
                                     now,

@@ -23,7 +23,7 @@ class Asker {
     // owner: of the flow's source, as its node says; nothing: no answer by the deadline.
     using Handler = std::function<void(const Flow& flow, const std::optional<Owner>& owner)>;
 
-    // channel: which of this node's askers it is, from 1; socket: that channel's.
+    // channel: which of this node's askers it is; socket: that channel's.
     Asker(const Socket& socket, Channel channel, std::shared_ptr<const Terms> terms,
           Milliseconds deadline, PeerTable& peers, Counters& counters);
 
@@ -31,8 +31,10 @@ class Asker {
     void set_handler(Handler handler) { handler_ = std::move(handler); }
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
-    // interface: where the packet came in, for link-local addresses.
-    void ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface);
+    // interface: where the packet came in, for link-local addresses. push: with the wish to be told
+    // ahead.
+    void ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
+             bool push = false);
     void flush();
     // By the loop: when fd() is readable, and when the time that next() named has come.
     int fd() const { return socket_.fd(); }

@@ -11,23 +11,25 @@ namespace ubf::ident {
 
 class ReplayWindow {
   public:
+    explicit ReplayWindow(std::size_t most)
+      : most_(most) {}
+
     // True the first time.
     bool add(std::uint64_t fingerprint) {
         if (!seen_.insert(fingerprint).second)
             return false;
-        if (ring_.size() < most) {
+        if (ring_.size() < most_) {
             ring_.push_back(fingerprint);
             return true;
         }
         seen_.erase(ring_[next_]);
         ring_[next_] = fingerprint;
-        next_ = (next_ + 1) % most;
+        next_ = (next_ + 1) % most_;
         return true;
     }
 
   private:
-    static constexpr std::size_t most = std::size_t{1} << 17;
-
+    const std::size_t most_;
     std::unordered_set<std::uint64_t> seen_;
     std::vector<std::uint64_t> ring_;
     std::size_t next_ = 0;

@@ -3,6 +3,7 @@
 #include "daemon/core/thread.hpp"
 
 #include <array>
+#include <system_error>
 
 namespace ubf::ident {
 namespace {
@@ -13,14 +14,23 @@ constexpr Milliseconds travel{100};
 } // namespace
 
 Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-                 Investigator& investigator, UdpFlows& udp_flows, Counters& counters)
+                 Investigator& investigator, UdpFlows& udp_flows, std::unique_ptr<Pusher> pusher,
+                 Counters& counters)
   : socket_(socket)
   , terms_(std::move(terms))
   , deadline_(deadline)
   , investigator_(investigator)
   , udp_flows_(udp_flows)
+  , pusher_(std::move(pusher))
   , counters_(counters) {
     loop_.watch(socket_.fd(), [this] { receive(); });
+    if (pusher_) {
+        loop_.watch(pusher_->fd(), [this] { pusher_->receive(*terms_); });
+        loop_.pause(pusher_->fd());
+    }
+    if (const int error = destroy_notices_.begin(); error != 0)
+        throw std::system_error(error, std::generic_category(),
+                                "listening for sockets that are gone");
     loop_.watch(destroy_notices_.fd(), [this] { notice_destroyed(); });
     loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
     thread_ = std::thread([this] { run(); });
@@ -127,6 +137,23 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
         if (auto owner = owner_of(*asked[i], ends[i].sender, sender))
             answers.push_back({asked[i]->nonce, std::move(*owner)});
     send(sender, std::move(answers));
+    if (pusher_ && !asked.empty())
+        heed_wish(asked.back()->push, sender);
+}
+
+// Whether that peer wants to be told ahead.
+void Service::heed_wish(bool push, const Sender& sender) {
+    const bool before = pusher_->invited();
+    if (push)
+        pusher_->invite(sender.path, sender.interface, Clock::now());
+    else
+        pusher_->uninvite(sender.path);
+    if (!before && pusher_->invited()) {
+        pusher_->skip();
+        loop_.resume(pusher_->fd());
+    } else if (before && !pusher_->invited()) {
+        loop_.pause(pusher_->fd());
+    }
 }
 
 // Nothing where it takes a search, after which the question is answered.

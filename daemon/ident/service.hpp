@@ -7,6 +7,7 @@
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/ident/guard.hpp"
+#include "daemon/ident/pusher.hpp"
 #include "daemon/ident/replay_window.hpp"
 #include "daemon/ident/told_flows.hpp"
 #include "daemon/owners/investigator.hpp"
@@ -23,9 +24,11 @@ namespace ubf::ident {
 
 class Service {
   public:
-    // Starts the thread. socket: that of Channel::service. Throws std::system_error.
+    // Starts the thread. socket: that of Channel::service; pusher: none, where peers are told
+    // nothing ahead. Throws std::system_error.
     Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-            Investigator& investigator, UdpFlows& udp_flows, Counters& counters);
+            Investigator& investigator, UdpFlows& udp_flows, std::unique_ptr<Pusher> pusher,
+            Counters& counters);
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
@@ -57,6 +60,7 @@ class Service {
     void ask_rdma(const Question& question, const Sender& sender);
     std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
                                   const Sender& sender);
+    void heed_wish(bool push, const Sender& sender);
     void investigate(const Question& question, const SocketOwner& found, const Sender& sender);
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);
@@ -69,6 +73,7 @@ class Service {
     Milliseconds deadline_;
     Investigator& investigator_;
     UdpFlows& udp_flows_;
+    const std::unique_ptr<Pusher> pusher_;
     Counters& counters_;
 
     EventLoop loop_;
@@ -76,7 +81,7 @@ class Service {
     DestroyNotices destroy_notices_{DestroyNotices::Of::udp};
     OwnerLookup lookup_;
     ToldFlows told_;
-    ReplayWindow replay_;
+    ReplayWindow replay_{std::size_t{1} << 17};
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;
     bool stopping_ = false;

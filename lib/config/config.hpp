@@ -111,6 +111,8 @@ struct Config {
         std::filesystem::path key_file = "/etc/ubf/ident.key";
         std::chrono::milliseconds deadline{900};
         std::chrono::milliseconds clock_skew{30000};
+        bool push = true;                // tell peers who begins a connection before they ask
+        std::uint16_t push_group = 1017; // of nfnetlink_log
     } ident;
 
     struct Ruleset {

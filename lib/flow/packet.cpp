@@ -15,22 +15,19 @@ struct Payload {
 };
 
 // TCP and UDP both begin with the two ports; the rest of the header must at least be there.
-std::optional<Flow> parse_transport(Payload payload, Address source, Address destination) {
-    std::size_t header = 0;
-    if (payload.protocol == IPPROTO_TCP)
-        header = 20;
-    else if (payload.protocol == IPPROTO_UDP)
-        header = 8;
-    else
+std::optional<Packet> parse_transport(Payload payload, Address source, Address destination) {
+    const bool is_tcp = payload.protocol == IPPROTO_TCP;
+    if (!is_tcp && payload.protocol != IPPROTO_UDP)
         return std::nullopt;
-    if (payload.bytes.size() < header)
+    if (payload.bytes.size() < (is_tcp ? 20 : 8))
         return std::nullopt;
-    return Flow{static_cast<Protocol>(payload.protocol),
-                {source, read16(payload.bytes, 0)},
-                {destination, read16(payload.bytes, 2)}};
+    return Packet{{static_cast<Protocol>(payload.protocol),
+                   {source, read16(payload.bytes, 0)},
+                   {destination, read16(payload.bytes, 2)}},
+                  is_tcp ? read32(payload.bytes, 4) : 0};
 }
 
-std::optional<Flow> parse_v4(Bytes packet) {
+std::optional<Packet> parse_v4(Bytes packet) {
     constexpr std::size_t min_header = 20;
     if (packet.size() < min_header)
         return std::nullopt;
@@ -77,7 +74,7 @@ std::optional<Payload> skip_extensions(std::uint8_t next, Bytes rest) {
     }
 }
 
-std::optional<Flow> parse_v6(Bytes packet) {
+std::optional<Packet> parse_v6(Bytes packet) {
     constexpr std::size_t header = 40;
     if (packet.size() < header)
         return std::nullopt;
@@ -94,7 +91,7 @@ std::optional<Flow> parse_v6(Bytes packet) {
 
 } // namespace
 
-std::optional<Flow> parse_packet(Bytes packet) {
+std::optional<Packet> parse_packet(Bytes packet) {
     if (packet.empty())
         return std::nullopt;
     switch (packet[0] >> 4) {

@@ -16,7 +16,7 @@ constexpr std::size_t length_offset = 6;
 constexpr std::size_t count_offset = 5;
 constexpr std::uint64_t max_time = std::uint64_t{1} << 50; // so that no arithmetic on it overflows
 
-enum class Kind : std::uint8_t { question = 1, answer = 2, gone = 3, gone_seen = 4 };
+enum class Kind : std::uint8_t { question = 1, answer = 2, gone = 3, gone_seen = 4, pushed = 5 };
 
 constexpr std::size_t label_overhead = 2; // its origin, and its length
 
@@ -82,11 +82,15 @@ std::optional<Flow> get_flow(Reader& in) {
     return flow;
 }
 
-// Nonce, role, whether same_as holds, same_as, flow.
+constexpr std::uint8_t has_uid = 1;
+constexpr std::uint8_t wants_pushes = 2;
+
+// Nonce, role, flags, same_as, flow.
 void put(Writer& out, const Question& question) {
     out.number(static_cast<std::uint64_t>(question.nonce));
     out.number(static_cast<std::uint8_t>(question.role));
-    out.number(static_cast<std::uint8_t>(question.same_as ? 1 : 0));
+    out.number(static_cast<std::uint8_t>((question.same_as ? has_uid : 0) |
+                                         (question.push ? wants_pushes : 0)));
     out.number(value(question.same_as.value_or(Uid{0})));
     put(out, question.flow);
 }
@@ -95,14 +99,15 @@ std::optional<Question> get(Reader& in, const Question*) {
     Question question;
     question.nonce = Nonce{in.number<std::uint64_t>()};
     const auto role = in.number<std::uint8_t>();
-    const auto has_uid = in.number<std::uint8_t>();
+    const auto flags = in.number<std::uint8_t>();
     const auto uid = in.number<std::uint32_t>();
     const auto flow = get_flow(in);
-    if (!flow || (role != 1 && role != 2) || has_uid > 1)
+    if (!flow || (role != 1 && role != 2) || flags > (has_uid | wants_pushes))
         return std::nullopt;
     question.role = Role{role};
-    if (has_uid == 1)
+    if ((flags & has_uid) != 0)
         question.same_as = Uid{uid};
+    question.push = (flags & wants_pushes) != 0;
     question.flow = *flow;
     return question;
 }
@@ -258,6 +263,22 @@ std::optional<GoneSeen> get(Reader& in, const GoneSeen*) {
     return GoneSeen{nonce};
 }
 
+// Sequence number, uid, flow.
+void put(Writer& out, const Pushed& pushed) {
+    out.number(pushed.sequence);
+    out.number(value(pushed.uid));
+    put(out, pushed.flow);
+}
+
+std::optional<Pushed> get(Reader& in, const Pushed*) {
+    const auto sequence = in.number<std::uint32_t>();
+    const auto uid = in.number<std::uint32_t>();
+    const auto flow = get_flow(in);
+    if (!flow || flow->protocol != Protocol::tcp)
+        return std::nullopt;
+    return Pushed{*flow, sequence, Uid{uid}};
+}
+
 template<typename Entry>
 std::optional<Entries> get_all(Reader& in, std::uint8_t count) {
     std::vector<Entry> entries;
@@ -283,6 +304,8 @@ std::optional<Entries> get_all(Reader& in, std::uint8_t kind, std::uint8_t count
         return get_all<Gone>(in, count);
     case Kind::gone_seen:
         return get_all<GoneSeen>(in, count);
+    case Kind::pushed:
+        return get_all<Pushed>(in, count);
     }
     return std::nullopt;
 }

@@ -45,8 +45,8 @@ inline constexpr std::size_t max_comm = 64; // a kernel thread's can be longer t
 inline constexpr std::size_t channel_offset = 3; // of `to`
 
 enum class Nonce : std::uint64_t {};
-enum class Channel : std::uint8_t { service = 0 }; // 1 and up: askers
-using Milliseconds = std::chrono::milliseconds;    // since 1970
+enum class Channel : std::uint8_t { service = 0, pushes = 1, first_asker = 2 };
+using Milliseconds = std::chrono::milliseconds; // since 1970
 
 // Which end of the flow is asked about: it is always the answerer's, the flow's source.
 enum class Role : std::uint8_t { connector = 1, listener = 2 };
@@ -58,6 +58,7 @@ struct Question {
     Flow flow;
     // The asker's own end belongs to this uid: the answer needs no credentials when it is the same.
     std::optional<Uid> same_as;
+    bool push = false; // whether the asker wants to be told ahead, from now on for a while
 };
 
 struct Answer {
@@ -75,8 +76,16 @@ struct GoneSeen {
     Nonce nonce{};
 };
 
+// Told ahead, without a question: the SYN of this flow with that sequence number was sent by a
+// socket of that user's.
+struct Pushed {
+    Flow flow; // as the packet has it
+    std::uint32_t sequence = 0;
+    Uid uid{};
+};
+
 using Entries = std::variant<std::vector<Question>, std::vector<Answer>, std::vector<Gone>,
-                             std::vector<GoneSeen>>;
+                             std::vector<GoneSeen>, std::vector<Pushed>>;
 
 struct Datagram {
     Channel to = Channel::service;

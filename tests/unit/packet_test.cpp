@@ -36,14 +36,23 @@ Bytes with_extension(std::uint8_t kind, Bytes extension) {
     return packet;
 }
 
-std::string text(const std::optional<Flow>& flow) {
-    return flow ? to_string(*flow) : "none";
+std::string text(const std::optional<Packet>& packet) {
+    return packet ? to_string(packet->flow) : "none";
 }
 
 TEST(Packet, tcp_and_udp_of_both_families_are_read) {
     EXPECT_EQ(text(parse_packet(v4())), "tcp 10.0.0.1:40000 -> 10.0.0.2:8888");
     EXPECT_EQ(text(parse_packet(v4(17))), "udp 10.0.0.1:40000 -> 10.0.0.2:8888");
     EXPECT_EQ(text(parse_packet(v6())), "tcp [fd00::1]:40000 -> [fd00::2]:8888");
+}
+
+TEST(Packet, the_sequence_number_of_tcp_is_read) {
+    auto packet = v4();
+    packet[24] = 0x81;
+    packet[27] = 0x02;
+    EXPECT_EQ(parse_packet(packet)->sequence, 0x81000002u);
+    packet[9] = 17;
+    EXPECT_EQ(parse_packet(packet)->sequence, 0u);
 }
 
 TEST(Packet, options_of_ipv4_are_skipped) {

@@ -1,0 +1,110 @@
+#include "daemon/ident/pushed_owners.hpp"
+
+namespace ubf::ident {
+
+PushedOwners::Waiter PushedOwners::add_waiter(Tell tell) {
+    waiters_.push_back(std::move(tell));
+    return static_cast<Waiter>(waiters_.size() - 1);
+}
+
+PushedOwners::Found PushedOwners::find(const Flow& flow, std::uint32_t sequence, Waiter waiter,
+                                       bool wish, TimePoint now) {
+    const std::lock_guard lock(mutex_);
+    if (const auto told = owners_.find(flow); told != owners_.end()) {
+        const auto owner = told->second;
+        owners_.erase(told);
+        if (owner.sequence == sequence && now - owner.when <= kept_for)
+            return {owner.uid};
+    }
+    const auto found = peers_.find(flow.source.address);
+    if (!wish) {
+        if (found != peers_.end())
+            found->second.tells = false;
+    } else if (found == peers_.end()) {
+        if (peers_.size() < most)
+            peers_.emplace(flow.source.address, Peer{now});
+    } else if (found->second.tells && now - found->second.wished < asked_after) {
+        waiting_.insert_or_assign(flow, Waiting{sequence, waiter});
+        return {std::nullopt, true};
+    } else {
+        found->second.wished = now;
+    }
+    return {};
+}
+
+void PushedOwners::give_up(const Flow& flow) {
+    const std::lock_guard lock(mutex_);
+    if (waiting_.erase(flow) == 0)
+        return;
+    counters_.pushes_missed.add();
+    if (const auto peer = peers_.find(flow.source.address); peer != peers_.end())
+        peer->second.tells = false;
+}
+
+void PushedOwners::receive(Waiter waiter, const Terms& terms, const Tell& tell) {
+    std::vector<Told> told;
+    static_cast<void>(
+        socket_.receive([&](const Received& received) { handle(received, terms, told); }));
+    for (const auto& each : told) {
+        if (each.waiter == waiter)
+            tell(each.flow, each.uid);
+        else
+            waiters_[static_cast<std::size_t>(each.waiter)](each.flow, each.uid);
+    }
+}
+
+void PushedOwners::handle(const Received& received, const Terms& terms, std::vector<Told>& told) {
+    const auto datagram = accept(received, terms, counters_);
+    if (!datagram)
+        return;
+    const auto* pushes = std::get_if<std::vector<Pushed>>(&datagram->entries);
+    if (pushes == nullptr || datagram->to != Channel::pushes) {
+        counters_.rejections.add(Rejection::unasked);
+        return;
+    }
+    const auto now = Clock::now();
+    const std::lock_guard lock(mutex_);
+    if (!replay_.add(fingerprint(received.bytes))) {
+        counters_.rejections.add(Rejection::repeated);
+        return;
+    }
+    for (const auto& pushed : *pushes) {
+        // A peer tells of its own sockets only.
+        if (!terms.came_between(received.path, pushed.flow.source.address,
+                                pushed.flow.destination.address))
+            counters_.rejections.add(Rejection::not_theirs);
+        else
+            add(pushed, now, told);
+    }
+}
+
+void PushedOwners::add(const Pushed& pushed, TimePoint now, std::vector<Told>& told) {
+    const auto peer = peers_.find(pushed.flow.source.address);
+    if (peer == peers_.end()) {
+        counters_.rejections.add(Rejection::unasked);
+        return;
+    }
+    peer->second.tells = true;
+    any_.store(true, std::memory_order_relaxed);
+    counters_.pushes_received.add();
+    const auto waiting = waiting_.find(pushed.flow);
+    if (waiting != waiting_.end() && waiting->second.sequence == pushed.sequence) {
+        told.push_back({waiting->second.waiter, pushed.flow, pushed.uid});
+        waiting_.erase(waiting);
+        return;
+    }
+    make_room(now);
+    owners_.insert_or_assign(pushed.flow, Owner{pushed.sequence, pushed.uid, now});
+    order_.emplace_back(now, pushed.flow);
+}
+
+void PushedOwners::make_room(TimePoint now) {
+    while (!order_.empty() && (now - order_.front().first > kept_for || order_.size() >= most)) {
+        const auto& [when, flow] = order_.front();
+        if (const auto old = owners_.find(flow); old != owners_.end() && old->second.when == when)
+            owners_.erase(old);
+        order_.pop_front();
+    }
+}
+
+} // namespace ubf::ident
