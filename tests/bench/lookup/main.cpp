@@ -188,6 +188,7 @@ void run(Uid uid) {
         for (const bool warm : {true, false})
             if (warm || kind.cold)
                 results.push_back(measure(kind, warm));
+    bench::end_program(program);
     auto methods = nlohmann::ordered_json::array();
     Counts<Method>{}.each(
         [&](Method method, std::uint64_t) { methods.push_back(to_string(method)); });

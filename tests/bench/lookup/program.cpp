@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdexcept>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 
 namespace ubf::bench {
 namespace {
@@ -56,6 +57,7 @@ Program start_program(Uid uid) {
     ::close(ends[1]);
     const UniqueFd ports(ends[0]);
     Program program;
+    program.pid = pid;
     for (std::size_t i = 0; i < 2 * sockets; ++i) {
         Port port = 0;
         if (::read(ports.get(), &port, sizeof port) != sizeof port)
@@ -64,6 +66,11 @@ Program start_program(Uid uid) {
             .push_back({*Address::parse("127.0.0.1"), port});
     }
     return program;
+}
+
+void end_program(const Program& program) {
+    ::kill(program.pid, SIGKILL);
+    ::waitpid(program.pid, nullptr, 0);
 }
 
 Endpoint local_end(const UniqueFd& fd) {

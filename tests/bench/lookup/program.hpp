@@ -6,6 +6,7 @@
 #include "flow/address.hpp"
 
 #include <cstddef>
+#include <sys/types.h>
 #include <vector>
 
 namespace ubf::bench {
@@ -16,10 +17,12 @@ constexpr std::size_t sockets = 64; // of each kind
 struct Program {
     std::vector<Endpoint> listeners;
     std::vector<Endpoint> connectors;
+    pid_t pid = 0;
 };
 
-// Stays as long as its parent.
+// Stays as long as its parent, if nobody ends it.
 Program start_program(Uid uid);
+void end_program(const Program& program);
 
 Endpoint local_end(const UniqueFd& fd);
 
