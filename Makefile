@@ -37,7 +37,7 @@ test: test-packages build
 	@$(call run_tests,--preset release)
 
 bench: build
-	@tests/bench/bench --build build/release
+	@tests/bench/run --build build/release
 
 fuzz: test-packages
 	@$(as_owner) tests/fuzz/build

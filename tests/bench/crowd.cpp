@@ -1,6 +1,7 @@
 // crowd PROCESSES DESCRIPTORS: a busy node's idle processes, each with so many sockets open. Prints
-// "ready" when all are there; they end with it.
+// "ready" when all are there; SIGTERM ends them, and nothing of them is left when it has ended.
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -9,16 +10,17 @@
 #include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
+#include <vector>
 
 namespace {
 
 // Returns in the parent; the child stays idle.
-void start_one(int descriptors, int ready) {
+pid_t start_one(int descriptors, int ready) {
     const pid_t pid = ::fork();
     if (pid < 0)
         throw std::system_error(errno, std::generic_category(), "fork");
     if (pid > 0)
-        return;
+        return pid;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (int i = 0; i < descriptors; ++i)
         if (::socket(AF_UNIX, SOCK_STREAM, 0) < 0)
@@ -39,17 +41,26 @@ int main(int argc, char** argv) {
     }
     try {
         const int processes = std::stoi(argv[1]);
+        sigset_t end;
+        sigemptyset(&end);
+        sigaddset(&end, SIGTERM);
+        ::sigprocmask(SIG_BLOCK, &end, nullptr);
         int pipe[2];
         if (::pipe(pipe) < 0)
             throw std::system_error(errno, std::generic_category(), "pipe");
+        std::vector<pid_t> crowd;
         for (int i = 0; i < processes; ++i)
-            start_one(std::stoi(argv[2]), pipe[1]);
+            crowd.push_back(start_one(std::stoi(argv[2]), pipe[1]));
         ::close(pipe[1]); // reading ends early when a child could not get its descriptors
         char byte = 0;
         for (int i = 0; i < processes; ++i)
             if (::read(pipe[0], &byte, 1) != 1)
                 throw std::runtime_error("a process got no descriptors");
         std::cout << "ready" << std::endl;
+        int signal = 0;
+        ::sigwait(&end, &signal);
+        for (const pid_t pid : crowd)
+            ::kill(pid, SIGKILL);
         while (::wait(nullptr) > 0) {
         }
         return 0;

@@ -1,0 +1,65 @@
+"""What is measured in each lane."""
+
+import collections
+import json
+
+from lane import ADDRESS, CLOSED, DRAIN, ECHO, OTHER, SINK, TCP, UDP, USER
+
+# measure(lane, options): the figures of one round. lanes: which ones.
+Case = collections.namedtuple("Case", "name lanes measure")
+
+ALL = ("none", "floor", "ubfd")
+PUSHED = ALL + ("ubfd-push",)  # where one node asks another
+
+
+def new_flows(name, protocol, across, concurrency=1, user=USER):
+    """From connect() to the connection or, for another user, to the refusal."""
+    def measure(lane, options):
+        count = options.storm if concurrency > 1 else options.count
+        port = TCP if protocol == "tcp" else UDP
+        if user == OTHER and not lane.is_ubfd:
+            port = CLOSED  # what the kernel's own refusal costs
+        node, address = (lane.a, ADDRESS) if across else (lane.b, "127.0.0.1")
+        before = lane.cpu_seconds()
+        result = lane.storm(node, user, "connect", protocol, address, port, count, concurrency)
+        result["cpu_us"] = (lane.cpu_seconds() - before) * 1e6 / count
+        good = result["connected"] if user == USER else sum(result["errors"].values())
+        result["wrong"] = count - good
+        return result
+
+    return Case(name, PUSHED if across else ALL, measure)
+
+
+def ping(name, protocol, lanes):
+    """Round trips of a byte in one flow."""
+    def measure(lane, options):
+        return lane.storm(lane.a, USER, "ping", protocol, ADDRESS, ECHO, options.count, core=lane.cores[0])
+
+    return Case(name, lanes, measure)
+
+
+def _bulk(lane, options):
+    return lane.storm(lane.a, USER, "pour", ADDRESS, DRAIN, options.milliseconds)
+
+
+def _stream(lane, options):
+    sink = lane.start_storm(lane.b, USER, "sink", SINK)
+    lane.storm(lane.a, USER, "stream", ADDRESS, SINK, options.milliseconds)
+    with sink:
+        return json.loads(sink.stdout.read())
+
+
+CASES = (
+    new_flows("same node, C = 1", "tcp", False),
+    new_flows("same node, C = 64", "tcp", False, 64),
+    new_flows("across nodes, C = 1", "tcp", True),
+    new_flows("across nodes, C = 64", "tcp", True, 64),
+    new_flows("first UDP, same node", "udp", False),
+    new_flows("first UDP, across nodes", "udp", True),
+    new_flows("refusal, same node", "tcp", False, user=OTHER),
+    new_flows("refusal, across nodes", "tcp", True, user=OTHER),
+    ping("UDP round trip", "udp", ("none",)),
+    Case("UDP stream", ALL, _stream),
+    Case("established, bulk", ALL, _bulk),
+    ping("established, small", "tcp", ALL),
+)

@@ -1,0 +1,142 @@
+"""One firewall, or none, on two nodes of its own: what is measured side by side."""
+
+import collections
+import ctypes
+import json
+import os
+import pathlib
+import subprocess
+import time
+
+import lab
+
+USER, OTHER = 60001, 60002  # uids; all servers are the first one's
+# What serves there. Nobody listens on CLOSED; SINK and KEEP and what follows are taken when needed.
+TCP, UDP, ECHO, DRAIN, CLOSED, SINK, KEEP = 7001, 7002, 7003, 7004, 7005, 7006, 7100
+SERVERS = (("tcp", TCP), ("udp", UDP), ("tcp", DRAIN, "drain"))
+MOST_HELD = 1000  # connections that one process holds: less than the usual limit of descriptors
+ADDRESS = "10.77.0.2"  # of the servers' node
+
+_libc = ctypes.CDLL(None)
+
+# A lane's name, the program that guards it, and what its configuration says beside the peers.
+Kind = collections.namedtuple("Kind", "name program settings", defaults=(None, {}))
+KINDS = (
+    Kind("none"),
+    Kind("floor", "floor"),
+    Kind("ubfd", "ubfd", {"ident": {"push": False}}),
+    Kind("ubfd-push", "ubfd", {"ident": {"push": True}}),
+)
+
+
+def kinds_here(ubfctl):
+    """Those that this ubfd can be. What it doesn't know yet it doesn't do: it needs not be switched off, and
+    can't be switched on."""
+    file = lab.FOLDER / "check.toml"
+    kinds = []
+    for kind in KINDS:
+        file.write_text(lab.to_toml(kind.settings))
+        if subprocess.run([ubfctl, "check-config", file], capture_output=True, check=False).returncode == 0:
+            kinds.append(kind)
+        elif not any(value for section in kind.settings.values() for value in section.values()):
+            kinds.append(kind._replace(settings={}))
+    return kinds
+
+
+class Lane:
+    """Clients on `a`, servers on `b`."""
+
+    def __init__(self, kind, programs, key, name=None):
+        self.name = name or kind.name
+        self._storm = programs["storm"]
+        self.a, self.b = lab.Node(f"{self.name}-a"), lab.Node(f"{self.name}-b")
+        lab.join(self.a, self.b, [("10.77.0.1/24", f"{ADDRESS}/24")])
+        for node in (self.a, self.b):
+            node.set_sysctl("net.ipv4.ip_local_port_range", "15000 60999")
+            node.set_sysctl("net.core.somaxconn", "4096")
+            # By default the kernel sends a host six refusals, then one a second (icmp(7)).
+            node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
+        self.daemons = []  # ubfd, of a and of b
+        self.guards = []  # processes
+        settings = {"peers": {"ranges": ["10.77.0.0/24"]}} | kind.settings
+        for node in (self.a, self.b):
+            if kind.program == "ubfd":
+                self.daemons.append(lab.Ubfd(programs["ubfd"], node, key, settings))
+                self.guards.append(self.daemons[-1].process)
+            elif kind.program:
+                config = lab.FOLDER / f"{node.name}.toml"
+                config.write_text(lab.to_toml(settings))
+                self.guards.append(start_ready(node, None, programs[kind.program], config))
+        for words in SERVERS:
+            self.start_storm(self.b, USER, "serve", *words)
+        # A core for each end of a ping, as two machines have. Otherwise the scheduler chooses between one core and
+        # two as it likes, and the one is several times as fast.
+        self.cores = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))  # of a and of b
+        for words in (("tcp", ECHO, "echo"), ("udp", ECHO)):
+            os.sched_setaffinity(self.start_storm(self.b, USER, "serve", *words).pid, {self.cores[1]})
+
+    @property
+    def is_ubfd(self):
+        return bool(self.daemons)
+
+    def start_storm(self, node, user, *words):
+        return start_ready(node, user, self._storm, *words)
+
+    def storm(self, node, user, *words, core=None):
+        """What it measured; on that core, where one is given."""
+        where = [] if core is None else ["taskset", "--cpu-list", core]
+        result = json.loads(node.run(*where, self._storm, *words, user=user))
+        self._check_guards()
+        return result
+
+    def hold(self, count):
+        """So many established connections between the nodes; returns the processes, in the order in which they are
+        to be ended: who made a connection leaves no TIME_WAIT behind."""
+        firsts = list(enumerate(range(0, count, MOST_HELD), KEEP))
+        servers = [self.start_storm(self.b, USER, "serve", "tcp", port, "keep") for port, _ in firsts]
+        clients = [self.start_storm(self.a, USER, "hold", ADDRESS, port, min(MOST_HELD, count - first))
+                   for port, first in firsts]
+        return clients + servers
+
+    def cpu_seconds(self):
+        """That the firewall took so far, on both nodes."""
+        return sum(_cpu_seconds(guard.pid) for guard in self.guards)
+
+    def _check_guards(self):
+        for guard in self.guards:
+            if guard.poll() is not None:
+                logs = "\n".join(ubfd.log() for ubfd in self.daemons)
+                raise lab.Trouble(f"{self.name} ended with {guard.returncode}:\n{logs}")
+
+
+def _cpu_seconds(pid):
+    """All threads', to the nanosecond, where /proc/PID/stat counts ticks."""
+    clock = ctypes.c_int()
+    if _libc.clock_getcpuclockid(pid, ctypes.byref(clock)) != 0:
+        raise lab.Trouble(f"no CPU clock of process {pid}")
+    return time.clock_gettime(clock.value)
+
+
+def start_ready(node, user, *command):
+    """A process that has said so."""
+    process = node.start(*command, user=user, stdout=subprocess.PIPE)
+    if process.stdout.readline() != "ready\n":
+        raise lab.Trouble(f"on {node.name}: '{' '.join(map(str, command))}' did not start")
+    return process
+
+
+def end(processes):
+    """One after the other, each when those before it are gone."""
+    for process in processes:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+
+
+def find_programs(build):
+    programs = {name: build / "daemon" / name for name in ("ubfd", "ubfctl")}
+    programs |= {name: build / "tests" / "bench" / name for name in ("storm", "floor", "crowd", "lookup")}
+    for program in programs.values():
+        if not pathlib.Path(program).exists():
+            raise lab.Trouble(f"{program} is not built; run 'make' first")
+    return programs

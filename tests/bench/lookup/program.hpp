@@ -1,0 +1,29 @@
+// What is looked for: a user's program that has sockets.
+#pragma once
+
+#include "base/types.hpp"
+#include "base/unique_fd.hpp"
+#include "flow/address.hpp"
+
+#include <cstddef>
+#include <sys/types.h>
+#include <vector>
+
+namespace ubf::bench {
+
+constexpr std::size_t sockets = 64; // of each kind
+
+// Listeners, and connections to the first of them, all on the loopback address.
+struct Program {
+    std::vector<Endpoint> listeners;
+    std::vector<Endpoint> connectors;
+    pid_t pid = 0;
+};
+
+// Stays as long as its parent, if nobody ends it.
+Program start_program(Uid uid);
+void end_program(const Program& program);
+
+Endpoint local_end(const UniqueFd& fd);
+
+} // namespace ubf::bench

@@ -1,0 +1,75 @@
+"""The rounds. In each of them every lane is measured under every load, in another order than in the one before, so
+that whatever else happens on this machine happens to all."""
+
+import json
+import sys
+import time
+
+import lab
+from cases import CASES
+from lane import ADDRESS, KINDS, TCP, USER, Lane, kinds_here
+from loads import loaded
+
+STORMS = 10  # after each of which the memory is looked at
+
+
+def measure(programs, options):
+    """Everything, as a JSON document would have it."""
+    key = lab.FOLDER / "key"
+    lab.write_key(key)
+    lab.add_users({"bench": USER}, {"benchers": (60010, ["bench"])})
+    kinds = kinds_here(programs["ubfctl"])
+    for kind in KINDS:
+        if kind.name not in [here.name for here in kinds]:
+            say(f"lane {kind.name} is left out: this ubfd doesn't know its settings")
+    lanes = [Lane(kind, programs, key) for kind in kinds]
+    rounds = [_round(number, lanes, programs, options) for number in range(options.rounds)]
+    ubfd = next(kind for kind in kinds if kind.name == "ubfd")
+    memory = _memory(Lane(ubfd, programs, key, "million"), options)
+    return {"rounds": rounds, "memory": memory}
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def _turned(things, number):
+    turn = number % len(things)
+    return things[turn:] + things[:turn]
+
+
+def _round(number, lanes, programs, options):
+    """load -> {"cases": case -> lane -> figures, "lookups": ..., "methods": ...}"""
+    results = {}
+    for load in _turned(options.loads, number):
+        with loaded(load, lanes, programs, options):
+            cases = {case.name: _lanes_of(case, lanes, number + index, options) for index, case in enumerate(CASES)}
+            # Where nothing guards the node, so that only the lookup itself is measured.
+            lookups = json.loads(lanes[0].b.run(programs["lookup"], USER))
+        results[load] = {"cases": cases} | lookups
+        say(f"round {number + 1} of {options.rounds}: {load}")
+    return results
+
+
+def _lanes_of(case, lanes, number, options):
+    lanes = [lane for lane in lanes if lane.name in case.lanes]
+    return {lane.name: case.measure(lane, options) for lane in _turned(lanes, number)}
+
+
+def _memory(lane, options):
+    """Of a ubfd that was started just before: a point after every tenth of its verdicts."""
+    points = []
+    for number in range(STORMS + 1):
+        if number > 0:
+            lane.storm(lane.a, USER, "connect", "tcp", ADDRESS, TCP, options.verdicts // STORMS, 64)
+        points.append({"verdicts": sum(lane.daemons[1].status()["reasons"].values()),
+                       "nodes": [_memory_of(ubfd.process.pid) for ubfd in lane.daemons]})
+        say(f"memory after {points[-1]['verdicts']} verdicts: {points[-1]['nodes']}")
+    return points
+
+
+def _memory_of(pid):
+    """KiB, as /proc/PID/status has them."""
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    return {"resident": int(fields["VmRSS"].split()[0]), "locked": int(fields["VmLck"].split()[0])}

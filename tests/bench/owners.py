@@ -1,0 +1,34 @@
+"""The lookups of owners: which of them grow with the node."""
+
+import collections
+import statistics
+
+from results import Outcome
+
+Lookup = collections.namedtuple("Lookup", "what state methods p50 p99 grows")  # p50, p99: by load, in µs
+
+
+def lookup_rows(results):
+    """A lookup grows when a load makes it take more than twice as long, by more than small work's noise."""
+    rows = []
+    for index, first in enumerate(results.rounds[0]["idle"]["lookups"]):
+        of_load = {load: [number[load]["lookups"][index] for number in results.rounds] for load in results.loads}
+        p50, p99 = [{load: statistics.median(lookup[key] for lookup in lookups) for load, lookups in of_load.items()}
+                    for key in ("p50_us", "p99_us")]
+        methods = dict.fromkeys(lookup["method"] for lookups in of_load.values() for lookup in lookups)
+        grows = any(value > 2 * p50["idle"] + 50 for value in p50.values())
+        rows.append(Lookup(first["what"], first["state"], list(methods), p50, p99, grows))
+    return rows
+
+
+def unused_methods(results):
+    used = [method for row in lookup_rows(results) for method in row.methods]
+    return [method for method in results.rounds[0]["idle"]["methods"] if method not in used]
+
+
+def of_lookups(results):
+    rows = lookup_rows(results)
+    growing = [row for row in rows if row.grows]
+    return Outcome("owner lookup (uid, gid, groups, label)", "no method grows with the node",
+                   f"{len(growing)} of {len(rows)} grow",
+                   ", ".join(dict.fromkeys(method for row in growing for method in row.methods)), not growing)

@@ -1,0 +1,88 @@
+"""What is within reach, and whether ubfd is there. A figure is a ratio of two that were measured in the same round; it
+is the median of the rounds, and its spread is from the least to the greatest."""
+
+import collections
+import statistics
+
+from owners import of_lookups
+from results import Outcome, spread
+from under_load import of_load
+
+# A figure in all rounds. limit: where the reach ends, for the plot.
+Row = collections.namedtuple("Row", "case reach unit figure is_met limit")
+
+SAME, SAME_STORM = "same node, C = 1", "same node, C = 64"
+ACROSS, ACROSS_STORM = "across nodes, C = 1", "across nodes, C = 64"
+MIB = 1024  # KiB
+
+
+def _ratio(case, key, lane="ubfd", base="floor"):
+    return lambda at: at(case, lane, key) / at(case, base, key)
+
+
+def _round_trips_above_floor(at):
+    return (at(ACROSS, "ubfd", "p50_us") - at(ACROSS, "floor", "p50_us")) / at("UDP round trip", "none", "p50_us")
+
+
+def _at_most(limit):
+    return lambda values: statistics.median(values) <= limit
+
+
+def _at_least(limit):
+    return lambda values: statistics.median(values) >= limit
+
+
+def _equal_or_more(values):
+    return max(values) >= 1
+
+
+def _equal_or_less(values):
+    return min(values) <= 1
+
+
+ROWS = (
+    Row("same node, C = 1: p50 connect latency", "≤ 1.2 × floor", "× floor",
+        _ratio(SAME, "p50_us"), _at_most(1.2), 1.2),
+    Row("same node, C = 64: connections per second", "≥ 0.7 × floor", "× floor",
+        _ratio(SAME_STORM, "per_second"), _at_least(0.7), 0.7),
+    Row("across nodes, C = 1: p50 connect latency", "≤ floor + 1.25 × the bare UDP round trip",
+        "× round trip above floor", _round_trips_above_floor, _at_most(1.25), 1.25),
+    Row("across nodes, C = 1, with push: p50 connect latency", "≤ 1.5 × floor", "× floor",
+        _ratio(ACROSS, "p50_us", "ubfd-push"), _at_most(1.5), 1.5),
+    Row("across nodes, C = 64: connections per second", "≥ 0.5 × floor", "× floor",
+        _ratio(ACROSS_STORM, "per_second"), _at_least(0.5), 0.5),
+    Row("same node, C = 64: firewall CPU per connection", "≤ 2 × floor", "× floor",
+        _ratio(SAME_STORM, "cpu_us"), _at_most(2), 2),
+    Row("across nodes, C = 64: firewall CPU per connection", "≤ 2 × floor", "× floor",
+        _ratio(ACROSS_STORM, "cpu_us"), _at_most(2), 2),
+    Row("one-way UDP stream after its first packet", "≥ 0.9 × no firewall", "× none",
+        _ratio("UDP stream", "per_second", base="none"), _at_least(0.9), 0.9),
+    Row("established flow: bulk", "equal to floor: no worse in some round", "× floor",
+        _ratio("established, bulk", "bytes_per_second"), _equal_or_more, 1),
+    Row("established flow: round trip of a small message", "equal to floor: no worse in some round", "× floor",
+        _ratio("established, small", "p50_us"), _equal_or_less, 1),
+)
+
+
+def outcomes(results):
+    """Of every row, those of loads, lookups and memory included."""
+    found = []
+    for row in ROWS:
+        values = results.each_round(row.figure)
+        if values is None:
+            found.append(Outcome(row.case, row.reach, "not in this ubfd", "", None))
+        else:
+            found.append(Outcome(row.case, row.reach, f"{statistics.median(values):.2f} {row.unit}", spread(values),
+                                 row.is_met(values), values, row.limit))
+    found += [of_load(results, load) for load in results.loads if load != "idle"]
+    return found + [of_lookups(results), _of_memory(results.memory)]
+
+
+def _of_memory(points):
+    sizes = [max(node["resident"] for node in point["nodes"]) / MIB for point in points]
+    grown = max(points[-1]["nodes"][i]["resident"] - points[len(points) // 2]["nodes"][i]["resident"]
+                for i in range(2)) / MIB
+    return Outcome(f"memory after {points[-1]['verdicts']:,} verdicts",
+                   "flat (+ 5 % at most in the second half); under 32 MiB",
+                   f"{sizes[-1]:.1f} MiB; + {grown:.1f} in the second half", spread(sizes, 1),
+                   grown <= 0.05 * sizes[-1] and max(sizes) < 32)

@@ -1,0 +1,42 @@
+// What both ends of a measurement make their sockets with.
+#pragma once
+
+#include "base/unique_fd.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+
+namespace ubf::bench {
+
+using Clock = std::chrono::steady_clock;
+
+// Throws what errno says.
+[[noreturn]] void fail(const char* what);
+
+struct SocketAddress {
+    sockaddr_storage storage{};
+    socklen_t length = 0;
+
+    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+    sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+// These throw std::invalid_argument where the text is not what it should be.
+SocketAddress socket_address(const std::string& address, std::uint16_t port);
+int socket_type(std::string_view protocol); // "tcp" or "udp"
+
+// Blocking, and bound to the port; dual-stack.
+UniqueFd open_server(int type, std::uint16_t port);
+// Blocking, and connected; of TCP without delay.
+UniqueFd open_client(int type, const SocketAddress& to);
+
+// Closing it will leave no TIME_WAIT, so that a storm never runs out of ports.
+void set_hard_close(const UniqueFd& fd);
+
+// Whoever started us waits for this line.
+void say_ready();
+
+} // namespace ubf::bench
