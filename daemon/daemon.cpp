@@ -1,6 +1,7 @@
 #include "daemon/daemon.hpp"
 
 #include "daemon/control/request.hpp"
+#include "daemon/core/thread.hpp"
 #include "daemon/host.hpp"
 #include "ident/key.hpp"
 
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <sys/signalfd.h>
 #include <system_error>
 #include <systemd/sd-daemon.h>
@@ -103,7 +105,10 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
   , labeller_(job_table_, start_.config.labels, counters_)
   , udp_flows_(start_.config.mark, start_.config.fabric.udp_timeout)
   , exempt_listeners_(counters_)
-  , investigator_(users_, labeller_, counters_) {
+  , records_(start_.config.owners.bpf)
+  , investigator_(users_, labeller_, records_, counters_) {
+    give_up({CAP_BPF, CAP_PERFMON}); // the records' alone, and no more needed
+
     // The queues come first: whoever else runs here is found out before anything is touched.
     const auto& queue = start_.config.queue;
     std::vector<std::unique_ptr<Queue>> queues;
@@ -192,6 +197,7 @@ void Daemon::run() {
         log_.warning(
             "peers are told nothing ahead (ident.push), and ask: the kernel lacks nft_log or "
             "nfnetlink_log; load them with modprobe, or turn it off");
+    log_.info(fmt::format("the kernel's records of owners: {}", records_.state()));
     for (const auto& warning : host_warnings())
         log_.warning(warning);
     if (!lock_memory())
@@ -275,6 +281,7 @@ void Daemon::reload() {
             fresh.config.queue.first != old.queue.first ||
             fresh.config.queue.count != old.queue.count ||
             fresh.config.queue.length != old.queue.length ||
+            fresh.config.owners.bpf != old.owners.bpf ||
             fresh.config.ident.port != old.ident.port ||
             fresh.config.ident.push != old.ident.push ||
             fresh.config.ident.push_group != old.ident.push_group ||
@@ -283,8 +290,8 @@ void Daemon::reload() {
             fresh.config.labels.state_directory != old.labels.state_directory ||
             fresh.config.log.target != old.log.target || fresh.config.log.fold != old.log.fold;
         if (needs_restart)
-            throw ConfigError("[queue], [mark], [log], ident.port, ident.push, ident.push_group, "
-                              "control.socket and labels.state_directory take "
+            throw ConfigError("[queue], [mark], [log], owners.bpf, ident.port, ident.push, "
+                              "ident.push_group, control.socket and labels.state_directory take "
                               "effect at a restart only: restart ubfd, or leave them as they are");
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));

@@ -19,6 +19,7 @@
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "daemon/owners/labeller.hpp"
+#include "daemon/owners/owner_records.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "daemon/rdma/watcher.hpp"
 #include "daemon/ruleset_keeper.hpp"
@@ -81,6 +82,7 @@ class Daemon {
     Labeller labeller_;
     UdpFlows udp_flows_;
     ExemptListeners exempt_listeners_;
+    OwnerRecords records_;
     Investigator investigator_;
     EventLoop loop_;
     std::vector<ident::Socket> ident_sockets_; // by channel

@@ -109,6 +109,7 @@ Json Daemon::status() {
             {"actions", actions(counters_.verdicts)},
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},
+            {"owner_records", records_.state()},
             {"searches_refused", counters_.searches_refused.read()},
             {"verdicts_in_kernel",
              {{"udp", sizes.conntrack},

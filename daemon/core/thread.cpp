@@ -22,4 +22,13 @@ void enter_thread(const char* name, std::initializer_list<unsigned> capabilities
     capng_apply(CAPNG_SELECT_CAPS);
 }
 
+void give_up(std::initializer_list<unsigned> capabilities) {
+    constexpr auto all =
+        static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE);
+    capng_get_caps_process();
+    for (const unsigned capability : capabilities)
+        capng_update(CAPNG_DROP, all, capability);
+    capng_apply(CAPNG_SELECT_CAPS);
+}
+
 } // namespace ubf

@@ -11,4 +11,7 @@ namespace ubf {
 // linux/capability.h), of those that it has, and can never get back the others.
 void enter_thread(const char* name, std::initializer_list<unsigned> capabilities = {});
 
+// The calling thread does without these from now on.
+void give_up(std::initializer_list<unsigned> capabilities);
+
 } // namespace ubf

@@ -412,7 +412,7 @@ Worker::Search Worker::search(Case& item, const SocketOwner& socket, Owner& owne
                               bool is_local) {
     if (owner.kind != OwnerKind::user || owner.credentials)
         return Search::needless;
-    if (auto known = shared_.investigator.remembered(socket.socket.cookie, role)) {
+    if (auto known = shared_.investigator.known(socket, role)) {
         owner = std::move(*known);
         return Search::needless;
     }

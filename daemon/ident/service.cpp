@@ -183,7 +183,7 @@ void Service::ask_rdma(const Question& question, const Sender& sender) {
 
 void Service::investigate(const Question& question, const SocketOwner& found,
                           const Sender& sender) {
-    if (const auto owner = investigator_.remembered(found.socket.cookie, question.role))
+    if (const auto owner = investigator_.known(found, question.role))
         return answer(question, *owner, sender);
     const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
     // Where it is refused, the question comes again.

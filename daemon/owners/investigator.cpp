@@ -30,9 +30,11 @@ Owner without_credentials(const SocketOwner& socket) {
 
 } // namespace
 
-Investigator::Investigator(UserCache& users, const Labeller& labeller, Counters& counters)
+Investigator::Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
+                           Counters& counters)
   : users_(users)
   , labeller_(labeller)
+  , records_(records)
   , counters_(counters) {
     for (unsigned i = 0; i < threads; ++i)
         threads_.emplace_back([this] { run(); });
@@ -51,6 +53,11 @@ void Investigator::stop() {
     turns_.clear();
 }
 
+std::optional<Owner> Investigator::known(const SocketOwner& socket, ident::Role role) {
+    auto owner = remembered(socket.socket.cookie, role);
+    return owner ? owner : recorded(socket, role);
+}
+
 std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
     if (role != ident::Role::listener)
         return std::nullopt;
@@ -60,6 +67,40 @@ std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
         return std::nullopt;
     counters_.methods.add(Method::cookie_cache);
     return found->second.owner;
+}
+
+// A connector's only if the user database need not be asked first.
+std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Role role) {
+    const auto result = maker(socket, role);
+    if (!result)
+        return std::nullopt;
+    auto owner = socket.owner;
+    if (role == ident::Role::connector) {
+        const auto user = users_.known(owner.uid);
+        if (!user)
+            return std::nullopt;
+        owner.credentials = of_connector(*result, *user, owner.uid);
+    } else {
+        owner.credentials = of_listener(*result, owner.uid);
+    }
+    labeller_.add_labels(*owner.credentials, *result, owner.uid);
+    counters_.methods.add(Method::kernel_record);
+    return owner;
+}
+
+// Who made the socket listen or connect, as if a search had found that process.
+std::optional<SearchResult> Investigator::maker(const SocketOwner& socket, ident::Role role) const {
+    // A label must be that of every process that holds the socket. And what a process of root made,
+    // the kernel may have taken over: rpc.nfsd's listener, for one.
+    const auto details = labeller_.details();
+    const Uid uid = socket.owner.uid;
+    if (details.cgroups || details.context || uid == Uid{0})
+        return std::nullopt;
+    const auto record = records_.find(socket.socket.cookie, role);
+    auto process = record ? maker_of(*record, uid) : std::nullopt;
+    if (!process)
+        return std::nullopt;
+    return SearchResult{{std::move(*process)}, Method::kernel_record, true};
 }
 
 bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
@@ -79,7 +120,7 @@ bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint d
 }
 
 Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
-    if (auto owner = remembered(socket.socket.cookie, role))
+    if (auto owner = known(socket, role))
         return std::move(*owner);
     return search(socket, role, deadline);
 }
@@ -125,8 +166,7 @@ Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoin
         owner = Owner::kernel();
         counters_.methods.add(result.method);
     } else {
-        owner.credentials =
-            role == ident::Role::listener ? of_listener(result, uid) : of_connector(result, uid);
+        owner.credentials = credentials_of(result, role, uid);
         labeller_.add_labels(*owner.credentials, result, uid);
         counters_.methods.add(owner.credentials->method);
         if (owner.credentials->process.pid != Pid{})
@@ -139,6 +179,8 @@ Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoin
 
 SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Role role,
                                             TimePoint deadline) {
+    if (auto result = maker(socket, role)) // whose user has yet to be looked up
+        return std::move(*result);
     const Uid uid = socket.owner.uid;
     const auto inode = socket.socket.inode;
     const auto details = labeller_.details();
@@ -168,16 +210,23 @@ Credentials Investigator::of_listener(const SearchResult& result, Uid uid) {
 
 // A member may take a group at any time with newgrp, so what the user database says of a connector
 // counts as much as what its process has; the process adds groups that it was given otherwise.
-Credentials Investigator::of_connector(const SearchResult& result, Uid uid) {
+Credentials Investigator::of_connector(const SearchResult& result, const UserCache::Record& user,
+                                       Uid uid) {
     auto credentials = common_credentials(result, uid);
     if (credentials.process.pid == Pid{})
         credentials.method = Method::user_database;
-    if (const auto user = users_.find(uid, database_budget)) {
+    if (user) {
         add_groups(credentials.groups, user->groups);
         if (!credentials.gid)
             credentials.gid = user->gid;
     }
     return credentials;
+}
+
+Credentials Investigator::credentials_of(const SearchResult& result, ident::Role role, Uid uid) {
+    return role == ident::Role::listener
+               ? of_listener(result, uid)
+               : of_connector(result, users_.find(uid, database_budget), uid);
 }
 
 // A program that took another user's identity when it was started (set-user-ID) still belongs to
@@ -195,8 +244,7 @@ Owner Investigator::of_process(Holder process, ident::Role role, Method method) 
     const Uid uid = status.uid;
     const SearchResult result{{std::move(process)}, method, true};
     auto owner = Owner::user(uid);
-    owner.credentials =
-        role == ident::Role::listener ? of_listener(result, uid) : of_connector(result, uid);
+    owner.credentials = credentials_of(result, role, uid);
     // The same of a group (set-group-ID).
     if (!whole) {
         const auto gid = owner.credentials->gid;

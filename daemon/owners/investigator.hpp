@@ -1,12 +1,14 @@
 // Finds what the uid alone doesn't tell: groups, labels and the program behind a socket, or that it
-// is the kernel's own. The search of /proc takes as long as the node has processes, so it has
-// threads of its own; a packet waits for the answer without anybody waiting with it.
+// is the kernel's own. What the kernel recorded of a socket is read at once. The search of /proc
+// takes as long as the node has processes, so it has threads of its own; a packet waits for the
+// answer without anybody waiting with it.
 #pragma once
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/owners/changes.hpp"
 #include "daemon/owners/labeller.hpp"
+#include "daemon/owners/owner_records.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "ident/wire.hpp"
 #include "owner/lookup.hpp"
@@ -28,7 +30,8 @@ class Investigator {
     using Done = std::function<void(Owner)>;
 
     // Throws std::system_error.
-    Investigator(UserCache& users, const Labeller& labeller, Counters& counters);
+    Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
+                 Counters& counters);
     ~Investigator() { stop(); }
 
     // Ends the threads; whoever asks from now on hears at once that nothing was found.
@@ -40,8 +43,8 @@ class Investigator {
     void forget_all();
     const Changes& changes() const { return changes_; }
 
-    // What is remembered of this socket; cheap, never waits.
-    std::optional<Owner> remembered(Cookie cookie, ident::Role role);
+    // What is remembered of this socket, or recorded; cheap, never waits.
+    std::optional<Owner> known(const SocketOwner& socket, ident::Role role);
     // Calls `done`, on a thread of the investigator, when the owner is found, or with what is known
     // when the deadline passes. An owner of kind user has credentials then, if empty ones. False,
     // and `done` is not called, when too many searches wait already, or too many for one user:
@@ -70,10 +73,14 @@ class Investigator {
 
     void run();
     Job next_job();
+    std::optional<Owner> remembered(Cookie cookie, ident::Role role);
+    std::optional<Owner> recorded(const SocketOwner& socket, ident::Role role);
+    std::optional<SearchResult> maker(const SocketOwner& socket, ident::Role role) const;
     Owner search(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);
-    Credentials of_connector(const SearchResult& result, Uid uid);
+    Credentials of_connector(const SearchResult& result, const UserCache::Record& user, Uid uid);
+    Credentials credentials_of(const SearchResult& result, ident::Role role, Uid uid);
     void remember(Cookie cookie, const Owner& owner, Changes::Moment then);
     std::vector<Pid> recent(Uid uid);
     void add_recent(Uid uid, Pid pid);
@@ -86,6 +93,7 @@ class Investigator {
 
     UserCache& users_;
     const Labeller& labeller_;
+    const OwnerRecords& records_;
     Counters& counters_;
     ProcessSearch processes_;
     Changes changes_;

@@ -21,17 +21,29 @@ UserCache::~UserCache() {
 
 UserCache::Record UserCache::find(Uid uid, std::chrono::milliseconds wait) {
     std::unique_lock lock(mutex_);
+    want(uid);
+    learned_.wait_for(lock, wait, [&] { return stopping_ || entries_[uid].known; });
+    return entries_[uid].record;
+}
+
+std::optional<UserCache::Record> UserCache::known(Uid uid) {
+    const std::lock_guard lock(mutex_);
+    const auto& entry = want(uid);
+    return entry.known ? std::optional(entry.record) : std::nullopt;
+}
+
+// What there is of this user, which is read again where it is old.
+const UserCache::Entry& UserCache::want(Uid uid) {
     if (!entries_.contains(uid))
         make_room();
-    const auto& entry = entries_[uid];
+    auto& entry = entries_[uid];
     const bool old = !entry.known || Clock::now() - entry.read > fresh;
     if (old && !entry.queued) {
-        entries_[uid].queued = true;
+        entry.queued = true;
         queue_.push_back(uid);
         wanted_.notify_one();
     }
-    learned_.wait_for(lock, wait, [&] { return stopping_ || entries_[uid].known; });
-    return entries_[uid].record;
+    return entry;
 }
 
 std::string UserCache::name(Uid uid) {

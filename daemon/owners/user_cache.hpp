@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -26,6 +27,8 @@ class UserCache {
     // What is known, waiting that long at most for what isn't. nullptr: no such user, or not known
     // yet. What is known but old is given at once, and read again meanwhile.
     Record find(Uid uid, std::chrono::milliseconds wait);
+    // The same without waiting, and nothing where it is not known yet.
+    std::optional<Record> known(Uid uid);
     // "alice(2001)", "?(2001)"
     std::string name(Uid uid);
 
@@ -38,6 +41,7 @@ class UserCache {
     };
 
     void run();
+    const Entry& want(Uid uid);
     void make_room();
 
     static constexpr std::size_t most = 65536;

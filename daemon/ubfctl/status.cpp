@@ -95,6 +95,7 @@ std::string to_text(const Json& status) {
         "kernel    {}\n"
         "          verdicts there: {}\n"
         "owners    {}\n"
+        "          the kernel's records: {}\n"
         "labels    {}; not known {}; jobs running {}; flows ended {}\n"
         "rdma      {}\n"
         "ident     asked {}, again {}, answers {}; answered {}; rejected: {}\n"
@@ -107,7 +108,7 @@ std::string to_text(const Json& status) {
         missing_text(ruleset), queues_text(status), counts(status.at("actions")),
         counts(status.at("reasons")), rules(status.at("kernel")),
         counts(status.at("verdicts_in_kernel")), counts(status.at("owner_methods")),
-        counts(status.at("labels").at("found")),
+        status.at("owner_records").get<std::string>(), counts(status.at("labels").at("found")),
         status.at("labels").at("unknown").get<std::uint64_t>(),
         status.at("jobs").at("running").get<std::uint64_t>(),
         status.at("flows_ended").get<std::uint64_t>(), rdma_text(status.at("rdma")),

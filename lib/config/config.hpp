@@ -106,6 +106,10 @@ struct Config {
         bool any() const { return slurm || selinux || !map.empty(); }
     } labels;
 
+    struct Owners {
+        bool bpf = true; // the kernel records who makes a socket listen or connect, where it can
+    } owners;
+
     struct Ident {
         Port port = 1017; // below 1024: only root can speak from it
         std::filesystem::path key_file = "/etc/ubf/ident.key";

@@ -196,6 +196,10 @@ constexpr Option all[] = {
          c.labels.end_flows = v.one_of({"keep", "end"}) == 1;
      }},
 
+    {"owners", "bpf", "true",
+     "the kernel records who makes a socket listen or connect, where it can; false: it doesn't",
+     [](Config& c, const Value& v) { c.owners.bpf = v.boolean(); }},
+
     {"ident", "port", "1017", "privileged UDP port on which the nodes' ubfd ask each other",
      [](Config& c, const Value& v) { c.ident.port = static_cast<Port>(v.integer(1, 1023)); }},
     {"ident", "key_file", "\"/etc/ubf/ident.key\"", "the cluster key; the same on every node",

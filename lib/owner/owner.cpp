@@ -36,6 +36,8 @@ std::string_view to_string(Method method) {
         return "rdma-connector";
     case Method::rdma_listener:
         return "rdma-listener";
+    case Method::kernel_record:
+        return "kernel-record";
     case Method::count_:
         break;
     }

@@ -31,6 +31,7 @@ enum class Method : std::uint8_t {
     user_database,  // no process asked or found: groups as the user database has them
     rdma_connector, // the process that the RDMA subsystem names, of an end that connected
     rdma_listener,  // the same of an end that was connected to
+    kernel_record, // what the kernel recorded of the process that made the socket listen or connect
     count_,
 };
 

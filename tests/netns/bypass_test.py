@@ -232,15 +232,6 @@ class Masks(TwoNodes):
             self.person("alice", self.one, prepare=lambda: person.connect("tcp", V4, FIRST)).do(len, "")
         self.assertEqual(counted.reasons(), {"exempt-connector": 1})
 
-    def test_a_group_lets_in_only_where_every_holder_has_it(self):
-        """Whichever holder has the lower pid."""
-        for groups in ((PROJ, None), (None, PROJ)):
-            first, second = (self.person("alice", self.two, group=group) for group in groups)
-            second.do(person.serve, first.hand_over(first.listen("tcp", "::", FIRST, answer=False), second))
-            self.assertEqual(self.person("bob", self.one).connect("tcp", V4, FIRST), "EHOSTUNREACH")
-            for holder in (first, second):
-                self.dismiss(holder)
-
     def test_one_port_of_two_addresses_has_two_owners(self):
         alice, bob = self.person("alice", self.two), self.person("bob", self.two)
         pairs = [("127.0.0.1", "::1"), (V4, V6), ("127.0.0.1", V4), ("0.0.0.0", "::")]
@@ -253,6 +244,21 @@ class Masks(TwoNodes):
             refused = REFUSED["v6" if ":" in of_bob else "v4"]
             self.assertEqual(client.connect("tcp", to.get(of_alice, of_alice), port), "connected")
             self.assertEqual(client.connect("tcp", to.get(of_bob, of_bob), port), refused)
+
+
+class Holders(TwoNodes):
+    """Of a socket that nobody recorded who made it."""
+
+    settings = {"owners": {"bpf": False}}
+
+    def test_a_group_lets_in_only_where_every_holder_has_it(self):
+        """Whichever holder has the lower pid."""
+        for groups in ((PROJ, None), (None, PROJ)):
+            first, second = (self.person("alice", self.two, group=group) for group in groups)
+            second.do(person.serve, first.hand_over(first.listen("tcp", "::", FIRST, answer=False), second))
+            self.assertEqual(self.person("bob", self.one).connect("tcp", V4, FIRST), "EHOSTUNREACH")
+            for holder in (first, second):
+                self.dismiss(holder)
 
 
 class LowPorts(TwoNodes):

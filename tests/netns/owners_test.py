@@ -224,6 +224,32 @@ class Groups(TwoNodes):
         self.assert_bob_sees("EHOSTUNREACH")
 
 
+class Recorded(TwoNodes):
+    """Whether the kernel takes the program or not: what it doesn't record is searched for (tests/vm has one that does)."""
+
+    def test_says_whether_it_is_and_works_either_way(self):
+        state = self.ubfd2.status()["owner_records"]
+        self.assertRegex(state, r"^(in use|not in use: .+)$")
+        self.assertIn(f"the kernel's records of owners: {state}", self.ubfd2.log())
+        self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", PORT)
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
+        self.assertEqual(self.person("carol", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        found = self.ubfd2.status()["owner_methods"]
+        recorded = state == "in use"
+        self.assertEqual((found["kernel-record"] > 0, found["uid-processes"] > 0), (recorded, not recorded))
+
+    def test_not_where_the_site_does_not_want_it(self):
+        self.ubfd2.configure({"owners": {"bpf": False}})
+        self.ubfd2.stop()
+        self.ubfd2.start()
+        self.assertEqual(self.ubfd2.status()["owner_records"], "not in use: owners.bpf is false")
+
+    def test_a_reload_does_not_change_it(self):
+        self.ubfd2.configure({"owners": {"bpf": False}})
+        self.ubfd2.process.send_signal(signal.SIGHUP)
+        self.assertIn("restart only", self.ubfd2.wait_for_log("not reloaded"))
+
+
 class Kernels(TwoNodes):
     """Sockets of the kernel itself; here the UDP port of a VXLAN tunnel. An address outside stands for a
     file server that calls back."""

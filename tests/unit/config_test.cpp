@@ -60,6 +60,8 @@ when_withdrawn = "keep"
 teamx = ["root", 7, "1000-1010", "@users", "account:chem", "partition:gpu"]
 [labels.aliases]
 "slurm:physics" = "map:teamx"
+[owners]
+bpf = false
 [ident]
 port = 1000
 key_file = "/k"
@@ -85,6 +87,7 @@ socket = "/s"
     EXPECT_EQ(config.peers.ranges.size(), 2u);
     EXPECT_FALSE(config.policy.same_group);
     EXPECT_TRUE(config.labels.slurm && config.labels.selinux && !config.labels.end_flows);
+    EXPECT_FALSE(config.owners.bpf);
     ASSERT_EQ(config.labels.map.size(), 1u);
     const auto& mapping = config.labels.map[0];
     EXPECT_EQ(mapping.label, (Label{LabelOrigin::map, "teamx"}));

@@ -179,6 +179,7 @@ allow = ["alice", "bob"]
                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(_end, self.ubfd)
         self.assertIn("ready", self.ubfd.stdout.readline())
+        self.assertIn("records of owners: in use", self.ubfd.stdout.readline())
         self.pid = int(subprocess.run(["pidof", "/usr/sbin/ubfd"], capture_output=True, text=True, check=True).stdout)
 
     def put(self, path, data, kind, mode=0o644):

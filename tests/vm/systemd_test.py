@@ -87,8 +87,13 @@ class Boot(Systemd):
     def test_it_runs_as_its_own_user_with_the_capabilities_that_the_unit_gives(self):
         status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid()}/status").read_text().splitlines())
         self.assertEqual(status["Uid"].split()[0], run("id", "-u", "ubf").strip())
-        bounds = sum(1 << number for number in (2, 5, 10, 12, 19))  # DAC_READ_SEARCH ... SYS_PTRACE
+        bounds = sum(1 << number for number in (2, 5, 10, 12, 19, 38, 39))  # DAC_READ_SEARCH ... BPF
         self.assertEqual(int(status["CapBnd"], 16), bounds)
+        for task in pathlib.Path(f"/proc/{pid()}/task").iterdir():  # PERFMON and BPF are of the start alone
+            for line in (task / "status").read_text().splitlines():
+                if line.startswith(("CapPrm", "CapInh", "CapAmb")):
+                    self.assertEqual(int(line.split()[1], 16) >> 38, 0, line)
+        self.assertEqual(json.loads(run("ubfctl", "--json", "status"))["owner_records"], "in use")
         self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
         self.assertGreater(int(status["VmLck"].split()[0]), 1000)
 

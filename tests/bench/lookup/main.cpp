@@ -39,8 +39,9 @@ constexpr std::uint32_t loopback = 1;                   // interface
 
 // What ubfd asks.
 struct Finder {
-    explicit Finder(const Config::Labels& sources)
-      : labeller(jobs, sources, counters) {}
+    Finder(const Config::Labels& sources, const OwnerRecords& records)
+      : labeller(jobs, sources, counters)
+      , investigator(users, labeller, records, counters) {}
 
     Owner find(const SocketOwner& socket, ident::Role role) {
         return investigator.find_now(socket, role, Clock::now() + deadline);
@@ -50,7 +51,7 @@ struct Finder {
     UserCache users;
     JobTable jobs;
     Labeller labeller;
-    Investigator investigator{users, labeller, counters};
+    Investigator investigator;
     OwnerLookup lookup;
 };
 
@@ -64,6 +65,13 @@ struct Kind {
     std::optional<Method> method{}; // where the counters don't say it
     bool cold = true;               // whether there is such a thing
     Config::Labels labels{};
+    bool recorded = false; // the kernel's records are asked
+};
+
+// The kernel's records of owners, and none.
+struct Records {
+    const OwnerRecords kernels{true};
+    const OwnerRecords none{false};
 };
 
 SocketOwner found(OwnerLookup::Found socket) {
@@ -98,7 +106,7 @@ class Counted {
     std::vector<std::uint64_t> before_;
 };
 
-nlohmann::ordered_json measure(const Kind& kind, bool warm) {
+nlohmann::ordered_json measure(const Kind& kind, bool warm, const Records& records) {
     bench::Times times;
     std::optional<Method> method = kind.method;
     std::optional<Finder> finder;
@@ -106,7 +114,7 @@ nlohmann::ordered_json measure(const Kind& kind, bool warm) {
     for (std::size_t i = 0; i < fewest || (i < most && Clock::now() < end); ++i) {
         const bool first = !finder;
         if (first || !warm)
-            finder.emplace(kind.labels);
+            finder.emplace(kind.labels, kind.recorded ? records.kernels : records.none);
         if (warm && first)
             kind.act(*finder, i);
         if (warm && kind.before)
@@ -163,6 +171,13 @@ std::vector<Kind> kinds(const Program& program, const Endpoint& orphan, Uid uid)
         {"a listener that is known", find(same(receiver), ident::Role::listener), see, {}, false},
         {"a listener", find(receiver, ident::Role::listener), forget},
         {"a connector of a known program", find(sender, ident::Role::connector), see, {}, false},
+        {"a connector that the kernel recorded",
+         find(sender, ident::Role::connector),
+         {},
+         {},
+         true,
+         {},
+         true},
         {"a connector and its job's label",
          find(sender, ident::Role::connector),
          {},
@@ -178,16 +193,20 @@ std::vector<Kind> kinds(const Program& program, const Endpoint& orphan, Uid uid)
 }
 
 void run(Uid uid) {
+    const Records records; // before the sockets that are recorded
     const auto program = bench::start_program(uid);
     const auto orphan = bench::open_server(SOCK_STREAM, 0);
     if (::fchown(orphan.get(), value(nobodys), static_cast<gid_t>(-1)) < 0)
         fail("fchown");
 
     auto results = nlohmann::ordered_json::array();
-    for (const auto& kind : kinds(program, bench::local_end(orphan), uid))
+    auto all = kinds(program, bench::local_end(orphan), uid);
+    if (records.kernels.state() != "in use")
+        std::erase_if(all, [](const Kind& kind) { return kind.recorded; });
+    for (const auto& kind : all)
         for (const bool warm : {true, false})
             if (warm || kind.cold)
-                results.push_back(measure(kind, warm));
+                results.push_back(measure(kind, warm, records));
     bench::end_program(program);
     auto methods = nlohmann::ordered_json::array();
     Counts<Method>{}.each(

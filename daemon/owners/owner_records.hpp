@@ -1,0 +1,40 @@
+// Who made a socket listen, connect or take a UDP port, as the kernel recorded it at that moment: a
+// program of ours in the kernel (bpf/owner_records.bpf.c) writes it down. To ask takes one read of
+// a map, whatever is on the node. Sockets that are older than this ubfd have no record, and where
+// the kernel takes no such program, or ubfd is built without it, none has.
+#pragma once
+
+#include "base/types.hpp"
+#include "daemon/owners/owner_record.hpp"
+#include "ident/wire.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+struct owner_records_bpf; // made by bpftool
+
+namespace ubf {
+
+class OwnerRecords {
+  public:
+    // Loads the program, where it is wanted and can be. Takes CAP_BPF and CAP_PERFMON, which
+    // nothing needs after that.
+    explicit OwnerRecords(bool wanted);
+
+    // Never waits. Any thread may ask.
+    std::optional<ubf_owner_record> find(Cookie cookie, ident::Role role) const;
+
+    // "in use", or why not.
+    const std::string& state() const { return state_; }
+
+  private:
+    struct Unload {
+        void operator()(owner_records_bpf* program) const;
+    };
+
+    std::unique_ptr<owner_records_bpf, Unload> program_;
+    std::string state_;
+};
+
+} // namespace ubf

@@ -1,0 +1,185 @@
+#!/usr/bin/python3
+"""What the kernel records of who makes a socket listen or connect, and what it spares. In a guest: not every kernel takes
+the program that does it."""
+
+import os
+import pathlib
+import re
+import signal
+import statistics
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import PROJ, USERS, V4, Counted, TwoNodes  # noqa: E402
+
+PORT = 9001
+SEARCHES = ("recent", "uid-processes", "all-processes", "user-database")  # what it takes without a record
+UNKNOWN = 64000  # a group that the user database doesn't have
+
+
+# --- what a person does ---
+
+def take_identities(uids, gids):
+    """Real, effective, saved: as a program that is set-user-ID or set-group-ID begins."""
+    os.setgroups([])
+    os.setresgid(*gids)
+    os.setresuid(*uids)
+
+
+def listen_and_serve(handle):
+    person._sockets[handle].listen(16)  # pylint: disable=protected-access
+    person.serve(handle)
+
+
+def kernel_memory_kib():
+    return int(re.search(r"VmallocUsed: *([0-9]+) kB", pathlib.Path("/proc/meminfo").read_text())[1])
+
+
+class Records(TwoNodes):
+    def start_daemons(self):
+        super().start_daemons()
+        for ubfd in (self.ubfd1, self.ubfd2):
+            self.assertEqual(ubfd.status()["owner_records"], "in use")
+
+    def assert_listener(self, **expected):
+        """What its ubfd says of it."""
+        answer = self.ubfd2.ask(command="explain", protocol="tcp", to=f"{V4}:{PORT}", **{"from": "10.77.0.1:4000"})
+        self.assertEqual({key: answer["listener"].get(key) for key in expected}, expected)
+
+
+class Spared(Records):
+    def test_a_member_of_the_listeners_group_connects_without_a_search(self):
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two, group=PROJ).listen(protocol, "0.0.0.0", PORT)
+            for node in (self.one, self.two):
+                for _ in range(2):
+                    self.assertEqual(self.person("bob", node).connect(protocol, V4, PORT), "connected")
+        self.assertEqual(self.ubfd2.status()["reasons"]["same-group"], 8)
+        for ubfd in (self.ubfd1, self.ubfd2):
+            found = ubfd.status()["owner_methods"]
+            self.assertGreaterEqual(found["kernel-record"], 4)
+            self.assertEqual({method: found[method] for method in SEARCHES}, dict.fromkeys(SEARCHES, 0))
+
+    def test_a_group_that_the_process_alone_has_counts_up_to_as_many_as_are_kept(self):
+        self.person("alice", self.two, group=UNKNOWN).listen("tcp", "0.0.0.0", PORT)
+        for count, method in ((32, "kernel-record"), (33, "uid-processes")):
+            groups = [UNKNOWN + number for number in range(count)]
+            with Counted(self.ubfd1) as counted:
+                self.assertEqual(self.person("bob", self.one, groups=groups).connect("tcp", V4, PORT), "connected")
+            self.assertEqual(counted[f"owner_methods.{method}"], 1, count)
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+    def test_a_denial_names_a_program_that_is_gone_by_then(self):
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
+        self.ubfd2.process.send_signal(signal.SIGSTOP)
+        bob, carol = self.person("bob", self.one), self.person("carol", self.one)
+        bob.do(person.rename, b"solver")
+        bob.hand_over(bob.do(person.send_to, "tcp", V4, PORT), carol)  # so that his socket stays
+        self.dismiss(bob)
+        self.ubfd2.process.send_signal(signal.SIGCONT)
+        self.assert_denied(self.ubfd2, "reason=different-user", f"(63002) solver[{bob.pid}]", seconds=10)
+
+
+class NotFooled(Records):
+    """Where a record might mislead, it counts for nothing, and a search says."""
+
+    def test_who_listened_before_ubfd_started_is_searched_for(self):
+        self.ubfd2.stop()
+        self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", PORT)
+        self.ubfd2.start()
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
+        self.assertEqual(self.person("carol", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assert_listener(method="uid-processes", gid=PROJ)
+
+    def test_a_program_of_another_user_or_group_than_who_started_it(self):
+        alice, bob = USERS["alice"], USERS["bob"]
+        for uids, gids in (((bob, alice, alice), (bob, bob, bob)), ((alice, alice, alice), (alice, PROJ, PROJ))):
+            server = self.person("root", self.two)
+            server.do(take_identities, uids, gids)
+            server.listen("tcp", "0.0.0.0", PORT)
+            self.assert_listener(method="uid-processes", uid=alice, gid=gids[1])
+            self.dismiss(server)
+
+    def test_a_socket_that_somebody_else_makes_listen_stays_its_creators(self):
+        alice, carol = self.person("alice", self.two, group=PROJ), self.person("carol", self.two)
+        theirs = alice.hand_over(alice.do(person.bound, "tcp", "0.0.0.0", PORT), carol)
+        carol.do(listen_and_serve, theirs)
+        self.assert_listener(method="uid-processes", uid=USERS["alice"], gid=PROJ)
+        self.dismiss(alice)
+        self.assertEqual(self.person("carol", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assertEqual(self.person("alice", self.one).connect("tcp", V4, PORT), "connected")
+
+    def test_a_connection_that_somebody_else_makes_stays_its_creators(self):
+        self.person("carol", self.two).listen("tcp", "0.0.0.0", PORT)
+        alice, carol = self.person("alice", self.one), self.person("carol", self.one)
+        theirs = alice.hand_over(alice.do(person.bound, "tcp", "0.0.0.0", 0), carol)
+        with Counted(self.ubfd1) as counted:
+            carol.do(person.begin, theirs, V4, PORT)
+            self.assert_denied(self.ubfd2, "reason=different-user", "(63001)")
+        self.assertEqual(counted["owner_methods.kernel-record"], 0)
+
+    def test_the_listener_keeps_the_group_that_it_was_opened_under_whoever_holds_it(self):
+        for groups, seen in (((PROJ, None), "connected"), ((None, PROJ), "EHOSTUNREACH")):
+            first, second = (self.person("alice", self.two, group=group) for group in groups)
+            second.do(person.serve, first.hand_over(first.listen("tcp", "0.0.0.0", PORT, answer=False), second))
+            self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), seen)
+            for holder in (first, second):
+                self.dismiss(holder)
+
+    def test_a_program_of_root_is_searched_for(self):
+        """The kernel may have taken over what it made."""
+        self.person("root", self.two).listen("tcp", "0.0.0.0", PORT)
+        self.assert_listener(method="uid-processes", uid=0, gid=0)
+
+
+class Off(TwoNodes):
+    settings = {"owners": {"bpf": False}}
+
+    def test_without_records_owners_are_searched_for(self):
+        self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", PORT)
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
+        self.assertEqual(self.person("carol", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        status = self.ubfd2.status()
+        self.assertEqual(status["owner_records"], "not in use: owners.bpf is false")
+        self.assertEqual(status["owner_methods"]["kernel-record"], 0)
+        self.assertGreater(status["owner_methods"]["uid-processes"], 0)
+
+
+class Cost(Records):
+    """Printed, not judged: a guest is slow, and how slow differs."""
+
+    def test_what_a_record_costs_and_what_a_search(self):
+        crowd = self.two.start(case.build / "tests" / "bench" / "crowd", 200, 20, user="bob", stdout=subprocess.PIPE)
+        self.addCleanup(crowd.stdout.close)
+        self.addCleanup(crowd.wait)
+        self.addCleanup(crowd.kill)
+        self.assertEqual(crowd.stdout.readline(), "ready\n")
+        measured = {"records": self.median_us()}
+        memory = kernel_memory_kib()
+        for ubfd in (self.ubfd1, self.ubfd2):
+            ubfd.stop()
+            ubfd.configure({**ubfd.settings, "owners": {"bpf": False}})
+            ubfd.start()
+        memory -= kernel_memory_kib()
+        measured["a search"] = self.median_us()
+        print(", ".join(f"with {how} {us:.0f} us" for how, us in measured.items()),
+              "for a first connection on one node, beside 200 processes of its user;",
+              f"{memory / 2 / 1024:.1f} MiB in the kernel for a ubfd", flush=True)
+
+    def median_us(self):
+        """Of new programs each time, so that nothing is remembered."""
+        times = []
+        for port in range(PORT, PORT + 15):
+            server, client = self.person("alice", self.two, group=PROJ), self.person("bob", self.two)
+            server.listen("tcp", "0.0.0.0", port)
+            times += client.do(person.connect_times, V4, port, 1)
+            for one in (server, client):
+                self.dismiss(one)
+        self.assertEqual(len(times), 15)
+        return statistics.median(times) * 1e6
+
+
+if __name__ == "__main__":
+    case.main(private=False)
