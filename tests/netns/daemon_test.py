@@ -265,7 +265,8 @@ class Reload(TwoNodes):
         self.ubfd2.config.write_text(text)
         seen = len(self.ubfd2.log())
         self.ubfd2.process.send_signal(signal.SIGHUP)
-        return wait_until(lambda: self.ubfd2.log()[seen:])
+        return wait_until(lambda: next((line for line in self.ubfd2.log()[seen:].splitlines()
+                                        if "reloaded" in line), None))
 
     def test_a_new_policy_holds_for_new_flows(self):
         self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
