@@ -206,7 +206,7 @@ void Worker::expire(TimePoint now) {
 // The sockets of all packets that wait are looked up at once.
 void Worker::receive() {
     queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
-    if (shared_.pushed_owners.any())
+    if (shared_.pushed_owners.any() && busy_until_ <= Clock::now())
         read_pushes();
     wanted_.clear();
     for (const auto& item : arrived_)
