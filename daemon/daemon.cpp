@@ -160,11 +160,27 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     ruleset_->install();
 }
 
+// Where it can't be had, peers ask.
 std::unique_ptr<ident::Pusher> Daemon::open_pusher() {
-    if (!start_.environment.push)
+    auto& push = start_.environment.push;
+    const auto& ident = start_.config.ident;
+    if (ident.push && !push)
+        log_.warning(
+            "ident.push: peers are told nothing ahead, and ask: the kernel lacks nft_log or "
+            "nfnetlink_log; load them with modprobe, or turn it off");
+    if (!push)
         return nullptr;
-    return std::make_unique<ident::Pusher>(start_.config.ident.push_group, ident_sockets_.front(),
-                                           counters_);
+    try {
+        return std::make_unique<ident::Pusher>(ident.push_group, ident_sockets_.front(),
+                                               start_.rules->terms, counters_);
+    } catch (const std::system_error& error) {
+        log_.warning(
+            fmt::format("ident.push: peers are told nothing ahead, and ask: {}; perhaps "
+                        "another program reads group {}: set ident.push_group to a free one",
+                        error.what(), ident.push_group));
+        push = false;
+        return nullptr;
+    }
 }
 
 Daemon::~Daemon() {
@@ -193,10 +209,6 @@ void Daemon::run() {
                           queue.first, queue.first + queue.count - 1, start_.config.ident.port,
                           start_.config.peers.ranges.size(),
                           nft::to_string(start_.environment.queue_expression)));
-    if (start_.config.ident.push && !start_.environment.push)
-        log_.warning(
-            "peers are told nothing ahead (ident.push), and ask: the kernel lacks nft_log or "
-            "nfnetlink_log; load them with modprobe, or turn it off");
     log_.info(fmt::format("the kernel's records of owners: {}", records_.state()));
     for (const auto& warning : host_warnings())
         log_.warning(warning);
@@ -276,6 +288,7 @@ void Daemon::reload() {
     ::sd_notify(0, "RELOADING=1");
     try {
         auto fresh = prepare(load_config(config_file_));
+        fresh.environment.push = start_.environment.push;
         const auto& old = start_.config;
         const bool needs_restart =
             fresh.config.queue.first != old.queue.first ||

@@ -151,6 +151,7 @@ Json Daemon::status() {
               {"pushes_sent", counters_.pushes_sent.read()},
               {"pushes_received", counters_.pushes_received.read()},
               {"pushes_missed", counters_.pushes_missed.read()},
+              {"pushes_unheard", counters_.pushes_unheard.read()},
               {"gone_sent", counters_.gone_sent.read()},
               {"gone_received", counters_.gone_received.read()},
               {"rejected", to_json(counters_.rejections)}}},

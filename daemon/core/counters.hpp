@@ -67,6 +67,7 @@ struct Counters {
     Counter pushes_sent;     // told ahead, to peers
     Counter pushes_received; // by peers
     Counter pushes_missed;   // that did not come in time
+    Counter pushes_unheard;  // the kernel's log could not be had; peers ask
     Counter gone_sent;
     Counter gone_received;
 

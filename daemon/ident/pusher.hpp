@@ -1,17 +1,21 @@
 // Tells peers who begins a connection to them, before they ask. The kernel says it of each SYN as
 // it goes out (nft's chain push), without holding it up; a peer whose last question had that wish
-// is told for a while. Of one thread, ident's; it has no capability.
+// is told for a while. A thread of its own; while no peer wishes it, the kernel says nothing.
 //
 // What is told may allow, and never denies: where it is missing, or doesn't suffice, the peer asks.
 #pragma once
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/mailbox.hpp"
 #include "daemon/ident/guard.hpp"
 #include "ident/socket.hpp"
 #include "netlink/packet_log.hpp"
 
 #include <map>
+#include <memory>
+#include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,24 +23,18 @@ namespace ubf::ident {
 
 class Pusher {
   public:
-    // Takes CAP_NET_ADMIN. Throws std::system_error.
-    Pusher(std::uint16_t group, const Socket& socket, Counters& counters)
-      : log_(group)
-      , socket_(socket)
-      , counters_(counters) {}
+    // Starts the thread. group: of nfnetlink_log. Throws std::system_error, also where another
+    // program has the group.
+    Pusher(std::uint16_t group, const Socket& socket, std::shared_ptr<const Terms> terms,
+           Counters& counters);
+    ~Pusher();
+
+    void set_terms(std::shared_ptr<const Terms> terms);
+    // By ident's thread: what a question that came this way wished.
+    void heed(const Path& path, std::uint32_t interface, bool wish);
 
     // Longer than the peer goes without asking, so that it does before this ends.
     static constexpr std::chrono::seconds invited_for{60};
-
-    // What a question wished. path: the question's, to us.
-    void invite(const Path& path, std::uint32_t interface, TimePoint now);
-    void uninvite(const Path& path);
-    // Where nobody is to be told, nothing need be read; what comes meanwhile, the kernel drops.
-    bool invited() const { return !invitations_.empty(); }
-    void skip(); // what came meanwhile
-    // By the loop.
-    int fd() const { return log_.fd(); }
-    void receive(const Terms& terms);
 
   private:
     using Ends = std::pair<Address, Address>; // ours, and the peer's
@@ -46,16 +44,34 @@ class Pusher {
         std::vector<Pushed> unsent{};
     };
 
-    void add(const LoggedPacket& packet, const Terms& terms, TimePoint now);
-    void send(const Ends& ends, Invitation& invitation, const Terms& terms);
+    void run();
+    void invite(const Ends& ends, std::uint32_t interface);
+    void uninvite(const Ends& ends);
+    void follow_invitations(TimePoint now);
+    void receive();
+    void add(const LoggedPacket& packet);
+    void send(const Ends& ends, Invitation& invitation);
 
+    // Invitations are handed on only where they say something new.
+    static constexpr std::chrono::seconds renewed_after{20};
     static constexpr std::size_t most = 16384;
 
-    PacketLog log_;
+    const std::uint16_t group_;
     const Socket& socket_;
     Counters& counters_;
+
+    std::map<Ends, TimePoint> wishes_; // of ident's thread: when they were handed on
+
+    // Of our own.
+    std::shared_ptr<const Terms> terms_;
+    EventLoop loop_;
+    Mailbox mailbox_;
+    std::optional<PacketLog> log_; // while somebody is invited
     std::map<Ends, Invitation> invitations_;
     std::vector<std::pair<const Ends, Invitation>*> unsent_; // those that have some
+    TimePoint next_look_{};
+    bool stopping_ = false;
+    std::thread thread_;
 };
 
 } // namespace ubf::ident

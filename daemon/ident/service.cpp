@@ -24,10 +24,6 @@ Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milli
   , pusher_(std::move(pusher))
   , counters_(counters) {
     loop_.watch(socket_.fd(), [this] { receive(); });
-    if (pusher_) {
-        loop_.watch(pusher_->fd(), [this] { pusher_->receive(*terms_); });
-        loop_.pause(pusher_->fd());
-    }
     if (const int error = destroy_notices_.begin(); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "listening for sockets that are gone");
@@ -45,6 +41,8 @@ void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadlin
     mailbox_.post([this, terms = std::move(terms), deadline] {
         terms_ = terms;
         deadline_ = deadline;
+        if (pusher_)
+            pusher_->set_terms(terms);
     });
 }
 
@@ -138,22 +136,7 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
             answers.push_back({asked[i]->nonce, std::move(*owner)});
     send(sender, std::move(answers));
     if (pusher_ && !asked.empty())
-        heed_wish(asked.back()->push, sender);
-}
-
-// Whether that peer wants to be told ahead.
-void Service::heed_wish(bool push, const Sender& sender) {
-    const bool before = pusher_->invited();
-    if (push)
-        pusher_->invite(sender.path, sender.interface, Clock::now());
-    else
-        pusher_->uninvite(sender.path);
-    if (!before && pusher_->invited()) {
-        pusher_->skip();
-        loop_.resume(pusher_->fd());
-    } else if (before && !pusher_->invited()) {
-        loop_.pause(pusher_->fd());
-    }
+        pusher_->heed(sender.path, sender.interface, asked.back()->push);
 }
 
 // Nothing where it takes a search, after which the question is answered.
