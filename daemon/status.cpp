@@ -90,7 +90,6 @@ Json Daemon::status() {
                          {"silent", peer.silent},
                          {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
 
-    const auto sizes = udp_flows_.sizes();
     const auto rdma = rdma_->status();
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
     return {{"ok", true},
@@ -112,9 +111,9 @@ Json Daemon::status() {
             {"owner_records", records_.state()},
             {"searches_refused", counters_.searches_refused.read()},
             {"verdicts_in_kernel",
-             {{"udp", sizes.conntrack},
-              {"fabric_udp", sizes.fabric},
-              {"denied", sizes.denied},
+             {{"udp", udp_flows_.size(Keeper::conntrack)},
+              {"fabric_udp", udp_flows_.size(Keeper::fabric)},
+              {"denied", udp_flows_.size(Keeper::denied)},
               {"exempt_listeners", exempt_listeners_.size()},
               {"full", counters_.sets_full.read()}}},
             {"flows_remembered", flows_remembered()},

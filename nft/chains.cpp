@@ -1,5 +1,6 @@
 #include "nft/chains.hpp"
 
+#include "nft/sets.hpp"
 #include "nft/statement.hpp"
 
 #include <fmt/format.h>
@@ -81,7 +82,7 @@ Statements from_outside(const Side& side, SetType family, std::string_view digit
 // set of ours.
 Statements answer(const Side& side, SetType family, std::string_view digit) {
     if (side.fabric)
-        return {udp(), flow_in(flow_type(family), fmt::format("fabric_sent{}", digit))};
+        return {udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit))};
     return {udp(), ct_reply(), ct_established()};
 }
 
@@ -202,7 +203,7 @@ Chain known_chain(const Config& config) {
                   "What goes on: nearly all packets, so it comes first. A connection can't begin "
                   "without a SYN; without conntrack, that is all there is to know.");
     if (config.fabric.enabled)
-        chain.add("tcp:fabric", "", {tcp(), not_syn_without_ack(), from_fabric(true), accept()});
+        chain.add("tcp:fabric", "", {tcp(), not_syn_without_ack(), from_fabric(), accept()});
     chain.add("tcp:established", "", {tcp(), not_syn_without_ack(), ct_established(), accept()});
     chain.add("udp_allowed",
               "Flows that ubfd allowed. What conntrack calls a reply is not enough: two users who "
@@ -221,8 +222,8 @@ Chain fabric_known_chain(const Config& config) {
         chain.add_for_families("fabric_udp", "", [&](SetType family, const char* digit) {
             const auto type = flow_type(family);
             return Statements{udp(),
-                              refresh_flow(type, fmt::format("fabric_udp{}", digit),
-                                           fmt::format("fabric_ended{}", digit),
+                              refresh_flow(type, fmt::format("{}{}", set_of_udp, digit),
+                                           fmt::format("{}{}", set_of_ended, digit),
                                            config.fabric.udp_timeout),
                               set_mark(mark, mark.allow(), "$mark_allow"), accept()};
         });
@@ -248,7 +249,7 @@ Chain scope_chain(const Config& config, const Environment& environment) {
                   "chains go through it, so that they can't disagree. (It sees a packet twice, and "
                   "counts only what ends here.)");
     if (config.fabric.enabled) {
-        chain.add("fabric", "IPoIB has rules of its own.", {from_fabric(true), go_to("fabric")});
+        chain.add("fabric", "IPoIB has rules of its own.", {from_fabric(), go_to("fabric")});
         chain.add_for_families(
             "roce",
             "RDMA over UDP, of the kernels of peers: chain roce, there, keeps users off it.",
@@ -292,24 +293,26 @@ Chain gate_chain(const Config& config, const Environment& environment) {
                   Hook{NF_INET_LOCAL_IN, NF_IP_PRI_FILTER});
     chain.add("known", "", {jump("known")});
     if (config.fabric.enabled)
-        chain.add("fabric_known", "", {from_fabric(true), jump("fabric_known")});
+        chain.add("fabric_known", "", {from_fabric(), jump("fabric_known")});
     chain.add("clear", "Nobody else's mark is taken for ubfd's word.", {set_mark(mark, 0, "")});
     chain.add("scope", "", {jump("scope")});
     chain.add("direction", "ubfd must know which end began.",
               {udp(), ct_reply(), set_mark(mark, mark.reply(), "$mark_reply")});
     if (config.fabric.enabled)
-        chain.add("fabric", "", {from_fabric(true), jump("fabric_gate")});
+        chain.add("fabric", "", {from_fabric(), jump("fabric_gate")});
     chain.add_for_families(
         "denied_before", "What ubfd has denied a moment ago is denied still.",
         [](SetType family, const char* digit) {
-            return Statements{udp(), flow_in(flow_type(family), fmt::format("denied{}", digit)),
+            return Statements{udp(),
+                              flow_in(flow_type(family), fmt::format("{}{}", set_of_denied, digit)),
                               count(), reject_prohibited()};
         });
     chain.add_for_families(
         "exempt_listener", "Whoever asks for a listener that is exempt gets it.",
         [&](SetType family, const char* digit) {
             const auto type = family == SetType::ipv4 ? SetType::listener4 : SetType::listener6;
-            return Statements{tcp(), listener_in(type, fmt::format("exempt_listeners{}", digit)),
+            return Statements{tcp(),
+                              listener_in(type, fmt::format("{}{}", set_of_listeners, digit)),
                               set_mark(mark, mark.allow(), "$mark_allow"), count(), accept()};
         });
     chain.add("queue", "",
@@ -323,7 +326,7 @@ Chain fabric_in_chain(const Config& config) {
                   "ranks find each other.",
                   Hook{NF_INET_PRE_ROUTING, NF_IP_PRI_RAW});
     if (config.fabric.enabled && config.fabric.notrack)
-        chain.add("notrack", "", {from_fabric(true), notrack()});
+        chain.add("notrack", "", {from_fabric(), notrack()});
     return chain.done();
 }
 
@@ -337,18 +340,17 @@ Chain fabric_out_chain(const Config& config) {
     if (config.fabric.notrack)
         chain.add("notrack", "", {to_fabric(), notrack()});
     const auto remember = [&](SetType family, const char* digit) {
-        return remember_answer(flow_type(family), fmt::format("fabric_sent{}", digit),
+        return remember_answer(flow_type(family), fmt::format("{}{}", set_of_sent, digit),
                                config.fabric.udp_timeout);
     };
     chain.add_for_families("sent", "", [&](SetType family, const char* digit) {
         return Statements{
             to_fabric(), udp(),
-            flow_in(flow_type(family), fmt::format("fabric_sent{}", digit), false, true),
+            flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit), false, true),
             remember(family, digit), accept()};
     });
-    chain.add(
-        "sent_too_fast", "Nobody fills it by himself: what he begins faster is not in it.",
-        {to_fabric(), udp(), user_over_limit("fabric_senders", 500, 4096), count(), accept()});
+    chain.add("sent_too_fast", "Nobody fills it by himself: what he begins faster is not in it.",
+              {to_fabric(), udp(), user_over_limit(set_of_senders, 500, 4096), count(), accept()});
     chain.add_for_families("sent_first", "", [&](SetType family, const char* digit) {
         return Statements{to_fabric(), udp(), remember(family, digit), accept()};
     });

@@ -102,17 +102,17 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
         exempt(fabric.exempt_ports, &ProtocolPorts::udp, "fabric_exempt_udp")};
 
     const std::pair flows{SetType::flow4, SetType::flow6};
-    add_dynamic(sets, "denied", "UDP flows that ubfd denied a moment ago", flows, room_for_denied,
-                false);
-    add_dynamic(sets, "exempt_listeners", "TCP listeners of exempt users, while they live",
+    add_dynamic(sets, set_of_denied, "UDP flows that ubfd denied a moment ago", flows,
+                room_for_denied, false);
+    add_dynamic(sets, set_of_listeners, "TCP listeners of exempt users, while they live",
                 {SetType::listener4, SetType::listener6}, room_for_listeners, false);
-    add_dynamic(sets, "fabric_udp", "UDP flows on the fabric that ubfd allowed", flows,
-                room_for_udp, true);
-    add_dynamic(sets, "fabric_ended", "those that it does not allow any more", flows,
-                room_for_ended, false);
-    add_dynamic(sets, "fabric_sent", "UDP flows on the fabric that would answer what was sent",
-                flows, room_for_sent, true);
-    Set senders{"fabric_senders", "who begins UDP flows there, and how fast", SetType::user};
+    add_dynamic(sets, set_of_udp, "UDP flows on the fabric that ubfd allowed", flows, room_for_udp,
+                true);
+    add_dynamic(sets, set_of_ended, "those that it does not allow any more", flows, room_for_ended,
+                false);
+    add_dynamic(sets, set_of_sent, "UDP flows on the fabric that would answer what was sent", flows,
+                room_for_sent, true);
+    Set senders{set_of_senders, "who begins UDP flows there, and how fast", SetType::user};
     senders.room = room_for_senders;
     senders.updated_by_packets = true;
     sets.push_back(std::move(senders));

@@ -1,5 +1,8 @@
 #include "nft/verdict_sets.hpp"
 
+#include "nft/objects.hpp"
+#include "nft/sets.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -128,35 +131,30 @@ void take(Batch& batch, const char* set, std::span<const T> keys) {
     change(batch, set, NFT_MSG_DELSETELEM, keys, std::nullopt);
 }
 
-constexpr const char* allowed = "fabric_udp";
-constexpr const char* ended = "fabric_ended";
-constexpr const char* denied = "denied";
-constexpr const char* listeners = "exempt_listeners";
-
 } // namespace
 
 int VerdictSets::allow(std::span<const Flow> flows, seconds timeout) {
     auto batch = connection_.begin();
-    put(batch, allowed, flows, timeout);
-    take(batch, ended, flows);
+    put(batch, set_of_udp, flows, timeout);
+    take(batch, set_of_ended, flows);
     if (const int error = commit(batch); error != ENFILE)
         return error;
     // It may be the other set that is full, and these need not be there.
     auto rest = connection_.begin();
-    put(rest, allowed, flows, timeout);
+    put(rest, set_of_udp, flows, timeout);
     return commit(rest);
 }
 
 int VerdictSets::end(std::span<const Flow> flows, seconds timeout) {
     auto batch = connection_.begin();
-    put(batch, ended, flows, timeout + beyond);
-    take(batch, allowed, flows);
+    put(batch, set_of_ended, flows, timeout + beyond);
+    take(batch, set_of_udp, flows);
     const int error = commit(batch);
     return error == ENFILE ? clear_allowed() : error;
 }
 
 int VerdictSets::find(const Flow& flow) {
-    const auto set = named(name_of(allowed, is_v4(flow)));
+    const auto set = named(name_of(set_of_udp, is_v4(flow)));
     add_element(set, key_of(flow), std::nullopt);
     return connection_.get(
         NFT_MSG_GETSETELEM,
@@ -166,38 +164,38 @@ int VerdictSets::find(const Flow& flow) {
 
 int VerdictSets::deny(std::span<const Flow> flows, seconds timeout) {
     auto batch = connection_.begin();
-    put(batch, denied, flows, timeout);
+    put(batch, set_of_denied, flows, timeout);
     return commit(batch);
 }
 
 int VerdictSets::forget_denied(const Flow& flow) {
     auto batch = connection_.begin();
-    take(batch, denied, std::span(&flow, 1));
+    take(batch, set_of_denied, std::span(&flow, 1));
     return commit(batch);
 }
 
 int VerdictSets::exempt(const ListenerKey& listener, seconds timeout) {
     auto batch = connection_.begin();
-    put(batch, listeners, std::span(&listener, 1), timeout);
+    put(batch, set_of_listeners, std::span(&listener, 1), timeout);
     return commit(batch);
 }
 
 int VerdictSets::forget_exempt(const ListenerKey& listener) {
     auto batch = connection_.begin();
-    take(batch, listeners, std::span(&listener, 1));
+    take(batch, set_of_listeners, std::span(&listener, 1));
     return commit(batch);
 }
 
 int VerdictSets::clear_allowed() {
-    return clear(allowed);
+    return clear(set_of_udp);
 }
 
 int VerdictSets::clear_denied() {
-    return clear(denied);
+    return clear(set_of_denied);
 }
 
 int VerdictSets::clear_exempt() {
-    return clear(listeners);
+    return clear(set_of_listeners);
 }
 
 int VerdictSets::clear(const char* name) {

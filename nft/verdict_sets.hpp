@@ -8,7 +8,6 @@
 
 #include "flow/flow.hpp"
 #include "nft/connection.hpp"
-#include "nft/objects.hpp"
 
 #include <chrono>
 #include <compare>

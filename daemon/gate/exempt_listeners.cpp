@@ -1,6 +1,7 @@
 #include "daemon/gate/exempt_listeners.hpp"
 
 #include "daemon/core/thread.hpp"
+#include "nft/sets.hpp"
 
 #include <linux/capability.h>
 
@@ -9,7 +10,7 @@ namespace {
 
 // How long the kernel may answer by itself: should a notice get lost, no longer than this.
 constexpr std::chrono::seconds exempt_for{60};
-constexpr std::size_t most = 4096; // nft/sets.hpp has room for them
+constexpr std::size_t most = nft::room_for_listeners;
 
 } // namespace
 

@@ -2,6 +2,7 @@
 
 #include "daemon/core/thread.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <linux/capability.h>
 #include <system_error>
@@ -47,10 +48,18 @@ std::optional<UdpFlows::Lease> UdpFlows::allow(const Flow& flow, Keeper keeper, 
     const std::lock_guard lock(mutex_);
     if (!is_certain(flow, ends))
         return std::nullopt;
-    if (flows_.size() - sizes_.denied >= most)
-        if (const auto old = erase(Flow(flows_.begin()->first)))
-            forget(kernel_, *old);
+    if (!flows_.contains(flow) && flows_.size() - count_of(Keeper::denied) >= most)
+        make_room();
     return add(flow, {{}, keeper, ends.local, ends.other});
+}
+
+// Of those that are allowed, any; its next packet asks again.
+void UdpFlows::make_room() {
+    const auto any = std::ranges::find_if(
+        flows_, [](const auto& entry) { return entry.second.keeper != Keeper::denied; });
+    if (any != flows_.end())
+        if (const auto old = erase(Flow(any->first)))
+            forget(kernel_, *old);
 }
 
 std::optional<UdpFlows::Lease> UdpFlows::deny(const Flow& flow, OwnerKind kind, Uid user,
@@ -58,7 +67,7 @@ std::optional<UdpFlows::Lease> UdpFlows::deny(const Flow& flow, OwnerKind kind, 
     const std::lock_guard lock(mutex_);
     const auto now = Clock::now();
     erase_expired(now);
-    if (!is_certain(flow, ends) || sizes_.denied >= most_denied)
+    if (!is_certain(flow, ends) || count_of(Keeper::denied) >= most_denied)
         return std::nullopt;
     const Sender sender{kind, user};
     if (const auto count = denied_of_.find(sender);
@@ -89,18 +98,9 @@ UdpFlows::Lease UdpFlows::add(const Flow& flow, Entry entry) {
             forget(kernel_, *doomed);
     }
     flows_[flow] = entry;
-    switch (entry.keeper) {
-    case Keeper::conntrack:
-        ++sizes_.conntrack;
-        break;
-    case Keeper::fabric:
-        ++sizes_.fabric;
-        break;
-    case Keeper::denied:
-        ++sizes_.denied;
+    ++count_of(entry.keeper);
+    if (entry.keeper == Keeper::denied)
         ++denied_of_[entry.sender];
-        break;
-    }
     by_socket_[entry.local].insert(flow);
     if (entry.other && *entry.other != entry.local)
         by_socket_[*entry.other].insert(flow);
@@ -167,9 +167,9 @@ void UdpFlows::forget_denied() {
         erase_doomed(flow);
 }
 
-UdpFlows::Sizes UdpFlows::sizes() const {
+std::size_t UdpFlows::size(Keeper keeper) const {
     const std::lock_guard lock(mutex_);
-    return sizes_;
+    return sizes_[static_cast<std::size_t>(keeper)];
 }
 
 bool UdpFlows::holds(const Flow& flow, Lease lease) const {
@@ -183,19 +183,9 @@ std::optional<UdpFlows::Doomed> UdpFlows::erase(const Flow& flow) {
     if (found == flows_.end())
         return std::nullopt;
     const auto& entry = found->second;
-    switch (entry.keeper) {
-    case Keeper::conntrack:
-        --sizes_.conntrack;
-        break;
-    case Keeper::fabric:
-        --sizes_.fabric;
-        break;
-    case Keeper::denied:
-        --sizes_.denied;
-        if (--denied_of_[entry.sender] == 0)
-            denied_of_.erase(entry.sender);
-        break;
-    }
+    --count_of(entry.keeper);
+    if (entry.keeper == Keeper::denied && --denied_of_[entry.sender] == 0)
+        denied_of_.erase(entry.sender);
     unlink(entry.local, flow);
     if (entry.other)
         unlink(*entry.other, flow);
@@ -228,8 +218,8 @@ void UdpFlows::unlink(Cookie cookie, const Flow& flow) {
         by_socket_.erase(found);
 }
 
-int UdpFlows::forget(UdpVerdicts& kernel, const Doomed& doomed) const {
-    return kernel.forget(doomed.flow, doomed.keeper, udp_timeout_);
+void UdpFlows::forget(UdpVerdicts& kernel, const Doomed& doomed) const {
+    static_cast<void>(kernel.forget(doomed.flow, doomed.keeper, udp_timeout_));
 }
 
 } // namespace ubf

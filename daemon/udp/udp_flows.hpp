@@ -10,8 +10,10 @@
 #include "daemon/udp/departures.hpp"
 #include "daemon/udp/udp_verdicts.hpp"
 #include "flow/flow.hpp"
+#include "nft/sets.hpp"
 #include "owner/owner.hpp"
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -76,12 +78,7 @@ class UdpFlows {
     void set_udp_timeout(std::chrono::seconds timeout) { udp_timeout_ = timeout; }
     std::chrono::seconds udp_timeout() const { return udp_timeout_; }
 
-    struct Sizes {
-        std::size_t conntrack = 0;
-        std::size_t fabric = 0;
-        std::size_t denied = 0;
-    };
-    Sizes sizes() const;
+    std::size_t size(Keeper keeper) const;
 
   private:
     using Sender = std::pair<OwnerKind, Uid>;
@@ -109,17 +106,19 @@ class UdpFlows {
     std::optional<Doomed> erase(const Flow& flow);
     void erase_doomed(const Flow& flow);
     void erase_expired(TimePoint now);
+    std::size_t& count_of(Keeper keeper) { return sizes_[static_cast<std::size_t>(keeper)]; }
+    void make_room();
     void unlink(Cookie cookie, const Flow& flow);
-    int forget(UdpVerdicts& kernel, const Doomed& doomed) const;
+    void forget(UdpVerdicts& kernel, const Doomed& doomed) const;
 
-    static constexpr std::size_t most = 65536;        // nft/sets.hpp has room for them
-    static constexpr std::size_t most_denied = 16384; // the same
+    static constexpr std::size_t most = nft::room_for_udp; // of those that are allowed
+    static constexpr std::size_t most_denied = nft::room_for_denied;
     static constexpr std::size_t most_denied_of_one = 256;
 
     mutable std::mutex mutex_;
     UdpVerdicts kernel_;
     std::unordered_map<Flow, Entry> flows_;
-    Sizes sizes_;
+    std::array<std::size_t, static_cast<std::size_t>(Keeper::count_)> sizes_{};
     std::unordered_map<Cookie, std::unordered_set<Flow>> by_socket_;
     std::map<Sender, std::size_t> denied_of_;
     std::deque<Expiry> expiries_; // of denied ones

@@ -10,10 +10,12 @@
 
 namespace ubf {
 
+// Who of the kernel gives a verdict.
 enum class Keeper : std::uint8_t {
     conntrack, // allowed: our mark on the connection
     fabric,    // allowed: an element of the fabric's set
     denied,    // an element of the set of denied flows
+    count_,
 };
 
 // One object is one thread's; it takes CAP_NET_ADMIN. Functions return 0 or an errno.
@@ -33,6 +35,8 @@ class UdpVerdicts {
             return sets_.end(std::span(&flow, 1), udp_timeout);
         case Keeper::denied:
             return sets_.forget_denied(flow);
+        case Keeper::count_:
+            break;
         }
         return 0;
     }
@@ -44,8 +48,6 @@ class UdpVerdicts {
         sets_.clear_denied();
         return error;
     }
-
-    nft::VerdictSets& sets() { return sets_; }
 
   private:
     Conntrack conntrack_;
