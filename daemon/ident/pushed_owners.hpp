@@ -92,7 +92,7 @@ class PushedOwners {
     std::deque<std::pair<TimePoint, Flow>> order_; // of these, and of some that are taken
     std::unordered_map<Flow, Waiting> waiting_;
     std::unordered_map<Address, Peer> peers_;
-    ReplayWindow replay_{most};
+    ReplayWindow replay_{most / 2};
 };
 
 } // namespace ubf::ident

@@ -2,37 +2,63 @@
 // a flood the oldest are forgotten, and a question that is repeated then is merely answered again.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace ubf::ident {
 
 class ReplayWindow {
   public:
+    // Remembers that many at least, and twice as many at most.
     explicit ReplayWindow(std::size_t most)
-      : most_(most) {}
+      : most_(most)
+      , now_(slots())
+      , before_(slots()) {}
 
-    // True the first time.
+    // True the first time. A fingerprint is a part of a MAC, which nobody chooses.
     bool add(std::uint64_t fingerprint) {
-        if (!seen_.insert(fingerprint).second)
+        if (fingerprint == empty)
+            fingerprint = ~empty;
+        if (has(before_, fingerprint))
             return false;
-        if (ring_.size() < most_) {
-            ring_.push_back(fingerprint);
-            return true;
+        auto& slot = now_[find(now_, fingerprint)];
+        if (slot == fingerprint)
+            return false;
+        slot = fingerprint;
+        if (++count_ == most_) {
+            std::swap(now_, before_);
+            now_.assign(now_.size(), empty);
+            count_ = 0;
         }
-        seen_.erase(ring_[next_]);
-        ring_[next_] = fingerprint;
-        next_ = (next_ + 1) % most_;
         return true;
     }
 
   private:
+    using Table = std::vector<std::uint64_t>; // open addressing, half of it empty at least
+
+    static constexpr std::uint64_t empty = 0;
+
+    std::size_t slots() const { return std::bit_ceil(2 * most_); }
+
+    // The slot that has it, or is free for it.
+    static std::size_t find(const Table& table, std::uint64_t fingerprint) {
+        std::size_t slot = fingerprint & (table.size() - 1);
+        while (table[slot] != empty && table[slot] != fingerprint)
+            slot = (slot + 1) & (table.size() - 1);
+        return slot;
+    }
+
+    static bool has(const Table& table, std::uint64_t fingerprint) {
+        return table[find(table, fingerprint)] == fingerprint;
+    }
+
     const std::size_t most_;
-    std::unordered_set<std::uint64_t> seen_;
-    std::vector<std::uint64_t> ring_;
-    std::size_t next_ = 0;
+    Table now_;
+    Table before_;
+    std::size_t count_ = 0; // of now_
 };
 
 } // namespace ubf::ident

@@ -80,7 +80,7 @@ class Service {
     DestroyNotices destroy_notices_{DestroyNotices::Of::udp};
     OwnerLookup lookup_;
     ToldFlows told_;
-    ReplayWindow replay_{std::size_t{1} << 17};
+    ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;
     bool stopping_ = false;
