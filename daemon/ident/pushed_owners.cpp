@@ -3,6 +3,7 @@
 namespace ubf::ident {
 
 PushedOwners::Waiter PushedOwners::add_waiter(Tell tell) {
+    const std::lock_guard lock(mutex_);
     waiters_.push_back(std::move(tell));
     return static_cast<Waiter>(waiters_.size() - 1);
 }
@@ -49,7 +50,7 @@ void PushedOwners::receive(Waiter waiter, const Terms& terms, const Tell& tell) 
         if (each.waiter == waiter)
             tell(each.flow, each.uid);
         else
-            waiters_[static_cast<std::size_t>(each.waiter)](each.flow, each.uid);
+            (*each.tell)(each.flow, each.uid);
     }
 }
 
@@ -89,7 +90,9 @@ void PushedOwners::add(const Pushed& pushed, TimePoint now, std::vector<Told>& t
     counters_.pushes_received.add();
     const auto waiting = waiting_.find(pushed.flow);
     if (waiting != waiting_.end() && waiting->second.sequence == pushed.sequence) {
-        told.push_back({waiting->second.waiter, pushed.flow, pushed.uid});
+        const auto waiter = waiting->second.waiter;
+        told.push_back(
+            {waiter, &waiters_[static_cast<std::size_t>(waiter)], pushed.flow, pushed.uid});
         waiting_.erase(waiting);
         return;
     }
