@@ -25,7 +25,7 @@ Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milli
   , counters_(counters) {
     loop_.watch(socket_.fd(), [this] { receive(); });
     if (pusher_) {
-        loop_.watch(pusher_->fd(), [this] { pusher_->receive(*terms_); });
+        loop_.watch(pusher_->fd(), [this] { tell_ahead(); });
         loop_.pause(pusher_->fd());
     }
     if (const int error = destroy_notices_.begin(); error != 0)
@@ -93,9 +93,10 @@ void Service::handle(const Received& received) {
     const auto datagram = accept(received, *terms_, counters_);
     if (!datagram)
         return;
-    // An answer goes to the channel that asked.
+    // An answer goes to the channel that asked, and what is told ahead to its own.
     if (datagram->to != Channel::service ||
-        std::holds_alternative<std::vector<Answer>>(datagram->entries)) {
+        std::holds_alternative<std::vector<Answer>>(datagram->entries) ||
+        std::holds_alternative<std::vector<Pushed>>(datagram->entries)) {
         counters_.rejections.add(Rejection::unasked);
         return;
     }
@@ -137,14 +138,16 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
         if (auto owner = owner_of(*asked[i], ends[i].sender, sender))
             answers.push_back({asked[i]->nonce, std::move(*owner)});
     send(sender, std::move(answers));
-    if (pusher_ && !asked.empty())
-        heed_wish(asked.back()->push, sender);
+    for (const auto* question : asked)
+        heed_wish(question->wish, sender);
 }
 
 // Whether that peer wants to be told ahead.
-void Service::heed_wish(bool push, const Sender& sender) {
+void Service::heed_wish(Wish wish, const Sender& sender) {
+    if (!pusher_ || wish == Wish::as_before)
+        return;
     const bool before = pusher_->invited();
-    if (push)
+    if (wish == Wish::told)
         pusher_->invite(sender.path, sender.interface, Clock::now());
     else
         pusher_->uninvite(sender.path);
@@ -154,6 +157,12 @@ void Service::heed_wish(bool push, const Sender& sender) {
     } else if (before && !pusher_->invited()) {
         loop_.pause(pusher_->fd());
     }
+}
+
+void Service::tell_ahead() {
+    pusher_->receive(*terms_);
+    if (!pusher_->invited()) // the last wish is too old
+        loop_.pause(pusher_->fd());
 }
 
 // Nothing where it takes a search, after which the question is answered.

@@ -60,7 +60,8 @@ class Service {
     void ask_rdma(const Question& question, const Sender& sender);
     std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
                                   const Sender& sender);
-    void heed_wish(bool push, const Sender& sender);
+    void heed_wish(Wish wish, const Sender& sender);
+    void tell_ahead();
     void investigate(const Question& question, const SocketOwner& found, const Sender& sender);
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);
