@@ -42,6 +42,9 @@ void Pusher::add(const LoggedPacket& packet, const Terms& terms, TimePoint now) 
     const auto found = invitations_.find({path.from.address, path.to.address});
     if (found == invitations_.end())
         return;
+    // Such an address is another peer's on another link.
+    if (path.to.address.is_link_local() && found->second.interface != packet.interface)
+        return;
     if (found->second.until <= now) {
         invitations_.erase(found);
         return;
