@@ -155,11 +155,24 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     ruleset_->install();
 }
 
+// Peers that are told nothing ahead ask, so this is nothing to die of.
 std::unique_ptr<ident::Pusher> Daemon::open_pusher() {
-    if (!start_.environment.push)
+    const auto& ident = start_.config.ident;
+    if (!ident.push)
         return nullptr;
-    return std::make_unique<ident::Pusher>(start_.config.ident.push_group, ident_sockets_.front(),
-                                           counters_);
+    std::string why = "the kernel lacks nft_log or nfnetlink_log; load them with modprobe";
+    try {
+        if (start_.environment.push)
+            return std::make_unique<ident::Pusher>(ident.push_group, ident_sockets_.front(),
+                                                   counters_);
+    } catch (const std::system_error& error) {
+        why = fmt::format("{}; if another program has that group, set ident.push_group to another",
+                          error.what());
+    }
+    start_.environment.push = false;
+    log_.warning(
+        fmt::format("peers are told nothing ahead (ident.push), and ask: {}, or turn it off", why));
+    return nullptr;
 }
 
 Daemon::~Daemon() {
@@ -188,10 +201,6 @@ void Daemon::run() {
                           queue.first, queue.first + queue.count - 1, start_.config.ident.port,
                           start_.config.peers.ranges.size(),
                           nft::to_string(start_.environment.queue_expression)));
-    if (start_.config.ident.push && !start_.environment.push)
-        log_.warning(
-            "peers are told nothing ahead (ident.push), and ask: the kernel lacks nft_log or "
-            "nfnetlink_log; load them with modprobe, or turn it off");
     for (const auto& warning : host_warnings())
         log_.warning(warning);
     if (!lock_memory())
@@ -286,6 +295,7 @@ void Daemon::reload() {
             throw ConfigError("[queue], [mark], [log], ident.port, ident.push, ident.push_group, "
                               "control.socket and labels.state_directory take "
                               "effect at a restart only: restart ubfd, or leave them as they are");
+        fresh.environment.push = start_.environment.push; // as the thread that reads it began
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));
         log_.info(fmt::format("reloaded {}", config_file_.string()));
