@@ -384,7 +384,7 @@ Chain push_chain(const Config& config, const Environment& environment) {
                               not_to_loopback(),
                               destination_port_in(side.set("ports"), false),
                               destination_in(family, side.set(fmt::format("peers{}", digit))),
-                              log_to(config.ident.push_group, "$push_group"),
+                              log_to(config.ident.push_group),
                               accept()};
         });
     };
