@@ -262,7 +262,7 @@ class Occupied(Both):
 class OneSided(TwoNodes):
     """The test itself speaks ident for node1, where no ubfd runs."""
 
-    settings = {"ident": {"deadline_ms": 900}}
+    settings = {"scope": {"exempt_ports": ["tcp/9999"]}}
 
     def start_daemons(self):
         self.secret = secrets.token_hex(32)
@@ -463,12 +463,14 @@ class Telling(OneSided):
         self.assertEqual(len(self.told_of(self.alice, FAMILIES["v6"][0])), 1)
         self.assertEqual(len(self.told_of(self.alice)), 1)
 
-    def test_is_not_done_of_root_or_of_ports_out_of_scope(self):
+    def test_is_not_done_of_root_or_of_ports_that_are_not_watched(self):
         self.wish(ident.TELL_ME)
         self.assertEqual(self.told_of(self.person("root", self.two)), [])
-        self.person("root", self.one).listen("tcp", HERE, 900)
-        self.assertEqual(self.alice.connect("tcp", HERE, 900), "connected")
+        for port in (900, 9999):
+            self.person("root", self.one).listen("tcp", HERE, port)
+            self.assertEqual(self.alice.connect("tcp", HERE, port), "connected")
         self.assertEqual(self.peer.pushed(timeout=0.3), [])
+        self.assertEqual(len(self.told_of(self.alice)), 1)
 
     def test_a_question_with_both_wishes_is_malformed(self):
         with Counted(self.ubfd2) as counted:
