@@ -160,27 +160,24 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     ruleset_->install();
 }
 
-// Where it can't be had, peers ask.
+// Peers that are told nothing ahead ask, so this is nothing to die of.
 std::unique_ptr<ident::Pusher> Daemon::open_pusher() {
-    auto& push = start_.environment.push;
     const auto& ident = start_.config.ident;
-    if (ident.push && !push)
-        log_.warning(
-            "ident.push: peers are told nothing ahead, and ask: the kernel lacks nft_log or "
-            "nfnetlink_log; load them with modprobe, or turn it off");
-    if (!push)
+    if (!ident.push)
         return nullptr;
+    std::string why = "the kernel lacks nft_log or nfnetlink_log; load them with modprobe";
     try {
-        return std::make_unique<ident::Pusher>(ident.push_group, ident_sockets_.front(),
-                                               start_.rules->terms, counters_);
+        if (start_.environment.push)
+            return std::make_unique<ident::Pusher>(ident.push_group, ident_sockets_.front(),
+                                                   start_.rules->terms, counters_);
     } catch (const std::system_error& error) {
-        log_.warning(
-            fmt::format("ident.push: peers are told nothing ahead, and ask: {}; perhaps "
-                        "another program reads group {}: set ident.push_group to a free one",
-                        error.what(), ident.push_group));
-        push = false;
-        return nullptr;
+        why = fmt::format("{}; if another program has that group, set ident.push_group to another",
+                          error.what());
     }
+    start_.environment.push = false;
+    log_.warning(
+        fmt::format("peers are told nothing ahead (ident.push), and ask: {}, or turn it off", why));
+    return nullptr;
 }
 
 Daemon::~Daemon() {
@@ -288,7 +285,6 @@ void Daemon::reload() {
     ::sd_notify(0, "RELOADING=1");
     try {
         auto fresh = prepare(load_config(config_file_));
-        fresh.environment.push = start_.environment.push;
         const auto& old = start_.config;
         const bool needs_restart =
             fresh.config.queue.first != old.queue.first ||
@@ -306,6 +302,7 @@ void Daemon::reload() {
             throw ConfigError("[queue], [mark], [log], owners.bpf, ident.port, ident.push, "
                               "ident.push_group, control.socket and labels.state_directory take "
                               "effect at a restart only: restart ubfd, or leave them as they are");
+        fresh.environment.push = start_.environment.push; // as the thread that reads it began
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));
         log_.info(fmt::format("reloaded {}", config_file_.string()));

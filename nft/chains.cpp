@@ -381,12 +381,13 @@ Chain push_chain(const Config& config, const Environment& environment) {
         return chain.done();
     const auto add = [&](const Side& side, std::string_view name) {
         chain.add_for_families(name, "", [&](SetType family, const char* digit) {
-            return Statements{tcp(),
+            return Statements{side.fabric ? to_fabric() : not_to_loopback(),
+                              tcp(),
                               syn_without_ack(),
-                              not_to_loopback(),
                               destination_port_in(side.set("ports"), false),
+                              destination_port_in(side.set("exempt_tcp"), true),
                               destination_in(family, side.set(fmt::format("peers{}", digit))),
-                              log_to(config.ident.push_group, "$push_group"),
+                              log_to(config.ident.push_group),
                               accept()};
         });
     };

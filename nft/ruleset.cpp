@@ -33,8 +33,6 @@ std::vector<Variable> variables(const Config& config, const Environment& environ
         {"mark_reply", hex(mark.reply()), "gate, to ubfd: the flow began at this end"},
         {"mark_fabric", hex(mark.fabric()), "gate, to ubfd: it came over the fabric"},
         {"mark_fabric_reply", hex(mark.fabric_reply()), "both"},
-        {"push_group", std::to_string(config.ident.push_group),
-         "group of nfnetlink_log that ubfd reads"},
         {"roce_port", "4791", "UDP port of RoCE, RDMA over Ethernet"},
     };
 }

@@ -391,9 +391,10 @@ Statement reject_reset() {
     return reject("reject with tcp reset", NFT_REJECT_TCP_RST, 0);
 }
 
-Statement log_to(std::uint16_t group, const std::string& text) {
+// nft takes no variable for the group.
+Statement log_to(std::uint16_t group) {
     constexpr std::uint32_t bytes = 128; // IPv6 with a few extension headers, and TCP's own
-    return {fmt::format("log group {} snaplen {} queue-threshold 1", text, bytes),
+    return {fmt::format("log group {} snaplen {} queue-threshold 1", group, bytes),
             {LogTo{group, bytes}}};
 }
 

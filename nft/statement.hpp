@@ -75,7 +75,7 @@ Statement go_to(const std::string& chain); // what it returns from there returns
 Statement reject_prohibited();
 Statement reject_port_unreachable();
 Statement reject_reset();
-Statement log_to(std::uint16_t group, const std::string& text);
+Statement log_to(std::uint16_t group);
 Statement queue(std::uint16_t first, std::uint16_t count, QueueExpression expression);
 
 } // namespace ubf::nft::statement

@@ -282,7 +282,9 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     // An exempt listener needs no question.
     if (const auto verdict = decide_case(item); verdict.action() == Action::allow)
         return close(item, verdict.reason);
-    if (!rules_->push || item.flow.protocol != Protocol::tcp || item.again)
+    if (!rules_->push)
+        return ask(std::move(item), ident::Wish::not_told);
+    if (item.flow.protocol != Protocol::tcp || item.again)
         return ask(std::move(item));
     auto& pushes = shared_.pushed_owners;
     if (cases_.size() >= few_cases)
@@ -292,9 +294,7 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     if (told.uid)
         return decide_pushed(std::move(item), *told.uid);
     if (!told.wait)
-        return ask(std::move(item), quiet);
-    if (cases_.size() >= most_cases)
-        return close(item, Reason::overload);
+        return ask(std::move(item), quiet ? ident::Wish::told : ident::Wish::not_told);
     item.waits_for_push = true;
     if (waiting_for_pushes_++ == 0)
         loop_.resume(pushes.fd());
@@ -302,7 +302,7 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     wait(std::move(item));
 }
 
-void Worker::ask(Case item, bool wish_push) {
+void Worker::ask(Case item, ident::Wish wish) {
     const auto& peer = item.flow.source.address;
     if (!asks_.begin(peer, shared_.peers.standing(peer)))
         return close(item, Reason::overload);
@@ -310,7 +310,7 @@ void Worker::ask(Case item, bool wish_push) {
     if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
         same_as = item.local.owner.uid;
     asker_.ask(item.flow, item.reply ? ident::Role::listener : ident::Role::connector, same_as,
-               item.interface, wish_push);
+               item.interface, wish);
     wait(std::move(item));
 }
 
@@ -338,7 +338,7 @@ void Worker::decide_pushed(Case item, Uid uid) {
         if (const auto reason = decide_case(item).reason; action_of(reason) == Action::allow)
             return close(item, reason);
     item.remote = Owner{};
-    ask(std::move(item), true);
+    ask(std::move(item), ident::Wish::told);
 }
 
 void Worker::stop_waiting_for_push(Case& item) {
@@ -357,7 +357,7 @@ void Worker::ask_unpushed(TimePoint now) {
         shared_.pushed_owners.give_up(expiry.flow);
         auto node = cases_.extract(found);
         stop_waiting_for_push(node.mapped());
-        ask(std::move(node.mapped()), true);
+        ask(std::move(node.mapped()), ident::Wish::told);
     }
 }
 

@@ -132,7 +132,7 @@ class Worker {
     void begin(Case item);
     void begin(Case item, const OwnerLookup::Ends& ends);
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
-    void ask(Case item, bool wish_push = false);
+    void ask(Case item, ident::Wish wish = ident::Wish::as_before);
     void pushed(const Flow& flow, Uid uid);
     void decide_pushed(Case item, Uid uid);
     void stop_waiting_for_push(Case& item);

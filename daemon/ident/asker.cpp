@@ -36,12 +36,12 @@ Nonce Asker::new_nonce() {
 }
 
 void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
-                bool push) {
+                Wish wish) {
     const auto now = Clock::now();
     Nonce nonce = new_nonce();
     while (pending_.contains(nonce))
         nonce = new_nonce();
-    pending_.emplace(nonce, Pending{{nonce, role, flow, same_as, push},
+    pending_.emplace(nonce, Pending{{nonce, role, flow, same_as, wish},
                                     terms_->path(flow.destination.address, flow.source.address),
                                     interface,
                                     now,

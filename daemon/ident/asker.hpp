@@ -31,10 +31,9 @@ class Asker {
     void set_handler(Handler handler) { handler_ = std::move(handler); }
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
-    // interface: where the packet came in, for link-local addresses. push: with the wish to be told
-    // ahead.
+    // interface: where the packet came in, for link-local addresses.
     void ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
-             bool push = false);
+             Wish wish = Wish::as_before);
     void flush();
     // By the loop: when fd() is readable, and when the time that next() named has come.
     int fd() const { return socket_.fd(); }

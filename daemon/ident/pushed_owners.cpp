@@ -3,6 +3,7 @@
 namespace ubf::ident {
 
 PushedOwners::Waiter PushedOwners::add_waiter(Tell tell) {
+    const std::lock_guard lock(mutex_);
     waiters_.push_back(std::move(tell));
     return static_cast<Waiter>(waiters_.size() - 1);
 }
@@ -43,13 +44,16 @@ void PushedOwners::give_up(const Flow& flow) {
 
 void PushedOwners::receive(Waiter waiter, const Terms& terms, const Tell& tell) {
     std::vector<Told> told;
-    static_cast<void>(
-        socket_.receive([&](const Received& received) { handle(received, terms, told); }));
+    // What came for listeners that are exempt was never waited for, and lies before the rest.
+    constexpr int most_rounds = 8;
+    for (int round = 0; round < most_rounds; ++round)
+        if (!socket_.receive([&](const Received& received) { handle(received, terms, told); }))
+            break;
     for (const auto& each : told) {
         if (each.waiter == waiter)
             tell(each.flow, each.uid);
         else
-            waiters_[static_cast<std::size_t>(each.waiter)](each.flow, each.uid);
+            (*each.tell)(each.flow, each.uid);
     }
 }
 
@@ -89,7 +93,9 @@ void PushedOwners::add(const Pushed& pushed, TimePoint now, std::vector<Told>& t
     counters_.pushes_received.add();
     const auto waiting = waiting_.find(pushed.flow);
     if (waiting != waiting_.end() && waiting->second.sequence == pushed.sequence) {
-        told.push_back({waiting->second.waiter, pushed.flow, pushed.uid});
+        const auto waiter = waiting->second.waiter;
+        told.push_back(
+            {waiter, &waiters_[static_cast<std::size_t>(waiter)], pushed.flow, pushed.uid});
         waiting_.erase(waiting);
         return;
     }

@@ -32,7 +32,7 @@ class PushedOwners {
       : socket_(socket)
       , counters_(counters) {}
 
-    // Before any worker starts. tell: called by other workers than that one.
+    // tell: called by other workers than that one.
     Waiter add_waiter(Tell tell);
 
     // --- by any worker ---
@@ -69,6 +69,7 @@ class PushedOwners {
     };
     struct Told {
         Waiter waiter;
+        const Tell* tell;
         Flow flow;
         Uid uid;
     };
@@ -84,10 +85,10 @@ class PushedOwners {
 
     const Socket& socket_;
     Counters& counters_;
-    std::vector<Tell> waiters_;
     std::atomic<bool> any_{false};
 
     std::mutex mutex_;
+    std::deque<Tell> waiters_; // each stays where it is: some workers begin while others tell
     std::unordered_map<Flow, Owner> owners_;
     std::deque<std::pair<TimePoint, Flow>> order_; // of these, and of some that are taken
     std::unordered_map<Flow, Waiting> waiting_;

@@ -29,10 +29,12 @@ void Pusher::set_terms(std::shared_ptr<const Terms> terms) {
     mailbox_.post([this, terms = std::move(terms)] { terms_ = terms; });
 }
 
-void Pusher::heed(const Path& path, std::uint32_t interface, bool wish) {
+void Pusher::heed(Wish wish, const Path& path, std::uint32_t interface) {
+    if (wish == Wish::as_before)
+        return;
     const Ends ends{path.to.address, path.from.address};
     const auto known = wishes_.find(ends);
-    if (!wish) {
+    if (wish != Wish::told) {
         if (known == wishes_.end())
             return;
         wishes_.erase(known);
@@ -107,6 +109,9 @@ void Pusher::add(const LoggedPacket& packet) {
     const auto path = terms_->path(syn->flow.source.address, syn->flow.destination.address);
     const auto found = invitations_.find({path.from.address, path.to.address});
     if (found == invitations_.end())
+        return;
+    // Such an address is another peer's on another link.
+    if (path.to.address.is_link_local() && found->second.interface != packet.interface)
         return;
     auto& unsent = found->second.unsent;
     if (unsent.empty())

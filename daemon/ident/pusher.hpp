@@ -30,8 +30,8 @@ class Pusher {
     ~Pusher();
 
     void set_terms(std::shared_ptr<const Terms> terms);
-    // By ident's thread: what a question that came this way wished.
-    void heed(const Path& path, std::uint32_t interface, bool wish);
+    // By ident's thread: what a question wishes that came this way.
+    void heed(Wish wish, const Path& path, std::uint32_t interface);
 
     // Longer than the peer goes without asking, so that it does before this ends.
     static constexpr std::chrono::seconds invited_for{60};

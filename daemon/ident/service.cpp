@@ -91,9 +91,10 @@ void Service::handle(const Received& received) {
     const auto datagram = accept(received, *terms_, counters_);
     if (!datagram)
         return;
-    // An answer goes to the channel that asked.
+    // An answer goes to the channel that asked, and what is told ahead to its own.
     if (datagram->to != Channel::service ||
-        std::holds_alternative<std::vector<Answer>>(datagram->entries)) {
+        std::holds_alternative<std::vector<Answer>>(datagram->entries) ||
+        std::holds_alternative<std::vector<Pushed>>(datagram->entries)) {
         counters_.rejections.add(Rejection::unasked);
         return;
     }
@@ -135,8 +136,9 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
         if (auto owner = owner_of(*asked[i], ends[i].sender, sender))
             answers.push_back({asked[i]->nonce, std::move(*owner)});
     send(sender, std::move(answers));
-    if (pusher_ && !asked.empty())
-        pusher_->heed(sender.path, sender.interface, asked.back()->push);
+    if (pusher_)
+        for (const auto* question : asked)
+            pusher_->heed(question->wish, sender.path, sender.interface);
 }
 
 // Nothing where it takes a search, after which the question is answered.

@@ -99,6 +99,7 @@ std::string to_text(const Json& status) {
         "labels    {}; not known {}; jobs running {}; flows ended {}\n"
         "rdma      {}\n"
         "ident     asked {}, again {}, answers {}; answered {}; rejected: {}\n"
+        "          told ahead: {} by peers, {} too late or not at all; {} to peers\n"
         "peers\n{}"
         "log       {} lines, {} folded, {} lost\n{}",
         status.at("version").get<std::string>(), status.at("since").get<std::string>(),
@@ -114,7 +115,10 @@ std::string to_text(const Json& status) {
         status.at("flows_ended").get<std::uint64_t>(), rdma_text(status.at("rdma")),
         ident.at("questions").get<std::uint64_t>(),
         ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
-        ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")), peers_text(status),
+        ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")),
+        ident.at("pushes_received").get<std::uint64_t>(),
+        ident.at("pushes_missed").get<std::uint64_t>(),
+        ident.at("pushes_sent").get<std::uint64_t>(), peers_text(status),
         log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),
         log.at("lost").get<std::uint64_t>(), warnings_text(status));
 }

@@ -1,6 +1,6 @@
 // The UDP sockets of ident: both families, on a privileged port that nobody else shares, one for
 // each channel. The kernel hands a datagram to the socket of the channel that it goes to, so that
-// an answer wakes the very thread that waits for it. Several threads may send; one receives.
+// an answer wakes the very thread that waits for it. Several threads may send and receive.
 #pragma once
 
 #include "base/unique_fd.hpp"

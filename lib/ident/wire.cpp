@@ -84,13 +84,16 @@ std::optional<Flow> get_flow(Reader& in) {
 
 constexpr std::uint8_t has_uid = 1;
 constexpr std::uint8_t wants_pushes = 2;
+constexpr std::uint8_t wants_no_pushes = 4;
 
 // Nonce, role, flags, same_as, flow.
 void put(Writer& out, const Question& question) {
     out.number(static_cast<std::uint64_t>(question.nonce));
     out.number(static_cast<std::uint8_t>(question.role));
-    out.number(static_cast<std::uint8_t>((question.same_as ? has_uid : 0) |
-                                         (question.push ? wants_pushes : 0)));
+    std::uint8_t flags = question.same_as ? has_uid : 0;
+    if (question.wish != Wish::as_before)
+        flags |= question.wish == Wish::told ? wants_pushes : wants_no_pushes;
+    out.number(flags);
     out.number(value(question.same_as.value_or(Uid{0})));
     put(out, question.flow);
 }
@@ -102,12 +105,15 @@ std::optional<Question> get(Reader& in, const Question*) {
     const auto flags = in.number<std::uint8_t>();
     const auto uid = in.number<std::uint32_t>();
     const auto flow = get_flow(in);
-    if (!flow || (role != 1 && role != 2) || flags > (has_uid | wants_pushes))
+    constexpr auto both_wishes = wants_pushes | wants_no_pushes;
+    if (!flow || (role != 1 && role != 2) || flags > (has_uid | both_wishes) ||
+        (flags & both_wishes) == both_wishes)
         return std::nullopt;
     question.role = Role{role};
     if ((flags & has_uid) != 0)
         question.same_as = Uid{uid};
-    question.push = (flags & wants_pushes) != 0;
+    if ((flags & both_wishes) != 0)
+        question.wish = (flags & wants_pushes) != 0 ? Wish::told : Wish::not_told;
     question.flow = *flow;
     return question;
 }

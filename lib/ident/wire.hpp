@@ -13,8 +13,8 @@
 //
 // The MAC is BLAKE2b, keyed with the cluster key, of both addresses and ports and of all before it.
 // `to` and `from` are channels: each of a peer's threads that ask has one, and an answer goes back
-// to the one that asked. Every entry begins with the nonce of its question: 64 random bits that the
-// answer must repeat.
+// to the one that asked. Every entry but what is told without a question begins with the nonce of
+// its question: 64 random bits that the answer must repeat.
 //
 // Everything that decode() returns was written by somebody who knows the key, between these two
 // endpoints, and fits the format; the clock and the nonce are for the caller to check.
@@ -51,6 +51,9 @@ using Milliseconds = std::chrono::milliseconds; // since 1970
 // Which end of the flow is asked about: it is always the answerer's, the flow's source.
 enum class Role : std::uint8_t { connector = 1, listener = 2 };
 
+// Whether the asker is to be told ahead whose packets come, for a while from now on.
+enum class Wish : std::uint8_t { as_before, told, not_told };
+
 struct Question {
     Nonce nonce{};
     Role role = Role::connector;
@@ -58,7 +61,7 @@ struct Question {
     Flow flow;
     // The asker's own end belongs to this uid: the answer needs no credentials when it is the same.
     std::optional<Uid> same_as;
-    bool push = false; // whether the asker wants to be told ahead, from now on for a while
+    Wish wish = Wish::as_before;
 };
 
 struct Answer {

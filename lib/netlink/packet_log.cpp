@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <array>
 #include <cerrno>
+#include <fmt/format.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
@@ -81,7 +82,8 @@ PacketLog::PacketLog(std::uint16_t group)
     if (error == 0)
         error = socket_.receive_acknowledgement(sequence);
     if (error != 0)
-        throw std::system_error(error, std::generic_category(), "binding a log group of netfilter");
+        throw std::system_error(error, std::generic_category(),
+                                fmt::format("binding log group {} of netfilter", group));
     socket_.set_receive_buffer(1 << 20);
     const int on = 1;
     ::setsockopt(socket_.fd(), SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);

@@ -4,11 +4,13 @@
 #include "label/cipso.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const auto flow = ubf::parse_packet({data, size});
-    if (flow) {
+    const auto packet = ubf::parse_packet({data, size});
+    if (packet) {
         // Both families alike, and a text that reads back as the same.
-        ubf::fuzz::require(flow->source.address.is_v4() == flow->destination.address.is_v4());
-        ubf::fuzz::require(ubf::Endpoint::parse(to_string(flow->source)) == flow->source);
+        ubf::fuzz::require(packet->flow.source.address.is_v4() ==
+                           packet->flow.destination.address.is_v4());
+        ubf::fuzz::require(ubf::Endpoint::parse(to_string(packet->flow.source)) ==
+                           packet->flow.source);
     }
     static_cast<void>(ubf::stated_level({data, size}));
     return 0;

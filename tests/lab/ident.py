@@ -3,12 +3,16 @@
 import dataclasses
 import hashlib
 import ipaddress
+import secrets
+import select
 import socket
 import struct
 import time
 
 PORT = 1017
-QUESTION, ANSWER, GONE, GONE_SEEN = 1, 2, 3, 4
+QUESTION, ANSWER, GONE, GONE_SEEN, PUSHED = 1, 2, 3, 4, 5
+SERVICE, PUSHES = 0, 1  # channels
+TELL_ME, TELL_ME_NO_MORE = 2, 4  # flags of a question
 UNKNOWN, USER, KERNEL = 0, 1, 2
 _HEADER = struct.Struct(">2sBBBBHIB3xQ")
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50  # linux/in6.h
@@ -34,6 +38,7 @@ def mac(message, source, destination, key):
 class Question:
     nonce: bytes
     role: int
+    flags: int
     flow: bytes  # as it stands in the datagram
     channel: int  # of the asker
     asker: tuple  # (address, port)
@@ -46,7 +51,29 @@ class Question:
             return []
         size = 52
         entries = [datagram[_HEADER.size + i * size:][:size] for i in range(count)]
-        return [cls(entry[:8], entry[8], entry[14:52], channel, asker, datagram) for entry in entries]
+        return [cls(entry[:8], entry[8], entry[9], entry[14:52], channel, asker, datagram) for entry in entries]
+
+
+def flow(source, destination, protocol=6):
+    """As it stands in an entry; the ends are (address, port)."""
+    return struct.pack(">BxHH", protocol, source[1], destination[1]) + _bytes(source[0]) + _bytes(destination[0])
+
+
+def question(the_flow, flags=0, role=1):
+    return secrets.token_bytes(8) + struct.pack(">BBI", role, flags, 0) + the_flow
+
+
+def pushed(the_flow, sequence, uid):
+    return struct.pack(">II", sequence, uid) + the_flow
+
+
+def all_pushed(datagram):
+    """Those that a datagram has: (sequence, uid, flow)."""
+    _, _, channel, kind, count, *_ = _HEADER.unpack_from(datagram)
+    if (channel, kind) != (PUSHES, PUSHED):
+        return []
+    entries = (datagram[_HEADER.size + i * 46:][:46] for i in range(count))
+    return [(*struct.unpack_from(">II", entry), entry[8:]) for entry in entries]
 
 
 def answer(nonce, uid, kind=USER):
@@ -85,6 +112,16 @@ class Peer:
             if questions and questions[0].nonce != self._last:
                 self._last = questions[0].nonce
                 return questions[0]
+
+    def pushed(self, timeout=2):
+        """What is told ahead, up to a moment in which nothing comes; what else comes is passed over."""
+        told = []
+        while select.select([self.socket], [], [], 0.2 if told else timeout)[0]:
+            data, control, _, sender = self.socket.recvmsg(2048, 256)
+            here = ipaddress.IPv6Address(control[0][2][:16])
+            if data[-16:] == mac(data[:-16], (sender[0], sender[1]), (str(here), self.port), self.key):
+                told += all_pushed(data)
+        return told
 
     def send(self, data, to, here=None):
         """here: the address that it comes from, where the node has several."""

@@ -433,11 +433,19 @@ class Person:
 
     def do(self, function, *arguments, fds=(), **options):
         """Runs the function, which stands at the top of a module, in the person's process."""
+        return self.begin(function, *arguments, fds=fds, **options)()
+
+    def begin(self, function, *arguments, fds=(), **options):
+        """The same, but doesn't wait: what is returned does, and has the result."""
         _send(self._channel, (function, arguments, options), fds)
-        (kind, result), fds = _receive(self._channel)
-        if kind == "error":
-            raise Trouble(f"{self.name}: {function.__name__}{arguments}: {result}")
-        return fds if fds else result
+
+        def finish():
+            (kind, result), fds = _receive(self._channel)
+            if kind == "error":
+                raise Trouble(f"{self.name}: {function.__name__}{arguments}: {result}")
+            return fds if fds else result
+
+        return finish
 
     def listen(self, protocol, address, port, **options):
         return self.do(listen, protocol, address, port, **options)
