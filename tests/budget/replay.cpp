@@ -1,0 +1,114 @@
+// replay SCENARIO RECORDING: the daemon's way of a packet, from the queue to the verdict, over
+// what a kernel once said. Run by callgrind (perf_budget_test.py), it counts the instructions of
+// the steady part. Prints a JSON line. Takes no privileges, and asks nothing of this machine.
+//
+// replay --list: the scenarios. replay --build: how it was built.
+#include "play.hpp"
+
+#include "counting.hpp"
+#include "daemon/gate/worker.hpp"
+#include "daemon/jobs/job_table.hpp"
+
+#include <cstdio>
+#include <fmt/format.h>
+#include <iostream>
+#include <span>
+#include <stdexcept>
+
+namespace ubf::budget {
+namespace {
+
+// Short, so that what waits for it is soon let go.
+constexpr std::chrono::milliseconds deadline{40};
+
+KeyRing test_keys() {
+    Key::Bytes bytes;
+    bytes.fill(7);
+    return {Key(bytes), std::nullopt};
+}
+
+std::shared_ptr<const Rules> rules() {
+    const std::vector<Prefix> peers{*Prefix::parse("10.77.0.0/24"), *Prefix::parse("fd77::/64")};
+    auto terms = std::make_shared<const ident::Terms>(
+        ident::Terms{Play::ident_port, Config::Ident{}.clock_skew, peers, test_keys(), {}});
+    return std::make_shared<const Rules>(
+        Rules{{Policy{}, peers}, {Policy{}, peers}, {}, deadline, std::move(terms)});
+}
+
+std::vector<RecordedFlow> flows_of(const Scenario& scenario, const char* recording) {
+    auto flows = read_recording(recording);
+    const std::string_view where = scenario.peer == Scenario::Peer::none ? "same-node" : "across";
+    std::erase_if(flows, [&](const RecordedFlow& flow) {
+        return !flow.kind().starts_with(scenario.protocol) || !flow.kind().ends_with(where);
+    });
+    if (flows.empty())
+        throw std::runtime_error("there is nothing of that kind in the recording");
+    return flows;
+}
+
+// As Daemon puts it together, with one queue and every denial logged.
+void run(const Scenario& scenario, const char* recording) {
+    const auto rules = budget::rules();
+    Counters counters;
+    UserCache users;
+    Log log({Config::Log::Target::stderr_, std::chrono::seconds(0)}, users, counters);
+    JobTable jobs;
+    Labeller labeller(jobs, {}, counters);
+    UdpFlows udp_flows(Mark{}, Config::Fabric{}.udp_timeout);
+    ExemptListeners exempt_listeners(counters);
+    const OwnerRecords no_records(false);
+    Investigator investigator(users, labeller, no_records, counters);
+    auto queue =
+        std::make_unique<Queue>(std::uint16_t{0}, Config::Queue{}.length, Mark{}, counters);
+    const auto sockets = ident::Socket::open(Play::ident_port, 3);
+    const auto socket_of = [&](ident::Channel channel) -> const ident::Socket& {
+        return sockets[static_cast<std::size_t>(channel)];
+    };
+    PeerTable peers;
+    const auto channel = ident::Channel::first_asker;
+    ident::Asker asker(socket_of(channel), channel, rules->terms, deadline, peers, counters);
+    ident::PushedOwners pushed_owners(socket_of(ident::Channel::pushes), counters);
+
+    Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd(), pushed_owners.fd());
+    Kernel::only().play(play);
+    auto end = play.end();
+    Worker worker(std::move(queue), asker, rules,
+                  {counters, peers, investigator, udp_flows, exempt_listeners, pushed_owners, log});
+    end.wait();
+    worker.stop();
+    investigator.stop();
+    const auto [calls, clock_reads] = counts();
+    fmt::print("{{\"verdicts\": {}, \"calls\": {}, \"clock_reads\": {}}}\n", Play::measured, calls,
+               clock_reads);
+}
+
+int main(std::span<char*> words) {
+    const std::string_view word = words.size() > 1 ? words[1] : "";
+    if (word == "--build") {
+        fmt::print("{}\n", UBF_BUILD);
+        return 0;
+    }
+    for (const auto& scenario : scenarios) {
+        if (word == "--list") {
+            fmt::print("{}\n", scenario.name);
+        } else if (word == scenario.name && words.size() == 3) {
+            run(scenario, words[2]);
+            return 0;
+        }
+    }
+    if (word == "--list")
+        return 0;
+    fmt::print(stderr, "usage: replay SCENARIO RECORDING | --list | --build\n");
+    return 2;
+}
+
+} // namespace
+} // namespace ubf::budget
+
+int main(int count, char** words) {
+    try {
+        return ubf::budget::main({words, static_cast<std::size_t>(count)});
+    } catch (const std::exception& error) {
+        ubf::budget::give_up(error.what());
+    }
+}
