@@ -318,7 +318,7 @@ void Worker::ask(Case item, ident::Wish wish) {
 
 void Worker::read_pushes() {
     pushes_read_ = Clock::now();
-    shared_.pushed_owners.receive(waiter_, *rules_->terms,
+    shared_.pushed_owners.receive(waiter_, pushes_, *rules_->terms,
                                   [this](const Flow& flow, Uid uid) { pushed(flow, uid); });
 }
 

@@ -207,6 +207,7 @@ class Worker {
     std::deque<Expiry> unpushed_; // cases that wait to be told, and some that were
     std::size_t waiting_for_pushes_ = 0;
     const ident::PushedOwners::Waiter waiter_;
+    ident::Inbox pushes_;
     TimePoint pushes_read_{};
     TimePoint busy_until_{};
     std::uint64_t last_number_ = 0;

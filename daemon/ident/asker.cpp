@@ -92,7 +92,8 @@ void Asker::send(const std::vector<Nonce>& nonces) {
 }
 
 void Asker::receive() {
-    static_cast<void>(socket_.receive([this](const Received& received) { handle(received); }));
+    static_cast<void>(
+        socket_.receive(inbox_, [this](const Received& received) { handle(received); }));
 }
 
 void Asker::handle(const Received& received) {

@@ -62,6 +62,7 @@ class Asker {
     void handle(const Answer& answer, const Path& path, TimePoint now);
 
     const Socket& socket_;
+    Inbox inbox_;
     Channel channel_;
     std::shared_ptr<const Terms> terms_;
     Milliseconds deadline_;

@@ -42,12 +42,13 @@ void PushedOwners::give_up(const Flow& flow) {
         peer->second.tells = false;
 }
 
-void PushedOwners::receive(Waiter waiter, const Terms& terms, const Tell& tell) {
+void PushedOwners::receive(Waiter waiter, Inbox& inbox, const Terms& terms, const Tell& tell) {
     std::vector<Told> told;
     // What came for listeners that are exempt was never waited for, and lies before the rest.
     constexpr int most_rounds = 8;
     for (int round = 0; round < most_rounds; ++round)
-        if (!socket_.receive([&](const Received& received) { handle(received, terms, told); }))
+        if (!socket_.receive(inbox,
+                             [&](const Received& received) { handle(received, terms, told); }))
             break;
     for (const auto& each : told) {
         if (each.waiter == waiter)

@@ -51,7 +51,7 @@ class PushedOwners {
     // Whether it is worth to read: some peer tells.
     bool any() const { return any_.load(std::memory_order_relaxed); }
     // Reads what waits. Those who wait for it are told; `tell` is for that worker itself.
-    void receive(Waiter waiter, const Terms& terms, const Tell& tell);
+    void receive(Waiter waiter, Inbox& inbox, const Terms& terms, const Tell& tell);
 
   private:
     struct Owner {

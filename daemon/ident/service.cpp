@@ -83,7 +83,7 @@ void Service::run() {
 void Service::receive() {
     constexpr int most_rounds = 8;
     for (int round = 0; round < most_rounds; ++round)
-        if (!socket_.receive([this](const Received& received) { handle(received); }))
+        if (!socket_.receive(inbox_, [this](const Received& received) { handle(received); }))
             return;
 }
 

@@ -68,6 +68,7 @@ class Service {
     void send(const Sender& to, std::vector<Entry> entries);
 
     const Socket& socket_;
+    Inbox inbox_;
     std::shared_ptr<const Terms> terms_;
     Milliseconds deadline_;
     Investigator& investigator_;

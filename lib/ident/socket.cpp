@@ -8,6 +8,7 @@
 #include <iterator>
 #include <linux/filter.h>
 #include <netinet/in.h>
+#include <optional>
 #include <sys/socket.h>
 #include <system_error>
 
@@ -126,15 +127,17 @@ int Socket::send(const Path& path, std::uint32_t interface,
     return 0;
 }
 
-bool Socket::receive(const std::function<void(const Received&)>& each) const {
-    std::array<std::array<std::uint8_t, max_datagram + 1>, batch> buffers;
+struct Inbox::Room {
+    std::array<mmsghdr, batch> messages;
+    std::array<iovec, batch> parts;
+    std::array<sockaddr_in6, batch> senders;
     std::array<Control, batch> controls;
-    std::array<sockaddr_in6, batch> senders{};
-    std::array<iovec, batch> parts{};
-    std::array<mmsghdr, batch> messages{};
-    for (std::size_t i = 0; i < batch; ++i) {
+    std::array<std::array<std::uint8_t, max_datagram + 1>, batch> buffers;
+
+    void prepare(std::size_t i) {
         parts[i] = {buffers[i].data(), buffers[i].size()};
         auto& header = messages[i].msg_hdr;
+        header = {};
         header.msg_name = &senders[i];
         header.msg_namelen = sizeof senders[i];
         header.msg_iov = &parts[i];
@@ -142,24 +145,41 @@ bool Socket::receive(const std::function<void(const Received&)>& each) const {
         header.msg_control = controls[i].bytes.data();
         header.msg_controllen = controls[i].bytes.size();
     }
-    const int count = ::recvmmsg(fd_.get(), messages.data(), batch, MSG_DONTWAIT, nullptr);
-    if (count <= 0)
-        return false;
-    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-        auto& header = messages[i].msg_hdr;
-        const cmsghdr* control = CMSG_FIRSTHDR(&header);
+
+    // Where datagram i came from and went to; nothing where the kernel doesn't say.
+    std::optional<Received> received(std::size_t i, Port port) {
+        const cmsghdr* control = CMSG_FIRSTHDR(&messages[i].msg_hdr);
         if (control == nullptr || control->cmsg_level != IPPROTO_IPV6 ||
             control->cmsg_type != IPV6_PKTINFO)
-            continue;
+            return std::nullopt;
         in6_pktinfo info{};
         std::memcpy(&info, CMSG_DATA(control), sizeof info);
         // One byte more than a datagram may have arrives as such, and is refused as malformed.
-        each({{{to_address(senders[i].sin6_addr), ntohs(senders[i].sin6_port)},
-               {to_address(info.ipi6_addr), port_}},
-              static_cast<std::uint32_t>(info.ipi6_ifindex),
-              {buffers[i].data(), messages[i].msg_len}});
+        return Received{{{to_address(senders[i].sin6_addr), ntohs(senders[i].sin6_port)},
+                         {to_address(info.ipi6_addr), port}},
+                        static_cast<std::uint32_t>(info.ipi6_ifindex),
+                        {buffers[i].data(), messages[i].msg_len}};
     }
-    return static_cast<std::size_t>(count) == batch;
+};
+
+Inbox::Inbox()
+  : room_(std::make_unique<Room>()) {
+    for (std::size_t i = 0; i < batch; ++i)
+        room_->prepare(i);
+}
+
+Inbox::~Inbox() = default;
+
+bool Socket::receive(Inbox& inbox, const std::function<void(const Received&)>& each) const {
+    auto& room = *inbox.room_;
+    const int count = ::recvmmsg(fd_.get(), room.messages.data(), batch, MSG_DONTWAIT, nullptr);
+    for (std::size_t i = 0; count > 0 && i < static_cast<std::size_t>(count); ++i) {
+        const auto received = room.received(i, port_);
+        room.prepare(i); // the kernel has changed it
+        if (received)
+            each(*received);
+    }
+    return count == static_cast<int>(batch);
 }
 
 } // namespace ubf::ident

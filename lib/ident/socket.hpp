@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -17,6 +18,19 @@ struct Received {
     Path path;                           // to: the very address that it was sent to
     std::uint32_t interface;             // where it came in
     std::span<const std::uint8_t> bytes; // valid during the call
+};
+
+// Room for what a socket receives, prepared once. Each thread that receives has its own.
+class Inbox {
+  public:
+    Inbox();
+    ~Inbox();
+
+  private:
+    friend class Socket;
+    struct Room;
+
+    std::unique_ptr<Room> room_;
 };
 
 class Socket {
@@ -30,7 +44,7 @@ class Socket {
     // From exactly path.from; the interface matters for link-local addresses. 0, or the errno.
     int send(const Path& path, std::uint32_t interface, std::span<const std::uint8_t> bytes) const;
     // Calls `each` for what waits, a bounded number of datagrams. Whether more may wait.
-    bool receive(const std::function<void(const Received&)>& each) const;
+    bool receive(Inbox& inbox, const std::function<void(const Received&)>& each) const;
 
   private:
     Socket(UniqueFd fd, Port port)

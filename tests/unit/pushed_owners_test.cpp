@@ -33,6 +33,7 @@ struct PushedOwnersTest : testing::Test {
     Terms terms{port, seconds(30), {*Prefix::parse("127.0.0.0/8")}, {Key::random(), std::nullopt}};
     Counters counters;
     PushedOwners owners{sockets[1], counters};
+    Inbox inbox{};
 
     using Told = std::vector<std::pair<Flow, Uid>>;
     Told told;       // to the first waiter
@@ -55,7 +56,7 @@ struct PushedOwnersTest : testing::Test {
             sockets[0].send(path, 0, encode(buffer, datagram, next, path, terms.keys.current)), 0);
         pollfd waits{owners.fd(), POLLIN, 0};
         ASSERT_EQ(::poll(&waits, 1, 1000), 1);
-        owners.receive(first, terms, into(told));
+        owners.receive(first, inbox, terms, into(told));
     }
     void push(const Pushed& pushed) { push(pushed, peer); }
 
