@@ -9,7 +9,7 @@ from lane import ADDRESS, CLOSED, DRAIN, ECHO, OTHER, SINK, TCP, UDP, USER
 Case = collections.namedtuple("Case", "name lanes measure")
 
 ALL = ("none", "floor", "ubfd")
-PUSHED = ALL + ("ubfd-push",)  # where one node asks another
+ASKED = ALL + ("ubfd-pull",)  # where one node asks another
 
 
 def new_flows(name, protocol, across, concurrency=1, user=USER):
@@ -27,7 +27,7 @@ def new_flows(name, protocol, across, concurrency=1, user=USER):
         result["wrong"] = count - good
         return result
 
-    return Case(name, PUSHED if across else ALL, measure)
+    return Case(name, ASKED if across else ALL, measure)
 
 
 def ping(name, protocol, lanes):

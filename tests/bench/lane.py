@@ -24,23 +24,9 @@ Kind = collections.namedtuple("Kind", "name program settings", defaults=(None, {
 KINDS = (
     Kind("none"),
     Kind("floor", "floor"),
-    Kind("ubfd", "ubfd", {"ident": {"push": False}}),
-    Kind("ubfd-push", "ubfd", {"ident": {"push": True}}),
+    Kind("ubfd", "ubfd"),
+    Kind("ubfd-pull", "ubfd", {"ident": {"push": False}}),
 )
-
-
-def kinds_here(ubfctl):
-    """Those that this ubfd can be. What it doesn't know yet it doesn't do: it needs not be switched off, and
-    can't be switched on."""
-    file = lab.FOLDER / "check.toml"
-    kinds = []
-    for kind in KINDS:
-        file.write_text(lab.to_toml(kind.settings))
-        if subprocess.run([ubfctl, "check-config", file], capture_output=True, check=False).returncode == 0:
-            kinds.append(kind)
-        elif not any(value for section in kind.settings.values() for value in section.values()):
-            kinds.append(kind._replace(settings={}))
-    return kinds
 
 
 class Lane:
@@ -134,7 +120,7 @@ def end(processes):
 
 
 def find_programs(build):
-    programs = {name: build / "daemon" / name for name in ("ubfd", "ubfctl")}
+    programs = {name: build / "daemon" / name for name in ("ubfd",)}
     programs |= {name: build / "tests" / "bench" / name for name in ("storm", "floor", "crowd", "lookup")}
     for program in programs.values():
         if not pathlib.Path(program).exists():

@@ -7,7 +7,7 @@ import time
 
 import lab
 from cases import CASES
-from lane import ADDRESS, KINDS, TCP, USER, Lane, kinds_here
+from lane import ADDRESS, KINDS, TCP, USER, Lane
 from loads import loaded
 
 STORMS = 10  # after each of which the memory is looked at
@@ -18,13 +18,9 @@ def measure(programs, options):
     key = lab.FOLDER / "key"
     lab.write_key(key)
     lab.add_users({"bench": USER}, {"benchers": (60010, ["bench"])})
-    kinds = kinds_here(programs["ubfctl"])
-    for kind in KINDS:
-        if kind.name not in [here.name for here in kinds]:
-            say(f"lane {kind.name} is left out: this ubfd doesn't know its settings")
-    lanes = [Lane(kind, programs, key) for kind in kinds]
+    lanes = [Lane(kind, programs, key) for kind in KINDS]
     rounds = [_round(number, lanes, programs, options) for number in range(options.rounds)]
-    ubfd = next(kind for kind in kinds if kind.name == "ubfd")
+    ubfd = next(kind for kind in KINDS if kind.name == "ubfd")
     memory = _memory(Lane(ubfd, programs, key, "million"), options)
     return {"rounds": rounds, "memory": memory}
 

@@ -26,12 +26,9 @@ class Results:
         return [number[load]["cases"][case][lane].get(key) for number in self.rounds]
 
     def each_round(self, figure, load="idle"):
-        """Its values, or nothing where a lane was left out."""
-        try:
-            return [figure(lambda case, lane, key, cases=number[load]["cases"]: cases[case][lane][key])
-                    for number in self.rounds]
-        except KeyError:
-            return None
+        """Its values."""
+        return [figure(lambda case, lane, key, cases=number[load]["cases"]: cases[case][lane][key])
+                for number in self.rounds]
 
 
 def spread(values, digits=2):
