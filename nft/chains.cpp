@@ -202,13 +202,13 @@ Chain known_chain(const Config& config) {
     Builder chain("known",
                   "What goes on: nearly all packets, so it comes first. A connection can't begin "
                   "without a SYN; without conntrack, that is all there is to know.");
-    if (config.fabric.enabled)
-        chain.add("tcp:fabric", "", {tcp(), not_syn_without_ack(), from_fabric(), accept()});
     chain.add("tcp:established", "", {tcp(), not_syn_without_ack(), ct_established(), accept()});
     chain.add("udp_allowed",
               "Flows that ubfd allowed. What conntrack calls a reply is not enough: two users who "
               "send at once make replies of each other's packets.",
               {udp(), ct_mark_is(config.mark, config.mark.allow(), "$mark_allow"), accept()});
+    if (config.fabric.enabled)
+        chain.add("tcp:fabric", "", {tcp(), not_syn_without_ack(), from_fabric(), accept()});
     return chain.done();
 }
 
@@ -337,25 +337,25 @@ Chain fabric_out_chain(const Config& config) {
                   Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_RAW});
     if (!config.fabric.enabled)
         return chain.done();
+    chain.add("ethernet", "", {to_fabric(false), accept()}); // first: it is what most packets meet
     if (config.fabric.notrack)
-        chain.add("notrack", "", {to_fabric(), notrack()});
+        chain.add("notrack", "", {notrack()});
     const auto remember = [&](SetType family, const char* digit) {
         return remember_answer(flow_type(family), fmt::format("{}{}", set_of_sent, digit),
                                config.fabric.udp_timeout);
     };
     chain.add_for_families("sent", "", [&](SetType family, const char* digit) {
         return Statements{
-            to_fabric(), udp(),
-            flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit), false, true),
+            udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit), false, true),
             remember(family, digit), accept()};
     });
     chain.add("sent_too_fast", "Nobody fills it by himself: what he begins faster is not in it.",
-              {to_fabric(), udp(), user_over_limit(set_of_senders, 500, 4096), count(), accept()});
+              {udp(), user_over_limit(set_of_senders, 500, 4096), count(), accept()});
     chain.add_for_families("sent_first", "", [&](SetType family, const char* digit) {
-        return Statements{to_fabric(), udp(), remember(family, digit), accept()};
+        return Statements{udp(), remember(family, digit), accept()};
     });
     chain.add("sent_full", "Where the set is full, the answer is taken for a beginning.",
-              {to_fabric(), udp(), count()});
+              {udp(), count()});
     return chain.done();
 }
 
@@ -379,11 +379,11 @@ Chain push_chain(const Config& config, const Environment& environment) {
         Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER + 1});
     if (!environment.push)
         return chain.done();
+    chain.add("others", "", {protocol_not(IPPROTO_TCP, "tcp"), accept()});
+    chain.add("begun", "", {tcp(), not_syn_without_ack(), accept()});
     const auto add = [&](const Side& side, std::string_view name) {
         chain.add_for_families(name, "", [&](SetType family, const char* digit) {
-            return Statements{side.fabric ? to_fabric() : not_to_loopback(),
-                              tcp(),
-                              syn_without_ack(),
+            return Statements{side.fabric ? to_fabric(true) : not_to_loopback(),
                               destination_port_in(side.set("ports"), false),
                               destination_port_in(side.set("exempt_tcp"), true),
                               destination_in(family, side.set(fmt::format("peers{}", digit))),

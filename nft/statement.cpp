@@ -196,9 +196,11 @@ Statement from_fabric() {
             {LoadMeta{NFT_META_IIFTYPE}, equal(host16(ARPHRD_INFINIBAND))}};
 }
 
-Statement to_fabric() {
-    return {fmt::format("meta oiftype {}", unsigned{ARPHRD_INFINIBAND}),
-            {LoadMeta{NFT_META_OIFTYPE}, equal(host16(ARPHRD_INFINIBAND))}};
+Statement to_fabric(bool yes) {
+    return {fmt::format("meta oiftype {}{}", yes ? "" : "!= ", unsigned{ARPHRD_INFINIBAND}),
+            {LoadMeta{NFT_META_OIFTYPE},
+             Compare{yes ? std::uint32_t{NFT_CMP_EQ} : std::uint32_t{NFT_CMP_NEQ},
+                     host16(ARPHRD_INFINIBAND)}}};
 }
 
 Statement protocol(std::uint8_t number, const std::string& name) {

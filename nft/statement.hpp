@@ -14,7 +14,7 @@ namespace ubf::nft::statement {
 Statement interface_in(const std::string& set, bool inverted);
 Statement on_loopback(bool yes);
 Statement from_fabric(); // by the interface's link type
-Statement to_fabric();
+Statement to_fabric(bool yes);
 Statement not_to_loopback();
 Statement destination_in(SetType family, const std::string& set);
 Statement source_in(SetType family, const std::string& set, bool inverted);

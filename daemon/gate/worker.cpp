@@ -127,6 +127,7 @@ void Worker::run() {
     while (!stop_by_ || (!cases_.empty() && Clock::now() < *stop_by_)) {
         const auto latest = Clock::now() + Heartbeat::period;
         loop_.run_once(std::min(next().value_or(latest), latest));
+        settle(); // before all that can wait
         const auto now = Clock::now();
         heartbeat_.beat(now);
         asker_.on_time(now);

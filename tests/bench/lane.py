@@ -120,7 +120,7 @@ def end(processes):
 
 
 def find_programs(build):
-    programs = {name: build / "daemon" / name for name in ("ubfd",)}
+    programs = {"ubfd": build / "daemon" / "ubfd"}
     programs |= {name: build / "tests" / "bench" / name for name in ("storm", "floor", "crowd", "lookup")}
     for program in programs.values():
         if not pathlib.Path(program).exists():
