@@ -89,7 +89,10 @@ void ExemptListeners::erase_expired(TimePoint now) {
 }
 
 void ExemptListeners::receive() {
-    const bool complete = notices_.receive([this](Cookie cookie) { forget(cookie); });
+    gone_.clear();
+    const bool complete = notices_.receive(gone_);
+    for (const Cookie cookie : gone_)
+        forget(cookie);
     if (complete)
         return;
     counters_.notices_lost.add();

@@ -19,6 +19,7 @@
 #include <set>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 namespace ubf {
 
@@ -49,6 +50,7 @@ class ExemptListeners {
     EventLoop loop_;
     Mailbox mailbox_;
     DestroyNotices notices_{DestroyNotices::Of::tcp_listeners};
+    std::vector<Cookie> gone_; // kept for its room
     nft::VerdictSets sets_;
     OwnerLookup lookup_;
     struct Expiry {

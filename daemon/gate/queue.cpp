@@ -11,6 +11,8 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <optional>
+#include <poll.h>
+#include <sstream>
 #include <string>
 #include <sys/socket.h>
 #include <utility>
@@ -23,17 +25,36 @@ constexpr std::uint32_t copy_range = 192;
 // What a queued packet costs the socket's buffer, by the kernel's count (an skb's truesize).
 constexpr int message_cost = 2048;
 
-// Who has bound the queue: the address of a netlink socket, or 0. The table begins each line with
-// both.
-std::uint32_t bound_by(std::uint16_t number) {
+// What the kernel's table says of a queue (net/netfilter/nfnetlink_queue.c, seq_show).
+struct TableLine {
+    std::uint32_t port_id = 0;     // the netlink socket that has bound it; 0: none
+    std::uint32_t waiting = 0;     // packets
+    std::uint32_t last_packet = 0; // the newest id
+};
+
+TableLine table_line(std::uint16_t number) {
     std::ifstream table("/proc/thread-self/net/netfilter/nfnetlink_queue");
-    unsigned queue = 0;
-    std::uint32_t port_id = 0;
-    std::string rest;
-    while (table >> queue >> port_id && std::getline(table, rest))
-        if (queue == number)
-            return port_id;
-    return 0;
+    std::string line;
+    while (std::getline(table, line)) {
+        std::istringstream fields(line);
+        unsigned queue = 0;
+        TableLine found;
+        std::uint64_t skipped = 0; // copy mode and range, drops of two kinds
+        if (fields >> queue >> found.port_id >> found.waiting >> skipped >> skipped >> skipped >>
+                skipped >> found.last_packet &&
+            queue == number)
+            return found;
+    }
+    return {};
+}
+
+std::uint32_t bound_by(std::uint16_t number) {
+    return table_line(number).port_id;
+}
+
+bool is_readable(int fd) {
+    pollfd poll{fd, POLLIN, 0};
+    return ::poll(&poll, 1, 0) > 0;
 }
 
 // The kept socket, where it is the one that has the queue.
@@ -142,6 +163,9 @@ Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& co
   , others_cleared_(!adopted_) {
     if (!adopted_)
         bind();
+    else if (const auto line = table_line(number_);
+             line.waiting > 0 && !is_readable(socket_.fd())) // all that waits was read before us
+        drop_before(line.last_packet + 1);
     configure(length);
 }
 
@@ -202,7 +226,8 @@ void Queue::handle(std::span<const std::uint8_t> datagram,
 }
 
 // What the ubfd before us had read, and not judged when it died, nobody else will ever judge. It
-// all came before the first packet that is left to read; whoever sent it sends it again.
+// all came before the first packet that is left to read; whoever sent it sends it again. (Where
+// none is left, it would wait for the next that happens to come into this queue.)
 void Queue::drop_before(std::uint32_t id) {
     others_cleared_ = true;
     alignas(nlmsghdr) std::array<std::uint8_t, 128> buffer{};

@@ -214,10 +214,11 @@ void Service::handle(const std::vector<GoneSeen>& seen, const Sender& sender) {
 
 void Service::notice_destroyed() {
     const auto now = Clock::now();
-    const bool complete = destroy_notices_.receive([&](Cookie cookie) {
-        udp_flows_.forget(cookie);
+    gone_.clear();
+    const bool complete = destroy_notices_.receive(gone_);
+    udp_flows_.forget(gone_);
+    for (const Cookie cookie : gone_)
         tell(told_.gone(cookie, now));
-    });
     if (complete)
         return;
     counters_.notices_lost.add();

@@ -80,6 +80,7 @@ class Service {
     Mailbox mailbox_;
     DestroyNotices destroy_notices_{DestroyNotices::Of::udp};
     OwnerLookup lookup_;
+    std::vector<Cookie> gone_; // kept for its room
     ToldFlows told_;
     ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;

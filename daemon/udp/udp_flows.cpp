@@ -134,15 +134,18 @@ void UdpFlows::end(const Flow& flow, Lease lease) {
         forget(kernel_, *old);
 }
 
-void UdpFlows::forget(Cookie cookie) {
+void UdpFlows::forget(std::span<const Cookie> cookies) {
     const std::lock_guard lock(mutex_);
-    gone_sockets_.add(cookie, Clock::now());
-    const auto found = by_socket_.find(cookie);
-    if (found == by_socket_.end())
-        return;
-    const auto flows = found->second;
-    for (const auto& flow : flows)
-        erase_doomed(flow);
+    const auto now = Clock::now();
+    for (const Cookie cookie : cookies) {
+        gone_sockets_.add(cookie, now);
+        const auto found = by_socket_.find(cookie);
+        if (found == by_socket_.end())
+            continue;
+        const auto flows = found->second;
+        for (const auto& flow : flows)
+            erase_doomed(flow);
+    }
 }
 
 void UdpFlows::forget(const Flow& flow) {

@@ -20,6 +20,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
@@ -67,8 +68,8 @@ class UdpFlows {
 
     // --- by any thread ---
 
-    // A socket of this node is gone.
-    void forget(Cookie cookie);
+    // Sockets of this node are gone.
+    void forget(std::span<const Cookie> cookies);
     // The socket at the peer's end of this flow is gone.
     void forget(const Flow& flow);
     // Nothing is certain any more: every flow asks again.

@@ -63,23 +63,20 @@ void DestroyNotices::end() {
     begun_ = false;
 }
 
-bool DestroyNotices::receive(const std::function<void(Cookie)>& gone) {
-    alignas(nlmsghdr) std::array<std::uint8_t, 8192> buffer;
-    while (true) {
-        const auto length = socket_.receive(buffer, MSG_DONTWAIT);
-        if (!length)
-            return length.error() == EAGAIN;
+bool DestroyNotices::receive(std::vector<Cookie>& gone) {
+    const int count = batch_.receive(socket_.fd(), most_at_a_time, [&](netlink::Bytes message) {
         nlmsghdr header{};
         inet_diag_msg socket{};
-        if (*length < sizeof header + sizeof socket)
-            continue;
-        std::memcpy(&header, buffer.data(), sizeof header);
-        std::memcpy(&socket, buffer.data() + sizeof header, sizeof socket);
+        if (message.size() < sizeof header + sizeof socket)
+            return;
+        std::memcpy(&header, message.data(), sizeof header);
+        std::memcpy(&socket, message.data() + sizeof header, sizeof socket);
         if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
-            continue;
+            return;
         const auto* half = socket.id.idiag_cookie;
-        gone(Cookie{std::uint64_t{half[1]} << 32 | half[0]});
-    }
+        gone.push_back(Cookie{std::uint64_t{half[1]} << 32 | half[0]});
+    });
+    return count >= 0 || count == -EAGAIN || count == -EINTR;
 }
 
 } // namespace ubf

@@ -4,10 +4,12 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "netlink/batch.hpp"
 #include "netlink/socket.hpp"
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <vector>
 
 namespace ubf {
 
@@ -26,14 +28,17 @@ class DestroyNotices {
     bool begun() const { return begun_; }
 
     int fd() const { return socket_.fd(); }
-    // Calls `gone` for each socket of which a notice waits. False when notices were lost: then any
-    // socket may be gone.
-    bool receive(const std::function<void(Cookie)>& gone);
+    // Puts into `gone` the sockets of which a notice waits, a bounded number. False when notices
+    // were lost: then any socket may be gone.
+    bool receive(std::vector<Cookie>& gone);
 
   private:
+    static constexpr std::size_t most_at_a_time = 64;
+
     const Of sockets_;
     NetlinkSocket socket_;
     bool begun_ = false;
+    netlink::Batch<most_at_a_time, 512> batch_;
 };
 
 } // namespace ubf

@@ -172,6 +172,8 @@ class Accidents(Endurance):
         trap = thief.do(person.bound, "udp", "0.0.0.0", SINK)
         self.ubfd2.process.send_signal(signal.SIGCONT)
         wait_until(lambda: self.ubfd2.status()["notices_lost"], 30, "the loss")
+        wait_until(lambda: f"dport={SINK} " not in self.two.run("conntrack", "-L", "-p", "udp"), 0.5,
+                   "that the kernel forgets")
         for _ in range(5):
             self.alice.say(seen.handle, "a secret", timeout=0.05)
         self.assertIsNone(thief.do(person.received, trap, timeout=0.3))
