@@ -1,42 +1,17 @@
 // `ubfctl status`: everything that is counted, on one page.
 #include "daemon/daemon.hpp"
 
+#include "daemon/gate/queue_table.hpp"
 #include "daemon/host.hpp"
 
 #include <fmt/chrono.h>
-#include <fstream>
 #include <functional>
-#include <map>
 #include <numeric>
 
 namespace ubf {
 namespace {
 
 using Json = ControlServer::Json;
-
-struct KernelQueue {
-    std::uint64_t waiting = 0;
-    std::uint64_t full_drops = 0;   // the queue was full
-    std::uint64_t socket_drops = 0; // the socket's buffer was
-};
-
-// /proc/net/netfilter/nfnetlink_queue: number, port id, waiting, copy mode, copy range, drops,
-// drops at the socket, last id, 1 (net/netfilter/nfnetlink_queue.c, seq_show).
-std::map<unsigned, KernelQueue> kernel_queues() {
-    std::map<unsigned, KernelQueue> queues;
-    std::ifstream table("/proc/thread-self/net/netfilter/nfnetlink_queue");
-    unsigned number = 0;
-    std::uint64_t port = 0;
-    std::uint64_t mode = 0;
-    std::uint64_t range = 0;
-    std::uint64_t last = 0;
-    std::uint64_t one = 0;
-    KernelQueue queue;
-    while (table >> number >> port >> queue.waiting >> mode >> range >> queue.full_drops >>
-           queue.socket_drops >> last >> one)
-        queues[number] = queue;
-    return queues;
-}
 
 template<typename Enum>
 Json to_json(const Counts<Enum>& counts) {

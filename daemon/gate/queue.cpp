@@ -1,18 +1,18 @@
 #include "daemon/gate/queue.hpp"
 
+#include "daemon/gate/queue_table.hpp"
+
 #include <arpa/inet.h>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
-#include <fstream>
 #include <libmnl/libmnl.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <optional>
 #include <poll.h>
-#include <sstream>
 #include <string>
 #include <sys/socket.h>
 #include <utility>
@@ -25,33 +25,6 @@ constexpr std::uint32_t copy_range = 192;
 // What a queued packet costs the socket's buffer, by the kernel's count (an skb's truesize).
 constexpr int message_cost = 2048;
 
-// What the kernel's table says of a queue (net/netfilter/nfnetlink_queue.c, seq_show).
-struct TableLine {
-    std::uint32_t port_id = 0;     // the netlink socket that has bound it; 0: none
-    std::uint32_t waiting = 0;     // packets
-    std::uint32_t last_packet = 0; // the newest id
-};
-
-TableLine table_line(std::uint16_t number) {
-    std::ifstream table("/proc/thread-self/net/netfilter/nfnetlink_queue");
-    std::string line;
-    while (std::getline(table, line)) {
-        std::istringstream fields(line);
-        unsigned queue = 0;
-        TableLine found;
-        std::uint64_t skipped = 0; // copy mode and range, drops of two kinds
-        if (fields >> queue >> found.port_id >> found.waiting >> skipped >> skipped >> skipped >>
-                skipped >> found.last_packet &&
-            queue == number)
-            return found;
-    }
-    return {};
-}
-
-std::uint32_t bound_by(std::uint16_t number) {
-    return table_line(number).port_id;
-}
-
 bool is_readable(int fd) {
     pollfd poll{fd, POLLIN, 0};
     return ::poll(&poll, 1, 0) > 0;
@@ -62,7 +35,7 @@ std::optional<NetlinkSocket> adopt(std::uint16_t number, UniqueFd kept) {
     if (!kept)
         return std::nullopt;
     NetlinkSocket socket(std::move(kept));
-    if (socket.port_id() == 0 || socket.port_id() != bound_by(number))
+    if (socket.port_id() == 0 || socket.port_id() != kernel_queue(number).port_id)
         return std::nullopt;
     return socket;
 }
@@ -70,7 +43,7 @@ std::optional<NetlinkSocket> adopt(std::uint16_t number, UniqueFd kept) {
 // The kernel says EPERM both to those without the privilege and to those who come second.
 QueueError error_of(std::uint16_t number, int error) {
     std::string cause = std::strerror(error);
-    if (error == EBUSY || (error == EPERM && bound_by(number) != 0)) {
+    if (error == EBUSY || (error == EPERM && kernel_queue(number).port_id != 0)) {
         error = EBUSY;
         cause = "another program has it, perhaps another ubfd; stop it, or set queue.first to a "
                 "free range";
@@ -163,9 +136,9 @@ Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& co
   , others_cleared_(!adopted_) {
     if (!adopted_)
         bind();
-    else if (const auto line = table_line(number_);
-             line.waiting > 0 && !is_readable(socket_.fd())) // all that waits was read before us
-        drop_before(line.last_packet + 1);
+    else if (const auto kernel = kernel_queue(number_);
+             kernel.waiting > 0 && !is_readable(socket_.fd())) // all that waits was read before us
+        drop_before(kernel.last_packet + 1);
     configure(length);
 }
 
