@@ -9,13 +9,12 @@
 
 namespace ubf {
 
-NetlinkSocket::NetlinkSocket(int bus, std::uint32_t groups)
+NetlinkSocket::NetlinkSocket(int bus)
   : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, bus)) {
     if (!fd_)
         throw std::system_error(errno, std::generic_category(), "opening a netlink socket");
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
-    address.nl_groups = groups;
     if (::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
         throw std::system_error(errno, std::generic_category(), "binding a netlink socket");
 }

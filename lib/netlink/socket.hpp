@@ -12,8 +12,7 @@ namespace ubf {
 class NetlinkSocket {
   public:
     // bus: NETLINK_SOCK_DIAG, NETLINK_NETFILTER, ... Throws std::system_error.
-    // groups: the legacy bit mask of multicast groups to join.
-    explicit NetlinkSocket(int bus, std::uint32_t groups = 0);
+    explicit NetlinkSocket(int bus);
     // One that somebody else opened and bound.
     explicit NetlinkSocket(UniqueFd fd)
       : fd_(std::move(fd)) {}
