@@ -10,13 +10,21 @@ static void finish(void) {
 #ifdef MPICH
     /* MPI_Finalize of Debian's MPICH (4.0.2 on UCX 1.13) hangs every other time over TCP, firewall
        or none: a rank that is through stops to read what another still waits to be rid of (see
-       github.com/openucx/ucx/issues/2254). So all ranks stay for a while, and go without it. */
+       github.com/openucx/ucx/issues/2254). So all ranks stay for a while, and go without it. The
+       process manager must hear of it all the same (PMI 1, on the descriptor that it gave): of
+       ranks that just end, it may take the first for one that failed, and kill the others. */
     for (int i = 0; i < 100; ++i) {
         int flag = 0;
         MPI_Iprobe(MPI_ANY_SOURCE, 1, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);
         usleep(2000);
     }
-    _exit(0);
+    const char* manager = getenv("PMI_FD");
+    const char goodbye[] = "cmd=finalize\n";
+    char answer[64];
+    _exit(manager && write(atoi(manager), goodbye, sizeof goodbye - 1) == sizeof goodbye - 1 &&
+                  read(atoi(manager), answer, sizeof answer) > 0
+              ? 0
+              : 1);
 #else
     MPI_Finalize();
 #endif
