@@ -69,8 +69,11 @@ std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
     return found->second.owner;
 }
 
-// A connector's only if the user database need not be asked first.
+// Where neither the process nor the user database need be asked first.
 std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Role role) {
+    const auto details = labeller_.details();
+    if (details.cgroups || details.context)
+        return std::nullopt;
     const auto result = maker(socket, role);
     if (!result)
         return std::nullopt;
@@ -88,18 +91,28 @@ std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Ro
     return owner;
 }
 
-// Who made the socket listen or connect, as if a search had found that process.
+// Who made the socket listen or connect, as if a search had found that process. What it carries, it
+// carries now, so where that is wanted it must hold the socket still.
 std::optional<SearchResult> Investigator::maker(const SocketOwner& socket, ident::Role role) const {
-    // A label must be that of every process that holds the socket. And what a process of root made,
-    // the kernel may have taken over: rpc.nfsd's listener, for one.
-    const auto details = labeller_.details();
+    // What a process of root made, the kernel may have taken over: rpc.nfsd's listener, for one.
     const Uid uid = socket.owner.uid;
-    if (details.cgroups || details.context || uid == Uid{0})
+    if (uid == Uid{0})
         return std::nullopt;
     const auto record = records_.find(socket.socket.cookie, role);
     auto process = record ? maker_of(*record, uid) : std::nullopt;
     if (!process)
         return std::nullopt;
+    const auto details = labeller_.details();
+    if (details.cgroups || details.context) {
+        auto holder =
+            record->several != 0
+                ? std::nullopt
+                : processes_.holder_among({&process->pid, 1}, socket.socket.inode, uid, details);
+        if (!holder)
+            return std::nullopt;
+        process->cgroups = std::move(holder->cgroups);
+        process->context = std::move(holder->context);
+    }
     return SearchResult{{std::move(*process)}, Method::kernel_record, true};
 }
 

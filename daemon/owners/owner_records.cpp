@@ -1,5 +1,6 @@
 #include "daemon/owners/owner_records.hpp"
 
+#include "base/unique_fd.hpp"
 #include "daemon/core/thread.hpp"
 #include "owner_records.skel.h"
 
@@ -7,7 +8,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 
 namespace ubf {
 namespace {
@@ -39,6 +42,37 @@ std::string not_in_use(const char* what, int error) {
                        std::strerror(error));
 }
 
+using Program = std::unique_ptr<owner_records_bpf, OwnerRecords::Unload>;
+
+// Processes are known by their numbers in this one.
+std::uint32_t pid_namespace() {
+    struct stat info {};
+    return ::stat("/proc/self/ns/pid", &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
+}
+
+// 0, or an errno.
+int load(Program& program, bool udp) {
+    program.reset(::owner_records_bpf__open());
+    if (!program)
+        return errno;
+    ::bpf_program__set_autoload(program->progs.on_bind, udp);
+    program->rodata->pid_namespace = pid_namespace();
+    return -::owner_records_bpf__load(program.get());
+}
+
+// Of the sockets that are there already. Reading the iterator is what runs it; it has no text.
+int write_down_holders(const owner_records_bpf& program) {
+    const UniqueFd iterator(::bpf_iter_create(::bpf_link__fd(program.links.on_descriptor)));
+    if (!iterator)
+        return errno;
+    char none;
+    ssize_t length = 0;
+    do
+        length = ::read(iterator.get(), &none, sizeof none);
+    while (length > 0 || (length < 0 && (errno == EINTR || errno == EAGAIN)));
+    return length < 0 ? errno : 0;
+}
+
 } // namespace
 
 void OwnerRecords::Unload::operator()(owner_records_bpf* program) const {
@@ -55,18 +89,22 @@ OwnerRecords::OwnerRecords(bool wanted) {
         return;
     }
     ::libbpf_set_print(nullptr); // state_ says it
-    decltype(program_) program(::owner_records_bpf__open());
-    if (!program) {
-        state_ = not_in_use("opening the BPF program", errno);
-    } else if (const int loaded = ::owner_records_bpf__load(program.get()); loaded != 0) {
-        state_ = not_in_use("loading the BPF program", -loaded);
+    Program program;
+    int error = load(program, true);
+    const bool udp = error != EPERM;
+    if (!udp)
+        error = load(program, false);
+    if (error != 0) {
+        state_ = not_in_use("loading the BPF program", error);
     } else if (const int attached = ::owner_records_bpf__attach(program.get()); attached != 0) {
         state_ = not_in_use("attaching the BPF program", -attached);
+    } else if (const int read = write_down_holders(*program); read != 0) {
+        state_ = not_in_use("looking at the sockets that are open", read);
     } else if (!can_be_read_without_privileges(program->maps.listens)) {
         state_ = "not in use: before Linux 5.19, reading takes CAP_BPF for as long as ubfd runs, "
                  "while kernel.unprivileged_bpf_disabled is not 0";
     } else {
-        state_ = "in use";
+        state_ = udp ? "in use" : "in use for TCP; this kernel does not let UDP be traced";
         program_ = std::move(program);
     }
 }

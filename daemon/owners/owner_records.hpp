@@ -1,7 +1,8 @@
 // Who made a socket listen, connect or take a UDP port, as the kernel recorded it at that moment: a
 // program of ours in the kernel (bpf/owner_records.bpf.c) writes it down. To ask takes one read of
-// a map, whatever is on the node. Sockets that are older than this ubfd have no record, and where
-// the kernel takes no such program, or ubfd is built without it, none has.
+// a map, whatever is on the node. Of a socket that is older than this ubfd it is who held it when
+// ubfd started. Where the kernel takes no such program, or ubfd is built without it, there are
+// none.
 #pragma once
 
 #include "base/types.hpp"
@@ -25,14 +26,15 @@ class OwnerRecords {
     // Never waits. Any thread may ask.
     std::optional<ubf_owner_record> find(Cookie cookie, ident::Role role) const;
 
-    // "in use", or why not.
+    bool in_use() const { return program_ != nullptr; }
+    // "in use", perhaps with what is not; or why not.
     const std::string& state() const { return state_; }
 
-  private:
     struct Unload {
         void operator()(owner_records_bpf* program) const;
     };
 
+  private:
     std::unique_ptr<owner_records_bpf, Unload> program_;
     std::string state_;
 };

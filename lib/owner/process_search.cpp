@@ -200,12 +200,12 @@ ProcessSearch::ProcessSearch(const char* root)
 }
 
 std::optional<Holder> ProcessSearch::holder_among(std::span<const Pid> pids, std::uint32_t inode,
-                                                  Uid uid) const {
+                                                  Uid uid, ProcessDetails details) const {
     for (const Pid pid : pids) {
         const auto process = open_process(root_.get(), pid);
         if (!process || holds(process.get(), inode) != Holds::yes)
             continue;
-        auto found = read_holder(process.get(), pid, {});
+        auto found = read_holder(process.get(), pid, details);
         if (found && found->status.uid == uid)
             return found;
     }

@@ -63,8 +63,8 @@ class ProcessSearch {
     SearchResult holders(std::uint32_t inode, Uid uid, Clock::time_point deadline,
                          ProcessDetails details = {}) const;
     // The first of these processes that is this uid's and holds the socket.
-    std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode,
-                                       Uid uid) const;
+    std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode, Uid uid,
+                                       ProcessDetails details = {}) const;
     // What a task is, whatever it holds; nothing where it has ended. Of one task even if it ends
     // meanwhile and its number is given to another; which of them it was is for the caller to know.
     std::optional<Holder> task(Pid task, ProcessDetails details = {}) const;

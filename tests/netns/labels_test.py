@@ -277,17 +277,6 @@ class Jobs(WithJobs):
         # There, put by root, she has the label: it was the place, and nothing else.
         self.assertEqual(self.in_job("carol", self.one, 1005).connect("tcp", V4, PORT), "connected")
 
-    def test_a_socket_that_processes_of_two_jobs_hold_has_no_label_of_either(self):
-        alice, bob = self.two_jobs()
-        alice.listen("tcp", "0.0.0.0", PORT)
-        self.begin(self.ubfd1, 1006, "bob", "chem")
-        other = self.in_job("bob", self.one, 1006)
-        sock = bob.do(person.bound, "tcp", "0.0.0.0", 0)
-        bob.hand_over(sock, other)
-        with self.assertRaisesRegex(Trouble, "No route to host"):
-            bob.do(person.connect_bound, sock, V4, PORT)
-        self.assertEqual(bob.connect("tcp", V4, PORT), "connected")
-
     def test_labels_that_are_none(self):
         """Refused, and told of in a line without control characters; the job goes without."""
         for label, told in (("x" * 65536, "x" * 64 + "'..."), ("a\nb\x1b[2J", "a\\x0ab\\x1b[2J"), ("a b", "a b")):
@@ -324,6 +313,48 @@ class Jobs(WithJobs):
         many = sorted(bob.do(person.connect_times, V4, PORT, 200))
         print(f"connect with 1 job: p50 {few[100] * 1000:.2f} ms; with 10001: {many[100] * 1000:.2f} ms", flush=True)
         self.assertEqual((len(few), len(many)), (200, 200))
+
+
+class HeldByTwoJobs(WithJobs):
+    """Sockets that processes of two of bob's jobs hold, of which one has the listener's label."""
+
+    def setUp(self):
+        super().setUp()
+        alice, self.bob = self.two_jobs()
+        alice.listen("tcp", "0.0.0.0", PORT)
+        self.begin(self.ubfd1, 1006, "bob", "chem")
+        self.other = self.in_job("bob", self.one, 1006)
+
+    def assert_connects(self, *, owner, holder, allowed):
+        handle = owner.do(person.bound, "tcp", "0.0.0.0", 0)
+        held = owner.hand_over(handle, holder)
+        if allowed:
+            holder.do(person.connect_bound, held, V4, PORT)
+        else:
+            with self.assertRaisesRegex(Trouble, "No route to host"):
+                holder.do(person.connect_bound, held, V4, PORT)
+
+
+class Recorded(HeldByTwoJobs):
+    def setUp(self):
+        super().setUp()
+        state = self.ubfd1.status()["owner_records"]
+        if not state.startswith("in use"):
+            self.skipTest(state)
+
+    def test_a_connection_has_the_label_of_the_job_that_made_it(self):
+        self.assert_connects(owner=self.other, holder=self.bob, allowed=True)
+        self.assert_connects(owner=self.bob, holder=self.other, allowed=False)
+        self.assertEqual(self.ubfd1.status()["owner_methods"]["kernel-record"], 2)
+
+
+class Searched(HeldByTwoJobs):
+    settings = WithJobs.settings | {"owners": {"bpf": False}}
+
+    def test_a_socket_that_processes_of_two_jobs_hold_has_no_label_of_either(self):
+        self.assert_connects(owner=self.other, holder=self.bob, allowed=False)
+        self.assert_connects(owner=self.bob, holder=self.other, allowed=False)
+        self.assertEqual(self.bob.connect("tcp", V4, PORT), "connected")
 
 
 class Withdrawn(WithJobs):

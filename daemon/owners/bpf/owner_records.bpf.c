@@ -1,16 +1,26 @@
 // The part of ubfd that runs in the kernel: when a process makes a socket listen, connect or take a
 // UDP port, it writes down who that process is, by the socket's cookie. It decides nothing. A map
 // for each of the three, so that connections, which come by the thousand, push no listener out.
+// Of the sockets that are older than it, it writes down who holds them, once.
 #include "owner_record.h"
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 
 #include <bpf/bpf_helpers.h>
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-#define MOST_SOCKETS 32768 // in each map; beyond it, those that were written down longest ago go
+#define MOST_SOCKETS 32768    // in each map; beyond it, those that were written down longest ago go
+#define MOST_PID_NAMESPACES 8 // one within the other; a process in deeper ones has no number for us
+
+enum {
+    TCP = 6, // IPPROTO_TCP, IPPROTO_UDP, linux/in.h
+    UDP = 17,
+    SYN_SENT = 2, // TCP_SYN_SENT, TCP_LISTEN, net/tcp_states.h
+    LISTEN = 10,
+};
 
 // Of the kernel's types, what is read here. Where it stands in them, the running kernel says (BTF).
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -36,13 +46,50 @@ struct cred {
     struct group_info* group_info;
 };
 
+struct ns_common {
+    unsigned inum;
+};
+
+struct pid_namespace {
+    struct ns_common ns;
+};
+
+struct upid {
+    int nr;
+    struct pid_namespace* ns;
+};
+
+struct pid {
+    unsigned level; // of the innermost PID namespace that it is in
+    struct upid numbers[1];
+};
+
 struct task_struct {
-    int tgid;
+    struct task_struct* group_leader;
+    struct pid* thread_pid;
     const struct cred* cred;
+    char comm[UBF_RECORD_COMM];
+};
+
+struct sock_common {
+    volatile unsigned char skc_state;
 };
 
 struct sock {
+    struct sock_common __sk_common;
+    __u16 sk_protocol;
     __u8 sk_kern_sock : 1;
+};
+
+struct socket {
+    struct sock* sk;
+};
+
+struct file;
+
+struct bpf_iter__task_file {
+    struct task_struct* task;
+    struct file* file;
 };
 
 #pragma clang attribute pop
@@ -58,48 +105,114 @@ struct records listens SEC(".maps");
 struct records connects SEC(".maps");
 struct records binds SEC(".maps");
 
-static __always_inline void write_down(void* map, struct sock* socket) {
-    // What the kernel makes for itself, it makes while any process runs.
-    if (BPF_CORE_READ_BITFIELD_PROBED(socket, sk_kern_sock))
-        return;
-    const struct task_struct* task = bpf_get_current_task_btf();
+// That in which ubfd runs: the inode of its /proc/self/ns/pid.
+const volatile __u32 pid_namespace = 0;
+
+// As ubfd sees it; 0 where it doesn't.
+static __always_inline __s32 process_id(const struct task_struct* task) {
+    const struct pid* pid = task->group_leader->thread_pid;
+    if (!pid)
+        return 0;
+    const unsigned level = pid->level;
+    for (unsigned i = 0; i < MOST_PID_NAMESPACES && i <= level; ++i) {
+        const struct upid* number =
+            (const void*)((const char*)pid->numbers +
+                          (unsigned long)i * bpf_core_type_size(struct upid));
+        if (BPF_CORE_READ(number, ns, ns.inum) == pid_namespace)
+            return BPF_CORE_READ(number, nr);
+    }
+    return 0;
+}
+
+// False where it can't be known.
+static __always_inline bool describe(struct task_struct* task, struct ubf_owner_record* record) {
     const struct cred* cred = task->cred;
-    struct ubf_owner_record record = {
+    *record = (struct ubf_owner_record){
         .uid = cred->uid.val,
         .euid = cred->euid.val,
         .gid = cred->gid.val,
         .egid = cred->egid.val,
-        .pid = task->tgid,
+        .pid = process_id(task),
     };
     const struct group_info* groups = cred->group_info;
     const __u32 count = groups->ngroups;
-    record.group_count = count;
+    record->group_count = count;
     if (count <= UBF_RECORD_GROUPS &&
-        bpf_probe_read_kernel(record.groups, count * sizeof record.groups[0], groups->gid) != 0)
+        bpf_probe_read_kernel(record->groups, count * sizeof record->groups[0], groups->gid) != 0)
+        return false;
+    return bpf_probe_read_kernel_str(record->comm, sizeof record->comm, task->comm) >= 0;
+}
+
+static __always_inline void write_down(void* map, struct sock* socket) {
+    // What the kernel makes for itself, it makes while any process runs.
+    if (BPF_CORE_READ_BITFIELD_PROBED(socket, sk_kern_sock))
         return;
-    bpf_get_current_comm(record.comm, sizeof record.comm);
+    struct ubf_owner_record record;
+    if (!describe(bpf_get_current_task_btf(), &record))
+        return;
     const __u64 cookie = bpf_get_socket_cookie(socket);
     bpf_map_update_elem(map, &cookie, &record, BPF_ANY);
 }
 
-// Each before the socket can be reached: no packet comes sooner than the record.
+// Each before the socket can be reached, where the kernel lets that be seen: no packet comes sooner
+// than the record.
 
-SEC("fentry/inet_csk_listen_start")
-int BPF_PROG(on_listen, struct sock* socket) {
-    write_down(&listens, socket);
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_state, struct sock* socket, int before, int state) {
+    if (state == LISTEN)
+        write_down(&listens, socket);
+    else if (state == SYN_SENT)
+        write_down(&connects, socket);
     return 0;
 }
 
-SEC("fentry/tcp_connect")
-int BPF_PROG(on_connect, struct sock* socket) {
-    write_down(&connects, socket);
-    return 0;
-}
-
-// bind(), and the first datagram or connect() of a socket that nobody bound.
-SEC("fentry/udp_lib_get_port")
+// bind(), and the first datagram or connect() of a socket that nobody bound. Not every kernel lets
+// its functions be traced, so it is asked for apart.
+SEC("?fentry/udp_lib_get_port")
 int BPF_PROG(on_bind, struct sock* socket) {
     write_down(&binds, socket);
+    return 0;
+}
+
+static __always_inline bool differ(const struct ubf_owner_record* one,
+                                   const struct ubf_owner_record* other) {
+    bool differ = one->uid != other->uid || one->euid != other->euid || one->gid != other->gid ||
+                  one->egid != other->egid || one->group_count != other->group_count;
+    for (int i = 0; i < UBF_RECORD_GROUPS; ++i)
+        differ |= one->groups[i] != other->groups[i];
+    return differ;
+}
+
+// Every descriptor of every process. Where two processes hold a socket that are not of the same
+// user and groups, a search must say what they have in common.
+SEC("iter/task_file")
+int on_descriptor(struct bpf_iter__task_file* context) {
+    struct task_struct* task = context->task;
+    struct file* file = context->file;
+    if (!task || !file)
+        return 0;
+    struct socket* holder = bpf_sock_from_file(file);
+    if (!holder)
+        return 0;
+    struct sock* socket = holder->sk;
+    if (!socket)
+        return 0;
+    const __u16 protocol = socket->sk_protocol;
+    const bool listens_tcp = protocol == TCP && socket->__sk_common.skc_state == LISTEN;
+    if (!listens_tcp && protocol != UDP)
+        return 0;
+    void* map = listens_tcp ? (void*)&listens : (void*)&binds;
+    struct ubf_owner_record record;
+    if (!describe(task, &record))
+        return 0;
+    const __u64 cookie = bpf_get_socket_cookie(socket);
+    struct ubf_owner_record* known = bpf_map_lookup_elem(map, &cookie);
+    if (!known)
+        bpf_map_update_elem(map, &cookie, &record, BPF_NOEXIST);
+    else if (differ(known, &record))
+        known->group_count = UBF_RECORD_MISLEADS;
+    else if (known->pid != record.pid)
+        known->several = 1;
     return 0;
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What the kernel records of who makes a socket listen or connect, and what it spares. In a guest: not every kernel takes
-the program that does it."""
+"""What the kernel records of who makes a socket listen or connect, and what it spares. Not every kernel takes the program
+that does it, or all of it; that of tests/vm does."""
 
 import os
 import pathlib
@@ -40,26 +40,28 @@ def kernel_memory_kib():
 class Records(TwoNodes):
     def start_daemons(self):
         super().start_daemons()
-        for ubfd in (self.ubfd1, self.ubfd2):
-            self.assertEqual(ubfd.status()["owner_records"], "in use")
+        self.state = self.ubfd2.status()["owner_records"]
+        if not self.state.startswith("in use"):
+            self.skipTest(self.state)
 
-    def assert_listener(self, **expected):
+    def assert_listener(self, protocol="tcp", **expected):
         """What its ubfd says of it."""
-        answer = self.ubfd2.ask(command="explain", protocol="tcp", to=f"{V4}:{PORT}", **{"from": "10.77.0.1:4000"})
+        answer = self.ubfd2.ask(command="explain", protocol=protocol, to=f"{V4}:{PORT}", **{"from": "10.77.0.1:4000"})
         self.assertEqual({key: answer["listener"].get(key) for key in expected}, expected)
 
 
 class Spared(Records):
     def test_a_member_of_the_listeners_group_connects_without_a_search(self):
-        for protocol in ("tcp", "udp"):
+        protocols = ("tcp", "udp") if self.state == "in use" else ("tcp",)
+        for protocol in protocols:
             self.person("alice", self.two, group=PROJ).listen(protocol, "0.0.0.0", PORT)
             for node in (self.one, self.two):
                 for _ in range(2):
                     self.assertEqual(self.person("bob", node).connect(protocol, V4, PORT), "connected")
-        self.assertEqual(self.ubfd2.status()["reasons"]["same-group"], 8)
+        self.assertEqual(self.ubfd2.status()["reasons"]["same-group"], 4 * len(protocols))
         for ubfd in (self.ubfd1, self.ubfd2):
             found = ubfd.status()["owner_methods"]
-            self.assertGreaterEqual(found["kernel-record"], 4)
+            self.assertGreaterEqual(found["kernel-record"], 2 * len(protocols))
             self.assertEqual({method: found[method] for method in SEARCHES}, dict.fromkeys(SEARCHES, 0))
 
     def test_a_group_that_the_process_alone_has_counts_up_to_as_many_as_are_kept(self):
@@ -82,16 +84,32 @@ class Spared(Records):
         self.assert_denied(self.ubfd2, "reason=different-user", f"(63002) solver[{bob.pid}]", seconds=10)
 
 
-class NotFooled(Records):
-    """Where a record might mislead, it counts for nothing, and a search says."""
+class Older(Records):
+    """Sockets that were there before ubfd."""
 
-    def test_who_listened_before_ubfd_started_is_searched_for(self):
+    def restart(self):
         self.ubfd2.stop()
-        self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", PORT)
         self.ubfd2.start()
+
+    def test_who_holds_one_is_recorded_at_the_start(self):
+        for protocol in ("tcp", "udp"):
+            self.person("alice", self.two, group=PROJ).listen(protocol, "0.0.0.0", PORT)
+        self.restart()
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
         self.assertEqual(self.person("carol", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
-        self.assert_listener(method="uid-processes", gid=PROJ)
+        for protocol in ("tcp", "udp"):
+            self.assert_listener(protocol, method="kernel-record", gid=PROJ)
+
+    def test_one_that_processes_of_two_groups_hold_is_searched_for(self):
+        first, second = self.person("alice", self.two, group=PROJ), self.person("alice", self.two)
+        second.do(person.serve, first.hand_over(first.listen("tcp", "0.0.0.0", PORT, answer=False), second))
+        self.restart()
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assert_listener(method="uid-processes", gid=None)
+
+
+class NotFooled(Records):
+    """Where a record might mislead, it counts for nothing, and a search says."""
 
     def test_a_program_of_another_user_or_group_than_who_started_it(self):
         alice, bob = USERS["alice"], USERS["bob"]
@@ -131,7 +149,7 @@ class NotFooled(Records):
     def test_a_program_of_root_is_searched_for(self):
         """The kernel may have taken over what it made."""
         self.person("root", self.two).listen("tcp", "0.0.0.0", PORT)
-        self.assert_listener(method="uid-processes", uid=0, gid=0)
+        self.assert_listener(method="uid-processes", uid=0)
 
 
 class Off(TwoNodes):
@@ -182,4 +200,4 @@ class Cost(Records):
 
 
 if __name__ == "__main__":
-    case.main(private=False)
+    case.main()
