@@ -11,7 +11,6 @@
 #include "storm/socket.hpp"
 #include "storm/times.hpp"
 
-#include <cerrno>
 #include <fmt/format.h>
 #include <functional>
 #include <iostream>
@@ -19,14 +18,12 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <sys/stat.h>
 #include <system_error>
 
 namespace {
 
 using namespace ubf;
 using bench::Clock;
-using bench::fail;
 using bench::Program;
 using bench::sockets;
 
@@ -65,7 +62,6 @@ struct Kind {
     std::optional<Method> method{}; // where the counters don't say it
     bool cold = true;               // whether there is such a thing
     Config::Labels labels{};
-    bool recorded = false; // the kernel's records are asked
 };
 
 // The kernel's records of owners, and none.
@@ -106,7 +102,7 @@ class Counted {
     std::vector<std::uint64_t> before_;
 };
 
-nlohmann::ordered_json measure(const Kind& kind, bool warm, const Records& records) {
+nlohmann::ordered_json measure(const Kind& kind, bool warm, const OwnerRecords& records) {
     bench::Times times;
     std::optional<Method> method = kind.method;
     std::optional<Finder> finder;
@@ -114,7 +110,7 @@ nlohmann::ordered_json measure(const Kind& kind, bool warm, const Records& recor
     for (std::size_t i = 0; i < fewest || (i < most && Clock::now() < end); ++i) {
         const bool first = !finder;
         if (first || !warm)
-            finder.emplace(kind.labels, kind.recorded ? records.kernels : records.none);
+            finder.emplace(kind.labels, records);
         if (warm && first)
             kind.act(*finder, i);
         if (warm && kind.before)
@@ -171,13 +167,6 @@ std::vector<Kind> kinds(const Program& program, const Endpoint& orphan, Uid uid)
         {"a listener that is known", find(same(receiver), ident::Role::listener), see, {}, false},
         {"a listener", find(receiver, ident::Role::listener), forget},
         {"a connector of a known program", find(sender, ident::Role::connector), see, {}, false},
-        {"a connector that the kernel recorded",
-         find(sender, ident::Role::connector),
-         {},
-         {},
-         true,
-         {},
-         true},
         {"a connector and its job's label",
          find(sender, ident::Role::connector),
          {},
@@ -192,21 +181,35 @@ std::vector<Kind> kinds(const Program& program, const Endpoint& orphan, Uid uid)
     };
 }
 
+// Whether a process is looked for.
+bool is_search(const nlohmann::ordered_json& lookup) {
+    const auto& method = lookup.at("method");
+    for (const auto search : {Method::recent, Method::uid_processes, Method::all_processes})
+        if (method == to_string(search))
+            return true;
+    return false;
+}
+
 void run(Uid uid) {
     const Records records; // before the sockets that are recorded
     const auto program = bench::start_program(uid);
-    const auto orphan = bench::open_server(SOCK_STREAM, 0);
-    if (::fchown(orphan.get(), value(nobodys), static_cast<gid_t>(-1)) < 0)
-        fail("fchown");
+    const auto orphan = bench::open_server_of(nobodys);
 
     auto results = nlohmann::ordered_json::array();
-    auto all = kinds(program, bench::local_end(orphan), uid);
-    if (records.kernels.state() != "in use")
-        std::erase_if(all, [](const Kind& kind) { return kind.recorded; });
-    for (const auto& kind : all)
-        for (const bool warm : {true, false})
-            if (warm || kind.cold)
-                results.push_back(measure(kind, warm, records));
+    for (const auto& kind : kinds(program, bench::local_end(orphan), uid)) {
+        for (const bool warm : {true, false}) {
+            if (!warm && !kind.cold)
+                continue;
+            auto searched = measure(kind, warm, records.none);
+            searched["fallback"] = records.kernels.in_use() && is_search(searched);
+            if (searched["fallback"]) {
+                auto recorded = measure(kind, warm, records.kernels);
+                recorded["fallback"] = false;
+                results.push_back(std::move(recorded));
+            }
+            results.push_back(std::move(searched));
+        }
+    }
     bench::end_program(program);
     auto methods = nlohmann::ordered_json::array();
     Counts<Method>{}.each(

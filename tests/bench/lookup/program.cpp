@@ -9,7 +9,10 @@
 #include <netinet/in.h>
 #include <stdexcept>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
 
 namespace ubf::bench {
 namespace {
@@ -71,6 +74,24 @@ Program start_program(Uid uid) {
 void end_program(const Program& program) {
     ::kill(program.pid, SIGKILL);
     ::waitpid(program.pid, nullptr, 0);
+}
+
+UniqueFd open_server_of(Uid uid) {
+    UniqueFd server;
+    std::exception_ptr failure;
+    std::thread([&] {
+        try {
+            // The system call changes the thread alone, glibc's function would change them all.
+            if (::syscall(SYS_setresuid, value(uid), value(uid), value(uid)) < 0)
+                fail("becoming the user");
+            server = open_server(SOCK_STREAM, 0);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+    }).join();
+    if (failure)
+        std::rethrow_exception(failure);
+    return server;
 }
 
 Endpoint local_end(const UniqueFd& fd) {

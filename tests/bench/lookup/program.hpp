@@ -24,6 +24,9 @@ struct Program {
 Program start_program(Uid uid);
 void end_program(const Program& program);
 
+// A TCP listener of a user who has no process: this one holds it.
+UniqueFd open_server_of(Uid uid);
+
 Endpoint local_end(const UniqueFd& fd);
 
 } // namespace ubf::bench
