@@ -44,10 +44,10 @@ std::string not_in_use(const char* what, int error) {
 
 using Program = std::unique_ptr<owner_records_bpf, OwnerRecords::Unload>;
 
-// Processes are known by their numbers in this one.
-std::uint32_t pid_namespace() {
+// The inode of a namespace that this process is in; 0 where /proc does not tell, which is none's.
+std::uint32_t inode_of(const char* name_space) {
     struct stat info {};
-    return ::stat("/proc/self/ns/pid", &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
+    return ::stat(name_space, &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
 }
 
 // 0, or an errno.
@@ -56,7 +56,8 @@ int load(Program& program, bool udp) {
     if (!program)
         return errno;
     ::bpf_program__set_autoload(program->progs.on_bind, udp);
-    program->rodata->pid_namespace = pid_namespace();
+    program->rodata->pid_namespace = inode_of("/proc/self/ns/pid");
+    program->rodata->net_namespace = inode_of("/proc/self/ns/net");
     return -::owner_records_bpf__load(program.get());
 }
 

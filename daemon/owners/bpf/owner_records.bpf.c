@@ -71,8 +71,17 @@ struct task_struct {
     char comm[UBF_RECORD_COMM];
 };
 
+struct net {
+    struct ns_common ns;
+};
+
+typedef struct {
+    struct net* net;
+} possible_net_t;
+
 struct sock_common {
     volatile unsigned char skc_state;
+    possible_net_t skc_net;
 };
 
 struct sock {
@@ -105,8 +114,14 @@ struct records listens SEC(".maps");
 struct records connects SEC(".maps");
 struct records binds SEC(".maps");
 
-// That in which ubfd runs: the inode of its /proc/self/ns/pid.
+// Those in which ubfd runs: the inodes of its /proc/self/ns/pid and net.
 const volatile __u32 pid_namespace = 0;
+const volatile __u32 net_namespace = 0;
+
+// ubfd is never asked about other sockets.
+static __always_inline bool is_ours(const struct sock* socket) {
+    return socket->__sk_common.skc_net.net->ns.inum == net_namespace;
+}
 
 // As ubfd sees it; 0 where it doesn't.
 static __always_inline __s32 process_id(const struct task_struct* task) {
@@ -144,6 +159,8 @@ static __always_inline bool describe(struct task_struct* task, struct ubf_owner_
 }
 
 static __always_inline void write_down(void* map, struct sock* socket) {
+    if (!is_ours(socket))
+        return;
     // What the kernel makes for itself, it makes while any process runs.
     if (BPF_CORE_READ_BITFIELD_PROBED(socket, sk_kern_sock))
         return;
@@ -199,7 +216,7 @@ int on_descriptor(struct bpf_iter__task_file* context) {
         return 0;
     const __u16 protocol = socket->sk_protocol;
     const bool listens_tcp = protocol == TCP && socket->__sk_common.skc_state == LISTEN;
-    if (!listens_tcp && protocol != UDP)
+    if ((!listens_tcp && protocol != UDP) || !is_ours(socket))
         return 0;
     void* map = listens_tcp ? (void*)&listens : (void*)&binds;
     struct ubf_owner_record record;
