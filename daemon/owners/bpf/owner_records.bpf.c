@@ -126,10 +126,10 @@ static __always_inline bool is_ours(const struct sock* socket) {
 // As ubfd sees it; 0 where it doesn't.
 static __always_inline __s32 process_id(const struct task_struct* task) {
     const struct pid* pid = task->group_leader->thread_pid;
-    if (!pid)
-        return 0;
+    if (pid->numbers[0].ns->ns.inum == pid_namespace)
+        return pid->numbers[0].nr;
     const unsigned level = pid->level;
-    for (unsigned i = 0; i < MOST_PID_NAMESPACES && i <= level; ++i) {
+    for (unsigned i = 1; i < MOST_PID_NAMESPACES && i <= level; ++i) {
         const struct upid* number =
             (const void*)((const char*)pid->numbers +
                           (unsigned long)i * bpf_core_type_size(struct upid));
@@ -162,7 +162,7 @@ static __always_inline void write_down(void* map, struct sock* socket) {
     if (!is_ours(socket))
         return;
     // What the kernel makes for itself, it makes while any process runs.
-    if (BPF_CORE_READ_BITFIELD_PROBED(socket, sk_kern_sock))
+    if (BPF_CORE_READ_BITFIELD(socket, sk_kern_sock))
         return;
     struct ubf_owner_record record;
     if (!describe(bpf_get_current_task_btf(), &record))
