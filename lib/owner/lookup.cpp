@@ -36,12 +36,6 @@ bool can_have_sent(Protocol protocol, const SocketInfo& socket) {
            (socket.state != TCP_LISTEN && socket.state != TCP_TIME_WAIT);
 }
 
-// A sender is bound to no interface, or to that of the packet; others are looked through only where
-// none is. So many places are looked at first.
-std::size_t places(std::uint32_t interface) {
-    return interface == 0 ? 1 : 2;
-}
-
 } // namespace
 
 void OwnerLookup::find(std::span<const Wanted> wanted, std::vector<Ends>& ends) {
@@ -50,25 +44,19 @@ void OwnerLookup::find(std::span<const Wanted> wanted, std::vector<Ends>& ends) 
         if (receiver)
             queries_.push_back({flow.protocol, flow.destination, flow.source, interface});
         if (sender)
-            for (std::size_t i = 0; i < places(interface); ++i)
-                queries_.push_back(
-                    {flow.protocol, flow.source, flow.destination, i == 0 ? 0 : interface});
+            queries_.push_back({flow.protocol, flow.source, flow.destination, interface});
     }
     sockets_.resize(queries_.size());
     diag_.find(queries_, sockets_);
 
     ends.assign(wanted.size(), {});
-    auto rest = std::span<const SockDiag::Found>(sockets_);
+    auto next = sockets_.cbegin();
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         const auto& [flow, interface, receiver, sender] = wanted[i];
-        if (receiver) {
-            ends[i].receiver = as_receiver(flow, interface, rest.front());
-            rest = rest.subspan(1);
-        }
-        if (sender) {
-            ends[i].sender = as_sender(flow, interface, rest.first(places(interface)));
-            rest = rest.subspan(places(interface));
-        }
+        if (receiver)
+            ends[i].receiver = as_receiver(flow, interface, *next++);
+        if (sender)
+            ends[i].sender = as_sender(flow, interface, *next++);
     }
 }
 
@@ -108,31 +96,35 @@ OwnerLookup::Found OwnerLookup::sender(const Flow& flow, std::uint32_t interface
     return ends.front().sender;
 }
 
-// sockets: what was found at its places().
+// The kernel finds a socket that is bound to the interface or to none, and not always both where
+// there are both: then they share a 4-tuple, and nobody can tell which sent the packet.
 OwnerLookup::Found OwnerLookup::as_sender(const Flow& flow, std::uint32_t interface,
-                                          std::span<const SockDiag::Found> sockets) {
+                                          const SockDiag::Found& socket) {
     std::optional<SocketInfo> found;
     int error = ENOENT;
     bool ambiguous = false;
-    const auto consider = [&](const SockDiag::Found& socket) {
-        if (!socket) {
-            if (socket.error() != ENOENT)
-                error = socket.error();
+    const auto consider = [&](const SockDiag::Found& candidate) {
+        if (!candidate) {
+            if (candidate.error() != ENOENT)
+                error = candidate.error();
             return;
         }
-        if (!can_have_sent(flow.protocol, *socket))
+        if (!can_have_sent(flow.protocol, *candidate))
             return;
-        // Sockets bound to an interface may share a 4-tuple with one that is not.
-        ambiguous |= found && found->cookie != socket->cookie && found->uid != socket->uid;
-        found = *socket;
+        ambiguous |= found && found->cookie != candidate->cookie && found->uid != candidate->uid;
+        found = *candidate;
+    };
+    const auto consider_bound_to = [&](std::uint32_t index) {
+        consider(diag_.find({flow.protocol, flow.source, flow.destination, index}));
     };
 
-    for (const auto& socket : sockets)
-        consider(socket);
+    consider(socket);
+    if (interface != 0 && (!found || found->interface != 0))
+        consider_bound_to(0);
     if (!found) {
         for (const auto index : interfaces())
             if (index != interface)
-                consider(diag_.find({flow.protocol, flow.source, flow.destination, index}));
+                consider_bound_to(index);
     }
     if (ambiguous)
         return fail(LookupError::ambiguous);

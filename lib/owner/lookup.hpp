@@ -51,8 +51,7 @@ class OwnerLookup {
 
   private:
     Found as_receiver(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
-    Found as_sender(const Flow& flow, std::uint32_t interface,
-                    std::span<const SockDiag::Found> sockets);
+    Found as_sender(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
     const std::vector<std::uint32_t>& interfaces();
 
     SockDiag diag_;
