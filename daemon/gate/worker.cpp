@@ -209,6 +209,9 @@ void Worker::receive() {
     queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
     if (shared_.pushed_owners.any() && busy_until_ <= Clock::now())
         read_pushes();
+    // A busy worker asks in batches instead.
+    if (arrived_.size() == 1 && cases_.size() < few_cases)
+        ask_ahead(arrived_.front());
     wanted_.clear();
     for (const auto& item : arrived_)
         wanted_.push_back(ends_wanted(item));
@@ -304,15 +307,50 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
 }
 
 void Worker::ask(Case item, ident::Wish wish) {
-    const auto& peer = item.flow.source.address;
-    if (!asks_.begin(peer, shared_.peers.standing(peer)))
-        return close(item, Reason::overload);
+    if (item.ahead)
+        return wait(std::move(item));
     std::optional<Uid> same_as;
     if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
         same_as = item.local.owner.uid;
-    asker_.ask(item.flow, item.reply ? ident::Role::listener : ident::Role::connector, same_as,
-               item.interface, wish);
+    if (!send_question(item, same_as, wish))
+        return close(item, Reason::overload);
+    if (same_as)
+        last_listeners_.add(item.flow, *same_as);
     wait(std::move(item));
+}
+
+std::optional<ident::Nonce> Worker::send_question(const Case& item, std::optional<Uid> same_as,
+                                                  ident::Wish wish) {
+    const auto& peer = item.flow.source.address;
+    if (!asks_.begin(peer, shared_.peers.standing(peer)))
+        return std::nullopt;
+    return asker_.ask(item.flow, item.reply ? ident::Role::listener : ident::Role::connector,
+                      same_as, item.interface, wish);
+}
+
+// So that both ends are looked up at once. Most likely the listener is whose it was last.
+void Worker::ask_ahead(Case& item) {
+    const bool may_be_told = rules_->push && item.flow.protocol == Protocol::tcp;
+    if (on_this_node(item) || may_be_told || policy(item).require_label ||
+        !contains(rules_->side(item.fabric).peers, item.flow.source.address))
+        return;
+    const auto presumed = last_listeners_.find(item.flow);
+    if (!presumed)
+        return;
+    const auto wish = rules_->push ? ident::Wish::as_before : ident::Wish::not_told;
+    if (const auto question = send_question(item, *presumed, wish)) {
+        item.ahead = {*question, *presumed};
+        asker_.flush();
+    }
+}
+
+// The packet is judged already; nobody needs the answer.
+void Worker::withdraw(Case& item) {
+    if (!item.ahead)
+        return;
+    asker_.withdraw(item.ahead->question);
+    asks_.end(item.flow.source.address);
+    last_listeners_.forget(item.flow);
 }
 
 // --- what peers tell ahead ---
@@ -370,10 +408,16 @@ void Worker::answered(const Flow& flow, const std::optional<Owner>& owner) {
         return;
     auto& item = node.mapped();
     if (!owner) {
+        item.ahead.reset();
         report_silence_of(flow.source.address, shared_.peers, shared_.log);
         return close(item, Reason::no_answer);
     }
     item.remote = *owner;
+    // Of a user who is not the presumed listener the peer tells all there is to know.
+    const auto ahead = std::exchange(item.ahead, std::nullopt);
+    if (ahead && owner->kind == OwnerKind::user && !owner->credentials &&
+        owner->uid != item.local.owner.uid)
+        return ask(std::move(item), ident::Wish::as_before);
     proceed(std::move(item));
 }
 
@@ -486,6 +530,7 @@ void Worker::add_partition(Case& item) {
 }
 
 void Worker::close(Case& item, Reason reason) {
+    withdraw(item);
     if (item.again) {
         close_again(item, reason);
         if (item.more.empty())

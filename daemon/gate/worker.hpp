@@ -13,6 +13,7 @@
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/flow_walks.hpp"
 #include "daemon/gate/kernel_flows.hpp"
+#include "daemon/gate/last_listeners.hpp"
 #include "daemon/gate/open_questions.hpp"
 #include "daemon/gate/queue.hpp"
 #include "daemon/ident/asker.hpp"
@@ -99,6 +100,12 @@ class Worker {
     std::size_t flows() const { return flows_.load(std::memory_order_relaxed); } // remembered
 
   private:
+    // A question that was sent before our own socket was looked up, as if it were that user's.
+    struct Ahead {
+        ident::Nonce question;
+        Uid presumed;
+    };
+
     // A flow that is being decided, with the packets that wait for it.
     struct Case {
         std::uint64_t number;
@@ -111,6 +118,7 @@ class Worker {
         std::optional<StatedLevel> stated{}; // of its sender, by the first packet
         std::uint32_t sequence = 0;          // of that packet
         std::vector<QueuedPacket> more{};    // that came while it waited
+        std::optional<Ahead> ahead{};        // while it is open
         SocketOwner local{};                 // of the destination
         Owner remote{};                      // of the source
         std::optional<SocketOwner> sender{}; // the same, when it is on this node too
@@ -133,6 +141,10 @@ class Worker {
     void begin(Case item, const OwnerLookup::Ends& ends);
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
     void ask(Case item, ident::Wish wish = ident::Wish::as_before);
+    std::optional<ident::Nonce> send_question(const Case& item, std::optional<Uid> same_as,
+                                              ident::Wish wish);
+    void ask_ahead(Case& item);
+    void withdraw(Case& item);
     void pushed(const Flow& flow, Uid uid);
     void decide_pushed(Case item, Uid uid);
     void stop_waiting_for_push(Case& item);
@@ -195,6 +207,7 @@ class Worker {
     std::vector<OwnerLookup::Wanted> wanted_;
     std::vector<OwnerLookup::Ends> ends_;
     OpenQuestions asks_;
+    LastListeners last_listeners_;
     // Those that wait. The pool keeps what they take, so that a packet costs no allocation.
     std::pmr::unsynchronized_pool_resource pool_;
     std::pmr::unordered_map<Flow, Case> cases_{&pool_};

@@ -35,8 +35,8 @@ Nonce Asker::new_nonce() {
     return nonces_[--nonces_left_];
 }
 
-void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
-                Wish wish) {
+Nonce Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
+                 Wish wish) {
     const auto now = Clock::now();
     Nonce nonce = new_nonce();
     while (pending_.contains(nonce))
@@ -51,6 +51,13 @@ void Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::ui
     due_.push({now + first_pause, nonce});
     counters_.questions.add();
     peers_.asked(flow.source.address);
+    return nonce;
+}
+
+// It stays, so that its answer is known for one.
+void Asker::withdraw(Nonce nonce) {
+    if (const auto found = pending_.find(nonce); found != pending_.end())
+        found->second.withdrawn = true;
 }
 
 void Asker::flush() {
@@ -124,8 +131,10 @@ void Asker::handle(const Answer& answer, const Path& path, TimePoint now) {
         counters_.methods.add(answer.owner.credentials->method);
     peers_.answered(path.from.address, now - found->second.asked);
     const auto flow = found->second.question.flow;
+    const bool withdrawn = found->second.withdrawn;
     pending_.erase(found);
-    handler_(flow, answer.owner);
+    if (!withdrawn)
+        handler_(flow, answer.owner);
 }
 
 std::optional<TimePoint> Asker::next() const {
@@ -144,6 +153,10 @@ void Asker::on_time(TimePoint now) {
         if (found == pending_.end())
             continue;
         auto& pending = found->second;
+        if (pending.withdrawn) {
+            pending_.erase(found);
+            continue;
+        }
         if (pending.deadline <= now) {
             expired.push_back(pending.question.flow);
             pending_.erase(found);

@@ -32,9 +32,11 @@ class Asker {
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
     // interface: where the packet came in, for link-local addresses.
-    void ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
-             Wish wish = Wish::as_before);
+    Nonce ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
+              Wish wish = Wish::as_before);
     void flush();
+    // The handler hears nothing more of that question.
+    void withdraw(Nonce nonce);
     // By the loop: when fd() is readable, and when the time that next() named has come.
     int fd() const { return socket_.fd(); }
     void receive();
@@ -49,6 +51,7 @@ class Asker {
         TimePoint asked;
         TimePoint deadline;
         std::chrono::milliseconds pause; // before it is sent again
+        bool withdrawn = false;
     };
     struct Due {
         TimePoint when;
