@@ -115,11 +115,16 @@ void add_ident(Builder& chain, const Side& side, const Config& config,
     const auto from = from_ident(config, environment);
     std::string why = "ubfd asks ubfd, on this node and between peers, from ports that only root "
                       "can hold.";
+    // The next datagrams between the two are known, and pass the fewest rules.
+    const auto let_in =
+        side.fabric
+            ? Statements{accept()}
+            : Statements{set_ct_mark(config.mark, config.mark.allow(), "$mark_allow"), accept()};
     if (!side.fabric)
         chain.add("ident:lo", std::exchange(why, {}),
-                  {udp(), to_ident, from, on_loopback(true), accept()});
+                  Statements{udp(), to_ident, from, on_loopback(true)} + let_in);
     chain.add_for_families("ident", why, [&](SetType family, const char* digit) {
-        return Statements{udp(), to_ident, from, from_peers(side, family, digit), accept()};
+        return Statements{udp(), to_ident, from, from_peers(side, family, digit)} + let_in;
     });
     chain.add("ident_foreign", "Nobody else speaks to it.", {udp(), to_ident, count(), drop()});
 }
@@ -252,7 +257,7 @@ Chain scope_chain(const Config& config, const Environment& environment) {
         chain.add("fabric", "IPoIB has rules of its own.", {from_fabric(), go_to("fabric")});
         chain.add_for_families(
             "roce",
-            "RDMA over UDP, of the kernels of peers: chain roce, there, keeps users off it.",
+            "RDMA over UDP, of the kernels of peers: chain output, there, keeps users off it.",
             [](SetType family, const char* digit) {
                 return Statements{udp(), destination_port(roce_port, roce),
                                   from_peers(ethernet, family, digit), accept()};
@@ -359,27 +364,21 @@ Chain fabric_out_chain(const Config& config) {
     return chain.done();
 }
 
-Chain roce_chain(const Config& config) {
-    Builder chain("roce",
-                  "RDMA over UDP is the kernel's and the adapter's: a datagram of a program's own "
-                  "making could write into somebody's memory.",
-                  Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER});
+Chain output_chain(const Config& config, const Environment& environment) {
+    Builder chain("output",
+                  "Keeps programs off RDMA over UDP, and tells ubfd who begins a connection to a "
+                  "peer. Most packets pass three conditions.",
+                  Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER + 1});
     if (config.fabric.enabled)
-        chain.add("roce_forged", "",
+        chain.add("roce_forged",
+                  "That is the kernel's and the adapter's: a datagram of a program's own making "
+                  "could write into somebody's memory.",
                   {udp(), destination_port(roce_port, roce), from_socket_of_user(), count(),
                    reject_prohibited()});
-    return chain.done();
-}
-
-Chain push_chain(const Config& config, const Environment& environment) {
-    Builder chain(
-        "push",
-        "Tells ubfd who begins a connection to a peer, so that it can tell the peer's ubfd "
-        "before that asks. Nothing waits for it.",
-        Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER + 1});
     if (!environment.push)
         return chain.done();
-    chain.add("others", "", {protocol_not(IPPROTO_TCP, "tcp"), accept()});
+    chain.add("others", "So that ubfd can tell the peer's before that asks; nothing waits for it.",
+              {protocol_not(IPPROTO_TCP, "tcp"), accept()});
     chain.add("begun", "", {tcp(), not_syn_without_ack(), accept()});
     const auto add = [&](const Side& side, std::string_view name) {
         chain.add_for_families(name, "", [&](SetType family, const char* digit) {

@@ -15,7 +15,6 @@ Chain gate_chain(const Config& config, const Environment& environment);
 Chain verdict_chain(const Config& config);
 Chain fabric_in_chain(const Config& config);
 Chain fabric_out_chain(const Config& config);
-Chain roce_chain(const Config& config);
-Chain push_chain(const Config& config, const Environment& environment);
+Chain output_chain(const Config& config, const Environment& environment);
 
 } // namespace ubf::nft

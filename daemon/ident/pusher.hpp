@@ -1,5 +1,5 @@
 // Tells peers who begins a connection to them, before they ask. The kernel says it of each SYN as
-// it goes out (nft's chain push), without holding it up; a peer whose last question had that wish
+// it goes out (nft's chain output), without holding it up; a peer whose last question had that wish
 // is told for a while. A thread of its own; while no peer wishes it, the kernel says nothing.
 //
 // What is told may allow, and never denies: where it is missing, or doesn't suffice, the peer asks.

@@ -144,7 +144,7 @@ class Told(Both):
     def test_a_chain_that_is_flushed_costs_milliseconds(self):
         self.warm_up()
         with Counted(self.ubfd2) as counted:
-            self.one.run("nft", "flush", "chain", "inet", "ubf", "push")
+            self.one.run("nft", "flush", "chain", "inet", "ubf", "output")
             begin = time.monotonic()
             self.assertEqual(self.client.connect("tcp", V4, PORT), "connected")
             self.assertLess(time.monotonic() - begin, 0.5)

@@ -108,7 +108,7 @@ TEST(Ruleset, without_a_fabric_its_chains_and_sets_are_there_but_do_nothing) {
     ASSERT_EQ(on.sets.size(), off.sets.size());
     EXPECT_THAT(to_text(off), Not(HasSubstr("type 32")));
     for (const auto& chain : off.chains) {
-        const bool of_fabric = chain.name.starts_with("fabric") || chain.name == "roce";
+        const bool of_fabric = chain.name.starts_with("fabric");
         EXPECT_TRUE(!of_fabric || chain.rules.empty()) << chain.name;
     }
 }
