@@ -42,7 +42,8 @@ class LastListeners {
 
     static std::size_t index(const Flow& flow) {
         const auto& [address, port] = flow.destination;
-        return (std::hash<Address>{}(address) + port) % size;
+        return (std::hash<Address>{}(address) + port + static_cast<std::size_t>(flow.protocol)) %
+               size;
     }
 
     std::array<std::optional<Entry>, size> entries_;

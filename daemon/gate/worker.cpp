@@ -413,11 +413,12 @@ void Worker::answered(const Flow& flow, const std::optional<Owner>& owner) {
         return close(item, Reason::no_answer);
     }
     item.remote = *owner;
-    // Of a user who is not the presumed listener the peer tells all there is to know.
+    // Of the presumed listener the peer tells the uid alone; it takes more where he isn't.
     const auto ahead = std::exchange(item.ahead, std::nullopt);
-    if (ahead && owner->kind == OwnerKind::user && !owner->credentials &&
-        owner->uid != item.local.owner.uid)
-        return ask(std::move(item), ident::Wish::as_before);
+    const auto& local = item.local.owner;
+    if (ahead && (local.kind != OwnerKind::user || local.uid != ahead->presumed) &&
+        owner->kind == OwnerKind::user && owner->uid == ahead->presumed)
+        return ask(std::move(item));
     proceed(std::move(item));
 }
 

@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, ident, person, write_key  # noqa: E402
-from lab.case import USERS, V4, V6, Counted, TwoNodes  # noqa: E402
+from lab.case import PROJ, USERS, V4, V6, Counted, TwoNodes  # noqa: E402
 
 PORT = 9001
 HERE, ASKER = "10.77.0.1", (V4, ident.PORT)  # the liar's address, and whom it lies to
@@ -254,6 +254,48 @@ class Silence(TwoNodes):
         case.wait_until(lambda: self.ubfd2.status()["reasons"]["no-answer"] >= 10)
         time.sleep(0.2)
         self.assertEqual(self.ubfd2.log().count("does not answer"), 1)
+
+
+class AskedAhead(TwoNodes):
+    """Before a listener is looked up, the peer is asked as if it were the last one's there."""
+
+    settings = {"ident": {"push": False}, "queue": {"count": 1}}
+
+    def listen(self, user, **options):
+        somebody = self.person(user, self.two, **options)
+        for protocol in ("tcp", "udp"):
+            somebody.listen(protocol, "0.0.0.0", PORT)
+        return somebody
+
+    def sees(self, user):
+        return [str(self.person(user, self.one).connect(protocol, V4, PORT)) for protocol in ("tcp", "udp")]
+
+    def test_who_comes_after_the_last_listener_is_judged_as_ever(self):
+        first = self.listen("alice")
+        self.assertEqual(self.sees("alice"), ["connected"] * 2)
+        self.dismiss(first)
+        second = self.listen("bob", group=PROJ)
+        with Counted(self.ubfd2) as counted:
+            self.assertEqual(self.sees("carol"), [DENIED] * 2)
+            self.assertEqual(self.sees("alice"), ["connected"] * 2)  # of the group, which takes a second question
+            self.assertEqual(self.sees("bob"), ["connected"] * 2)
+        self.assertEqual(set(counted.reasons()), {"different-user", "same-group", "same-user"})
+        self.dismiss(second)
+        self.listen("alice")
+        self.assertEqual(self.sees("bob"), [DENIED] * 2)
+
+    def test_a_port_that_is_closed_by_then_answers_as_such_and_is_not_asked_about_again(self):
+        first = self.listen("alice")
+        self.assertEqual(self.sees("alice"), ["connected"] * 2)
+        self.dismiss(first)
+        with Counted(self.ubfd2) as counted:
+            for _ in range(3):
+                self.assertEqual(self.sees("alice"), ["ECONNREFUSED"] * 2)
+        self.assertEqual(counted["ident.questions"], 2)
+        self.assertEqual(set(counted.reasons()), {"no-listener"})
+        self.assertEqual(sum(self.ubfd2.status()["ident"]["rejected"].values()), 0)
+        self.listen("alice")
+        self.assertEqual(self.sees("alice"), ["connected"] * 2)
 
 
 class Keys(TwoNodes):
