@@ -59,7 +59,7 @@ CASES = (
     new_flows("refusal, same node", "tcp", False, user=OTHER),
     new_flows("refusal, across nodes", "tcp", True, user=OTHER),
     ping("UDP round trip", "udp", ("none",)),
-    Case("UDP stream", ALL, _stream),
+    Case("UDP stream", ALL + ("conntrack",), _stream),
     Case("established, bulk", ALL, _bulk),
     ping("established, small", "tcp", ALL),
 )

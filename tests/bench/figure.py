@@ -13,7 +13,7 @@ LOAD_COLOURS = {"idle": COLOURS["good"], "crowd": COLOURS["bad"], "sockets": COL
 
 
 def figure(results):
-    rows = [row for row in outcomes(results) if row.values]
+    rows = [row for row in outcomes(results) if row.limit]
     lookups = lookup_rows(results)
     heights = [HEAD + ROW * len(rows) + FOOT, HEAD + ROW * len(lookups) + FOOT, HEAD + 180 + FOOT]
     drawing = Drawing(WIDTH, sum(heights))

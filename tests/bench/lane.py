@@ -1,6 +1,7 @@
 """One firewall, or none, on two nodes of its own: what is measured side by side."""
 
 import collections
+import contextlib
 import ctypes
 import json
 import os
@@ -19,10 +20,12 @@ ADDRESS = "10.77.0.2"  # of the servers' node
 
 _libc = ctypes.CDLL(None)
 
-# A lane's name, the program that guards it, and what its configuration says beside the peers.
-Kind = collections.namedtuple("Kind", "name program settings", defaults=(None, {}))
+# A lane's name, the program that guards it, and what its configuration says beside the peers; or nftables commands.
+Kind = collections.namedtuple("Kind", "name program settings ruleset", defaults=(None, {}, ""))
 KINDS = (
     Kind("none"),
+    Kind("conntrack", ruleset="table inet least { chain input { type filter hook input priority filter; "
+                              "ct state established accept; }; }"),
     Kind("floor", "floor"),
     Kind("ubfd", "ubfd"),
     Kind("ubfd-pull", "ubfd", {"ident": {"push": False}}),
@@ -43,12 +46,14 @@ class Lane:
             # By default the kernel sends a host six refusals, then one a second (icmp(7)).
             node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
         self.daemons = []  # ubfd, of a and of b
-        self.guards = []  # processes
+        self.guards = []  # processes; those of ubfd are there in guarded()
         settings = {"peers": {"ranges": ["10.77.0.0/24"]}} | kind.settings
         for node in (self.a, self.b):
+            if kind.ruleset:
+                node.run("nft", kind.ruleset)
             if kind.program == "ubfd":
                 self.daemons.append(lab.Ubfd(programs["ubfd"], node, key, settings))
-                self.guards.append(self.daemons[-1].process)
+                self.daemons[-1].stop()
             elif kind.program:
                 config = lab.FOLDER / f"{node.name}.toml"
                 config.write_text(lab.to_toml(settings))
@@ -60,6 +65,17 @@ class Lane:
         self.cores = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))  # of a and of b
         for words in (("tcp", ECHO, "echo"), ("udp", ECHO)):
             os.sched_setaffinity(self.start_storm(self.b, USER, "serve", *words).pid, {self.cores[1]})
+
+    @contextlib.contextmanager
+    def guarded(self):
+        """A ubfd runs while its own lane is measured: what it has in the kernel sees the sockets of all nodes here."""
+        for ubfd in self.daemons:
+            ubfd.start()
+            self.guards.append(ubfd.process)
+        yield
+        for ubfd in self.daemons:
+            self.guards.remove(ubfd.process)
+            ubfd.stop()
 
     @property
     def is_ubfd(self):

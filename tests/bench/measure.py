@@ -48,19 +48,23 @@ def _round(number, lanes, programs, options):
 
 
 def _lanes_of(case, lanes, number, options):
-    lanes = [lane for lane in lanes if lane.name in case.lanes]
-    return {lane.name: case.measure(lane, options) for lane in _turned(lanes, number)}
+    figures = {}
+    for lane in _turned([lane for lane in lanes if lane.name in case.lanes], number):
+        with lane.guarded():
+            figures[lane.name] = case.measure(lane, options)
+    return figures
 
 
 def _memory(lane, options):
     """Of a ubfd that was started just before: a point after every tenth of its verdicts."""
     points = []
-    for number in range(STORMS + 1):
-        if number > 0:
-            lane.storm(lane.a, USER, "connect", "tcp", ADDRESS, TCP, options.verdicts // STORMS, 64)
-        points.append({"verdicts": sum(lane.daemons[1].status()["reasons"].values()),
-                       "nodes": [_memory_of(ubfd.process.pid) for ubfd in lane.daemons]})
-        say(f"memory after {points[-1]['verdicts']} verdicts: {points[-1]['nodes']}")
+    with lane.guarded():
+        for number in range(STORMS + 1):
+            if number > 0:
+                lane.storm(lane.a, USER, "connect", "tcp", ADDRESS, TCP, options.verdicts // STORMS, 64)
+            points.append({"verdicts": sum(lane.daemons[1].status()["reasons"].values()),
+                           "nodes": [_memory_of(ubfd.process.pid) for ubfd in lane.daemons]})
+            say(f"memory after {points[-1]['verdicts']} verdicts: {points[-1]['nodes']}")
     return points
 
 

@@ -57,6 +57,8 @@ ROWS = (
         _ratio(ACROSS_STORM, "cpu_us"), _at_most(2), 2),
     Row("one-way UDP stream after its first packet", "≥ 0.9 × no firewall", "× none",
         _ratio("UDP stream", "per_second", base="none"), _at_least(0.9), 0.9),
+    Row("the same with one rule on conntrack's state, and no ubfd", "-", "× none",
+        _ratio("UDP stream", "per_second", "conntrack", "none"), lambda values: None, None),
     Row("established flow: bulk", "equal to floor: no worse in some round", "× floor",
         _ratio("established, bulk", "bytes_per_second"), _equal_or_more, 1),
     Row("established flow: round trip of a small message", "equal to floor: no worse in some round", "× floor",
