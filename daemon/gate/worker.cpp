@@ -207,7 +207,9 @@ void Worker::expire(TimePoint now) {
 // The sockets of all packets that wait are looked up at once.
 void Worker::receive() {
     queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
-    if (shared_.pushed_owners.any() && busy_until_ <= Clock::now())
+    const bool across =
+        std::ranges::any_of(arrived_, [this](const Case& item) { return !on_this_node(item); });
+    if (across && shared_.pushed_owners.any() && busy_until_ <= Clock::now())
         read_pushes();
     // A busy worker asks in batches instead.
     if (arrived_.size() == 1 && cases_.size() < few_cases)

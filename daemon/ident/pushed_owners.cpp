@@ -22,8 +22,10 @@ PushedOwners::Found PushedOwners::find(const Flow& flow, std::uint32_t sequence,
         if (found != peers_.end())
             found->second.tells = false;
     } else if (found == peers_.end()) {
-        if (peers_.size() < most)
+        if (peers_.size() < most) {
             peers_.emplace(flow.source.address, Peer{now});
+            any_.store(true, std::memory_order_relaxed);
+        }
     } else if (found->second.tells && now - found->second.wished < asked_after) {
         waiting_.insert_or_assign(flow, Waiting{sequence, waiter});
         return {std::nullopt, true};
@@ -90,7 +92,6 @@ void PushedOwners::add(const Pushed& pushed, TimePoint now, std::vector<Told>& t
         return;
     }
     peer->second.tells = true;
-    any_.store(true, std::memory_order_relaxed);
     counters_.pushes_received.add();
     const auto waiting = waiting_.find(pushed.flow);
     if (waiting != waiting_.end() && waiting->second.sequence == pushed.sequence) {

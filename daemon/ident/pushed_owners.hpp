@@ -48,7 +48,7 @@ class PushedOwners {
     void give_up(const Flow& flow);
 
     int fd() const { return socket_.fd(); }
-    // Whether it is worth to read: some peer tells.
+    // Whether it is worth to read: some peer was asked to tell.
     bool any() const { return any_.load(std::memory_order_relaxed); }
     // Reads what waits. Those who wait for it are told; `tell` is for that worker itself.
     void receive(Waiter waiter, Inbox& inbox, const Terms& terms, const Tell& tell);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -108,6 +109,7 @@ OwnerRecords::OwnerRecords(bool wanted) {
         state_ = udp ? "in use" : "in use for TCP; this kernel does not let UDP be traced";
         program_ = std::move(program);
     }
+    ::malloc_trim(0); // libbpf took megabytes to read the kernel's types, and needs them no more
 }
 
 std::optional<ubf_owner_record> OwnerRecords::find(Cookie cookie, ident::Role role) const {

@@ -27,7 +27,15 @@ def new_flows(name, protocol, across, concurrency=1, user=USER):
         result["wrong"] = count - good
         return result
 
-    return Case(name, ASKED if across else ALL, measure)
+    return Case(name, ASKED if across else ALL, middle(measure, "per_second") if concurrency > 1 else measure)
+
+
+def middle(measure, key):
+    """The middle one of three: how the scheduler shares two cores among many threads differs from time to time."""
+    def measure_thrice(lane, options):
+        return sorted((measure(lane, options) for _ in range(3)), key=lambda result: result[key])[1]
+
+    return measure_thrice
 
 
 def ping(name, protocol, lanes):
@@ -60,6 +68,6 @@ CASES = (
     new_flows("refusal, across nodes", "tcp", True, user=OTHER),
     ping("UDP round trip", "udp", ("none",)),
     Case("UDP stream", ALL + ("conntrack",), _stream),
-    Case("established, bulk", ALL, _bulk),
+    Case("established, bulk", ALL, middle(_bulk, "bytes_per_second")),
     ping("established, small", "tcp", ALL),
 )

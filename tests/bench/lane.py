@@ -15,6 +15,7 @@ USER, OTHER = 60001, 60002  # uids; all servers are the first one's
 # What serves there. Nobody listens on CLOSED; SINK and KEEP and what follows are taken when needed.
 TCP, UDP, ECHO, DRAIN, CLOSED, SINK, KEEP = 7001, 7002, 7003, 7004, 7005, 7006, 7100
 SERVERS = (("tcp", TCP), ("udp", UDP), ("tcp", DRAIN, "drain"))
+SETTLED = 0.2  # seconds after which the kernel has cleared away what the ubfd before had in it
 MOST_HELD = 1000  # connections that one process holds: less than the usual limit of descriptors
 ADDRESS = "10.77.0.2"  # of the servers' node
 
@@ -72,6 +73,8 @@ class Lane:
         for ubfd in self.daemons:
             ubfd.start()
             self.guards.append(ubfd.process)
+        if self.daemons:
+            time.sleep(SETTLED)
         yield
         for ubfd in self.daemons:
             self.guards.remove(ubfd.process)

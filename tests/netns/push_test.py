@@ -141,6 +141,14 @@ class Told(Both):
         self.assertEqual(counted1["ident.pushes_sent"], 10)
         self.assertLess(counted2["ident.questions"], 15)
 
+    def test_it_begins_with_the_first_question(self):
+        with Counted(self.ubfd2) as counted:
+            for _ in range(50):
+                self.assertEqual(self.client.connect("tcp", V4, PORT), "connected")
+                time.sleep(0.02)
+        self.assertGreater(counted["ident.pushes_received"], 40)
+        self.assertLess(counted["ident.questions"], 10)
+
     def test_a_chain_that_is_flushed_costs_milliseconds(self):
         self.warm_up()
         with Counted(self.ubfd2) as counted:
