@@ -280,7 +280,7 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
         }
         return proceed(std::move(item));
     }
-    if (!contains(rules_->side(item.fabric).peers, item.flow.source.address)) {
+    if (!from_peer(item)) {
         item.remote = Owner::outside();
         return proceed(std::move(item));
     }
@@ -288,9 +288,7 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     // An exempt listener needs no question.
     if (const auto verdict = decide_case(item); verdict.action() == Action::allow)
         return close(item, verdict.reason);
-    if (!rules_->push)
-        return ask(std::move(item), ident::Wish::not_told);
-    if (item.flow.protocol != Protocol::tcp || item.again)
+    if (!may_be_told(item) || item.again)
         return ask(std::move(item));
     auto& pushes = shared_.pushed_owners;
     if (cases_.size() >= few_cases)
@@ -326,21 +324,20 @@ std::optional<ident::Nonce> Worker::send_question(const Case& item, std::optiona
     const auto& peer = item.flow.source.address;
     if (!asks_.begin(peer, shared_.peers.standing(peer)))
         return std::nullopt;
+    if (!rules_->push)
+        wish = ident::Wish::not_told;
     return asker_.ask(item.flow, item.reply ? ident::Role::listener : ident::Role::connector,
                       same_as, item.interface, wish);
 }
 
 // So that both ends are looked up at once. Most likely the listener is whose it was last.
 void Worker::ask_ahead(Case& item) {
-    const bool may_be_told = rules_->push && item.flow.protocol == Protocol::tcp;
-    if (on_this_node(item) || may_be_told || policy(item).require_label ||
-        !contains(rules_->side(item.fabric).peers, item.flow.source.address))
+    if (on_this_node(item) || may_be_told(item) || policy(item).require_label || !from_peer(item))
         return;
     const auto presumed = last_listeners_.find(item.flow);
     if (!presumed)
         return;
-    const auto wish = rules_->push ? ident::Wish::as_before : ident::Wish::not_told;
-    if (const auto question = send_question(item, *presumed, wish)) {
+    if (const auto question = send_question(item, *presumed, ident::Wish::as_before)) {
         item.ahead = {*question, *presumed};
         asker_.flush();
     }
@@ -409,14 +406,13 @@ void Worker::answered(const Flow& flow, const std::optional<Owner>& owner) {
     if (!node)
         return;
     auto& item = node.mapped();
+    const auto ahead = std::exchange(item.ahead, std::nullopt);
     if (!owner) {
-        item.ahead.reset();
         report_silence_of(flow.source.address, shared_.peers, shared_.log);
         return close(item, Reason::no_answer);
     }
     item.remote = *owner;
     // Of the presumed listener the peer tells the uid alone; it takes more where he isn't.
-    const auto ahead = std::exchange(item.ahead, std::nullopt);
     const auto& local = item.local.owner;
     if (ahead && (local.kind != OwnerKind::user || local.uid != ahead->presumed) &&
         owner->kind == OwnerKind::user && owner->uid == ahead->presumed)

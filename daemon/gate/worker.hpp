@@ -191,6 +191,13 @@ class Worker {
     const Owner& connector(const Case& item) const;
     bool on_this_node(const Case& item) const { return item.interface == loopback_; }
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
+    bool from_peer(const Case& item) const {
+        return contains(rules_->side(item.fabric).peers, item.flow.source.address);
+    }
+    // Whether the peer tells of such a flow ahead, where it tells.
+    bool may_be_told(const Case& item) const {
+        return rules_->push && item.flow.protocol == Protocol::tcp;
+    }
     static Keeper keeper(bool fabric) { return fabric ? Keeper::fabric : Keeper::conntrack; }
 
     std::unique_ptr<Queue> queue_;

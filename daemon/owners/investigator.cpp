@@ -71,10 +71,9 @@ std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
 
 // Where neither the process nor the user database need be asked first.
 std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Role role) {
-    const auto details = labeller_.details();
-    if (details.cgroups || details.context)
+    if (labeller_.details().any())
         return std::nullopt;
-    const auto result = maker(socket, role);
+    const auto result = maker(socket, role, {});
     if (!result)
         return std::nullopt;
     auto owner = socket.owner;
@@ -93,7 +92,8 @@ std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Ro
 
 // Who made the socket listen or connect, as if a search had found that process. What it carries, it
 // carries now, so where that is wanted it must hold the socket still.
-std::optional<SearchResult> Investigator::maker(const SocketOwner& socket, ident::Role role) const {
+std::optional<SearchResult> Investigator::maker(const SocketOwner& socket, ident::Role role,
+                                                ProcessDetails details) const {
     // What a process of root made, the kernel may have taken over: rpc.nfsd's listener, for one.
     const Uid uid = socket.owner.uid;
     if (uid == Uid{0})
@@ -102,8 +102,7 @@ std::optional<SearchResult> Investigator::maker(const SocketOwner& socket, ident
     auto process = record ? maker_of(*record, uid) : std::nullopt;
     if (!process)
         return std::nullopt;
-    const auto details = labeller_.details();
-    if (details.cgroups || details.context) {
+    if (details.any()) {
         auto holder =
             record->several != 0
                 ? std::nullopt
@@ -192,14 +191,13 @@ Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoin
 
 SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Role role,
                                             TimePoint deadline) {
-    if (auto result = maker(socket, role)) // whose user has yet to be looked up
+    const auto details = labeller_.details();
+    if (auto result = maker(socket, role, details)) // whose user has yet to be looked up
         return std::move(*result);
     const Uid uid = socket.owner.uid;
     const auto inode = socket.socket.inode;
-    const auto details = labeller_.details();
     // A label must be that of every process that holds the socket, so all are looked for.
-    const bool all = details.cgroups || details.context;
-    if (role == ident::Role::connector && !all) {
+    if (role == ident::Role::connector && !details.any()) {
         if (auto holder = processes_.holder_among(recent(uid), inode, uid))
             return {{std::move(*holder)}, Method::recent, true};
         if (uid != Uid{0})

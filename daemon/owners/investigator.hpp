@@ -75,7 +75,8 @@ class Investigator {
     Job next_job();
     std::optional<Owner> remembered(Cookie cookie, ident::Role role);
     std::optional<Owner> recorded(const SocketOwner& socket, ident::Role role);
-    std::optional<SearchResult> maker(const SocketOwner& socket, ident::Role role) const;
+    std::optional<SearchResult> maker(const SocketOwner& socket, ident::Role role,
+                                      ProcessDetails details) const;
     Owner search(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);

@@ -36,6 +36,8 @@ std::optional<ProcessStatus> parse_status(std::string_view status);
 struct ProcessDetails {
     bool cgroups = false; // /proc/PID/cgroup
     bool context = false; // /proc/PID/attr/current
+
+    bool any() const { return cgroups || context; }
 };
 
 struct Holder {
