@@ -46,16 +46,15 @@ class Lane:
             node.set_sysctl("net.core.somaxconn", "4096")
             # By default the kernel sends a host six refusals, then one a second (icmp(7)).
             node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
-        self.daemons = []  # ubfd, of a and of b
-        self.guards = []  # processes; those of ubfd are there in guarded()
+        self.is_ubfd = kind.program == "ubfd"
+        self.daemons = []  # ubfd, of a and of b, in guarded()
+        self.guards = []  # processes, these among them
         settings = {"peers": {"ranges": ["10.77.0.0/24"]}} | kind.settings
+        self._start_ubfd = lambda node: lab.Ubfd(programs["ubfd"], node, key, settings)
         for node in (self.a, self.b):
             if kind.ruleset:
                 node.run("nft", kind.ruleset)
-            if kind.program == "ubfd":
-                self.daemons.append(lab.Ubfd(programs["ubfd"], node, key, settings))
-                self.daemons[-1].stop()
-            elif kind.program:
+            if kind.program and not self.is_ubfd:
                 config = lab.FOLDER / f"{node.name}.toml"
                 config.write_text(lab.to_toml(settings))
                 self.guards.append(start_ready(node, None, programs[kind.program], config))
@@ -70,19 +69,16 @@ class Lane:
     @contextlib.contextmanager
     def guarded(self):
         """A ubfd runs while its own lane is measured: what it has in the kernel sees the sockets of all nodes here."""
-        for ubfd in self.daemons:
-            ubfd.start()
-            self.guards.append(ubfd.process)
-        if self.daemons:
-            time.sleep(SETTLED)
+        if not self.is_ubfd:
+            yield
+            return
+        self.daemons = [self._start_ubfd(node) for node in (self.a, self.b)]
+        self.guards = [ubfd.process for ubfd in self.daemons]
+        time.sleep(SETTLED)
         yield
+        self.guards = []
         for ubfd in self.daemons:
-            self.guards.remove(ubfd.process)
             ubfd.stop()
-
-    @property
-    def is_ubfd(self):
-        return bool(self.daemons)
 
     def start_storm(self, node, user, *words):
         return start_ready(node, user, self._storm, *words)

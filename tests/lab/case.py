@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import os
 import pathlib
 import sys
 import unittest
@@ -28,6 +29,11 @@ ELSEWHERE = "in a guest only: "
 
 build = None  # the build tree
 over_fabric = False  # whether eth0 is an interface of a fabric
+
+
+def in_guest():
+    """One of tests/vm/boot."""
+    return "UBF_GUEST" in os.environ
 
 
 def is_sanitized():
@@ -113,6 +119,7 @@ class Case(unittest.TestCase):
 
     def leave_it_to_a_guest(self, why):
         """What this machine's kernel can't do, that of tests/vm can, and there the test is not left out."""
+        self.assertFalse(in_guest(), why)
         self.skipTest(ELSEWHERE + why)
 
     def person(self, user, node, **options):

@@ -26,7 +26,8 @@ class Supervisor:
                 return
             fields = dict(line.split("=", 1) for line in message.decode().splitlines())
             if "FDSTOREREMOVE" in fields:
-                os.close(self.kept.pop(fields["FDNAME"]))
+                os.close(self.kept[fields["FDNAME"]])
+                del self.kept[fields["FDNAME"]]  # so that what is not there is closed
             elif "FDSTORE" in fields:
                 if fields["FDNAME"] in self.kept:
                     os.close(self.kept[fields["FDNAME"]])

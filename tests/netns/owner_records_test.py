@@ -40,7 +40,10 @@ def kernel_memory_kib():
 class Records(TwoNodes):
     def start_daemons(self):
         super().start_daemons()
-        self.state = self.ubfd2.status()["owner_records"]
+        self.state, other = (ubfd.status()["owner_records"] for ubfd in (self.ubfd1, self.ubfd2))
+        self.assertEqual(self.state, other)
+        if case.in_guest():
+            self.assertEqual(self.state, "in use")
         if not self.state.startswith("in use"):
             self.leave_it_to_a_guest(self.state)
 
@@ -149,7 +152,7 @@ class NotFooled(Records):
     def test_a_program_of_root_is_searched_for(self):
         """The kernel may have taken over what it made."""
         self.person("root", self.two).listen("tcp", "0.0.0.0", PORT)
-        self.assert_listener(method="uid-processes", uid=0)
+        self.assert_listener(method="uid-processes", uid=0, gid=0)
 
 
 class Off(TwoNodes):
