@@ -103,7 +103,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
   , log_(config.log, users_, counters_)
   , start_(prepare(std::move(config)))
   , labeller_(job_table_, start_.config.labels, counters_)
-  , udp_flows_(start_.config.mark, start_.config.fabric.udp_timeout)
+  , udp_flows_(counters_)
   , exempt_listeners_(counters_)
   , records_(start_.config.owners.bpf)
   , investigator_(users_, labeller_, records_, counters_) {
@@ -129,7 +129,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
             start_.rules->deadline, peers_, counters_));
     service_ = std::make_unique<ident::Service>(ident_sockets_.front(), start_.rules->terms,
                                                 start_.rules->deadline, investigator_, udp_flows_,
-                                                open_pusher(), counters_);
+                                                sent_flows_, open_pusher(), counters_);
     pushed_owners_ = std::make_unique<ident::PushedOwners>(
         ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], counters_);
     const Shared shared{counters_,         peers_,          investigator_, udp_flows_,
@@ -186,8 +186,9 @@ Daemon::~Daemon() {
     stop_workers();
     if (rdma_)
         rdma_->stop();
-    // Whoever might still call the investigator must find it stopped, but not gone.
+    // Whoever might still call these must find them stopped, but not gone.
     investigator_.stop();
+    sent_flows_.stop();
     service_.reset();
     workers_.clear();
 }
@@ -226,6 +227,7 @@ void Daemon::run() {
         if (now >= next_look) {
             follow_sysctl();
             ruleset_->look(now);
+            surroundings_.look(start_.config, now);
             show_life();
             jobs_->look();
             next_look = now + std::chrono::milliseconds(500);
@@ -251,6 +253,7 @@ void Daemon::show_life() {
     const auto now = Clock::now();
     const auto lately = now - 3 * Heartbeat::period;
     const bool all = service_->heartbeat().heard_since(lately) &&
+                     sent_flows_.heartbeat().heard_since(lately) &&
                      rdma_->heartbeat().heard_since(lately) &&
                      exempt_listeners_.heartbeat().heard_since(lately) &&
                      std::ranges::all_of(workers_, [&](const auto& worker) {
@@ -316,9 +319,9 @@ void Daemon::apply(Start fresh) {
     const bool otherwise = !decide_alike(start_.config, fresh.config);
     const bool relabelled = !start_.config.labels.same_sources(fresh.config.labels);
     start_ = std::move(fresh);
+    surroundings_.look_again();
     labeller_.set_sources(start_.config.labels);
     investigator_.forget_all();
-    udp_flows_.set_udp_timeout(start_.config.fabric.udp_timeout);
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules, otherwise);
     rdma_->set_rules(rdma_rules(start_.config, *start_.rules));

@@ -23,6 +23,7 @@
 #include "daemon/owners/user_cache.hpp"
 #include "daemon/rdma/watcher.hpp"
 #include "daemon/ruleset_keeper.hpp"
+#include "daemon/surroundings.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "ident/socket.hpp"
 
@@ -81,6 +82,7 @@ class Daemon {
     JobTable job_table_;
     Labeller labeller_;
     UdpFlows udp_flows_;
+    SentFlows sent_flows_;
     ExemptListeners exempt_listeners_;
     OwnerRecords records_;
     Investigator investigator_;
@@ -96,6 +98,7 @@ class Daemon {
     std::unique_ptr<Explainer> explainer_;
     std::unique_ptr<ControlServer> control_;
     std::unique_ptr<RulesetKeeper> ruleset_;
+    Surroundings surroundings_{log_};
     bool stopping_ = false;
     std::chrono::microseconds watchdog_{}; // 0: nobody watches
     TimePoint shown_{};                    // when we last showed that we live

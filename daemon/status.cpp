@@ -56,6 +56,10 @@ Json Daemon::status() {
         for (const auto& [id, counter] : *counters)
             rules[id] = {{"packets", counter.packets}, {"bytes", counter.bytes}};
 
+    auto warnings = host_warnings();
+    for (auto& warning : surroundings_.warnings())
+        warnings.push_back(std::move(warning));
+
     auto peers = Json::array();
     for (const auto& peer : peers_.list())
         peers.push_back({{"address", to_string(peer.address)},
@@ -86,7 +90,7 @@ Json Daemon::status() {
             {"owner_records", records_.state()},
             {"searches_refused", counters_.searches_refused.read()},
             {"verdicts_in_kernel",
-             {{"udp", udp_flows_.size(Keeper::conntrack)},
+             {{"udp", udp_flows_.size(Keeper::ethernet)},
               {"fabric_udp", udp_flows_.size(Keeper::fabric)},
               {"denied", udp_flows_.size(Keeper::denied)},
               {"exempt_listeners", exempt_listeners_.size()},
@@ -122,6 +126,7 @@ Json Daemon::status() {
               {"retransmissions", counters_.retransmissions.read()},
               {"answers", counters_.answers.read()},
               {"answered", counters_.answered.read()},
+              {"not_sent", counters_.not_sent.read()},
               {"pushes_sent", counters_.pushes_sent.read()},
               {"pushes_received", counters_.pushes_received.read()},
               {"pushes_missed", counters_.pushes_missed.read()},
@@ -132,7 +137,7 @@ Json Daemon::status() {
             {"peers", peers},
             {"packets_gone", counters_.packets_gone.read()},
             {"verdict_errors", counters_.verdict_errors.read()},
-            {"warnings", host_warnings()},
+            {"warnings", warnings},
             {"messages_lost", counters_.messages_lost.read()},
             {"notices_lost", counters_.notices_lost.read()},
             {"log",

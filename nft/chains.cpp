@@ -70,12 +70,16 @@ Statement from_peers(const Side& side, SetType family, std::string_view digit) {
     return source_in(family, side.set(fmt::format("peers{}", digit)), false);
 }
 
-// Where it is no peer's. On the fabric nobody is this node itself.
+// From an address that is no peer's, to one that is. Nothing is outside to an address that no range
+// lists: its neighbours may well be nodes. Nor is a link-local source, which is next door. On the
+// fabric nobody is this node itself.
 Statements from_outside(const Side& side, SetType family, std::string_view digit) {
-    const auto outside = source_in(family, side.set(fmt::format("peers{}", digit)), true);
-    if (side.fabric)
-        return {outside};
-    return {on_loopback(false), outside};
+    const auto peers = side.set(fmt::format("peers{}", digit));
+    Statements outside{source_in(family, peers, true), destination_in(family, peers),
+                       source_is_not_link_local(family)};
+    if (!side.fabric)
+        outside.insert(outside.begin(), on_loopback(false));
+    return outside;
 }
 
 // A datagram that answers one of this node's. Without conntrack, what was sent is remembered in a
@@ -115,16 +119,11 @@ void add_ident(Builder& chain, const Side& side, const Config& config,
     const auto from = from_ident(config, environment);
     std::string why = "ubfd asks ubfd, on this node and between peers, from ports that only root "
                       "can hold.";
-    // The next datagrams between the two are known, and pass the fewest rules.
-    const auto let_in =
-        side.fabric
-            ? Statements{accept()}
-            : Statements{set_ct_mark(config.mark, config.mark.allow(), "$mark_allow"), accept()};
     if (!side.fabric)
         chain.add("ident:lo", std::exchange(why, {}),
-                  Statements{udp(), to_ident, from, on_loopback(true)} + let_in);
+                  {udp(), to_ident, from, on_loopback(true), accept()});
     chain.add_for_families("ident", why, [&](SetType family, const char* digit) {
-        return Statements{udp(), to_ident, from, from_peers(side, family, digit)} + let_in;
+        return Statements{udp(), to_ident, from, from_peers(side, family, digit), accept()};
     });
     chain.add("ident_foreign", "Nobody else speaks to it.", {udp(), to_ident, count(), drop()});
 }
@@ -185,16 +184,9 @@ void add_udp(Builder& chain, const Side& side, const Environment& environment) {
     // Where every port is anybody's, a low port proves nothing.
     if (environment.unprivileged_port_start == 0)
         return;
-    std::string why = "Answers of system services: from ports that only root can hold.";
-    const auto privileged = from_privileged(environment);
-    if (!side.fabric)
-        chain.add("udp_system:lo", std::exchange(why, {}),
-                  Statements{on_loopback(true)} + answer(side, SetType::ipv4, "") +
-                      Statements{privileged, accept()});
-    chain.add_for_families("udp_system", why, [&](SetType family, const char* digit) {
-        return Statements{from_peers(side, family, digit)} + answer(side, family, digit) +
-               Statements{privileged, accept()};
-    });
+    add_answers(chain, side, "udp_system",
+                "Answers of system services: from ports that only root can hold.",
+                from_privileged(environment));
 }
 
 // RoCEv2 (IANA: roce; InfiniBand Trade Association, Annex A17).
@@ -208,30 +200,37 @@ Chain known_chain(const Config& config) {
                   "What goes on: nearly all packets, so it comes first. A connection can't begin "
                   "without a SYN; without conntrack, that is all there is to know.");
     chain.add("tcp:established", "", {tcp(), not_syn_without_ack(), ct_established(), accept()});
-    chain.add("udp_allowed",
-              "Flows that ubfd allowed. What conntrack calls a reply is not enough: two users who "
-              "send at once make replies of each other's packets.",
-              {udp(), ct_mark_is(config.mark, config.mark.allow(), "$mark_allow"), accept()});
     if (config.fabric.enabled)
         chain.add("tcp:fabric", "", {tcp(), not_syn_without_ack(), from_fabric(), accept()});
     return chain.done();
 }
 
-Chain fabric_known_chain(const Config& config) {
+Chain udp_known_chain(const Config& config) {
     const Mark& mark = config.mark;
     Builder chain(
-        "fabric_known",
-        "UDP flows of the fabric that ubfd allowed; each packet gives them time anew. One "
-        "that was ended stays so, whatever a packet does that was on its way meanwhile.");
-    if (config.fabric.enabled)
-        chain.add_for_families("fabric_udp", "", [&](SetType family, const char* digit) {
-            const auto type = flow_type(family);
-            return Statements{udp(),
-                              refresh_flow(type, fmt::format("{}{}", set_of_udp, digit),
-                                           fmt::format("{}{}", set_of_ended, digit),
-                                           config.fabric.udp_timeout),
-                              set_mark(mark, mark.allow(), "$mark_allow"), accept()};
-        });
+        "udp_known",
+        "UDP flows that ubfd allowed, exactly. They stand in sets of ours: no mark and no "
+        "state of conntrack's says as much, for others write marks, and two users who "
+        "send at once make replies of each other's packets.");
+    chain.add("others", "", {protocol_not(IPPROTO_UDP, "udp"), leave()});
+    const Statements allow{set_mark(mark, mark.allow(), "$mark_allow"), accept()};
+    if (config.fabric.enabled) {
+        chain.add_for_families(
+            "fabric", "Nothing is tracked there; the packets that come are all that tells of use.",
+            [&](SetType family, const char* digit) {
+                return Statements{from_fabric(),
+                                  see_flow_in(flow_type(family),
+                                              fmt::format("{}{}", set_of_fabric_udp, digit),
+                                              fmt::format("{}{}", set_of_seen, digit),
+                                              config.fabric.udp_timeout)} +
+                       allow;
+            });
+        chain.add("fabric_unknown", "", {from_fabric(), leave()});
+    }
+    chain.add_for_families("udp", "", [&](SetType family, const char* digit) {
+        return Statements{flow_in(flow_type(family), fmt::format("{}{}", set_of_udp, digit))} +
+               allow;
+    });
     return chain.done();
 }
 
@@ -295,10 +294,9 @@ Chain gate_chain(const Config& config, const Environment& environment) {
     Builder chain("gate",
                   "Hands the first packet of a flow to ubfd. With bypass: without ubfd it goes on, "
                   "unmarked, and the verdict chain refuses it.",
-                  Hook{NF_INET_LOCAL_IN, NF_IP_PRI_FILTER});
+                  Hook{NF_INET_LOCAL_IN, gate_priority});
     chain.add("known", "", {jump("known")});
-    if (config.fabric.enabled)
-        chain.add("fabric_known", "", {from_fabric(), jump("fabric_known")});
+    chain.add("udp_known", "", {jump("udp_known")});
     chain.add("clear", "Nobody else's mark is taken for ubfd's word.", {set_mark(mark, 0, "")});
     chain.add("scope", "", {jump("scope")});
     chain.add("direction", "ubfd must know which end began.",
@@ -402,10 +400,8 @@ Chain verdict_chain(const Config& config) {
     const auto closed = mark_is(mark, mark.closed(), "$mark_closed");
     const auto denied = mark_is(mark, mark.denied(), "$mark_denied");
     Builder chain("verdict", "Carries out what ubfd wrote into the mark.",
-                  Hook{NF_INET_LOCAL_IN, NF_IP_PRI_FILTER + 1});
+                  Hook{NF_INET_LOCAL_IN, verdict_priority});
     chain.add("known", "", {jump("known")});
-    chain.add("allow:udp", "Allowed; the next packets of a UDP flow stay in the kernel.",
-              {udp(), allowed, set_ct_mark(mark, mark.allow(), "$mark_allow"), accept()});
     chain.add("allow", "", {allowed, accept()});
     chain.add("closed:tcp", "Nobody listens: as a closed port answers.",
               {tcp(), closed, count(), reject_reset()});

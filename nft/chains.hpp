@@ -5,8 +5,14 @@
 
 namespace ubf::nft {
 
+// Behind what sites filter with (0, and a little more: firewalld, Docker), and before the kernel
+// translates sources (100). No two chains of others fit between these, and none stands here by
+// chance; a chain at the very same number is found and named (neighbours.hpp).
+inline constexpr std::int32_t gate_priority = 87;
+inline constexpr std::int32_t verdict_priority = gate_priority + 1;
+
 Chain known_chain(const Config& config);
-Chain fabric_known_chain(const Config& config);
+Chain udp_known_chain(const Config& config);
 // For IPoIB what scope_chain() is for all others.
 Chain fabric_chain(const Config& config, const Environment& environment);
 Chain scope_chain(const Config& config, const Environment& environment);

@@ -46,13 +46,6 @@ ExprPtr to_nftnl(const LoadCt& load) {
     return e;
 }
 
-ExprPtr to_nftnl(const StoreCt& store) {
-    auto e = make("ct");
-    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_CT_KEY, store.key);
-    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_CT_SREG, reg);
-    return e;
-}
-
 ExprPtr to_nftnl(const LoadPayload& load) {
     auto e = make("payload");
     nftnl_expr_set_u32(e.get(), NFTNL_EXPR_PAYLOAD_BASE, load.base);
@@ -193,8 +186,7 @@ void append(nftnl_rule* rule, const Expression& expression) {
 }
 
 std::string_view modules(const Expression& expression) {
-    if (std::holds_alternative<LoadCt>(expression) || std::holds_alternative<StoreCt>(expression) ||
-        std::holds_alternative<Notrack>(expression))
+    if (std::holds_alternative<LoadCt>(expression) || std::holds_alternative<Notrack>(expression))
         return "nft_ct";
     if (std::holds_alternative<LoadFib>(expression))
         return "nft_fib_inet";

@@ -28,9 +28,6 @@ struct StoreMeta {
 struct LoadCt {
     std::uint32_t key; // NFT_CT_*
 };
-struct StoreCt {
-    std::uint32_t key;
-};
 struct LoadPayload {
     std::uint32_t base; // NFT_PAYLOAD_*
     std::uint32_t offset;
@@ -90,9 +87,9 @@ struct LogTo {
     std::uint32_t bytes;
 };
 
-using Expression = std::variant<LoadMeta, StoreMeta, LoadCt, StoreCt, LoadPayload, LoadFib, Bitwise,
-                                Compare, Lookup, Update, UpdateOverLimit, Notrack, Count, Immediate,
-                                Reject, ToQueue, LogTo>;
+using Expression =
+    std::variant<LoadMeta, StoreMeta, LoadCt, LoadPayload, LoadFib, Bitwise, Compare, Lookup,
+                 Update, UpdateOverLimit, Notrack, Count, Immediate, Reject, ToQueue, LogTo>;
 
 // Throws std::bad_alloc when libnftnl has no memory.
 void append(nftnl_rule* rule, const Expression& expression);

@@ -4,12 +4,14 @@
 #include "nft/objects.hpp"
 
 #include <algorithm>
+#include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <map>
 
 namespace ubf::nft {
@@ -161,6 +163,26 @@ Result<bool, NftError> table_exists(Connection& connection) {
     if (error != 0 && error != ENOENT)
         return failure(error);
     return error == 0;
+}
+
+Result<std::uint32_t, NftError> generation(Connection& connection) {
+    std::uint32_t generation = 0;
+    const int error = connection.get(
+        NFT_MSG_GETGEN, [](nlmsghdr*) {},
+        [&](const nlmsghdr* header) {
+            mnl_attr_parse(
+                header, sizeof(nfgenmsg),
+                [](const nlattr* attribute, void* data) {
+                    if (mnl_attr_get_type(attribute) == NFTA_GEN_ID &&
+                        mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0)
+                        *static_cast<std::uint32_t*>(data) = ntohl(mnl_attr_get_u32(attribute));
+                    return MNL_CB_OK;
+                },
+                &generation);
+        });
+    if (error != 0)
+        return fail(explained("reading the ruleset's generation", error));
+    return generation;
 }
 
 Result<Strings, NftError> differences(Connection& connection, const Ruleset& ruleset) {

@@ -14,6 +14,9 @@ namespace ubf::nft {
 // Whether the table is there, or why that can't be said.
 Result<bool, NftError> table_exists(Connection& connection);
 
+// Changes with every change of any ruleset of this network namespace.
+Result<std::uint32_t, NftError> generation(Connection& connection);
+
 // What differs from the ruleset, each named as in "rule ubf:gate:queue of chain gate"; empty when
 // nothing does. Looks at chains (hook, priority, policy), at rules by id and order but not into
 // them, and at sets with their elements.

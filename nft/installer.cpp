@@ -161,23 +161,7 @@ Result<std::vector<std::string>, NftError> Installer::missing(const Ruleset& rul
 }
 
 Result<std::uint32_t, NftError> Installer::generation() {
-    std::uint32_t generation = 0;
-    const int error = connection_.get(
-        NFT_MSG_GETGEN, [](nlmsghdr*) {},
-        [&](const nlmsghdr* header) {
-            mnl_attr_parse(
-                header, sizeof(nfgenmsg),
-                [](const nlattr* attribute, void* data) {
-                    if (mnl_attr_get_type(attribute) == NFTA_GEN_ID &&
-                        mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0)
-                        *static_cast<std::uint32_t*>(data) = ntohl(mnl_attr_get_u32(attribute));
-                    return MNL_CB_OK;
-                },
-                &generation);
-        });
-    if (error != 0)
-        return fail(nft::explained("reading the ruleset's generation", error));
-    return generation;
+    return nft::generation(connection_);
 }
 
 Result<std::map<std::string, RuleCounter>, NftError> Installer::counters() {

@@ -106,10 +106,11 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
                 room_for_denied, false);
     add_dynamic(sets, set_of_listeners, "TCP listeners of exempt users, while they live",
                 {SetType::listener4, SetType::listener6}, room_for_listeners, false);
-    add_dynamic(sets, set_of_udp, "UDP flows on the fabric that ubfd allowed", flows, room_for_udp,
+    add_dynamic(sets, set_of_udp, "UDP flows that ubfd allowed, until their leases end", flows,
+                room_for_udp, false);
+    add_dynamic(sets, set_of_fabric_udp, "the same of the fabric", flows, room_for_udp, false);
+    add_dynamic(sets, set_of_seen, "those of the fabric that carry packets", flows, room_for_seen,
                 true);
-    add_dynamic(sets, set_of_ended, "those that it does not allow any more", flows, room_for_ended,
-                false);
     add_dynamic(sets, set_of_sent, "UDP flows on the fabric that would answer what was sent", flows,
                 room_for_sent, true);
     Set senders{set_of_senders, "who begins UDP flows there, and how fast", SetType::user};

@@ -3,13 +3,15 @@
 
 #include "nft/ruleset.hpp"
 
+#include <chrono>
+
 namespace ubf::nft {
 
 // How many elements each family may have.
 inline constexpr std::uint32_t room_for_denied = 16384;
 inline constexpr std::uint32_t room_for_listeners = 4096;
 inline constexpr std::uint32_t room_for_udp = 65536;
-inline constexpr std::uint32_t room_for_ended = 262144; // of the last minutes
+inline constexpr std::uint32_t room_for_seen = 65536;
 inline constexpr std::uint32_t room_for_sent = 262144;
 inline constexpr std::uint32_t room_for_senders = 65536;
 
@@ -17,10 +19,15 @@ inline constexpr std::uint32_t room_for_senders = 65536;
 // into them and for who fills them.
 inline constexpr const char* set_of_denied = "denied";
 inline constexpr const char* set_of_listeners = "exempt_listeners";
-inline constexpr const char* set_of_udp = "fabric_udp";
-inline constexpr const char* set_of_ended = "fabric_ended";
+inline constexpr const char* set_of_udp = "udp"; // with the prefix of the fabric's sets there
+inline constexpr const char* set_of_fabric_udp = "fabric_udp";
+inline constexpr const char* set_of_seen = "fabric_seen";
 inline constexpr const char* set_of_sent = "fabric_sent";
 inline constexpr const char* set_of_senders = "fabric_senders"; // of both families
+
+// An allowed UDP flow passes for so long; ubfd renews it, packets don't. The kernel ends it by
+// itself where ubfd has died, or can't be sure any more that both ends are still there.
+inline constexpr std::chrono::seconds udp_lease{30};
 
 // All of them, filled or not.
 std::vector<Set> make_sets(const Config& config, const Environment& environment);

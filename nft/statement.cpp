@@ -67,19 +67,6 @@ Statement ct_state(std::string_view name, std::uint32_t bit) {
             {LoadCt{NFT_CT_STATE}, Bitwise{host(bit), host(0)}, Compare{NFT_CMP_NEQ, host(0)}}};
 }
 
-Statement field_is(Expression load, std::string_view what, const Mark& mark, std::uint32_t field,
-                   const std::string& text) {
-    return {fmt::format("{} and $mark_mask == {}", what, text),
-            {std::move(load), Bitwise{host(mark.mask), host(0)}, equal(host(field))}};
-}
-
-Statement set_field(Expression load, Expression store, std::string_view what, const Mark& mark,
-                    std::uint32_t field, const std::string& text) {
-    return {field == 0 ? fmt::format("{0} set {0} and $mark_others", what)
-                       : fmt::format("{0} set {0} and $mark_others or {1}", what, text),
-            {std::move(load), Bitwise{host(~mark.mask), host(field)}, std::move(store)}};
-}
-
 Statement verdict(std::string text, std::int32_t code, std::string chain = {}) {
     return {std::move(text), {Immediate{code, std::move(chain)}}};
 }
@@ -191,9 +178,11 @@ Statement not_to_loopback() {
             {LoadMeta{NFT_META_OIFNAME}, Compare{NFT_CMP_NEQ, interface_name("lo")}}};
 }
 
-Statement from_fabric() {
-    return {fmt::format("meta iiftype {}", unsigned{ARPHRD_INFINIBAND}),
-            {LoadMeta{NFT_META_IIFTYPE}, equal(host16(ARPHRD_INFINIBAND))}};
+Statement from_fabric(bool yes) {
+    return {fmt::format("meta iiftype {}{}", yes ? "" : "!= ", unsigned{ARPHRD_INFINIBAND}),
+            {LoadMeta{NFT_META_IIFTYPE},
+             Compare{yes ? std::uint32_t{NFT_CMP_EQ} : std::uint32_t{NFT_CMP_NEQ},
+                     host16(ARPHRD_INFINIBAND)}}};
 }
 
 Statement to_fabric(bool yes) {
@@ -222,6 +211,23 @@ Statement udp() {
 
 Statement source_in(SetType family, const std::string& set, bool inverted) {
     return address_in(family, true, set, inverted);
+}
+
+// RFC 3927, RFC 4291 2.5.6.
+Statement source_is_not_link_local(SetType family) {
+    if (family == SetType::ipv4)
+        return {"ip saddr != 169.254.0.0/16",
+                {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV4}),
+                 LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 12, 2}, Compare{NFT_CMP_NEQ, {169, 254}}}};
+    Bytes mask(16), prefix(16);
+    mask[0] = 0xff;
+    mask[1] = 0xc0;
+    prefix[0] = 0xfe;
+    prefix[1] = 0x80;
+    return {"ip6 saddr != fe80::/10",
+            {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV6}),
+             LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, 8, 16}, Bitwise{mask, Bytes(16)},
+             Compare{NFT_CMP_NEQ, prefix}}};
 }
 
 Statement destination_in(SetType family, const std::string& set) {
@@ -309,20 +315,15 @@ Statement ct_established() {
 }
 
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text) {
-    return field_is(LoadMeta{NFT_META_MARK}, "meta mark", mark, field, text);
-}
-
-Statement ct_mark_is(const Mark& mark, std::uint32_t field, const std::string& text) {
-    return field_is(LoadCt{NFT_CT_MARK}, "ct mark", mark, field, text);
+    return {fmt::format("meta mark and $mark_mask == {}", text),
+            {LoadMeta{NFT_META_MARK}, Bitwise{host(mark.mask), host(0)}, equal(host(field))}};
 }
 
 Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& text) {
-    return set_field(LoadMeta{NFT_META_MARK}, StoreMeta{NFT_META_MARK}, "meta mark", mark, field,
-                     text);
-}
-
-Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& text) {
-    return set_field(LoadCt{NFT_CT_MARK}, StoreCt{NFT_CT_MARK}, "ct mark", mark, field, text);
+    return {field == 0 ? std::string("meta mark set meta mark and $mark_others")
+                       : fmt::format("meta mark set meta mark and $mark_others or {}", text),
+            {LoadMeta{NFT_META_MARK}, Bitwise{host(~mark.mask), host(field)},
+             StoreMeta{NFT_META_MARK}}};
 }
 
 Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout) {
@@ -331,14 +332,12 @@ Statement remember_answer(SetType type, const std::string& set, std::chrono::sec
               Update{set, milliseconds(timeout)});
 }
 
-Statement refresh_flow(SetType type, const std::string& set, const std::string& unless,
-                       std::chrono::seconds timeout) {
+Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,
+                      std::chrono::seconds timeout) {
     auto statement = flow_key(type).then(
-        fmt::format("{{0}} @{0} {{0}} != @{1} update @{0} {{{{ {{0}} timeout {2}s }}}}", set,
-                    unless, timeout.count()),
+        fmt::format("{{0}} @{} update @{} {{{{ {{0}} timeout {}s }}}}", set, seen, timeout.count()),
         Lookup{set, false});
-    statement.expressions.push_back(Lookup{unless, true});
-    statement.expressions.push_back(Update{set, milliseconds(timeout)});
+    statement.expressions.push_back(Update{seen, milliseconds(timeout)});
     return statement;
 }
 

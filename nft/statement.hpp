@@ -13,11 +13,12 @@ namespace ubf::nft::statement {
 // --- conditions: where from, where to ---
 Statement interface_in(const std::string& set, bool inverted);
 Statement on_loopback(bool yes);
-Statement from_fabric(); // by the interface's link type
+Statement from_fabric(bool yes = true); // by the interface's link type
 Statement to_fabric(bool yes);
 Statement not_to_loopback();
 Statement destination_in(SetType family, const std::string& set);
 Statement source_in(SetType family, const std::string& set, bool inverted);
+Statement source_is_not_link_local(SetType family);
 Statement destination_is_multicast(SetType family);
 Statement destination_is_broadcast(); // by the routing table: also true of packets on loopback
 Statement link_broadcast();           // by the frame
@@ -50,19 +51,17 @@ Statement ct_invalid();
 Statement ct_reply();
 Statement ct_established();
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text);
-Statement ct_mark_is(const Mark& mark, std::uint32_t field, const std::string& text);
 
 // --- actions ---
 // These replace our bits and leave all others; a field of 0 only clears.
 Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& text);
-Statement set_ct_mark(const Mark& mark, std::uint32_t field, const std::string& text);
 // Puts the flow of what would answer the packet into the set, or gives it its time anew; where the
 // set is full it is as a condition that is not met.
 Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout);
-// A condition, that the packet's flow is in the set and not in the other; then it has its time
-// anew. One load of the key serves all three.
-Statement refresh_flow(SetType type, const std::string& set, const std::string& unless,
-                       std::chrono::seconds timeout);
+// A condition, that the packet's flow is in the set; then the flow is put into `seen` for that
+// time, or given its time there anew. One load of the key serves both.
+Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,
+                      std::chrono::seconds timeout);
 // Counts the packet for the user who sends it; goes on where he sends more of such than that.
 Statement user_over_limit(const std::string& set, std::uint32_t per_second, std::uint32_t burst);
 Statement notrack();

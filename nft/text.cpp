@@ -16,9 +16,9 @@ constexpr std::string_view heading = R"(#!/usr/sbin/nft -f
 # import it with 'nft -f' and set ruleset.manage = false. It touches no table but its own, and can be
 # imported again at any time: no base chain is deleted, so packets that wait for ubfd keep waiting.
 #
-# A new connection's way: gate (input, filter) queues its first packet; ubfd writes its verdict into
-# three bits of the packet's mark; verdict (input, filter + 1) carries it out. Whatever comes there
-# without a mark had no ubfd to judge it.
+# A new connection's way: gate (input, priority 87) queues its first packet; ubfd writes its
+# verdict into three bits of the packet's mark; verdict (input, 88) carries it out. Whatever comes there
+# without a mark had no ubfd to judge it. Chains that filter at lower priorities come first.
 
 )";
 
@@ -111,7 +111,11 @@ std::string properties_of(const Set& set) {
 std::string priority_of(const Hook& hook) {
     if (hook.priority == NF_IP_PRI_RAW)
         return "raw";
-    return hook.priority == NF_IP_PRI_FILTER ? "filter" : fmt::format("filter + {}", hook.priority);
+    if (hook.priority == NF_IP_PRI_FILTER)
+        return "filter";
+    constexpr std::int32_t near = 10; // as nft itself writes it
+    return hook.priority > near ? std::to_string(hook.priority)
+                                : fmt::format("filter + {}", hook.priority);
 }
 
 std::string_view name_of(const Hook& hook) {

@@ -20,9 +20,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What was ended must not be found allowed while a packet that was on its way can have given it
-// its time anew.
-constexpr seconds beyond{10};
 constexpr std::size_t elements_per_message = 256;
 
 // A set's key: each part in network order, filled up to four bytes.
@@ -79,6 +76,10 @@ std::string name_of(const char* set, bool v4) {
     return fmt::format("{}{}", set, v4 ? '4' : '6');
 }
 
+const char* allowed_on(Network network) {
+    return network == Network::ethernet ? set_of_udp : set_of_fabric_udp;
+}
+
 SetPtr named(const std::string& name) {
     SetPtr object(checked(nftnl_set_alloc()));
     nftnl_set_set_str(object.get(), NFTNL_SET_TABLE, table_name);
@@ -133,28 +134,39 @@ void take(Batch& batch, const char* set, std::span<const T> keys) {
 
 } // namespace
 
-int VerdictSets::allow(std::span<const Flow> flows, seconds timeout) {
+int VerdictSets::allow(Network network, std::span<const Flow> flows) {
     auto batch = connection_.begin();
-    put(batch, set_of_udp, flows, timeout);
-    take(batch, set_of_ended, flows);
-    if (const int error = commit(batch); error != ENFILE)
-        return error;
-    // It may be the other set that is full, and these need not be there.
-    auto rest = connection_.begin();
-    put(rest, set_of_udp, flows, timeout);
-    return commit(rest);
+    put(batch, allowed_on(network), flows, udp_lease);
+    return commit(batch);
 }
 
-int VerdictSets::end(std::span<const Flow> flows, seconds timeout) {
+int VerdictSets::renew(Network network, std::span<const Flow> flows) {
     auto batch = connection_.begin();
-    put(batch, set_of_ended, flows, timeout + beyond);
-    take(batch, set_of_udp, flows);
-    const int error = commit(batch);
-    return error == ENFILE ? clear_allowed() : error;
+    take(batch, allowed_on(network), flows); // before Linux 6.12, adding leaves the time as it is
+    put(batch, allowed_on(network), flows, udp_lease);
+    return commit(batch);
 }
 
-int VerdictSets::find(const Flow& flow) {
-    const auto set = named(name_of(set_of_udp, is_v4(flow)));
+int VerdictSets::end(Network network, const Flow& flow) {
+    const std::span flows(&flow, 1);
+    auto batch = connection_.begin();
+    take(batch, allowed_on(network), flows);
+    if (network == Network::fabric)
+        take(batch, set_of_sent, flows);
+    return commit(batch);
+}
+
+int VerdictSets::find_seen(const Flow& flow) {
+    return find(set_of_seen, flow);
+}
+
+// The set has the answers to what was sent.
+int VerdictSets::find_sent(const Flow& flow) {
+    return find(set_of_sent, flow.reversed());
+}
+
+int VerdictSets::find(const char* name, const Flow& flow) {
+    const auto set = named(name_of(name, is_v4(flow)));
     add_element(set, key_of(flow), std::nullopt);
     return connection_.get(
         NFT_MSG_GETSETELEM,
@@ -187,7 +199,9 @@ int VerdictSets::forget_exempt(const ListenerKey& listener) {
 }
 
 int VerdictSets::clear_allowed() {
-    return clear(set_of_udp);
+    const int error = clear(set_of_udp);
+    const int fabrics = clear(set_of_fabric_udp);
+    return error != 0 ? error : fabrics;
 }
 
 int VerdictSets::clear_denied() {

@@ -24,15 +24,24 @@ struct ListenerKey {
     auto operator<=>(const ListenerKey&) const = default;
 };
 
+// Where the packets of a UDP flow come in. What is allowed on one network is asked about on the
+// other.
+enum class Network : std::uint8_t { ethernet, fabric };
+
 class VerdictSets {
   public:
-    // --- UDP flows of the fabric, as they come in ---
-    int allow(std::span<const Flow> flows, std::chrono::seconds timeout);
-    // Not any more: packets that are on their way can't bring it back. timeout: that it was allowed
-    // for. Where there is no room to remember so many, none is allowed any more, and all ask again.
-    int end(std::span<const Flow> flows, std::chrono::seconds timeout);
-    // 0 where it is allowed still, ENOENT where not.
-    int find(const Flow& flow);
+    // --- UDP flows, as they come in; each is allowed for one lease (udp_lease in sets.hpp) ---
+    int allow(Network network, std::span<const Flow> flows);
+    // One more lease, from now on. A flow whose lease has ended is allowed again.
+    int renew(Network network, std::span<const Flow> flows);
+    // Not any more. What it answered of the fabric's, it doesn't answer any more either.
+    int end(Network network, const Flow& flow);
+
+    // --- the fabric, where nothing is tracked ---
+    // 0 where packets of this allowed flow came a while ago, ENOENT where none did.
+    int find_seen(const Flow& flow);
+    // 0 where this node has sent a datagram of this flow a while ago, ENOENT where not.
+    int find_sent(const Flow& flow);
 
     // --- UDP flows that were denied, on any interface ---
     int deny(std::span<const Flow> flows, std::chrono::seconds timeout);
@@ -49,6 +58,7 @@ class VerdictSets {
 
   private:
     int commit(Batch& batch);
+    int find(const char* set, const Flow& flow);
     int clear(const char* name);
 
     Connection connection_;

@@ -3,6 +3,7 @@
 #include "base/escape.hpp"
 #include "daemon/control/request.hpp"
 #include "daemon/core/own_address.hpp"
+#include "policy/beyond.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -88,7 +89,9 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     if (!contains(rules_->side(question.fabric).peers, flow->source.address)) {
         steps.push_back(fmt::format("connector: {} is in none of the peers' ranges",
                                     to_string(flow->source.address)));
-        return conclude(*flow, std::move(question), Owner::outside());
+        auto connector = beyond_peers(flow->source.address, flow->destination.address,
+                                      rules_->side(question.fabric).peers);
+        return conclude(*flow, std::move(question), std::move(connector));
     }
     if (questions_.contains(*flow) || questions_.size() >= most_questions)
         return reply({{"ok", false}, {"error", "this is being asked already; try again"}});

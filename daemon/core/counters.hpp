@@ -64,6 +64,7 @@ struct Counters {
     Counter retransmissions;
     Counter answers;         // received, and believed
     Counter answered;        // questions of peers
+    Counter not_sent;        // of these, about datagrams that this node has not sent
     Counter pushes_sent;     // told ahead, to peers
     Counter pushes_received; // by peers
     Counter pushes_missed;   // that did not come in time

@@ -13,28 +13,38 @@ struct FreeIfaddrs {
     void operator()(ifaddrs* list) const { ::freeifaddrs(list); }
 };
 
+std::optional<Address> address_of(const sockaddr* address) {
+    if (address != nullptr && address->sa_family == AF_INET) {
+        const auto* v4 = reinterpret_cast<const sockaddr_in*>(address);
+        const auto* bytes = reinterpret_cast<const std::uint8_t*>(&v4->sin_addr);
+        return Address::v4(std::span<const std::uint8_t, 4>(bytes, 4));
+    }
+    if (address != nullptr && address->sa_family == AF_INET6) {
+        const auto* v6 = reinterpret_cast<const sockaddr_in6*>(address);
+        return Address::v6(std::span<const std::uint8_t, 16>(v6->sin6_addr.s6_addr, 16));
+    }
+    return std::nullopt;
+}
+
 } // namespace
 
-std::optional<std::uint32_t> interface_of(const Address& address) {
+std::vector<OwnAddress> own_addresses() {
+    std::vector<OwnAddress> all;
     ifaddrs* list = nullptr;
     if (::getifaddrs(&list) < 0)
-        return std::nullopt;
+        return all;
     const std::unique_ptr<ifaddrs, FreeIfaddrs> owner(list);
-    for (const auto* entry = list; entry != nullptr; entry = entry->ifa_next) {
-        if (entry->ifa_addr == nullptr)
-            continue;
-        std::optional<Address> known;
-        if (entry->ifa_addr->sa_family == AF_INET) {
-            const auto* v4 = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
-            const auto* bytes = reinterpret_cast<const std::uint8_t*>(&v4->sin_addr);
-            known = Address::v4(std::span<const std::uint8_t, 4>(bytes, 4));
-        } else if (entry->ifa_addr->sa_family == AF_INET6) {
-            const auto* v6 = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
-            known = Address::v6(std::span<const std::uint8_t, 16>(v6->sin6_addr.s6_addr, 16));
-        }
-        if (known == address)
-            return ::if_nametoindex(entry->ifa_name);
-    }
+    for (const auto* entry = list; entry != nullptr; entry = entry->ifa_next)
+        if (const auto address = address_of(entry->ifa_addr))
+            all.push_back({*address, ::if_nametoindex(entry->ifa_name), entry->ifa_name,
+                           (entry->ifa_flags & IFF_LOOPBACK) != 0});
+    return all;
+}
+
+std::optional<std::uint32_t> interface_of(const Address& address) {
+    for (const auto& own : own_addresses())
+        if (own.address == address)
+            return own.interface;
     return std::nullopt;
 }
 

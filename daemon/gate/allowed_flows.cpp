@@ -1,5 +1,7 @@
 #include "daemon/gate/allowed_flows.hpp"
 
+#include "policy/beyond.hpp"
+
 #include <algorithm>
 #include <random>
 
@@ -7,13 +9,14 @@ namespace ubf {
 
 static_assert(sizeof(AllowedFlows::Entry) <= 112);
 
-std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local, bool is_peer,
-                                     const Policy& policy) {
+std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local,
+                                     std::span<const Prefix> peers, const Policy& policy) {
     auto listener = allowed.listener.owner();
     auto connector = allowed.connector.owner();
     auto& remote = allowed.reply ? listener : connector;
-    if (!is_local && !is_peer)
-        remote = Owner::outside();
+    const auto& flow = allowed.flow;
+    if (!is_local && !contains(peers, flow.source.address))
+        remote = beyond_peers(flow.source.address, flow.destination.address, peers);
     else if (!is_local && remote.kind == OwnerKind::outside)
         return std::nullopt; // now there is somebody to ask
     const auto verdict = decide(listener, connector, policy);

@@ -24,6 +24,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -69,9 +70,9 @@ struct FlowFilter {
 };
 
 // Why the flow is still allowed, where the uids alone say so; nothing where it takes a closer look.
-// is_local: its source is on this node; otherwise is_peer says whether there is somebody to ask.
-std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local, bool is_peer,
-                                     const Policy& policy);
+// is_local: its source is on this node.
+std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local,
+                                     std::span<const Prefix> peers, const Policy& policy);
 
 class AllowedFlows {
   public:

@@ -28,8 +28,7 @@ int KernelFlows::end(const AllowedFlow& allowed) {
     if (allowed.is_udp()) {
         if (!udp_flows_.in_use(allowed.flow, allowed.lease))
             return ENOENT;
-        udp_flows_.end(allowed.flow, allowed.lease);
-        return 0;
+        return udp_flows_.end(allowed.flow, allowed.lease);
     }
     const auto found = connection(allowed);
     if (!found)

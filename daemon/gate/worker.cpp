@@ -3,6 +3,7 @@
 #include "daemon/core/thread.hpp"
 #include "daemon/ident/silence.hpp"
 #include "flow/packet.hpp"
+#include "policy/beyond.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -157,6 +158,9 @@ void Worker::settle() {
         if (shared_.udp_flows.confirm(allowed.flow, keeper(allowed.fabric), allowed.lease))
             remember(allowed);
     unconfirmed_.clear();
+    for (const auto& renewed : renewed_)
+        shared_.udp_flows.confirm(renewed.flow, keeper(renewed.fabric), renewed.lease);
+    renewed_.clear();
     for (const auto& denied : denied_)
         shared_.udp_flows.confirm(denied.flow, Keeper::denied, denied.lease);
     denied_.clear();
@@ -165,17 +169,29 @@ void Worker::settle() {
 // Those that the kernel keeps in sets, before the packets that they are about go on. Where there is
 // no room, the next packet of the flow is asked about as this one was.
 void Worker::leave_verdicts() {
-    leaving_.clear();
-    for (const auto& allowed : unconfirmed_)
-        if (allowed.fabric)
-            leaving_.push_back(allowed.flow);
-    if (!leaving_.empty() && sets_.allow(leaving_, shared_.udp_flows.udp_timeout()) != 0)
-        shared_.counters.sets_full.add(leaving_.size());
+    using nft::Network;
+    for (const bool fabric : {false, true}) {
+        const auto network = fabric ? Network::fabric : Network::ethernet;
+        choose(unconfirmed_, fabric);
+        if (!leaving_.empty() && sets_.allow(network, leaving_) != 0)
+            shared_.counters.sets_full.add(leaving_.size());
+        choose(renewed_, fabric);
+        if (!leaving_.empty() && sets_.renew(network, leaving_) != 0)
+            shared_.counters.sets_full.add(leaving_.size());
+    }
     leaving_.clear();
     for (const auto& denied : denied_)
         leaving_.push_back(denied.flow);
     if (!leaving_.empty() && sets_.deny(leaving_, UdpFlows::denied_for) != 0)
         shared_.counters.sets_full.add(leaving_.size());
+}
+
+// Those of the fabric, or all others, into leaving_.
+void Worker::choose(const std::vector<AllowedFlow>& flows, bool fabric) {
+    leaving_.clear();
+    for (const auto& allowed : flows)
+        if (allowed.fabric == fabric)
+            leaving_.push_back(allowed.flow);
 }
 
 std::optional<TimePoint> Worker::next() const {
@@ -281,7 +297,8 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
         return proceed(std::move(item));
     }
     if (!from_peer(item)) {
-        item.remote = Owner::outside();
+        item.remote = beyond_peers(item.flow.source.address, item.flow.destination.address,
+                                   rules_->side(item.fabric).peers);
         return proceed(std::move(item));
     }
 
@@ -575,7 +592,7 @@ void Worker::remember_denied(const Case& item, Reason reason) {
         return;
     const bool known = item.remote.kind == OwnerKind::user &&
                        (reason == Reason::different_user || reason == Reason::label_required);
-    if (!known && reason != Reason::outside)
+    if (!known && reason != Reason::outside && reason != Reason::unlisted)
         return;
     if (const auto lease =
             shared_.udp_flows.deny(item.flow, item.remote.kind, item.remote.uid, ends_of(item)))

@@ -166,6 +166,7 @@ class Worker {
     void remember_denied(const Case& item, Reason reason);
     void remember_listener(const Case& item);
     void leave_verdicts();
+    void choose(const std::vector<AllowedFlow>& flows, bool fabric);
     static UdpFlows::Ends ends_of(const Case& item);
     bool remember_udp(const Case& item, Reason reason);
     bool remember_tcp(const Case& item, Reason reason);
@@ -198,7 +199,7 @@ class Worker {
     bool may_be_told(const Case& item) const {
         return rules_->push && item.flow.protocol == Protocol::tcp;
     }
-    static Keeper keeper(bool fabric) { return fabric ? Keeper::fabric : Keeper::conntrack; }
+    static Keeper keeper(bool fabric) { return fabric ? Keeper::fabric : Keeper::ethernet; }
 
     std::unique_ptr<Queue> queue_;
     std::shared_ptr<const Rules> rules_;
@@ -232,6 +233,7 @@ class Worker {
     TimePoint busy_until_{};
     std::uint64_t last_number_ = 0;
     std::vector<AllowedFlow> unconfirmed_; // UDP flows whose verdict is on its way
+    std::vector<AllowedFlow> renewed_;     // the same, of one more lease
     struct Denied {
         Flow flow;
         UdpFlows::Lease lease;

@@ -11,7 +11,8 @@ namespace {
 // A UDP flow is decided again whenever it comes up; a TCP flow that a label allowed more seldom,
 // for that costs a search of its owner's processes, and what changes in the meantime is told.
 constexpr std::chrono::minutes labelled_time{10};
-constexpr unsigned most_silences = 6; // of the peer of a flow, one after the other
+// Of the peer of a flow, one after the other. (UDP ends with its lease before that.)
+constexpr unsigned most_silences = 6;
 // Packets keep room beside them: so many are begun at a time, and so many are under way; few enough
 // that the last of them is searched for in time, be the processes as large as they may.
 constexpr std::size_t most_at_a_time = 64;
@@ -95,8 +96,7 @@ void Worker::look_again(AllowedFlows::Id id) {
         return;
     const auto now = Clock::now();
     const auto& [policy, peers] = rules_->side(entry.fabric);
-    const auto reason = allowed_by_uid(entry, entry.interface == loopback_,
-                                       contains(peers, entry.flow.source.address), policy);
+    const auto reason = allowed_by_uid(entry, entry.interface == loopback_, peers, policy);
     if (reason)
         allowed_.keep(id, *reason, entry.is_udp() || ends_by_label(*reason), now, now);
     else
@@ -173,10 +173,14 @@ void Worker::close_again(const Case& item, Reason reason) {
         if (same) {
             entry.listener = Party::of(listener(item));
             entry.connector = Party::of(connector(item));
+            if (entry.is_udp())
+                renewed_.push_back(entry);
             return allowed_.keep(*id, reason, entry.is_udp() || ends_by_label(reason),
                                  entry.is_udp() ? now : now + labelled_time, now);
         }
     } else if (entry.by_label() && !rules_->end_flows && same) {
+        if (entry.is_udp())
+            renewed_.push_back(entry);
         return allowed_.keep(*id, entry.reason, entry.is_udp(), now, now);
     }
     end(item, *id, reason);

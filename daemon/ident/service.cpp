@@ -14,13 +14,14 @@ constexpr Milliseconds travel{100};
 } // namespace
 
 Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-                 Investigator& investigator, UdpFlows& udp_flows, std::unique_ptr<Pusher> pusher,
-                 Counters& counters)
+                 Investigator& investigator, UdpFlows& udp_flows, SentFlows& sent_flows,
+                 std::unique_ptr<Pusher> pusher, Counters& counters)
   : socket_(socket)
   , terms_(std::move(terms))
   , deadline_(deadline)
   , investigator_(investigator)
   , udp_flows_(udp_flows)
+  , sent_flows_(sent_flows)
   , pusher_(std::move(pusher))
   , counters_(counters) {
     loop_.watch(socket_.fd(), [this] { receive(); });
@@ -112,33 +113,66 @@ void Service::handle(const Received& received) {
 }
 
 void Service::handle(const std::vector<Question>& questions, const Sender& sender) {
-    std::vector<const Question*> asked;
-    std::vector<OwnerLookup::Wanted> wanted;
+    std::vector<Question> of_tcp;
+    std::vector<Question> of_udp;
     for (const auto& question : questions) {
         // A peer hears only of flows between the very two addresses that the question went between:
         // those that end at the asker, and begin here.
         if (!terms_->came_between(sender.path, question.flow.destination.address,
-                                  question.flow.source.address)) {
+                                  question.flow.source.address))
             counters_.rejections.add(Rejection::not_theirs);
-            continue;
-        }
-        if (question.flow.protocol == Protocol::rdma) {
+        else if (question.flow.protocol == Protocol::rdma)
             ask_rdma(question, sender);
-            continue;
-        }
-        asked.push_back(&question);
-        wanted.push_back({question.flow, sender.interface, false, true});
+        else
+            (question.flow.protocol == Protocol::udp ? of_udp : of_tcp).push_back(question);
     }
+    if (!of_tcp.empty())
+        answer(of_tcp, sender);
+    if (pusher_)
+        for (const auto* asked : {&of_tcp, &of_udp})
+            for (const auto& question : *asked)
+                pusher_->heed(question.wish, sender.path, sender.interface);
+    if (!of_udp.empty())
+        answer_sent(std::move(of_udp), sender);
+}
+
+void Service::answer(const std::vector<Question>& questions, const Sender& sender) {
+    std::vector<OwnerLookup::Wanted> wanted;
+    for (const auto& question : questions)
+        wanted.push_back({question.flow, sender.interface, false, true});
     std::vector<OwnerLookup::Ends> ends;
     lookup_.find(wanted, ends);
     std::vector<Answer> answers;
-    for (std::size_t i = 0; i < asked.size(); ++i)
-        if (auto owner = owner_of(*asked[i], ends[i].sender, sender))
-            answers.push_back({asked[i]->nonce, std::move(*owner)});
+    for (std::size_t i = 0; i < questions.size(); ++i)
+        if (auto owner = owner_of(questions[i], ends[i].sender, sender))
+            answers.push_back({questions[i].nonce, std::move(*owner)});
     send(sender, std::move(answers));
-    if (pusher_)
-        for (const auto* question : asked)
-            pusher_->heed(question->wish, sender.path, sender.interface);
+}
+
+// A TCP socket connects to one end; a UDP port is anybody's who sends. So of a datagram that this
+// node has not sent, nobody here is the owner.
+void Service::answer_sent(std::vector<Question> questions, const Sender& sender) {
+    std::vector<Flow> flows;
+    for (const auto& question : questions)
+        flows.push_back(question.flow);
+    // Where it is refused, the question comes again.
+    static_cast<void>(
+        sent_flows_.find(std::move(flows), [this, questions = std::move(questions),
+                                            sender](const std::vector<bool>& was_sent) {
+            mailbox_.post([this, questions, sender, was_sent] {
+                std::vector<Question> sent;
+                std::vector<Answer> unknown;
+                for (std::size_t i = 0; i < questions.size(); ++i)
+                    if (was_sent[i])
+                        sent.push_back(questions[i]);
+                    else
+                        unknown.push_back({questions[i].nonce, Owner{}});
+                counters_.not_sent.add(unknown.size());
+                if (!sent.empty())
+                    answer(sent, sender);
+                send(sender, std::move(unknown));
+            });
+        }));
 }
 
 // Nothing where it takes a search, after which the question is answered.

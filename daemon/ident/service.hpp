@@ -11,6 +11,7 @@
 #include "daemon/ident/replay_window.hpp"
 #include "daemon/ident/told_flows.hpp"
 #include "daemon/owners/investigator.hpp"
+#include "daemon/udp/sent_flows.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "ident/socket.hpp"
 #include "netlink/destroy_notices.hpp"
@@ -27,8 +28,8 @@ class Service {
     // Starts the thread. socket: that of Channel::service; pusher: none, where peers are told
     // nothing ahead. Throws std::system_error.
     Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-            Investigator& investigator, UdpFlows& udp_flows, std::unique_ptr<Pusher> pusher,
-            Counters& counters);
+            Investigator& investigator, UdpFlows& udp_flows, SentFlows& sent_flows,
+            std::unique_ptr<Pusher> pusher, Counters& counters);
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
@@ -57,6 +58,8 @@ class Service {
     void handle(const std::vector<Question>& questions, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
+    void answer(const std::vector<Question>& questions, const Sender& sender);
+    void answer_sent(std::vector<Question> questions, const Sender& sender);
     void ask_rdma(const Question& question, const Sender& sender);
     std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
                                   const Sender& sender);
@@ -73,6 +76,7 @@ class Service {
     Milliseconds deadline_;
     Investigator& investigator_;
     UdpFlows& udp_flows_;
+    SentFlows& sent_flows_;
     const std::unique_ptr<Pusher> pusher_;
     Counters& counters_;
 

@@ -4,6 +4,7 @@
 #include "base/escape.hpp"
 #include "daemon/core/own_address.hpp"
 #include "daemon/ident/silence.hpp"
+#include "policy/beyond.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -83,7 +84,8 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
         shared_.counters.rdma_allowed.add();
         entry.stage = Stage::judged;
     } else {
-        conclude(entry, {Owner::outside(), std::nullopt}, now);
+        const auto& local = entry.id.source.address;
+        conclude(entry, {beyond_peers(remote, local, rules_->terms->peers), std::nullopt}, now);
     }
 }
 

@@ -98,7 +98,7 @@ std::string to_text(const Json& status) {
         "          the kernel's records: {}\n"
         "labels    {}; not known {}; jobs running {}; flows ended {}\n"
         "rdma      {}\n"
-        "ident     asked {}, again {}, answers {}; answered {}; rejected: {}\n"
+        "ident     asked {}, again {}, answers {}; answered {}, not sent {}; rejected: {}\n"
         "          told ahead: {} by peers, {} too late or not at all; {} to peers\n"
         "peers\n{}"
         "log       {} lines, {} folded, {} lost\n{}",
@@ -115,8 +115,8 @@ std::string to_text(const Json& status) {
         status.at("flows_ended").get<std::uint64_t>(), rdma_text(status.at("rdma")),
         ident.at("questions").get<std::uint64_t>(),
         ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
-        ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")),
-        ident.at("pushes_received").get<std::uint64_t>(),
+        ident.at("answered").get<std::uint64_t>(), ident.value("not_sent", std::uint64_t{0}),
+        counts(ident.at("rejected")), ident.at("pushes_received").get<std::uint64_t>(),
         ident.at("pushes_missed").get<std::uint64_t>(),
         ident.at("pushes_sent").get<std::uint64_t>(), peers_text(status),
         log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),

@@ -9,9 +9,17 @@
 
 namespace ubf {
 
-UdpFlows::UdpFlows(Mark mark, std::chrono::seconds udp_timeout)
-  : udp_timeout_(udp_timeout) {
-    if (const int error = kernel_.forget_all(mark.allow(), mark.mask); error != 0)
+namespace {
+
+// A kernel that could not be told has no memory left, or a transaction of somebody else's under
+// way.
+constexpr std::chrono::milliseconds retry_pause{50};
+
+} // namespace
+
+UdpFlows::UdpFlows(Counters& counters)
+  : counters_(counters) {
+    if (const int error = kernel_.forget_all(); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "forgetting the UDP flows that were allowed before");
     thread_ = std::thread([this] { run(); });
@@ -28,7 +36,7 @@ UdpFlows::~UdpFlows() {
 
 void UdpFlows::run() {
     enter_thread("udp", {CAP_NET_ADMIN});
-    UdpVerdicts kernel;
+    UdpVerdicts kernel; // the gate must not wait for all that we tell it
     std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {
@@ -36,11 +44,20 @@ void UdpFlows::run() {
         if (stopping_)
             return;
         doomed.swap(doomed_);
-        lock.unlock();
-        for (const auto& each : doomed)
-            forget(kernel, each);
+        for (const auto& each : doomed) {
+            lock.unlock();
+            const int error = kernel.forget(each.flow, each.keeper);
+            lock.lock();
+            if (const auto entry = find(each.flow, each.lease); entry == flows_.end())
+                continue; // the gate was faster
+            else if (error == 0)
+                erase(entry);
+            else
+                doomed_.push_back(each);
+        }
+        if (!doomed_.empty() && doomed_.size() == doomed.size())
+            wanted_.wait_for(lock, retry_pause, [&] { return stopping_; });
         doomed.clear();
-        lock.lock();
     }
 }
 
@@ -50,7 +67,9 @@ std::optional<UdpFlows::Lease> UdpFlows::allow(const Flow& flow, Keeper keeper, 
         return std::nullopt;
     if (!flows_.contains(flow) && flows_.size() - count_of(Keeper::denied) >= most)
         make_room();
-    return add(flow, {{}, keeper, ends.local, ends.other});
+    Entry entry{{}, keeper, ends.local, ends.other};
+    entry.until = Clock::now() + nft::udp_lease;
+    return add(flow, entry);
 }
 
 // Of those that are allowed, any; its next packet asks again.
@@ -58,8 +77,7 @@ void UdpFlows::make_room() {
     const auto any = std::ranges::find_if(
         flows_, [](const auto& entry) { return entry.second.keeper != Keeper::denied; });
     if (any != flows_.end())
-        if (const auto old = erase(Flow(any->first)))
-            forget(kernel_, *old);
+        end(any);
 }
 
 std::optional<UdpFlows::Lease> UdpFlows::deny(const Flow& flow, OwnerKind kind, Uid user,
@@ -74,7 +92,8 @@ std::optional<UdpFlows::Lease> UdpFlows::deny(const Flow& flow, OwnerKind kind, 
         count != denied_of_.end() && count->second >= most_denied_of_one)
         return std::nullopt;
     const auto lease = add(flow, {{}, Keeper::denied, ends.local, ends.other, sender});
-    expiries_.push_back({now + denied_for, flow, lease});
+    if (lease)
+        expiries_.push_back({now + denied_for, flow, *lease});
     return lease;
 }
 
@@ -84,18 +103,20 @@ bool UdpFlows::is_certain(const Flow& flow, const Ends& ends) const {
            !gone_flows_.maybe_since(flow, ends.since);
 }
 
-UdpFlows::Lease UdpFlows::add(const Flow& flow, Entry entry) {
+// Nothing where the kernel could not be told that another verdict on the flow ends.
+std::optional<UdpFlows::Lease> UdpFlows::add(const Flow& flow, Entry entry) {
     entry.lease = Lease{++last_lease_};
     if (const auto found = flows_.find(flow); found != flows_.end()) {
         auto& old = found->second;
-        const bool same = old.keeper == entry.keeper && old.local == entry.local &&
+        const bool same = !old.ending && old.keeper == entry.keeper && old.local == entry.local &&
                           old.other == entry.other && old.sender == entry.sender;
         if (same) {
             old.lease = entry.lease;
+            old.until = entry.until;
             return entry.lease;
         }
-        if (const auto doomed = erase(flow)) // it was another socket's, or the verdict another
-            forget(kernel_, *doomed);
+        if (end(found) != 0) // it was another socket's, or the verdict another
+            return std::nullopt;
     }
     flows_[flow] = entry;
     ++count_of(entry.keeper);
@@ -109,29 +130,35 @@ UdpFlows::Lease UdpFlows::add(const Flow& flow, Entry entry) {
 
 bool UdpFlows::confirm(const Flow& flow, Keeper keeper, Lease lease) {
     const std::lock_guard lock(mutex_);
-    if (holds(flow, lease))
+    if (const auto found = find(flow, lease); found != flows_.end() && !found->second.ending) {
+        found->second.until = Clock::now() + nft::udp_lease;
         return true;
-    if (!flows_.contains(flow)) // else it is another worker's
-        forget(kernel_, {flow, keeper});
+    }
+    const auto found = flows_.find(flow);
+    if (found == flows_.end()) {
+        if (kernel_.forget(flow, keeper) != 0)
+            counters_.flows_not_ended.add(); // it goes on until its lease ends
+    } else if (found->second.ending) {
+        end(found);
+    } // else it is another worker's
     return false;
 }
 
 bool UdpFlows::in_use(const Flow& flow, Lease lease) {
     const std::lock_guard lock(mutex_);
-    if (!holds(flow, lease))
+    const auto found = find(flow, lease);
+    if (found == flows_.end())
         return false;
-    if (kernel_.find(flow, flows_.at(flow).keeper) != ENOENT)
-        return true;
-    erase(flow);
-    return false;
+    const auto& entry = found->second;
+    const bool over = entry.ending || entry.until <= Clock::now() ||
+                      kernel_.find_use(flow, entry.keeper) == ENOENT;
+    return !over || end(found) != 0;
 }
 
-void UdpFlows::end(const Flow& flow, Lease lease) {
+int UdpFlows::end(const Flow& flow, Lease lease) {
     const std::lock_guard lock(mutex_);
-    if (!holds(flow, lease))
-        return;
-    if (const auto old = erase(flow))
-        forget(kernel_, *old);
+    const auto found = find(flow, lease);
+    return found == flows_.end() ? 0 : end(found);
 }
 
 void UdpFlows::forget(std::span<const Cookie> cookies) {
@@ -142,32 +169,28 @@ void UdpFlows::forget(std::span<const Cookie> cookies) {
         const auto found = by_socket_.find(cookie);
         if (found == by_socket_.end())
             continue;
-        const auto flows = found->second;
-        for (const auto& flow : flows)
-            erase_doomed(flow);
+        for (const auto& flow : found->second)
+            doom(flow);
     }
 }
 
 void UdpFlows::forget(const Flow& flow) {
     const std::lock_guard lock(mutex_);
     gone_flows_.add(flow, Clock::now());
-    erase_doomed(flow);
+    doom(flow);
 }
 
 void UdpFlows::forget_all() {
     const std::lock_guard lock(mutex_);
-    while (!flows_.empty())
-        erase_doomed(Flow(flows_.begin()->first));
+    for (const auto& [flow, entry] : flows_)
+        doom(flow);
 }
 
 void UdpFlows::forget_denied() {
     const std::lock_guard lock(mutex_);
-    std::vector<Flow> denied;
     for (const auto& [flow, entry] : flows_)
         if (entry.keeper == Keeper::denied)
-            denied.push_back(flow);
-    for (const auto& flow : denied)
-        erase_doomed(flow);
+            doom(flow);
 }
 
 std::size_t UdpFlows::size(Keeper keeper) const {
@@ -175,39 +198,51 @@ std::size_t UdpFlows::size(Keeper keeper) const {
     return sizes_[static_cast<std::size_t>(keeper)];
 }
 
-bool UdpFlows::holds(const Flow& flow, Lease lease) const {
+UdpFlows::Entries::iterator UdpFlows::find(const Flow& flow, Lease lease) {
     const auto found = flows_.find(flow);
-    return found != flows_.end() && found->second.lease == lease;
+    return found != flows_.end() && found->second.lease == lease ? found : flows_.end();
 }
 
-// Takes it out of our own books; what is returned, the kernel must still be told.
-std::optional<UdpFlows::Doomed> UdpFlows::erase(const Flow& flow) {
+// For our own thread to end.
+void UdpFlows::doom(const Flow& flow) {
     const auto found = flows_.find(flow);
-    if (found == flows_.end())
-        return std::nullopt;
-    const auto& entry = found->second;
+    if (found == flows_.end() || std::exchange(found->second.ending, true))
+        return;
+    doomed_.push_back({flow, found->second.keeper, found->second.lease});
+    wanted_.notify_one();
+}
+
+// It leaves the books when the kernel has confirmed. 0, or an errno: then it is ended again, by our
+// thread or by whoever looks at it next; its lease ends meanwhile.
+int UdpFlows::end(Entries::iterator entry) {
+    const int error = kernel_.forget(entry->first, entry->second.keeper);
+    if (error == 0) {
+        erase(entry);
+        return 0;
+    }
+    counters_.flows_not_ended.add();
+    doom(Flow(entry->first));
+    return error;
+}
+
+void UdpFlows::erase(Entries::iterator found) {
+    const auto node = flows_.extract(found);
+    const auto& flow = node.key();
+    const auto& entry = node.mapped();
     --count_of(entry.keeper);
     if (entry.keeper == Keeper::denied && --denied_of_[entry.sender] == 0)
         denied_of_.erase(entry.sender);
     unlink(entry.local, flow);
     if (entry.other)
         unlink(*entry.other, flow);
-    const auto keeper = entry.keeper;
-    return Doomed{flows_.extract(found).key(), keeper};
-}
-
-void UdpFlows::erase_doomed(const Flow& flow) {
-    if (auto old = erase(flow)) {
-        doomed_.push_back(std::move(*old));
-        wanted_.notify_one();
-    }
 }
 
 // The kernel lets them go by itself.
 void UdpFlows::erase_expired(TimePoint now) {
     while (!expiries_.empty() && expiries_.front().when <= now) {
-        if (holds(expiries_.front().flow, expiries_.front().lease))
-            erase(expiries_.front().flow);
+        const auto& [when, flow, lease] = expiries_.front();
+        if (const auto found = find(flow, lease); found != flows_.end())
+            erase(found);
         expiries_.pop_front();
     }
 }
@@ -219,10 +254,6 @@ void UdpFlows::unlink(Cookie cookie, const Flow& flow) {
     found->second.erase(flow);
     if (found->second.empty())
         by_socket_.erase(found);
-}
-
-void UdpFlows::forget(UdpVerdicts& kernel, const Doomed& doomed) const {
-    static_cast<void>(kernel.forget(doomed.flow, doomed.keeper, udp_timeout_));
 }
 
 } // namespace ubf

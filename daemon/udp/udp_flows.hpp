@@ -1,11 +1,11 @@
 // The UDP flows on which the kernel has our verdict, and the sockets that it was given for. UDP has
 // no end of its own: when a socket at either end goes away, the kernel must forget the flow, or
-// whoever binds the port next would inherit it. And since a notice of that can get lost, with a
-// peer that dies for one, each flow is allowed for a while only, and is then decided anew
-// (worker.hpp).
+// whoever binds the port next would inherit it. A flow stays here until the kernel has confirmed
+// that. And since a notice can get lost, with a peer that dies for one, the kernel allows each flow
+// for one lease only (nft/sets.hpp), which a worker renews when it has decided the flow again.
 #pragma once
 
-#include "config/config.hpp"
+#include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/udp/departures.hpp"
 #include "daemon/udp/udp_verdicts.hpp"
@@ -14,7 +14,6 @@
 #include "owner/owner.hpp"
 
 #include <array>
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -34,9 +33,8 @@ class UdpFlows {
     // One verdict on one flow.
     enum class Lease : std::uint64_t {};
 
-    // mark: whatever flows the kernel still has by it, of a ubfd before us, are forgotten. Throws
-    // std::system_error.
-    UdpFlows(Mark mark, std::chrono::seconds udp_timeout);
+    // The kernel forgets the flows that a predecessor allowed. Throws std::system_error.
+    explicit UdpFlows(Counters& counters);
     ~UdpFlows();
 
     // --- by threads with CAP_NET_ADMIN ---
@@ -50,19 +48,20 @@ class UdpFlows {
 
     // Before the verdict: this flow is about to be allowed for these sockets of ours, and for the
     // peer's. Nothing when one of them may be gone since they were looked up: then the packet must
-    // not be allowed. Keeper: conntrack or fabric.
+    // not be allowed. Keeper: ethernet or fabric.
     std::optional<Lease> allow(const Flow& flow, Keeper keeper, const Ends& ends);
     // The flow is about to be denied for a while without being asked about. Nothing where one of
     // the sockets may be gone, or its sender has enough of them: then it is to be asked about
     // again.
     std::optional<Lease> deny(const Flow& flow, OwnerKind kind, Uid user, const Ends& ends);
-    // After the kernel has it: true while the lease holds; else the kernel is told to forget the
-    // flow.
+    // After the kernel has it, or has it for one more lease: true while ours holds; else the kernel
+    // is told to forget the flow.
     bool confirm(const Flow& flow, Keeper keeper, Lease lease);
-    // Whether the lease holds, and the kernel still has the flow; one that it doesn't is over.
+    // Whether the kernel may still have the flow, and somebody uses it. What is over, the kernel
+    // forgets; where it can't be told so, the flow counts as in use.
     bool in_use(const Flow& flow, Lease lease);
-    // What was allowed is not any more.
-    void end(const Flow& flow, Lease lease);
+    // What was allowed is not any more. 0, or an errno: then the kernel is told again.
+    int end(const Flow& flow, Lease lease);
 
     static constexpr std::chrono::seconds denied_for{5};
 
@@ -76,9 +75,6 @@ class UdpFlows {
     void forget_all();
     // The policy is another: what was denied asks again.
     void forget_denied();
-    void set_udp_timeout(std::chrono::seconds timeout) { udp_timeout_ = timeout; }
-    std::chrono::seconds udp_timeout() const { return udp_timeout_; }
-
     std::size_t size(Keeper keeper) const;
 
   private:
@@ -88,11 +84,15 @@ class UdpFlows {
         Keeper keeper;
         Cookie local;
         std::optional<Cookie> other;
-        Sender sender{}; // of a denied one
+        Sender sender{};     // of a denied one
+        TimePoint until{};   // the kernel ends an allowed one by itself
+        bool ending = false; // the kernel has not confirmed yet that it forgot
     };
+    using Entries = std::unordered_map<Flow, Entry>;
     struct Doomed {
         Flow flow;
         Keeper keeper;
+        Lease lease;
     };
     struct Expiry {
         TimePoint when;
@@ -102,23 +102,24 @@ class UdpFlows {
 
     void run();
     bool is_certain(const Flow& flow, const Ends& ends) const;
-    Lease add(const Flow& flow, Entry entry);
-    bool holds(const Flow& flow, Lease lease) const;
-    std::optional<Doomed> erase(const Flow& flow);
-    void erase_doomed(const Flow& flow);
+    std::optional<Lease> add(const Flow& flow, Entry entry);
+    Entries::iterator find(const Flow& flow, Lease lease);
+    void doom(const Flow& flow);
+    int end(Entries::iterator entry);
+    void erase(Entries::iterator entry);
     void erase_expired(TimePoint now);
     std::size_t& count_of(Keeper keeper) { return sizes_[static_cast<std::size_t>(keeper)]; }
     void make_room();
     void unlink(Cookie cookie, const Flow& flow);
-    void forget(UdpVerdicts& kernel, const Doomed& doomed) const;
 
     static constexpr std::size_t most = nft::room_for_udp; // of those that are allowed
     static constexpr std::size_t most_denied = nft::room_for_denied;
     static constexpr std::size_t most_denied_of_one = 256;
 
+    Counters& counters_;
     mutable std::mutex mutex_;
     UdpVerdicts kernel_;
-    std::unordered_map<Flow, Entry> flows_;
+    Entries flows_;
     std::array<std::size_t, static_cast<std::size_t>(Keeper::count_)> sizes_{};
     std::unordered_map<Cookie, std::unordered_set<Flow>> by_socket_;
     std::map<Sender, std::size_t> denied_of_;
@@ -126,7 +127,6 @@ class UdpFlows {
     Departures<Cookie> gone_sockets_;
     Departures<Flow> gone_flows_;
     std::uint64_t last_lease_ = 0;
-    std::atomic<std::chrono::seconds> udp_timeout_;
 
     // The kernel is told on a thread of our own, for those who may not tell it themselves.
     std::vector<Doomed> doomed_;

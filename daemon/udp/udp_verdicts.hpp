@@ -5,51 +5,57 @@
 #include "netlink/conntrack.hpp"
 #include "nft/verdict_sets.hpp"
 
-#include <chrono>
+#include <cerrno>
 #include <cstdint>
 
 namespace ubf {
 
-// Who of the kernel gives a verdict.
+// The set of the kernel that gives a verdict.
 enum class Keeper : std::uint8_t {
-    conntrack, // allowed: our mark on the connection
-    fabric,    // allowed: an element of the fabric's set
-    denied,    // an element of the set of denied flows
+    ethernet, // allowed
+    fabric,   // allowed there
+    denied,
     count_,
 };
 
 // One object is one thread's; it takes CAP_NET_ADMIN. Functions return 0 or an errno.
 class UdpVerdicts {
   public:
-    // ENOENT where the kernel has it no more.
-    int find(const Flow& flow, Keeper keeper) {
-        return keeper == Keeper::conntrack ? conntrack_.find(flow) : sets_.find(flow);
+    // Whether packets of an allowed flow came a while ago, as conntrack or the fabric's set has it;
+    // ENOENT where none did.
+    int find_use(const Flow& flow, Keeper keeper) {
+        return keeper == Keeper::ethernet ? conntrack_.find(flow) : sets_.find_seen(flow);
     }
 
-    // udp_timeout: of the fabric's.
-    int forget(const Flow& flow, Keeper keeper, std::chrono::seconds udp_timeout) {
+    // 0 once the kernel has no such verdict, for whatever reason.
+    int forget(const Flow& flow, Keeper keeper) {
         switch (keeper) {
-        case Keeper::conntrack:
-            return conntrack_.forget(flow);
+        case Keeper::ethernet: {
+            const int error = gone(sets_.end(nft::Network::ethernet, flow));
+            // Which end began is conntrack's to say, and nobody may inherit that either.
+            const int tracked = gone(conntrack_.forget(flow));
+            return error != 0 ? error : tracked;
+        }
         case Keeper::fabric:
-            return sets_.end(std::span(&flow, 1), udp_timeout);
+            return gone(sets_.end(nft::Network::fabric, flow));
         case Keeper::denied:
-            return sets_.forget_denied(flow);
+            return gone(sets_.forget_denied(flow));
         case Keeper::count_:
             break;
         }
         return 0;
     }
 
-    // Everything that a ubfd before us, or another policy, has left.
-    int forget_all(std::uint32_t mark, std::uint32_t mask) {
-        const int error = conntrack_.forget_marked(mark, mask);
-        sets_.clear_allowed(); // the table need not be there yet
-        sets_.clear_denied();
-        return error;
+    // Everything that a predecessor, or another policy, has left. The table need not be there yet.
+    int forget_all() {
+        const int allowed = gone(sets_.clear_allowed());
+        const int denied = gone(sets_.clear_denied());
+        return allowed != 0 ? allowed : denied;
     }
 
   private:
+    static int gone(int error) { return error == ENOENT ? 0 : error; }
+
     Conntrack conntrack_;
     nft::VerdictSets sets_;
 };

@@ -76,6 +76,11 @@ bool Address::is_v4() const {
     return std::equal(mapped_prefix.begin(), mapped_prefix.end(), bytes_.begin());
 }
 
+// RFC 3927 and RFC 4291, 2.5.6.
+bool Address::is_on_link_only() const {
+    return is_v4() ? v4_bytes()[0] == 169 && v4_bytes()[1] == 254 : is_link_local();
+}
+
 bool Address::is_link_local() const {
     return bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80; // fe80::/10, RFC 4291, 2.5.6
 }

@@ -31,7 +31,8 @@ class Address {
     static std::optional<Address> parse(std::string_view text);
 
     bool is_v4() const;
-    bool is_link_local() const; // IPv6 only: such an address means nothing without an interface
+    bool is_link_local() const;   // IPv6 only: such an address means nothing without an interface
+    bool is_on_link_only() const; // link-local, of either family: no router passes it on
     const Bytes& bytes() const { return bytes_; }
     // The four bytes of an IPv4 address, network order. Only when is_v4().
     std::span<const std::uint8_t, 4> v4_bytes() const;

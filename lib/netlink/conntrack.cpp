@@ -1,10 +1,16 @@
 #include "netlink/conntrack.hpp"
 
+#include "netlink/answer.hpp"
+#include "netlink/message.hpp"
+
 #include <arpa/inet.h>
 #include <array>
+#include <cstring>
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <optional>
 #include <sys/socket.h>
 
 namespace ubf {
@@ -34,39 +40,114 @@ std::uint8_t family_of(const Flow& flow) {
     return flow.source.address.is_v4() ? AF_INET : AF_INET6;
 }
 
+// Calls with the type and the value of each attribute.
+template<typename F>
+void each_attribute(netlink::Bytes rest, F&& visit) {
+    while (const auto* attribute = netlink::next_attribute(rest))
+        visit(attribute->nla_type & NLA_TYPE_MASK, netlink::payload(attribute));
+}
+
+std::optional<Address> parse_address(netlink::Bytes bytes) {
+    if (bytes.size() == 4)
+        return Address::v4(bytes.first<4>());
+    if (bytes.size() == 16)
+        return Address::v6(bytes.first<16>());
+    return std::nullopt;
+}
+
+std::optional<Flow> parse_tuple(netlink::Bytes tuple) {
+    std::optional<Address> source, destination;
+    std::optional<std::uint8_t> protocol;
+    Port from = 0, to = 0;
+    const auto port = [](netlink::Bytes value) {
+        return value.size() == 2 ? static_cast<Port>(value[0] << 8 | value[1]) : Port{0};
+    };
+    each_attribute(tuple, [&](int part, netlink::Bytes fields) {
+        each_attribute(fields, [&](int type, netlink::Bytes value) {
+            if (part == CTA_TUPLE_IP) {
+                if (type == CTA_IP_V4_SRC || type == CTA_IP_V6_SRC)
+                    source = parse_address(value);
+                else if (type == CTA_IP_V4_DST || type == CTA_IP_V6_DST)
+                    destination = parse_address(value);
+            } else if (part == CTA_TUPLE_PROTO) {
+                if (type == CTA_PROTO_NUM && value.size() == 1)
+                    protocol = value[0];
+                else if (type == CTA_PROTO_SRC_PORT)
+                    from = port(value);
+                else if (type == CTA_PROTO_DST_PORT)
+                    to = port(value);
+            }
+        });
+    });
+    if (!source || !destination || !protocol)
+        return std::nullopt;
+    return Flow{Protocol{*protocol}, {*source, from}, {*destination, to}};
+}
+
 } // namespace
+
+Result<Connection, int> parse_connection(std::span<const std::uint8_t> message,
+                                         std::uint32_t sequence) {
+    constexpr std::uint16_t type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW;
+    const auto bytes = netlink::answer(message, sequence, type);
+    if (!bytes)
+        return fail(int{bytes.error()});
+    if (bytes->size() < sizeof(nfgenmsg))
+        return fail(int{EBADMSG});
+    std::optional<Flow> original;
+    Connection connection;
+    each_attribute(bytes->subspan(sizeof(nfgenmsg)), [&](int attribute, netlink::Bytes value) {
+        if (attribute == CTA_TUPLE_ORIG)
+            original = parse_tuple(value);
+        std::uint32_t status = 0; // in network order
+        if (attribute == CTA_STATUS && value.size() == sizeof status) {
+            std::memcpy(&status, value.data(), sizeof status);
+            connection.replied = (ntohl(status) & IPS_SEEN_REPLY) != 0;
+        }
+    });
+    if (!original)
+        return fail(int{EBADMSG});
+    connection.original = *original;
+    return connection;
+}
 
 Conntrack::Conntrack()
   : socket_(NETLINK_NETFILTER) {}
 
 int Conntrack::find(const Flow& flow) {
-    return ask(IPCTNL_MSG_CT_GET, family_of(flow),
-               [&](nlmsghdr* message) { put_tuple(message, flow); });
+    return ask(IPCTNL_MSG_CT_GET, flow);
+}
+
+Result<bool, int> Conntrack::has_passed(const Flow& flow) {
+    if (const int error = send(IPCTNL_MSG_CT_GET, 0, flow); error != 0)
+        return fail(int{error});
+    const auto found = netlink::receive_answer(socket_, sequence_, parse_connection);
+    if (!found && found.error() == ENOENT)
+        return false;
+    if (!found)
+        return fail(int{found.error()});
+    return found->original == flow || (found->original == flow.reversed() && found->replied);
 }
 
 int Conntrack::forget(const Flow& flow) {
-    return ask(IPCTNL_MSG_CT_DELETE, family_of(flow),
-               [&](nlmsghdr* message) { put_tuple(message, flow); });
+    return ask(IPCTNL_MSG_CT_DELETE, flow);
 }
 
-int Conntrack::forget_marked(std::uint32_t mark, std::uint32_t mask) {
-    return ask(IPCTNL_MSG_CT_DELETE, AF_UNSPEC, [&](nlmsghdr* message) {
-        mnl_attr_put_u32(message, CTA_MARK, htonl(mark));
-        mnl_attr_put_u32(message, CTA_MARK_MASK, htonl(mask));
-    });
-}
-
-int Conntrack::ask(std::uint16_t type, std::uint8_t family, const Fill& fill) {
+int Conntrack::send(std::uint16_t type, std::uint16_t flags, const Flow& flow) {
     alignas(nlmsghdr) std::array<std::uint8_t, 512> buffer{};
     nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
     message->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
-    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    message->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
     message->nlmsg_seq = ++sequence_;
     auto* header = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
-    header->nfgen_family = family;
+    header->nfgen_family = family_of(flow);
     header->version = NFNETLINK_V0;
-    fill(message);
-    if (const int error = socket_.send({buffer.data(), message->nlmsg_len}); error != 0)
+    put_tuple(message, flow);
+    return socket_.send({buffer.data(), message->nlmsg_len});
+}
+
+int Conntrack::ask(std::uint16_t type, const Flow& flow) {
+    if (const int error = send(type, NLM_F_ACK, flow); error != 0)
         return error;
     return socket_.receive_acknowledgement(sequence_);
 }

@@ -2,16 +2,28 @@
 // (linux/netfilter/nfnetlink_conntrack.h).
 #pragma once
 
+#include "base/result.hpp"
 #include "flow/flow.hpp"
 #include "netlink/socket.hpp"
 
-#include <functional>
-
-struct nlmsghdr;
+#include <cstdint>
+#include <span>
 
 namespace ubf {
 
-// All functions return 0 or an errno, and need CAP_NET_ADMIN.
+// An entry.
+struct Connection {
+    Flow original{};      // of its first packet, untranslated
+    bool replied = false; // a packet came the other way
+};
+
+// The kernel's message about an entry, in answer to a request of that number. The error is an
+// errno: ENOMSG when it answers another request, EBADMSG when it doesn't fit the format, or what
+// the kernel said.
+Result<Connection, int> parse_connection(std::span<const std::uint8_t> message,
+                                         std::uint32_t sequence);
+
+// All functions return 0 or an errno where not said otherwise, and need CAP_NET_ADMIN.
 class Conntrack {
   public:
     // Throws std::system_error.
@@ -19,15 +31,14 @@ class Conntrack {
 
     // ENOENT when the kernel tracks no such flow, in either direction.
     int find(const Flow& flow);
+    // Whether a packet of this flow, in this direction, has passed. The error is an errno.
+    Result<bool, int> has_passed(const Flow& flow);
     // Deletes the entry that this flow belongs to; ENOENT when there is none.
     int forget(const Flow& flow);
-    // Deletes every entry, of any protocol, whose connection mark is this under the mask.
-    int forget_marked(std::uint32_t mark, std::uint32_t mask);
 
   private:
-    using Fill = std::function<void(nlmsghdr*)>;
-    // `fill` puts the attributes; only the outcome is of interest.
-    int ask(std::uint16_t type, std::uint8_t family, const Fill& fill);
+    int send(std::uint16_t type, std::uint16_t flags, const Flow& flow);
+    int ask(std::uint16_t type, const Flow& flow); // only the outcome is of interest
 
     NetlinkSocket socket_;
     std::uint32_t sequence_ = 0;

@@ -22,6 +22,7 @@ bool exempt(const Owner& owner, const std::vector<UidRange>& users, const Policy
         return policy.kernel_exempt;
     case OwnerKind::unknown:
     case OwnerKind::outside:
+    case OwnerKind::unlisted:
         return false;
     }
     return false;
@@ -116,6 +117,8 @@ Verdict decide(const Owner& listener, const Owner& connector, const Policy& poli
     if (exempt(connector, policy.exempt_connectors, policy))
         return {Reason::exempt_connector};
 
+    if (listener.kind == OwnerKind::unlisted || connector.kind == OwnerKind::unlisted)
+        return {Reason::unlisted};
     // An address outside has no ubfd to ask, whichever end it is.
     if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
         return {policy.outside_allowed ? Reason::outside_allowed : Reason::outside};

@@ -46,6 +46,8 @@ std::string_view to_string(Reason reason) {
         return "revoked";
     case Reason::outside:
         return "outside";
+    case Reason::unlisted:
+        return "unlisted";
     case Reason::malformed:
         return "malformed";
     case Reason::internal_error:
@@ -101,6 +103,10 @@ std::string_view hint(Reason reason) {
     case Reason::outside:
         return "the address is in none of the peers' ranges; an administrator adds it to "
                "peers.ranges, exempts the port, or sets policy.outside";
+    case Reason::unlisted:
+        return "no range of the peers lists the address at which this node was spoken to, or the "
+               "other one is link-local; an administrator adds both to peers.ranges, or exempts "
+               "the port";
     case Reason::malformed:
         return "the packet could not be read; look for a broken or hostile sender";
     case Reason::internal_error:
@@ -141,6 +147,7 @@ Action action_of(Reason reason) {
     case Reason::listener_unknown:
     case Reason::revoked:
     case Reason::outside:
+    case Reason::unlisted:
     case Reason::malformed:
     case Reason::internal_error:
     case Reason::count_:

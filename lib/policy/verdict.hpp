@@ -32,6 +32,7 @@ enum class Reason : std::uint8_t {
     listener_unknown,  // the same of a UDP reply, whose listener is at the peer
     revoked,           // an administrator ended what was allowed
     outside,           // from beyond the peers' ranges
+    unlisted,          // to an address of this node in no range, or from a link-local one in none
     malformed,         // a packet that can't be read
     internal_error,    // something failed in ubfd
     // closed

@@ -54,7 +54,7 @@ void run(const Scenario& scenario, const char* recording) {
     Log log({Config::Log::Target::stderr_, std::chrono::seconds(0)}, users, counters);
     JobTable jobs;
     Labeller labeller(jobs, {}, counters);
-    UdpFlows udp_flows(Mark{}, Config::Fabric{}.udp_timeout);
+    UdpFlows udp_flows(counters);
     ExemptListeners exempt_listeners(counters);
     const OwnerRecords no_records(false);
     Investigator investigator(users, labeller, no_records, counters);

@@ -134,3 +134,24 @@ def join(one, other, addresses, interface="eth0"):
     for node in (one, other):
         while f"multicast ff00::/8 dev {interface}" not in node.run("ip", "-6", "route", "show", "table", "local"):
             time.sleep(0.005)
+
+
+def join_by_switch(nodes, networks, interface="eth0"):
+    """Joins nodes by a switch, which is a node too and is returned. Each network is a prefix of addresses
+    with {} for the number of a node, from 1 on: '10.77.0.{}/24'."""
+    switch = Node("switch")
+    switch.run("ip", "link", "add", "bridge", "type", "bridge", "mcast_snooping", "0")
+    switch.run("ip", "link", "set", "bridge", "up")
+    for number, node in enumerate(nodes, 1):
+        port = f"port{number}"
+        node.run("ip", "link", "add", interface, "type", "veth", "peer", "name", port, "netns", switch.path)
+        switch.run("ip", "link", "set", port, "master", "bridge")
+        switch.run("ip", "link", "set", port, "up")
+        for network in networks:
+            address = network.format(number)
+            node.run("ip", "addr", "add", address, "dev", interface, *(["nodad"] if ":" in address else []))
+        node.run("ip", "link", "set", interface, "up")
+    for node in nodes:
+        while f"multicast ff00::/8 dev {interface}" not in node.run("ip", "-6", "route", "show", "table", "local"):
+            time.sleep(0.005)
+    return switch

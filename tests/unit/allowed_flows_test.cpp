@@ -228,7 +228,10 @@ TEST(FlowFilter, fits_by_either_user_reason_and_flow) {
 
 std::optional<Reason> by_uid(const AllowedFlow& allowed, const Policy& policy, bool is_peer = true,
                              bool is_local = false) {
-    return allowed_by_uid(allowed, is_local, is_peer, policy);
+    std::vector<Prefix> peers{*Prefix::parse(to_string(allowed.flow.destination.address))};
+    if (is_peer)
+        peers.push_back(*Prefix::parse(to_string(allowed.flow.source.address)));
+    return allowed_by_uid(allowed, is_local, peers, policy);
 }
 
 TEST(AllowedByUid, same_users_need_no_closer_look_unless_labels_are_required) {

@@ -89,6 +89,8 @@ struct Reference {
             return Reason::listener_unknown;
         if (exempt(connector, policy.exempt_connectors))
             return Reason::exempt_connector;
+        if (listener.kind == OwnerKind::unlisted || connector.kind == OwnerKind::unlisted)
+            return Reason::unlisted;
         if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
             return policy.outside_allowed ? Reason::outside_allowed : Reason::outside;
         if (connector.kind == OwnerKind::unknown)
@@ -135,13 +137,15 @@ class Dice {
     }
 
     Owner owner() {
-        switch (number(8)) {
+        switch (number(9)) {
         case 0:
             return {};
         case 1:
             return Owner::kernel();
         case 2:
             return Owner::outside();
+        case 3:
+            return Owner::unlisted();
         default:
             break;
         }

@@ -113,11 +113,16 @@ TEST(Ruleset, without_a_fabric_its_chains_and_sets_are_there_but_do_nothing) {
     }
 }
 
+// Others write them.
+TEST(Ruleset, no_connection_mark_says_anything) {
+    EXPECT_THAT(to_text(make()), Not(HasSubstr("ct mark")));
+}
+
 TEST(Ruleset, what_a_running_ubfd_knows_is_not_emptied_by_an_import) {
     const auto text = to_text(make());
     EXPECT_THAT(text, HasSubstr("flush set inet ubf fabric_ports\n"));
     EXPECT_THAT(text, HasSubstr("add set inet ubf fabric_udp4"));
-    for (const char* name : {"fabric_udp4", "fabric_ended6", "denied4", "exempt_listeners6"})
+    for (const char* name : {"udp4", "fabric_udp4", "fabric_seen6", "denied4", "exempt_listeners6"})
         EXPECT_THAT(text, Not(HasSubstr(fmt::format("flush set inet ubf {}", name))));
 }
 

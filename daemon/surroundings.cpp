@@ -1,0 +1,72 @@
+#include "daemon/surroundings.hpp"
+
+#include "daemon/core/own_address.hpp"
+#include "nft/inspection.hpp"
+#include "nft/neighbours.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace ubf {
+namespace {
+
+constexpr std::chrono::seconds addresses_pause{10};
+
+} // namespace
+
+void Surroundings::look(const Config& config, TimePoint now) {
+    if (now >= addresses_due_) {
+        addresses_due_ = now + addresses_pause;
+        auto found = unlisted_addresses(config);
+        tell(addresses_, found);
+        addresses_ = std::move(found);
+    }
+    look_at_rules();
+}
+
+// Link-local ones say nothing about the network; what comes to them is judged as unlisted anyway.
+std::vector<std::string> Surroundings::unlisted_addresses(const Config& config) {
+    std::vector<std::string> found;
+    for (const auto& own : own_addresses()) {
+        if (own.is_loopback || own.address.is_on_link_only())
+            continue;
+        const auto link = links_.find(own.interface);
+        const bool fabric = config.fabric.enabled && link && link->is_fabric();
+        if (!contains(fabric ? config.fabric_peers() : config.peers.ranges, own.address))
+            found.push_back(fmt::format(
+                "{} ({}) of this node is in no range of {}: what other machines send to it, UDP "
+                "answers among it, is refused as unlisted; add it to the ranges, with the nodes "
+                "that are reached there",
+                to_string(own.address), own.name,
+                fabric && !config.fabric.peers.empty() ? "fabric.peers" : "peers.ranges"));
+    }
+    std::ranges::sort(found);
+    return found;
+}
+
+void Surroundings::look_at_rules() {
+    const auto generation = nft::generation(connection_);
+    if (!generation || generation_ == *generation)
+        return;
+    auto found = nft::disturbances(connection_);
+    if (!found)
+        return; // somebody changed rules meanwhile; the next look reads them again
+    generation_ = *generation;
+    tell(rules_, *found);
+    rules_ = std::move(*found);
+}
+
+void Surroundings::tell(const std::vector<std::string>& before,
+                        const std::vector<std::string>& after) {
+    for (const auto& warning : after)
+        if (std::ranges::find(before, warning) == before.end())
+            log_.warning(warning);
+}
+
+std::vector<std::string> Surroundings::warnings() const {
+    auto all = addresses_;
+    all.insert(all.end(), rules_.begin(), rules_.end());
+    return all;
+}
+
+} // namespace ubf

@@ -1,0 +1,45 @@
+// What of this node's own set-up gets in ubfd's way, or opens a way around it: addresses that no
+// range lists, and other tables' rules. Found at the start and while ubfd runs, told once each.
+#pragma once
+
+#include "config/config.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/log/log.hpp"
+#include "netlink/link.hpp"
+#include "nft/connection.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ubf {
+
+class Surroundings {
+  public:
+    // Throws std::system_error, nft::NftError.
+    explicit Surroundings(Log& log)
+      : log_(log) {}
+
+    // Twice a second. Asks the kernel for little where nothing has changed.
+    void look(const Config& config, TimePoint now);
+    // By the next look.
+    void look_again() { addresses_due_ = {}; }
+    // Sentences, of all that holds now.
+    std::vector<std::string> warnings() const;
+
+  private:
+    std::vector<std::string> unlisted_addresses(const Config& config);
+    void look_at_rules();
+    void tell(const std::vector<std::string>& before, const std::vector<std::string>& after);
+
+    Log& log_;
+    Links links_;
+    nft::Connection connection_;
+    TimePoint addresses_due_{};
+    std::optional<std::uint32_t> generation_;
+    std::vector<std::string> addresses_;
+    std::vector<std::string> rules_;
+};
+
+} // namespace ubf

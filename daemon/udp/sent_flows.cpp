@@ -1,0 +1,54 @@
+#include "daemon/udp/sent_flows.hpp"
+
+#include "daemon/core/thread.hpp"
+
+#include <linux/capability.h>
+#include <utility>
+
+namespace ubf {
+
+SentFlows::SentFlows() {
+    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
+    thread_ = std::thread([this] { run(); });
+}
+
+void SentFlows::stop() {
+    if (!thread_.joinable())
+        return;
+    stopping_ = true;
+    mailbox_.post([] {}); // wakes it
+    thread_.join();
+}
+
+void SentFlows::run() {
+    enter_thread("sent", {CAP_NET_ADMIN});
+    while (!stopping_) {
+        loop_.run_once(Clock::now() + Heartbeat::period);
+        heartbeat_.beat(Clock::now());
+    }
+}
+
+bool SentFlows::find(std::vector<Flow> flows, Then then) {
+    const auto count = flows.size();
+    if (waiting_.fetch_add(count) >= most_waiting) {
+        waiting_.fetch_sub(count);
+        return false;
+    }
+    mailbox_.post([this, flows = std::move(flows), then = std::move(then)] {
+        if (stopping_)
+            return;
+        std::vector<bool> sent;
+        for (const auto& flow : flows)
+            sent.push_back(was_sent(flow));
+        waiting_.fetch_sub(flows.size());
+        then(std::move(sent));
+    });
+    return true;
+}
+
+// Where the kernel can't say, nobody has sent it.
+bool SentFlows::was_sent(const Flow& flow) {
+    return conntrack_.has_passed(flow).value_or(false) || sets_.find_sent(flow) == 0;
+}
+
+} // namespace ubf

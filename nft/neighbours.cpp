@@ -1,0 +1,123 @@
+#include "nft/neighbours.hpp"
+
+#include "nft/chains.hpp"
+#include "nft/objects.hpp"
+#include "nft/ruleset.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <libmnl/libmnl.h>
+#include <libnftnl/expr.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/xt_CT.h>
+
+namespace ubf::nft {
+namespace {
+
+void of_all_families(nlmsghdr* message) {
+    static_cast<nfgenmsg*>(mnl_nlmsg_get_payload(message))->nfgen_family = NFPROTO_UNSPEC;
+}
+
+std::string_view family_name(std::uint32_t family) {
+    switch (family) {
+    case NFPROTO_INET:
+        return "inet";
+    case NFPROTO_IPV4:
+        return "ip";
+    case NFPROTO_IPV6:
+        return "ip6";
+    default:
+        return "";
+    }
+}
+
+// Empty for what is ours, or sees no packets of IP on their way to a socket.
+std::string name_of(std::uint32_t family, const char* table, const char* chain) {
+    const auto kind = family_name(family);
+    if (kind.empty() || table == nullptr || chain == nullptr ||
+        (family == NFPROTO_INET && std::strcmp(table, table_name) == 0))
+        return {};
+    return fmt::format("chain {} of table {} {}", chain, kind, table);
+}
+
+int see_chains(Connection& connection, std::vector<std::string>& found) {
+    return connection.dump(NFT_MSG_GETCHAIN, of_all_families, [&](const nlmsghdr* header) {
+        const auto chain = ChainPtr(checked(nftnl_chain_alloc()));
+        if (nftnl_chain_nlmsg_parse(header, chain.get()) < 0 ||
+            !nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM) ||
+            nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM) != NF_INET_LOCAL_IN)
+            return;
+        const auto priority = nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO);
+        const auto name = name_of(nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_FAMILY),
+                                  nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE),
+                                  nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME));
+        if (!name.empty() && priority >= gate_priority && priority <= verdict_priority)
+            found.push_back(
+                fmt::format("{} stands on input at priority {}, where it may come between gate "
+                            "and verdict: a mark that it writes there can let in what ubfd "
+                            "refused; give it another priority",
+                            name, priority));
+    });
+}
+
+// notrack, or the target that iptables has for it.
+bool untracks(nftnl_expr* expression) {
+    const std::string_view name = nftnl_expr_get_str(expression, NFTNL_EXPR_NAME);
+    if (name == "notrack")
+        return true;
+    if (name != "target")
+        return false;
+    const char* target = nftnl_expr_get_str(expression, NFTNL_EXPR_TG_NAME);
+    std::uint32_t length = 0;
+    const void* info = nftnl_expr_get(expression, NFTNL_EXPR_TG_INFO, &length);
+    if (target == nullptr ||
+        (std::strcmp(target, "CT") != 0 && std::strcmp(target, "NOTRACK") != 0))
+        return false;
+    // Each revision begins with its flags.
+    decltype(xt_ct_target_info::flags) flags = XT_CT_NOTRACK;
+    if (info != nullptr && length >= sizeof flags)
+        std::memcpy(&flags, info, sizeof flags);
+    return (flags & XT_CT_NOTRACK) != 0;
+}
+
+int see_rules(Connection& connection, std::vector<std::string>& found) {
+    return connection.dump(NFT_MSG_GETRULE, of_all_families, [&](const nlmsghdr* header) {
+        const auto rule = RulePtr(checked(nftnl_rule_alloc()));
+        if (nftnl_rule_nlmsg_parse(header, rule.get()) < 0)
+            return;
+        const auto name = name_of(nftnl_rule_get_u32(rule.get(), NFTNL_RULE_FAMILY),
+                                  nftnl_rule_get_str(rule.get(), NFTNL_RULE_TABLE),
+                                  nftnl_rule_get_str(rule.get(), NFTNL_RULE_CHAIN));
+        bool any = false;
+        nftnl_expr_foreach(
+            rule.get(),
+            [](nftnl_expr* expression, void* data) {
+                *static_cast<bool*>(data) |= untracks(expression);
+                return 0;
+            },
+            &any);
+        if (any && !name.empty())
+            found.push_back(fmt::format(
+                "{} keeps packets from connection tracking (notrack): peers refuse the UDP that "
+                "this node sends so, for it can't say that it sent them; leave watched ports out "
+                "of that rule",
+                name));
+    });
+}
+
+} // namespace
+
+Result<std::vector<std::string>, NftError> disturbances(Connection& connection) {
+    std::vector<std::string> found;
+    for (const auto see : {see_chains, see_rules})
+        if (const int error = see(connection, found); error != 0)
+            return fail(explained("reading the rules of other tables", error));
+    std::ranges::sort(found);
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+}
+
+} // namespace ubf::nft
