@@ -205,6 +205,21 @@ Chain known_chain(const Config& config) {
     return chain.done();
 }
 
+Chain fabric_known_chain(const Config& config) {
+    const Mark& mark = config.mark;
+    Builder chain("fabric_known", "The same of the fabric. Nothing is tracked there: the packets "
+                                  "that come are all that tells of use.");
+    if (config.fabric.enabled)
+        chain.add_for_families("fabric_udp", "", [&](SetType family, const char* digit) {
+            return Statements{
+                udp(),
+                see_flow_in(flow_type(family), fmt::format("{}{}", set_of_fabric_udp, digit),
+                            fmt::format("{}{}", set_of_seen, digit), config.fabric.udp_timeout),
+                set_mark(mark, mark.allow(), "$mark_allow"), accept()};
+        });
+    return chain.done();
+}
+
 Chain udp_known_chain(const Config& config) {
     const Mark& mark = config.mark;
     Builder chain(
@@ -212,24 +227,11 @@ Chain udp_known_chain(const Config& config) {
         "UDP flows that ubfd allowed, exactly. They stand in sets of ours: no mark and no "
         "state of conntrack's says as much, for others write marks, and two users who "
         "send at once make replies of each other's packets.");
-    chain.add("others", "", {protocol_not(IPPROTO_UDP, "udp"), leave()});
-    const Statements allow{set_mark(mark, mark.allow(), "$mark_allow"), accept()};
-    if (config.fabric.enabled) {
-        chain.add_for_families(
-            "fabric", "Nothing is tracked there; the packets that come are all that tells of use.",
-            [&](SetType family, const char* digit) {
-                return Statements{from_fabric(),
-                                  see_flow_in(flow_type(family),
-                                              fmt::format("{}{}", set_of_fabric_udp, digit),
-                                              fmt::format("{}{}", set_of_seen, digit),
-                                              config.fabric.udp_timeout)} +
-                       allow;
-            });
-        chain.add("fabric_unknown", "", {from_fabric(), leave()});
-    }
+    if (config.fabric.enabled)
+        chain.add("fabric", "", {from_fabric(), go_to("fabric_known")});
     chain.add_for_families("udp", "", [&](SetType family, const char* digit) {
-        return Statements{flow_in(flow_type(family), fmt::format("{}{}", set_of_udp, digit))} +
-               allow;
+        return Statements{udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_udp, digit)),
+                          set_mark(mark, mark.allow(), "$mark_allow"), accept()};
     });
     return chain.done();
 }

@@ -58,10 +58,10 @@ std::string counter_name(std::string_view rule_id) {
 Ruleset make_ruleset(const Config& config, const Environment& environment) {
     return {variables(config, environment),
             make_sets(config, environment),
-            {known_chain(config), udp_known_chain(config), fabric_chain(config, environment),
-             scope_chain(config, environment), fabric_gate_chain(config),
-             gate_chain(config, environment), verdict_chain(config), fabric_in_chain(config),
-             fabric_out_chain(config), output_chain(config, environment)}};
+            {known_chain(config), fabric_known_chain(config), udp_known_chain(config),
+             fabric_chain(config, environment), scope_chain(config, environment),
+             fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
+             fabric_in_chain(config), fabric_out_chain(config), output_chain(config, environment)}};
 }
 
 Environment read_environment(const Config& config) {

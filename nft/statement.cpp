@@ -178,11 +178,9 @@ Statement not_to_loopback() {
             {LoadMeta{NFT_META_OIFNAME}, Compare{NFT_CMP_NEQ, interface_name("lo")}}};
 }
 
-Statement from_fabric(bool yes) {
-    return {fmt::format("meta iiftype {}{}", yes ? "" : "!= ", unsigned{ARPHRD_INFINIBAND}),
-            {LoadMeta{NFT_META_IIFTYPE},
-             Compare{yes ? std::uint32_t{NFT_CMP_EQ} : std::uint32_t{NFT_CMP_NEQ},
-                     host16(ARPHRD_INFINIBAND)}}};
+Statement from_fabric() {
+    return {fmt::format("meta iiftype {}", unsigned{ARPHRD_INFINIBAND}),
+            {LoadMeta{NFT_META_IIFTYPE}, equal(host16(ARPHRD_INFINIBAND))}};
 }
 
 Statement to_fabric(bool yes) {

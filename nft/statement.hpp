@@ -13,7 +13,7 @@ namespace ubf::nft::statement {
 // --- conditions: where from, where to ---
 Statement interface_in(const std::string& set, bool inverted);
 Statement on_loopback(bool yes);
-Statement from_fabric(bool yes = true); // by the interface's link type
+Statement from_fabric(); // by the interface's link type
 Statement to_fabric(bool yes);
 Statement not_to_loopback();
 Statement destination_in(SetType family, const std::string& set);

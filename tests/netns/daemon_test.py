@@ -122,8 +122,9 @@ class Privileges(TwoNodes):
         capabilities = self.capabilities()
         self.assertTrue(capabilities.pop("ubfd").isdisjoint({perfmon, bpf}))
         self.assertEqual(capabilities, {
-            "gate": {net_admin}, "udp": {net_admin}, "owners": {dac_read_search, sys_ptrace},
-            "listeners": {net_admin}, "push": {net_admin}, "rdma": {kill, sys_ptrace}, "ident": set(), "users": set(), "log": set()})
+            "gate": {net_admin}, "udp": {net_admin}, "sent": {net_admin}, "owners": {dac_read_search, sys_ptrace},
+            "listeners": {net_admin}, "push": {net_admin}, "rdma": {kill, sys_ptrace}, "ident": set(),
+            "users": set(), "log": set()})
 
 
 class Death(TwoNodes):

@@ -213,7 +213,7 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         }
     }
     // Every reason of the decision came up, so that the agreement says something.
-    EXPECT_EQ(seen.size(), 11u);
+    EXPECT_EQ(seen.size(), 12u);
     for (const auto& [reason, times] : seen)
         EXPECT_GT(times, 100u) << to_string(reason);
 }
