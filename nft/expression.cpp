@@ -196,6 +196,8 @@ std::string_view modules(const Expression& expression) {
     if (std::holds_alternative<LoadCt>(expression) || std::holds_alternative<StoreCt>(expression) ||
         std::holds_alternative<Notrack>(expression))
         return "nft_ct";
+    if (std::holds_alternative<Count>(expression))
+        return "nft_counter"; // a part of nf_tables from Linux 5.18 on
     if (std::holds_alternative<LoadFib>(expression))
         return "nft_fib_inet";
     if (std::holds_alternative<UpdateOverLimit>(expression))

@@ -149,6 +149,8 @@ void compare_chains(const Ruleset& ruleset, const std::map<std::string, SeenChai
     }
 }
 
+constexpr std::string_view no_absence[] = {"elements of set", "a rule of chain", "the order of"};
+
 auto failure(int error) {
     return fail(explained("reading the ruleset", error));
 }
@@ -161,6 +163,11 @@ Result<bool, NftError> table_exists(Connection& connection) {
     if (error != 0 && error != ENOENT)
         return failure(error);
     return error == 0;
+}
+
+bool is_absence(std::string_view difference) {
+    return std::ranges::none_of(
+        no_absence, [&](std::string_view start) { return difference.starts_with(start); });
 }
 
 Result<Strings, NftError> differences(Connection& connection, const Ruleset& ruleset) {
