@@ -48,7 +48,7 @@ class Lacking(TwoNodes):
 
     def install_file(self, file):
         process = self.two.start(case.build / "daemon" / "ubfctl", "ruleset", "--install", file, stderr=subprocess.PIPE)
-        errors = process.communicate(timeout=120)[1]
+        errors = process.communicate(timeout=300)[1]
         return process.returncode, errors
 
     def assert_refuses(self, ports=(PORT, PORT + 1)):
