@@ -4,6 +4,7 @@
 #include "daemon/core/thread.hpp"
 #include "daemon/host.hpp"
 #include "ident/key.hpp"
+#include "nft/probe.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -68,10 +69,10 @@ std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& r
 // Everything that can fail for what the configuration says, before anything is changed.
 Daemon::Start Daemon::prepare(Config config) const {
     auto keys = load_keys(config.ident.key_file);
-    auto environment = nft::read_environment(config);
     nft::Installer installer;
-    environment.queue_expression = installer.probe_queue_expression();
-    environment.push = config.ident.push && installer.probe_log();
+    auto environment = nft::probe(config, installer);
+    if (const auto lacks = nft::shortfall(environment); !lacks.empty())
+        throw nft::NftError(lacks, EOPNOTSUPP);
     config.queue.count = environment.queue_count;
     auto peers = config.peers.ranges;
     peers.insert(peers.end(), config.fabric.peers.begin(), config.fabric.peers.end());

@@ -1,8 +1,12 @@
 #include "daemon/host.hpp"
 
+#include <algorithm>
 #include <cstdint>
+#include <fmt/format.h>
 #include <fstream>
+#include <iterator>
 #include <sstream>
+#include <string_view>
 #include <sys/mman.h>
 
 namespace ubf {
@@ -49,6 +53,29 @@ bool v6_refusals_limited() {
            list_contains(mask, v6_unreachable);
 }
 
+std::string first_line(const char* file) {
+    std::string line;
+    std::getline(std::ifstream(file), line, '\0');
+    while (line.ends_with('\n'))
+        line.pop_back();
+    return line;
+}
+
+// The type of our context, USER:ROLE:TYPE[:LEVEL], where SELinux enforces a policy that confines
+// this type not at all; else empty. A confined ubfd may not read whether it enforces, and is not
+// asked to.
+std::string unconfined_domain() {
+    std::istringstream context(first_line("/proc/self/attr/current"));
+    std::string type;
+    for (int i = 0; i < 3; ++i)
+        if (!std::getline(context, type, ':'))
+            return {};
+    constexpr std::string_view unconfined[] = {
+        "unconfined_t", "unconfined_service_t", "initrc_t", "init_t", "kernel_t", "bin_t"};
+    const bool is_confined = std::ranges::find(unconfined, type) == std::end(unconfined);
+    return is_confined || first_line("/sys/fs/selinux/enforce") != "1" ? std::string() : type;
+}
+
 } // namespace
 
 bool lock_memory() {
@@ -62,6 +89,11 @@ std::vector<std::string> host_warnings() {
             "the kernel tells each node of about one refusal a second only, and a client "
             "that isn't told waits and tries again: install ubf's sysctl.d file, or set "
             "net.ipv4.icmp_ratemask=6160 and net.ipv6.icmp.ratemask=0,2-127");
+    if (const auto domain = unconfined_domain(); !domain.empty())
+        warnings.push_back(fmt::format(
+            "SELinux is enforcing, but does not confine ubfd, which runs in the domain {}: install "
+            "the module in share/ubf/selinux, run 'restorecon -v' on ubfd's file, and restart ubfd",
+            domain));
     return warnings;
 }
 

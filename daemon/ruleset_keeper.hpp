@@ -19,15 +19,16 @@ class RulesetKeeper {
   public:
     enum class State : std::uint8_t {
         installed,
-        broken, // something is missing, and the administrator must put it back
-        failed, // repaired as often as a minute allows: somebody else keeps breaking it
+        stand_in, // of an imported one that is gone
+        broken,   // something is missing, and the administrator must put it back
+        failed,   // repaired as often as a minute allows: somebody else keeps breaking it
     };
 
     // Nothing is installed yet. Throws nft::NftError.
     RulesetKeeper(const Config& config, nft::Environment environment, Log& log);
 
-    // Installs the table, or where it isn't ours to install, throws NftError saying what is
-    // missing.
+    // Installs the table; where it is the administrator's, only if theirs is gone and the
+    // configuration lets us, and else throws NftError saying what is missing.
     void install();
     // Replaces what hangs in the skeleton, in one transaction; the old rules stay when it throws.
     void replace(const Config& config, nft::Environment environment);
@@ -46,8 +47,12 @@ class RulesetKeeper {
 
   private:
     void repair(TimePoint now);
+    void install_where_gone();
+    void stands_in();
+    void look_at_import(TimePoint now);
 
     bool manage_;
+    bool stand_in_; // while the administrator's own is gone
     nft::Ruleset ruleset_;
     Log& log_;
     nft::Installer installer_;

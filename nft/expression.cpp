@@ -188,6 +188,8 @@ void append(nftnl_rule* rule, const Expression& expression) {
 std::string_view modules(const Expression& expression) {
     if (std::holds_alternative<LoadCt>(expression) || std::holds_alternative<Notrack>(expression))
         return "nft_ct";
+    if (std::holds_alternative<Count>(expression))
+        return "nft_counter"; // a part of nf_tables from Linux 5.18 on
     if (std::holds_alternative<LoadFib>(expression))
         return "nft_fib_inet";
     if (std::holds_alternative<UpdateOverLimit>(expression))

@@ -151,6 +151,8 @@ void compare_chains(const Ruleset& ruleset, const std::map<std::string, SeenChai
     }
 }
 
+constexpr std::string_view no_absence[] = {"elements of set", "a rule of chain", "the order of"};
+
 auto failure(int error) {
     return fail(explained("reading the ruleset", error));
 }
@@ -183,6 +185,11 @@ Result<std::uint32_t, NftError> generation(Connection& connection) {
     if (error != 0)
         return fail(explained("reading the ruleset's generation", error));
     return generation;
+}
+
+bool is_absence(std::string_view difference) {
+    return std::ranges::none_of(
+        no_absence, [&](std::string_view start) { return difference.starts_with(start); });
 }
 
 Result<Strings, NftError> differences(Connection& connection, const Ruleset& ruleset) {

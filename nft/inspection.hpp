@@ -7,6 +7,7 @@
 #include "nft/ruleset.hpp"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ubf::nft {
@@ -22,5 +23,9 @@ Result<std::uint32_t, NftError> generation(Connection& connection);
 // them, and at sets with their elements.
 Result<std::vector<std::string>, NftError> differences(Connection& connection,
                                                        const Ruleset& ruleset);
+
+// Whether one of those is of something that is not there, and what it refused is open; not of
+// something more, or of a set with other elements.
+bool is_absence(std::string_view difference);
 
 } // namespace ubf::nft

@@ -27,12 +27,17 @@ void add_table(Batch& batch, const char* name) {
               [&](nlmsghdr* message) { nftnl_table_nlmsg_build_payload(message, table.get()); });
 }
 
-void replace_set(Batch& batch, const Set& set) {
-    const auto empty = set_object(table_name, set);
+void add_set(Batch& batch, const char* table, const Set& set) {
+    const auto empty = set_object(table, set);
     batch.add(NFT_MSG_NEWSET, NLM_F_CREATE, {fmt::format("adding the set {}", set.name)},
               [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, empty.get()); });
+}
+
+void replace_set(Batch& batch, const Set& set) {
+    add_set(batch, table_name, set);
     if (set.is_dynamic())
         return;
+    const auto empty = set_object(table_name, set);
     batch.add(
         NFT_MSG_DELSETELEM, 0, {fmt::format("emptying the set {}", set.name)},
         [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, empty.get()); });
@@ -45,6 +50,13 @@ void replace_set(Batch& batch, const Set& set) {
             NFT_MSG_NEWSETELEM, NLM_F_CREATE, {fmt::format("filling the set {}", set.name)},
             [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, part.get()); });
     }
+}
+
+void delete_table(Batch& batch) {
+    batch.add(NFT_MSG_DELTABLE, 0, {fmt::format("deleting the table inet {}", table_name)},
+              [](nlmsghdr* message) {
+                  nftnl_table_nlmsg_build_payload(message, table_object(table_name).get());
+              });
 }
 
 void add_chain(Batch& batch, const char* table, const Chain& chain) {
@@ -77,14 +89,7 @@ void add_rule(Batch& batch, const char* table, const Chain& chain, const Rule& r
         [&](nlmsghdr* message) { nftnl_rule_nlmsg_build_payload(message, object.get()); });
 }
 
-NftError explained(const Connection::Outcome& outcome) {
-    return nft::explained(outcome.failed.what, outcome.error, outcome.failed.modules);
-}
-
-} // namespace
-
-void Installer::install(const Ruleset& ruleset) {
-    auto batch = connection_.begin();
+void add_all(Batch& batch, const Ruleset& ruleset) {
     add_table(batch, table_name);
     for (const auto& set : ruleset.sets)
         replace_set(batch, set);
@@ -95,16 +100,36 @@ void Installer::install(const Ruleset& ruleset) {
     for (const auto& chain : ruleset.chains)
         for (const auto& rule : chain.rules)
             add_rule(batch, table_name, chain, rule);
+}
+
+NftError explained(const Connection::Outcome& outcome) {
+    return nft::explained(outcome.failed.what, outcome.error, outcome.failed.modules);
+}
+
+} // namespace
+
+void Installer::commit(Batch& batch) {
     if (const auto outcome = connection_.commit(batch); outcome.error != 0)
         throw explained(outcome);
 }
 
+void Installer::install(const Ruleset& ruleset) {
+    auto batch = connection_.begin();
+    add_all(batch, ruleset);
+    commit(batch);
+}
+
+void Installer::install_afresh(const Ruleset& ruleset) {
+    auto batch = connection_.begin();
+    add_table(batch, table_name); // so that there is one to delete
+    delete_table(batch);
+    add_all(batch, ruleset);
+    commit(batch);
+}
+
 void Installer::remove() {
     auto batch = connection_.begin();
-    batch.add(NFT_MSG_DELTABLE, 0, {fmt::format("deleting the table inet {}", table_name)},
-              [](nlmsghdr* message) {
-                  nftnl_table_nlmsg_build_payload(message, table_object(table_name).get());
-              });
+    delete_table(batch);
     const auto outcome = connection_.commit(batch);
     if (outcome.error != 0 && outcome.error != ENOENT)
         throw explained(outcome);
@@ -119,41 +144,41 @@ void Installer::remove() {
 
 namespace {
 
-constexpr const char* undoing = "undoing the probe";
+// The set that the expression reads or writes, or an empty name.
+std::string set_of(const Expression& expression) {
+    if (const auto* lookup = std::get_if<Lookup>(&expression))
+        return lookup->set;
+    if (const auto* update = std::get_if<Update>(&expression))
+        return update->set;
+    if (const auto* update = std::get_if<UpdateOverLimit>(&expression))
+        return update->set;
+    return {};
+}
 
 } // namespace
 
 // In a transaction of which the last step must fail, so that nothing of it stays.
-Connection::Outcome Installer::try_rule(const Rule& rule) {
+bool Installer::can(const std::vector<Expression>& expressions, const std::vector<Set>& sets) {
+    constexpr const char* undoing = "undoing the probe";
     constexpr const char* table = "ubf-probe";
     const Chain chain{"probe", "", {}, {}};
     const Chain nowhere{"nowhere", "", {}, {}};
     auto batch = connection_.begin();
     add_table(batch, table);
+    for (const auto& set : sets)
+        if (std::ranges::find(expressions, set.name, set_of) != expressions.end())
+            add_set(batch, table, set);
     add_chain(batch, table, chain);
-    add_rule(batch, table, chain, rule);
+    add_rule(batch, table, chain, {"probe", "", {{"", expressions}}});
     batch.add(NFT_MSG_DELCHAIN, 0, {undoing}, [&](nlmsghdr* message) {
         nftnl_chain_nlmsg_build_payload(message, chain_object(table, nowhere).get());
     });
-    return connection_.commit(batch);
-}
-
-QueueExpression Installer::probe_queue_expression() {
-    for (const auto expression : {QueueExpression::native, QueueExpression::xt}) {
-        const bool native = expression == QueueExpression::native;
-        const auto outcome = try_rule({"queue", "", {{"", {ToQueue{0, 1, native}}}}});
-        if (outcome.failed.what == undoing)
-            return expression;
-        if (outcome.error != ENOENT && outcome.error != EOPNOTSUPP)
-            throw explained(outcome); // nothing to do with queues
-    }
-    throw NftError("the kernel can queue packets neither by nft's queue nor by xt NFQUEUE; load "
-                   "nft_queue, or xt_NFQUEUE and nft_compat, with modprobe",
-                   EOPNOTSUPP);
-}
-
-bool Installer::probe_log() {
-    return try_rule({"log", "", {{"", {LogTo{0, 0}}}}}).failed.what == undoing;
+    const auto outcome = connection_.commit(batch);
+    if (outcome.failed.what == undoing)
+        return true;
+    if (outcome.error != ENOENT && outcome.error != EOPNOTSUPP)
+        throw explained(outcome); // nothing to do with what the kernel can
+    return false;
 }
 
 Result<std::vector<std::string>, NftError> Installer::missing(const Ruleset& ruleset) {

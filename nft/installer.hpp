@@ -24,16 +24,16 @@ class Installer {
     // Throws NftError.
     Installer() = default;
 
-    // What this kernel can do; found out by trying, and nothing stays of it. Throws NftError when
-    // it can do neither, or when that can't be found out.
-    QueueExpression probe_queue_expression();
-    // Whether the kernel can log packets to a group.
-    bool probe_log();
+    // Whether this kernel takes a rule of these, and those of the sets that they use; found out by
+    // trying, and nothing stays of it. Throws NftError when that can't be found out.
+    bool can(const std::vector<Expression>& expressions, const std::vector<Set>& sets = {});
 
     // One transaction: makes table, sets and chains where they are missing, and replaces what hangs
     // in them. Base chains are never deleted, so packets that wait keep waiting. Throws NftError
     // naming the object, and then nothing has changed.
     void install(const Ruleset& ruleset);
+    // The same in place of any table of that name. Packets that wait in a queue are dropped.
+    void install_afresh(const Ruleset& ruleset);
     // Does nothing when there is no table. Throws NftError when it is still there afterwards.
     void remove();
 
@@ -45,7 +45,7 @@ class Installer {
     Result<std::map<std::string, RuleCounter>, NftError> counters();
 
   private:
-    Connection::Outcome try_rule(const Rule& rule);
+    void commit(Batch& batch);
 
     Connection connection_;
 };

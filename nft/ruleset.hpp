@@ -104,6 +104,8 @@ struct Environment {
     std::uint16_t queue_count = 1;       // never 0
     QueueExpression queue_expression = QueueExpression::native;
     bool push = false; // wanted, and the kernel can
+    // Kernel modules that the ruleset takes and the kernel has not, as modules() names them.
+    std::vector<std::string> lacks{};
 };
 
 // Pure. The configuration's empty values mean what their descriptions say.

@@ -264,6 +264,14 @@ Statement destination_port(Port port, const std::string& text) {
     return ports(destination_port_offset, NFT_CMP_EQ, port, fmt::format("th dport {}", text));
 }
 
+Statement destination_port_from(Port port) {
+    return ports(destination_port_offset, NFT_CMP_GTE, port, fmt::format("th dport >= {}", port));
+}
+
+Statement destination_port_to(Port port) {
+    return ports(destination_port_offset, NFT_CMP_LTE, port, fmt::format("th dport <= {}", port));
+}
+
 Statement source_port_in(const std::string& set, bool inverted) {
     return port_in("sport", source_port_offset, set, inverted);
 }

@@ -37,7 +37,9 @@ Statement source_port_below(Port port, const std::string& text);
 Statement source_port_in(const std::string& set, bool inverted);
 Statement destination_port(Port port, const std::string& text);
 Statement destination_port_in(const std::string& set, bool inverted);
-Statement from_socket_of_user(); // of a program, root's too: not of the kernel
+Statement destination_port_from(Port port); // this one and above
+Statement destination_port_to(Port port);   // this one and below
+Statement from_socket_of_user();            // of a program, root's too: not of the kernel
 
 // --- conditions: the whole flow ---
 // SetType: flow4 or flow6. Where the packet is of the other family, none of these is true. answer:

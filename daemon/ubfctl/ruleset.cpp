@@ -1,20 +1,52 @@
 #include "nft/ruleset.hpp"
 #include "command.hpp"
+#include "nft/fallback.hpp"
 #include "nft/installer.hpp"
+#include "nft/stand_in.hpp"
 #include "nft/text.hpp"
 
 #include <boost/program_options.hpp>
+#include <cerrno>
+#include <exception>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <iostream>
 
 namespace ubf::ctl {
 namespace {
 
+// Throws NftError where less than all of it could be installed, and says how much.
 void install(const Config& config) {
     nft::Installer installer;
-    auto environment = nft::read_environment(config);
-    environment.queue_expression = installer.probe_queue_expression();
-    installer.install(nft::make_ruleset(config, environment));
+    if (const auto missing = nft::install_most(installer, config); !missing.empty())
+        throw nft::NftError(missing, EOPNOTSUPP);
+    if (config.ident.push && !installer.can({nft::LogTo{config.ident.push_group, 0}}))
+        std::cerr << "ubfctl: warning: the kernel lacks nft_log or nfnetlink_log; load them with "
+                     "modprobe, or peers are told nothing ahead (ident.push), and ask\n";
+}
+
+// Where the administrator's own ruleset should be; nothing to do where it is.
+void stand_in(const Config& config) {
+    nft::Installer installer;
+    const auto ruleset = nft::make_ruleset(config, nft::read_environment(config));
+    const auto import = nft::look_for_import(installer, ruleset);
+    if (!import)
+        throw import.error();
+    using State = nft::Imported::State;
+    if (import->state == State::complete || import->state == State::altered)
+        return;
+    std::string what = "ruleset.manage is false, and the imported ruleset is gone";
+    if (import->state == State::gone)
+        what += fmt::format(" (there is no {})", fmt::join(import->missing, ", no "));
+    if (import->state == State::gone && !config.ruleset.stand_in)
+        throw nft::NftError(what + "; this node is open, as ruleset.when_gone is \"report\". "
+                                   "Import the ruleset again with 'nft -f'");
+    what += "; ubfd's own stands in. Import the ruleset again with 'nft -f', and include it in "
+            "/etc/nftables.conf";
+    if (import->state == State::gone)
+        if (const auto less = nft::install_most(installer, config, nft::as_stand_in); !less.empty())
+            what += fmt::format(". But {}", less);
+    throw nft::NftError(what);
 }
 
 // Before there is a network. A configuration that can't be read is no reason to leave the node
@@ -23,12 +55,18 @@ void install_from(const std::filesystem::path& file) {
     Config config;
     try {
         config = load_config(file, Names::pass_over);
-    } catch (const ConfigError&) {
-        install(Config{});
+    } catch (const std::exception&) {
+        try {
+            install(Config{});
+        } catch (const nft::NftError& worse) {
+            std::cerr << "ubfctl: " << worse.what() << '\n';
+        }
         throw;
     }
     if (config.ruleset.manage)
         install(config);
+    else
+        stand_in(config);
 }
 
 void take_away(const std::filesystem::path& file) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <iostream>
+#include <sysexits.h>
 
 namespace ubf::ctl {
 namespace {
@@ -130,7 +131,8 @@ int status(const Globals& globals, const Arguments& arguments) {
         throw UsageError("status takes no argument");
     const auto reply = ask(globals.socket, {{"command", "status"}});
     std::cout << (globals.json ? reply.dump(2) + '\n' : to_text(reply));
-    return 0;
+    // For monitoring: a ruleset that is not as it should be is more than a line of the page.
+    return reply.at("ruleset").at("state") == "installed" ? EX_OK : EX_UNAVAILABLE;
 }
 
 } // namespace ubf::ctl

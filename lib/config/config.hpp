@@ -121,6 +121,7 @@ struct Config {
 
     struct Ruleset {
         bool manage = true;                // false: the administrator imports it, ubfd checks it
+        bool stand_in = true;              // ubfd installs its own while an imported one is gone
         bool allow_without_daemon = false; // fail-open, here and nowhere else
         bool keep_on_stop = false;
     } ruleset;

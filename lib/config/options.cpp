@@ -224,6 +224,11 @@ constexpr Option all[] = {
     {"ruleset", "manage", "true",
      "ubfd installs its nftables table; false: the administrator imports it, ubfd checks it",
      [](Config& c, const Value& v) { c.ruleset.manage = v.boolean(); }},
+    {"ruleset", "when_gone", "\"install\"",
+     "where manage is false and the imported table is gone: \"install\" ubfd's own, or \"report\"",
+     [](Config& c, const Value& v) {
+         c.ruleset.stand_in = v.one_of({"install", "report"}) == 0;
+     }},
     {"ruleset", "without_daemon", "\"refuse\"",
      "new flows while no ubfd runs: \"refuse\", or \"allow\" (fail-open)",
      [](Config& c, const Value& v) {

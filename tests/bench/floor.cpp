@@ -3,6 +3,7 @@
 // "ready" when it is; SIGTERM takes the ruleset away.
 #include "config/config.hpp"
 #include "nft/installer.hpp"
+#include "nft/probe.hpp"
 #include "nft/ruleset.hpp"
 
 #include <algorithm>
@@ -142,8 +143,7 @@ int run(const std::string& file) {
 
     const auto config = ubf::load_config(file);
     ubf::nft::Installer installer;
-    auto environment = ubf::nft::read_environment(config);
-    environment.queue_expression = installer.probe_queue_expression();
+    const auto environment = ubf::nft::probe(config, installer);
     for (unsigned i = 0; i < environment.queue_count; ++i) {
         const auto number = static_cast<std::uint16_t>(config.queue.first + i);
         std::thread([socket = open_queue(number, config.queue.length), number,

@@ -69,6 +69,7 @@ deadline_ms = 500
 clock_skew_ms = 1000
 [ruleset]
 manage = false
+when_gone = "report"
 without_daemon = "allow"
 on_stop = "keep"
 [mark]
@@ -105,6 +106,7 @@ socket = "/s"
     const auto& rule = config.policy.labels.at({LabelOrigin::slurm, "physics"});
     EXPECT_EQ(rule.users.size(), 2u);
     EXPECT_EQ(rule.groups, std::vector<Gid>{Gid{100}});
+    EXPECT_FALSE(config.ruleset.stand_in);
     EXPECT_TRUE(config.ruleset.allow_without_daemon);
     EXPECT_TRUE(config.ruleset.keep_on_stop);
     EXPECT_EQ(config.mark.allow(), 0x02000000u);

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A real SELinux with Debian's policy: its categories as labels, and ubfd in a domain of its own. Run by boot --selinux."""
 
+import json
 import os
 import pathlib
 import secrets
@@ -12,7 +13,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import USERS, V4, TwoNodes  # noqa: E402
+from lab.case import USERS, V4, TwoNodes, wait_until  # noqa: E402
 from lab.node import Home  # noqa: E402
 from lab.tree import add_users  # noqa: E402
 
@@ -160,39 +161,50 @@ allow = ["alice", "bob"]
         subprocess.run(["modprobe", "-a", *MODULES], check=True)
         subprocess.run(["cp", "-a", f"{made}/.", "/etc/selinux/"], check=True)
         subprocess.run(["load_policy"], check=True)
-        self.put("/usr/sbin/ubfd", (case.build / "daemon" / "ubfd").read_bytes(), "ubfd_exec_t", 0o755)
-        self.put("/etc/ubf/ubfd.toml", self.CONFIG.encode(), "ubfd_etc_t")
-        self.put("/etc/ubf/ident.key", f"ubf-key-1 {secrets.token_hex(32)}\n".encode(), "ubfd_etc_t", 0o600)
-        self.label("ubfd_etc_t", "/etc/ubf")
+        self.put("/usr/sbin/ubfd", (case.build / "daemon" / "ubfd").read_bytes(), 0o755)
+        self.put("/etc/ubf/ubfd.toml", self.CONFIG.encode())
+        self.put("/etc/ubf/ident.key", f"ubf-key-1 {secrets.token_hex(32)}\n".encode(), 0o600)
         shutil.rmtree("/var/lib/ubf", ignore_errors=True)  # of this machine's own ubfd, and without labels
         os.mkdir("/var/lib/ubf")
-        self.label("ubfd_var_lib_t", "/var/lib/ubf")
-        self.label("etc_t", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts")  # mounted there by add_users
-        self.label("var_run_t", "/run")
-        self.label("locale_t", "/usr/share/zoneinfo", "/usr/share/zoneinfo/Etc", "/usr/share/zoneinfo/Etc/UTC")
-        self.label("usr_t", "/usr/share")
+        self.label("/usr/sbin/ubfd", "/etc/ubf", "/var/lib/ubf")  # as the documentation has it
+        # Of the host's files, which have no labels; some are mounted there by add_users.
+        self.label("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/usr/share/zoneinfo/Etc")
+        self.label("/run", "/usr/share", "/usr/share/zoneinfo", recurse=False)
+        # As systemd starts it: in init_t, and with NoNewPrivileges, under which a domain is entered only where a policy
+        # says so. Nobody else may be in init_t once the policy is enforced, so the one who starts it is there before.
+        self.ubfd = subprocess.Popen(["runcon", "system_u:system_r:init_t:s0", "/bin/sh", "-c",
+                                      "read -r go; exec setpriv --no-new-privs /usr/sbin/ubfd > /dev/null 2>&1"],
+                                     stdin=subprocess.PIPE, text=True)
+        self.addCleanup(self.end)
         subprocess.run(["dmesg", "-C"], check=True)
         subprocess.run(["setenforce", "1"], check=True)
-        # What init starts; the pipe to us is not ubfd_t's to write to, but its shell's is.
-        self.ubfd = subprocess.Popen(["runcon", "system_u:system_r:initrc_t:s0", "/bin/sh", "-c",
-                                      "/usr/sbin/ubfd 2>&1 < /dev/null | cat"], text=True,
-                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.addCleanup(_end, self.ubfd)
-        self.assertIn("ready", self.ubfd.stdout.readline())
-        self.assertIn("records of owners: in use", self.ubfd.stdout.readline())
-        self.pid = int(subprocess.run(["pidof", "/usr/sbin/ubfd"], capture_output=True, text=True, check=True).stdout)
+        self.ubfd.stdin.write("go\n")
+        self.ubfd.stdin.flush()
+        self.pid = self.ubfd.pid
+        wait_until(lambda: self.ubfd.poll() is None and self.status(), 60, "ubfd to be ready")
 
-    def put(self, path, data, kind, mode=0o644):
+    def end(self):
+        self.ubfd.kill()
+        self.ubfd.wait()
+        self.ubfd.stdin.close()
+
+    def status(self):
+        reply = subprocess.run([case.build / "daemon" / "ubfctl", "--json", "status"], capture_output=True, check=False)
+        return json.loads(reply.stdout or "{}")
+
+    def put(self, path, data, mode=0o644):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         pathlib.Path(path).write_bytes(data)
         os.chmod(path, mode)
-        self.label(kind, path)
 
-    def label(self, kind, *paths):
-        subprocess.run(["chcon", "-t", kind, *filter(os.path.exists, paths)], check=True)
+    def label(self, *paths, recurse=True):
+        """By the policy's own file contexts, as an administrator does it: no other label would be the real one."""
+        subprocess.run(["restorecon", *(["-R"] if recurse else []), "-F", *paths], check=True)
 
     def test_it_does_its_work_and_nothing_is_denied_to_it(self):
         self.assertIn(":ubfd_t:", pathlib.Path(f"/proc/{self.pid}/attr/current").read_text())
+        self.assertEqual(self.status()["owner_records"], "in use")
+        self.assertNotIn("SELinux", str(self.status()["warnings"]))
         self.serve(self.node, "alice", "s0:c1,c2")
         self.assertEqual(self.call(self.node, "alice", "s0", "127.0.0.1"), "welcome")
         self.assertEqual(self.call(self.node, "bob", "s0:c1,c2", "127.0.0.1"), "welcome")

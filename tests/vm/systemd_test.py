@@ -4,6 +4,7 @@ with ubf installed and enabled; the guest is node2."""
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from lab.case import ADDRESSES, PEERS, V4, Case, wait_until  # noqa: E402
 from lab.node import Home, Node, join  # noqa: E402
 from lab.ubfd import Ubfd  # noqa: E402
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PORT = 9001
+EX_UNAVAILABLE = 69  # sysexits.h
 INSTALLED, CONFIG = pathlib.Path("/usr/local/sbin/ubfd"), pathlib.Path("/etc/ubf/ubfd.toml")
 
 
@@ -101,10 +104,18 @@ class Boot(Systemd):
         self.assert_judges()
         wait_until(lambda: "ruleset installed; allowed" in property_of("ubfd", "StatusText"), 10)
 
-    def test_its_exposure_is_what_the_documentation_says(self):
-        figure = run("systemd-analyze", "security", "--no-pager", "ubfd").splitlines()[-1].split(":")[1].split()[0]
-        text = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
-        self.assertIn(f"exposure level {figure}", text)
+    def test_their_exposure_is_what_the_documentation_says(self):
+        text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+        for unit, most in (("ubfd", 2.7), ("ubf-ruleset", 2.0)):
+            with self.subTest(unit):
+                last = run("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
+                figure = last.split(":")[1].split()[0]
+                self.assertLessEqual(float(figure), most)
+                self.assertIn(f"`systemd-analyze security {unit}` says: exposure level {figure}", text)
+
+    def test_the_unit_of_the_ruleset_shows_that_it_is_done(self):
+        self.assertEqual((property_of("ubf-ruleset", "ActiveState"), property_of("ubf-ruleset", "SubState")),
+                         ("active", "exited"))
 
     def test_a_denial_stands_in_the_journal_with_its_fields(self):
         def told_by_name():  # in a slow guest the first line may not wait until the user database has answered
@@ -116,6 +127,68 @@ class Boot(Systemd):
         self.assertEqual((entry["UBF_CONNECTOR_USER"], entry["UBF_LISTENER_USER"]), ("bob(63002)", "alice(63001)"))
         self.assertEqual(entry["UBF_DESTINATION"], f"{V4}:{PORT}")
         self.assertEqual(entry["_SYSTEMD_UNIT"], "ubfd.service")
+
+
+# Tries each way into another process, of another user, whose number and address of memory it is given.
+REACH = """
+import ctypes, json, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pid, address = int(sys.argv[1]), int(sys.argv[2])
+room = ctypes.create_string_buffer(8)
+class Vector(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+here, there = Vector(ctypes.addressof(room), 8), Vector(address, 8)
+handle = os.pidfd_open(pid)
+def call(*words):
+    ctypes.set_errno(0)
+    done = libc.syscall(*(ctypes.c_long(word) if isinstance(word, int) else word for word in words))
+    return "done" if done >= 0 else os.strerror(ctypes.get_errno())
+print(json.dumps({
+    "process_vm_readv": call(310, pid, ctypes.byref(here), 1, ctypes.byref(there), 1, 0),
+    "process_vm_writev": call(311, pid, ctypes.byref(here), 1, ctypes.byref(there), 1, 0),
+    "kcmp": call(312, pid, os.getpid(), 2, 0, 0),
+    "pidfd_getfd": call(438, handle, 0, 0),
+    "ptrace": call(101, 0x4206, pid, 0, 0),
+    "pidfd_send_signal": call(424, handle, 0, 0, 0)}), flush=True)
+"""
+
+
+class Confined(Systemd):
+    """A program other than ubfd, in the very sandbox that the unit makes."""
+
+    def probe(self, filtered):
+        """What it found; filtered: with the unit's filter of system calls, or without."""
+        unit = pathlib.Path("/run/systemd/system/ubf-probe.service")
+        self.addCleanup(lambda: (unit.unlink(missing_ok=True), run("systemctl", "daemon-reload")))
+        script, found = pathlib.Path("/usr/local/lib/ubf-probe.py"), pathlib.Path("/run/ubf-probe.json")
+        script.write_text(REACH)
+        victim = subprocess.Popen(["setpriv", "--reuid=63001", "--clear-groups", "python3", "-c", (
+            "import ctypes\nroom = ctypes.create_string_buffer(b'secret!!')\n"
+            "print(ctypes.addressof(room), flush=True)\ninput()\n")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: victim.communicate("\n"))
+        address = victim.stdout.readline().strip()
+        gone = ("ExecReload", "ExecStopPost", "NotifyAccess", "Restart", "WatchdogSec", "FileDescriptor", "RuntimeDirectory",
+                "StateDirectory", "WantedBy", "Also") + (() if filtered else ("SystemCallFilter",))
+        lines = []
+        for line in pathlib.Path("/usr/local/lib/systemd/system/ubfd.service").read_text().splitlines():
+            if line.startswith("ExecStart="):
+                line = f"ExecStart=/usr/bin/python3 {script} {victim.pid} {address}\nStandardOutput=truncate:{found}"
+            elif line == "Type=notify":
+                line = "Type=oneshot"
+            if not line.startswith(gone):
+                lines.append(line)
+        unit.write_text("\n".join(lines) + "\n")
+        run("systemctl", "daemon-reload")
+        run("systemctl", "start", "ubf-probe")
+        return json.loads(found.read_text())
+
+    def test_it_cannot_reach_into_other_processes(self):
+        ways = ("process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "ptrace")
+        everything = self.probe(filtered=False)
+        self.assertEqual({way: everything[way] for way in ways}, dict.fromkeys(ways, "done"))  # its capabilities would do
+        found = self.probe(filtered=True)
+        self.assertEqual({way: found[way] for way in ways}, dict.fromkeys(ways, "Operation not permitted"))
+        self.assertEqual(found["pidfd_send_signal"], "done")  # which RDMA takes
 
 
 class Life(Systemd):
@@ -246,6 +319,102 @@ class FileSystem(Systemd):
         answer = json.loads(run("ubfctl", "--json", "explain", "--from", source, "--to", f"{V4}:2049"))
         self.assertEqual((answer["listener"]["kind"], answer["connector"]["kind"]), ("kernel", "kernel"))
         self.assertEqual(answer["verdict"]["reason"], "exempt-listener")
+
+
+class Import(Systemd):
+    """The ruleset beside the administrator's own, by the steps of README, on Debian's own nftables.service."""
+
+    FILE, DEBIANS = pathlib.Path("/etc/nftables.d/ubf.nft"), pathlib.Path("/etc/nftables.conf")
+
+    def setUp(self):
+        super().setUp()
+        kept = {path: path.read_text() for path in (CONFIG, self.DEBIANS)}
+
+        def put_back():
+            for path, text in kept.items():
+                path.write_text(text)
+            run("nft", "flush", "ruleset")
+            run("systemctl", "restart", "ubfd")
+
+        self.addCleanup(put_back)
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        steps = re.search(r"imports it:\n\n((?:    .*\n)+)", readme)[1]
+        run("sh", "-ec", re.sub(r"(?m)^ +|\bsudo ", "", steps))
+
+    def status(self):
+        process = subprocess.run(["ubfctl", "--json", "status"], capture_output=True, text=True, check=False)
+        return process.returncode, json.loads(process.stdout or '{"ruleset": {"state": "no answer"}}')["ruleset"]["state"]
+
+    def assert_is(self, *status):
+        wait_until(lambda: self.status() == status, 20, f"{status}, not {self.status()}")
+
+    def assert_refuses_bob(self):
+        self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "EHOSTUNREACH")
+
+    def forget_to_include(self):
+        text = self.DEBIANS.read_text()
+        self.DEBIANS.write_text(text.replace(f'include "{self.FILE}"\n', ""))
+        self.assertNotEqual(self.DEBIANS.read_text(), text)
+        run("systemctl", "restart", "nftables")
+
+    def test_the_steps_work_and_survive_a_restart_of_nftables(self):
+        for _ in range(2):
+            self.assert_is(0, "installed")
+            self.assertNotIn("ubf:verdict:stand_in", table())
+            self.assert_judges()
+            run("systemctl", "restart", "nftables")
+        before = table()
+        run("systemctl", "restart", "ubfd")
+        self.assert_is(0, "installed")
+        self.assertEqual("chain verdict" in before, True)
+        self.assert_judges()
+
+    def test_where_it_is_gone_ubfds_own_stands_in_and_it_says_so(self):
+        self.assert_is(0, "installed")
+        self.forget_to_include()
+        self.assert_is(EX_UNAVAILABLE, "stand-in")
+        self.assert_judges()
+        self.assertIn("the imported ruleset is gone", run("journalctl", "-b", "-t", "ubfd"))
+        self.assertIn("stands in", run("ubfctl", "status", status=EX_UNAVAILABLE))
+        # Not forgotten over a restart; nor is the node open while ubfd is down.
+        run("systemctl", "restart", "ubfd")
+        self.assert_is(EX_UNAVAILABLE, "stand-in")
+        self.assert_judges()
+        run("systemctl", "stop", "ubfd")
+        self.assert_refuses_bob()
+        run("systemctl", "start", "ubfd")
+        self.assert_is(EX_UNAVAILABLE, "stand-in")
+        # The administrator imports it again.
+        run("nft", "-f", self.FILE)
+        self.assert_is(0, "installed")
+        self.assertNotIn("ubf:verdict:stand_in", table())
+        # A part of it is a hole as well.
+        run("nft", "flush", "chain", "inet", "ubf", "verdict")
+        self.assert_is(EX_UNAVAILABLE, "stand-in")
+        self.assert_judges()
+
+    def test_the_boot_unit_stands_in_as_well(self):
+        run("systemctl", "stop", "ubfd")
+        self.forget_to_include()
+        self.assertEqual(table(), "")
+        run("systemctl", "restart", "ubf-ruleset", status=1)
+        self.assertEqual(property_of("ubf-ruleset", "ActiveState"), "failed")
+        self.assertIn("imported ruleset is gone", run("journalctl", "-b", "-u", "ubf-ruleset"))
+        self.assert_refuses_bob()
+        run("systemctl", "start", "ubfd")
+        self.assert_is(EX_UNAVAILABLE, "stand-in")
+        self.assert_judges()
+
+    def test_a_site_that_says_so_is_told_and_nothing_is_put_there(self):
+        CONFIG.write_text(CONFIG.read_text().replace("manage = false", 'manage = false\nwhen_gone = "report"'))
+        run("systemctl", "restart", "ubfd")
+        self.assert_is(0, "installed")
+        self.forget_to_include()
+        self.assert_is(EX_UNAVAILABLE, "broken")
+        self.assertEqual(table(), "")
+        run("systemctl", "restart", "ubf-ruleset", status=1)
+        self.assertIn("this node is open", run("journalctl", "-b", "-u", "ubf-ruleset"))
+        self.assertEqual(table(), "")
 
 
 class BadStart(Case):

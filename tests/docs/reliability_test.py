@@ -1,0 +1,54 @@
+#!/usr/bin/python3
+"""docs/reliability.md and docs/security.md name a test for what they promise. Each of those is there."""
+
+import argparse
+import fnmatch
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+build = ROOT / "build" / "release"
+
+LABELS = "netns|vm|slurm|mpi|fuzz|docs|lab"
+NAME = re.compile(rf"`((?:(?:{LABELS})\.|[A-Z]\w*\.[a-z*])[\w.*]*)`( \(([A-Z]\w+(?:, [A-Z]\w+)*)\))?")
+
+
+class Reliability(unittest.TestCase):
+    def setUp(self):
+        listing = subprocess.run(["ctest", "--test-dir", build, "-N"], capture_output=True, text=True, check=True).stdout
+        self.tests = re.findall(r"^ *Test +#\d+: (\S+)$", listing, flags=re.M)
+        self.assertGreater(len(self.tests), 100)
+
+    def names(self):
+        """Each name in the two pages, and the classes that stand behind it in parentheses."""
+        for page in ("reliability", "security"):
+            text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+            for match in NAME.finditer(text):
+                yield match[1], (match[3] or "").split(", ") if match[3] else []
+
+    def test_every_test_that_is_named_is_there(self):
+        seen = 0
+        for name, _ in self.names():
+            with self.subTest(name):
+                self.assertTrue(fnmatch.filter(self.tests, name), "no test of that name")
+            seen += 1
+        self.assertGreater(seen, 80)
+
+    def test_every_class_that_is_named_is_there(self):
+        sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*/*_test.py"))
+        classes = set(re.findall(r"^class (\w+)\(", sources, flags=re.M))
+        for name, wanted in self.names():
+            for one in wanted:
+                with self.subTest(f"{name} ({one})"):
+                    self.assertIn(one, classes)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", type=pathlib.Path, default=build)
+    options, rest = parser.parse_known_args()
+    build = options.build.resolve()
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
