@@ -249,19 +249,12 @@ Owner Investigator::of_process(Holder process, ident::Role role, Method method) 
         status.uid = status.real_uid;
     else if (status.real_uid != status.uid && status.real_uid != Uid{0})
         return Owner{};
-    const bool whole = status.gid == status.real_gid;
     if (status.process != Pid{})
         process.pid = status.process;
     const Uid uid = status.uid;
     const SearchResult result{{std::move(process)}, method, true};
     auto owner = Owner::user(uid);
     owner.credentials = credentials_of(result, role, uid);
-    // The same of a group (set-group-ID).
-    if (!whole) {
-        const auto gid = owner.credentials->gid;
-        owner.credentials->gid.reset();
-        std::erase_if(owner.credentials->groups, [&](Gid group) { return group == gid; });
-    }
     labeller_.add_labels(*owner.credentials, result, uid);
     counters_.methods.add(method);
     return owner;

@@ -296,10 +296,12 @@ Credentials common_credentials(const SearchResult& result, Uid uid) {
     credentials.gid = first.status.gid;
     credentials.groups = first.status.groups;
     for (const auto* holder : holders) {
-        if (holder->status.gid != credentials.gid)
+        const auto& status = holder->status;
+        if (!status.is_itself() || status.gid != credentials.gid)
             credentials.gid.reset();
         std::erase_if(credentials.groups, [&](Gid gid) {
-            return std::ranges::find(holder->status.groups, gid) == holder->status.groups.end();
+            return !status.is_its_users() ||
+                   std::ranges::find(status.groups, gid) == status.groups.end();
         });
     }
     return credentials;

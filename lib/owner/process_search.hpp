@@ -26,6 +26,12 @@ struct ProcessStatus {
     Pid process{}; // of which it is a thread, if not the first
     Uid real_uid{};
     Gid real_gid{};
+
+    // False of a program that took another user's or group's identity when it was started
+    // (set-user-ID, set-group-ID): its identity says nothing of whoever started it. One of root's
+    // that works for a user is that user's.
+    bool is_its_users() const { return uid == real_uid || real_uid == Uid{0}; }
+    bool is_itself() const { return is_its_users() && gid == real_gid; }
 };
 
 // Nothing where a field is missing or is not a number. comm is what the process calls itself: any
@@ -77,9 +83,10 @@ class ProcessSearch {
     UniqueFd root_;
 };
 
-// What may be said of a listener whose socket all these processes hold: a gid that all of them
-// have, groups that all of them have. Holders of the socket's own uid only are asked when there are
-// any.
+// What may be said of a flow's end whose sockets these processes hold, however they were found: a
+// gid that all of them have, groups that all of them have. Holders of the socket's own uid only are
+// asked when there are any. A set-group-ID program has no gid, for it must not lend its own to a
+// socket that it inherited; a set-user-ID program has no groups either.
 Credentials common_credentials(const SearchResult& result, Uid uid);
 
 } // namespace ubf
