@@ -14,6 +14,8 @@ std::string_view to_string(OwnerKind kind) {
         return "kernel";
     case OwnerKind::outside:
         return "outside";
+    case OwnerKind::shared:
+        return "shared";
     }
     return "?";
 }

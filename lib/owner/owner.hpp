@@ -17,6 +17,7 @@ enum class OwnerKind : std::uint8_t {
     user,    // a socket that some process made; its uid is the socket's
     kernel,  // a socket of the kernel itself (NFS, tunnels): uid 0, and no process holds it
     outside, // an address beyond the peers' ranges: nobody to ask
+    shared,  // sockets of several users fit, and nothing tells which it is: matches nothing
 };
 
 std::string_view to_string(OwnerKind kind);
@@ -71,6 +72,7 @@ struct Owner {
     static Owner user(Uid uid) { return {OwnerKind::user, uid, std::nullopt}; }
     static Owner kernel() { return {OwnerKind::kernel, Uid{0}, std::nullopt}; }
     static Owner outside() { return {OwnerKind::outside, {}, std::nullopt}; }
+    static Owner shared() { return {OwnerKind::shared, {}, std::nullopt}; }
 };
 
 // Adds the label to what is known of the owner, where something is.

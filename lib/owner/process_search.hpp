@@ -67,8 +67,9 @@ class ProcessSearch {
     // Throws std::system_error where /proc can't be opened.
     explicit ProcessSearch(const char* root = "/proc");
 
-    // All processes of that uid which hold the socket; where there is none, everybody's.
-    SearchResult holders(std::uint32_t inode, Uid uid, Clock::time_point deadline,
+    // All processes of that uid which hold any of the sockets; where there is none, everybody's.
+    // Not complete where one of several sockets has no holder of that uid.
+    SearchResult holders(std::span<const std::uint32_t> inodes, Uid uid, Clock::time_point deadline,
                          ProcessDetails details = {}) const;
     // The first of these processes that is this uid's and holds the socket.
     std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode, Uid uid,
@@ -78,7 +79,12 @@ class ProcessSearch {
     std::optional<Holder> task(Pid task, ProcessDetails details = {}) const;
 
   private:
-    void look_at(Pid pid, std::uint32_t inode, ProcessDetails details, SearchResult& result) const;
+    struct Sought {
+        std::uint32_t inode;
+        bool found = false;
+    };
+    void look_at(Pid pid, ProcessDetails details, std::vector<Sought>& sought,
+                 SearchResult& result) const;
 
     UniqueFd root_;
 };

@@ -22,6 +22,7 @@ bool exempt(const Owner& owner, const std::vector<UidRange>& users, const Policy
         return policy.kernel_exempt;
     case OwnerKind::unknown:
     case OwnerKind::outside:
+    case OwnerKind::shared:
         return false;
     }
     return false;
@@ -113,8 +114,12 @@ Verdict decide(const Owner& listener, const Owner& connector, const Policy& poli
         return {Reason::exempt_listener};
     if (listener.kind == OwnerKind::unknown)
         return {Reason::listener_unknown};
+    if (listener.kind == OwnerKind::shared)
+        return {Reason::shared_port};
     if (exempt(connector, policy.exempt_connectors, policy))
         return {Reason::exempt_connector};
+    if (connector.kind == OwnerKind::shared)
+        return {Reason::shared_port};
 
     // An address outside has no ubfd to ask, whichever end it is.
     if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)

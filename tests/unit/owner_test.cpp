@@ -127,7 +127,8 @@ TEST(Search, finds_the_process_that_holds_a_socket) {
     const ProcessSearch search;
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0); // not a socket: nobody holds one of this number
-    const auto result = search.holders(0xffffffff, Uid{::geteuid()},
+    const std::uint32_t nobodys = 0xffffffff;
+    const auto result = search.holders({&nobodys, 1}, Uid{::geteuid()},
                                        ProcessSearch::Clock::now() + std::chrono::seconds(10));
     EXPECT_TRUE(result.holders.empty());
     ::close(ends[0]);
@@ -136,7 +137,9 @@ TEST(Search, finds_the_process_that_holds_a_socket) {
 
 TEST(Search, that_has_no_time_is_not_complete) {
     const ProcessSearch search;
-    EXPECT_FALSE(search.holders(1, Uid{::geteuid()}, ProcessSearch::Clock::time_point{}).complete);
+    const std::uint32_t inode = 1;
+    EXPECT_FALSE(
+        search.holders({&inode, 1}, Uid{::geteuid()}, ProcessSearch::Clock::time_point{}).complete);
 }
 
 } // namespace

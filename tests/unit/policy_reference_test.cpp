@@ -87,8 +87,12 @@ struct Reference {
             return Reason::exempt_listener;
         if (listener.kind == OwnerKind::unknown)
             return Reason::listener_unknown;
+        if (listener.kind == OwnerKind::shared)
+            return Reason::shared_port;
         if (exempt(connector, policy.exempt_connectors))
             return Reason::exempt_connector;
+        if (connector.kind == OwnerKind::shared)
+            return Reason::shared_port;
         if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
             return policy.outside_allowed ? Reason::outside_allowed : Reason::outside;
         if (connector.kind == OwnerKind::unknown)
@@ -135,13 +139,15 @@ class Dice {
     }
 
     Owner owner() {
-        switch (number(8)) {
+        switch (number(9)) {
         case 0:
             return {};
         case 1:
             return Owner::kernel();
         case 2:
             return Owner::outside();
+        case 3:
+            return Owner::shared();
         default:
             break;
         }
@@ -209,7 +215,7 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         }
     }
     // Every reason of the decision came up, so that the agreement says something.
-    EXPECT_EQ(seen.size(), 11u);
+    EXPECT_EQ(seen.size(), 12u);
     for (const auto& [reason, times] : seen)
         EXPECT_GT(times, 100u) << to_string(reason);
 }
