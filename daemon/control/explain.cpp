@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 
 namespace ubf {
 namespace {
@@ -61,7 +62,7 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     if (const auto why = out_of_scope(*flow, question.fabric))
         steps.push_back(*why);
     const auto listener = lookup_.receiver(*flow, interface);
-    if (!listener) {
+    if (!listener && listener.error() != LookupError::ambiguous) {
         steps.push_back(fmt::format("listener: no socket at {}", to_string(flow->destination)));
         return reply({{"ok", true},
                       {"flow", to_string(*flow)},
@@ -73,9 +74,18 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
                         {"reason", to_string(Reason::no_listener)},
                         {"hint", hint(Reason::no_listener)}}}});
     }
-    question.listener = *listener;
-    add_credentials(*listener, question.listener.owner, ident::Role::listener);
+    if (listener)
+        question.listener = *listener;
+    else
+        question.listener.owner = Owner::shared();
+    add_sharing(question.listener, *flow, interface);
+    add_credentials(question.listener, question.listener.owner, ident::Role::listener);
     steps.push_back(fmt::format("listener: {}", describe(question.listener.owner)));
+    if (const auto others = question.listener.sharing.size(); others != 0)
+        steps.push_back(
+            fmt::format("listener: shares its port with {} other socket{} of that user, "
+                        "so the least of them all counts",
+                        others, others == 1 ? "" : "s"));
 
     if (sender_here) {
         steps.push_back("connector: on this node as well, nobody is asked");
@@ -83,6 +93,8 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
         if (const auto sender = lookup_.sender(*flow, interface)) {
             connector = sender->owner;
             add_credentials(*sender, connector, ident::Role::connector);
+        } else if (sender.error() == LookupError::ambiguous) {
+            connector = Owner::shared();
         }
         return conclude(*flow, std::move(question), std::move(connector));
     }
@@ -124,6 +136,13 @@ std::optional<std::string> Explainer::out_of_scope(const Flow& flow, bool fabric
         return fmt::format(
             "port {} is out of scope: the kernel lets it pass, whatever follows here", port);
     return std::nullopt;
+}
+
+void Explainer::add_sharing(SocketOwner& listener, const Flow& flow, std::uint32_t interface) {
+    if (flow.protocol != Protocol::tcp || listener.socket.state != TCP_LISTEN)
+        return;
+    if (lookup_.add_sharing(listener, flow, interface))
+        listener.owner = Owner::shared();
 }
 
 void Explainer::add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role) {
@@ -178,6 +197,8 @@ void Explainer::conclude(const Flow& flow, Question question, Owner connector) {
 }
 
 std::string Explainer::describe(const Owner& owner) {
+    if (owner.kind == OwnerKind::shared)
+        return "sockets of several users are at this port, and nothing tells which of them it is";
     if (owner.kind != OwnerKind::user)
         return owner.kind == OwnerKind::unknown ? "no socket sends this flow now"
                                                 : std::string(to_string(owner.kind));

@@ -220,7 +220,6 @@ void Worker::expire(TimePoint now) {
     }
 }
 
-// The sockets of all packets that wait are looked up at once.
 void Worker::receive() {
     queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
     const bool across =
@@ -230,6 +229,11 @@ void Worker::receive() {
     // A busy worker asks in batches instead.
     if (arrived_.size() == 1 && cases_.size() < few_cases)
         ask_ahead(arrived_.front());
+    begin_arrived();
+}
+
+// The sockets of all that is to be decided are looked up at once.
+void Worker::begin_arrived() {
     wanted_.clear();
     for (const auto& item : arrived_)
         wanted_.push_back(ends_wanted(item));
@@ -271,15 +275,12 @@ OwnerLookup::Wanted Worker::ends_wanted(const Case& item) const {
     return {item.flow, item.interface, true, on_this_node(item)};
 }
 
-void Worker::begin(Case item) {
-    item.begun = shared_.investigator.changes().now();
-    const auto wanted = ends_wanted(item);
-    lookup_.find({&wanted, 1}, ends_);
-    begin(std::move(item), OwnerLookup::Ends(ends_.front()));
-}
-
 void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     const auto& local = ends.receiver;
+    if (!local && local.error() == LookupError::ambiguous) {
+        item.local.owner = Owner::shared();
+        return close(item, Reason::shared_port);
+    }
     if (!local)
         return close(item, local.error() == LookupError::none ? Reason::no_listener
                                                               : Reason::internal_error);
@@ -291,6 +292,8 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
         if (sender) {
             item.sender = *sender;
             item.remote = sender->owner;
+        } else if (sender.error() == LookupError::ambiguous) {
+            item.remote = Owner::shared();
         } else if (sender.error() == LookupError::failed) {
             return close(item, Reason::internal_error);
         }
@@ -446,7 +449,7 @@ void Worker::proceed(Case item) {
     agree(item);
     switch (search_state) {
     case Search::needless:
-        return close(item, decide_case(item).reason);
+        return conclude(std::move(item));
     case Search::refused:
         return close(item, Reason::overload);
     case Search::under_way:
@@ -500,7 +503,30 @@ void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner 
     if (--item.searches > 0)
         return;
     auto node = cases_.extract(entry);
-    close(node.mapped(), decide_case(node.mapped()).reason);
+    conclude(std::move(node.mapped()));
+}
+
+// All is known of both ends. A TCP listener that shares its port is as good as the least of those
+// that share it, so before a group or a label of it allows, it is looked at who they are: anew each
+// time, for one may have come a moment ago.
+void Worker::conclude(Case item) {
+    const auto reason = decide_case(item).reason;
+    auto& local = item.local;
+    const bool may_be_shared = item.flow.protocol == Protocol::tcp &&
+                               local.socket.state == TCP_LISTEN && local.owner.credentials &&
+                               local.owner.kind == OwnerKind::user;
+    if (item.shared_known || !may_be_shared || action_of(reason) != Action::allow)
+        return close(item, reason);
+    item.shared_known = true;
+    if (const auto error = lookup_.add_sharing(local, item.flow, item.interface)) {
+        local.owner = Owner::shared();
+        return close(item, *error == LookupError::ambiguous ? Reason::shared_port
+                                                            : Reason::internal_error);
+    }
+    if (local.sharing.empty())
+        return close(item, reason);
+    local.owner = Owner::user(local.owner.uid);
+    proceed(std::move(item));
 }
 
 void Worker::wait(Case item) {
@@ -581,8 +607,7 @@ bool Worker::is_stale(const Case& item) const {
 }
 
 bool Worker::same_socket(const Case& item) {
-    const auto now = lookup_.receiver(item.flow, item.interface);
-    return now && now->socket.cookie == item.local.socket.cookie;
+    return lookup_.is_receiver(item.local.socket.cookie, item.flow, item.interface);
 }
 
 // Only what a socket stands behind of whose end we hear, or nobody of ours does: with the ports of
@@ -600,7 +625,8 @@ void Worker::remember_denied(const Case& item, Reason reason) {
 }
 
 void Worker::remember_listener(const Case& item) {
-    const auto& [owner, socket] = item.local;
+    const auto& owner = item.local.owner;
+    const auto& socket = item.local.socket;
     if (item.flow.protocol == Protocol::tcp && owner.kind == OwnerKind::user &&
         socket.state == TCP_LISTEN)
         shared_.exempt_listeners.add({item.interface, item.flow.destination}, socket.cookie);

@@ -125,7 +125,8 @@ class Worker {
         unsigned searches = 0;               // under way
         Changes::Moment begun{};
         bool waits_for_push = false;
-        bool stale = false; // what a peer told of it holds no more
+        bool stale = false;        // what a peer told of it holds no more
+        bool shared_known = false; // who shares the listener's port
         bool again = false; // it was allowed before; no packet waits but those that came meanwhile
     };
 
@@ -137,7 +138,7 @@ class Worker {
     void receive();
     void arrive(Arrival arrival);
     static void join(Case& item, QueuedPacket packet);
-    void begin(Case item);
+    void begin_arrived();
     void begin(Case item, const OwnerLookup::Ends& ends);
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
     void ask(Case item, ident::Wish wish = ident::Wish::as_before);
@@ -157,6 +158,7 @@ class Worker {
     Search search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
                   bool is_local);
     void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner);
+    void conclude(Case item);
     void wait(Case item);
     void close(Case& item, Reason reason);
     bool same_socket(const Case& item);
@@ -178,7 +180,7 @@ class Worker {
     // What was allowed, again (worker_again.cpp).
     std::optional<TimePoint> next_again() const;
     void decide_again(TimePoint now);
-    void begin_again(const AllowedFlow& allowed, TimePoint now);
+    void add_again(const AllowedFlow& allowed, TimePoint now);
     void look_again(AllowedFlows::Id id);
     void close_again(const Case& item, Reason reason);
     void end(const Case& item, AllowedFlows::Id id, Reason reason);
@@ -211,7 +213,8 @@ class Worker {
     OwnerLookup lookup_;
     ident::Asker& asker_;
 
-    std::vector<Case> arrived_; // in this round; kept for their room, as are the next
+    // In this round, or to be decided again in it; kept for their room, as are the next.
+    std::vector<Case> arrived_;
     std::vector<OwnerLookup::Wanted> wanted_;
     std::vector<OwnerLookup::Ends> ends_;
     OpenQuestions asks_;

@@ -128,18 +128,19 @@ void Worker::decide_again(TimePoint now) {
         else if (cases_.contains(entry.flow)) // a packet of it is being judged anyway
             allowed_.put_back(*id, Again::soon, now);
         else
-            begin_again(entry, now);
+            add_again(entry, now);
     }
+    begin_arrived();
     walks_.go_on();
     flows_.store(allowed_.size(), std::memory_order_relaxed);
 }
 
-void Worker::begin_again(const AllowedFlow& allowed, TimePoint now) {
-    Case item{
-        ++last_number_, allowed.flow, allowed.interface, allowed.reply, allowed.fabric, {}, now};
-    item.again = true;
+void Worker::add_again(const AllowedFlow& allowed, TimePoint now) {
+    arrived_.push_back(
+        {++last_number_, allowed.flow, allowed.interface, allowed.reply, allowed.fabric, {}, now});
+    arrived_.back().begun = shared_.investigator.changes().now();
+    arrived_.back().again = true;
     ++again_;
-    begin(std::move(item));
 }
 
 // What is still allowed goes on, and what isn't ends. Packets that came meanwhile, because somebody

@@ -58,7 +58,7 @@ void Service::on_rdma(FindRdma find) {
 void Service::withdraw(Uid uid) {
     mailbox_.post([this, uid] {
         tell(told_.withdrawn(uid, Clock::now(), [this](const Flow& flow, const auto& told) {
-            return lookup_.sender(flow, told.interface).has_value();
+            return lookup_.has_sender(flow, told.interface);
         }));
     });
 }
@@ -179,7 +179,7 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
 std::optional<Owner> Service::owner_of(const Question& question, const OwnerLookup::Found& found,
                                        const Sender& sender) {
     if (!found)
-        return Owner{};
+        return found.error() == LookupError::ambiguous ? Owner::shared() : Owner{};
     counters_.methods.add(Method::socket);
     if (question.flow.protocol == Protocol::udp)
         told_.add(found->socket.cookie, question.flow, sender.path.reversed(), sender.interface);

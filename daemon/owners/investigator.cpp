@@ -54,16 +54,18 @@ void Investigator::stop() {
 }
 
 std::optional<Owner> Investigator::known(const SocketOwner& socket, ident::Role role) {
-    auto owner = remembered(socket.socket.cookie, role);
+    auto owner = remembered(socket, role);
     return owner ? owner : recorded(socket, role);
 }
 
-std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
+std::optional<Owner> Investigator::remembered(const SocketOwner& socket, ident::Role role) {
     if (role != ident::Role::listener)
         return std::nullopt;
+    const auto sockets = cookies_of(socket);
     const std::lock_guard lock(mutex_);
-    const auto found = listeners_.find(cookie);
-    if (found == listeners_.end() || Clock::now() - found->second.found > fresh)
+    const auto found = listeners_.find(sockets.front());
+    if (found == listeners_.end() || found->second.sockets != sockets ||
+        Clock::now() - found->second.found > fresh)
         return std::nullopt;
     counters_.methods.add(Method::cookie_cache);
     return found->second.owner;
@@ -73,7 +75,7 @@ std::optional<Owner> Investigator::remembered(Cookie cookie, ident::Role role) {
 std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Role role) {
     if (labeller_.details().any())
         return std::nullopt;
-    const auto result = maker(socket, role, {});
+    const auto result = makers(socket, role, {});
     if (!result)
         return std::nullopt;
     auto owner = socket.owner;
@@ -90,29 +92,42 @@ std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Ro
     return owner;
 }
 
-// Who made the socket listen or connect, as if a search had found that process. What it carries, it
-// carries now, so where that is wanted it must hold the socket still.
-std::optional<SearchResult> Investigator::maker(const SocketOwner& socket, ident::Role role,
-                                                ProcessDetails details) const {
+// Who made the sockets listen or connect, as if a search had found those processes.
+std::optional<SearchResult> Investigator::makers(const SocketOwner& socket, ident::Role role,
+                                                 ProcessDetails details) const {
     // What a process of root made, the kernel may have taken over: rpc.nfsd's listener, for one.
     const Uid uid = socket.owner.uid;
     if (uid == Uid{0})
         return std::nullopt;
-    const auto record = records_.find(socket.socket.cookie, role);
+    SearchResult result{{}, Method::kernel_record, true};
+    const auto add = [&](const SocketInfo& one) {
+        auto process = maker(one, uid, role, details);
+        if (process)
+            result.holders.push_back(std::move(*process));
+        return process.has_value();
+    };
+    if (!add(socket.socket) || !std::ranges::all_of(socket.sharing, add))
+        return std::nullopt;
+    return result;
+}
+
+// What it carries, it carries now, so where that is wanted it must hold the socket still.
+std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ident::Role role,
+                                          ProcessDetails details) const {
+    const auto record = records_.find(socket.cookie, role);
     auto process = record ? maker_of(*record, uid) : std::nullopt;
     if (!process)
         return std::nullopt;
     if (details.any()) {
-        auto holder =
-            record->several != 0
-                ? std::nullopt
-                : processes_.holder_among({&process->pid, 1}, socket.socket.inode, uid, details);
+        auto holder = record->several != 0
+                          ? std::nullopt
+                          : processes_.holder_among({&process->pid, 1}, socket.inode, uid, details);
         if (!holder)
             return std::nullopt;
         process->cgroups = std::move(holder->cgroups);
         process->context = std::move(holder->context);
     }
-    return SearchResult{{std::move(*process)}, Method::kernel_record, true};
+    return process;
 }
 
 bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
@@ -185,25 +200,27 @@ Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoin
             add_recent(uid, owner.credentials->process.pid);
     }
     if (role == ident::Role::listener && result.complete)
-        remember(socket.socket.cookie, owner, then);
+        remember(socket, owner, then);
     return owner;
 }
 
 SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Role role,
                                             TimePoint deadline) {
     const auto details = labeller_.details();
-    if (auto result = maker(socket, role, details)) // whose user has yet to be looked up
+    if (auto result = makers(socket, role, details)) // whose user has yet to be looked up
         return std::move(*result);
     const Uid uid = socket.owner.uid;
-    const auto inode = socket.socket.inode;
+    std::vector<std::uint32_t> inodes{socket.socket.inode};
+    for (const auto& other : socket.sharing)
+        inodes.push_back(other.inode);
     // A label must be that of every process that holds the socket, so all are looked for.
-    if (role == ident::Role::connector && !details.any()) {
-        if (auto holder = processes_.holder_among(recent(uid), inode, uid))
+    if (role == ident::Role::connector && !details.any() && inodes.size() == 1) {
+        if (auto holder = processes_.holder_among(recent(uid), inodes.front(), uid))
             return {{std::move(*holder)}, Method::recent, true};
         if (uid != Uid{0})
             deadline = std::min(deadline, Clock::now() + connector_budget);
     }
-    return processes_.holders(inode, uid, deadline, details);
+    return processes_.holders(inodes, uid, deadline, details);
 }
 
 // The effective gid of a listener says whom its owner wants to let in, so it must be the process's.
@@ -249,19 +266,12 @@ Owner Investigator::of_process(Holder process, ident::Role role, Method method) 
         status.uid = status.real_uid;
     else if (status.real_uid != status.uid && status.real_uid != Uid{0})
         return Owner{};
-    const bool whole = status.gid == status.real_gid;
     if (status.process != Pid{})
         process.pid = status.process;
     const Uid uid = status.uid;
     const SearchResult result{{std::move(process)}, method, true};
     auto owner = Owner::user(uid);
     owner.credentials = credentials_of(result, role, uid);
-    // The same of a group (set-group-ID).
-    if (!whole) {
-        const auto gid = owner.credentials->gid;
-        owner.credentials->gid.reset();
-        std::erase_if(owner.credentials->groups, [&](Gid group) { return group == gid; });
-    }
     labeller_.add_labels(*owner.credentials, result, uid);
     counters_.methods.add(method);
     return owner;
@@ -279,7 +289,16 @@ void Investigator::forget_all() {
     listeners_.clear();
 }
 
-void Investigator::remember(Cookie cookie, const Owner& owner, Changes::Moment then) {
+Investigator::Cookies Investigator::cookies_of(const SocketOwner& socket) {
+    Cookies cookies{socket.socket.cookie};
+    for (const auto& other : socket.sharing)
+        cookies.push_back(other.cookie);
+    std::ranges::sort(cookies);
+    return cookies;
+}
+
+void Investigator::remember(const SocketOwner& socket, const Owner& owner, Changes::Moment then) {
+    auto sockets = cookies_of(socket);
     const std::lock_guard lock(mutex_);
     if (changes_.since(then, owner.uid))
         return;
@@ -289,7 +308,8 @@ void Investigator::remember(Cookie cookie, const Owner& owner, Changes::Moment t
                       [&](const auto& entry) { return now - entry.second.found > fresh; });
     if (listeners_.size() >= most_remembered)
         listeners_.clear();
-    listeners_[cookie] = {owner, now};
+    const Cookie first = sockets.front();
+    listeners_[first] = {std::move(sockets), owner, now};
 }
 
 std::vector<Pid> Investigator::recent(Uid uid) {

@@ -43,7 +43,8 @@ class Investigator {
     void forget_all();
     const Changes& changes() const { return changes_; }
 
-    // What is remembered of this socket, or recorded; cheap, never waits.
+    // What is remembered of this socket, or recorded; cheap, never waits. Of one that shares its
+    // port it is, as below, the least that holds for all of them.
     std::optional<Owner> known(const SocketOwner& socket, ident::Role role);
     // Calls `done`, on a thread of the investigator, when the owner is found, or with what is known
     // when the deadline passes. An owner of kind user has credentials then, if empty ones. False,
@@ -66,23 +67,29 @@ class Investigator {
         TimePoint deadline;
         Done done;
     };
+    // The sockets of one listener, in order.
+    using Cookies = std::vector<Cookie>;
     struct Remembered {
+        Cookies sockets;
         Owner owner;
         TimePoint found;
     };
 
     void run();
     Job next_job();
-    std::optional<Owner> remembered(Cookie cookie, ident::Role role);
+    std::optional<Owner> remembered(const SocketOwner& socket, ident::Role role);
+    std::optional<Holder> maker(const SocketInfo& socket, Uid uid, ident::Role role,
+                                ProcessDetails details) const;
     std::optional<Owner> recorded(const SocketOwner& socket, ident::Role role);
-    std::optional<SearchResult> maker(const SocketOwner& socket, ident::Role role,
-                                      ProcessDetails details) const;
+    std::optional<SearchResult> makers(const SocketOwner& socket, ident::Role role,
+                                       ProcessDetails details) const;
     Owner search(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);
     Credentials of_connector(const SearchResult& result, const UserCache::Record& user, Uid uid);
     Credentials credentials_of(const SearchResult& result, ident::Role role, Uid uid);
-    void remember(Cookie cookie, const Owner& owner, Changes::Moment then);
+    static Cookies cookies_of(const SocketOwner& socket);
+    void remember(const SocketOwner& socket, const Owner& owner, Changes::Moment then);
     std::vector<Pid> recent(Uid uid);
     void add_recent(Uid uid, Pid pid);
 
@@ -104,7 +111,7 @@ class Investigator {
     std::unordered_map<Uid, std::deque<Job>> jobs_;
     std::deque<Uid> turns_; // of those who have jobs
     std::size_t waiting_ = 0;
-    std::unordered_map<Cookie, Remembered> listeners_;
+    std::unordered_map<Cookie, Remembered> listeners_; // by the first of their sockets
     std::unordered_map<Uid, std::vector<Pid>> recent_;
     bool stopping_ = false;
     std::vector<std::thread> threads_;

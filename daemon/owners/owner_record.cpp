@@ -6,14 +6,17 @@
 namespace ubf {
 
 std::optional<Holder> maker_of(const ubf_owner_record& record, Uid socket) {
-    if (Uid{record.euid} != socket || record.uid != record.euid || record.gid != record.egid ||
-        record.group_count > std::size(record.groups))
+    if (Uid{record.euid} != socket || record.group_count > std::size(record.groups))
         return std::nullopt;
     Holder process{Pid{record.pid}, {}};
     auto& status = process.status;
     status.comm.assign(std::begin(record.comm), std::ranges::find(record.comm, '\0'));
-    status.uid = status.real_uid = Uid{record.euid};
-    status.gid = status.real_gid = Gid{record.egid};
+    status.uid = Uid{record.euid};
+    status.gid = Gid{record.egid};
+    status.real_uid = Uid{record.uid};
+    status.real_gid = Gid{record.gid};
+    if (!status.is_itself())
+        return std::nullopt;
     for (std::uint32_t i = 0; i < record.group_count; ++i)
         status.groups.push_back(Gid{record.groups[i]});
     return process;

@@ -136,6 +136,36 @@ std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
     return labels;
 }
 
+// Nobody can say of himself that he is outside.
+enum class AnswerKind : std::uint8_t { unknown, user, kernel, shared };
+
+AnswerKind to_wire(OwnerKind kind) {
+    switch (kind) {
+    case OwnerKind::user:
+        return AnswerKind::user;
+    case OwnerKind::kernel:
+        return AnswerKind::kernel;
+    case OwnerKind::shared:
+        return AnswerKind::shared;
+    default:
+        return AnswerKind::unknown;
+    }
+}
+
+OwnerKind from_wire(AnswerKind kind) {
+    switch (kind) {
+    case AnswerKind::user:
+        return OwnerKind::user;
+    case AnswerKind::kernel:
+        return OwnerKind::kernel;
+    case AnswerKind::shared:
+        return OwnerKind::shared;
+    case AnswerKind::unknown:
+        break;
+    }
+    return OwnerKind::unknown;
+}
+
 // Nonce, kind, flags, uid; with credentials: method, gid, pid, job, then counted: comm, groups,
 // labels.
 void put(Writer& out, const Answer& answer) {
@@ -152,7 +182,7 @@ void put(Writer& out, const Answer& answer) {
             flags |= knows_labels;
     }
     out.number(static_cast<std::uint64_t>(answer.nonce));
-    out.number(static_cast<std::uint8_t>(answer.owner.kind));
+    out.number(static_cast<std::uint8_t>(to_wire(answer.owner.kind)));
     out.number(flags);
     out.number(value(answer.owner.uid));
     if (!credentials)
@@ -231,12 +261,11 @@ std::optional<Answer> get(Reader& in, const Answer*) {
     const auto kind = in.number<std::uint8_t>();
     const auto flags = in.number<std::uint8_t>();
     answer.owner.uid = Uid{in.number<std::uint32_t>()};
-    // Nobody can say of himself that he is outside.
-    if (!in.good() || kind > static_cast<std::uint8_t>(OwnerKind::kernel) ||
+    if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::shared) ||
         flags > (has_credentials | has_gid | knows_labels) ||
         (flags != 0 && (flags & has_credentials) == 0))
         return std::nullopt;
-    answer.owner.kind = OwnerKind{kind};
+    answer.owner.kind = from_wire(AnswerKind{kind});
     if ((flags & has_credentials) != 0) {
         answer.owner.credentials = get_credentials(in, flags);
         if (!answer.owner.credentials)

@@ -9,7 +9,9 @@
 #include <cstring>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <system_error>
 
 namespace ubf {
 namespace {
@@ -52,17 +54,50 @@ Request make_request(const SocketQuery& query, std::uint32_t sequence) {
     return request;
 }
 
-} // namespace
+// --- dumps ---
 
-Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
-                                     std::uint32_t sequence) {
-    const auto bytes = netlink::answer(message, sequence, SOCK_DIAG_BY_FAMILY);
-    if (!bytes)
-        return fail(int{bytes.error()});
-    inet_diag_msg found{};
-    if (bytes->size() < sizeof found)
-        return fail(int{EBADMSG});
-    std::memcpy(&found, bytes->data(), sizeof found);
+constexpr std::size_t most_ports = 64;     // of one dump
+constexpr std::size_t dump_size = 1 << 15; // the most that the kernel puts into one datagram
+
+struct DumpRequest {
+    Request request{};
+    nlattr filter{};
+    std::array<std::uint8_t, 20 * most_ports> program;
+};
+
+// A program of struct inet_diag_bc_op that takes the sockets of these ports. What it jumps to is so
+// many bytes further; to land on its end is to take the socket, and 4 bytes behind it, not to.
+std::size_t make_filter(std::span<const Port> ports, std::uint8_t* program) {
+    struct Block { // local port >= and <= this one, with the port in the `no` of a second op
+        inet_diag_bc_op least, port, most, same_port, take;
+    };
+    static_assert(sizeof(Block) == 20);
+    constexpr std::uint8_t op = sizeof(inet_diag_bc_op);
+    std::size_t left = ports.size() * sizeof(Block);
+    const std::size_t size = left;
+    for (const Port port : ports) {
+        const bool last = left == sizeof(Block);
+        const auto otherwise = [&](std::size_t from) {
+            return static_cast<std::uint16_t>(sizeof(Block) - from + (last ? op : 0));
+        };
+        const Block block{{INET_DIAG_BC_S_GE, 2 * op, otherwise(0)},
+                          {INET_DIAG_BC_NOP, op, port},
+                          {INET_DIAG_BC_S_LE, 2 * op, otherwise(8)},
+                          {INET_DIAG_BC_NOP, op, port},
+                          {INET_DIAG_BC_JMP, op, static_cast<std::uint16_t>(left - 16)}};
+        std::memcpy(program + (size - left), &block, sizeof block);
+        left -= sizeof block;
+    }
+    return size;
+}
+
+Address address_of(const __be32 (&field)[4], bool v6) {
+    std::array<std::uint8_t, 16> bytes;
+    std::memcpy(bytes.data(), field, sizeof bytes);
+    return v6 ? Address::v6(bytes) : Address::v4(std::span(bytes).first<4>());
+}
+
+SocketInfo info_of(const inet_diag_msg& found) {
     SocketInfo info;
     info.cookie = Cookie{std::uint64_t{found.id.idiag_cookie[1]} << 32 | found.id.idiag_cookie[0]};
     info.uid = Uid{found.idiag_uid};
@@ -70,6 +105,46 @@ Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
     info.state = found.idiag_state;
     info.interface = found.id.idiag_if;
     return info;
+}
+
+Result<inet_diag_msg, int> parse(netlink::Bytes& bytes) {
+    inet_diag_msg found{};
+    if (bytes.size() < sizeof found)
+        return fail(int{EBADMSG});
+    std::memcpy(&found, bytes.data(), sizeof found);
+    bytes = bytes.subspan(sizeof found);
+    return found;
+}
+
+} // namespace
+
+Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message,
+                                     std::uint32_t sequence) {
+    auto bytes = netlink::answer(message, sequence, SOCK_DIAG_BY_FAMILY);
+    if (!bytes)
+        return fail(int{bytes.error()});
+    return parse(*bytes).map(info_of);
+}
+
+Result<BoundSocket, int> parse_bound_socket(std::span<const std::uint8_t> message,
+                                            std::uint32_t sequence) {
+    auto bytes = netlink::answer(message, sequence, SOCK_DIAG_BY_FAMILY);
+    if (!bytes)
+        return fail(int{bytes.error()});
+    const auto found = parse(*bytes);
+    if (!found)
+        return fail(int{found.error()});
+    BoundSocket bound;
+    bound.socket = info_of(*found);
+    bound.v6 = found->idiag_family == AF_INET6;
+    bound.local = {address_of(found->id.idiag_src, bound.v6), ntohs(found->id.idiag_sport)};
+    bound.remote = {address_of(found->id.idiag_dst, bound.v6), ntohs(found->id.idiag_dport)};
+    // Only of those that listen, or are connected to nobody (inet_diag_msg_attrs_fill()).
+    while (const auto* attribute = netlink::next_attribute(*bytes))
+        if (attribute->nla_type == INET_DIAG_SKV6ONLY)
+            bound.v6_only =
+                !netlink::payload(attribute).empty() && netlink::payload(attribute).front() != 0;
+    return bound;
 }
 
 SockDiag::SockDiag()
@@ -113,6 +188,71 @@ void SockDiag::find_some(std::span<const SocketQuery> queries, std::span<Found> 
         });
         if (count < 0 && count != -EINTR)
             error = -count;
+    }
+}
+
+int SockDiag::list(Protocol protocol, bool v6, std::span<const Port> ports,
+                   std::vector<BoundSocket>& found) {
+    for (std::size_t first = 0; first < ports.size(); first += most_ports) {
+        const auto count = std::min(most_ports, ports.size() - first);
+        if (const int error = list_some(protocol, v6, ports.subspan(first, count), found);
+            error != 0) {
+            dumps_.reset(); // with what it has yet to say
+            return error;
+        }
+    }
+    return 0;
+}
+
+int SockDiag::list_some(Protocol protocol, bool v6, std::span<const Port> ports,
+                        std::vector<BoundSocket>& found) {
+    try {
+        if (!dumps_)
+            dumps_.emplace(NETLINK_SOCK_DIAG);
+    } catch (const std::system_error& error) {
+        return error.code().value();
+    }
+    DumpRequest dump;
+    auto& [header, body] = dump.request;
+    std::size_t size = sizeof dump.request;
+    header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header.nlmsg_seq = ++sequence_;
+    body.sdiag_family = v6 ? AF_INET6 : AF_INET;
+    body.sdiag_protocol = static_cast<std::uint8_t>(protocol);
+    body.idiag_states = protocol == Protocol::tcp ? 1u << TCP_LISTEN : ~0u;
+    if (ports.size() == 1) { // looked at before anything else
+        body.id.idiag_sport = htons(ports.front());
+    } else {
+        const auto length = sizeof dump.filter + make_filter(ports, dump.program.data());
+        dump.filter = {static_cast<std::uint16_t>(length), INET_DIAG_REQ_BYTECODE};
+        size += length;
+    }
+    header.nlmsg_len = static_cast<std::uint32_t>(size);
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&dump);
+    if (const int error = dumps_->send({bytes, size}); error != 0)
+        return error;
+
+    dumped_.resize(dump_size);
+    while (true) { // what the kernel has to say is always there
+        const auto length = dumps_->receive(dumped_, MSG_DONTWAIT);
+        if (!length)
+            return length.error();
+        netlink::Bytes rest = netlink::Bytes(dumped_).first(*length);
+        while (true) {
+            const netlink::Bytes message = rest;
+            const auto* next = netlink::next_message(rest);
+            if (next == nullptr)
+                break;
+            if (next->nlmsg_type == NLMSG_DONE)
+                return 0;
+            auto socket = parse_bound_socket(message, next->nlmsg_seq);
+            if (!socket)
+                return socket.error();
+            if (found.size() >= most_listed)
+                return EMFILE;
+            found.push_back(*std::move(socket));
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 // Exact socket lookups through inet_diag (linux/inet_diag.h, net/ipv4/inet_diag.c, udp_diag.c): the
 // socket to which the kernel itself would deliver a packet of this flow, for the cost of one lookup
-// in the kernel's own tables, whatever else is on the node. Never a dump. Many lookups go in one
-// system call.
+// in the kernel's own tables, whatever else is on the node. Many lookups go in one system call.
+//
+// An exact lookup names one socket of those that share a port. list() names all of them, by a dump
+// with a filter: its cost grows with the sockets of that protocol on the node.
 #pragma once
 
 #include "base/result.hpp"
@@ -11,7 +13,9 @@
 #include "netlink/socket.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <vector>
 
 namespace ubf {
 
@@ -23,9 +27,21 @@ struct SocketInfo {
     std::uint32_t interface = 0; // that it is bound to, or 0
 };
 
+// A socket, and the place where it is.
+struct BoundSocket {
+    SocketInfo socket;
+    // A wildcard is 0.0.0.0 for IPv4 alone, and :: for IPv6, to which v6_only belongs.
+    Endpoint local;
+    Endpoint remote; // that it is connected to; port 0: none
+    bool v6 = false; // of family AF_INET6
+    bool v6_only = false;
+};
+
 // What a message of the kernel says, to a request of that number. The error is an errno: ENOMSG
 // when it answers another request, EBADMSG when it doesn't fit the format, or what the kernel said.
 Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message, std::uint32_t sequence);
+Result<BoundSocket, int> parse_bound_socket(std::span<const std::uint8_t> message,
+                                            std::uint32_t sequence);
 
 // local: the end on this node. remote: the other end; the wildcard with port 0 finds TCP listeners
 // only. interface: where the packet came in, 0 for none.
@@ -46,6 +62,12 @@ class SockDiag {
     Found find(const SocketQuery& query);
     // Of each query, in their order; found must be as long.
     void find(std::span<const SocketQuery> queries, std::span<Found> found);
+    // Adds the UDP sockets or TCP listeners of one family at these ports to `found`. 0, or an
+    // errno: EMFILE when there are more than most_listed, of which some are missing then.
+    int list(Protocol protocol, bool v6, std::span<const Port> ports,
+             std::vector<BoundSocket>& found);
+    static constexpr std::size_t most_listed = 1024;
+
     // Ends a socket that find() found: its owner sees ECONNABORTED, and a TCP peer a reset. Takes
     // CAP_NET_ADMIN. 0, or an errno; ENOENT where it is gone, or another's by now, and EOPNOTSUPP
     // where the kernel can't (CONFIG_INET_DIAG_DESTROY).
@@ -58,8 +80,13 @@ class SockDiag {
         512; // an inet_diag_msg and its attributes, with room
 
     void find_some(std::span<const SocketQuery> queries, std::span<Found> found);
+    int list_some(Protocol protocol, bool v6, std::span<const Port> ports,
+                  std::vector<BoundSocket>& found);
 
     NetlinkSocket socket_;
+    // For list(): to close it ends a dump of which enough is known.
+    std::optional<NetlinkSocket> dumps_;
+    std::vector<std::uint8_t> dumped_; // kept for its room
     std::uint32_t sequence_ = 0;
     netlink::Batch<most_at_a_time, answer_size> answers_;
 };

@@ -1,5 +1,8 @@
 #include "owner/lookup.hpp"
 
+#include "owner/sharing.hpp"
+
+#include <algorithm>
 #include <cerrno>
 #include <net/if.h>
 #include <netinet/tcp.h>
@@ -36,6 +39,24 @@ bool can_have_sent(Protocol protocol, const SocketInfo& socket) {
            (socket.state != TCP_LISTEN && socket.state != TCP_TIME_WAIT);
 }
 
+LookupError to_sharing_error(int error) {
+    return error == EMFILE ? LookupError::ambiguous : LookupError::failed;
+}
+
+// Adds those of `listed` that fit to what was found. False where they are not all of one user.
+template<typename Fits>
+bool add_those(SocketOwner& found, const std::vector<BoundSocket>& listed, Fits&& fits) {
+    found.sharing.clear();
+    for (const auto& other : listed) {
+        if (other.socket.cookie == found.socket.cookie || !fits(other))
+            continue;
+        if (other.socket.uid != found.socket.uid)
+            return false;
+        found.sharing.push_back(other.socket);
+    }
+    return true;
+}
+
 } // namespace
 
 void OwnerLookup::find(std::span<const Wanted> wanted, std::vector<Ends>& ends) {
@@ -58,9 +79,99 @@ void OwnerLookup::find(std::span<const Wanted> wanted, std::vector<Ends>& ends) 
         if (sender)
             ends[i].sender = as_sender(flow, interface, *next++);
     }
+    add_sharing(wanted, ends);
+}
+
+// An exact lookup names the UDP socket that ranks first. Others of the port may get the packet all
+// the same, or have sent it, and only a dump shows them: one for all that are wanted.
+void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> ends) {
+    ports_.clear();
+    bool v4 = false;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const auto& flow = wanted[i].flow;
+        if (flow.protocol != Protocol::udp)
+            continue;
+        if (ends[i].receiver)
+            ports_.push_back(flow.destination.port);
+        if (ends[i].sender)
+            ports_.push_back(flow.source.port);
+        v4 |= flow.source.address.is_v4();
+    }
+    if (ports_.empty())
+        return;
+    std::ranges::sort(ports_);
+    ports_.erase(std::ranges::unique(ports_).begin(), ports_.end());
+    const int error = list(Protocol::udp, ports_, v4);
+    if (error == EMFILE && wanted.size() > 1) { // which must not be the fault of another's port
+        for (std::size_t i = 0; i < wanted.size(); ++i)
+            add_sharing(wanted.subspan(i, 1), ends.subspan(i, 1));
+        return;
+    }
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const auto& [flow, interface, want_receiver, want_sender] = wanted[i];
+        if (flow.protocol != Protocol::udp)
+            continue;
+        auto& [receiver, sender] = ends[i];
+        if (error != 0) {
+            if (receiver)
+                receiver = fail(to_sharing_error(error));
+            if (sender)
+                sender = fail(to_sharing_error(error));
+            continue;
+        }
+        if (receiver && !add_those(*receiver, listed_, [&](const BoundSocket& other) {
+                return could_receive(other, flow, interface);
+            }))
+            receiver = fail(LookupError::ambiguous);
+        // Root needs no port of its own to send in somebody's name, so that one elsewhere says
+        // nothing.
+        if (sender && !add_those(*sender, listed_, [&](const BoundSocket& other) {
+                return could_send(other, flow, interface) &&
+                       (other.socket.uid != Uid{0} ||
+                        could_receive(other, flow.reversed(), interface));
+            }))
+            sender = fail(LookupError::ambiguous);
+    }
+}
+
+std::optional<LookupError> OwnerLookup::add_sharing(SocketOwner& listener, const Flow& flow,
+                                                    std::uint32_t interface) {
+    const Port port = flow.destination.port;
+    if (const int error = list(Protocol::tcp, {&port, 1}, flow.destination.address.is_v4());
+        error != 0)
+        return to_sharing_error(error);
+    if (!add_those(listener, listed_,
+                   [&](const BoundSocket& other) { return could_receive(other, flow, interface); }))
+        return LookupError::ambiguous;
+    return std::nullopt;
+}
+
+// Into listed_. Sockets of IPv6 may have to do with IPv4 too, but not the other way round. 0, or an
+// errno.
+int OwnerLookup::list(Protocol protocol, std::span<const Port> ports, bool v4) {
+    listed_.clear();
+    const int error = diag_.list(protocol, true, ports, listed_);
+    return error == 0 && v4 ? diag_.list(protocol, false, ports, listed_) : error;
 }
 
 OwnerLookup::Found OwnerLookup::receiver(const Flow& flow, std::uint32_t interface) {
+    std::vector<Ends> ends;
+    const Wanted wanted{flow, interface, true, false};
+    find({&wanted, 1}, ends);
+    return std::move(ends.front().receiver);
+}
+
+bool OwnerLookup::is_receiver(Cookie socket, const Flow& flow, std::uint32_t interface) {
+    const auto found = named_receiver(flow, interface);
+    return found && found->socket.cookie == socket;
+}
+
+bool OwnerLookup::has_sender(const Flow& flow, std::uint32_t interface) {
+    const auto found = named_sender(flow, interface);
+    return found || found.error() == LookupError::ambiguous;
+}
+
+OwnerLookup::Found OwnerLookup::named_receiver(const Flow& flow, std::uint32_t interface) {
     return as_receiver(flow, interface,
                        diag_.find({flow.protocol, flow.destination, flow.source, interface}));
 }
@@ -93,7 +204,12 @@ OwnerLookup::Found OwnerLookup::sender(const Flow& flow, std::uint32_t interface
     std::vector<Ends> ends;
     const Wanted wanted{flow, interface, false, true};
     find({&wanted, 1}, ends);
-    return ends.front().sender;
+    return std::move(ends.front().sender);
+}
+
+OwnerLookup::Found OwnerLookup::named_sender(const Flow& flow, std::uint32_t interface) {
+    return as_sender(flow, interface,
+                     diag_.find({flow.protocol, flow.source, flow.destination, interface}));
 }
 
 // The kernel finds a socket that is bound to the interface or to none, and not always both where

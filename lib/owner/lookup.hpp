@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,11 +17,14 @@ namespace ubf {
 struct SocketOwner {
     Owner owner; // of kind user or kernel
     SocketInfo socket;
+    // The same user's other sockets of which each may be the one that it is about. What holds for
+    // the socket must hold for them.
+    std::vector<SocketInfo> sharing{};
 };
 
 enum class LookupError : std::uint8_t {
     none,      // no such socket
-    ambiguous, // sockets of different users fit, and nothing tells which one it was
+    ambiguous, // sockets of different users fit, or too many; nothing tells which one it was
     failed,    // the kernel would not say
 };
 
@@ -42,14 +46,31 @@ class OwnerLookup {
     // The ends of many flows, in few system calls: of each what receiver() and sender() find.
     void find(std::span<const Wanted> wanted, std::vector<Ends>& ends);
 
-    // The socket that will get the packet. interface: where the packet came in.
+    // The socket that will get the packet, and of UDP who shares its port. interface: where the
+    // packet came in.
     Found receiver(const Flow& flow, std::uint32_t interface);
     // The TCP listener there, whatever connections it has.
     Found listener(const Endpoint& place, std::uint32_t interface);
-    // The socket that sent the packet. interface: where it (or the question about it) came in.
+    // The socket that sent the packet, and of UDP who shares its port. interface: where it (or the
+    // question about it) came in.
     Found sender(const Flow& flow, std::uint32_t interface);
 
+    // Adds the other TCP listeners to which the kernel might deliver the SYN instead. Nothing where
+    // all are the same user's; otherwise nobody knows whose it is. Costs more than a lookup, so it
+    // is for where the uid doesn't decide.
+    std::optional<LookupError> add_sharing(SocketOwner& listener, const Flow& flow,
+                                           std::uint32_t interface);
+
+    // Whether the kernel still names this socket for the packet; whether it names any as its
+    // sender. For the cost of a lookup, whoever shares the port.
+    bool is_receiver(Cookie socket, const Flow& flow, std::uint32_t interface);
+    bool has_sender(const Flow& flow, std::uint32_t interface);
+
   private:
+    Found named_receiver(const Flow& flow, std::uint32_t interface);
+    Found named_sender(const Flow& flow, std::uint32_t interface);
+    void add_sharing(std::span<const Wanted> wanted, std::span<Ends> ends);
+    int list(Protocol protocol, std::span<const Port> ports, bool v4);
     Found as_receiver(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
     Found as_sender(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
     const std::vector<std::uint32_t>& interfaces();
@@ -57,6 +78,8 @@ class OwnerLookup {
     SockDiag diag_;
     std::vector<SocketQuery> queries_; // kept for their room
     std::vector<SockDiag::Found> sockets_;
+    std::vector<Port> ports_;
+    std::vector<BoundSocket> listed_;
     std::vector<std::uint32_t> interfaces_;
     std::chrono::steady_clock::time_point interfaces_read_{};
 };

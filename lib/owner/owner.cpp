@@ -16,6 +16,8 @@ std::string_view to_string(OwnerKind kind) {
         return "outside";
     case OwnerKind::unlisted:
         return "unlisted";
+    case OwnerKind::shared:
+        return "shared";
     }
     return "?";
 }

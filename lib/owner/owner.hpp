@@ -18,6 +18,7 @@ enum class OwnerKind : std::uint8_t {
     kernel,   // a socket of the kernel itself (NFS, tunnels): uid 0, and no process holds it
     outside,  // an address beyond the peers' ranges: nobody to ask
     unlisted, // nobody to ask either, and too near to be outside (policy/beyond.hpp)
+    shared,   // sockets of several users fit, and nothing tells which it is: matches nothing
 };
 
 std::string_view to_string(OwnerKind kind);
@@ -73,6 +74,7 @@ struct Owner {
     static Owner kernel() { return {OwnerKind::kernel, Uid{0}, std::nullopt}; }
     static Owner outside() { return {OwnerKind::outside, {}, std::nullopt}; }
     static Owner unlisted() { return {OwnerKind::unlisted, {}, std::nullopt}; }
+    static Owner shared() { return {OwnerKind::shared, {}, std::nullopt}; }
 };
 
 // Adds the label to what is known of the owner, where something is.

@@ -45,13 +45,14 @@ std::string_view word(std::string_view line, std::size_t n) {
     }
 }
 
-bool is_socket(std::string_view link, std::uint32_t inode) {
+// Nothing where it is no socket.
+std::optional<std::uint32_t> socket_inode(std::string_view link) {
     constexpr std::string_view prefix = "socket:[";
     if (!link.starts_with(prefix) || !link.ends_with(']'))
-        return false;
+        return std::nullopt;
     link.remove_prefix(prefix.size());
     link.remove_suffix(1);
-    return number<std::uint32_t>(link) == inode;
+    return number<std::uint32_t>(link);
 }
 
 // A line feed stands as \n in status, and a backslash as two (fs/proc/array.c, proc_task_name).
@@ -92,21 +93,32 @@ std::optional<std::string> read_file(int at, const char* name) {
 enum class Holds : std::uint8_t { no, yes, hidden };
 
 // process: the open /proc/PID, which stays that of this very process: when it has ended, nothing is
-// found in it, even if its number is another's by then.
-Holds holds(int process, std::uint32_t inode) {
+// found in it, even if its number is another's by then. `is_it` is asked of each socket's inode,
+// and says how many more may be worth a look.
+enum class Look : std::uint8_t { no, yes, enough };
+
+template<typename IsIt>
+Holds holds(int process, IsIt&& is_it) {
     const auto dir = open_dir(process, "fd");
     if (!dir) // a process that ended meanwhile holds nothing
         return errno == ENOENT || errno == ESRCH ? Holds::no : Holds::hidden;
     const int at = ::dirfd(dir.get());
+    auto result = Holds::no;
     std::array<char, 64> link;
     while (const dirent* entry = ::readdir(dir.get())) {
         const auto length = ::readlinkat(at, entry->d_name, link.data(), link.size());
-        if (length > 0 && is_socket({link.data(), static_cast<std::size_t>(length)}, inode))
-            return Holds::yes;
         if (length < 0 && (errno == EACCES || errno == EPERM))
             return Holds::hidden;
+        if (length <= 0)
+            continue;
+        const auto inode = socket_inode({link.data(), static_cast<std::size_t>(length)});
+        const auto look = inode ? is_it(*inode) : Look::no;
+        if (look != Look::no)
+            result = Holds::yes;
+        if (look == Look::enough)
+            break;
     }
-    return Holds::no;
+    return result;
 }
 
 std::optional<Holder> read_holder(int process, Pid pid, ProcessDetails details) {
@@ -203,7 +215,10 @@ std::optional<Holder> ProcessSearch::holder_among(std::span<const Pid> pids, std
                                                   Uid uid, ProcessDetails details) const {
     for (const Pid pid : pids) {
         const auto process = open_process(root_.get(), pid);
-        if (!process || holds(process.get(), inode) != Holds::yes)
+        const auto is_it = [&](std::uint32_t one) {
+            return one == inode ? Look::enough : Look::no;
+        };
+        if (!process || holds(process.get(), is_it) != Holds::yes)
             continue;
         auto found = read_holder(process.get(), pid, details);
         if (found && found->status.uid == uid)
@@ -217,8 +232,12 @@ std::optional<Holder> ProcessSearch::task(Pid task, ProcessDetails details) cons
     return process ? read_holder(process.get(), task, details) : std::nullopt;
 }
 
-SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid, Clock::time_point deadline,
-                                    ProcessDetails details) const {
+SearchResult ProcessSearch::holders(std::span<const std::uint32_t> inodes, Uid uid,
+                                    Clock::time_point deadline, ProcessDetails details) const {
+    std::vector<Sought> sought;
+    for (const auto inode : inodes)
+        sought.push_back({inode});
+    std::ranges::sort(sought, {}, &Sought::inode);
     SearchResult result;
     result.complete = true;
     const auto processes = open_dir(root_.get(), ".");
@@ -243,7 +262,7 @@ SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid, Clock::time_po
             result.complete = false;
             return result;
         }
-        look_at(Pid{*pid}, inode, details, result);
+        look_at(Pid{*pid}, details, sought, result);
     }
     if (result.holders.empty()) {
         result.method = Method::all_processes;
@@ -252,18 +271,27 @@ SearchResult ProcessSearch::holders(std::uint32_t inode, Uid uid, Clock::time_po
                 result.complete = false;
                 return result;
             }
-            look_at(pid, inode, details, result);
+            look_at(pid, details, sought, result);
         }
     }
+    if (sought.size() > 1 && !std::ranges::all_of(sought, &Sought::found))
+        result.complete = false;
     return result;
 }
 
-void ProcessSearch::look_at(Pid pid, std::uint32_t inode, ProcessDetails details,
+void ProcessSearch::look_at(Pid pid, ProcessDetails details, std::vector<Sought>& sought,
                             SearchResult& result) const {
     const auto process = open_process(root_.get(), pid);
     if (!process && errno == ENOENT)
         return; // it ended meanwhile, and holds nothing
-    const auto holds_it = process ? holds(process.get(), inode) : Holds::hidden;
+    const auto is_it = [&](std::uint32_t inode) {
+        const auto found = std::ranges::lower_bound(sought, inode, {}, &Sought::inode);
+        if (found == sought.end() || found->inode != inode)
+            return Look::no;
+        found->found = true;
+        return sought.size() == 1 ? Look::enough : Look::yes;
+    };
+    const auto holds_it = process ? holds(process.get(), is_it) : Holds::hidden;
     if (holds_it == Holds::no)
         return;
     auto found = holds_it == Holds::yes ? read_holder(process.get(), pid, details) : std::nullopt;
@@ -296,10 +324,12 @@ Credentials common_credentials(const SearchResult& result, Uid uid) {
     credentials.gid = first.status.gid;
     credentials.groups = first.status.groups;
     for (const auto* holder : holders) {
-        if (holder->status.gid != credentials.gid)
+        const auto& status = holder->status;
+        if (!status.is_itself() || status.gid != credentials.gid)
             credentials.gid.reset();
         std::erase_if(credentials.groups, [&](Gid gid) {
-            return std::ranges::find(holder->status.groups, gid) == holder->status.groups.end();
+            return !status.is_its_users() ||
+                   std::ranges::find(status.groups, gid) == status.groups.end();
         });
     }
     return credentials;

@@ -26,6 +26,12 @@ struct ProcessStatus {
     Pid process{}; // of which it is a thread, if not the first
     Uid real_uid{};
     Gid real_gid{};
+
+    // False of a program that took another user's or group's identity when it was started
+    // (set-user-ID, set-group-ID): its identity says nothing of whoever started it. One of root's
+    // that works for a user is that user's.
+    bool is_its_users() const { return uid == real_uid || real_uid == Uid{0}; }
+    bool is_itself() const { return is_its_users() && gid == real_gid; }
 };
 
 // Nothing where a field is missing or is not a number. comm is what the process calls itself: any
@@ -61,8 +67,9 @@ class ProcessSearch {
     // Throws std::system_error where /proc can't be opened.
     explicit ProcessSearch(const char* root = "/proc");
 
-    // All processes of that uid which hold the socket; where there is none, everybody's.
-    SearchResult holders(std::uint32_t inode, Uid uid, Clock::time_point deadline,
+    // All processes of that uid which hold any of the sockets; where there is none, everybody's.
+    // Not complete where one of several sockets has no holder of that uid.
+    SearchResult holders(std::span<const std::uint32_t> inodes, Uid uid, Clock::time_point deadline,
                          ProcessDetails details = {}) const;
     // The first of these processes that is this uid's and holds the socket.
     std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode, Uid uid,
@@ -72,14 +79,20 @@ class ProcessSearch {
     std::optional<Holder> task(Pid task, ProcessDetails details = {}) const;
 
   private:
-    void look_at(Pid pid, std::uint32_t inode, ProcessDetails details, SearchResult& result) const;
+    struct Sought {
+        std::uint32_t inode;
+        bool found = false;
+    };
+    void look_at(Pid pid, ProcessDetails details, std::vector<Sought>& sought,
+                 SearchResult& result) const;
 
     UniqueFd root_;
 };
 
-// What may be said of a listener whose socket all these processes hold: a gid that all of them
-// have, groups that all of them have. Holders of the socket's own uid only are asked when there are
-// any.
+// What may be said of a flow's end whose sockets these processes hold, however they were found: a
+// gid that all of them have, groups that all of them have. Holders of the socket's own uid only are
+// asked when there are any. A set-group-ID program has no gid, for it must not lend its own to a
+// socket that it inherited; a set-user-ID program has no groups either.
 Credentials common_credentials(const SearchResult& result, Uid uid);
 
 } // namespace ubf

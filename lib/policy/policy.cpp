@@ -23,6 +23,7 @@ bool exempt(const Owner& owner, const std::vector<UidRange>& users, const Policy
     case OwnerKind::unknown:
     case OwnerKind::outside:
     case OwnerKind::unlisted:
+    case OwnerKind::shared:
         return false;
     }
     return false;
@@ -114,8 +115,12 @@ Verdict decide(const Owner& listener, const Owner& connector, const Policy& poli
         return {Reason::exempt_listener};
     if (listener.kind == OwnerKind::unknown)
         return {Reason::listener_unknown};
+    if (listener.kind == OwnerKind::shared)
+        return {Reason::shared_port};
     if (exempt(connector, policy.exempt_connectors, policy))
         return {Reason::exempt_connector};
+    if (connector.kind == OwnerKind::shared)
+        return {Reason::shared_port};
 
     if (listener.kind == OwnerKind::unlisted || connector.kind == OwnerKind::unlisted)
         return {Reason::unlisted};

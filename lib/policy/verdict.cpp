@@ -42,6 +42,8 @@ std::string_view to_string(Reason reason) {
         return "connector-unknown";
     case Reason::listener_unknown:
         return "listener-unknown";
+    case Reason::shared_port:
+        return "shared-port";
     case Reason::revoked:
         return "revoked";
     case Reason::outside:
@@ -97,6 +99,9 @@ std::string_view hint(Reason reason) {
                "stays look for a program that closes at once or sends raw packets";
     case Reason::listener_unknown:
         return "the other node knows no socket at the far end of this flow; try again";
+    case Reason::shared_port:
+        return "programs of several users have this port, and nothing tells whose packet it is; "
+               "take another port, and bind UDP ports without SO_REUSEADDR";
     case Reason::revoked:
         return "an administrator ended it with 'ubfctl revoke'; a new connection is decided as "
                "ever";
@@ -145,6 +150,7 @@ Action action_of(Reason reason) {
     case Reason::different_user:
     case Reason::connector_unknown:
     case Reason::listener_unknown:
+    case Reason::shared_port:
     case Reason::revoked:
     case Reason::outside:
     case Reason::unlisted:

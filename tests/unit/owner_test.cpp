@@ -10,7 +10,7 @@ constexpr Uid alice{2001};
 constexpr Uid bob{2002};
 
 Holder holder(int pid, Uid uid, Gid gid, std::vector<Gid> groups) {
-    return {Pid{pid}, {"program", uid, gid, std::move(groups)}};
+    return {Pid{pid}, {"program", uid, gid, std::move(groups), Pid{pid}, uid, gid}};
 }
 
 SearchResult found(std::vector<Holder> holders) {
@@ -91,11 +91,44 @@ TEST(Holders, of_which_there_may_be_more_lend_no_group) {
     EXPECT_FALSE(common_credentials(result, alice).gid);
 }
 
+// The one rule for all ways in which a process is found; a set-group-ID program may have made the
+// socket or inherited it.
+TEST(Holders, that_are_set_group_id_lend_their_group_to_nothing) {
+    auto program = holder(7, alice, Gid{9}, {Gid{1}});
+    program.status.real_gid = Gid{5};
+    const auto alone = common_credentials(found({program}), alice);
+    EXPECT_FALSE(alone.gid);
+    EXPECT_EQ(alone.groups, (std::vector<Gid>{Gid{1}})); // which who started it has
+    EXPECT_EQ(alone.process.pid, Pid{7});
+    for (const Gid gid : {Gid{5}, Gid{9}}) {
+        const auto other = holder(8, alice, gid, {Gid{1}});
+        EXPECT_FALSE(common_credentials(found({program, other}), alice).gid);
+        EXPECT_FALSE(common_credentials(found({other, program}), alice).gid);
+    }
+}
+
+TEST(Holders, that_are_another_users_by_set_user_id_lend_no_groups) {
+    auto program = holder(7, alice, Gid{5}, {Gid{1}});
+    program.status.real_uid = bob;
+    const auto credentials = common_credentials(found({program}), alice);
+    EXPECT_FALSE(credentials.gid);
+    EXPECT_TRUE(credentials.groups.empty());
+}
+
+TEST(Holders, of_roots_that_work_for_a_user_are_that_users) {
+    auto program = holder(7, alice, Gid{5}, {Gid{1}});
+    program.status.real_uid = Uid{0};
+    EXPECT_EQ(common_credentials(found({program}), alice).gid, Gid{5});
+    program.status.real_gid = Gid{0};
+    EXPECT_FALSE(common_credentials(found({program}), alice).gid);
+}
+
 TEST(Search, finds_the_process_that_holds_a_socket) {
     const ProcessSearch search;
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0); // not a socket: nobody holds one of this number
-    const auto result = search.holders(0xffffffff, Uid{::geteuid()},
+    const std::uint32_t nobodys = 0xffffffff;
+    const auto result = search.holders({&nobodys, 1}, Uid{::geteuid()},
                                        ProcessSearch::Clock::now() + std::chrono::seconds(10));
     EXPECT_TRUE(result.holders.empty());
     ::close(ends[0]);
@@ -104,7 +137,9 @@ TEST(Search, finds_the_process_that_holds_a_socket) {
 
 TEST(Search, that_has_no_time_is_not_complete) {
     const ProcessSearch search;
-    EXPECT_FALSE(search.holders(1, Uid{::geteuid()}, ProcessSearch::Clock::time_point{}).complete);
+    const std::uint32_t inode = 1;
+    EXPECT_FALSE(
+        search.holders({&inode, 1}, Uid{::geteuid()}, ProcessSearch::Clock::time_point{}).complete);
 }
 
 } // namespace

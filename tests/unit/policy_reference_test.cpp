@@ -87,10 +87,14 @@ struct Reference {
             return Reason::exempt_listener;
         if (listener.kind == OwnerKind::unknown)
             return Reason::listener_unknown;
+        if (listener.kind == OwnerKind::shared)
+            return Reason::shared_port;
         if (exempt(connector, policy.exempt_connectors))
             return Reason::exempt_connector;
         if (listener.kind == OwnerKind::unlisted || connector.kind == OwnerKind::unlisted)
             return Reason::unlisted;
+        if (connector.kind == OwnerKind::shared)
+            return Reason::shared_port;
         if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
             return policy.outside_allowed ? Reason::outside_allowed : Reason::outside;
         if (connector.kind == OwnerKind::unknown)
@@ -137,7 +141,7 @@ class Dice {
     }
 
     Owner owner() {
-        switch (number(9)) {
+        switch (number(10)) {
         case 0:
             return {};
         case 1:
@@ -146,6 +150,8 @@ class Dice {
             return Owner::outside();
         case 3:
             return Owner::unlisted();
+        case 4:
+            return Owner::shared();
         default:
             break;
         }
@@ -213,7 +219,7 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         }
     }
     // Every reason of the decision came up, so that the agreement says something.
-    EXPECT_EQ(seen.size(), 12u);
+    EXPECT_EQ(seen.size(), 13u);
     for (const auto& [reason, times] : seen)
         EXPECT_GT(times, 100u) << to_string(reason);
 }

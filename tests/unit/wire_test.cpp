@@ -157,6 +157,18 @@ TEST_F(Wire, an_answer_comes_out_as_it_went_in) {
     EXPECT_TRUE(owner.credentials->labels_known);
 }
 
+TEST_F(Wire, an_answer_says_that_nobody_is_known_and_why) {
+    for (const auto& [told, heard] : {std::pair{Owner{}, OwnerKind::unknown},
+                                      {Owner::kernel(), OwnerKind::kernel},
+                                      {Owner::shared(), OwnerKind::shared},
+                                      {Owner::outside(), OwnerKind::unknown}}) {
+        const auto datagram =
+            decode(encode_one(std::vector{Answer{Nonce{8}, told}}, keys.current), path, keys);
+        ASSERT_TRUE(datagram);
+        EXPECT_EQ(std::get<std::vector<Answer>>(datagram->entries).at(0).owner.kind, heard);
+    }
+}
+
 TEST_F(Wire, the_largest_answer_fits_and_leaves_out_only_what_has_no_room) {
     auto large = answer();
     large.owner.credentials->groups.assign(65536, Gid{1});
