@@ -3,7 +3,7 @@
 // there, but for the moment between the end of a socket and its notice.
 //
 // All functions return 0 or an errno: ENFILE where a set is full, ENOENT where the table isn't
-// there; then nothing of the call is done. They take CAP_NET_ADMIN. One object is one thread's.
+// there; then nothing of the call is done. They take CAP_NET_ADMIN. Any thread may call them.
 #pragma once
 
 #include "flow/flow.hpp"
@@ -26,6 +26,10 @@ struct ListenerKey {
 
 class VerdictSets {
   public:
+    // table: the socket that all share who write into the table; it must outlive this.
+    explicit VerdictSets(Connection& table)
+      : connection_(table) {}
+
     // --- UDP flows of the fabric, as they come in ---
     int allow(std::span<const Flow> flows, std::chrono::seconds timeout);
     // Not any more: packets that are on their way can't bring it back. timeout: that it was allowed
@@ -51,7 +55,7 @@ class VerdictSets {
     int commit(Batch& batch);
     int clear(const char* name);
 
-    Connection connection_;
+    Connection& connection_;
 };
 
 } // namespace ubf::nft

@@ -9,8 +9,10 @@
 
 namespace ubf {
 
-UdpFlows::UdpFlows(Mark mark, std::chrono::seconds udp_timeout)
-  : udp_timeout_(udp_timeout) {
+UdpFlows::UdpFlows(nft::Connection& table, Mark mark, std::chrono::seconds udp_timeout)
+  : table_(table)
+  , kernel_(table)
+  , udp_timeout_(udp_timeout) {
     if (const int error = kernel_.forget_all(mark.allow(), mark.mask); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "forgetting the UDP flows that were allowed before");
@@ -28,7 +30,7 @@ UdpFlows::~UdpFlows() {
 
 void UdpFlows::run() {
     enter_thread("udp", {CAP_NET_ADMIN});
-    UdpVerdicts kernel;
+    UdpVerdicts kernel(table_);
     std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {

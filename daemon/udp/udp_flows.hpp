@@ -36,7 +36,7 @@ class UdpFlows {
 
     // mark: whatever flows the kernel still has by it, of a ubfd before us, are forgotten. Throws
     // std::system_error.
-    UdpFlows(Mark mark, std::chrono::seconds udp_timeout);
+    UdpFlows(nft::Connection& table, Mark mark, std::chrono::seconds udp_timeout);
     ~UdpFlows();
 
     // --- by threads with CAP_NET_ADMIN ---
@@ -116,6 +116,7 @@ class UdpFlows {
     static constexpr std::size_t most_denied = nft::room_for_denied;
     static constexpr std::size_t most_denied_of_one = 256;
 
+    nft::Connection& table_; // to write into it
     mutable std::mutex mutex_;
     UdpVerdicts kernel_;
     std::unordered_map<Flow, Entry> flows_;

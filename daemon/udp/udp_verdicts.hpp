@@ -21,6 +21,9 @@ enum class Keeper : std::uint8_t {
 // One object is one thread's; it takes CAP_NET_ADMIN. Functions return 0 or an errno.
 class UdpVerdicts {
   public:
+    explicit UdpVerdicts(nft::Connection& table)
+      : sets_(table) {}
+
     // ENOENT where the kernel has it no more.
     int find(const Flow& flow, Keeper keeper) {
         return keeper == Keeper::conntrack ? conntrack_.find(flow) : sets_.find(flow);

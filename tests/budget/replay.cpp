@@ -54,7 +54,8 @@ void run(const Scenario& scenario, const char* recording) {
     Log log({Config::Log::Target::stderr_, std::chrono::seconds(0)}, users, counters);
     JobTable jobs;
     Labeller labeller(jobs, {}, counters);
-    UdpFlows udp_flows(Mark{}, Config::Fabric{}.udp_timeout);
+    nft::Connection table;
+    UdpFlows udp_flows(table, Mark{}, Config::Fabric{}.udp_timeout);
     ExemptListeners exempt_listeners(counters);
     const OwnerRecords no_records(false);
     Investigator investigator(users, labeller, no_records, counters);
