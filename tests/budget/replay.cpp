@@ -56,7 +56,7 @@ void run(const Scenario& scenario, const char* recording) {
     Labeller labeller(jobs, {}, counters);
     nft::Connection table;
     UdpFlows udp_flows(table, Mark{}, Config::Fabric{}.udp_timeout);
-    ExemptListeners exempt_listeners(counters);
+    ExemptListeners exempt_listeners(table, counters);
     const OwnerRecords no_records(false);
     Investigator investigator(users, labeller, no_records, counters);
     auto queue =
@@ -74,7 +74,7 @@ void run(const Scenario& scenario, const char* recording) {
     Kernel::only().play(play);
     auto end = play.end();
     Worker worker(std::move(queue), asker, rules,
-                  {counters, peers, investigator, udp_flows, exempt_listeners, pushed_owners, log});
+                  {table, counters, peers, investigator, udp_flows, exempt_listeners, pushed_owners, log});
     end.wait();
     worker.stop();
     investigator.stop();

@@ -210,9 +210,12 @@ class Life(Systemd):
 class Flush(Systemd):
     """Debian's own firewall service flushes all tables at each start and stop."""
 
+    def setUp(self):
+        super().setUp()
+        self.person("alice", self.two).listen("tcp", "::1", PORT)
+
     def assert_lets_nobody_in(self, act, seconds):
         """Bob tries all the time, from both nodes and over both families, before, while and after it is done."""
-        self.person("alice", self.two).listen("tcp", "::1", PORT)
         ways = [(self.person("bob", self.one), V4), (self.person("bob", self.two), "127.0.0.1"),
                 (self.person("carol", self.two), "::1")]
         results = [somebody.begin(read_meanwhile, address, PORT, seconds) for somebody, address in ways]
