@@ -33,6 +33,7 @@ UniqueFd open_signals() {
 }
 
 constexpr const char* ident_name = "ident";
+constexpr const char* table_socket_name = "table"; // as ubfctl's ruleset.cpp has it
 
 // The kernel makes the mount point where SELinux is on (selinuxfs.c); a policy may keep us from it.
 bool selinux_is_enabled() {
@@ -56,6 +57,14 @@ Explainer::Scopes scopes_of(const Config& config, const nft::Environment& enviro
     if (fabric.enabled)
         scopes.fabric = {filled(fabric.ports), fabric.exempt_ports};
     return scopes;
+}
+
+Undecided::Scope watched(const Config& config, const nft::Environment& environment) {
+    const auto [ethernet, fabric] = scopes_of(config, environment);
+    Undecided::Scope scope{config.scope.interfaces, {ethernet.ports, ethernet.exempt_ports}, {}};
+    if (fabric)
+        scope.fabric = {fabric->ports, fabric->exempt_ports};
+    return scope;
 }
 
 std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
@@ -103,9 +112,10 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
   , signals_(open_signals())
   , log_(config.log, users_, counters_)
   , start_(prepare(std::move(config)))
+  , table_(store_.take(table_socket_name))
   , labeller_(job_table_, start_.config.labels, counters_)
-  , udp_flows_(counters_)
-  , exempt_listeners_(counters_)
+  , udp_flows_(table_, counters_)
+  , exempt_listeners_(table_, counters_)
   , records_(start_.config.owners.bpf)
   , investigator_(users_, labeller_, records_, counters_) {
     give_up({CAP_BPF, CAP_PERFMON}); // the records' alone, and no more needed
@@ -133,8 +143,8 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
                                                 sent_flows_, open_pusher(), counters_);
     pushed_owners_ = std::make_unique<ident::PushedOwners>(
         ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], counters_);
-    const Shared shared{counters_,         peers_,          investigator_, udp_flows_,
-                        exempt_listeners_, *pushed_owners_, log_};
+    const Shared shared{table_,     counters_,         peers_,          investigator_,
+                        udp_flows_, exempt_listeners_, *pushed_owners_, log_};
     for (unsigned i = 0; i < queue.count; ++i)
         workers_.push_back(
             std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
@@ -157,8 +167,35 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
         [this](const auto& request, auto reply) { handle(request, reply); });
     loop_.watch(signals_.get(), [this] { handle_signal(); });
 
-    ruleset_ = std::make_unique<RulesetKeeper>(start_.config, start_.environment, log_);
+    install_ruleset();
+}
+
+void Daemon::install_ruleset() {
+    undecided_ = std::make_unique<Undecided>(workers_, watched(start_.config, start_.environment),
+                                             counters_, log_);
+    ruleset_ = std::make_unique<RulesetKeeper>(start_.config, start_.environment, table_,
+                                               keep_table_socket(), loop_, log_);
     ruleset_->install();
+    ruleset_->on_whole_again([this] { undecided_->look_for_them(Clock::now()); });
+    // At a first start, connections are older than the ruleset, and go on; otherwise they were
+    // decided before, but where the table was gone when we came back.
+    if (store_.had_any() && !ruleset_->was_there())
+        undecided_->look_for_them(Clock::now());
+    else
+        undecided_->pass_over_present();
+}
+
+// A table that is our socket's goes with the socket, but where the kernel lets it stay: so somebody
+// must keep the socket for us before it is, or nothing would be refused once we die.
+nft::Ownership Daemon::keep_table_socket() {
+    using nft::Ownership;
+    if (!DescriptorStore::is_there())
+        return Ownership::none;
+    const auto most = nft::Installer().probe_ownership();
+    if (most == Ownership::none || (most == Ownership::socket && !leave_ruleset_))
+        return Ownership::none;
+    store_.keep(table_socket_name, table_.fd());
+    return most == Ownership::persistent || DescriptorStore::settle() ? most : Ownership::none;
 }
 
 // Peers that are told nothing ahead ask, so this is nothing to die of.
@@ -234,8 +271,10 @@ void Daemon::run() {
             next_look = now + std::chrono::milliseconds(500);
         }
         loop_.run_once(std::min({explainer_->next().value_or(next_look),
-                                 flow_desk_->next().value_or(next_look), next_look}));
+                                 flow_desk_->next().value_or(next_look),
+                                 undecided_->next().value_or(next_look), next_look}));
         explainer_->on_time(Clock::now());
+        undecided_->on_time(Clock::now());
         flow_desk_->on_time(Clock::now());
     }
 
@@ -330,6 +369,8 @@ void Daemon::apply(Start fresh) {
     if (relabelled && start_.config.labels.end_flows)
         service_->withdraw_all();
     explainer_->set_rules(start_.rules, scopes_of(start_.config, start_.environment));
+    undecided_->set_scope(watched(start_.config, start_.environment),
+                          ruleset_->state() == RulesetKeeper::State::installed);
 }
 
 // What the processes of this user carry has changed: what was found of them is forgotten first,

@@ -9,6 +9,7 @@
 #include "daemon/core/descriptor_store.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/gate/exempt_listeners.hpp"
+#include "daemon/gate/undecided.hpp"
 #include "daemon/gate/worker.hpp"
 #include "daemon/ident/asker.hpp"
 #include "daemon/ident/peer_table.hpp"
@@ -59,6 +60,8 @@ class Daemon {
     std::size_t flows_remembered() const;
     void follow_sysctl();
     void show_life();
+    void install_ruleset();
+    nft::Ownership keep_table_socket();
     void relabel(Uid uid);
     void stop_workers();
     std::unique_ptr<ident::Pusher> open_pusher();
@@ -79,6 +82,7 @@ class Daemon {
     UserCache users_;
     Log log_;
     Start start_;
+    nft::Connection table_; // all that writes into the table goes through it
     JobTable job_table_;
     Labeller labeller_;
     UdpFlows udp_flows_;
@@ -93,6 +97,7 @@ class Daemon {
     std::unique_ptr<RdmaWatcher> rdma_;
     std::unique_ptr<ident::Service> service_;
     std::vector<std::unique_ptr<Worker>> workers_;
+    std::unique_ptr<Undecided> undecided_;
     std::unique_ptr<FlowDesk> flow_desk_;
     std::unique_ptr<Jobs> jobs_;
     std::unique_ptr<Explainer> explainer_;

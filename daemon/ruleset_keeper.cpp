@@ -2,8 +2,10 @@
 
 #include "nft/stand_in.hpp"
 
+#include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <linux/netfilter/nf_tables.h>
 
 namespace ubf {
 namespace {
@@ -29,16 +31,31 @@ std::string_view to_string(RulesetKeeper::State state) {
     return "?";
 }
 
-RulesetKeeper::RulesetKeeper(const Config& config, nft::Environment environment, Log& log)
+RulesetKeeper::RulesetKeeper(const Config& config, nft::Environment environment,
+                             nft::Connection& table, nft::Ownership most, EventLoop& loop, Log& log)
   : manage_(config.ruleset.manage)
   , stand_in_(config.ruleset.stand_in)
   , ruleset_(nft::make_ruleset(config, environment))
-  , log_(log) {}
+  , loop_(loop)
+  , log_(log)
+  , table_(table)
+  , most_(most)
+  , installer_(table) {
+    loop_.watch(notices_.fd(), [this] {
+        if (notices_.receive(table_.port_id()))
+            look(Clock::now());
+    });
+}
+
+RulesetKeeper::~RulesetKeeper() {
+    loop_.forget(notices_.fd());
+}
 
 void RulesetKeeper::install() {
-    if (manage_)
-        installer_.install(ruleset_);
-    else
+    const auto before = installer_.state();
+    was_there_ = before && (before->flags & NFT_TABLE_F_DORMANT) == 0;
+    put(ruleset_, manage_);
+    if (!manage_)
         install_where_gone();
     generation_ = installer_.generation().value_or(0);
 }
@@ -77,10 +94,10 @@ void RulesetKeeper::look_at_import(TimePoint now) {
     generation_ = *generation;
     using Import = nft::Imported::State;
     if (import->state == Import::complete) {
-        if (state_ != State::installed)
-            log_.info("the imported ruleset is complete again");
-        state_ = State::installed;
-        missing_.clear();
+        if (state_ == State::installed)
+            return;
+        log_.info("the imported ruleset is complete again");
+        became_whole();
     } else if (import->state == Import::stand_in && import->missing.empty()) {
         stands_in();
     } else if (import->state == Import::stand_in || (import->state == Import::gone && stand_in_)) {
@@ -95,11 +112,32 @@ void RulesetKeeper::look_at_import(TimePoint now) {
     }
 }
 
+// Where the administrator sees to it, it must not stay ours: nobody but we could change it.
+void RulesetKeeper::put(const nft::Ruleset& ruleset, bool manage) {
+    if (manage)
+        installer_.install(ruleset, most_);
+    else if (installer_.owned())
+        installer_.install(ruleset, nft::Ownership::none);
+    owned_ = installer_.owned();
+    listen();
+}
+
+// Of a table that is ours nobody can tell anything new.
+void RulesetKeeper::listen() {
+    if (owned_ && notices_.begun())
+        notices_.end();
+    if (owned_ || notices_.begun())
+        return;
+    if (const int error = notices_.begin(); error != 0)
+        log_.warning(fmt::format("the kernel does not tell of changes of the ruleset: {}; it is "
+                                 "looked at twice a second instead",
+                                 std::strerror(error)));
+}
+
 void RulesetKeeper::replace(const Config& config, nft::Environment environment) {
     auto ruleset = nft::make_ruleset(config, environment);
-    if (config.ruleset.manage)
-        installer_.install(ruleset);
-    else if (state_ == State::stand_in)
+    put(ruleset, config.ruleset.manage);
+    if (!config.ruleset.manage && state_ == State::stand_in)
         installer_.install(nft::as_stand_in(ruleset));
     manage_ = config.ruleset.manage;
     stand_in_ = config.ruleset.stand_in;
@@ -125,10 +163,10 @@ void RulesetKeeper::look(TimePoint now) {
     generation_ = generation.value_or(0);
     missing_ = *missing;
     if (missing_.empty()) {
-        if (state_ != State::installed)
-            log_.info("the ruleset is complete again");
-        state_ = State::installed;
-        return;
+        if (state_ == State::installed)
+            return;
+        log_.info("the ruleset is complete again");
+        return became_whole();
     }
     repair(now);
 }
@@ -151,18 +189,24 @@ void RulesetKeeper::repair(TimePoint now) {
         log_.warning(
             fmt::format("the ruleset lacks {}; putting it back", fmt::join(missing_, ", ")));
     try {
-        installer_.install(manage_ ? ruleset_ : nft::as_stand_in(ruleset_));
-        if (manage_) {
-            state_ = State::installed;
-            missing_.clear();
-        } else {
-            stands_in();
-        }
+        if (manage_)
+            put(ruleset_, true);
+        else
+            installer_.install(nft::as_stand_in(ruleset_));
         generation_ = installer_.generation().value_or(0);
+        became_whole();
+        if (!manage_)
+            stands_in();
     } catch (const nft::NftError& error) {
         state_ = State::broken;
         log_.error(fmt::format("the ruleset could not be put back: {}", error.what()));
     }
+}
+
+void RulesetKeeper::became_whole() {
+    state_ = State::installed;
+    missing_.clear();
+    whole_();
 }
 
 void RulesetKeeper::remove() {

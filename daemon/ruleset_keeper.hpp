@@ -1,14 +1,20 @@
 // Sees that the table is there: installs it, looks after it, puts it back when somebody
 // flushed or changed it; or only says what is missing, where the administrator owns it.
+//
+// Where the table can be our socket's, nobody else can flush or change it. Elsewhere the kernel
+// tells of each change, and it is put back within milliseconds; and twice a second it is looked
+// whether it is there, whatever was told.
 #pragma once
 
 #include "config/config.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/log/log.hpp"
+#include "nft/change_notices.hpp"
 #include "nft/installer.hpp"
 #include "nft/ruleset.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,9 +30,15 @@ class RulesetKeeper {
         failed,   // repaired as often as a minute allows: somebody else keeps breaking it
     };
 
-    // Nothing is installed yet. Throws nft::NftError.
-    RulesetKeeper(const Config& config, nft::Environment environment, Log& log);
+    // Nothing is installed yet. table: the socket that all share who write into the table, and that
+    // is to own it as far as `most` says. Throws nft::NftError, std::system_error.
+    RulesetKeeper(const Config& config, nft::Environment environment, nft::Connection& table,
+                  nft::Ownership most, EventLoop& loop, Log& log);
+    ~RulesetKeeper();
 
+    // `whole` is called whenever the ruleset is whole again after it was not: what began meanwhile
+    // nobody has decided.
+    void on_whole_again(std::function<void()> whole) { whole_ = std::move(whole); }
     // Installs the table; where it is the administrator's, only if theirs is gone and the
     // configuration lets us, and else throws NftError saying what is missing.
     void install();
@@ -34,13 +46,15 @@ class RulesetKeeper {
     void replace(const Config& config, nft::Environment environment);
     // The next look() puts it there, and goes on trying.
     void want(const Config& config, nft::Environment environment);
-    // Twice a second.
+    // Twice a second, and when the kernel tells of a change.
     void look(TimePoint now);
     // Removes the table, verified. Throws NftError.
     void remove();
 
     State state() const { return state_; }
     bool managed() const { return manage_; }
+    bool owned() const { return owned_; }         // by our socket
+    bool was_there() const { return was_there_; } // the table, before it was installed
     std::uint64_t repairs() const { return repairs_; }
     const std::vector<std::string>& missing() const { return missing_; }
     nft::Installer& installer() { return installer_; }
@@ -50,12 +64,22 @@ class RulesetKeeper {
     void install_where_gone();
     void stands_in();
     void look_at_import(TimePoint now);
+    void put(const nft::Ruleset& ruleset, bool manage);
+    void listen();
+    void became_whole();
 
     bool manage_;
     bool stand_in_; // while the administrator's own is gone
     nft::Ruleset ruleset_;
+    EventLoop& loop_;
     Log& log_;
+    nft::Connection& table_;
+    const nft::Ownership most_;
     nft::Installer installer_;
+    nft::ChangeNotices notices_;
+    std::function<void()> whole_ = [] {};
+    bool owned_ = false;
+    bool was_there_ = false;
 
     State state_ = State::installed;
     std::vector<std::string> missing_;

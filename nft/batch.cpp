@@ -6,11 +6,19 @@
 
 namespace ubf::nft {
 
-Batch::Batch(std::uint32_t& sequence)
-  : sequence_(sequence)
-  , begin_(sequence + 1) {
-    append([](char* room, std::uint32_t number) { return nftnl_batch_begin(room, number); });
+template<typename Build>
+std::uint32_t Batch::append(Build build) {
+    room_.resize(message_room); // each message clears what it takes
+    const std::uint32_t number = ++sequence_;
+    const nlmsghdr* message = build(room_.data(), number);
+    bytes_.insert(bytes_.end(), room_.begin(), room_.begin() + message->nlmsg_len);
+    return number;
 }
+
+Batch::Batch(std::atomic<std::uint32_t>& sequence)
+  : sequence_(sequence)
+  , begin_(
+        append([](char* room, std::uint32_t number) { return nftnl_batch_begin(room, number); })) {}
 
 void Batch::add(std::uint16_t type, std::uint16_t flags, Step step,
                 const std::function<void(nlmsghdr*)>& fill) {
@@ -26,13 +34,6 @@ void Batch::add(std::uint16_t type, std::uint16_t flags, Step step,
 std::span<const std::uint8_t> Batch::finish() {
     append([](char* room, std::uint32_t number) { return nftnl_batch_end(room, number); });
     return bytes_;
-}
-
-template<typename Build>
-void Batch::append(Build build) {
-    room_.resize(message_room); // each message clears what it takes
-    const nlmsghdr* message = build(room_.data(), ++sequence_);
-    bytes_.insert(bytes_.end(), room_.begin(), room_.begin() + message->nlmsg_len);
 }
 
 } // namespace ubf::nft

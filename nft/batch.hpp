@@ -1,6 +1,7 @@
 // The messages of one transaction, each with the words for its failure.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -22,8 +23,9 @@ struct Step {
 
 class Batch {
   public:
-    // Counts on from `sequence`, which must outlive the batch.
-    explicit Batch(std::uint32_t& sequence);
+    // Numbers its messages from `sequence`, which must outlive the batch, and which other threads
+    // may use at the same time.
+    explicit Batch(std::atomic<std::uint32_t>& sequence);
 
     // `fill` puts the attributes behind the header. Type and flags: NFT_MSG_*, NLM_F_*.
     void add(std::uint16_t type, std::uint16_t flags, Step step,
@@ -36,13 +38,13 @@ class Batch {
 
   private:
     template<typename Build>
-    void append(Build build);
+    std::uint32_t append(Build build);
 
-    std::uint32_t& sequence_;
-    std::uint32_t begin_; // the sequence number of the first message
+    std::atomic<std::uint32_t>& sequence_;
     std::vector<char> room_;
     std::vector<std::uint8_t> bytes_;
     std::map<std::uint32_t, Step> steps_; // by sequence number
+    std::uint32_t begin_;                 // that of the first message
 };
 
 } // namespace ubf::nft

@@ -16,6 +16,18 @@
 namespace ubf::nft {
 namespace {
 
+// Bound, and to netfilter; not what somebody else put under the name.
+bool is_ours(const UniqueFd& fd) {
+    int bus = -1;
+    socklen_t size = sizeof bus;
+    sockaddr_nl address{};
+    socklen_t length = sizeof address;
+    return fd && ::getsockopt(fd.get(), SOL_SOCKET, SO_PROTOCOL, &bus, &size) == 0 &&
+           bus == NETLINK_NETFILTER &&
+           ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
+           address.nl_family == AF_NETLINK && address.nl_pid != 0;
+}
+
 NetlinkSocket open_socket() {
     try {
         return NetlinkSocket(NETLINK_NETFILTER);
@@ -46,7 +58,10 @@ auto for_messages(const std::vector<std::uint8_t>& buffer, std::size_t length, E
 } // namespace
 
 Connection::Connection()
-  : socket_(open_socket()) {
+  : Connection(UniqueFd()) {}
+
+Connection::Connection(UniqueFd kept)
+  : socket_(is_ours(kept) ? NetlinkSocket(std::move(kept)) : open_socket()) {
     // Room for every acknowledgement of a transaction, and for a transaction, which is one
     // datagram.
     socket_.set_receive_buffer(4 << 20);
@@ -55,11 +70,19 @@ Connection::Connection()
     // The kernel answers within the call; an answer that is lost must not stop us for ever.
     const timeval patience{5, 0};
     ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    // What a predecessor asked and did not hear any more.
+    std::vector<std::uint8_t> buffer(message_room);
+    while (true) {
+        const auto length = socket_.receive(buffer, MSG_DONTWAIT);
+        if (!length && length.error() != ENOBUFS && length.error() != EMSGSIZE)
+            break;
+    }
 }
 
 // The kernel acknowledges every step, or names those that failed and undoes the rest. What is wrong
 // with the batch as a whole (no privilege, no nf_tables) it says of its first message.
 Connection::Outcome Connection::commit(Batch& batch) {
+    const std::lock_guard lock(conversation_);
     if (const int error = socket_.send(batch.finish()); error != 0)
         return {error, {"sending the ruleset"}};
     auto open = batch.steps();
@@ -96,9 +119,11 @@ int Connection::dump(std::uint16_t type, const Fill& fill, const Each& each) {
 }
 
 int Connection::ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, const Each& each) {
+    const std::lock_guard lock(conversation_);
+    const std::uint32_t number = ++sequence_;
     std::vector<std::uint8_t> buffer(message_room);
     auto* request = nftnl_nlmsg_build_hdr(reinterpret_cast<char*>(buffer.data()), type,
-                                          NFPROTO_INET, flags, ++sequence_);
+                                          NFPROTO_INET, flags, number);
     fill(request);
     if (const int error = socket_.send({buffer.data(), request->nlmsg_len}); error != 0)
         return error;
@@ -109,7 +134,7 @@ int Connection::ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, c
             return length.error();
         const auto end =
             for_messages(buffer, *length, [&](const nlmsghdr* h) -> std::optional<int> {
-                if (h->nlmsg_seq != sequence_)
+                if (h->nlmsg_seq != number)
                     return std::nullopt; // of something that we gave up before
                 interrupted = interrupted || (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
                 if (h->nlmsg_type == NLMSG_DONE)

@@ -1,11 +1,17 @@
-// Our conversation with nf_tables: transactions and dumps over a netlink socket of our own.
+// A conversation with nf_tables over one netlink socket: transactions, requests and dumps.
+//
+// The kernel knows the owner of a table (NFT_TABLE_F_OWNER) by this socket: it lets no other change
+// the table, and the table lives no longer than the socket. So all who write into the table share
+// one Connection. Any thread may use it; a conversation waits until the one before it is over.
 #pragma once
 
 #include "netlink/socket.hpp"
 #include "nft/batch.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 
 namespace ubf::nft {
 
@@ -13,6 +19,13 @@ class Connection {
   public:
     // Throws NftError.
     Connection();
+    // Over a socket that a predecessor left open. A new one is opened where there is none, or where
+    // it is something else. Throws NftError.
+    explicit Connection(UniqueFd kept);
+
+    int fd() const { return socket_.fd(); }
+    // By which the kernel knows the socket.
+    std::uint32_t port_id() const { return socket_.port_id(); }
 
     Batch begin() { return Batch(sequence_); }
 
@@ -33,7 +46,8 @@ class Connection {
     int ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, const Each& each);
 
     NetlinkSocket socket_;
-    std::uint32_t sequence_ = 0;
+    std::atomic<std::uint32_t> sequence_ = 0;
+    std::mutex conversation_;
 };
 
 } // namespace ubf::nft

@@ -26,17 +26,19 @@ struct SeenChain {
 
 // --- what the kernel has ---
 
-// 0 or an errno; `dormant`: the table is there, but switched off.
-int see_table(Connection& connection, bool& dormant) {
+int see_table(Connection& connection, const char* name, TableState& state) {
     return connection.get(
         NFT_MSG_GETTABLE,
-        [](nlmsghdr* message) {
-            nftnl_table_nlmsg_build_payload(message, table_object(table_name).get());
+        [&](nlmsghdr* message) {
+            nftnl_table_nlmsg_build_payload(message, table_object(name).get());
         },
         [&](const nlmsghdr* header) {
             const auto table = TablePtr(checked(nftnl_table_alloc()));
-            dormant = nftnl_table_nlmsg_parse(header, table.get()) == 0 &&
-                      (nftnl_table_get_u32(table.get(), NFTNL_TABLE_FLAGS) & NFT_TABLE_F_DORMANT);
+            if (nftnl_table_nlmsg_parse(header, table.get()) < 0)
+                return;
+            state.flags = nftnl_table_get_u32(table.get(), NFTNL_TABLE_FLAGS);
+            if (nftnl_table_is_set(table.get(), NFTNL_TABLE_OWNER))
+                state.owner = nftnl_table_get_u32(table.get(), NFTNL_TABLE_OWNER);
         });
 }
 
@@ -159,12 +161,12 @@ auto failure(int error) {
 
 } // namespace
 
-Result<bool, NftError> table_exists(Connection& connection) {
-    bool dormant = false;
-    const int error = see_table(connection, dormant);
+Result<std::optional<TableState>, NftError> table_state(Connection& connection, const char* name) {
+    TableState state;
+    const int error = see_table(connection, name, state);
     if (error != 0 && error != ENOENT)
         return failure(error);
-    return error == 0;
+    return error == 0 ? std::optional(state) : std::nullopt;
 }
 
 Result<std::uint32_t, NftError> generation(Connection& connection) {
@@ -194,13 +196,13 @@ bool is_absence(std::string_view difference) {
 
 Result<Strings, NftError> differences(Connection& connection, const Ruleset& ruleset) {
     Strings different;
-    bool dormant = false;
-    const int no_table = see_table(connection, dormant);
+    TableState table;
+    const int no_table = see_table(connection, table_name, table);
     if (no_table == ENOENT)
         return Strings{fmt::format("table inet {}", table_name)};
     if (no_table != 0)
         return failure(no_table);
-    if (dormant)
+    if ((table.flags & NFT_TABLE_F_DORMANT) != 0)
         different.push_back(fmt::format("table inet {}: it is dormant", table_name));
 
     std::map<std::string, SeenChain> chains;

@@ -6,14 +6,28 @@
 #include "nft/error.hpp"
 #include "nft/ruleset.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace ubf::nft {
 
-// Whether the table is there, or why that can't be said.
-Result<bool, NftError> table_exists(Connection& connection);
+// Not in nft's headers before Linux 6.9 (NFT_TABLE_F_PERSIST).
+inline constexpr std::uint32_t flag_persist = 0x4;
+
+struct TableState {
+    std::uint32_t flags = 0; // NFT_TABLE_F_*
+    std::uint32_t owner = 0; // the port id of the socket that owns it; 0: nobody does
+
+    // It goes when that socket is closed.
+    bool goes_with_owner() const { return owner != 0 && (flags & flag_persist) == 0; }
+};
+
+// Nothing where there is no such table, or why that can't be said.
+Result<std::optional<TableState>, NftError> table_state(Connection& connection,
+                                                        const char* name = table_name);
 
 // Changes with every change of any ruleset of this network namespace.
 Result<std::uint32_t, NftError> generation(Connection& connection);

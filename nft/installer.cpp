@@ -20,11 +20,30 @@ constexpr std::size_t elements_per_message = 256;
 
 // --- the steps of a transaction ---
 
-void add_table(Batch& batch, const char* name) {
+std::uint32_t flags_of(Ownership ownership) {
+    switch (ownership) {
+    case Ownership::none:
+        break;
+    case Ownership::socket:
+        return NFT_TABLE_F_OWNER;
+    case Ownership::persistent:
+        return NFT_TABLE_F_OWNER | flag_persist;
+    }
+    return 0;
+}
+
+void add_table(Batch& batch, const char* name, std::uint32_t flags = 0) {
     const auto table = table_object(name);
-    nftnl_table_set_u32(table.get(), NFTNL_TABLE_FLAGS, 0); // not dormant
+    nftnl_table_set_u32(table.get(), NFTNL_TABLE_FLAGS, flags); // not dormant
     batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, {fmt::format("adding the table inet {}", name)},
               [&](nlmsghdr* message) { nftnl_table_nlmsg_build_payload(message, table.get()); });
+}
+
+void delete_table(Batch& batch, const char* name) {
+    batch.add(NFT_MSG_DELTABLE, 0, {fmt::format("deleting the table inet {}", name)},
+              [&](nlmsghdr* message) {
+                  nftnl_table_nlmsg_build_payload(message, table_object(name).get());
+              });
 }
 
 void add_set(Batch& batch, const char* table, const Set& set) {
@@ -33,11 +52,11 @@ void add_set(Batch& batch, const char* table, const Set& set) {
               [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, empty.get()); });
 }
 
-void replace_set(Batch& batch, const Set& set) {
-    add_set(batch, table_name, set);
+void replace_set(Batch& batch, const char* table, const Set& set) {
+    add_set(batch, table, set);
     if (set.is_dynamic())
         return;
-    const auto empty = set_object(table_name, set);
+    const auto empty = set_object(table, set);
     batch.add(
         NFT_MSG_DELSETELEM, 0, {fmt::format("emptying the set {}", set.name)},
         [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, empty.get()); });
@@ -45,18 +64,11 @@ void replace_set(Batch& batch, const Set& set) {
     for (std::span<const Boundary> rest(all); !rest.empty();) {
         const auto now = rest.first(std::min(elements_per_message, rest.size()));
         rest = rest.subspan(now.size());
-        const auto part = set_object(table_name, set, now);
+        const auto part = set_object(table, set, now);
         batch.add(
             NFT_MSG_NEWSETELEM, NLM_F_CREATE, {fmt::format("filling the set {}", set.name)},
             [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, part.get()); });
     }
-}
-
-void delete_table(Batch& batch) {
-    batch.add(NFT_MSG_DELTABLE, 0, {fmt::format("deleting the table inet {}", table_name)},
-              [](nlmsghdr* message) {
-                  nftnl_table_nlmsg_build_payload(message, table_object(table_name).get());
-              });
 }
 
 void add_chain(Batch& batch, const char* table, const Chain& chain) {
@@ -65,8 +77,8 @@ void add_chain(Batch& batch, const char* table, const Chain& chain) {
               [&](nlmsghdr* message) { nftnl_chain_nlmsg_build_payload(message, object.get()); });
 }
 
-void empty_chain(Batch& batch, const Chain& chain) {
-    const auto all = rules_object(table_name, chain.name);
+void empty_chain(Batch& batch, const char* table, const Chain& chain) {
+    const auto all = rules_object(table, chain.name);
     batch.add(NFT_MSG_DELRULE, 0, {fmt::format("emptying the chain {}", chain.name)},
               [&](nlmsghdr* message) { nftnl_rule_nlmsg_build_payload(message, all.get()); });
 }
@@ -89,17 +101,23 @@ void add_rule(Batch& batch, const char* table, const Chain& chain, const Rule& r
         [&](nlmsghdr* message) { nftnl_rule_nlmsg_build_payload(message, object.get()); });
 }
 
-void add_all(Batch& batch, const Ruleset& ruleset) {
-    add_table(batch, table_name);
+void fill(Batch& batch, const char* table, const Ruleset& ruleset) {
     for (const auto& set : ruleset.sets)
-        replace_set(batch, set);
+        replace_set(batch, table, set);
     for (const auto& chain : ruleset.chains) {
-        add_chain(batch, table_name, chain);
-        empty_chain(batch, chain);
+        add_chain(batch, table, chain);
+        empty_chain(batch, table, chain);
     }
     for (const auto& chain : ruleset.chains)
         for (const auto& rule : chain.rules)
-            add_rule(batch, table_name, chain, rule);
+            add_rule(batch, table, chain, rule);
+}
+
+// Whether the kernel makes of a table with these flags, by itself, one with those: it gives one
+// that outlived its owner to the next, and changes nothing else (nf_tables_updtable()).
+bool becomes(std::uint32_t seen, std::uint32_t wanted) {
+    seen &= ~std::uint32_t{NFT_TABLE_F_DORMANT};
+    return seen == wanted || (seen == flag_persist && wanted == (NFT_TABLE_F_OWNER | flag_persist));
 }
 
 NftError explained(const Connection::Outcome& outcome) {
@@ -108,41 +126,92 @@ NftError explained(const Connection::Outcome& outcome) {
 
 } // namespace
 
-void Installer::commit(Batch& batch) {
-    if (const auto outcome = connection_.commit(batch); outcome.error != 0)
-        throw explained(outcome);
-}
+Installer::Installer()
+  : own_(std::make_unique<Connection>())
+  , table_(*own_) {}
 
-void Installer::install(const Ruleset& ruleset) {
-    auto batch = connection_.begin();
-    add_all(batch, ruleset);
-    commit(batch);
+void Installer::install(const Ruleset& ruleset, Ownership ownership) {
+    const auto seen = state();
+    auto flags = flags_of(ownership);
+    auto batch = table_.begin();
+    if (seen && seen->owner != 0 && seen->owner != table_.port_id())
+        throw NftError(fmt::format("the table inet {} is another program's (netlink port {}), and "
+                                   "nobody else can change it: a ubfd that runs, or systemd for "
+                                   "one that restarts; stop it first ('systemctl stop ubfd')",
+                                   table_name, seen->owner),
+                       EBUSY);
+    if (seen && seen->owner != 0 && ownership != Ownership::none)
+        flags = seen->flags & ~std::uint32_t{NFT_TABLE_F_DORMANT}; // as it was made
+    else if (seen && !becomes(seen->flags, flags))
+        delete_table(batch, table_name);
+    add_table(batch, table_name, flags);
+    fill(batch, table_name, ruleset);
+    const auto stand_in = table_state(reader_, stand_in_name);
+    if (!stand_in)
+        throw stand_in.error();
+    if (*stand_in)
+        delete_table(batch, stand_in_name);
+    if (const auto outcome = table_.commit(batch); outcome.error != 0)
+        throw explained(outcome);
 }
 
 void Installer::install_afresh(const Ruleset& ruleset) {
-    auto batch = connection_.begin();
+    auto batch = table_.begin();
     add_table(batch, table_name); // so that there is one to delete
-    delete_table(batch);
-    add_all(batch, ruleset);
-    commit(batch);
+    delete_table(batch, table_name);
+    add_table(batch, table_name);
+    fill(batch, table_name, ruleset);
+    if (const auto outcome = table_.commit(batch); outcome.error != 0)
+        throw explained(outcome);
+}
+
+void Installer::install_stand_in(const Ruleset& ruleset) {
+    auto batch = table_.begin();
+    add_table(batch, stand_in_name);
+    fill(batch, stand_in_name, ruleset);
+    if (const auto outcome = table_.commit(batch); outcome.error != 0)
+        throw explained(outcome);
 }
 
 void Installer::remove() {
-    auto batch = connection_.begin();
-    delete_table(batch);
-    const auto outcome = connection_.commit(batch);
-    if (outcome.error != 0 && outcome.error != ENOENT)
-        throw explained(outcome);
-    const auto still_there = table_exists(connection_);
-    if (!still_there)
-        throw still_there.error();
-    if (*still_there)
-        throw NftError(fmt::format("the table inet {0} is still there; remove it with 'nft delete "
-                                   "table inet {0}'",
-                                   table_name));
+    for (const char* name : {table_name, stand_in_name}) {
+        auto batch = table_.begin();
+        delete_table(batch, name);
+        const auto outcome = table_.commit(batch);
+        if (outcome.error != 0 && outcome.error != ENOENT && outcome.error != EPERM)
+            throw explained(outcome);
+        const auto still_there = table_state(reader_, name);
+        if (!still_there)
+            throw still_there.error();
+        if (*still_there && (*still_there)->owner != 0)
+            throw NftError(fmt::format("the table inet {} is still there, for another program owns "
+                                       "it (netlink port {}): stop ubfd, and it goes",
+                                       name, (*still_there)->owner),
+                           EBUSY);
+        if (*still_there)
+            throw outcome.error != 0
+                ? explained(outcome)
+                : NftError(fmt::format("the table inet {0} is still there; remove it with 'nft "
+                                       "delete table inet {0}'",
+                                       name));
+    }
+}
+
+std::optional<TableState> Installer::state() {
+    const auto seen = table_state(reader_);
+    if (!seen)
+        throw seen.error();
+    return *seen;
+}
+
+bool Installer::owned() {
+    const auto seen = state();
+    return seen && seen->owner != 0 && seen->owner == table_.port_id();
 }
 
 namespace {
+
+constexpr const char* undoing = "undoing the probe";
 
 // The set that the expression reads or writes, or an empty name.
 std::string set_of(const Expression& expression) {
@@ -155,25 +224,28 @@ std::string set_of(const Expression& expression) {
     return {};
 }
 
+void undo(Batch& batch, const char* table) {
+    const Chain nowhere{"nowhere", "", {}, {}};
+    batch.add(NFT_MSG_DELCHAIN, 0, {undoing}, [&](nlmsghdr* message) {
+        nftnl_chain_nlmsg_build_payload(message, chain_object(table, nowhere).get());
+    });
+}
+
 } // namespace
 
 // In a transaction of which the last step must fail, so that nothing of it stays.
 bool Installer::can(const std::vector<Expression>& expressions, const std::vector<Set>& sets) {
-    constexpr const char* undoing = "undoing the probe";
     constexpr const char* table = "ubf-probe";
     const Chain chain{"probe", "", {}, {}};
-    const Chain nowhere{"nowhere", "", {}, {}};
-    auto batch = connection_.begin();
+    auto batch = reader_.begin();
     add_table(batch, table);
     for (const auto& set : sets)
         if (std::ranges::find(expressions, set.name, set_of) != expressions.end())
             add_set(batch, table, set);
     add_chain(batch, table, chain);
     add_rule(batch, table, chain, {"probe", "", {{"", expressions}}});
-    batch.add(NFT_MSG_DELCHAIN, 0, {undoing}, [&](nlmsghdr* message) {
-        nftnl_chain_nlmsg_build_payload(message, chain_object(table, nowhere).get());
-    });
-    const auto outcome = connection_.commit(batch);
+    undo(batch, table);
+    const auto outcome = reader_.commit(batch);
     if (outcome.failed.what == undoing)
         return true;
     if (outcome.error != ENOENT && outcome.error != EOPNOTSUPP)
@@ -181,17 +253,29 @@ bool Installer::can(const std::vector<Expression>& expressions, const std::vecto
     return false;
 }
 
+Ownership Installer::probe_ownership() {
+    for (const auto ownership : {Ownership::persistent, Ownership::socket}) {
+        constexpr const char* table = "ubf-probe";
+        auto batch = reader_.begin();
+        add_table(batch, table, flags_of(ownership));
+        undo(batch, table);
+        if (reader_.commit(batch).failed.what == undoing)
+            return ownership;
+    }
+    return Ownership::none;
+}
+
 Result<std::vector<std::string>, NftError> Installer::missing(const Ruleset& ruleset) {
-    return differences(connection_, ruleset);
+    return differences(reader_, ruleset);
 }
 
 Result<std::uint32_t, NftError> Installer::generation() {
-    return nft::generation(connection_);
+    return nft::generation(reader_);
 }
 
 Result<std::map<std::string, RuleCounter>, NftError> Installer::counters() {
     std::map<std::string, RuleCounter> counters;
-    const int error = connection_.dump(
+    const int error = reader_.dump(
         NFT_MSG_GETRULE,
         [](nlmsghdr* message) { mnl_attr_put_strz(message, NFTA_RULE_TABLE, table_name); },
         [&](const nlmsghdr* header) {

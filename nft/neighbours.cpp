@@ -38,7 +38,8 @@ std::string_view family_name(std::uint32_t family) {
 std::string name_of(std::uint32_t family, const char* table, const char* chain) {
     const auto kind = family_name(family);
     if (kind.empty() || table == nullptr || chain == nullptr ||
-        (family == NFPROTO_INET && std::strcmp(table, table_name) == 0))
+        (family == NFPROTO_INET &&
+         (std::strcmp(table, table_name) == 0 || std::strcmp(table, stand_in_name) == 0)))
         return {};
     return fmt::format("chain {} of table {} {}", chain, kind, table);
 }

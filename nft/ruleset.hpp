@@ -14,6 +14,8 @@
 namespace ubf::nft {
 
 inline constexpr const char* table_name = "ubf"; // of family inet
+// The same rules, while no table of that name can be had: until a socket is closed that owns it.
+inline constexpr const char* stand_in_name = "ubf-stand-in";
 
 // One condition or action: as nft writes it, and as the kernel runs it.
 struct Statement {

@@ -3,7 +3,7 @@
 // there, but for the moment between the end of a socket and its notice.
 //
 // All functions return 0 or an errno: ENFILE where a set is full, ENOENT where the table isn't
-// there; then nothing of the call is done. They take CAP_NET_ADMIN. One object is one thread's.
+// there; then nothing of the call is done. They take CAP_NET_ADMIN. Any thread may call them.
 #pragma once
 
 #include "flow/flow.hpp"
@@ -30,6 +30,10 @@ enum class Network : std::uint8_t { ethernet, fabric };
 
 class VerdictSets {
   public:
+    // table: the socket that all share who write into the table; it must outlive this.
+    explicit VerdictSets(Connection& table)
+      : connection_(table) {}
+
     // --- UDP flows, as they come in; each is allowed for one lease (udp_lease in sets.hpp) ---
     int allow(Network network, std::span<const Flow> flows);
     // One more lease, from now on. A flow whose lease has ended is allowed again.
@@ -61,7 +65,7 @@ class VerdictSets {
     int find(const char* set, const Flow& flow);
     int clear(const char* name);
 
-    Connection connection_;
+    Connection& connection_;
 };
 
 } // namespace ubf::nft

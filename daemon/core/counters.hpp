@@ -82,6 +82,8 @@ struct Counters {
     Counter messages_lost;        // ENOBUFS on a queue's socket
     Counter notices_lost;         // ENOBUFS on the socket-destroy notices
 
+    Counter connections_undecided; // that began while the ruleset was not whole
+
     Counts<LabelOrigin> labels;  // found behind sockets
     Counter labels_unknown;      // a process, or what its job's label is, could not be found
     Counter levels_contradicted; // by what the packet itself states

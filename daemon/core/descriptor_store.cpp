@@ -1,8 +1,10 @@
 #include "daemon/core/descriptor_store.hpp"
 
+#include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <string_view>
 #include <systemd/sd-daemon.h>
 
 namespace ubf {
@@ -17,6 +19,14 @@ DescriptorStore::DescriptorStore() {
         std::free(names[i]); // NOLINT: it is malloc()ed
     }
     std::free(static_cast<void*>(names));
+    had_any_ = !kept_.empty();
+}
+
+// Who keeps none must say so: systemd from 254 on tells how many, in FDSTORE.
+bool DescriptorStore::is_there() {
+    const char* most = std::getenv("FDSTORE");
+    return std::getenv("NOTIFY_SOCKET") != nullptr &&
+           (most == nullptr || std::string_view(most) != "0");
 }
 
 UniqueFd DescriptorStore::take(const std::string& name) {
@@ -28,6 +38,11 @@ void DescriptorStore::keep(const std::string& name, int fd) {
     // Unwatched, for an error that waits to be read is no reason to let a socket go.
     const auto state = fmt::format("FDSTORE=1\nFDNAME={}\nFDPOLL=0", name);
     ::sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1);
+}
+
+bool DescriptorStore::settle() {
+    constexpr std::uint64_t patience_us = 5'000'000;
+    return ::sd_notify_barrier(0, patience_us) > 0;
 }
 
 void DescriptorStore::drop_rest() {

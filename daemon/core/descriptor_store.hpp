@@ -17,13 +17,21 @@ class DescriptorStore {
 
     // Empty where none of that name was kept.
     UniqueFd take(const std::string& name);
+    // Whether somebody says that they keep what they are given.
+    static bool is_there();
+    // Whether a predecessor left something: this is no first start.
+    bool had_any() const { return had_any_; }
     // To be kept from now on; names have no colon.
     void keep(const std::string& name, int fd);
+    // Waits until what was said is heard: from then on it is kept whatever becomes of us. False
+    // where it takes too long.
+    static bool settle();
     // What nobody took is given up, by systemd too.
     void drop_rest();
 
   private:
     std::map<std::string, UniqueFd> kept_;
+    bool had_any_ = false;
 };
 
 } // namespace ubf

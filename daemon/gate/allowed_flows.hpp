@@ -45,6 +45,7 @@ struct AllowedFlow {
     Reason reason = Reason::same_user;
     bool reply = false;          // the destination is the connector
     bool fabric = false;         // it comes in over the fabric
+    bool undecided = false;      // nobody has allowed it yet: the reason says nothing
     std::uint32_t interface = 0; // where it came in
     Party listener{};
     Party connector{};
@@ -64,7 +65,8 @@ struct FlowFilter {
     std::optional<Flow> flow{}; // connector to listener
 
     bool fits(const AllowedFlow& allowed) const {
-        return (!user || allowed.is_of(*user)) && (!reason || allowed.reason == *reason) &&
+        return (!user || allowed.is_of(*user)) &&
+               (!reason || (allowed.reason == *reason && !allowed.undecided)) &&
                (!flow || allowed.from_connector() == *flow);
     }
 };

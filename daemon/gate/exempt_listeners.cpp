@@ -14,8 +14,9 @@ constexpr std::size_t most = nft::room_for_listeners;
 
 } // namespace
 
-ExemptListeners::ExemptListeners(Counters& counters)
-  : counters_(counters) {
+ExemptListeners::ExemptListeners(nft::Connection& table, Counters& counters)
+  : counters_(counters)
+  , sets_(table) {
     sets_.clear_exempt(); // where the table is there already
     loop_.watch(notices_.fd(), [this] { receive(); });
     loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });

@@ -26,7 +26,7 @@ namespace ubf {
 class ExemptListeners {
   public:
     // Forgets what a ubfd before us left. Throws std::system_error, NftError.
-    explicit ExemptListeners(Counters& counters);
+    ExemptListeners(nft::Connection& table, Counters& counters);
     ~ExemptListeners();
 
     // By any thread. The socket there was found to be exempt.

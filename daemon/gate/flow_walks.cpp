@@ -75,7 +75,7 @@ bool FlowWalks::go_on(Walk& walk) {
 FlowWalks::Step FlowWalks::list_one(Id id, const FlowFilter& filter, std::size_t most,
                                     Result& result) {
     const auto& entry = flows_[id];
-    if (!filter.fits(entry))
+    if (!filter.fits(entry) || entry.undecided)
         return Step::cheap;
     if (result.flows.size() >= most) {
         result.truncated = true;

@@ -47,6 +47,7 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
   , waiter_(shared.pushed_owners.add_waiter([this](const Flow& flow, Uid uid) {
       mailbox_.post([this, flow, uid] { pushed(flow, uid); });
   }))
+  , sets_(shared.table)
   , kernel_(shared.udp_flows)
   , walks_(allowed_, {[this](const AllowedFlow& allowed) {
                           return kernel_.state(allowed) == KernelFlows::State::over;
@@ -120,6 +121,28 @@ void Worker::revoke(FlowFilter filter, FlowWalks::Done done) {
     mailbox_.post([this, filter = std::move(filter), done = std::move(done)] {
         settle();
         walks_.end(filter, done);
+    });
+}
+
+void Worker::take_known(std::vector<UndecidedFlow> flows,
+                        std::function<void(std::vector<UndecidedFlow>)> done) {
+    mailbox_.post([this, flows = std::move(flows), done = std::move(done)]() mutable {
+        settle(); // so that what was just allowed is known
+        const auto now = Clock::now();
+        std::erase_if(flows, [&](const UndecidedFlow& undecided) {
+            const auto id = allowed_.find(undecided.flow);
+            if (id && !undecided.judged)
+                allowed_.hasten(*id, now);
+            return id || cases_.contains(undecided.flow);
+        });
+        done(std::move(flows));
+    });
+}
+
+void Worker::judge(std::vector<UndecidedFlow> flows) {
+    mailbox_.post([this, flows = std::move(flows)] {
+        for (const auto& undecided : flows)
+            add_undecided(undecided);
     });
 }
 

@@ -62,8 +62,17 @@ struct Rules {
     std::optional<Label> partition(const Link& link) const;
 };
 
+// A TCP connection that is there, and that may never have been decided.
+struct UndecidedFlow {
+    Flow flow; // as its packets have it: the destination is ours
+    std::uint32_t interface = 0;
+    bool fabric = false;
+    bool judged = false; // it has been before; it is again only where nobody remembers
+};
+
 // What the workers share; each part may be used from any thread.
 struct Shared {
+    nft::Connection& table;
     Counters& counters;
     PeerTable& peers;
     Investigator& investigator;
@@ -97,6 +106,12 @@ class Worker {
     // them. `done` is called on our thread.
     void list(FlowFilter filter, std::size_t most, FlowWalks::Done done);
     void revoke(FlowFilter filter, FlowWalks::Done done);
+    // Of these it leaves those of which it does not know, and decides the others again, once.
+    // `done` is called on our thread.
+    void take_known(std::vector<UndecidedFlow> flows,
+                    std::function<void(std::vector<UndecidedFlow>)> done);
+    // They are decided, as if each began now; one that is not allowed is ended.
+    void judge(std::vector<UndecidedFlow> flows);
     std::size_t flows() const { return flows_.load(std::memory_order_relaxed); } // remembered
 
   private:
@@ -182,6 +197,7 @@ class Worker {
     void decide_again(TimePoint now);
     void add_again(const AllowedFlow& allowed, TimePoint now);
     void look_again(AllowedFlows::Id id);
+    void add_undecided(const UndecidedFlow& undecided);
     void close_again(const Case& item, Reason reason);
     void end(const Case& item, AllowedFlows::Id id, Reason reason);
     FlowWalks::Ended end(const AllowedFlow& allowed, Reason reason);

@@ -92,7 +92,7 @@ void Worker::hasten(const std::function<bool(const AllowedFlow&)>& chosen) {
 // The policy has changed. Most flows are still allowed by their uids, which costs next to nothing.
 void Worker::look_again(AllowedFlows::Id id) {
     const auto& entry = allowed_[id];
-    if (allowed_.is_in_hand(id) || (entry.by_label() && !rules_->end_flows))
+    if (allowed_.is_in_hand(id) || entry.undecided || (entry.by_label() && !rules_->end_flows))
         return;
     const auto now = Clock::now();
     const auto& [policy, peers] = rules_->side(entry.fabric);
@@ -135,6 +135,24 @@ void Worker::decide_again(TimePoint now) {
     flows_.store(allowed_.size(), std::memory_order_relaxed);
 }
 
+// In the place of one that was allowed, and to be decided again at once. Where there is no room it
+// is found anew.
+void Worker::add_undecided(const UndecidedFlow& undecided) {
+    const auto now = Clock::now();
+    if (allowed_.find(undecided.flow) || cases_.contains(undecided.flow))
+        return;
+    AllowedFlow allowed;
+    allowed.flow = undecided.flow;
+    allowed.interface = undecided.interface;
+    allowed.fabric = undecided.fabric;
+    allowed.undecided = true;
+    allowed.since = now;
+    if (allowed_.add(allowed, true, now, now, [](const AllowedFlow&) { return false; }) ==
+        AllowedFlows::Added::no_room)
+        return;
+    allowed_.hasten(*allowed_.find(allowed.flow), now);
+}
+
 void Worker::add_again(const AllowedFlow& allowed, TimePoint now) {
     arrived_.push_back(
         {++last_number_, allowed.flow, allowed.interface, allowed.reply, allowed.fabric, {}, now});
@@ -162,7 +180,7 @@ void Worker::close_again(const Case& item, Reason reason) {
                           (was_not_found(listener(item)) || was_not_found(connector(item))));
     if (unknown) {
         if (++entry.silences < most_silences)
-            return allowed_.put_back(*id, Again::later, now);
+            return allowed_.put_back(*id, entry.undecided ? Again::soon : Again::later, now);
     } else {
         entry.silences = 0;
     }
@@ -171,6 +189,14 @@ void Worker::close_again(const Case& item, Reason reason) {
         // By what was true when it began; or a connection that was accepted meanwhile.
         if ((same && is_stale(item)) || (!same && !entry.is_udp()))
             return allowed_.put_back(*id, Again::at_once, now);
+        if (same && entry.undecided) {
+            allowed_.remove(*id);
+            if (remember_tcp(item, reason))
+                return;
+            const auto allowed = allowed_flow(item, reason);
+            end(allowed, Reason::overload); // it could not be ended later
+            return;
+        }
         if (same) {
             entry.listener = Party::of(listener(item));
             entry.connector = Party::of(connector(item));

@@ -2,22 +2,33 @@
 #include "command.hpp"
 #include "nft/fallback.hpp"
 #include "nft/installer.hpp"
+#include "nft/probe.hpp"
 #include "nft/stand_in.hpp"
 #include "nft/text.hpp"
 
 #include <boost/program_options.hpp>
 #include <cerrno>
+#include <chrono>
 #include <exception>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <iostream>
+#include <systemd/sd-daemon.h>
+#include <thread>
 
 namespace ubf::ctl {
 namespace {
 
+constexpr const char* table_socket_name = "table"; // as ubfd's daemon.cpp has it
+constexpr std::chrono::seconds patience{5};
+
 // Throws NftError where less than all of it could be installed, and says how much.
 void install(const Config& config) {
     nft::Installer installer;
+    if (const auto seen = installer.state(); seen && seen->owner != 0) {
+        std::cout << "the table inet ubf is ubfd's own, and stays as it is\n";
+        return;
+    }
     if (const auto missing = nft::install_most(installer, config); !missing.empty())
         throw nft::NftError(missing, EOPNOTSUPP);
     if (config.ident.push && !installer.can({nft::LogTo{config.ident.push_group, 0}}))
@@ -69,10 +80,54 @@ void install_from(const std::filesystem::path& file) {
         stand_in(config);
 }
 
+// For ubfd.service, when ubfd is not to come back: the socket that owns the table is in systemd's
+// descriptor store still, and nobody can change the table before it is not. Does nothing elsewhere.
+void let_socket_go(nft::Installer& installer) {
+    const auto state = fmt::format("FDSTOREREMOVE=1\nFDNAME={}", table_socket_name);
+    if (::sd_notify(0, state.c_str()) <= 0)
+        return;
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (std::chrono::steady_clock::now() < end) {
+        const auto seen = installer.state();
+        if (!seen || seen->owner == 0)
+            return;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
+// Where the table would go with its socket, the same rules stand beside it meanwhile.
+void keep(const Config& config) {
+    nft::Installer installer;
+    const auto seen = installer.state();
+    if (!seen || !seen->goes_with_owner())
+        return;
+    const auto ruleset = nft::make_ruleset(config, nft::probe(config, installer));
+    installer.install_stand_in(ruleset);
+    let_socket_go(installer);
+    installer.install(ruleset);
+}
+
+void keep_from(const std::filesystem::path& file) {
+    Config config;
+    try {
+        config = load_config(file, Names::pass_over);
+    } catch (const ConfigError&) {
+        keep(Config{}); // what no ubfd allows is refused then, by the default ruleset
+        throw;
+    }
+    if (config.ruleset.manage)
+        keep(config);
+}
+
 void take_away(const std::filesystem::path& file) {
     const auto config = load_config(file, Names::pass_over);
-    if (config.ruleset.manage && !config.ruleset.keep_on_stop)
-        nft::Installer().remove();
+    if (!config.ruleset.manage)
+        return;
+    if (config.ruleset.keep_on_stop)
+        return keep(config);
+    nft::Installer installer;
+    let_socket_go(installer);
+    installer.remove();
 }
 
 } // namespace
@@ -83,6 +138,7 @@ int ruleset(const Globals&, const Arguments& arguments) {
     options.add_options()           //
         ("install", "put it there") //
         ("remove", "take it away")  //
+        ("keep", "keep it")         //
         ("file", po::value<std::string>()->default_value(default_config));
     po::positional_options_description positions;
     positions.add("file", 1);
@@ -94,12 +150,14 @@ int ruleset(const Globals&, const Arguments& arguments) {
         throw UsageError(fmt::format("ruleset: {}", error.what()));
     }
     const std::filesystem::path file = given["file"].as<std::string>();
-    if (given.contains("install") && given.contains("remove"))
-        throw UsageError("ruleset: either --install or --remove");
+    if (given.count("install") + given.count("remove") + given.count("keep") > 1)
+        throw UsageError("ruleset: either --install, --keep or --remove");
     if (given.contains("install")) {
         install_from(file);
     } else if (given.contains("remove")) {
         take_away(file);
+    } else if (given.contains("keep")) {
+        keep_from(file);
     } else {
         const auto config = load_config(file, Names::pass_over);
         std::cout << nft::to_text(nft::make_ruleset(config, nft::read_environment(config)));

@@ -89,7 +89,7 @@ std::string to_text(const Json& status) {
     const auto& log = status.at("log");
     return fmt::format(
         "ubfd {}, up since {} ({} s)\n"
-        "ruleset   {}, {}, queue rule: {}, repaired {} times\n{}"
+        "ruleset   {}, {}{}, queue rule: {}, repaired {} times\n{}"
         "queues\n{}"
         "verdicts  {}\n"
         "reasons   {}\n"
@@ -106,6 +106,7 @@ std::string to_text(const Json& status) {
         status.at("version").get<std::string>(), status.at("since").get<std::string>(),
         status.at("uptime_s").get<std::uint64_t>(), ruleset.at("state").get<std::string>(),
         ruleset.at("managed").get<bool>() ? "managed by ubfd" : "managed by the administrator",
+        ruleset.at("owned").get<bool>() ? " (no other program can change it)" : "",
         status.at("queue_rule").get<std::string>(), ruleset.at("repairs").get<std::uint64_t>(),
         missing_text(ruleset), queues_text(status), counts(status.at("actions")),
         counts(status.at("reasons")), rules(status.at("kernel")),

@@ -43,7 +43,8 @@ class SentFlows {
     EventLoop loop_;
     Mailbox mailbox_;
     Conntrack conntrack_;
-    nft::VerdictSets sets_;
+    nft::Connection table_; // only reads
+    nft::VerdictSets sets_{table_};
     std::atomic<std::size_t> waiting_{0};
     std::atomic<bool> stopping_{false};
     Heartbeat heartbeat_;

@@ -17,8 +17,10 @@ constexpr std::chrono::milliseconds retry_pause{50};
 
 } // namespace
 
-UdpFlows::UdpFlows(Counters& counters)
-  : counters_(counters) {
+UdpFlows::UdpFlows(nft::Connection& table, Counters& counters)
+  : table_(table)
+  , counters_(counters)
+  , kernel_(table) {
     if (const int error = kernel_.forget_all(); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "forgetting the UDP flows that were allowed before");
@@ -36,7 +38,7 @@ UdpFlows::~UdpFlows() {
 
 void UdpFlows::run() {
     enter_thread("udp", {CAP_NET_ADMIN});
-    UdpVerdicts kernel; // the gate must not wait for all that we tell it
+    UdpVerdicts kernel(table_); // the gate must not wait for all that we tell it
     std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {

@@ -33,8 +33,9 @@ class UdpFlows {
     // One verdict on one flow.
     enum class Lease : std::uint64_t {};
 
-    // The kernel forgets the flows that a predecessor allowed. Throws std::system_error.
-    explicit UdpFlows(Counters& counters);
+    // The kernel forgets the flows that a predecessor allowed. table: the socket that all share who
+    // write into the table. Throws std::system_error.
+    UdpFlows(nft::Connection& table, Counters& counters);
     ~UdpFlows();
 
     // --- by threads with CAP_NET_ADMIN ---
@@ -116,6 +117,7 @@ class UdpFlows {
     static constexpr std::size_t most_denied = nft::room_for_denied;
     static constexpr std::size_t most_denied_of_one = 256;
 
+    nft::Connection& table_; // to write into it
     Counters& counters_;
     mutable std::mutex mutex_;
     UdpVerdicts kernel_;

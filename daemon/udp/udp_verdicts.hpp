@@ -21,6 +21,9 @@ enum class Keeper : std::uint8_t {
 // One object is one thread's; it takes CAP_NET_ADMIN. Functions return 0 or an errno.
 class UdpVerdicts {
   public:
+    explicit UdpVerdicts(nft::Connection& table)
+      : sets_(table) {}
+
     // Whether packets of an allowed flow came a while ago, as conntrack or the fabric's set has it;
     // ENOENT where none did.
     int find_use(const Flow& flow, Keeper keeper) {

@@ -54,8 +54,9 @@ void run(const Scenario& scenario, const char* recording) {
     Log log({Config::Log::Target::stderr_, std::chrono::seconds(0)}, users, counters);
     JobTable jobs;
     Labeller labeller(jobs, {}, counters);
-    UdpFlows udp_flows(counters);
-    ExemptListeners exempt_listeners(counters);
+    nft::Connection table;
+    UdpFlows udp_flows(table, counters);
+    ExemptListeners exempt_listeners(table, counters);
     const OwnerRecords no_records(false);
     Investigator investigator(users, labeller, no_records, counters);
     auto queue =
@@ -72,8 +73,9 @@ void run(const Scenario& scenario, const char* recording) {
     Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd(), pushed_owners.fd());
     Kernel::only().play(play);
     auto end = play.end();
-    Worker worker(std::move(queue), asker, rules,
-                  {counters, peers, investigator, udp_flows, exempt_listeners, pushed_owners, log});
+    Worker worker(
+        std::move(queue), asker, rules,
+        {table, counters, peers, investigator, udp_flows, exempt_listeners, pushed_owners, log});
     end.wait();
     worker.stop();
     investigator.stop();

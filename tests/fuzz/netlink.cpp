@@ -7,6 +7,8 @@
 #include "netlink/packet_log.hpp"
 #include "netlink/rdma.hpp"
 #include "netlink/sock_diag.hpp"
+#include "netlink/tcp_connections.hpp"
+#include "nft/change_notices.hpp"
 
 #include <cstring>
 #include <memory>
@@ -26,6 +28,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         static_cast<void>(ubf::parse_packet(packet.bytes));
     });
     static_cast<void>(ubf::parse_socket(bytes, 1));
+    static_cast<void>(ubf::parse_connection(bytes, 1));
+    static_cast<void>(ubf::nft::tells_of_change(bytes, 1));
     static_cast<void>(ubf::parse_link(bytes, 1));
     static_cast<void>(ubf::rdma::parse_devices(bytes, 1));
     static_cast<void>(ubf::rdma::parse_cm_ids(bytes, 1));

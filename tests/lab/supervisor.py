@@ -25,6 +25,9 @@ class Supervisor:
             except OSError:
                 return
             fields = dict(line.split("=", 1) for line in message.decode().splitlines())
+            if "BARRIER" in fields:
+                os.close(fds[0])
+                continue
             if "FDSTOREREMOVE" in fields:
                 os.close(self.kept[fields["FDNAME"]])
                 del self.kept[fields["FDNAME"]]  # so that what is not there is closed

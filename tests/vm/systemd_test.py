@@ -2,10 +2,12 @@
 """ubfd as it is installed: under systemd, on a kernel of Debian's. To be run as a service in a guest that was booted
 with ubf installed and enabled; the guest is node2."""
 
+import contextlib
 import json
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -44,6 +46,16 @@ def is_ready():
 def table():
     """Its text, or nothing."""
     return subprocess.run(["nft", "list", "table", "inet", "ubf"], capture_output=True, text=True, check=False).stdout
+
+
+def read_meanwhile(address, port, seconds):
+    """Connects and reads, over and over; how often it got an answer."""
+    end, count = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=0.5) as sock:
+            sock.sendall(b"hello")
+            count += sock.recv(100) == b"hello"
+    return count
 
 
 class Systemd(Case):
@@ -266,6 +278,82 @@ class Life(Systemd):
         run("systemctl", "restart", "nftables")
         wait_until(lambda: "ubf:verdict:no_verdict" in table(), 5, "the ruleset")
         self.assert_judges()
+
+
+class Flush(Systemd):
+    """Debian's own firewall service flushes all tables at each start and stop."""
+
+    def setUp(self):
+        super().setUp()
+        self.person("alice", self.two).listen("tcp", "::1", PORT)
+
+    def assert_lets_nobody_in(self, act, seconds):
+        """Bob tries all the time, from both nodes and over both families, before, while and after it is done."""
+        ways = [(self.person("bob", self.one), V4), (self.person("bob", self.two), "127.0.0.1"),
+                (self.person("carol", self.two), "::1")]
+        results = [somebody.begin(read_meanwhile, address, PORT, seconds) for somebody, address in ways]
+        act()
+        self.assertEqual([result() for result in results], [0, 0, 0])
+
+    def ruleset(self):
+        return json.loads(run("ubfctl", "--json", "status"))["ruleset"]
+
+    def assert_owned(self):
+        wait_until(is_ready, 30)
+        self.assertEqual((self.ruleset()["owned"], self.ruleset()["repairs"]), (True, 0))
+        self.assert_judges()
+
+    def test_opens_nothing(self):
+        def act():
+            for _ in range(5):
+                run("systemctl", "restart", "nftables")
+            run("nft", "flush", "ruleset")
+
+        self.assert_lets_nobody_in(act, 15)
+        self.assert_owned()
+
+    def test_while_ubfd_restarts_or_is_killed_opens_nothing(self):
+        def act():
+            for end in (["kill", "-9", str(pid())], ["systemctl", "restart", "ubfd"]):
+                ending = subprocess.Popen(end)
+                for _ in range(20):
+                    run("nft", "flush", "ruleset")
+                ending.wait()
+                wait_until(is_ready, 30)
+
+        self.assert_lets_nobody_in(act, 20)
+        self.assert_owned()
+
+    def test_of_a_table_that_a_failed_ubfd_left_is_the_first_that_opens_it(self):
+        good = CONFIG.read_text()
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
+
+        def act():
+            CONFIG.write_text(good + "[nonsense]\n")
+            run("systemctl", "restart", "ubfd", status=1)
+            wait_until(lambda: property_of("ubfd", "ActiveState") == "failed", 20)
+
+        self.assert_lets_nobody_in(act, 15)
+        self.assertIn("ubf:verdict:no_verdict", table())
+        self.assertEqual(run("nft", "list", "tables").count("ubf"), 1)
+        CONFIG.write_text(good)
+        self.assert_lets_nobody_in(lambda: run("systemctl", "restart", "ubfd"), 10)
+        self.assert_owned()
+
+    def test_where_a_stop_keeps_the_table_it_stays(self):
+        good = CONFIG.read_text()
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
+        CONFIG.write_text(good + "[ruleset]\non_stop = \"keep\"\n")
+        run("systemctl", "reload", "ubfd")
+        self.assert_lets_nobody_in(lambda: run("systemctl", "stop", "ubfd"), 10)
+        self.assertIn("ubf:verdict:no_verdict", table())
+        self.assertEqual(run("nft", "list", "tables").count("ubf"), 1)
+
+    def test_a_stop_for_good_removes_it(self):
+        run("systemctl", "stop", "ubfd")
+        self.assertEqual(table(), "")
+        run("systemctl", "start", "ubfd")
+        self.assert_owned()
 
 
 class FileSystem(Systemd):

@@ -1,0 +1,209 @@
+#include "daemon/gate/undecided.hpp"
+
+#include "daemon/core/own_address.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fmt/format.h>
+#include <fstream>
+#include <net/if.h>
+
+namespace ubf {
+namespace {
+
+// A handshake that was on its way is over by the second look; a SYN cookie is good for two minutes
+// (MAX_SYNCOOKIE_AGE, include/net/tcp.h).
+constexpr std::chrono::seconds second_look{1};
+constexpr std::chrono::seconds pause{10};
+constexpr std::chrono::seconds for_so_long{130};
+
+// A worker finds so many in its memory while a packet waits.
+constexpr std::size_t most_in_a_part = 512;
+
+PortRange ephemeral_ports() {
+    unsigned first = 32768;
+    unsigned last = 60999;
+    std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first >> last;
+    return {static_cast<Port>(std::min(first, 65535u)), static_cast<Port>(std::min(last, 65535u))};
+}
+
+} // namespace
+
+Undecided::Undecided(const Workers& workers, Scope scope, Counters& counters, Log& log)
+  : workers_(workers)
+  , scope_(std::move(scope))
+  , counters_(counters)
+  , log_(log)
+  , loopback_(::if_nametoindex("lo")) {}
+
+void Undecided::pass_over_present() {
+    std::unordered_set<Cookie> present;
+    const int error = connections_.each(
+        [&](const TcpConnection& connection) { present.insert(connection.socket.cookie); });
+    if (error != 0)
+        log_.warning(fmt::format("the connections that are there already could not be listed: {}; "
+                                 "should somebody flush the ruleset, they may be ended as if they "
+                                 "had begun meanwhile",
+                                 std::strerror(error)));
+    present_ = std::move(present);
+}
+
+void Undecided::set_scope(Scope scope, bool whole) {
+    scope_ = std::move(scope);
+    if (whole && !next_)
+        pass_over_present();
+}
+
+void Undecided::look_for_them(TimePoint now) {
+    last_ = now + for_so_long;
+    look(now);
+    next_ = now + second_look;
+}
+
+void Undecided::on_time(TimePoint now) {
+    if (!next_ || *next_ > now)
+        return;
+    look(now);
+    if (now >= last_)
+        next_.reset();
+    else
+        next_ = now + pause;
+}
+
+void Undecided::look(TimePoint now) {
+    Look memory{{}, {}, {}, ephemeral_ports()};
+    std::unordered_set<Cookie> still_present;
+    std::vector<TcpConnection> candidates;
+    const int error = connections_.each([&](const TcpConnection& connection) {
+        if (present_.contains(connection.socket.cookie))
+            still_present.insert(connection.socket.cookie);
+        else
+            candidates.push_back(connection);
+    });
+    if (error != 0) {
+        log_.warning(fmt::format("the connections that began while the ruleset was not whole could "
+                                 "not be listed: {}; it is tried again in some seconds",
+                                 std::strerror(error)));
+        last_ = std::max(last_, now + pause);
+    } else {
+        present_ = std::move(still_present);
+    }
+    auto flows = std::make_shared<Flows>();
+    std::unordered_set<Cookie> judged;
+    for (const auto& connection : candidates) {
+        const Cookie cookie = connection.socket.cookie;
+        auto flow = as_flow(connection, memory);
+        if (!flow)
+            continue;
+        flow->judged = judged_.contains(cookie);
+        flows->push_back(*flow);
+        judged.insert(cookie);
+    }
+    judged_ = std::move(judged);
+    begin_part(std::move(flows));
+}
+
+// Nothing where no packet of it would have been queued.
+std::optional<UndecidedFlow> Undecided::as_flow(const TcpConnection& connection, Look& look) {
+    const auto& [local, remote, socket] = connection;
+    // The packets of a program on this node come in over loopback, whatever their address.
+    const auto interface = interface_with(remote.address, look) ? std::optional(loopback_)
+                           : socket.interface != 0              ? std::optional(socket.interface)
+                                                   : interface_with(local.address, look);
+    const auto index = interface.value_or(0); // of a route, or an address that went away
+    const bool fabric = is_fabric(index, look);
+    if (!in_scope(index, fabric, local.port) || !was_accepted(connection, index, look))
+        return std::nullopt;
+    return UndecidedFlow{{Protocol::tcp, remote, local}, index, fabric};
+}
+
+// Of an address of this node's.
+std::optional<std::uint32_t> Undecided::interface_with(const Address& address, Look& look) const {
+    constexpr std::uint8_t loopback_network = 127; // all of it is this node's (RFC 1122, 3.2.1.3)
+    if (address.is_v4() && address.v4_bytes()[0] == loopback_network)
+        return loopback_;
+    const auto [found, is_new] = look.interfaces.try_emplace(address);
+    if (is_new)
+        found->second = interface_of(address);
+    return found->second;
+}
+
+bool Undecided::is_fabric(std::uint32_t interface, Look& look) {
+    if (!scope_.fabric)
+        return false;
+    const auto [found, is_new] = look.watched_as_fabric.try_emplace(interface);
+    if (is_new) {
+        const auto link = links_.find(interface);
+        found->second = link && link->is_fabric();
+    }
+    return found->second;
+}
+
+bool Undecided::in_scope(std::uint32_t interface, bool fabric, Port port) const {
+    const auto& side = fabric ? *scope_.fabric : scope_.ethernet;
+    const bool exempt = std::ranges::any_of(side.exempt_ports, [&](const ProtocolPorts& ports) {
+        return ports.has(Protocol::tcp, port);
+    });
+    if (exempt || std::ranges::none_of(
+                      side.ports, [&](const PortRange& range) { return range.contains(port); }))
+        return false;
+    if (fabric || scope_.interfaces.empty())
+        return true;
+    std::array<char, IF_NAMESIZE> name{};
+    return ::if_indextoname(interface, name.data()) == nullptr ||
+           std::ranges::find(scope_.interfaces, name.data()) != scope_.interfaces.end();
+}
+
+// A socket doesn't say whether it was accepted, or has connected. Where it has a listener's place,
+// it was accepted. A listener may be gone by now; then its port is one that a program has asked
+// for, and the other end's one that the kernel has given.
+bool Undecided::was_accepted(const TcpConnection& connection, std::uint32_t interface, Look& look) {
+    const auto [found, is_new] = look.listeners.try_emplace({connection.local, interface});
+    if (is_new) {
+        const auto listener = lookup_.listener(connection.local, interface);
+        found->second = listener || listener.error() == LookupError::failed;
+    }
+    if (found->second)
+        return true;
+    return look.ephemeral.contains(connection.remote.port) &&
+           !look.ephemeral.contains(connection.local.port);
+}
+
+void Undecided::begin_part(std::shared_ptr<Flows> rest) {
+    if (rest->empty())
+        return;
+    const auto begin =
+        rest->end() - static_cast<std::ptrdiff_t>(std::min(rest->size(), most_in_a_part));
+    Flows part(begin, rest->end());
+    rest->erase(begin, rest->end());
+    pass_on(0, std::move(part), std::move(rest));
+}
+
+// From worker to worker, on whose threads this is called; each takes out those that it knows. What
+// is left nobody has decided.
+void Undecided::pass_on(std::size_t worker, Flows part, std::shared_ptr<Flows> rest) {
+    if (worker == workers_.size() || part.empty()) {
+        share_out(part);
+        return begin_part(std::move(rest));
+    }
+    workers_[worker]->take_known(std::move(part), [this, worker, rest](Flows unknown) {
+        pass_on(worker + 1, std::move(unknown), rest);
+    });
+}
+
+void Undecided::share_out(const Flows& flows) {
+    if (flows.empty())
+        return;
+    counters_.connections_undecided.add(flows.size());
+    log_.warning(fmt::format("{} connections began while the ruleset was not whole, {} for one; "
+                             "each is judged now, and ended where it is not allowed",
+                             flows.size(), to_string(flows.front().flow)));
+    std::vector<Flows> shares(workers_.size());
+    for (std::size_t i = 0; i < flows.size(); ++i)
+        shares[i % shares.size()].push_back(flows[i]);
+    for (std::size_t i = 0; i < shares.size(); ++i)
+        workers_[i]->judge(std::move(shares[i]));
+}
+
+} // namespace ubf

@@ -1,0 +1,95 @@
+// TCP connections that nobody has decided: they began while the ruleset was not whole, and nothing
+// of the kernel's queues them any more. Once it is whole again they are found among the sockets of
+// the node, and judged as if they began now: what is allowed goes on, and can be listed and ended
+// like any other; what is not is ended. So are, once, those of which a worker knows: the one that
+// it allowed may be over, and another have begun meanwhile between the same ports.
+//
+// Connections that were there when ubfd began to watch are left alone: they are older than the
+// ruleset, or the ubfd before us has decided them.
+#pragma once
+
+#include "config/config.hpp"
+#include "daemon/core/counters.hpp"
+#include "daemon/gate/worker.hpp"
+#include "daemon/log/log.hpp"
+#include "netlink/link.hpp"
+#include "netlink/tcp_connections.hpp"
+#include "owner/lookup.hpp"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace ubf {
+
+class Undecided {
+  public:
+    using Workers = std::vector<std::unique_ptr<Worker>>;
+
+    // Where connections are watched, as the ruleset has it.
+    struct Side {
+        std::vector<PortRange> ports;
+        std::vector<ProtocolPorts> exempt_ports;
+    };
+    struct Scope {
+        std::vector<std::string> interfaces; // none: all
+        Side ethernet;
+        std::optional<Side> fabric; // none: its interfaces are like all others
+    };
+
+    // Throws std::system_error.
+    Undecided(const Workers& workers, Scope scope, Counters& counters, Log& log);
+
+    // All that is there now counts as decided.
+    void pass_over_present();
+    // The ruleset is whole again. A connection whose handshake was on its way may come later, and
+    // one that the kernel answered with a SYN cookie two minutes later: so it is looked more than
+    // once.
+    void look_for_them(TimePoint now);
+    // What is watched is another: nobody was asked about what newly is, and nobody will be.
+    // whole: whether the ruleset is.
+    void set_scope(Scope scope, bool whole);
+
+    // By the loop.
+    std::optional<TimePoint> next() const { return next_; }
+    void on_time(TimePoint now);
+
+  private:
+    // What a look has found out once.
+    struct Look {
+        std::map<Address, std::optional<std::uint32_t>> interfaces; // of this node's addresses
+        std::map<std::uint32_t, bool> watched_as_fabric;            // by interface
+        std::map<std::pair<Endpoint, std::uint32_t>, bool> listeners;
+        PortRange ephemeral; // that the kernel gives to who connects and asks for none
+    };
+
+    void look(TimePoint now);
+    std::optional<UndecidedFlow> as_flow(const TcpConnection& connection, Look& look);
+    std::optional<std::uint32_t> interface_with(const Address& address, Look& look) const;
+    bool is_fabric(std::uint32_t interface, Look& look);
+    bool in_scope(std::uint32_t interface, bool fabric, Port port) const;
+    bool was_accepted(const TcpConnection& connection, std::uint32_t interface, Look& look);
+    using Flows = std::vector<UndecidedFlow>;
+    void begin_part(std::shared_ptr<Flows> rest);
+    void pass_on(std::size_t worker, Flows part, std::shared_ptr<Flows> rest);
+    void share_out(const Flows& flows);
+
+    const Workers& workers_;
+    Scope scope_;
+    Counters& counters_;
+    Log& log_;
+    const std::uint32_t loopback_;
+    TcpConnections connections_;
+    OwnerLookup lookup_;
+    Links links_;
+    std::unordered_set<Cookie> present_; // that were there before
+    std::unordered_set<Cookie> judged_;  // or are to be
+    std::optional<TimePoint> next_;      // look
+    TimePoint last_{};                   // it is
+};
+
+} // namespace ubf
