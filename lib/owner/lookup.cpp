@@ -119,8 +119,14 @@ void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> en
                 sender = fail(to_sharing_error(error));
             continue;
         }
+        const auto is_named = [&](const BoundSocket& other) {
+            return receiver && other.socket.cookie == receiver->socket.cookie;
+        };
+        const auto named = std::ranges::find_if(listed_, is_named);
+        const bool ranks_first = named != listed_.end() && is_connected_to(*named, flow.source);
         if (receiver && !add_those(*receiver, listed_, [&](const BoundSocket& other) {
-                return could_receive(other, flow, interface);
+                return could_receive(other, flow, interface) &&
+                       (!ranks_first || is_connected_to(other, flow.source));
             }))
             receiver = fail(LookupError::ambiguous);
         // Root needs no port of its own to send in somebody's name, so that one elsewhere says

@@ -35,6 +35,10 @@ bool could_receive(const BoundSocket& socket, const Flow& flow, std::uint32_t in
            (socket.socket.interface == 0 || socket.socket.interface == interface);
 }
 
+bool is_connected_to(const BoundSocket& socket, const Endpoint& sender) {
+    return socket.remote == sender;
+}
+
 bool could_send(const BoundSocket& socket, const Flow& flow, std::uint32_t interface) {
     const auto bound_to = socket.socket.interface;
     const bool passes = flow.source.address.is_v4() || bound_to == 0 ||

@@ -15,6 +15,10 @@ namespace ubf {
 // that it can't shut out this one.
 bool could_receive(const BoundSocket& socket, const Flow& flow, std::uint32_t interface);
 
+// Whether it is connected to this very sender. Such a UDP socket ranks before all that are not, on
+// whatever CPU, interface and family (compute_score() of net/ipv4/udp.c and net/ipv6/udp.c).
+bool is_connected_to(const BoundSocket& socket, const Endpoint& sender);
+
 // Whether the UDP socket could have sent it out of this interface. Its own address does not matter:
 // by IP_PKTINFO it sends from any address of the node (ip_cmsg_send(), ip6_datagram_send_ctl()).
 // IPv4 even sends out of another interface than the one to which the socket is bound; IPv6 doesn't,

@@ -37,6 +37,20 @@ Message acknowledgement(const nlmsghdr* of) {
     return {bytes, bytes + sizeof message};
 }
 
+// The end of a dump that finds nothing.
+Message nothing_more(const nlmsghdr* of) {
+    struct {
+        nlmsghdr header;
+        int error;
+    } message{};
+    message.header.nlmsg_len = sizeof message;
+    message.header.nlmsg_type = NLMSG_DONE;
+    message.header.nlmsg_flags = NLM_F_MULTI;
+    message.header.nlmsg_seq = of->nlmsg_seq;
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&message);
+    return {bytes, bytes + sizeof message};
+}
+
 template<typename T>
 T read(Bytes bytes) {
     T value{};
@@ -101,6 +115,8 @@ void Kernel::send(int fd, Bytes bytes) {
 
 void Kernel::send(int fd, const nlmsghdr* message) {
     const Bytes bytes(reinterpret_cast<const std::uint8_t*>(message), message->nlmsg_len);
+    if (at(fd).bus == NETLINK_SOCK_DIAG && (message->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP)
+        return deliver(fd, {nothing_more(message)}); // nobody shares a port
     if (at(fd).bus == NETLINK_SOCK_DIAG)
         return deliver(fd, {world_->find_socket(bytes)});
     if (message->nlmsg_type == queue_type(NFQNL_MSG_CONFIG))

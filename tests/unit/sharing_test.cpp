@@ -82,6 +82,15 @@ TEST(Sharing, who_is_connected_hears_that_sender_alone) {
     }
 }
 
+TEST(Sharing, a_socket_is_connected_to_one_sender_alone) {
+    auto socket = bound_to("10.0.0.2");
+    EXPECT_FALSE(is_connected_to(socket, v4.source));
+    socket.remote = at("10.0.0.1", 0);
+    EXPECT_FALSE(is_connected_to(socket, v4.source));
+    socket.remote = v4.source;
+    EXPECT_TRUE(is_connected_to(socket, v4.source));
+}
+
 TEST(Sharing, who_is_bound_to_an_interface_hears_that_alone) {
     auto socket = bound_to("0.0.0.0");
     socket.socket.interface = eth0;

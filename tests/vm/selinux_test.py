@@ -143,6 +143,19 @@ class Required(Programs, TwoNodes):
                              (labelled, plain), level)
 
 
+# Gives up new privileges (PR_SET_NO_NEW_PRIVS), waits for a line, and becomes ubfd.
+START = """
+import ctypes, os, sys
+assert ctypes.CDLL(None).prctl(38, 1, 0, 0, 0) == 0
+null = os.open("/dev/null", os.O_WRONLY)
+print("here", flush=True)
+sys.stdin.readline()
+os.dup2(null, 1)
+os.dup2(null, 2)
+os.execv("/usr/sbin/ubfd", ["/usr/sbin/ubfd"])
+"""
+
+
 class Confined(Programs):
     """ubfd as init starts it, in ubfd_t, by the module that comes along; of one node. The policy is enforced."""
 
@@ -170,12 +183,12 @@ allow = ["alice", "bob"]
         # Of the host's files, which have no labels; some are mounted there by add_users.
         self.label("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/usr/share/zoneinfo/Etc")
         self.label("/run", "/usr/share", "/usr/share/zoneinfo", recurse=False)
-        # As systemd starts it: in init_t, and with NoNewPrivileges, under which a domain is entered only where a policy
-        # says so. Nobody else may be in init_t once the policy is enforced, so the one who starts it is there before.
-        self.ubfd = subprocess.Popen(["runcon", "system_u:system_r:init_t:s0", "/bin/sh", "-c",
-                                      "read -r go; exec setpriv --no-new-privs /usr/sbin/ubfd > /dev/null 2>&1"],
-                                     stdin=subprocess.PIPE, text=True)
+        # As systemd starts it: by a process in init_t, and with NoNewPrivileges, under which a domain is entered only where
+        # a policy says so. Nobody else may be in init_t once the policy is enforced, so that process is there before.
+        self.ubfd = subprocess.Popen(["runcon", "system_u:system_r:init_t:s0", "/usr/bin/python3", "-c", START],
+                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.end)
+        self.assertEqual(self.ubfd.stdout.readline(), "here\n")
         subprocess.run(["dmesg", "-C"], check=True)
         subprocess.run(["setenforce", "1"], check=True)
         self.ubfd.stdin.write("go\n")
@@ -187,6 +200,7 @@ allow = ["alice", "bob"]
         self.ubfd.kill()
         self.ubfd.wait()
         self.ubfd.stdin.close()
+        self.ubfd.stdout.close()
 
     def status(self):
         reply = subprocess.run([case.build / "daemon" / "ubfctl", "--json", "status"], capture_output=True, check=False)
