@@ -209,6 +209,8 @@ void Daemon::run() {
     log_.info(fmt::format("the kernel's records of owners: {}", records_.state()));
     for (const auto& warning : host_warnings())
         log_.warning(warning);
+    for (const auto& warning : warnings(start_.config))
+        log_.warning(warning);
     if (!lock_memory())
         log_.warning("memory is not locked: raise LimitMEMLOCK of the unit");
     for (const auto& worker : workers_)
@@ -305,6 +307,8 @@ void Daemon::reload() {
         fresh.environment.push = start_.environment.push; // as the thread that reads it began
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));
+        for (const auto& warning : warnings(start_.config))
+            log_.warning(warning);
         log_.info(fmt::format("reloaded {}", config_file_.string()));
     } catch (const std::exception& error) {
         log_.error(fmt::format("not reloaded, the old configuration stays: {}", error.what()));

@@ -65,6 +65,10 @@ Json Daemon::status() {
                          {"silent", peer.silent},
                          {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
 
+    auto doubts = host_warnings();
+    for (auto& warning : warnings(start_.config))
+        doubts.push_back(std::move(warning));
+
     const auto rdma = rdma_->status();
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
     return {{"ok", true},
@@ -132,7 +136,7 @@ Json Daemon::status() {
             {"peers", peers},
             {"packets_gone", counters_.packets_gone.read()},
             {"verdict_errors", counters_.verdict_errors.read()},
-            {"warnings", host_warnings()},
+            {"warnings", doubts},
             {"messages_lost", counters_.messages_lost.read()},
             {"notices_lost", counters_.notices_lost.read()},
             {"log",

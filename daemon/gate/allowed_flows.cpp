@@ -16,8 +16,9 @@ std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local, 
         remote = Owner::outside();
     else if (!is_local && remote.kind == OwnerKind::outside)
         return std::nullopt; // now there is somebody to ask
-    const auto verdict = decide(listener, connector, policy);
-    if (verdict.action() != Action::allow || !settled_by_uid(listener, connector, policy))
+    const auto flow = allowed.from_connector();
+    const auto verdict = decide(flow, listener, connector, policy);
+    if (verdict.action() != Action::allow || !settled_by_uid(flow, listener, connector, policy))
         return std::nullopt;
     return verdict.reason;
 }

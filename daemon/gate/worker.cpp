@@ -596,8 +596,7 @@ UdpFlows::Ends Worker::ends_of(const Case& item) {
 
 void Worker::report(const Case& item, Reason reason) {
     const bool by_labels = reason == Reason::label_required || reason == Reason::different_user;
-    shared_.log.denial({item.reply ? item.flow.reversed() : item.flow, reason, connector(item),
-                        listener(item),
+    shared_.log.denial({from_connector(item), reason, connector(item), listener(item),
                         by_labels && rules_->labelled
                             ? compare_labels(listener(item), connector(item), policy(item))
                             : std::string(),
@@ -605,11 +604,11 @@ void Worker::report(const Case& item, Reason reason) {
 }
 
 Verdict Worker::decide_case(const Case& item) const {
-    return decide(listener(item), connector(item), policy(item));
+    return decide(from_connector(item), listener(item), connector(item), policy(item));
 }
 
 bool Worker::settled(const Case& item) const {
-    return settled_by_uid(listener(item), connector(item), policy(item));
+    return settled_by_uid(from_connector(item), listener(item), connector(item), policy(item));
 }
 
 const Owner& Worker::listener(const Case& item) const {

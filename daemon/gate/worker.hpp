@@ -189,6 +189,9 @@ class Worker {
     bool settled(const Case& item) const;
     const Owner& listener(const Case& item) const;
     const Owner& connector(const Case& item) const;
+    static Flow from_connector(const Case& item) {
+        return item.reply ? item.flow.reversed() : item.flow;
+    }
     bool on_this_node(const Case& item) const { return item.interface == loopback_; }
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
     bool from_peer(const Case& item) const {
