@@ -65,6 +65,12 @@ Json Daemon::status() {
                          {"silent", peer.silent},
                          {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
 
+    auto still = Json::array();
+    for (const auto& [thread, since] : threads_.still(Clock::now()))
+        still.push_back({{"name", thread->name()},
+                         {"seconds", since.count()},
+                         {"waits_for", thread->waits_for()}});
+
     auto doubts = host_warnings();
     for (auto& warning : warnings(start_.config))
         doubts.push_back(std::move(warning));
@@ -84,6 +90,10 @@ Json Daemon::status() {
               {"repairs", ruleset_->repairs()},
               {"missing", ruleset_->missing()}}},
             {"kernel", rules},
+            {"threads",
+             {{"number", threads_.size() + 1},
+              {"standing_still", still},
+              {"stalls", threads_.stalls()}}},
             {"actions", actions(counters_.verdicts)},
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},
@@ -142,6 +152,7 @@ Json Daemon::status() {
             {"log",
              {{"written", counters_.log_written.read()},
               {"folded", counters_.log_folded.read()},
+              {"over_share", counters_.log_over_share.read()},
               {"lost", counters_.log_lost.read()}}}};
 }
 

@@ -32,13 +32,16 @@ void UdpFlows::run() {
     std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {
-        wanted_.wait(lock, [&] { return stopping_ || !doomed_.empty(); });
+        wanted_.wait_for(lock, Heartbeat::period, [&] { return stopping_ || !doomed_.empty(); });
         if (stopping_)
             return;
+        heartbeat_.beat(Clock::now());
         doomed.swap(doomed_);
         lock.unlock();
-        for (const auto& each : doomed)
+        for (const auto& each : doomed) {
+            heartbeat_.beat(Clock::now());
             forget(kernel, each);
+        }
         doomed.clear();
         lock.lock();
     }

@@ -7,6 +7,7 @@
 
 #include "config/config.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "daemon/udp/departures.hpp"
 #include "daemon/udp/udp_verdicts.hpp"
 #include "flow/flow.hpp"
@@ -80,6 +81,7 @@ class UdpFlows {
     std::chrono::seconds udp_timeout() const { return udp_timeout_; }
 
     std::size_t size(Keeper keeper) const;
+    const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
     using Sender = std::pair<OwnerKind, Uid>;
@@ -132,6 +134,7 @@ class UdpFlows {
     std::vector<Doomed> doomed_;
     std::condition_variable wanted_;
     bool stopping_ = false;
+    Heartbeat heartbeat_{"udp"};
     std::thread thread_;
 };
 
