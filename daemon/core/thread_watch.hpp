@@ -22,8 +22,8 @@ class ThreadWatch {
         bool is_error; // else a warning
         std::string text;
     };
-    // To be called every half second or so. One who looks late was held up like the others, and
-    // says nothing of them before the next look.
+    // To be called every half second or so. A look that comes late was held up like the
+    // threads, and says nothing of them.
     std::vector<News> look(TimePoint now);
 
     // At the last look.

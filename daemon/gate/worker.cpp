@@ -563,9 +563,8 @@ void Worker::close(Case& item, Reason reason) {
     report(item, reason);
 }
 
-// Nobody listens. Of many such tries the log says who makes them, and only for that somebody is
-// asked, about one packet of them a second: the others are refused as at once as by a kernel
-// without a firewall.
+// Nobody listens. The log names those who try many such ports. For that alone their node is asked,
+// about one packet a second; all others are refused at once, as without a firewall.
 void Worker::close_port(Case item, const OwnerLookup::Found& sender) {
     const auto& from = item.flow.source.address;
     if (!item.reply && !item.again)

@@ -1,5 +1,5 @@
-// Which denials get a line of their own: of those that differ in the source port alone, the first;
-// and of one user, a share. The rest is counted, and told as a number when its time is over, so
+// Says which denials get a line of their own: the first of those that differ in the source port
+// alone, and a share of each user's. The rest is counted, and told as a number when its time is over, so
 // that whoever is refused in a loop takes lines from nobody else. Pure memory, and little of it.
 //
 // A line is charged to the connector's user; where nobody knows who that is, to the listener's; and
@@ -41,7 +41,7 @@ class Folding {
     };
     Taken add(Denial& denial, TimePoint now);
 
-    // What was only counted, and its last denial.
+    // Denials that were only counted, and the last of them.
     struct Summary {
         Denial last;
         std::uint64_t count;

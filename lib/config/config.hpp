@@ -155,7 +155,7 @@ enum class Names : std::uint8_t { look_up, pass_over };
 Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
 Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
 
-// What is allowed to be written, and hardly meant; each with what to write instead, a line each.
+// Settings that may be written, and are hardly meant: a line each, with what to write instead.
 std::vector<std::string> warnings(const Config& config);
 
 // All options with their defaults, for --help.

@@ -1,4 +1,4 @@
-// What of a configuration is allowed to be written, and hardly meant.
+// Finds settings that may be written, and are hardly meant.
 #include "config/config.hpp"
 
 #include <algorithm>

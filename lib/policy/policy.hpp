@@ -15,7 +15,7 @@
 
 namespace ubf {
 
-// Whose end of a flow is exempt, and at which address of that end. Nothing: at any.
+// Users who are exempt: everywhere, or where their own end of the flow has one of these addresses.
 struct Exemption {
     UidRange users{};
     std::optional<Prefix> at{};

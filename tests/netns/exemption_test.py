@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Exemptions that hold at some addresses only: wherever else their users are, they are nobody special."""
 
+import json
 import pathlib
 import sys
 
@@ -8,6 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import REFUSED, V4, V6, WAYS, Counted, TwoNodes, wait_until  # noqa: E402
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PORT, OTHER = 9001, 9002
 HOME = {"v4": "10.77.0.1", "v6": "fd77::1"}  # of node1
 FAMILIES = (("v4", V4), ("v6", V6))
@@ -104,6 +106,23 @@ class Connector(TwoNodes):
             source, port = local.do(person.local_address, bound)
             answer = ubfd.ask(command="explain", protocol="udp", **{"from": f"{source}:{port}", "to": f"{address}:{PORT}"})
             self.assertEqual(answer["verdict"]["reason"], reason, answer)
+
+
+class Everywhere(TwoNodes):
+    """Root of every node is exempt, which is good, and hardly meant."""
+
+    settings = {"policy": {"exempt_connectors": ["root"]}}
+    words = "policy.exempt_connectors: root of every node may connect to everybody"
+
+    def test_is_warned_of_at_start_in_status_and_by_check_config(self):
+        self.assertIn(self.words, self.ubfd2.log())
+        self.assertIn(self.words, " ".join(self.ubfd2.status()["warnings"]))
+        ubfctl = case.build / "daemon" / "ubfctl"
+        self.assertIn(f"warning: {self.words}", self.two.run(ubfctl, "check-config", self.ubfd2.config))
+        answer = json.loads(self.two.run(ubfctl, "--json", "check-config", self.ubfd2.config))
+        self.assertEqual((answer["ok"], len(answer["warnings"])), (True, 1))
+        self.assertEqual(json.loads(self.two.run(ubfctl, "--json", "check-config", ROOT / "docs" / "ubfd.toml"))
+                         ["warnings"], [])
 
 
 class Listener(TwoNodes):
