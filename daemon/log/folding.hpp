@@ -1,6 +1,7 @@
 // Says which denials get a line of their own: the first of those that differ in the source port
-// alone, and a share of each user's. The rest is counted, and told as a number when its time is over, so
-// that whoever is refused in a loop takes lines from nobody else. Pure memory, and little of it.
+// alone, and a share of each user's. The rest is counted, and told as a number when its time is
+// over, so that whoever is refused in a loop takes lines from nobody else. Pure memory, and little
+// of it.
 //
 // A line is charged to the connector's user; where nobody knows who that is, to the listener's; and
 // where it is neither, to the address that the connector came from. Tries of closed ports are

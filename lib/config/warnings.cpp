@@ -50,7 +50,8 @@ void warn_of_root(const List& list, std::vector<std::string>& warnings) {
 }
 
 void warn_of_nobody(const List& list, std::vector<std::string>& warnings) {
-    for (const auto& [users, at] : list.exemptions) {
+    for (const auto& exemption : list.exemptions) {
+        const auto& at = exemption.at;
         if (!at || is_loopback(*at))
             continue;
         const bool is_peer = std::ranges::any_of(
@@ -60,7 +61,7 @@ void warn_of_nobody(const List& list, std::vector<std::string>& warnings) {
                 fmt::format("{}: {} at {} is nobody, for that is in none of the peers' ranges, and "
                             "who is outside has no user; write an address of a node, or exempt a "
                             "port",
-                            list.key, name_of(users), to_string(*at)));
+                            list.key, name_of(exemption.users), to_string(*at)));
     }
 }
 
