@@ -248,6 +248,8 @@ void Daemon::run() {
     log_.info(fmt::format("the kernel's records of owners: {}", records_.state()));
     for (const auto& warning : host_warnings())
         log_.warning(warning);
+    for (const auto& warning : warnings(start_.config))
+        log_.warning(warning);
     if (!lock_memory())
         log_.warning("memory is not locked: raise LimitMEMLOCK of the unit");
     for (const auto& worker : workers_)
@@ -259,9 +261,11 @@ void Daemon::run() {
         watchdog_ = std::chrono::microseconds(watchdog_us);
     ::sd_notify(0, "READY=1");
 
+    watch_threads();
     auto next_look = Clock::now();
     while (!stopping_) {
         const auto now = Clock::now();
+        heartbeat_.beat(now);
         if (now >= next_look) {
             follow_sysctl();
             ruleset_->look(now);
@@ -278,6 +282,7 @@ void Daemon::run() {
         flow_desk_->on_time(Clock::now());
     }
 
+    log_.watch(nullptr);
     ::sd_notify(0, "STOPPING=1");
     if (leave_ruleset_ || start_.config.ruleset.keep_on_stop) {
         stop_workers();
@@ -288,18 +293,31 @@ void Daemon::run() {
     log_.info("stopped; the ruleset is removed");
 }
 
-// Tells systemd that we live, if all threads of the packets' way do, and what we do.
+// All that there are. This thread looks at the others, and the log's at this one.
+void Daemon::watch_threads() {
+    for (const auto& worker : workers_)
+        threads_.add(worker->heartbeat());
+    threads_.add(service_->heartbeat());
+    if (const auto* pusher = service_->pusher())
+        threads_.add(pusher->heartbeat());
+    threads_.add(udp_flows_.heartbeat());
+    threads_.add(sent_flows_.heartbeat());
+    threads_.add(exempt_listeners_.heartbeat());
+    threads_.add(rdma_->heartbeat());
+    for (const auto& heartbeat : investigator_.heartbeats())
+        threads_.add(heartbeat);
+    threads_.add(users_.heartbeat());
+    threads_.add(log_.heartbeat());
+    heartbeat_.beat(Clock::now());
+    log_.watch(&heartbeat_);
+}
+
+// Tells systemd that we live, if all threads do that nothing may hold up, and what we do.
 void Daemon::show_life() {
     const auto now = Clock::now();
-    const auto lately = now - 3 * Heartbeat::period;
-    const bool all = service_->heartbeat().heard_since(lately) &&
-                     sent_flows_.heartbeat().heard_since(lately) &&
-                     rdma_->heartbeat().heard_since(lately) &&
-                     exempt_listeners_.heartbeat().heard_since(lately) &&
-                     std::ranges::all_of(workers_, [&](const auto& worker) {
-                         return worker->heartbeat().heard_since(lately);
-                     });
-    if (all && watchdog_.count() > 0)
+    for (auto& [is_error, text] : threads_.look(now))
+        is_error ? log_.error(std::move(text)) : log_.warning(std::move(text));
+    if (threads_.all_vital_go_on() && watchdog_.count() > 0)
         ::sd_notify(0, "WATCHDOG=1");
     if (now - shown_ < std::chrono::seconds(5))
         return;
@@ -348,6 +366,8 @@ void Daemon::reload() {
         fresh.environment.push = start_.environment.push; // as the thread that reads it began
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));
+        for (const auto& warning : warnings(start_.config))
+            log_.warning(warning);
         log_.info(fmt::format("reloaded {}", config_file_.string()));
     } catch (const std::exception& error) {
         log_.error(fmt::format("not reloaded, the old configuration stays: {}", error.what()));

@@ -8,6 +8,7 @@
 #include "daemon/core/counters.hpp"
 #include "daemon/core/descriptor_store.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/thread_watch.hpp"
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/undecided.hpp"
 #include "daemon/gate/worker.hpp"
@@ -59,6 +60,7 @@ class Daemon {
     void apply(Start fresh);
     std::size_t flows_remembered() const;
     void follow_sysctl();
+    void watch_threads();
     void show_life();
     void install_ruleset();
     nft::Ownership keep_table_socket();
@@ -104,6 +106,8 @@ class Daemon {
     std::unique_ptr<ControlServer> control_;
     std::unique_ptr<RulesetKeeper> ruleset_;
     Surroundings surroundings_{log_};
+    ThreadWatch threads_;
+    Heartbeat heartbeat_{"main"};
     bool stopping_ = false;
     std::chrono::microseconds watchdog_{}; // 0: nobody watches
     TimePoint shown_{};                    // when we last showed that we live

@@ -56,10 +56,6 @@ Json Daemon::status() {
         for (const auto& [id, counter] : *counters)
             rules[id] = {{"packets", counter.packets}, {"bytes", counter.bytes}};
 
-    auto warnings = host_warnings();
-    for (auto& warning : surroundings_.warnings())
-        warnings.push_back(std::move(warning));
-
     auto peers = Json::array();
     for (const auto& peer : peers_.list())
         peers.push_back({{"address", to_string(peer.address)},
@@ -68,6 +64,16 @@ Json Daemon::status() {
                          {"timeouts", peer.timeouts},
                          {"silent", peer.silent},
                          {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
+
+    auto still = Json::array();
+    for (const auto& [thread, since] : threads_.still(Clock::now()))
+        still.push_back({{"name", thread->name()},
+                         {"seconds", since.count()},
+                         {"waits_for", thread->waits_for()}});
+
+    auto doubts = host_warnings();
+    for (auto& warning : warnings(start_.config))
+        doubts.push_back(std::move(warning));
 
     const auto rdma = rdma_->status();
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
@@ -86,6 +92,10 @@ Json Daemon::status() {
               {"connections_undecided", counters_.connections_undecided.read()},
               {"missing", ruleset_->missing()}}},
             {"kernel", rules},
+            {"threads",
+             {{"number", threads_.size() + 1},
+              {"standing_still", still},
+              {"stalls", threads_.stalls()}}},
             {"actions", actions(counters_.verdicts)},
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},
@@ -139,12 +149,13 @@ Json Daemon::status() {
             {"peers", peers},
             {"packets_gone", counters_.packets_gone.read()},
             {"verdict_errors", counters_.verdict_errors.read()},
-            {"warnings", warnings},
+            {"warnings", doubts},
             {"messages_lost", counters_.messages_lost.read()},
             {"notices_lost", counters_.notices_lost.read()},
             {"log",
              {{"written", counters_.log_written.read()},
               {"folded", counters_.log_folded.read()},
+              {"over_share", counters_.log_over_share.read()},
               {"lost", counters_.log_lost.read()}}}};
 }
 

@@ -182,7 +182,7 @@ void Explainer::conclude(const Flow& flow, Question question, Owner connector) {
     const auto& policy = rules_->side(question.fabric).policy;
     if (rules_->labelled)
         question.steps.push_back(compare_labels(listener, connector, policy));
-    const auto verdict = decide(listener, connector, policy);
+    const auto verdict = decide(flow, listener, connector, policy);
     question.steps.push_back(
         fmt::format("verdict: {}, {}", to_string(verdict.action()), to_string(verdict.reason)));
     question.reply({{"ok", true},

@@ -100,7 +100,8 @@ struct Counters {
     Counter rdma_not_ended; // and were to be
 
     Counter log_written;
-    Counter log_folded;
+    Counter log_folded;     // into the line of another, which says how many
+    Counter log_over_share; // of a user who had his share of lines; told as a number
     Counter log_lost;
 };
 

@@ -19,8 +19,9 @@ std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local,
         remote = beyond_peers(flow.source.address, flow.destination.address, peers);
     else if (!is_local && remote.kind == OwnerKind::outside)
         return std::nullopt; // now there is somebody to ask
-    const auto verdict = decide(listener, connector, policy);
-    if (verdict.action() != Action::allow || !settled_by_uid(listener, connector, policy))
+    const auto flow = allowed.from_connector();
+    const auto verdict = decide(flow, listener, connector, policy);
+    if (verdict.action() != Action::allow || !settled_by_uid(flow, listener, connector, policy))
         return std::nullopt;
     return verdict.reason;
 }

@@ -62,7 +62,7 @@ class ExemptListeners {
     std::deque<Expiry> expiries_; // of these, and of some that are gone already
     std::atomic<std::size_t> size_{0};
     bool stopping_ = false;
-    Heartbeat heartbeat_;
+    Heartbeat heartbeat_{"listeners"};
     std::thread thread_;
 };
 

@@ -52,7 +52,8 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
   , walks_(allowed_, {[this](const AllowedFlow& allowed) {
                           return kernel_.state(allowed) == KernelFlows::State::over;
                       },
-                      [this](const AllowedFlow& allowed) { return revoke(allowed); }}) {
+                      [this](const AllowedFlow& allowed) { return revoke(allowed); }})
+  , heartbeat_(fmt::format("gate of queue {}", queue_->number())) {
     asker_.set_handler(
         [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); });
     loop_.watch(queue_->fd(), [this] { receive(); });
@@ -239,7 +240,10 @@ void Worker::expire(TimePoint now) {
             continue;
         auto node = cases_.extract(found);
         stop_waiting_for_push(node.mapped());
-        close(node.mapped(), Reason::overload);
+        if (node.mapped().tries > 0)
+            close_scan(node.mapped());
+        else
+            close(node.mapped(), Reason::overload);
     }
 }
 
@@ -305,8 +309,8 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
         return close(item, Reason::shared_port);
     }
     if (!local)
-        return close(item, local.error() == LookupError::none ? Reason::no_listener
-                                                              : Reason::internal_error);
+        return local.error() == LookupError::none ? close_port(std::move(item), ends.sender)
+                                                  : close(item, Reason::internal_error);
     shared_.counters.methods.add(Method::socket);
     item.local = *local;
 
@@ -452,9 +456,11 @@ void Worker::answered(const Flow& flow, const std::optional<Owner>& owner) {
     const auto ahead = std::exchange(item.ahead, std::nullopt);
     if (!owner) {
         report_silence_of(flow.source.address, shared_.peers, shared_.log);
-        return close(item, Reason::no_answer);
+        return item.tries > 0 ? close_scan(item) : close(item, Reason::no_answer);
     }
     item.remote = *owner;
+    if (item.tries > 0)
+        return close_scan(item);
     // Of the presumed listener the peer tells the uid alone; it takes more where he isn't.
     const auto& local = item.local.owner;
     if (ahead && (local.kind != OwnerKind::user || local.uid != ahead->presumed) &&
@@ -623,6 +629,34 @@ void Worker::close(Case& item, Reason reason) {
     report(item, reason);
 }
 
+// Nobody listens. The log names those who try many such ports. For that alone their node is asked,
+// about one packet a second; all others are refused at once, as without a firewall.
+void Worker::close_port(Case item, const OwnerLookup::Found& sender) {
+    const auto& from = item.flow.source.address;
+    if (!item.reply && !item.again)
+        item.tries =
+            closed_ports_.add(from, sender ? std::optional(sender->owner.uid) : std::nullopt,
+                              item.flow.destination.port, Clock::now());
+    if (item.tries == 0)
+        return close(item, Reason::no_listener);
+    if (sender)
+        item.remote =
+            shared_.investigator.known(*sender, ident::Role::connector).value_or(sender->owner);
+    else if (!on_this_node(item) && !from_peer(item))
+        item.remote = Owner::outside();
+    else if (!on_this_node(item) &&
+             (item.ahead || send_question(item, std::nullopt, ident::Wish::as_before)))
+        return wait(std::move(item));
+    close_scan(item);
+}
+
+void Worker::close_scan(Case& item) {
+    Denial scan{from_connector(item), Reason::no_listener, item.remote, Owner{}};
+    scan.tries = item.tries;
+    shared_.log.denial(std::move(scan));
+    close(item, Reason::no_listener);
+}
+
 bool Worker::is_stale(const Case& item) const {
     const auto& changes = shared_.investigator.changes();
     return item.stale || changes.since(item.begun, item.local.owner.uid) ||
@@ -662,8 +696,7 @@ UdpFlows::Ends Worker::ends_of(const Case& item) {
 
 void Worker::report(const Case& item, Reason reason) {
     const bool by_labels = reason == Reason::label_required || reason == Reason::different_user;
-    shared_.log.denial({item.reply ? item.flow.reversed() : item.flow, reason, connector(item),
-                        listener(item),
+    shared_.log.denial({from_connector(item), reason, connector(item), listener(item),
                         by_labels && rules_->labelled
                             ? compare_labels(listener(item), connector(item), policy(item))
                             : std::string(),
@@ -671,11 +704,11 @@ void Worker::report(const Case& item, Reason reason) {
 }
 
 Verdict Worker::decide_case(const Case& item) const {
-    return decide(listener(item), connector(item), policy(item));
+    return decide(from_connector(item), listener(item), connector(item), policy(item));
 }
 
 bool Worker::settled(const Case& item) const {
-    return settled_by_uid(listener(item), connector(item), policy(item));
+    return settled_by_uid(from_connector(item), listener(item), connector(item), policy(item));
 }
 
 const Owner& Worker::listener(const Case& item) const {

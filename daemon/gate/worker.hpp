@@ -10,6 +10,7 @@
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/gate/allowed_flows.hpp"
+#include "daemon/gate/closed_ports.hpp"
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/flow_walks.hpp"
 #include "daemon/gate/kernel_flows.hpp"
@@ -143,6 +144,7 @@ class Worker {
         bool stale = false;        // what a peer told of it holds no more
         bool shared_known = false; // who shares the listener's port
         bool again = false; // it was allowed before; no packet waits but those that came meanwhile
+        std::uint64_t tries = 0; // of a scan: nobody listens, and only who tries is not known yet
     };
 
     void run();
@@ -176,6 +178,8 @@ class Worker {
     void conclude(Case item);
     void wait(Case item);
     void close(Case& item, Reason reason);
+    void close_port(Case item, const OwnerLookup::Found& sender);
+    void close_scan(Case& item);
     bool same_socket(const Case& item);
     bool is_stale(const Case& item) const;
     void agree(Case& item);
@@ -208,6 +212,9 @@ class Worker {
     bool settled(const Case& item) const;
     const Owner& listener(const Case& item) const;
     const Owner& connector(const Case& item) const;
+    static Flow from_connector(const Case& item) {
+        return item.reply ? item.flow.reversed() : item.flow;
+    }
     bool on_this_node(const Case& item) const { return item.interface == loopback_; }
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
     bool from_peer(const Case& item) const {
@@ -235,6 +242,7 @@ class Worker {
     std::vector<OwnerLookup::Ends> ends_;
     OpenQuestions asks_;
     LastListeners last_listeners_;
+    ClosedPorts closed_ports_;
     // Those that wait. The pool keeps what they take, so that a packet costs no allocation.
     std::pmr::unsynchronized_pool_resource pool_;
     std::pmr::unordered_map<Flow, Case> cases_{&pool_};

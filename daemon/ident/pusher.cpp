@@ -3,6 +3,7 @@
 #include "daemon/core/thread.hpp"
 #include "flow/packet.hpp"
 
+#include <algorithm>
 #include <array>
 #include <linux/capability.h>
 #include <system_error>
@@ -55,8 +56,11 @@ void Pusher::heed(Wish wish, const Path& path, std::uint32_t interface) {
 void Pusher::run() {
     enter_thread("push", {CAP_NET_ADMIN}); // to bind the group
     while (!stopping_) {
-        loop_.run_once(log_ ? std::optional(next_look_) : std::nullopt);
-        if (const auto now = Clock::now(); now >= next_look_)
+        const auto latest = Clock::now() + Heartbeat::period;
+        loop_.run_once(log_ ? std::min(next_look_, latest) : latest);
+        const auto now = Clock::now();
+        heartbeat_.beat(now);
+        if (now >= next_look_)
             follow_invitations(now);
     }
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/ident/guard.hpp"
 #include "ident/socket.hpp"
@@ -32,6 +33,7 @@ class Pusher {
     void set_terms(std::shared_ptr<const Terms> terms);
     // By ident's thread: what a question wishes that came this way.
     void heed(Wish wish, const Path& path, std::uint32_t interface);
+    const Heartbeat& heartbeat() const { return heartbeat_; }
 
     // Longer than the peer goes without asking, so that it does before this ends.
     static constexpr std::chrono::seconds invited_for{60};
@@ -71,6 +73,7 @@ class Pusher {
     std::vector<std::pair<const Ends, Invitation>*> unsent_; // those that have some
     TimePoint next_look_{};
     bool stopping_ = false;
+    Heartbeat heartbeat_{"push"};
     std::thread thread_;
 };
 

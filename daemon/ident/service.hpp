@@ -43,6 +43,7 @@ class Service {
     void withdraw(Uid uid);
     void withdraw_all(); // or everybody's do
     const Heartbeat& heartbeat() const { return heartbeat_; }
+    const Pusher* pusher() const { return pusher_.get(); } // nullptr: peers are told nothing ahead
 
   private:
     // Who sent a datagram.
@@ -90,7 +91,7 @@ class Service {
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;
     bool stopping_ = false;
-    Heartbeat heartbeat_;
+    Heartbeat heartbeat_{"ident"};
     std::thread thread_;
 };
 

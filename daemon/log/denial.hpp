@@ -6,6 +6,7 @@
 #include "owner/owner.hpp"
 #include "policy/verdict.hpp"
 
+#include <cstdint>
 #include <string>
 
 namespace ubf {
@@ -18,6 +19,9 @@ struct Denial {
     std::string labels{}; // how theirs compare, where they were looked at
     bool ended = false;   // it was there before
     std::string note{};   // what else was done, or is known
+    // Of somebody who tries many ports where nobody listens: how often, since the last that was
+    // told.
+    std::uint64_t tries = 0;
 };
 
 } // namespace ubf

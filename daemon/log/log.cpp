@@ -65,9 +65,9 @@ void add_owner(std::vector<std::string>& fields, std::string_view end, const Own
 Log::Log(const Config::Log& config, UserCache& users, Counters& counters)
   : to_journal_(config.target == Config::Log::Target::journal ||
                 (config.target == Config::Log::Target::automatic && stderr_is_journal()))
-  , fold_(config.fold)
   , users_(users)
   , counters_(counters)
+  , folding_(config.fold)
   , thread_([this] { run(); }) {}
 
 Log::~Log() {
@@ -80,24 +80,41 @@ Log::~Log() {
 }
 
 void Log::info(std::string text) {
-    put({std::chrono::system_clock::now(), Line{LOG_INFO, std::move(text), {}}});
+    put(LOG_INFO, std::move(text));
 }
 
 void Log::warning(std::string text) {
-    put({std::chrono::system_clock::now(), Line{LOG_WARNING, std::move(text), {}}});
+    put(LOG_WARNING, std::move(text));
 }
 
 void Log::error(std::string text) {
-    put({std::chrono::system_clock::now(), Line{LOG_ERR, std::move(text), {}}});
+    put(LOG_ERR, std::move(text));
 }
 
-void Log::denial(Denial denial) {
-    put({std::chrono::system_clock::now(), std::move(denial)});
-}
-
-void Log::put(Item item) {
+void Log::put(int priority, std::string text) {
     const std::lock_guard lock(mutex_);
-    if (items_.size() >= most_items) {
+    put({std::chrono::system_clock::now(), Line{priority, std::move(text), {}}}, most_items);
+}
+
+// Folded here, and not by the thread: what is only counted takes no room of what waits for it.
+void Log::denial(Denial denial) {
+    const std::lock_guard lock(mutex_);
+    switch (folding_.add(denial, Clock::now())) {
+    case Folding::Taken::line:
+        put({std::chrono::system_clock::now(), std::move(denial)}, most_denials);
+        break;
+    case Folding::Taken::repeat:
+        counters_.log_folded.add();
+        break;
+    case Folding::Taken::over:
+        counters_.log_over_share.add();
+        break;
+    }
+}
+
+// mutex_ is held.
+void Log::put(Item item, std::size_t most) {
+    if (items_.size() >= most) {
         counters_.log_lost.add();
         return;
     }
@@ -113,76 +130,84 @@ void Log::run() {
         wanted_.wait_for(lock, std::chrono::milliseconds(500),
                          [&] { return stopping_ || !items_.empty(); });
         const bool last = stopping_;
+        const auto now = Clock::now();
+        const auto summaries = folding_.due(now, last);
         std::deque<Item> items;
         items.swap(items_);
         lock.unlock();
+        heartbeat_.beat(now);
+        look_at_watcher(now);
         for (const auto& item : items)
-            handle(item);
-        unfold(Clock::now(), last);
+            write(item);
+        for (const auto& summary : summaries)
+            write(summary);
         lock.lock();
         if (last)
             return;
     }
 }
 
-void Log::handle(const Item& item) {
-    if (const auto* denial = std::get_if<Denial>(&item.what))
-        fold(*denial, item.time);
-    else
+void Log::look_at_watcher(TimePoint now) {
+    const auto* watcher = watcher_.load();
+    const bool still = watcher != nullptr && watcher->stands_still(now);
+    if (still == std::exchange(watcher_still_, still))
+        return;
+    const auto text =
+        still ? fmt::format(
+                    "thread {} has stood still for {} s: systemd hears no sign of life until "
+                    "it goes on, and restarts ubfd; if it happens again, report it together "
+                    "with this log",
+                    watcher->name(),
+                    std::chrono::duration_cast<std::chrono::seconds>(now - watcher->last()).count())
+              : std::string("the main thread goes on");
+    write(Line{still ? LOG_ERR : LOG_WARNING, text, {}}, std::chrono::system_clock::now());
+}
+
+void Log::write(const Item& item) {
+    if (const auto* denial = std::get_if<Denial>(&item.what)) {
+        if (denial->tries > 0)
+            write(
+                line_of(*denial, "scanned", denial->tries, fmt::format(" tries={}", denial->tries)),
+                item.time);
+        else
+            write(line_of(*denial, denial->ended ? "ended" : "denied", 1, ""), item.time);
+    } else {
         write(std::get<Line>(item.what), item.time);
-}
-
-void Log::fold(const Denial& denial, Time time) {
-    const Key key{denial.flow.protocol, denial.flow.source.address, denial.flow.destination,
-                  denial.connector.uid, denial.listener.uid,        denial.reason,
-                  denial.ended};
-    if (const auto found = folds_.find(key); found != folds_.end()) {
-        found->second.last = denial;
-        ++found->second.repeats;
-        counters_.log_folded.add();
-        return;
-    }
-    if (folds_.size() >= most_folds) {
-        if (unlisted_++ == 0)
-            unlisted_since_ = Clock::now();
-        counters_.log_folded.add();
-        return;
-    }
-    folds_.emplace(key, Fold{denial, Clock::now(), 0});
-    write(denial, time, 0);
-}
-
-// Tells of the repeats when their time is over.
-void Log::unfold(TimePoint now, bool all) {
-    for (auto entry = folds_.begin(); entry != folds_.end();) {
-        const auto& fold = entry->second;
-        if (!all && now - fold.since < fold_) {
-            ++entry;
-            continue;
-        }
-        if (fold.repeats > 0)
-            write(fold.last, std::chrono::system_clock::now(), fold.repeats);
-        entry = folds_.erase(entry);
-    }
-    if (unlisted_ > 0 && (all || now - unlisted_since_ >= fold_)) {
-        write(Line{LOG_NOTICE,
-                   fmt::format("denied {} more, between too many different ends to list them all",
-                               std::exchange(unlisted_, 0)),
-                   {"UBF_EVENT=denied"}},
-              std::chrono::system_clock::now());
     }
 }
 
-void Log::write(const Denial& denial, Time time, std::uint64_t repeats) {
+void Log::write(const Folding::Summary& summary) {
+    const auto& [last, count, within, over] = summary;
+    auto verb = last.ended ? "ended" : "denied";
+    auto counted = fmt::format(" repeated={} within={}s", count, within.count());
+    if (last.tries > 0) {
+        verb = "scanned";
+        counted = fmt::format(" tries={} within={}s", count, within.count());
+    } else if (over) {
+        counted =
+            fmt::format(" more={} within={}s: the last of so many different ones that they have "
+                        "no line each",
+                        count, within.count());
+    }
+    write(line_of(last, verb, count, counted), std::chrono::system_clock::now());
+}
+
+// counted: what is said of how many it stands for.
+Log::Line Log::line_of(const Denial& denial, std::string_view verb, std::uint64_t count,
+                       std::string_view counted) {
     const auto connector = user_text(denial.connector, users_);
-    const auto listener = user_text(denial.listener, users_);
-    auto text = fmt::format("{} {} reason={} connector={} {} listener={} {}",
-                            denial.ended ? "ended" : "denied", to_string(denial.flow),
-                            to_string(denial.reason), connector, process_text(denial.connector),
-                            listener, process_text(denial.listener));
-    if (repeats > 0)
-        text += fmt::format(" repeated={} within={}s", repeats, fold_.count());
-    text += fmt::format(": {}", hint(denial.reason));
+    auto text = fmt::format("{} {} reason={} connector={} {}", verb, to_string(denial.flow),
+                            to_string(denial.reason), connector, process_text(denial.connector));
+    std::string listener;
+    if (denial.tries == 0) {
+        listener = user_text(denial.listener, users_);
+        text += fmt::format(" listener={} {}", listener, process_text(denial.listener));
+    }
+    text += fmt::format("{}: {}", counted,
+                        denial.tries == 0
+                            ? hint(denial.reason)
+                            : "many ports where nobody listens were tried; ask the user what they "
+                              "look for");
     if (!denial.labels.empty())
         text += fmt::format(" ({})", denial.labels);
     if (!denial.note.empty())
@@ -190,16 +215,17 @@ void Log::write(const Denial& denial, Time time, std::uint64_t repeats) {
 
     Line line{LOG_NOTICE, std::move(text), {}};
     if (to_journal_) {
-        line.fields = {fmt::format("UBF_EVENT={}", denial.ended ? "ended" : "denied"),
+        line.fields = {fmt::format("UBF_EVENT={}", verb),
                        fmt::format("UBF_REASON={}", to_string(denial.reason)),
                        fmt::format("UBF_PROTOCOL={}", to_string(denial.flow.protocol)),
                        fmt::format("UBF_SOURCE={}", to_string(denial.flow.source)),
                        fmt::format("UBF_DESTINATION={}", to_string(denial.flow.destination)),
-                       fmt::format("UBF_COUNT={}", repeats == 0 ? 1 : repeats)};
+                       fmt::format("UBF_COUNT={}", count)};
         add_owner(line.fields, "CONNECTOR", denial.connector, connector);
-        add_owner(line.fields, "LISTENER", denial.listener, listener);
+        if (denial.tries == 0)
+            add_owner(line.fields, "LISTENER", denial.listener, listener);
     }
-    write(line, time);
+    return line;
 }
 
 void Log::write(const Line& line, Time time) {
@@ -219,6 +245,7 @@ void Log::write(const Line& line, Time time) {
             ::write(STDERR_FILENO, text.data(), text.size()) == static_cast<ssize_t>(text.size());
     }
     (written ? counters_.log_written : counters_.log_lost).add();
+    heartbeat_.beat(Clock::now());
 }
 
 } // namespace ubf

@@ -1,21 +1,23 @@
 // The log: journald with its native fields where there is a journal, plain text on stderr
 // otherwise. Written on a thread of its own, so that a journal that stands still holds up nobody:
-// what finds no room is counted as lost. Denials that repeat are folded into one line with a count.
+// what finds no room is counted as lost. Denials that repeat are folded into one line with a count,
+// and each user has a share of lines (folding.hpp).
 #pragma once
 
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "daemon/log/denial.hpp"
+#include "daemon/log/folding.hpp"
 #include "daemon/owners/user_cache.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
-#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -31,6 +33,11 @@ class Log {
     void error(std::string text);
     void denial(Denial denial);
 
+    const Heartbeat& heartbeat() const { return heartbeat_; }
+    // From now on, says it when the thread of this heartbeat stands still, which watches all
+    // others; nullptr: no more.
+    void watch(const Heartbeat* watcher) { watcher_ = watcher; }
+
   private:
     using Time = std::chrono::system_clock::time_point;
     // With the journal's names; the text is what a person reads.
@@ -43,38 +50,32 @@ class Log {
         Time time;
         std::variant<Line, Denial> what;
     };
-    // Repeats differ in the source port alone.
-    using Key = std::tuple<Protocol, Address, Endpoint, Uid, Uid, Reason, bool>;
-    struct Fold {
-        Denial last;
-        TimePoint since;
-        std::uint64_t repeats = 0;
-    };
 
-    void put(Item item);
+    void put(Item item, std::size_t most);
+    void put(int priority, std::string text);
     void run();
-    void handle(const Item& item);
-    void fold(const Denial& denial, Time time);
-    void unfold(TimePoint now, bool all);
-    void write(const Denial& denial, Time time, std::uint64_t repeats);
+    void look_at_watcher(TimePoint now);
+    void write(const Item& item);
+    void write(const Folding::Summary& summary);
+    Line line_of(const Denial& denial, std::string_view verb, std::uint64_t count,
+                 std::string_view counted);
     void write(const Line& line, Time time);
 
     static constexpr std::size_t most_items = 8192;
-    static constexpr std::size_t most_folds = 256;
+    static constexpr std::size_t most_denials = 7168; // of these: the rest is for what ubfd says
 
     const bool to_journal_;
-    const std::chrono::seconds fold_;
     UserCache& users_;
     Counters& counters_;
-
-    std::map<Key, Fold> folds_; // of the thread alone
-    std::uint64_t unlisted_ = 0;
-    TimePoint unlisted_since_{};
 
     std::mutex mutex_;
     std::condition_variable wanted_;
     std::deque<Item> items_;
+    Folding folding_;
     bool stopping_ = false;
+    std::atomic<const Heartbeat*> watcher_{nullptr};
+    bool watcher_still_ = false;
+    Heartbeat heartbeat_{"log", "the journal, or whoever reads its standard error"};
     std::thread thread_;
 };
 

@@ -13,7 +13,6 @@ namespace {
 constexpr std::chrono::milliseconds connector_budget{50};
 constexpr std::chrono::milliseconds database_budget{300};
 constexpr std::size_t recent_processes = 8;
-constexpr unsigned threads = 2;
 
 void add_groups(std::vector<Gid>& groups, const std::vector<Gid>& more) {
     for (const Gid gid : more)
@@ -36,8 +35,8 @@ Investigator::Investigator(UserCache& users, const Labeller& labeller, const Own
   , labeller_(labeller)
   , records_(records)
   , counters_(counters) {
-    for (unsigned i = 0; i < threads; ++i)
-        threads_.emplace_back([this] { run(); });
+    for (auto& heartbeat : heartbeats_)
+        threads_.emplace_back([this, &heartbeat] { run(heartbeat); });
 }
 
 void Investigator::stop() {
@@ -152,14 +151,17 @@ Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePo
     return search(socket, role, deadline);
 }
 
-void Investigator::run() {
+void Investigator::run(Heartbeat& heartbeat) {
     // Other people's /proc/PID/fd takes both.
     enter_thread("owners", {CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE});
     std::unique_lock lock(mutex_);
     while (true) {
-        wanted_.wait(lock, [&] { return stopping_ || !turns_.empty(); });
+        wanted_.wait_for(lock, Heartbeat::period, [&] { return stopping_ || !turns_.empty(); });
         if (stopping_)
             return;
+        heartbeat.beat(Clock::now());
+        if (turns_.empty())
+            continue;
         const Job job = next_job();
         lock.unlock();
         // What waited too long is answered with nothing: the packet is judged without it.

@@ -6,6 +6,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "daemon/owners/changes.hpp"
 #include "daemon/owners/labeller.hpp"
 #include "daemon/owners/owner_records.hpp"
@@ -14,6 +15,7 @@
 #include "owner/lookup.hpp"
 #include "owner/process_search.hpp"
 
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -59,6 +61,8 @@ class Investigator {
     Owner of_process(Holder process, ident::Role role, Method method);
     // What it takes to know a process for that.
     ProcessDetails details() const { return labeller_.details(); }
+    static constexpr unsigned threads = 2;
+    const std::array<Heartbeat, threads>& heartbeats() const { return heartbeats_; }
 
   private:
     struct Job {
@@ -75,7 +79,7 @@ class Investigator {
         TimePoint found;
     };
 
-    void run();
+    void run(Heartbeat& heartbeat);
     Job next_job();
     std::optional<Owner> remembered(const SocketOwner& socket, ident::Role role);
     std::optional<Holder> maker(const SocketInfo& socket, Uid uid, ident::Role role,
@@ -114,6 +118,8 @@ class Investigator {
     std::unordered_map<Cookie, Remembered> listeners_; // by the first of their sockets
     std::unordered_map<Uid, std::vector<Pid>> recent_;
     bool stopping_ = false;
+    std::array<Heartbeat, threads> heartbeats_{Heartbeat("owners, the first"),
+                                               Heartbeat("owners, the second")};
     std::vector<std::thread> threads_;
 };
 

@@ -47,7 +47,9 @@ const UserCache::Entry& UserCache::want(Uid uid) {
 }
 
 std::string UserCache::name(Uid uid) {
-    const auto record = find(uid, std::chrono::milliseconds(100));
+    // A directory that doesn't answer anyway holds up no line of the log.
+    const std::chrono::milliseconds wait{heartbeat_.stands_still(Clock::now()) ? 0 : 100};
+    const auto record = find(uid, wait);
     return fmt::format("{}({})", record ? record->name : "?", value(uid));
 }
 
@@ -62,9 +64,12 @@ void UserCache::run() {
     enter_thread("users"); // whatever the site's NSS modules do
     std::unique_lock lock(mutex_);
     while (true) {
-        wanted_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+        wanted_.wait_for(lock, Heartbeat::period, [&] { return stopping_ || !queue_.empty(); });
         if (stopping_)
             return;
+        heartbeat_.beat(Clock::now());
+        if (queue_.empty())
+            continue;
         const Uid uid = queue_.front();
         queue_.pop_front();
         lock.unlock();

@@ -4,6 +4,7 @@
 
 #include "base/types.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "owner/user_database.hpp"
 
 #include <condition_variable>
@@ -31,6 +32,7 @@ class UserCache {
     std::optional<Record> known(Uid uid);
     // "alice(2001)", "?(2001)"
     std::string name(Uid uid);
+    const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
     struct Entry {
@@ -53,6 +55,7 @@ class UserCache {
     std::unordered_map<Uid, Entry> entries_;
     std::deque<Uid> queue_;
     bool stopping_ = false;
+    Heartbeat heartbeat_{"users", "the user database (see nsswitch.conf)"};
     std::thread thread_;
 };
 

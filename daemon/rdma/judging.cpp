@@ -144,12 +144,13 @@ void RdmaWatcher::conclude(Entry& entry, const Answered& remote, TimePoint now) 
     const bool connects = entry.end == End::connector;
     const Owner& listener = connects ? remote.owner : ours;
     const Owner& connector = connects ? ours : remote.owner;
-    auto verdict = decide(listener, connector, rules_->policy);
+    const auto flow = flow_of(entry.id, entry.end);
+    auto verdict = decide(flow, listener, connector, rules_->policy);
     // Where both ends take themselves for the same, because what listened was gone too soon to be
     // seen, it must be allowed either way.
     const bool contradicted = remote.end == entry.end;
     if (contradicted && verdict.action() == Action::allow)
-        verdict = decide(connector, listener, rules_->policy);
+        verdict = decide(flow.reversed(), connector, listener, rules_->policy);
 
     if (verdict.action() == Action::allow) {
         shared_.counters.rdma_allowed.add();
@@ -170,7 +171,7 @@ void RdmaWatcher::conclude(Entry& entry, const Answered& remote, TimePoint now) 
     const bool by_labels =
         verdict.reason == Reason::label_required || verdict.reason == Reason::different_user;
     Denial denial;
-    denial.flow = flow_of(entry.id, entry.end);
+    denial.flow = flow;
     denial.reason = verdict.reason;
     denial.connector = connector;
     denial.listener = listener;

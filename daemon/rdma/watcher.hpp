@@ -152,7 +152,7 @@ class RdmaWatcher {
     mutable std::mutex mutex_; // of the next
     Status status_;
 
-    Heartbeat heartbeat_;
+    Heartbeat heartbeat_{"rdma"};
     std::thread thread_;
 };
 

@@ -12,15 +12,22 @@ int check_config(const Globals& globals, const Arguments& arguments) {
     const auto file = file_argument(arguments, default_config);
     try {
         const auto config = load_config(file);
-        if (globals.json)
-            std::cout << nlohmann::ordered_json{{"ok", true}, {"file", file.string()}}.dump()
+        const auto doubts = warnings(config);
+        if (globals.json) {
+            std::cout << nlohmann::ordered_json{{"ok", true},
+                                                {"file", file.string()},
+                                                {"warnings", doubts}}
+                             .dump()
                       << '\n';
-        else
+        } else {
             std::cout << fmt::format(
                 "{}: good; {} peer ranges, {} exempt listeners, {} exempt "
                 "connectors, {} exempt ports\n",
                 file.string(), config.peers.ranges.size(), config.policy.exempt_listeners.size(),
                 config.policy.exempt_connectors.size(), config.scope.exempt_ports.size());
+            for (const auto& doubt : doubts)
+                std::cout << fmt::format("{}: warning: {}\n", file.string(), doubt);
+        }
         return EX_OK;
     } catch (const ConfigError& error) {
         if (!globals.json)

@@ -74,6 +74,19 @@ std::string warnings_text(const Json& status) {
     return text;
 }
 
+std::string threads_text(const Json& threads) {
+    std::string text;
+    for (const auto& thread : threads.at("standing_still")) {
+        const auto waits_for = thread.at("waits_for").get<std::string>();
+        text += fmt::format("{}{} STANDS STILL for {} s{}", text.empty() ? "" : "; ",
+                            thread.at("name").get<std::string>(),
+                            thread.at("seconds").get<std::uint64_t>(),
+                            waits_for.empty() ? "" : ", and waits for " + waits_for);
+    }
+    return fmt::format("{}; {} times one stood still", text.empty() ? "all go on" : text,
+                       threads.at("stalls").get<std::uint64_t>());
+}
+
 std::string rdma_text(const Json& rdma) {
     const auto count = [&](const char* name) { return rdma.at(name).get<std::uint64_t>(); };
     return fmt::format("{}; {} connections now; seen {}, allowed {}, denied {}, not answered {}, "
@@ -90,6 +103,7 @@ std::string to_text(const Json& status) {
     return fmt::format(
         "ubfd {}, up since {} ({} s)\n"
         "ruleset   {}, {}{}, queue rule: {}, repaired {} times\n{}"
+        "threads   {}\n"
         "queues\n{}"
         "verdicts  {}\n"
         "reasons   {}\n"
@@ -102,14 +116,14 @@ std::string to_text(const Json& status) {
         "ident     asked {}, again {}, answers {}; answered {}, not sent {}; rejected: {}\n"
         "          told ahead: {} by peers, {} too late or not at all; {} to peers\n"
         "peers\n{}"
-        "log       {} lines, {} folded, {} lost\n{}",
+        "log       {} lines, {} folded, {} beyond their user's share, {} lost\n{}",
         status.at("version").get<std::string>(), status.at("since").get<std::string>(),
         status.at("uptime_s").get<std::uint64_t>(), ruleset.at("state").get<std::string>(),
         ruleset.at("managed").get<bool>() ? "managed by ubfd" : "managed by the administrator",
         ruleset.at("owned").get<bool>() ? " (no other program can change it)" : "",
         status.at("queue_rule").get<std::string>(), ruleset.at("repairs").get<std::uint64_t>(),
-        missing_text(ruleset), queues_text(status), counts(status.at("actions")),
-        counts(status.at("reasons")), rules(status.at("kernel")),
+        missing_text(ruleset), threads_text(status.at("threads")), queues_text(status),
+        counts(status.at("actions")), counts(status.at("reasons")), rules(status.at("kernel")),
         counts(status.at("verdicts_in_kernel")), counts(status.at("owner_methods")),
         status.at("owner_records").get<std::string>(), counts(status.at("labels").at("found")),
         status.at("labels").at("unknown").get<std::uint64_t>(),
@@ -122,7 +136,8 @@ std::string to_text(const Json& status) {
         ident.at("pushes_missed").get<std::uint64_t>(),
         ident.at("pushes_sent").get<std::uint64_t>(), peers_text(status),
         log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),
-        log.at("lost").get<std::uint64_t>(), warnings_text(status));
+        log.at("over_share").get<std::uint64_t>(), log.at("lost").get<std::uint64_t>(),
+        warnings_text(status));
 }
 
 } // namespace

@@ -47,7 +47,7 @@ class SentFlows {
     nft::VerdictSets sets_{table_};
     std::atomic<std::size_t> waiting_{0};
     std::atomic<bool> stopping_{false};
-    Heartbeat heartbeat_;
+    Heartbeat heartbeat_{"sent"};
     std::thread thread_;
 };
 

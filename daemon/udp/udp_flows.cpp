@@ -42,14 +42,16 @@ void UdpFlows::run() {
     std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {
-        wanted_.wait(lock, [&] { return stopping_ || !doomed_.empty(); });
+        wanted_.wait_for(lock, Heartbeat::period, [&] { return stopping_ || !doomed_.empty(); });
         if (stopping_)
             return;
+        heartbeat_.beat(Clock::now());
         doomed.swap(doomed_);
         for (const auto& each : doomed) {
             lock.unlock();
             const int error = kernel.forget(each.flow, each.keeper);
             lock.lock();
+            heartbeat_.beat(Clock::now());
             if (const auto entry = find(each.flow, each.lease); entry == flows_.end())
                 continue; // the gate was faster
             else if (error == 0)

@@ -7,6 +7,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/heartbeat.hpp"
 #include "daemon/udp/departures.hpp"
 #include "daemon/udp/udp_verdicts.hpp"
 #include "flow/flow.hpp"
@@ -77,6 +78,7 @@ class UdpFlows {
     // The policy is another: what was denied asks again.
     void forget_denied();
     std::size_t size(Keeper keeper) const;
+    const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
     using Sender = std::pair<OwnerKind, Uid>;
@@ -134,6 +136,7 @@ class UdpFlows {
     std::vector<Doomed> doomed_;
     std::condition_variable wanted_;
     bool stopping_ = false;
+    Heartbeat heartbeat_{"udp"};
     std::thread thread_;
 };
 

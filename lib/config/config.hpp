@@ -76,8 +76,8 @@ struct Config {
         bool same_user = true;
         bool same_group = true;
         bool same_label = true;
-        std::vector<UidRange> exempt_listeners{};
-        std::vector<UidRange> exempt_connectors{};
+        std::vector<Exemption> exempt_listeners{};
+        std::vector<Exemption> exempt_connectors{};
         std::vector<Label> pkeys{}; // of partitions, which both ends of a flow in them carry
         bool notrack = true;        // no connection tracking
         std::chrono::seconds udp_timeout{60};
@@ -155,6 +155,9 @@ enum class Names : std::uint8_t { look_up, pass_over };
 // Reads the file, and asks nothing but the user database. Throws ConfigError.
 Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
 Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
+
+// Settings that may be written, and are hardly meant: a line each, with what to write instead.
+std::vector<std::string> warnings(const Config& config);
 
 // All options with their defaults, for --help.
 std::string describe_options();

@@ -20,9 +20,32 @@ void add_disjoint(std::vector<Range<T>>& list, const Range<T>& range, const Valu
     std::ranges::sort(list);
 }
 
-void add_uids(std::vector<UidRange>& list, const Value& value) {
-    if (const auto uids = value.uids())
-        add_disjoint(list, *uids, value);
+// One user may be exempt at several places, but at each of them only once.
+void add_exemption(std::vector<Exemption>& list, const Value& value) {
+    const auto fresh = value.exemption();
+    if (!fresh)
+        return;
+    for (const auto& other : list)
+        if (other.users.overlaps(fresh->users) &&
+            (!other.at || !fresh->at || other.at->overlaps(*fresh->at)))
+            value.fail(fmt::format("{}-{} overlaps {}-{}, at the same addresses; write each only "
+                                   "once",
+                                   ubf::value(fresh->users.first), ubf::value(fresh->users.last),
+                                   ubf::value(other.users.first), ubf::value(other.users.last)));
+    list.push_back(*fresh);
+    std::ranges::stable_sort(list, {}, &Exemption::users);
+}
+
+void set_kernel(Config& config, const Value& value) {
+    auto& list = config.policy.exempt_kernel;
+    list.clear();
+    if (!value.is_array()) {
+        if (value.one_of({"deny", "allow"}) == 1)
+            list.emplace_back();
+        return;
+    }
+    for (const auto& item : value.array())
+        list.push_back(item.kernel_exemption());
 }
 
 void add_exempt_port(std::vector<ProtocolPorts>& list, const Value& value) {
@@ -107,24 +130,25 @@ constexpr Option all[] = {
      "two programs whose labels differ may not talk, same user or not",
      [](Config& c, const Value& v) { c.policy.require_label = v.boolean(); }},
     {"policy", "kernel", "\"allow\"",
-     "sockets of the kernel itself, like NFS: \"allow\" or \"deny\"",
-     [](Config& c, const Value& v) {
-         c.policy.kernel_exempt = v.one_of({"deny", "allow"}) == 1;
-     }},
+     "sockets of the kernel itself, like NFS: \"allow\", \"deny\", or the listeners' ports and the "
+     "kernel's addresses, like [\"tcp/2049@10.0.0.0/28\"]",
+     set_kernel},
     {"policy", "outside", "\"deny\"",
      "what addresses beyond the peers' ranges start: \"deny\" or \"allow\"",
      [](Config& c, const Value& v) {
          c.policy.outside_allowed = v.one_of({"deny", "allow"}) == 1;
      }},
-    {"policy", "exempt_listeners", "[]", "users whom everybody may connect to: names, uids, ranges",
+    {"policy", "exempt_listeners", "[]",
+     "users whom everybody may connect to: names, uids, ranges; \"slurm@10.0.0.1\": there alone",
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
-             add_uids(c.policy.exempt_listeners, item);
+             add_exemption(c.policy.exempt_listeners, item);
      }},
-    {"policy", "exempt_connectors", "[]", "users who may connect to everybody",
+    {"policy", "exempt_connectors", "[]",
+     "users who may connect to everybody; \"root@10.0.0.1\": from there alone",
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
-             add_uids(c.policy.exempt_connectors, item);
+             add_exemption(c.policy.exempt_connectors, item);
      }},
     {"policy", "ignored_groups", "[]",
      "groups that are never a reason to allow, like the one of all users",
@@ -158,12 +182,12 @@ constexpr Option all[] = {
     {"fabric", "exempt_listeners", "[]", "like policy.exempt_listeners, and beside them",
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
-             add_uids(c.fabric.exempt_listeners, item);
+             add_exemption(c.fabric.exempt_listeners, item);
      }},
     {"fabric", "exempt_connectors", "[]", "like policy.exempt_connectors, and beside them",
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
-             add_uids(c.fabric.exempt_connectors, item);
+             add_exemption(c.fabric.exempt_connectors, item);
      }},
     {"fabric", "pkeys", "[]",
      "P_Keys whose partition is a label of both ends, like [\"0x8001\"]; see policy.labels",

@@ -133,12 +133,10 @@ PortRange Value::port_range() const {
     return *ports;
 }
 
-ProtocolPorts Value::protocol_ports() const {
-    const auto given = text();
-    const auto slash = given.find('/');
+std::optional<ProtocolPorts> Value::to_protocol_ports(std::string_view ports) const {
+    const auto slash = ports.find('/');
     ProtocolPorts result;
-    std::string_view ports = given;
-    if (slash != std::string::npos) {
+    if (slash != std::string_view::npos) {
         const auto protocol = ports.substr(0, slash);
         ports.remove_prefix(slash + 1);
         result.tcp = protocol == "tcp";
@@ -146,11 +144,58 @@ ProtocolPorts Value::protocol_ports() const {
     }
     const auto parsed = range<Port>(ports);
     if (!parsed || (!result.tcp && !result.udp))
+        return std::nullopt;
+    result.ports = *parsed;
+    return result;
+}
+
+ProtocolPorts Value::protocol_ports() const {
+    const auto given = text();
+    const auto ports = to_protocol_ports(given);
+    if (!ports)
         fail(fmt::format("'{}' is not a port; write 8080, \"tcp/22\", \"udp/123\" or "
                          "\"tcp/9000-9100\"",
                          escape(given)));
-    result.ports = *parsed;
-    return result;
+    return *ports;
+}
+
+std::optional<Prefix> Value::split_place(std::string& given) const {
+    const auto at = given.rfind('@');
+    if (at == std::string::npos)
+        return std::nullopt;
+    const auto place = Prefix::parse(std::string_view(given).substr(at + 1));
+    if (!place)
+        fail(fmt::format("'{}': what stands behind the @ is no address and no range of them; write "
+                         "it like \"{}@10.0.0.1\", \"@10.0.0.0/28\" or \"@fd00::/64\", without "
+                         "bits behind the prefix",
+                         escape(given), escape(std::string_view(given).substr(0, at))));
+    if (place->length() >= 10 && place->first().is_link_local())
+        fail(fmt::format("'{}': a link-local address is another node's on each link; write one "
+                         "that is the node's own in the whole cluster",
+                         escape(given)));
+    given.resize(at);
+    return place;
+}
+
+std::optional<Exemption> Value::exemption() const {
+    auto given = text();
+    const auto place = split_place(given);
+    const auto users = to_uids(given);
+    return users ? std::optional(Exemption{*users, place}) : std::nullopt;
+}
+
+KernelExemption Value::kernel_exemption() const {
+    const auto whole = text();
+    auto given = whole;
+    const auto place = split_place(given);
+    if (given == "*")
+        return {.at = place};
+    const auto ports = to_protocol_ports(given);
+    if (!ports)
+        fail(fmt::format("'{}' says no port; write it like 2049, \"tcp/2049@10.0.0.0/28\" or "
+                         "\"*@10.0.0.1\"",
+                         escape(whole)));
+    return {ports->tcp, ports->udp, ports->ports, place};
 }
 
 Prefix Value::prefix() const {
@@ -172,7 +217,10 @@ Label Value::pkey() const {
 }
 
 std::optional<UidRange> Value::uids() const {
-    const auto given = text();
+    return to_uids(text());
+}
+
+std::optional<UidRange> Value::to_uids(const std::string& given) const {
     if (is_number_like(given)) {
         const auto numbers = range<std::uint32_t>(given);
         // 4294967295 is what the kernel says when it means nobody at all.

@@ -31,6 +31,7 @@ class Value {
     // The position of the word in `words`.
     std::size_t one_of(std::initializer_list<std::string_view> words) const;
     std::vector<Value> array() const;
+    bool is_array() const { return node_.is_array(); }
 
     // Numbers, or strings like "1000-1999".
     PortRange port_range() const;
@@ -39,9 +40,13 @@ class Value {
     Label pkey() const; // "0x8001"
     // Nothing where it is a name, and names are passed over.
     std::optional<UidRange> uids() const; // "alice", 2001, "1000-1999"
-    std::optional<Gid> gid() const;       // "users", 100
-    bool is_group() const;                // "@physics"
-    std::optional<Gid> group() const;     // the same, as a gid
+    // The same, or with an address or a range of them: "root@10.0.0.1", "slurm@fd00::/64"
+    std::optional<Exemption> exemption() const;
+    // Ports as protocol_ports() has them or "*", or with an address: "tcp/2049@10.0.0.0/28"
+    KernelExemption kernel_exemption() const;
+    std::optional<Gid> gid() const;   // "users", 100
+    bool is_group() const;            // "@physics"
+    std::optional<Gid> group() const; // the same, as a gid
     std::string interface() const;
     // What stands behind the prefix, as in "account:chem"; nothing where it doesn't begin with it.
     std::optional<std::string> after(std::string_view prefix) const;
@@ -50,6 +55,10 @@ class Value {
 
   private:
     std::string text() const; // of a string or an integer
+    std::optional<UidRange> to_uids(const std::string& given) const;
+    std::optional<ProtocolPorts> to_protocol_ports(std::string_view given) const;
+    // Takes "@ADDRESS" off the text, where it has that.
+    std::optional<Prefix> split_place(std::string& given) const;
     std::optional<Gid> to_gid(const std::string& given) const;
 
     const std::string& file_;

@@ -14,12 +14,32 @@ bool contains(const std::vector<Gid>& gids, Gid gid) {
     return std::ranges::find(gids, gid) != gids.end();
 }
 
-bool exempt(const Owner& owner, const std::vector<UidRange>& users, const Policy& policy) {
+// A link-local address may be another node's on each link, so it is nobody's place.
+bool is_at(const std::optional<Prefix>& place, const Address& address) {
+    return !place || (!address.is_link_local() && place->contains(address));
+}
+
+// address: of this end.
+bool exempt(const std::vector<Exemption>& exemptions, Uid uid, const Address& address) {
+    return std::ranges::any_of(exemptions, [&](const Exemption& exemption) {
+        return exemption.users.contains(uid) && is_at(exemption.at, address);
+    });
+}
+
+bool exempt_kernel(const Flow& flow, const Address& address, const Policy& policy) {
+    return std::ranges::any_of(policy.exempt_kernel, [&](const KernelExemption& exemption) {
+        return (flow.protocol == Protocol::udp ? exemption.udp : exemption.tcp) &&
+               exemption.ports.contains(flow.destination.port) && is_at(exemption.at, address);
+    });
+}
+
+bool exempt(const Flow& flow, const Owner& owner, const Address& address,
+            const std::vector<Exemption>& exemptions, const Policy& policy) {
     switch (owner.kind) {
     case OwnerKind::user:
-        return contains(users, owner.uid);
+        return exempt(exemptions, owner.uid, address);
     case OwnerKind::kernel:
-        return policy.kernel_exempt;
+        return exempt_kernel(flow, address, policy);
     case OwnerKind::unknown:
     case OwnerKind::outside:
     case OwnerKind::unlisted:
@@ -110,14 +130,15 @@ std::string to_text(const Owner& owner) {
 
 } // namespace
 
-Verdict decide(const Owner& listener, const Owner& connector, const Policy& policy) {
-    if (exempt(listener, policy.exempt_listeners, policy))
+Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
+               const Policy& policy) {
+    if (exempt(flow, listener, flow.destination.address, policy.exempt_listeners, policy))
         return {Reason::exempt_listener};
     if (listener.kind == OwnerKind::unknown)
         return {Reason::listener_unknown};
     if (listener.kind == OwnerKind::shared)
         return {Reason::shared_port};
-    if (exempt(connector, policy.exempt_connectors, policy))
+    if (exempt(flow, connector, flow.source.address, policy.exempt_connectors, policy))
         return {Reason::exempt_connector};
     if (connector.kind == OwnerKind::shared)
         return {Reason::shared_port};
@@ -143,14 +164,16 @@ Verdict decide(const Owner& listener, const Owner& connector, const Policy& poli
     return {Reason::different_user};
 }
 
-bool settled_by_uid(const Owner& listener, const Owner& connector, const Policy& policy) {
-    const Verdict verdict = decide(listener, connector, policy);
+bool settled_by_uid(const Flow& flow, const Owner& listener, const Owner& connector,
+                    const Policy& policy) {
+    const Verdict verdict = decide(flow, listener, connector, policy);
     if (verdict.reason == Reason::same_user)
         return !policy.require_label;
     if (verdict.reason == Reason::different_user || verdict.reason == Reason::label_required)
         return false;
     const bool exemption_possible =
-        policy.kernel_exempt && (listener.may_be_kernel() || connector.may_be_kernel());
+        (listener.may_be_kernel() && exempt_kernel(flow, flow.destination.address, policy)) ||
+        (connector.may_be_kernel() && exempt_kernel(flow, flow.source.address, policy));
     return verdict.action() == Action::allow || !exemption_possible;
 }
 

@@ -2,16 +2,36 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "flow/address.hpp"
 #include "flow/flow.hpp"
 #include "label/label.hpp"
 #include "owner/owner.hpp"
 #include "policy/verdict.hpp"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace ubf {
+
+// Users who are exempt: everywhere, or where their own end of the flow has one of these addresses.
+struct Exemption {
+    UidRange users{};
+    std::optional<Prefix> at{};
+
+    bool operator==(const Exemption&) const = default;
+};
+
+// The same of sockets of the kernel: NFS, Lustre, tunnels.
+struct KernelExemption {
+    bool tcp = true; // a connection of the RDMA connection manager counts as one of TCP
+    bool udp = true;
+    PortRange ports{0, 65535}; // of the listener, whichever end is the kernel's
+    std::optional<Prefix> at{};
+
+    bool operator==(const KernelExemption&) const = default;
+};
 
 // Who may carry a label.
 struct LabelRule {
@@ -28,11 +48,11 @@ struct Policy {
     // Two owners whose labels differ may not talk, same user or not; nor may those of whom it is
     // not known which labels they carry.
     bool require_label = false;
-    bool kernel_exempt = true;    // sockets of the kernel itself (NFS, tunnels), at either end
     bool outside_allowed = false; // what addresses beyond the peers' ranges start
 
-    std::vector<UidRange> exempt_listeners{};
-    std::vector<UidRange> exempt_connectors{};
+    std::vector<Exemption> exempt_listeners{};
+    std::vector<Exemption> exempt_connectors{};
+    std::vector<KernelExemption> exempt_kernel{KernelExemption{}}; // at either end
     std::vector<Gid> ignored_groups{}; // sorted; never a reason to allow
     // By label, or by origin with the name "*" for all that have no rule of their own. Users may
     // choose a label for themselves, so that one without a rule matches nothing; but those of
@@ -45,13 +65,16 @@ struct Policy {
 };
 
 // First match wins; the order is that of docs/ubfd.toml.5. Owners whose credentials were not looked
-// for are judged by their uid alone.
-Verdict decide(const Owner& listener, const Owner& connector, const Policy& policy);
+// for are judged by their uid alone. flow: from the connector to the listener, whichever way the
+// packet goes.
+Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
+               const Policy& policy);
 
 // True where the verdict stands with what is known now: then nobody's credentials need to be looked
 // for. A denial by uid is never settled: a group or a label may allow it, the socket may turn out
 // to be the kernel's, and the log names processes.
-bool settled_by_uid(const Owner& listener, const Owner& connector, const Policy& policy);
+bool settled_by_uid(const Flow& flow, const Owner& listener, const Owner& connector,
+                    const Policy& policy);
 
 // How the labels of two owners compare, for people: which each has, what they have in common, and
 // where that counts for nothing, why. One line, no full stop.

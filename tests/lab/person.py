@@ -147,6 +147,17 @@ def ask_each(protocol, address, port, count, timeout=3):
     return results
 
 
+def scan(protocol, addresses, ports):
+    """One connection to each port of each address, one after the other; how many saw what."""
+    results = {}
+    for address in addresses:
+        for port in ports:
+            result = connect(protocol, address, port)
+            close(result["handle"])
+            results[result["text"]] = results.get(result["text"], 0) + 1
+    return results
+
+
 def connect_times(address, port, count):
     """How long each of so many connections took, in seconds; those that failed are left out."""
     times = []
@@ -217,6 +228,12 @@ def send_to(protocol, address, port, text="hello", **options):
     if protocol == "udp":
         sock.send(text.encode())
     return keep(sock)
+
+
+def leave_behind(addresses, port):
+    """A datagram to each, whose socket is gone before anybody can ask about it."""
+    for address in addresses:
+        close(send_to("udp", address, port))
 
 
 def end_accepted():

@@ -2,7 +2,6 @@
 """ubfd restarts, is upgraded, or dies, while connections keep coming: what waits in its sockets waits for its
 successor. The test keeps the descriptors as systemd does."""
 
-import contextlib
 import os
 import pathlib
 import signal
@@ -14,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import V4, Counted, TwoNodes, wait_until  # noqa: E402
 from lab.supervisor import Supervisor  # noqa: E402
-from lab.tree import call  # noqa: E402
+from lab.threads import stopped, threads  # noqa: E402
 
 PORT = 9001
 
@@ -105,10 +104,7 @@ class Watchdog(Supervised):
     """Of one thread that stands still, while all others go on."""
 
     def thread(self, name):
-        for task in pathlib.Path(f"/proc/{self.ubfd2.process.pid}/task").iterdir():
-            if (task / "comm").read_text().strip() == name:
-                return int(task.name)
-        raise AssertionError(f"no thread {name}")
+        return threads(self.ubfd2.process, name)[0]
 
     def signs(self):
         return sum("WATCHDOG" in fields for fields in self.supervisor.said)
@@ -129,19 +125,6 @@ class Watchdog(Supervised):
         self.good_ends += (-signal.SIGSEGV,)
         os.kill(self.thread("gate"), signal.SIGSEGV)
         self.assertEqual(self.ubfd2.process.wait(timeout=10), -signal.SIGSEGV)
-
-
-@contextlib.contextmanager
-def stopped(thread):
-    """One thread of another process stands still meanwhile (ptrace(2))."""
-    seize, interrupt, detach = 0x4206, 0x4207, 17  # linux/ptrace.h
-    call("ptrace", seize, thread, 0, 0)
-    call("ptrace", interrupt, thread, 0, 0)
-    os.waitpid(thread, 0x40000000)  # __WALL
-    try:
-        yield
-    finally:
-        call("ptrace", detach, thread, 0, 0)
 
 
 if __name__ == "__main__":

@@ -251,12 +251,12 @@ TEST(AllowedByUid, groups_and_labels_take_a_closer_look) {
 
 TEST(AllowedByUid, exemptions_go_by_user_and_kernel) {
     Policy policy;
-    policy.exempt_connectors = {{bob, bob}};
+    policy.exempt_connectors = {{{bob, bob}}};
     EXPECT_EQ(by_uid(flow(1, bob), policy), Reason::exempt_connector);
     auto of_kernel = flow(1);
     of_kernel.listener = {OwnerKind::kernel, Uid{0}};
     EXPECT_EQ(by_uid(of_kernel, {}), Reason::exempt_listener);
-    policy.kernel_exempt = false;
+    policy.exempt_kernel.clear();
     EXPECT_EQ(by_uid(of_kernel, policy), std::nullopt);
     // Root's own socket is not the kernel's.
     auto of_root = flow(1, bob);

@@ -97,11 +97,11 @@ socket = "/s"
     EXPECT_EQ(mapping.accounts, (std::vector<std::string>{"chem"}));
     EXPECT_EQ(mapping.partitions, (std::vector<std::string>{"gpu"}));
     EXPECT_EQ(config.policy.aliases.at({LabelOrigin::slurm, "physics"}), mapping.label);
-    EXPECT_FALSE(config.policy.kernel_exempt);
+    EXPECT_TRUE(config.policy.exempt_kernel.empty());
     EXPECT_TRUE(config.policy.outside_allowed);
-    EXPECT_EQ(
-        config.policy.exempt_listeners,
-        (std::vector<UidRange>{{Uid{0}, Uid{0}}, {Uid{33}, Uid{33}}, {Uid{1000}, Uid{1999}}}));
+    EXPECT_EQ(config.policy.exempt_listeners,
+              (std::vector<Exemption>{
+                  {{Uid{0}, Uid{0}}}, {{Uid{33}, Uid{33}}}, {{Uid{1000}, Uid{1999}}}}));
     EXPECT_EQ(config.policy.ignored_groups, (std::vector<Gid>{Gid{5}, Gid{100}}));
     const auto& rule = config.policy.labels.at({LabelOrigin::slurm, "physics"});
     EXPECT_EQ(rule.users.size(), 2u);
@@ -226,7 +226,7 @@ TEST(Config, the_fabric_has_what_the_policy_has_and_no_more_than_it_may) {
     EXPECT_FALSE(policy.same_group);
     EXPECT_TRUE(policy.same_label);
     EXPECT_THAT(policy.exempt_listeners,
-                testing::ElementsAre(UidRange{Uid{7}, Uid{7}}, UidRange{Uid{8}, Uid{9}}));
+                testing::ElementsAre(Exemption{{Uid{7}, Uid{7}}}, Exemption{{Uid{8}, Uid{9}}}));
     EXPECT_TRUE(config.policy.same_user);
 }
 

@@ -22,9 +22,23 @@ struct Reference {
         return found;
     }
 
-    bool exempt(const Owner& owner, const std::vector<UidRange>& users) const {
-        return (owner.kind == OwnerKind::user && within(users, owner.uid)) ||
-               (owner.kind == OwnerKind::kernel && policy.kernel_exempt);
+    // The places of these tests are whole addresses, and none is link-local.
+    static bool there(const std::optional<Prefix>& place, const Address& end) {
+        return !place || to_string(place->first()) == to_string(end);
+    }
+
+    bool exempt(const Flow& flow, const Owner& owner, const Address& end,
+                const std::vector<Exemption>& exemptions) const {
+        bool found = false;
+        if (owner.kind == OwnerKind::user)
+            for (const auto& each : exemptions)
+                found = found || (within({each.users}, owner.uid) && there(each.at, end));
+        if (owner.kind == OwnerKind::kernel)
+            for (const auto& each : policy.exempt_kernel)
+                found = found || ((flow.protocol == Protocol::tcp ? each.tcp : each.udp) &&
+                                  flow.destination.port >= each.ports.first &&
+                                  flow.destination.port <= each.ports.last && there(each.at, end));
+        return found;
     }
 
     static std::set<std::uint32_t> groups(const Owner& owner) {
@@ -82,19 +96,19 @@ struct Reference {
         return owner.credentials && owner.credentials->labels_known;
     }
 
-    Reason operator()(const Owner& listener, const Owner& connector) const {
-        if (exempt(listener, policy.exempt_listeners))
+    Reason operator()(const Flow& flow, const Owner& listener, const Owner& connector) const {
+        if (exempt(flow, listener, flow.destination.address, policy.exempt_listeners))
             return Reason::exempt_listener;
         if (listener.kind == OwnerKind::unknown)
             return Reason::listener_unknown;
         if (listener.kind == OwnerKind::shared)
             return Reason::shared_port;
-        if (exempt(connector, policy.exempt_connectors))
+        if (exempt(flow, connector, flow.source.address, policy.exempt_connectors))
             return Reason::exempt_connector;
-        if (listener.kind == OwnerKind::unlisted || connector.kind == OwnerKind::unlisted)
-            return Reason::unlisted;
         if (connector.kind == OwnerKind::shared)
             return Reason::shared_port;
+        if (listener.kind == OwnerKind::unlisted || connector.kind == OwnerKind::unlisted)
+            return Reason::unlisted;
         if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
             return policy.outside_allowed ? Reason::outside_allowed : Reason::outside;
         if (connector.kind == OwnerKind::unknown)
@@ -172,17 +186,39 @@ class Dice {
         return {Uid{first}, Uid{first + number(2)}};
     }
 
+    const char* address() {
+        constexpr const char* all[] = {"10.0.0.1", "10.0.0.2", "fd00::1", "127.0.0.1"};
+        return all[number(4)];
+    }
+
+    Flow flow() {
+        return {coin() ? Protocol::tcp : Protocol::udp,
+                {*Address::parse(address()), 9},
+                {*Address::parse(address()), static_cast<Port>(number(4))}};
+    }
+
+    std::optional<Prefix> place() { return coin() ? Prefix::parse(address()) : std::nullopt; }
+
+    Exemption exemption() {
+        const auto users = range();
+        return {users, place()};
+    }
+
     Policy policy() {
         Policy policy;
         policy.same_user = number(4) != 0;
         policy.same_group = number(4) != 0;
         policy.require_label = number(4) == 0;
-        policy.kernel_exempt = coin();
+        policy.exempt_kernel = some<KernelExemption>(2, [this] {
+            const Port first = static_cast<Port>(number(3));
+            return KernelExemption{
+                coin(), coin(), {first, static_cast<Port>(first + number(2))}, place()};
+        });
         policy.outside_allowed = coin();
         if (coin())
-            policy.exempt_listeners = some<UidRange>(1, [this] { return range(); });
+            policy.exempt_listeners = some<Exemption>(2, [this] { return exemption(); });
         if (coin())
-            policy.exempt_connectors = some<UidRange>(1, [this] { return range(); });
+            policy.exempt_connectors = some<Exemption>(2, [this] { return exemption(); });
         policy.ignored_groups = some<Gid>(1, [this] { return gid(); });
         for (unsigned i = number(4); i > 0; --i)
             policy.labels[label()] = {some<UidRange>(2, [this] { return range(); }),
@@ -203,18 +239,19 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         const auto policy = dice.policy();
         const auto listener = dice.owner();
         const auto connector = dice.owner();
-        const auto expected = Reference{policy}(listener, connector);
-        ASSERT_EQ(decide(listener, connector, policy).reason, expected)
+        const auto flow = dice.flow();
+        const auto expected = Reference{policy}(flow, listener, connector);
+        ASSERT_EQ(decide(flow, listener, connector, policy).reason, expected)
             << i << ": " << to_string(expected);
         ++seen[expected];
         // What the uid settles stays so, whatever is found of the credentials.
         auto found = listener;
-        if (settled_by_uid(listener, connector, policy) && found.kind == OwnerKind::user &&
+        if (settled_by_uid(flow, listener, connector, policy) && found.kind == OwnerKind::user &&
             !found.credentials) {
             found.credentials =
                 Credentials{dice.gid(), {dice.gid()}, {dice.label()}, {}, {}, dice.coin()};
-            ASSERT_EQ(decide(found, connector, policy).action(),
-                      decide(listener, connector, policy).action())
+            ASSERT_EQ(decide(flow, found, connector, policy).action(),
+                      decide(flow, listener, connector, policy).action())
                 << i;
         }
     }
@@ -230,7 +267,7 @@ TEST(Reference, who_is_unknown_is_allowed_by_exemption_alone) {
     for (int i = 0; i < 100'000; ++i) {
         const auto policy = dice.policy();
         const auto listener = dice.owner();
-        const auto verdict = decide(listener, Owner{}, policy);
+        const auto verdict = decide(dice.flow(), listener, Owner{}, policy);
         if (verdict.action() == Action::allow) {
             ASSERT_TRUE(
                 verdict.reason == Reason::exempt_listener ||

@@ -23,7 +23,7 @@ Label label(const char* name, LabelOrigin origin = LabelOrigin::slurm) {
 }
 
 Reason verdict(const Owner& listener, const Owner& connector, const Policy& policy = {}) {
-    return decide(listener, connector, policy).reason;
+    return decide({}, listener, connector, policy).reason;
 }
 
 TEST(Policy, two_programs_of_one_user_may_talk) {
@@ -68,7 +68,7 @@ TEST(Policy, a_listener_whose_holders_differ_in_group_lets_no_group_in) {
 }
 
 TEST(Policy, an_exempt_listener_is_open_to_everybody_even_the_unknown) {
-    const Policy policy{.exempt_listeners = {{Uid{0}, Uid{0}}, {Uid{2000}, Uid{2001}}}};
+    const Policy policy{.exempt_listeners = {{{Uid{0}, Uid{0}}}, {{Uid{2000}, Uid{2001}}}}};
     EXPECT_EQ(verdict(Owner::user(alice), Owner::user(bob), policy), Reason::exempt_listener);
     EXPECT_EQ(verdict(Owner::user(alice), Owner{}, policy), Reason::exempt_listener);
     EXPECT_EQ(verdict(Owner::user(alice), Owner::outside(), policy), Reason::exempt_listener);
@@ -76,7 +76,7 @@ TEST(Policy, an_exempt_listener_is_open_to_everybody_even_the_unknown) {
 }
 
 TEST(Policy, a_uid_range_holds_all_of_its_uids) {
-    const Policy policy{.exempt_connectors = {{Uid{1000}, Uid{2000}}}};
+    const Policy policy{.exempt_connectors = {{{Uid{1000}, Uid{2000}}}}};
     EXPECT_EQ(verdict(Owner::user(alice), Owner::user(Uid{1000}), policy),
               Reason::exempt_connector);
     EXPECT_EQ(verdict(Owner::user(alice), Owner::user(Uid{1500}), policy),
@@ -94,7 +94,7 @@ TEST(Policy, root_is_nobody_special_unless_the_policy_says_so) {
 TEST(Policy, the_kernels_own_sockets_have_their_own_exemption) {
     EXPECT_EQ(verdict(Owner::kernel(), Owner::user(bob)), Reason::exempt_listener);
     EXPECT_EQ(verdict(Owner::user(alice), Owner::kernel()), Reason::exempt_connector);
-    const Policy strict{.kernel_exempt = false, .exempt_connectors = {{Uid{0}, Uid{0}}}};
+    const Policy strict{.exempt_connectors = {{{Uid{0}, Uid{0}}}}, .exempt_kernel = {}};
     EXPECT_EQ(verdict(Owner::kernel(), Owner::user(bob), strict), Reason::different_user);
     EXPECT_EQ(verdict(Owner::user(alice), Owner::kernel(), strict), Reason::different_user);
 }
@@ -221,21 +221,22 @@ TEST_F(Labels, are_compared_in_words) {
 }
 
 TEST(Settled, nobody_is_looked_for_where_the_uid_decides) {
-    EXPECT_TRUE(settled_by_uid(Owner::user(alice), Owner::user(alice), {}));
-    EXPECT_TRUE(settled_by_uid(Owner::user(alice), Owner{}, {}));
-    EXPECT_TRUE(settled_by_uid(Owner::user(alice), Owner::outside(), {}));
-    EXPECT_FALSE(settled_by_uid(Owner::user(alice), Owner::user(bob), {}));
-    EXPECT_FALSE(settled_by_uid(Owner::user(alice), Owner::user(alice), {.require_label = true}));
+    EXPECT_TRUE(settled_by_uid({}, Owner::user(alice), Owner::user(alice), {}));
+    EXPECT_TRUE(settled_by_uid({}, Owner::user(alice), Owner{}, {}));
+    EXPECT_TRUE(settled_by_uid({}, Owner::user(alice), Owner::outside(), {}));
+    EXPECT_FALSE(settled_by_uid({}, Owner::user(alice), Owner::user(bob), {}));
+    EXPECT_FALSE(
+        settled_by_uid({}, Owner::user(alice), Owner::user(alice), {.require_label = true}));
 }
 
 TEST(Settled, a_socket_of_root_is_looked_for_where_it_may_be_the_kernels) {
     const auto root = Owner::user(Uid{0});
-    EXPECT_FALSE(settled_by_uid(root, Owner::outside(), {}));
-    EXPECT_TRUE(settled_by_uid(root, Owner::outside(), {.kernel_exempt = false}));
-    EXPECT_TRUE(settled_by_uid(root, Owner::outside(), {.outside_allowed = true}));
-    EXPECT_FALSE(settled_by_uid(root, Owner{}, {}));
-    EXPECT_TRUE(settled_by_uid(root, root, {}));
-    EXPECT_TRUE(settled_by_uid(owner(Uid{0}, Gid{0}), Owner::outside(), {}));
+    EXPECT_FALSE(settled_by_uid({}, root, Owner::outside(), {}));
+    EXPECT_TRUE(settled_by_uid({}, root, Owner::outside(), {.exempt_kernel = {}}));
+    EXPECT_TRUE(settled_by_uid({}, root, Owner::outside(), {.outside_allowed = true}));
+    EXPECT_FALSE(settled_by_uid({}, root, Owner{}, {}));
+    EXPECT_TRUE(settled_by_uid({}, root, root, {}));
+    EXPECT_TRUE(settled_by_uid({}, owner(Uid{0}, Gid{0}), Owner::outside(), {}));
 }
 
 TEST(Reasons, each_has_a_name_an_action_and_a_hint) {

@@ -1,0 +1,52 @@
+// Whether all threads go on. One that stands still is named, whichever it is; one that nothing may
+// hold up also keeps the watchdog of systemd from being fed, which then restarts ubfd.
+#pragma once
+
+#include "daemon/core/heartbeat.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace ubf {
+
+class ThreadWatch {
+  public:
+    // The heartbeat must outlive us.
+    void add(const Heartbeat& thread) { threads_.push_back({&thread}); }
+
+    // What is to be said of a thread that has come to stand still, or goes on again: one line.
+    struct News {
+        bool is_error; // else a warning
+        std::string text;
+    };
+    // To be called every half second or so. A look that comes late was held up like the
+    // threads, and says nothing of them.
+    std::vector<News> look(TimePoint now);
+
+    // At the last look.
+    bool all_vital_go_on() const;
+    struct Still {
+        const Heartbeat* thread;
+        std::chrono::seconds since;
+    };
+    std::vector<Still> still(TimePoint now) const;
+
+    std::size_t size() const { return threads_.size(); }
+    std::uint64_t stalls() const { return stalls_; } // since the start
+
+  private:
+    struct Watched {
+        const Heartbeat* thread;
+        bool still = false;
+        TimePoint last{}; // sign of it, when it came to stand still
+    };
+
+    std::vector<Watched> threads_;
+    TimePoint looked_{};
+    std::uint64_t stalls_ = 0;
+};
+
+} // namespace ubf

@@ -1,0 +1,112 @@
+#include "daemon/log/folding.hpp"
+
+#include <utility>
+
+namespace ubf {
+
+// Whoever takes on many users (the subordinate ones of newuidmap(1), say) or many addresses gets no
+// more accounts when there are enough: then the address has one, and in the end everybody.
+Folding::Account Folding::account_of(const Denial& denial) const {
+    using Of = Account::Of;
+    for (const auto* owner : {&denial.connector, &denial.listener}) {
+        if (owner->kind == OwnerKind::kernel)
+            return {Of::kernel};
+        if (owner->kind != OwnerKind::user)
+            continue;
+        const Account user{Of::user, owner->uid};
+        if (has_room(user))
+            return user;
+        break;
+    }
+    const Account address{Of::address, {}, denial.flow.source.address};
+    return has_room(address) ? address : Account{};
+}
+
+bool Folding::has_room(const Account& account) const {
+    return known_[account.of == Account::Of::address ? 1 : 0] < most_users ||
+           accounts_.contains(account);
+}
+
+Folding::Taken Folding::add(Denial& denial, TimePoint now) {
+    const auto account = account_of(denial);
+    const bool scan = denial.tries > 0;
+    const auto count = scan ? denial.tries : 1;
+    const auto& [protocol, source, destination] = denial.flow;
+    const auto key = scan ? Key{account, {}, {}, {}, {}, {}, Reason::no_listener, false}
+                          : Key{account,
+                                protocol,
+                                source.address,
+                                destination,
+                                denial.connector.uid,
+                                denial.listener.uid,
+                                denial.reason,
+                                denial.ended};
+    if (const auto known = lines_.find(key); known != lines_.end()) {
+        known->second.repeats += count;
+        known->second.last = std::move(denial);
+        return Taken::repeat;
+    }
+    const auto [entry, fresh] = accounts_.try_emplace(account);
+    if (fresh && account.of != Account::Of::everybody)
+        ++known_[account.of == Account::Of::address ? 1 : 0];
+    auto& charged = entry->second;
+    const bool has_share = scan || charged.lines < (lines_.size() < most / 2 ? share : small_share);
+    if (!has_share || lines_.size() >= most) {
+        if (charged.over == 0)
+            over_ends_.push_back({now + within_, account});
+        charged.over += count;
+        charged.last = std::move(denial);
+        return Taken::over;
+    }
+    ++charged.lines;
+    const auto line = lines_.try_emplace(key).first;
+    if (scan)
+        scan_ends_.push_back({now + scan_time, line});
+    else
+        ends_.push_back({now + within_, line});
+    return Taken::line;
+}
+
+std::vector<Folding::Summary> Folding::due(TimePoint now, bool all) {
+    std::vector<Summary> told;
+    std::size_t looks = 0;
+    const auto end_all = [&](auto& ends) {
+        while (!ends.empty() && (all || (ends.front().when <= now && ++looks <= most_at_once))) {
+            const auto ended = ends.front();
+            ends.pop_front();
+            end(ended, told);
+        }
+    };
+    end_all(ends_);
+    end_all(scan_ends_);
+    end_all(over_ends_);
+    return told;
+}
+
+void Folding::end(const LineEnd& ended, std::vector<Summary>& told) {
+    auto& [key, line] = *ended.line;
+    const auto account = std::get<Account>(key);
+    const bool scan = line.last.tries > 0;
+    if (line.repeats > 0)
+        told.push_back({std::move(line.last), line.repeats, scan ? scan_time : within_, false});
+    lines_.erase(ended.line);
+    --accounts_.at(account).lines;
+    release(account);
+}
+
+void Folding::end(const OverEnd& ended, std::vector<Summary>& told) {
+    auto& charged = accounts_.at(ended.account);
+    told.push_back({std::move(charged.last), std::exchange(charged.over, 0), within_, true});
+    release(ended.account);
+}
+
+void Folding::release(const Account& account) {
+    const auto found = accounts_.find(account);
+    if (found->second.lines > 0 || found->second.over > 0)
+        return;
+    if (account.of != Account::Of::everybody)
+        --known_[account.of == Account::Of::address ? 1 : 0];
+    accounts_.erase(found);
+}
+
+} // namespace ubf

@@ -1,0 +1,98 @@
+// Says which denials get a line of their own: the first of those that differ in the source port
+// alone, and a share of each user's. The rest is counted, and told as a number when its time is
+// over, so that whoever is refused in a loop takes lines from nobody else. Pure memory, and little
+// of it.
+//
+// A line is charged to the connector's user; where nobody knows who that is, to the listener's; and
+// where it is neither, to the address that the connector came from. Tries of closed ports are
+// charged likewise, and are one line a minute.
+#pragma once
+
+#include "daemon/core/event_loop.hpp"
+#include "daemon/log/denial.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <tuple>
+#include <vector>
+
+namespace ubf {
+
+class Folding {
+  public:
+    static constexpr std::size_t most = 8192; // lines at a time, of all
+    static constexpr std::size_t share = 32;  // of one user; a few, where all together have many
+    static constexpr std::size_t small_share = 2;
+    static constexpr std::size_t most_users = 1000; // who have an account; and so many addresses
+    static constexpr std::chrono::seconds scan_time{60};
+    static constexpr std::size_t most_at_once = 512; // are told of
+
+    // within: how long repeats are counted for before they are told.
+    explicit Folding(std::chrono::seconds within)
+      : within_(within) {}
+
+    enum class Taken : std::uint8_t {
+        line,   // it gets a line; the denial is left to the caller
+        repeat, // of one that has; kept until due()
+        over,   // its user has had a share; the same
+    };
+    Taken add(Denial& denial, TimePoint now);
+
+    // Denials that were only counted, and the last of them.
+    struct Summary {
+        Denial last;
+        std::uint64_t count;
+        std::chrono::seconds within;
+        bool over; // of a user who had a share: the denials are not of one flow
+    };
+    // Those whose time is over, but for what is more than a moment's work; or all.
+    std::vector<Summary> due(TimePoint now, bool all = false);
+
+  private:
+    struct Account {
+        enum class Of : std::uint8_t { user, kernel, address, everybody } of = Of::everybody;
+        Uid uid{};
+        Address address{};
+
+        auto operator<=>(const Account&) const = default;
+    };
+    // Repeats differ in the source port alone; tries of closed ports in all but the account.
+    using Key = std::tuple<Account, Protocol, Address, Endpoint, Uid, Uid, Reason, bool>;
+    struct Line {
+        Denial last{};
+        std::uint64_t repeats = 0;
+    };
+    struct Charged {
+        std::size_t lines = 0; // that are still counted for
+        std::uint64_t over = 0;
+        Denial last{};
+    };
+    struct LineEnd {
+        TimePoint when;
+        std::map<Key, Line>::iterator line;
+    };
+    struct OverEnd {
+        TimePoint when;
+        Account account;
+    };
+
+    Account account_of(const Denial& denial) const;
+    bool has_room(const Account& account) const;
+    void end(const LineEnd& ended, std::vector<Summary>& told);
+    void end(const OverEnd& ended, std::vector<Summary>& told);
+    void release(const Account& account);
+
+    const std::chrono::seconds within_;
+    std::map<Key, Line> lines_;
+    std::map<Account, Charged> accounts_;
+    std::array<std::size_t, 2> known_{}; // accounts of users, and of addresses
+    std::deque<LineEnd> ends_;           // each in the order of its time
+    std::deque<LineEnd> scan_ends_;
+    std::deque<OverEnd> over_ends_;
+};
+
+} // namespace ubf

@@ -1,0 +1,92 @@
+// Finds settings that may be written, and are hardly meant.
+#include "config/config.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <span>
+
+namespace ubf {
+namespace {
+
+// Addresses by which a node speaks to itself (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3).
+bool is_loopback(const Prefix& place) {
+    static const auto v4 = *Prefix::parse("127.0.0.0/8");
+    static const auto v6 = *Prefix::parse("::1");
+    return v4.overlaps(place) || v6.overlaps(place);
+}
+
+bool covers(const Prefix& place, const Prefix& range) {
+    return place.length() <= range.length() && place.contains(range.first());
+}
+
+std::string name_of(const UidRange& users) {
+    if (users.first == users.last)
+        return users.first == Uid{0} ? "root" : fmt::format("uid {}", value(users.first));
+    return fmt::format("uids {} to {}", value(users.first), value(users.last));
+}
+
+// Of one list of exemptions, and the peers that it holds for.
+struct List {
+    std::string_view key;
+    const std::vector<Exemption>& exemptions;
+    const std::vector<Prefix>& peers;
+};
+
+// A program that becomes root by itself (set-user-ID) is run by any user on a compute node, who may
+// choose what it connects to.
+void warn_of_root(const List& list, std::vector<std::string>& warnings) {
+    const bool anywhere = std::ranges::any_of(list.exemptions, [&](const Exemption& exemption) {
+        return exemption.users.contains(Uid{0}) &&
+               (!exemption.at || std::ranges::any_of(list.peers, [&](const Prefix& range) {
+                   return covers(*exemption.at, range);
+               }));
+    });
+    if (anywhere)
+        warnings.push_back(
+            fmt::format("{}: root of every node may connect to everybody, and so may whoever makes "
+                        "a set-user-ID program connect; say from where, like \"root@10.0.0.1\" for "
+                        "the node of the scheduler",
+                        list.key));
+}
+
+void warn_of_nobody(const List& list, std::vector<std::string>& warnings) {
+    for (const auto& exemption : list.exemptions) {
+        const auto& at = exemption.at;
+        if (!at || is_loopback(*at))
+            continue;
+        const bool is_peer = std::ranges::any_of(
+            list.peers, [&](const Prefix& range) { return range.overlaps(*at); });
+        if (!is_peer)
+            warnings.push_back(
+                fmt::format("{}: {} at {} is nobody, for that is in none of the peers' ranges, and "
+                            "who is outside has no user; write an address of a node, or exempt a "
+                            "port",
+                            list.key, name_of(exemption.users), to_string(*at)));
+    }
+}
+
+} // namespace
+
+std::vector<std::string> warnings(const Config& config) {
+    const auto& peers = config.peers.ranges;
+    // What [policy] exempts holds on both networks.
+    auto all = peers;
+    all.insert(all.end(), config.fabric.peers.begin(), config.fabric.peers.end());
+    const auto& policy = config.policy;
+    const auto& fabric = config.fabric;
+    const List connectors[] = {
+        {"policy.exempt_connectors", policy.exempt_connectors, all},
+        {"fabric.exempt_connectors", fabric.exempt_connectors, config.fabric_peers()}};
+    const List listeners[] = {
+        {"policy.exempt_listeners", policy.exempt_listeners, all},
+        {"fabric.exempt_listeners", fabric.exempt_listeners, config.fabric_peers()}};
+    std::vector<std::string> warnings;
+    for (const auto& list : connectors)
+        warn_of_root(list, warnings);
+    for (const auto& lists : {std::span(connectors), std::span(listeners)})
+        for (const auto& list : lists)
+            warn_of_nobody(list, warnings);
+    return warnings;
+}
+
+} // namespace ubf
