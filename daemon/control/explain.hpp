@@ -44,7 +44,7 @@ class Explainer {
     void add_fabric(Question& question, std::uint32_t interface);
     std::optional<std::string> out_of_scope(const Flow& flow, bool fabric) const;
     void add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role);
-    void answered(const Flow& flow, const std::optional<Owner>& owner);
+    void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
     void conclude(const Flow& flow, Question question, Owner connector);
     std::string describe(const Owner& owner);
     Json to_json(const Owner& owner);

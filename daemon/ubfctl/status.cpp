@@ -98,7 +98,8 @@ std::string to_text(const Json& status) {
         "          the kernel's records: {}\n"
         "labels    {}; not known {}; jobs running {}; flows ended {}\n"
         "rdma      {}\n"
-        "ident     asked {}, again {}, answers {}; answered {}; rejected: {}\n"
+        "ident     asked {}, again {}, answers {} ({} busy); answered {} ({} busy); rejected: {}\n"
+        "          no room: {} not sent, {} forgotten of what peers were told\n"
         "          told ahead: {} by peers, {} too late or not at all; {} to peers\n"
         "peers\n{}"
         "log       {} lines, {} folded, {} lost\n{}",
@@ -115,7 +116,9 @@ std::string to_text(const Json& status) {
         status.at("flows_ended").get<std::uint64_t>(), rdma_text(status.at("rdma")),
         ident.at("questions").get<std::uint64_t>(),
         ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
-        ident.at("answered").get<std::uint64_t>(), counts(ident.at("rejected")),
+        ident.at("answers_busy").get<std::uint64_t>(), ident.at("answered").get<std::uint64_t>(),
+        ident.at("answered_busy").get<std::uint64_t>(), counts(ident.at("rejected")),
+        ident.at("not_sent").get<std::uint64_t>(), ident.at("told_forgotten").get<std::uint64_t>(),
         ident.at("pushes_received").get<std::uint64_t>(),
         ident.at("pushes_missed").get<std::uint64_t>(),
         ident.at("pushes_sent").get<std::uint64_t>(), peers_text(status),
