@@ -136,11 +136,11 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
         ident::Socket::open(start_.config.ident.port, channels, store_.take(ident_name));
     for (std::size_t i = first_asker; i < channels; ++i)
         askers_.push_back(std::make_unique<ident::Asker>(
-            ident_sockets_[i], static_cast<ident::Channel>(i), start_.rules->terms,
-            start_.rules->deadline, peers_, counters_));
+            ident_sockets_[i], ident_sockets_.back(), static_cast<ident::Channel>(i),
+            start_.rules->terms, start_.rules->deadline, peers_, counters_));
     service_ = std::make_unique<ident::Service>(ident_sockets_.front(), start_.rules->terms,
-                                                start_.rules->deadline, investigator_, udp_flows_,
-                                                sent_flows_, open_pusher(), counters_);
+                                                start_.rules->deadline, peers_, investigator_,
+                                                udp_flows_, sent_flows_, open_pusher(), counters_);
     pushed_owners_ = std::make_unique<ident::PushedOwners>(
         ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], counters_);
     const Shared shared{table_,     counters_,         peers_,          investigator_,

@@ -93,7 +93,7 @@ class Daemon {
     OwnerRecords records_;
     Investigator investigator_;
     EventLoop loop_;
-    std::vector<ident::Socket> ident_sockets_; // by channel
+    std::vector<ident::Socket> ident_sockets_; // by channel; and, last, the lane of the unproven
     std::vector<std::unique_ptr<ident::Asker>> askers_;
     std::unique_ptr<ident::PushedOwners> pushed_owners_;
     std::unique_ptr<RdmaWatcher> rdma_;

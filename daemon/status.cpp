@@ -74,6 +74,8 @@ Json Daemon::status() {
     auto doubts = host_warnings();
     for (auto& warning : warnings(start_.config))
         doubts.push_back(std::move(warning));
+    for (auto& warning : surroundings_.warnings())
+        doubts.push_back(std::move(warning));
 
     const auto rdma = rdma_->status();
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
@@ -137,7 +139,10 @@ Json Daemon::status() {
              {{"questions", counters_.questions.read()},
               {"retransmissions", counters_.retransmissions.read()},
               {"answers", counters_.answers.read()},
+              {"answers_busy", counters_.answers_busy.read()},
               {"answered", counters_.answered.read()},
+              {"answered_busy", counters_.answered_busy.read()},
+              {"no_evidence", counters_.no_evidence.read()},
               {"not_sent", counters_.not_sent.read()},
               {"pushes_sent", counters_.pushes_sent.read()},
               {"pushes_received", counters_.pushes_received.read()},
@@ -145,6 +150,7 @@ Json Daemon::status() {
               {"pushes_unheard", counters_.pushes_unheard.read()},
               {"gone_sent", counters_.gone_sent.read()},
               {"gone_received", counters_.gone_received.read()},
+              {"told_forgotten", counters_.told_forgotten.read()},
               {"rejected", to_json(counters_.rejections)}}},
             {"peers", peers},
             {"packets_gone", counters_.packets_gone.read()},

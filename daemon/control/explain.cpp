@@ -24,8 +24,9 @@ Explainer::Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const
   , shared_(shared)
   , users_(users)
   , asker_(asker) {
-    asker_.set_handler(
-        [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); });
+    asker_.set_handler([this](const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
+        answered(flow, heard, owner);
+    });
     loop.watch(asker_.fd(), [this] { asker_.receive(); });
 }
 
@@ -151,26 +152,37 @@ void Explainer::add_credentials(const SocketOwner& socket, Owner& owner, ident::
                                               Clock::now() + std::chrono::milliseconds(500));
 }
 
-void Explainer::answered(const Flow& flow, const std::optional<Owner>& owner) {
+void Explainer::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
+    using Heard = ident::Asker::Heard;
+    if (heard == Heard::uid) // more follows
+        return;
     auto node = questions_.extract(flow);
     if (!node)
         return;
     auto& question = node.mapped();
-    if (!owner) {
+    if (heard == Heard::owner)
+        return conclude(flow, std::move(question), owner);
+    const bool unheard = heard == Heard::nothing;
+    if (unheard)
         question.steps.push_back(
             fmt::format("connector: no answer within {} ms", rules_->deadline.count()));
-        question.reply({{"ok", true},
-                        {"flow", to_string(flow)},
-                        {"steps", question.steps},
-                        {"listener", to_json(question.listener.owner)},
-                        {"connector", to_json(Owner{})},
-                        {"verdict",
-                         {{"action", to_string(Action::drop)},
-                          {"reason", to_string(Reason::no_answer)},
-                          {"hint", hint(Reason::no_answer)}}}});
-        return;
-    }
-    conclude(flow, std::move(question), *owner);
+    else if (heard == Heard::unsent)
+        question.steps.push_back("connector: the question could not be sent, for want of room in "
+                                 "the kernel");
+    else
+        question.steps.push_back(fmt::format("connector: {}, of whom the node has no time to find "
+                                             "out more",
+                                             describe(owner)));
+    const auto reason = unheard ? Reason::no_answer : Reason::overload;
+    question.reply({{"ok", true},
+                    {"flow", to_string(flow)},
+                    {"steps", question.steps},
+                    {"listener", to_json(question.listener.owner)},
+                    {"connector", to_json(owner)},
+                    {"verdict",
+                     {{"action", to_string(action_of(reason))},
+                      {"reason", to_string(reason)},
+                      {"hint", hint(reason)}}}});
 }
 
 void Explainer::conclude(const Flow& flow, Question question, Owner connector) {

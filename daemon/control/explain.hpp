@@ -45,7 +45,7 @@ class Explainer {
     std::optional<std::string> out_of_scope(const Flow& flow, bool fabric) const;
     void add_sharing(SocketOwner& listener, const Flow& flow, std::uint32_t interface);
     void add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role);
-    void answered(const Flow& flow, const std::optional<Owner>& owner);
+    void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
     void conclude(const Flow& flow, Question question, Owner connector);
     std::string describe(const Owner& owner);
     Json to_json(const Owner& owner);

@@ -15,7 +15,6 @@
 namespace ubf {
 namespace {
 
-constexpr std::size_t most_cases = 2 * OpenQuestions::room; // half of them wait for searches
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // What takes no longer than judging a round of packets is not looked at once more.
 constexpr std::chrono::milliseconds brief{1};
@@ -54,8 +53,9 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
                       },
                       [this](const AllowedFlow& allowed) { return revoke(allowed); }})
   , heartbeat_(fmt::format("gate of queue {}", queue_->number())) {
-    asker_.set_handler(
-        [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); });
+    asker_.set_handler([this](const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
+        answered(flow, heard, owner);
+    });
     loop_.watch(queue_->fd(), [this] { receive(); });
     loop_.watch(asker_.fd(), [this] { asker_.receive(); });
     loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
@@ -354,27 +354,38 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
 }
 
 void Worker::ask(Case item, ident::Wish wish) {
-    if (item.ahead)
+    if (item.question) // sent ahead
         return wait(std::move(item));
     std::optional<Uid> same_as;
     if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
         same_as = item.local.owner.uid;
-    if (!send_question(item, same_as, wish))
+    if (!send_question(item, same_as, item.local.owner.uid, wish))
         return close(item, Reason::overload);
     if (same_as)
         last_listeners_.add(item.flow, *same_as);
     wait(std::move(item));
 }
 
-std::optional<ident::Nonce> Worker::send_question(const Case& item, std::optional<Uid> same_as,
-                                                  ident::Wish wish) {
-    const auto& peer = item.flow.source.address;
-    if (!asks_.begin(peer, shared_.peers.standing(peer)))
-        return std::nullopt;
+// local: to whom the flow goes, as far as we know. False where there is no room for it.
+bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish) {
+    const auto peer = peer_of(item.flow);
+    const auto begun = asks_.begin(item.flow, peer, shared_.peers.standing(peer), local);
+    if (begun.gave_way)
+        give_way(*begun.gave_way);
+    if (!begun.has_room)
+        return false;
     if (!rules_->push)
         wish = ident::Wish::not_told;
-    return asker_.ask(item.flow, item.reply ? ident::Role::listener : ident::Role::connector,
-                      same_as, item.interface, wish);
+    const auto role = item.reply ? ident::Role::listener : ident::Role::connector;
+    item.question = asker_.ask(item.flow, role, same_as, item.interface, wish);
+    return true;
+}
+
+// The packet is dropped: the next one asks again.
+void Worker::give_way(const Flow& flow) {
+    if (auto node = cases_.extract(flow))
+        node.mapped().tries > 0 ? close_scan(node.mapped())
+                                : close(node.mapped(), Reason::overload);
 }
 
 // So that both ends are looked up at once. Most likely the listener is whose it was last.
@@ -384,19 +395,20 @@ void Worker::ask_ahead(Case& item) {
     const auto presumed = last_listeners_.find(item.flow);
     if (!presumed)
         return;
-    if (const auto question = send_question(item, *presumed, ident::Wish::as_before)) {
-        item.ahead = {*question, *presumed};
+    if (send_question(item, *presumed, *presumed, ident::Wish::as_before)) {
+        item.presumed = presumed;
         asker_.flush();
     }
 }
 
 // The packet is judged already; nobody needs the answer.
 void Worker::withdraw(Case& item) {
-    if (!item.ahead)
+    if (!item.question)
         return;
-    asker_.withdraw(item.ahead->question);
-    asks_.end(item.flow.source.address);
-    last_listeners_.forget(item.flow);
+    asker_.withdraw(*std::exchange(item.question, std::nullopt));
+    asks_.end(item.flow);
+    if (item.presumed)
+        last_listeners_.forget(item.flow);
 }
 
 // --- what peers tell ahead ---
@@ -446,27 +458,64 @@ void Worker::ask_unpushed(TimePoint now) {
     }
 }
 
-// The peer's answer, or nothing by the deadline.
-void Worker::answered(const Flow& flow, const std::optional<Owner>& owner) {
-    asks_.end(flow.source.address);
+void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
+    using Heard = ident::Asker::Heard;
+    if (heard == Heard::uid)
+        return named(flow, owner);
+    asks_.end(flow);
     auto node = cases_.extract(flow);
     if (!node)
         return;
     auto& item = node.mapped();
-    const auto ahead = std::exchange(item.ahead, std::nullopt);
-    if (!owner) {
-        report_silence_of(flow.source.address, shared_.peers, shared_.log);
-        return item.tries > 0 ? close_scan(item) : close(item, Reason::no_answer);
-    }
-    item.remote = *owner;
-    if (item.tries > 0)
+    item.question.reset();
+    const auto presumed = std::exchange(item.presumed, std::nullopt);
+    item.remote = owner;
+    if (item.tries > 0) {
+        if (heard == Heard::nothing)
+            report_silence_of(peer_of(flow), shared_.peers, shared_.log);
         return close_scan(item);
+    }
     // Of the presumed listener the peer tells the uid alone; it takes more where he isn't.
     const auto& local = item.local.owner;
-    if (ahead && (local.kind != OwnerKind::user || local.uid != ahead->presumed) &&
-        owner->kind == OwnerKind::user && owner->uid == ahead->presumed)
-        return ask(std::move(item));
-    proceed(std::move(item));
+    switch (heard) {
+    case Heard::owner:
+        if (presumed && (local.kind != OwnerKind::user || local.uid != presumed) &&
+            owner.kind == OwnerKind::user && owner.uid == presumed)
+            return ask(std::move(item));
+        return proceed(std::move(item));
+    case Heard::uid:
+        break;
+    case Heard::busy:
+    case Heard::late:
+        if (settled(item))
+            return close(item, decide_case(item).reason);
+        // What was allowed is not over for that, but not for ever either.
+        return close(item, item.again ? Reason::no_answer : Reason::overload);
+    case Heard::nothing:
+        report_silence_of(peer_of(flow), shared_.peers, shared_.log);
+        return close(item, Reason::no_answer);
+    case Heard::unsent:
+        return close(item, Reason::overload);
+    }
+}
+
+// The peer has said whose the flow is, and looks for the credentials. Where these don't matter, it
+// is decided; otherwise the question counts for that user from now on.
+void Worker::named(const Flow& flow, const Owner& owner) {
+    const auto found = cases_.find(flow);
+    if (found == cases_.end())
+        return;
+    found->second.remote = owner;
+    if (found->second.tries > 0) {
+        auto node = cases_.extract(found);
+        return close_scan(node.mapped());
+    }
+    if (settled(found->second)) {
+        auto node = cases_.extract(found);
+        return close(node.mapped(), decide_case(node.mapped()).reason);
+    }
+    if (const auto over = asks_.name(flow, owner.uid))
+        give_way(*over);
 }
 
 // Both ends are known by uid; decides, or looks for what else it takes.
@@ -484,8 +533,6 @@ void Worker::proceed(Case item) {
     case Search::under_way:
         break;
     }
-    if (cases_.size() >= most_cases)
-        return close(item, Reason::overload);
     wait(std::move(item));
 }
 
@@ -511,9 +558,9 @@ Worker::Search Worker::search(Case& item, const SocketOwner& socket, Owner& owne
     }
     const bool begun = shared_.investigator.find(
         socket, role, Clock::now() + rules_->deadline,
-        [this, flow = item.flow, number = item.number, is_local](Owner result) {
-            mailbox_.post([this, flow, number, is_local, result = std::move(result)] {
-                found(flow, number, is_local, result);
+        [this, flow = item.flow, number = item.number, is_local](Owner result, bool in_time) {
+            mailbox_.post([this, flow, number, is_local, in_time, result = std::move(result)] {
+                found(flow, number, is_local, result, in_time);
             });
         });
     if (!begun)
@@ -522,11 +569,16 @@ Worker::Search Worker::search(Case& item, const SocketOwner& socket, Owner& owne
     return Search::under_way;
 }
 
-void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner) {
+void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner,
+                   bool in_time) {
     const auto entry = cases_.find(flow);
     if (entry == cases_.end() || entry->second.number != number)
         return; // it took too long, and the packet is judged
     auto& item = entry->second;
+    if (!in_time && !item.again) { // the next packet asks again
+        auto node = cases_.extract(entry);
+        return close(node.mapped(), Reason::overload);
+    }
     (is_local ? item.local.owner : item.remote) = std::move(owner);
     agree(item);
     if (--item.searches > 0)
@@ -645,7 +697,8 @@ void Worker::close_port(Case item, const OwnerLookup::Found& sender) {
     else if (!on_this_node(item) && !from_peer(item))
         item.remote = Owner::outside();
     else if (!on_this_node(item) &&
-             (item.ahead || send_question(item, std::nullopt, ident::Wish::as_before)))
+             (item.question ||
+              send_question(item, std::nullopt, item.local.owner.uid, ident::Wish::as_before)))
         return wait(std::move(item));
     close_scan(item);
 }

@@ -116,12 +116,6 @@ class Worker {
     std::size_t flows() const { return flows_.load(std::memory_order_relaxed); } // remembered
 
   private:
-    // A question that was sent before our own socket was looked up, as if it were that user's.
-    struct Ahead {
-        ident::Nonce question;
-        Uid presumed;
-    };
-
     // A flow that is being decided, with the packets that wait for it.
     struct Case {
         std::uint64_t number;
@@ -131,10 +125,12 @@ class Worker {
         bool fabric; // it came over the fabric
         QueuedPacket packet;
         TimePoint since;
-        std::optional<StatedLevel> stated{}; // of its sender, by the first packet
-        std::uint32_t sequence = 0;          // of that packet
-        std::vector<QueuedPacket> more{};    // that came while it waited
-        std::optional<Ahead> ahead{};        // while it is open
+        std::optional<StatedLevel> stated{};    // of its sender, by the first packet
+        std::uint32_t sequence = 0;             // of that packet
+        std::vector<QueuedPacket> more{};       // that came while it waited
+        std::optional<ident::Nonce> question{}; // to the peer, while it is open
+        // The question was sent before our own socket was looked up, as if it were that user's.
+        std::optional<Uid> presumed{};
         SocketOwner local{};                 // of the destination
         Owner remote{};                      // of the source
         std::optional<SocketOwner> sender{}; // the same, when it is on this node too
@@ -159,8 +155,8 @@ class Worker {
     void begin(Case item, const OwnerLookup::Ends& ends);
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
     void ask(Case item, ident::Wish wish = ident::Wish::as_before);
-    std::optional<ident::Nonce> send_question(const Case& item, std::optional<Uid> same_as,
-                                              ident::Wish wish);
+    bool send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish);
+    void give_way(const Flow& flow);
     void ask_ahead(Case& item);
     void withdraw(Case& item);
     void pushed(const Flow& flow, Uid uid);
@@ -168,13 +164,14 @@ class Worker {
     void stop_waiting_for_push(Case& item);
     void ask_unpushed(TimePoint now);
     void read_pushes();
-    void answered(const Flow& flow, const std::optional<Owner>& owner);
+    void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
+    void named(const Flow& flow, const Owner& owner);
     void proceed(Case item);
     enum class Search : std::uint8_t { needless, under_way, refused };
     Search search(Case& item);
     Search search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
                   bool is_local);
-    void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner);
+    void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner, bool in_time);
     void conclude(Case item);
     void wait(Case item);
     void close(Case& item, Reason reason);
@@ -219,6 +216,10 @@ class Worker {
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
     bool from_peer(const Case& item) const {
         return contains(rules_->side(item.fabric).peers, item.flow.source.address);
+    }
+    // Where the ubfd of its source is asked.
+    Address peer_of(const Flow& flow) const {
+        return rules_->terms->management(flow.source.address);
     }
     // Whether the peer tells of such a flow ahead, where it tells.
     bool may_be_told(const Case& item) const {

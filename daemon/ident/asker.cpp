@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <sodium.h>
 #include <tuple>
+#include <utility>
 
 namespace ubf::ident {
 namespace {
@@ -10,12 +11,16 @@ namespace {
 // The first repetition comes soon, for a datagram that was lost on an idle network; the pauses
 // grow, so that a peer under load is not asked to death.
 constexpr std::chrono::milliseconds first_pause{60};
+// Before a question is tried again that found no room in the kernel.
+constexpr std::chrono::milliseconds room_pause{20};
 
 } // namespace
 
-Asker::Asker(const Socket& socket, Channel channel, std::shared_ptr<const Terms> terms,
-             Milliseconds deadline, PeerTable& peers, Counters& counters)
+Asker::Asker(const Socket& socket, const Socket& lane, Channel channel,
+             std::shared_ptr<const Terms> terms, Milliseconds deadline, PeerTable& peers,
+             Counters& counters)
   : socket_(socket)
+  , lane_(lane)
   , channel_(channel)
   , terms_(std::move(terms))
   , deadline_(deadline)
@@ -41,16 +46,20 @@ Nonce Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::u
     Nonce nonce = new_nonce();
     while (pending_.contains(nonce))
         nonce = new_nonce();
+    const auto path = terms_->path(flow.destination.address, flow.source.address);
+    const auto deadline = now + deadline_;
+    const auto again = std::min(now + first_pause, deadline);
     pending_.emplace(nonce, Pending{{nonce, role, flow, same_as, wish},
-                                    terms_->path(flow.destination.address, flow.source.address),
+                                    path,
                                     interface,
                                     now,
-                                    now + deadline_,
+                                    deadline,
+                                    again,
                                     first_pause});
     unsent_.push_back(nonce);
-    due_.push({now + first_pause, nonce});
+    due_.push({again, nonce});
     counters_.questions.add();
-    peers_.asked(flow.source.address);
+    peers_.asked(path.to.address);
     return nonce;
 }
 
@@ -65,6 +74,11 @@ void Asker::flush() {
         return;
     send(unsent_);
     unsent_.clear();
+}
+
+void Asker::send_later(Pending& pending, TimePoint when) {
+    pending.again = std::min(when, pending.deadline);
+    due_.push({pending.again, pending.question.nonce});
 }
 
 // Groups the questions by peer, so that a storm costs a datagram for many. What was answered
@@ -87,12 +101,22 @@ void Asker::send(const std::vector<Nonce>& nonces) {
             questions.push_back((*open)->question);
         outgoing_.from = channel_;
         outgoing_.time = wall_clock();
+        const auto& path = (*begin)->path;
+        const bool proven = peers_.standing(path.to.address) == PeerTable::Standing::proven;
+        const auto& socket = proven ? socket_ : lane_;
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < questions.size();) {
-            const auto& path = (*begin)->path;
+            auto open = begin + static_cast<std::ptrdiff_t>(first);
             const auto bytes = encode(buffer, outgoing_, first, path, terms_->keys.current);
-            // What can't be sent now is sent again, as what gets lost.
-            static_cast<void>(socket_.send(path, (*begin)->interface, bytes));
+            const bool no_room = is_want_of_room(socket.send(path, (*begin)->interface, bytes));
+            if (no_room)
+                counters_.not_sent.add();
+            // Another failure is as good as a loss on the way.
+            for (const auto last = begin + static_cast<std::ptrdiff_t>(first); open != last; ++open)
+                if (no_room)
+                    send_later(**open, Clock::now() + room_pause);
+                else
+                    (*open)->sent = true;
         }
         begin = end;
     }
@@ -126,15 +150,29 @@ void Asker::handle(const Answer& answer, const Path& path, TimePoint now) {
         counters_.rejections.add(Rejection::unasked);
         return;
     }
+    auto& pending = found->second;
+    if (!pending.uid) // else it is the second answer
+        peers_.answered(path.from.address, now - pending.asked);
+    const auto flow = pending.question.flow;
+    const bool withdrawn = pending.withdrawn;
+    if (answer.part == Part::uid) {
+        if (std::exchange(pending.uid, answer.owner.uid))
+            return;
+        // The rest is being looked for. It is asked for once more, for it may get lost.
+        send_later(pending, now + (pending.deadline - now) / 2);
+        pending.pause = deadline_;
+        if (!withdrawn)
+            handler_(flow, Heard::uid, answer.owner);
+        return;
+    }
     counters_.answers.add();
+    if (answer.part == Part::busy)
+        counters_.answers_busy.add();
     if (answer.owner.credentials)
         counters_.methods.add(answer.owner.credentials->method);
-    peers_.answered(path.from.address, now - found->second.asked);
-    const auto flow = found->second.question.flow;
-    const bool withdrawn = found->second.withdrawn;
     pending_.erase(found);
     if (!withdrawn)
-        handler_(flow, answer.owner);
+        handler_(flow, answer.part == Part::busy ? Heard::busy : Heard::owner, answer.owner);
 }
 
 std::optional<TimePoint> Asker::next() const {
@@ -145,12 +183,12 @@ std::optional<TimePoint> Asker::next() const {
 
 void Asker::on_time(TimePoint now) {
     std::vector<Nonce> again;
-    std::vector<Flow> expired;
+    std::vector<Pending> expired;
     while (!due_.empty() && due_.top().when <= now) {
-        const Nonce nonce = due_.top().nonce;
+        const auto [when, nonce] = due_.top();
         due_.pop();
         const auto found = pending_.find(nonce);
-        if (found == pending_.end())
+        if (found == pending_.end() || found->second.again != when)
             continue;
         auto& pending = found->second;
         if (pending.withdrawn) {
@@ -158,19 +196,31 @@ void Asker::on_time(TimePoint now) {
             continue;
         }
         if (pending.deadline <= now) {
-            expired.push_back(pending.question.flow);
+            expired.push_back(std::move(pending));
             pending_.erase(found);
             continue;
         }
-        pending.pause *= 2;
-        due_.push({std::min(now + pending.pause, pending.deadline), nonce});
+        if (pending.sent) {
+            pending.pause *= 2;
+            counters_.retransmissions.add();
+        }
+        send_later(pending, now + pending.pause);
         again.push_back(nonce);
-        counters_.retransmissions.add();
     }
     if (!again.empty())
         send(again);
-    for (const auto& flow : expired)
-        handler_(flow, std::nullopt);
+    for (const auto& pending : expired)
+        expire(pending);
+}
+
+void Asker::expire(const Pending& pending) {
+    const auto& flow = pending.question.flow;
+    if (!pending.sent)
+        handler_(flow, Heard::unsent, Owner{});
+    else if (pending.uid)
+        handler_(flow, Heard::late, Owner::user(*pending.uid));
+    else
+        handler_(flow, Heard::nothing, Owner{});
 }
 
 } // namespace ubf::ident

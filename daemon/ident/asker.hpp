@@ -20,14 +20,26 @@ namespace ubf::ident {
 
 class Asker {
   public:
-    // owner: of the flow's source, as its node says; nothing: no answer by the deadline.
-    using Handler = std::function<void(const Flow& flow, const std::optional<Owner>& owner)>;
+    // What became of a question. All but `uid` end it.
+    enum class Heard : std::uint8_t {
+        owner,   // of the flow's source, as its node says
+        uid,     // a user, whose credentials follow
+        busy,    // a user, whose credentials the node has no time to look for
+        late,    // a user, whose credentials did not come by the deadline
+        nothing, // no answer by the deadline
+        unsent,  // the question could not be sent, for want of room in the kernel
+    };
+    // owner: unknown where only `nothing` or `unsent` is heard.
+    using Handler = std::function<void(const Flow& flow, Heard heard, const Owner& owner)>;
 
-    // channel: which of this node's askers it is; socket: that channel's.
-    Asker(const Socket& socket, Channel channel, std::shared_ptr<const Terms> terms,
-          Milliseconds deadline, PeerTable& peers, Counters& counters);
+    // channel: which of this node's askers it is; socket: that channel's. lane: another one, for
+    // questions to peers that are not proven: what waits for an address that nobody has fills no
+    // room but its own.
+    Asker(const Socket& socket, const Socket& lane, Channel channel,
+          std::shared_ptr<const Terms> terms, Milliseconds deadline, PeerTable& peers,
+          Counters& counters);
 
-    // Gets every answer, in receive() and on_time(). To be set before the first question.
+    // Hears of every question, in receive() and on_time(). To be set before the first question.
     void set_handler(Handler handler) { handler_ = std::move(handler); }
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
@@ -50,7 +62,10 @@ class Asker {
         std::uint32_t interface;
         TimePoint asked;
         TimePoint deadline;
-        std::chrono::milliseconds pause; // before it is sent again
+        TimePoint again;                 // when it is sent again, at the latest at the deadline
+        std::chrono::milliseconds pause; // between the last time and that
+        std::optional<Uid> uid{};        // that was heard
+        bool sent = false;
         bool withdrawn = false;
     };
     struct Due {
@@ -61,10 +76,13 @@ class Asker {
 
     Nonce new_nonce();
     void send(const std::vector<Nonce>& nonces);
+    void send_later(Pending& pending, TimePoint when);
+    void expire(const Pending& pending);
     void handle(const Received& received);
     void handle(const Answer& answer, const Path& path, TimePoint now);
 
     const Socket& socket_;
+    const Socket& lane_;
     Inbox inbox_;
     Channel channel_;
     std::shared_ptr<const Terms> terms_;
@@ -75,12 +93,12 @@ class Asker {
 
     std::unordered_map<Nonce, Pending> pending_;
     std::vector<Nonce> unsent_;
-    // Also holds what was answered meanwhile; skipped when its time comes.
+    // Also holds what was answered or put off meanwhile; skipped when its time comes.
     std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
     std::array<Nonce, 64> nonces_{}; // drawn many at a time, for each draw is a system call
     std::size_t nonces_left_ = 0;
 
-    std::vector<const Pending*> open_; // kept for their room
+    std::vector<Pending*> open_; // kept for their room
     Datagram outgoing_;
 };
 

@@ -25,42 +25,42 @@ std::chrono::microseconds PeerTable::Histogram::quantile(double part) const {
     return {};
 }
 
-PeerTable::State* PeerTable::find(const Address& address) {
-    if (const auto found = peers_.find(address); found != peers_.end())
-        return &found->second;
-    return peers_.size() < most ? &peers_[address] : nullptr;
-}
-
 void PeerTable::asked(const Address& address) {
     const std::lock_guard lock(mutex_);
-    if (auto* peer = find(address))
-        ++peer->questions;
+    if (auto* peer = peers_.add(address))
+        ++peer->state.questions;
 }
 
 void PeerTable::answered(const Address& address, std::chrono::nanoseconds took) {
     const std::lock_guard lock(mutex_);
-    if (auto* peer = find(address)) {
-        ++peer->answers;
-        peer->silent = false;
-        peer->times.add(took);
-    }
+    auto& peer = peers_.prove(address).state;
+    ++peer.answers;
+    peer.silent = false;
+    peer.times.add(took);
+}
+
+void PeerTable::heard(const Address& address) {
+    const std::lock_guard lock(mutex_);
+    peers_.prove(address);
 }
 
 PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint now) {
     constexpr std::chrono::minutes minute{1};
     const std::lock_guard lock(mutex_);
-    auto* peer = find(address);
-    if (peer == nullptr)
+    auto* entry = peers_.add(address);
+    if (entry == nullptr)
         return Say::nothing;
-    ++peer->timeouts;
-    peer->silent = true;
-    if (peer->logged != TimePoint{} && now - peer->logged < minute)
+    peers_.doubt(*entry);
+    auto& peer = entry->state;
+    ++peer.timeouts;
+    peer.silent = true;
+    if (peer.logged != TimePoint{} && now - peer.logged < minute)
         return Say::nothing;
     if (now - named_since_ >= minute) {
         named_since_ = now;
         named_ = 0;
     }
-    peer->logged = now;
+    peer.logged = now;
     if (named_ > most_named)
         return Say::nothing;
     return ++named_ > most_named ? Say::and_more : Say::silent;
@@ -68,20 +68,21 @@ PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint now) {
 
 PeerTable::Standing PeerTable::standing(const Address& address) const {
     const std::lock_guard lock(mutex_);
-    const auto found = peers_.find(address);
-    if (found == peers_.end())
+    const auto found = peers_.all().find(address);
+    if (found == peers_.all().end())
         return Standing::unknown;
-    if (found->second.silent)
-        return Standing::silent;
-    return found->second.answers > 0 ? Standing::answers : Standing::unknown;
+    if (found->second.proven())
+        return Standing::proven;
+    return found->second.state.silent ? Standing::silent : Standing::unknown;
 }
 
 std::vector<PeerTable::Peer> PeerTable::list() const {
     const std::lock_guard lock(mutex_);
     std::vector<Peer> result;
-    for (const auto& [address, state] : peers_)
-        result.push_back({address, state.questions, state.answers, state.timeouts, state.silent,
-                          state.times.quantile(0.5), state.times.quantile(0.99)});
+    for (const auto& [address, entry] : peers_.all())
+        if (const auto& state = entry.state; state.questions > 0)
+            result.push_back({address, state.questions, state.answers, state.timeouts, state.silent,
+                              state.times.quantile(0.5), state.times.quantile(0.99)});
     std::ranges::sort(result, {}, &Peer::address);
     return result;
 }

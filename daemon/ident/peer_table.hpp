@@ -1,14 +1,14 @@
 // What is known of each peer's ubfd: how often it was asked, how fast it answers, whether it is
-// silent.
+// silent. A peer is named by the address at which its ubfd is asked. Any thread may use it.
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
+#include "daemon/ident/bounded_peers.hpp"
 #include "flow/address.hpp"
 
 #include <array>
 #include <cstdint>
 #include <mutex>
-#include <unordered_map>
 #include <vector>
 
 namespace ubf {
@@ -25,8 +25,14 @@ class PeerTable {
         std::chrono::microseconds p99{};
     };
 
+    // A packet can name any address. A peer is proven by a datagram that only a holder of the key
+    // can have sent from there, and is proven until a question goes without an answer.
+    enum class Standing : std::uint8_t { unknown, proven, silent };
+
     void asked(const Address& address);
     void answered(const Address& address, std::chrono::nanoseconds took);
+    // A datagram other than an answer, authenticated and fresh.
+    void heard(const Address& address);
     // What to say of it in the log: each silent peer once a minute, while these are few.
     enum class Say : std::uint8_t {
         nothing,
@@ -35,10 +41,10 @@ class PeerTable {
     };
     Say timed_out(const Address& address, TimePoint now);
 
-    // Whether it answered the last question that is over; a new peer has not been asked any.
-    enum class Standing : std::uint8_t { unknown, answers, silent };
     Standing standing(const Address& address) const;
-    std::vector<Peer> list() const;
+    std::vector<Peer> list() const; // those that were asked
+
+    static constexpr std::size_t most = 16384;
 
   private:
     // Answer times by powers of two, four steps each: 1 µs to 1 s within 19 %.
@@ -57,22 +63,17 @@ class PeerTable {
         std::uint64_t questions = 0;
         std::uint64_t answers = 0;
         std::uint64_t timeouts = 0;
-        bool silent = false;
+        bool silent = false; // as Peer has it
         TimePoint logged{};
         Histogram times;
     };
-
-    State* find(const Address& address); // nullptr when the table is full
-
-    // A hostile neighbour can't make it grow: past this many peers, new ones are not listed.
-    static constexpr std::size_t most = 16384;
 
     static constexpr unsigned most_named = 20; // a minute
 
     mutable std::mutex mutex_;
     TimePoint named_since_{};
     unsigned named_ = 0; // since then
-    std::unordered_map<Address, State> peers_;
+    BoundedPeers<State> peers_{most};
 };
 
 } // namespace ubf

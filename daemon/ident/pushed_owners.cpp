@@ -17,20 +17,21 @@ PushedOwners::Found PushedOwners::find(const Flow& flow, std::uint32_t sequence,
         if (owner.sequence == sequence && now - owner.when <= kept_for)
             return {owner.uid};
     }
-    const auto found = peers_.find(flow.source.address);
+    auto* entry = peers_.find(flow.source.address);
     if (!wish) {
-        if (found != peers_.end())
-            found->second.tells = false;
-    } else if (found == peers_.end()) {
-        if (peers_.size() < most) {
-            peers_.emplace(flow.source.address, Peer{now});
-            any_.store(true, std::memory_order_relaxed);
-        }
-    } else if (found->second.tells && now - found->second.wished < asked_after) {
+        if (entry != nullptr)
+            entry->state.tells = false;
+        return {};
+    }
+    if (entry != nullptr && entry->state.tells && now - entry->state.wished < asked_after) {
         waiting_.insert_or_assign(flow, Waiting{sequence, waiter});
         return {std::nullopt, true};
-    } else {
-        found->second.wished = now;
+    }
+    if (entry == nullptr)
+        entry = peers_.add(flow.source.address);
+    if (entry != nullptr) {
+        entry->state.wished = now;
+        any_.store(true, std::memory_order_relaxed);
     }
     return {};
 }
@@ -40,8 +41,10 @@ void PushedOwners::give_up(const Flow& flow) {
     if (waiting_.erase(flow) == 0)
         return;
     counters_.pushes_missed.add();
-    if (const auto peer = peers_.find(flow.source.address); peer != peers_.end())
-        peer->second.tells = false;
+    if (auto* peer = peers_.find(flow.source.address)) {
+        peer->state.tells = false;
+        peers_.doubt(*peer);
+    }
 }
 
 void PushedOwners::receive(Waiter waiter, Inbox& inbox, const Terms& terms, const Tell& tell) {
@@ -86,12 +89,12 @@ void PushedOwners::handle(const Received& received, const Terms& terms, std::vec
 }
 
 void PushedOwners::add(const Pushed& pushed, TimePoint now, std::vector<Told>& told) {
-    const auto peer = peers_.find(pushed.flow.source.address);
-    if (peer == peers_.end()) {
+    const auto& peer = pushed.flow.source.address;
+    if (peers_.find(peer) == nullptr) {
         counters_.rejections.add(Rejection::unasked);
         return;
     }
-    peer->second.tells = true;
+    peers_.prove(peer).state.tells = true;
     counters_.pushes_received.add();
     const auto waiting = waiting_.find(pushed.flow);
     if (waiting != waiting_.end() && waiting->second.sequence == pushed.sequence) {

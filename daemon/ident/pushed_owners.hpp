@@ -7,6 +7,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/ident/bounded_peers.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/replay_window.hpp"
 #include "ident/socket.hpp"
@@ -64,7 +65,7 @@ class PushedOwners {
         Waiter waiter;
     };
     struct Peer {
-        TimePoint wished; // when it was asked with the wish to be told
+        TimePoint wished{}; // when it was asked with the wish to be told
         bool tells = false;
     };
     struct Told {
@@ -92,7 +93,7 @@ class PushedOwners {
     std::unordered_map<Flow, Owner> owners_;
     std::deque<std::pair<TimePoint, Flow>> order_; // of these, and of some that are taken
     std::unordered_map<Flow, Waiting> waiting_;
-    std::unordered_map<Address, Peer> peers_;
+    BoundedPeers<Peer> peers_{most}; // proven: that told us something
     ReplayWindow replay_{most / 2};
 };
 

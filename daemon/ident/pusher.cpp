@@ -133,7 +133,8 @@ void Pusher::send(const Ends& ends, Invitation& invitation) {
     for (std::size_t first = 0; first < pushed.size();) {
         const auto bytes = encode(buffer, datagram, first, path, terms_->keys.current);
         // What can't be sent is asked for.
-        static_cast<void>(socket_.send(path, invitation.interface, bytes));
+        if (is_want_of_room(socket_.send(path, invitation.interface, bytes)))
+            counters_.not_sent.add();
     }
     pushed.clear();
     invitation.unsent = std::move(pushed); // for its room

@@ -14,11 +14,12 @@ constexpr Milliseconds travel{100};
 } // namespace
 
 Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-                 Investigator& investigator, UdpFlows& udp_flows, SentFlows& sent_flows,
-                 std::unique_ptr<Pusher> pusher, Counters& counters)
+                 PeerTable& peers, Investigator& investigator, UdpFlows& udp_flows,
+                 SentFlows& sent_flows, std::unique_ptr<Pusher> pusher, Counters& counters)
   : socket_(socket)
   , terms_(std::move(terms))
   , deadline_(deadline)
+  , peers_(peers)
   , investigator_(investigator)
   , udp_flows_(udp_flows)
   , sent_flows_(sent_flows)
@@ -56,11 +57,7 @@ void Service::on_rdma(FindRdma find) {
 }
 
 void Service::withdraw(Uid uid) {
-    mailbox_.post([this, uid] {
-        tell(told_.withdrawn(uid, Clock::now(), [this](const Flow& flow, const auto& told) {
-            return lookup_.has_sender(flow, told.interface);
-        }));
-    });
+    mailbox_.post([this, uid] { tell(told_.withdrawn(uid, Clock::now(), still_there_)); });
 }
 
 void Service::withdraw_all() {
@@ -78,6 +75,7 @@ void Service::run() {
         const auto now = Clock::now();
         heartbeat_.beat(now);
         tell(told_.due(now));
+        told_.look_after(now, still_there_);
     }
 }
 
@@ -103,6 +101,7 @@ void Service::handle(const Received& received) {
         counters_.rejections.add(Rejection::repeated);
         return;
     }
+    peers_.heard(received.path.from.address);
     const Sender sender{received.path, received.interface, datagram->from};
     if (const auto* questions = std::get_if<std::vector<Question>>(&datagram->entries))
         handle(*questions, sender);
@@ -146,6 +145,8 @@ void Service::answer(const std::vector<Question>& questions, const Sender& sende
     for (std::size_t i = 0; i < questions.size(); ++i)
         if (auto owner = owner_of(questions[i], ends[i].sender, sender))
             answers.push_back({questions[i].nonce, std::move(*owner)});
+        else
+            answers.push_back(investigate(questions[i], *ends[i].sender, sender));
     send(sender, std::move(answers));
 }
 
@@ -167,7 +168,7 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
                         sent.push_back(questions[i]);
                     else
                         unknown.push_back({questions[i].nonce, Owner{}});
-                counters_.not_sent.add(unknown.size());
+                counters_.no_evidence.add(unknown.size());
                 if (!sent.empty())
                     answer(sent, sender);
                 send(sender, std::move(unknown));
@@ -175,17 +176,18 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
         }));
 }
 
-// Nothing where it takes a search, after which the question is answered.
+// Nothing where the uid doesn't suffice.
 std::optional<Owner> Service::owner_of(const Question& question, const OwnerLookup::Found& found,
                                        const Sender& sender) {
     if (!found)
         return found.error() == LookupError::ambiguous ? Owner::shared() : Owner{};
     counters_.methods.add(Method::socket);
     if (question.flow.protocol == Protocol::udp)
-        told_.add(found->socket.cookie, question.flow, sender.path.reversed(), sender.interface);
+        counters_.told_forgotten.add(told_.add(found->socket.cookie, found->owner.uid,
+                                               question.flow, sender.path.reversed(),
+                                               sender.interface));
     if (found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid)
         return found->owner;
-    investigate(question, *found, sender);
     return std::nullopt;
 }
 
@@ -200,26 +202,51 @@ void Service::ask_rdma(const Question& question, const Sender& sender) {
     });
 }
 
-void Service::investigate(const Question& question, const SocketOwner& found,
-                          const Sender& sender) {
-    if (const auto owner = investigator_.known(found, question.role))
-        return answer(question, *owner, sender);
+// The uid is said at once, whatever the credentials take.
+Answer Service::investigate(const Question& question, const SocketOwner& found,
+                            const Sender& sender) {
+    if (auto owner = investigator_.known(found, question.role)) {
+        remember_labels(question, found.socket.cookie, *owner, sender);
+        return {question.nonce, std::move(*owner)};
+    }
     const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
-    // Where it is refused, the question comes again.
-    static_cast<void>(investigator_.find(
-        found, question.role, deadline,
-        [this, question, sender, then = investigator_.changes().now()](Owner owner) {
-            mailbox_.post([this, question, sender, then, owner = std::move(owner)] {
-                if (!investigator_.changes().since(then, owner.uid)) // else asked for again
-                    answer(question, owner, sender);
-            });
-        }));
+    const bool follows = search(question, found, sender, deadline);
+    return {question.nonce, found.owner, follows ? Part::uid : Part::busy};
 }
 
-void Service::answer(const Question& question, const Owner& owner, const Sender& sender) {
+// Whether there is one, with an answer at its end. A question that comes again begins no other.
+bool Service::search(const Question& question, const SocketOwner& found, const Sender& sender,
+                     TimePoint deadline) {
+    const std::tuple key{sender.path.from.address, sender.channel, question.nonce};
+    if (searches_.contains(key))
+        return true;
+    const auto then = investigator_.changes().now();
+    const bool begun =
+        investigator_.find(found, question.role, deadline, [=, this](Owner owner, bool in_time) {
+            mailbox_.post([=, this, owner = std::move(owner)] {
+                searches_.erase(key);
+                // What its processes carry may have changed meanwhile.
+                if (in_time && investigator_.changes().since(then, owner.uid)) {
+                    if (search(question, found, sender, deadline))
+                        return;
+                } else if (in_time) {
+                    remember_labels(question, found.socket.cookie, owner, sender);
+                    return send(sender, std::vector<Answer>{{question.nonce, owner}});
+                }
+                send(sender, std::vector<Answer>{{question.nonce, found.owner, Part::busy}});
+            });
+        });
+    if (begun)
+        searches_.insert(key);
+    return begun;
+}
+
+void Service::remember_labels(const Question& question, Cookie cookie, const Owner& owner,
+                              const Sender& sender) {
     if (owner.credentials && !owner.credentials->labels.empty())
-        told_.add_labelled(owner.uid, question.flow, sender.path.reversed(), sender.interface);
-    send(sender, std::vector<Answer>{{question.nonce, owner}});
+        counters_.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
+                                                        sender.path.reversed(), sender.interface,
+                                                        Clock::now()));
 }
 
 // The peer's socket of a flow to us is gone; as it was the source of our question, so here.
@@ -271,7 +298,12 @@ void Service::tell(const std::vector<ToldFlows::Notice>& notices) {
 template<typename Entry>
 void Service::send(const Sender& to, std::vector<Entry> entries) {
     if constexpr (std::is_same_v<Entry, Answer>)
-        counters_.answered.add(entries.size());
+        for (const auto& answer : entries) {
+            if (answer.part != Part::uid)
+                counters_.answered.add();
+            if (answer.part == Part::busy)
+                counters_.answered_busy.add();
+        }
     const std::size_t count = entries.size();
     const Datagram datagram{to.channel, Channel::service, wall_clock(), std::move(entries)};
     const Path path = to.path.reversed();
@@ -279,7 +311,8 @@ void Service::send(const Sender& to, std::vector<Entry> entries) {
     for (std::size_t first = 0; first < count;) {
         const auto bytes = encode(buffer, datagram, first, path, terms_->keys.current);
         // What can't be sent is asked for again, or told again.
-        static_cast<void>(socket_.send(path, to.interface, bytes));
+        if (is_want_of_room(socket_.send(path, to.interface, bytes)))
+            counters_.not_sent.add();
     }
 }
 

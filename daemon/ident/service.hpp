@@ -7,6 +7,7 @@
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/ident/guard.hpp"
+#include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/pusher.hpp"
 #include "daemon/ident/replay_window.hpp"
 #include "daemon/ident/told_flows.hpp"
@@ -19,7 +20,9 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <thread>
+#include <tuple>
 
 namespace ubf::ident {
 
@@ -28,8 +31,8 @@ class Service {
     // Starts the thread. socket: that of Channel::service; pusher: none, where peers are told
     // nothing ahead. Throws std::system_error.
     Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-            Investigator& investigator, UdpFlows& udp_flows, SentFlows& sent_flows,
-            std::unique_ptr<Pusher> pusher, Counters& counters);
+            PeerTable& peers, Investigator& investigator, UdpFlows& udp_flows,
+            SentFlows& sent_flows, std::unique_ptr<Pusher> pusher, Counters& counters);
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
@@ -64,10 +67,13 @@ class Service {
     void ask_rdma(const Question& question, const Sender& sender);
     std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
                                   const Sender& sender);
-    void investigate(const Question& question, const SocketOwner& found, const Sender& sender);
+    Answer investigate(const Question& question, const SocketOwner& found, const Sender& sender);
+    bool search(const Question& question, const SocketOwner& found, const Sender& sender,
+                TimePoint deadline);
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);
-    void answer(const Question& question, const Owner& owner, const Sender& sender);
+    void remember_labels(const Question& question, Cookie cookie, const Owner& owner,
+                         const Sender& sender);
     template<typename Entry>
     void send(const Sender& to, std::vector<Entry> entries);
 
@@ -75,6 +81,7 @@ class Service {
     Inbox inbox_;
     std::shared_ptr<const Terms> terms_;
     Milliseconds deadline_;
+    PeerTable& peers_;
     Investigator& investigator_;
     UdpFlows& udp_flows_;
     SentFlows& sent_flows_;
@@ -87,6 +94,10 @@ class Service {
     OwnerLookup lookup_;
     std::vector<Cookie> gone_; // kept for its room
     ToldFlows told_;
+    const ToldFlows::StillThere still_there_ = [this](const Flow& flow, const auto& told) {
+        return lookup_.sender(flow, told.interface).has_value();
+    };
+    std::set<std::tuple<Address, Channel, Nonce>> searches_; // questions that wait for one
     ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;

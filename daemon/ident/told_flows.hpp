@@ -1,14 +1,20 @@
 // Which peers were told the owner of which UDP socket, or labels of whom, so that they hear of
 // their end. A notice is sent again until the peer has seen it, a few times at most.
+//
+// Users share the room: where it is taken, whoever has most gives way, with the oldest. The peer is
+// not told then. It decides such a flow again by itself: UDP within seconds, TCP within ten minutes
+// (worker_again.cpp).
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
 #include "ident/wire.hpp"
 
 #include <functional>
+#include <list>
 #include <optional>
+#include <set>
 #include <unordered_map>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace ubf::ident {
@@ -26,25 +32,71 @@ class ToldFlows {
         std::uint32_t interface;
     };
 
-    void add(Cookie cookie, const Flow& flow, const Path& path, std::uint32_t interface);
-    // The peer was told labels of this user's.
-    void add_labelled(Uid uid, const Flow& flow, const Path& path, std::uint32_t interface);
+    // The peer was told that this socket is the user's, or which labels the user carries. Both
+    // return how many flows gave way.
+    std::size_t add(Cookie cookie, Uid uid, const Flow& flow, const Path& path,
+                    std::uint32_t interface);
+    std::size_t add_labelled(Cookie cookie, Uid uid, const Flow& flow, const Path& path,
+                             std::uint32_t interface, TimePoint now);
     // What must be told now, and is told again from then on by due().
     std::vector<Notice> gone(Cookie cookie, TimePoint now);
     std::vector<Notice> all_gone(TimePoint now);
-    // The labels that were told of this user are not what they were. still_there: whether the
-    // socket of a flow is; of others there is nothing to tell.
-    std::vector<Notice> withdrawn(Uid uid, TimePoint now,
-                                  const std::function<bool(const Flow&, const Told&)>& still_there);
+    // Whether the socket of a flow is still there. Of others there is nothing to tell.
+    using StillThere = std::function<bool(const Flow&, const Told&)>;
+    // The labels that were told of this user are not what they were.
+    std::vector<Notice> withdrawn(Uid uid, TimePoint now, const StillThere& still_there);
     // Of whom peers were told labels.
     std::vector<Uid> labelled() const;
+    // Forgets, a few at a time, labels that were told of sockets which are gone since.
+    void look_after(TimePoint now, const StillThere& still_there);
     void seen(Nonce nonce, const Path& path); // path: from the peer to us
 
+    // Those whose time has come to be told again, a few at a time.
     std::vector<Notice> due(TimePoint now);
-    std::optional<TimePoint> next() const;
+    std::optional<TimePoint> next() const; // of due() and look_after()
+
+    std::size_t sockets() const { return sockets_.size(); }
+    std::size_t labelled_flows() const { return labels_.size(); }
+
+    static constexpr std::size_t most = 65536;          // flows of sockets, and notices
+    static constexpr std::size_t most_labelled = 32768; // flows
+    static constexpr std::size_t most_at_once = 256;
+    static constexpr std::chrono::seconds look_pause{1};
+    static constexpr std::chrono::seconds looked_at_every{30};
 
   private:
-    Notice notice(const Flow& flow, const Told& told, TimePoint now);
+    // Flows of all users; those of each user from the longest unchanged to the newest.
+    class Flows {
+      public:
+        struct Entry {
+            Cookie cookie;
+            Uid uid;
+            Flow flow;
+            Told told;
+            TimePoint looked{}; // when the socket was there
+        };
+        using Entries = std::list<Entry>;
+        using Sockets = std::unordered_map<Cookie, std::unordered_map<Flow, Entries::iterator>>;
+
+        explicit Flows(std::size_t most)
+          : most_(most) {}
+
+        // How many gave way.
+        std::size_t put(Entry entry);
+        void remove(Entries::iterator place);
+        void touch(Entries::iterator place, TimePoint looked);
+
+        std::size_t size() const { return size_; }
+        Sockets& sockets() { return sockets_; }
+        std::unordered_map<Uid, Entries>& users() { return users_; }
+        const std::unordered_map<Uid, Entries>& users() const { return users_; }
+
+      private:
+        const std::size_t most_;
+        std::size_t size_ = 0;
+        Sockets sockets_;
+        std::unordered_map<Uid, Entries> users_;
+    };
 
     struct Unseen {
         Notice notice;
@@ -52,13 +104,13 @@ class ToldFlows {
         std::chrono::milliseconds pause;
     };
 
-    static constexpr std::size_t most = 65536;
-    static constexpr std::size_t most_labelled_of_one = 16384;
+    Notice notice(const Flow& flow, const Told& told, TimePoint now);
 
-    std::unordered_map<Cookie, std::unordered_map<Flow, Told>> told_;
-    std::size_t size_ = 0;
-    std::unordered_map<Uid, std::unordered_map<Flow, Told>> labelled_;
+    Flows sockets_{most};
+    Flows labels_{most_labelled};
+    TimePoint next_look_{};
     std::unordered_map<Nonce, Unseen> unseen_;
+    std::set<std::pair<TimePoint, Nonce>> order_; // of these
 };
 
 } // namespace ubf::ident

@@ -131,18 +131,42 @@ std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ide
 
 bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
                         Done done) {
-    const std::lock_guard lock(mutex_);
-    auto& jobs = jobs_[socket.owner.uid];
-    if (stopping_ || waiting_ >= most_jobs || jobs.size() >= most_jobs_of_one) {
+    const Uid uid = socket.owner.uid;
+    std::unique_lock lock(mutex_);
+    const auto found = jobs_.find(uid);
+    const std::size_t count = found == jobs_.end() ? 0 : found->second.waiting.size();
+    std::optional<Job> given_up;
+    if (!stopping_ && count < most_jobs_of_one && waiting_ >= most_jobs)
+        given_up = who_gives_way(uid);
+    if (stopping_ || count >= most_jobs_of_one || waiting_ >= most_jobs) {
         counters_.searches_refused.add();
         return false;
     }
-    if (jobs.empty())
-        turns_.push_back(socket.owner.uid);
-    jobs.push_back({socket, role, deadline, std::move(done)});
+    auto& user = jobs_[uid];
+    if (user.waiting.empty())
+        turns_.push_back(uid);
+    user.waiting.push_back({socket, role, deadline, std::move(done)});
     ++waiting_;
     wanted_.notify_one();
+    lock.unlock();
+    if (given_up) {
+        counters_.searches_refused.add();
+        given_up->done(without_credentials(given_up->socket), false);
+    }
     return true;
+}
+
+// The last one of whoever has most that wait, if this user has fewer by two at least.
+std::optional<Investigator::Job> Investigator::who_gives_way(Uid uid) {
+    const auto size = [](const auto& entry) { return entry.second.waiting.size(); };
+    const auto most = std::ranges::max_element(jobs_, {}, size);
+    const auto own = jobs_.find(uid);
+    if (most == jobs_.end() || size(*most) < (own == jobs_.end() ? 0 : size(*own)) + 2)
+        return std::nullopt;
+    Job job = std::move(most->second.waiting.back());
+    most->second.waiting.pop_back();
+    --waiting_;
+    return job;
 }
 
 Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
@@ -156,34 +180,59 @@ void Investigator::run(Heartbeat& heartbeat) {
     enter_thread("owners", {CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE});
     std::unique_lock lock(mutex_);
     while (true) {
-        wanted_.wait_for(lock, Heartbeat::period, [&] { return stopping_ || !turns_.empty(); });
+        auto turn = turns_.end();
+        wanted_.wait_for(lock, Heartbeat::period,
+                         [&] { return stopping_ || (turn = next_turn()) != turns_.end(); });
         if (stopping_)
             return;
         heartbeat.beat(Clock::now());
-        if (turns_.empty())
+        if (turn == turns_.end())
             continue;
-        const Job job = next_job();
+        auto [uid, job] = take_job(turn);
         lock.unlock();
-        // What waited too long is answered with nothing: the packet is judged without it.
-        job.done(Clock::now() < job.deadline ? find_now(job.socket, job.role, job.deadline)
-                                             : without_credentials(job.socket));
+        do_one(std::move(job));
         lock.lock();
+        is_done(uid);
     }
 }
 
-// The oldest of whose turn it is, who then goes to the end of the line.
-Investigator::Job Investigator::next_job() {
-    const Uid uid = turns_.front();
-    turns_.pop_front();
-    const auto found = jobs_.find(uid);
-    auto job = std::move(found->second.front());
-    found->second.pop_front();
-    --waiting_;
-    if (found->second.empty())
-        jobs_.erase(found);
+// Where it waited too long nobody looks any more: whoever asked has given up.
+void Investigator::do_one(Job job) {
+    if (Clock::now() < job.deadline)
+        job.done(find_now(job.socket, job.role, job.deadline), true);
     else
+        job.done(without_credentials(job.socket), false);
+}
+
+// Whoever has none under way comes first; one thread is always left to others.
+std::deque<Uid>::iterator Investigator::next_turn() {
+    const auto has_at_most = [this](unsigned count) {
+        return std::ranges::find_if(
+            turns_, [=, this](Uid uid) { return jobs_.find(uid)->second.under_way <= count; });
+    };
+    const auto first = has_at_most(0);
+    return first != turns_.end() ? first : has_at_most(threads - 2);
+}
+
+// The user's oldest; then the user goes to the end of the line.
+std::pair<Uid, Investigator::Job> Investigator::take_job(std::deque<Uid>::iterator turn) {
+    const Uid uid = *turn;
+    turns_.erase(turn);
+    auto& user = jobs_.find(uid)->second;
+    Job job = std::move(user.waiting.front());
+    user.waiting.pop_front();
+    --waiting_;
+    ++user.under_way;
+    if (!user.waiting.empty())
         turns_.push_back(uid);
-    return job;
+    return {uid, std::move(job)};
+}
+
+void Investigator::is_done(Uid uid) {
+    const auto user = jobs_.find(uid);
+    if (--user->second.under_way == 0 && user->second.waiting.empty())
+        jobs_.erase(user);
+    wanted_.notify_one(); // this user may have more
 }
 
 Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoint deadline) {

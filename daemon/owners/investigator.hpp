@@ -23,13 +23,16 @@
 #include <optional>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace ubf {
 
 class Investigator {
   public:
-    using Done = std::function<void(Owner)>;
+    // in_time: the search took place. Otherwise there was no time for it, and of the owner no more
+    // is known than before, its credentials being empty.
+    using Done = std::function<void(Owner owner, bool in_time)>;
 
     // Throws std::system_error.
     Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
@@ -48,10 +51,12 @@ class Investigator {
     // What is remembered of this socket, or recorded; cheap, never waits. Of one that shares its
     // port it is, as below, the least that holds for all of them.
     std::optional<Owner> known(const SocketOwner& socket, ident::Role role);
-    // Calls `done`, on a thread of the investigator, when the owner is found, or with what is known
-    // when the deadline passes. An owner of kind user has credentials then, if empty ones. False,
-    // and `done` is not called, when too many searches wait already, or too many for one user:
-    // users take turns, so that nobody's storm holds up the others.
+    // Calls `done`, on some other thread, when the owner is found, or with what is known when the
+    // deadline passes. An owner of kind user has credentials then, if empty ones. False, and `done`
+    // is not called, when too many searches wait for that user already.
+    // Users take turns, and never have all threads: neither many sockets nor those whose search
+    // takes long hold up the others. Where the room for what waits is taken, whoever has most of it
+    // gives way.
     bool find(const SocketOwner& socket, ident::Role role, TimePoint deadline, Done done);
     // The same, now: the caller waits.
     Owner find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline);
@@ -61,7 +66,7 @@ class Investigator {
     Owner of_process(Holder process, ident::Role role, Method method);
     // What it takes to know a process for that.
     ProcessDetails details() const { return labeller_.details(); }
-    static constexpr unsigned threads = 2;
+    static constexpr unsigned threads = 4;
     const std::array<Heartbeat, threads>& heartbeats() const { return heartbeats_; }
 
   private:
@@ -79,8 +84,17 @@ class Investigator {
         TimePoint found;
     };
 
+    struct User {
+        std::deque<Job> waiting;
+        unsigned under_way = 0;
+    };
+
     void run(Heartbeat& heartbeat);
-    Job next_job();
+    void do_one(Job job);
+    std::deque<Uid>::iterator next_turn();
+    std::pair<Uid, Job> take_job(std::deque<Uid>::iterator turn);
+    void is_done(Uid uid);
+    std::optional<Job> who_gives_way(Uid uid);
     std::optional<Owner> remembered(const SocketOwner& socket, ident::Role role);
     std::optional<Holder> maker(const SocketInfo& socket, Uid uid, ident::Role role,
                                 ProcessDetails details) const;
@@ -112,14 +126,15 @@ class Investigator {
 
     std::mutex mutex_;
     std::condition_variable wanted_;
-    std::unordered_map<Uid, std::deque<Job>> jobs_;
-    std::deque<Uid> turns_; // of those who have jobs
+    std::unordered_map<Uid, User> jobs_;
+    std::deque<Uid> turns_; // of those who have jobs that wait
     std::size_t waiting_ = 0;
     std::unordered_map<Cookie, Remembered> listeners_; // by the first of their sockets
     std::unordered_map<Uid, std::vector<Pid>> recent_;
     bool stopping_ = false;
-    std::array<Heartbeat, threads> heartbeats_{Heartbeat("owners, the first"),
-                                               Heartbeat("owners, the second")};
+    std::array<Heartbeat, threads> heartbeats_{
+        Heartbeat("owners, the first"), Heartbeat("owners, the second"),
+        Heartbeat("owners, the third"), Heartbeat("owners, the fourth")};
     std::vector<std::thread> threads_;
 };
 

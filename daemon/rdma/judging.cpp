@@ -107,7 +107,10 @@ void RdmaWatcher::ask(Entry& entry) {
     asker_.ask(question, role_of(other(entry.end)), std::nullopt, entry.id.interface);
 }
 
-void RdmaWatcher::answered(const Flow& flow, const std::optional<Owner>& owner) {
+void RdmaWatcher::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
+    using Heard = ident::Asker::Heard;
+    if (heard == Heard::uid) // more follows
+        return;
     const auto question = questions_.extract(flow);
     if (question.empty())
         return;
@@ -117,9 +120,11 @@ void RdmaWatcher::answered(const Flow& flow, const std::optional<Owner>& owner) 
     auto& entry = found->second;
     const auto now = Clock::now();
     entry.stage = Stage::open;
-    if (owner)
-        return conclude(entry, {*owner, end_of(*owner)}, now);
-    report_silence_of(flow.source.address, shared_.peers, shared_.log);
+    if (heard == Heard::owner)
+        return conclude(entry, {owner, end_of(owner)}, now);
+    if (heard == Heard::nothing)
+        report_silence_of(rules_->terms->management(flow.source.address), shared_.peers,
+                          shared_.log);
     if (++entry.silences >= most_silences)
         give_up(entry);
 }

@@ -37,8 +37,9 @@ RdmaWatcher::RdmaWatcher(ident::Asker& asker, std::shared_ptr<const RdmaRules> r
   : rules_(std::move(rules))
   , shared_(shared)
   , asker_(asker) {
-    asker_.set_handler(
-        [this](const Flow& flow, const std::optional<Owner>& owner) { answered(flow, owner); });
+    asker_.set_handler([this](const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
+        answered(flow, heard, owner);
+    });
     loop_.watch(asker_.fd(), [this] { asker_.receive(); });
     loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
     thread_ = std::thread([this] { run(); });

@@ -117,7 +117,7 @@ class RdmaWatcher {
     void judge(Entry& entry, TimePoint now);
     const Entry* counterpart(const Entry& entry) const;
     void ask(Entry& entry);
-    void answered(const Flow& flow, const std::optional<Owner>& owner);
+    void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
     void try_again(Entry& entry, TimePoint now);
     void conclude(Entry& entry, const Answered& remote, TimePoint now);
     void give_up(Entry& entry);

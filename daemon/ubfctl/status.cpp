@@ -113,7 +113,9 @@ std::string to_text(const Json& status) {
         "          the kernel's records: {}\n"
         "labels    {}; not known {}; jobs running {}; flows ended {}\n"
         "rdma      {}\n"
-        "ident     asked {}, again {}, answers {}; answered {}, not sent {}; rejected: {}\n"
+        "ident     asked {}, again {}, answers {} ({} busy); answered {} ({} busy, {} of what was "
+        "never sent); rejected: {}\n"
+        "          no room: {} not sent, {} forgotten of what peers were told\n"
         "          told ahead: {} by peers, {} too late or not at all; {} to peers\n"
         "peers\n{}"
         "log       {} lines, {} folded, {} beyond their user's share, {} lost\n{}",
@@ -131,8 +133,11 @@ std::string to_text(const Json& status) {
         status.at("flows_ended").get<std::uint64_t>(), rdma_text(status.at("rdma")),
         ident.at("questions").get<std::uint64_t>(),
         ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
-        ident.at("answered").get<std::uint64_t>(), ident.value("not_sent", std::uint64_t{0}),
-        counts(ident.at("rejected")), ident.at("pushes_received").get<std::uint64_t>(),
+        ident.at("answers_busy").get<std::uint64_t>(), ident.at("answered").get<std::uint64_t>(),
+        ident.at("answered_busy").get<std::uint64_t>(),
+        ident.at("no_evidence").get<std::uint64_t>(), counts(ident.at("rejected")),
+        ident.at("not_sent").get<std::uint64_t>(), ident.at("told_forgotten").get<std::uint64_t>(),
+        ident.at("pushes_received").get<std::uint64_t>(),
         ident.at("pushes_missed").get<std::uint64_t>(),
         ident.at("pushes_sent").get<std::uint64_t>(), peers_text(status),
         log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),

@@ -43,6 +43,13 @@ Address to_address(const in6_addr& address) {
     return Address::v6(std::span<const std::uint8_t, 16>(address.s6_addr, 16));
 }
 
+// Beyond the system's limits, which takes CAP_NET_ADMIN; without, these hold.
+void make_room(int fd) {
+    constexpr int bytes = 8 << 20;
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+}
+
 UniqueFd bound(Port port, bool shared) {
     UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd)
@@ -51,8 +58,6 @@ UniqueFd bound(Port port, bool shared) {
     set(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO, 1, "asking for the address of a datagram");
     if (shared)
         set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "sharing the ident port");
-    const int receive_buffer = 8 << 20;
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer);
     const auto any = to_sockaddr({Address{}, port}, 0);
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0)
         return fd;
@@ -85,7 +90,7 @@ struct alignas(cmsghdr) Control {
 
 std::vector<Socket> Socket::open(Port port, std::size_t channels, UniqueFd kept) {
     std::vector<Socket> sockets;
-    sockets.reserve(channels);
+    sockets.reserve(channels + 1);
     // The first is bound for us alone, which finds out whoever else has the port; then it lets the
     // others in.
     auto first = is_bound_to(kept, port) ? std::move(kept) : bound(port, false);
@@ -93,8 +98,10 @@ std::vector<Socket> Socket::open(Port port, std::size_t channels, UniqueFd kept)
     sockets.push_back(Socket(std::move(first), port));
     while (sockets.size() < channels)
         sockets.push_back(Socket(bound(port, true), port));
-    if (channels > 1)
-        steer_by_channel(sockets.front().fd(), channels);
+    steer_by_channel(sockets.front().fd(), channels);
+    sockets.push_back(Socket(bound(port, true), port)); // behind those that the program names
+    for (const auto& socket : sockets)
+        make_room(socket.fd());
     return sockets;
 }
 
@@ -125,6 +132,10 @@ int Socket::send(const Path& path, std::uint32_t interface,
         if (errno != EINTR)
             return errno;
     return 0;
+}
+
+bool is_want_of_room(int error) {
+    return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
 }
 
 struct Inbox::Room {

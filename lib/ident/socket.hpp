@@ -35,7 +35,8 @@ class Inbox {
 
 class Socket {
   public:
-    // The sockets of so many channels, which are numbered from 0. They are bound to the port; or
+    // The sockets of so many channels, which are numbered from 0, and behind them one that nothing
+    // comes in at, to send from the same port with room of its own. They are bound to the port; or
     // the first is the one that had it before, where that is what `kept` is. What goes to a channel
     // that is not there comes in at channel 0. Throws std::system_error.
     static std::vector<Socket> open(Port port, std::size_t channels, UniqueFd kept = {});
@@ -54,5 +55,10 @@ class Socket {
     UniqueFd fd_;
     Port port_;
 };
+
+// Whether send() failed for want of room in the kernel, and may be tried again in a while. A
+// datagram for a neighbour whose link address is not known yet keeps the sender's room for some
+// seconds (net/core/neighbour.c).
+bool is_want_of_room(int error);
 
 } // namespace ubf::ident

@@ -9,7 +9,7 @@ namespace ubf::ident {
 namespace {
 
 constexpr std::uint16_t magic = 0x5542;
-constexpr std::uint8_t version = 1;
+constexpr std::uint8_t version = 2;
 constexpr std::size_t header_size = 24;
 constexpr std::size_t mac_size = 16;
 constexpr std::size_t length_offset = 6;
@@ -121,6 +121,8 @@ std::optional<Question> get(Reader& in, const Question*) {
 constexpr std::uint8_t has_credentials = 1;
 constexpr std::uint8_t has_gid = 2;
 constexpr std::uint8_t knows_labels = 4;
+constexpr std::uint8_t more_follows = 8;
+constexpr std::uint8_t is_busy = 16;
 
 std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
     std::vector<const Label*> labels;
@@ -180,6 +182,8 @@ void put(Writer& out, const Answer& answer) {
         // A label that finds no room is left out, and then they are not known.
         if (credentials->labels_known && labels.size() == credentials->labels.size())
             flags |= knows_labels;
+    } else if (answer.part != Part::whole) {
+        flags = answer.part == Part::uid ? more_follows : is_busy;
     }
     out.number(static_cast<std::uint64_t>(answer.nonce));
     out.number(static_cast<std::uint8_t>(to_wire(answer.owner.kind)));
@@ -261,11 +265,18 @@ std::optional<Answer> get(Reader& in, const Answer*) {
     const auto kind = in.number<std::uint8_t>();
     const auto flags = in.number<std::uint8_t>();
     answer.owner.uid = Uid{in.number<std::uint32_t>()};
-    if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::shared) ||
-        flags > (has_credentials | has_gid | knows_labels) ||
-        (flags != 0 && (flags & has_credentials) == 0))
+    if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::shared))
         return std::nullopt;
     answer.owner.kind = from_wire(AnswerKind{kind});
+    if (flags == more_follows || flags == is_busy) {
+        if (answer.owner.kind != OwnerKind::user)
+            return std::nullopt;
+        answer.part = flags == more_follows ? Part::uid : Part::busy;
+        return answer;
+    }
+    if (flags > (has_credentials | has_gid | knows_labels) ||
+        (flags != 0 && (flags & has_credentials) == 0))
+        return std::nullopt;
     if ((flags & has_credentials) != 0) {
         answer.owner.credentials = get_credentials(in, flags);
         if (!answer.owner.credentials)
@@ -361,6 +372,8 @@ std::string_view to_string(Rejection rejection) {
         return "malformed";
     case Rejection::foreign:
         return "foreign";
+    case Rejection::other_version:
+        return "other-version";
     case Rejection::wrong_key:
         return "wrong-key";
     case Rejection::late:
@@ -418,7 +431,8 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
         return fail(Rejection::malformed);
     const auto message = bytes.first(bytes.size() - mac_size);
     Reader in(message);
-    const bool ours = in.number<std::uint16_t>() == magic && in.number<std::uint8_t>() == version;
+    const bool ours = in.number<std::uint16_t>() == magic;
+    const auto spoken = in.number<std::uint8_t>();
     Datagram datagram;
     datagram.to = Channel{in.number<std::uint8_t>()};
     const auto kind = in.number<std::uint8_t>();
@@ -427,6 +441,8 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
     const auto key_id = in.number<std::uint32_t>();
     const auto from = in.number<std::uint32_t>();
     const auto time = in.number<std::uint64_t>();
+    if (ours && spoken != version) // whatever its format is
+        return fail(Rejection::other_version);
     if (!ours || length != bytes.size() || (from & 0xffffff) != 0 || count == 0 || time > max_time)
         return fail(Rejection::malformed);
 

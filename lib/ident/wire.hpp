@@ -64,9 +64,17 @@ struct Question {
     Wish wish = Wish::as_before;
 };
 
+// How much of an answer this is. The uid is always there, at once; credentials take a search.
+enum class Part : std::uint8_t {
+    whole, // nothing follows
+    uid,   // the credentials follow in another answer to the same nonce
+    busy,  // the credentials could not be looked for: the question is over, and may come again
+};
+
 struct Answer {
     Nonce nonce{};
-    Owner owner; // unknown: no socket of that flow
+    Owner owner;             // unknown: no socket of that flow
+    Part part = Part::whole; // otherwise a user without credentials
 };
 
 // The socket of an answered question about UDP is gone: whatever was allowed for it is over.
@@ -106,8 +114,9 @@ struct Path {
 };
 
 enum class Rejection : std::uint8_t {
-    malformed,  // doesn't fit the format
-    foreign,    // from an address or port that no peer speaks from
+    malformed, // doesn't fit the format
+    foreign,   // from an address or port that no peer speaks from
+    other_version,
     wrong_key,  // the MAC is not made with a key of ours, or for other addresses
     late,       // the sender's clock is out of the window
     repeated,   // seen before

@@ -67,7 +67,8 @@ void run(const Scenario& scenario, const char* recording) {
     };
     PeerTable peers;
     const auto channel = ident::Channel::first_asker;
-    ident::Asker asker(socket_of(channel), channel, rules->terms, deadline, peers, counters);
+    ident::Asker asker(socket_of(channel), sockets.back(), channel, rules->terms, deadline, peers,
+                       counters);
     ident::PushedOwners pushed_owners(socket_of(ident::Channel::pushes), counters);
 
     Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd(), pushed_owners.fd());

@@ -10,10 +10,12 @@ import struct
 import time
 
 PORT = 1017
+VERSION = 2
 QUESTION, ANSWER, GONE, GONE_SEEN, PUSHED = 1, 2, 3, 4, 5
 SERVICE, PUSHES = 0, 1  # channels
 TELL_ME, TELL_ME_NO_MORE = 2, 4  # flags of a question
 UNKNOWN, USER, KERNEL = 0, 1, 2
+CREDENTIALS, GID, ALL_LABELS, FOLLOWS, BUSY = 1, 2, 4, 8, 16  # flags of an answer
 _HEADER = struct.Struct(">2sBBBBHIB3xQ")
 _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50  # linux/in6.h
 
@@ -76,12 +78,32 @@ def all_pushed(datagram):
     return [(*struct.unpack_from(">II", entry), entry[8:]) for entry in entries]
 
 
-def answer(nonce, uid, kind=USER):
+def answer(nonce, uid, kind=USER, flags=0):
     """An entry without credentials."""
-    return nonce + struct.pack(">BBI", kind, 0, uid)
+    return nonce + struct.pack(">BBI", kind, flags, uid)
 
 
-def datagram(entries, source, destination, key, kind=ANSWER, channel=1, skew=0, version=1, own_channel=0):
+def answer_with_groups(nonce, uid, gids):
+    """An entry with credentials: of a process 1 named 'peer', without labels."""
+    return (nonce + struct.pack(">BBI", USER, CREDENTIALS | GID | ALL_LABELS, uid) +
+            struct.pack(">BIII", 3, gids[0], 1, 0) + b"\4peer" +
+            struct.pack(f">H{len(gids)}I", len(gids), *gids) + b"\0")
+
+
+def answers_in(datagram):
+    """Those that a datagram begins with, up to the first one with credentials: (nonce, kind, flags, uid)."""
+    _, _, _, kind, count, *_ = _HEADER.unpack_from(datagram)
+    entries, offset = [], _HEADER.size
+    while kind == ANSWER and len(entries) < count:
+        nonce, (owner, flags, uid) = datagram[offset:offset + 8], struct.unpack_from(">BBI", datagram, offset + 8)
+        entries.append((nonce, owner, flags, uid))
+        if flags & CREDENTIALS:
+            break
+        offset += 14
+    return entries
+
+
+def datagram(entries, source, destination, key, kind=ANSWER, channel=1, skew=0, version=VERSION, own_channel=0):
     """Between two ends, signed; skew is that of the sender's clock, in seconds."""
     body = b"".join(entries)
     length = _HEADER.size + len(body) + 16
@@ -132,11 +154,23 @@ class Peer:
 
     def tell(self, question, uid, here, **options):
         """Answers; here is the address that it comes from. Returns the datagram."""
-        options.setdefault("key", self.key)
         nonce = options.pop("nonce", question.nonce)
-        data = datagram([answer(nonce, uid)], (here, self.port), question.asker, channel=question.channel, **options)
+        entry = answer(nonce, uid, flags=options.pop("flags", 0))
+        return self.tell_entry(question, entry, here, **options)
+
+    def tell_entry(self, question, entry, here, **options):
+        """The same, with what the test makes up."""
+        options.setdefault("key", self.key)
+        data = datagram([entry], (here, self.port), question.asker, channel=question.channel, **options)
         self.send(data, question.asker, here)
         return data
+
+    def answers(self, timeout=1):
+        """Those that come, up to a moment in which nothing does: (nonce, kind, flags, uid)."""
+        seen = []
+        while select.select([self.socket], [], [], timeout)[0]:
+            seen += answers_in(self.socket.recvmsg(2048, 256)[0])
+        return seen
 
     def close(self):
         self.socket.close()

@@ -113,7 +113,7 @@ class Peers(Hostile):
         with Counted(self.ubfd2) as counted:
             for number in range(200_000):
                 try:
-                    peer.send(b"UB\1" + number.to_bytes(4, "big") * (number % 300), (V4, ident.PORT))
+                    peer.send(b"UB\2" + number.to_bytes(4, "big") * (number % 300), (V4, ident.PORT))
                 except OSError:
                     pass
                 if number % 100_000 == 50_000:

@@ -115,7 +115,7 @@ class Forged(ThreeNodes):
             answer = self.ubfd2.ask(command="explain", **{"from": f"10.77.0.3:{SOURCE}", "to": f"10.77.0.2:{PORT}",
                                                           "protocol": "udp"})
         self.assertEqual(answer["connector"]["kind"], "unknown", answer)
-        self.assertEqual(counted["ident.not_sent"], 1)
+        self.assertEqual(counted["ident.no_evidence"], 1)
 
 
 class SecondNetwork(TwoNodes):

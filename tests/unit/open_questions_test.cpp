@@ -2,55 +2,145 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <vector>
 
 namespace ubf {
 namespace {
 
 using enum PeerTable::Standing;
 
+constexpr unsigned room = OpenQuestions::room;
+constexpr unsigned half = room / 2;
+
 Address address(unsigned n) {
     return *Address::parse(fmt::format("10.0.{}.{}", n / 256, n % 256));
 }
 
-// How many of so many questions find room.
-unsigned begin(OpenQuestions& questions, unsigned peer, PeerTable::Standing standing,
-               unsigned count) {
-    unsigned begun = 0;
-    for (unsigned i = 0; i < count; ++i)
-        begun += questions.begin(address(peer), standing) ? 1 : 0;
-    return begun;
+// Numbered, so that each is another.
+Flow flow(unsigned n) {
+    return {Protocol::tcp,
+            {address(n / 50'000), static_cast<Port>(10'000 + n % 50'000)},
+            *Endpoint::parse("10.1.0.1:8888")};
 }
 
-TEST(OpenQuestions, one_peer_leaves_room_for_others) {
+struct OpenQuestionsTest : testing::Test {
     OpenQuestions questions;
-    EXPECT_EQ(begin(questions, 1, answers, 5000), 2048u);
-    EXPECT_EQ(begin(questions, 2, answers, 5000), 2048u);
-    EXPECT_EQ(begin(questions, 3, answers, 1), 0u);
+    unsigned last = 0;
+    std::vector<Flow> over;
+
+    // Whether there was room; the flow is number `last` then.
+    bool begin_one(unsigned peer, PeerTable::Standing standing, Uid local = Uid{1}) {
+        const auto begun = questions.begin(flow(++last), address(peer), standing, local);
+        if (begun.gave_way)
+            over.push_back(*begun.gave_way);
+        return begun.has_room;
+    }
+    // How many of so many find room.
+    unsigned begin(unsigned peer, PeerTable::Standing standing, unsigned count) {
+        unsigned begun = 0;
+        for (unsigned i = 0; i < count; ++i)
+            begun += begin_one(peer, standing) ? 1 : 0;
+        return begun;
+    }
+    // So many of this user's, each asked of a peer and named at once; how many are still open.
+    unsigned begin_named(unsigned user, unsigned count) {
+        unsigned open = 0;
+        for (unsigned i = 0; i < count; ++i) {
+            EXPECT_TRUE(begin_one(user, proven));
+            if (const auto gave_way = questions.name(flow(last), Uid{user})) {
+                over.push_back(*gave_way);
+                open -= *gave_way == flow(last) ? 1 : 0;
+            }
+            ++open;
+        }
+        return open;
+    }
+};
+
+TEST_F(OpenQuestionsTest, one_peer_leaves_room_for_others) {
+    EXPECT_EQ(begin(1, proven, 5000), half);
+    EXPECT_EQ(begin(2, proven, 5000), half);
+    EXPECT_EQ(begin(3, proven, 1), 0u);
+    EXPECT_TRUE(over.empty());
 }
 
-TEST(OpenQuestions, ten_thousand_silent_peers_leave_half_to_those_that_answer) {
-    OpenQuestions questions;
-    unsigned begun = 0;
+TEST_F(OpenQuestionsTest, flows_to_one_user_leave_room_for_flows_to_others_from_the_same_peer) {
+    EXPECT_EQ(begin(1, proven, half), half);
+    EXPECT_TRUE(begin_one(1, proven, Uid{2}));
+    EXPECT_TRUE(begin_one(1, proven, Uid{3}));
+    EXPECT_EQ(over, (std::vector{flow(half), flow(half - 1)}));
+    EXPECT_FALSE(begin_one(1, proven));
+    EXPECT_TRUE(begin_one(2, proven, Uid{2}));
+    EXPECT_EQ(over.size(), 2u);
+}
+
+TEST_F(OpenQuestionsTest, ten_thousand_made_up_peers_take_nothing_from_those_that_are_proven) {
     for (unsigned peer = 0; peer < 10'000; ++peer)
-        begun += begin(questions, peer, peer % 2 == 0 ? silent : unknown, 1);
-    EXPECT_EQ(begun, 2048u);
-    EXPECT_EQ(begin(questions, 20'000, answers, 5000), 2048u);
+        EXPECT_TRUE(begin_one(peer, peer % 2 == 0 ? silent : unknown));
+    EXPECT_EQ(begin(20'000, proven, 5000), half);
+    EXPECT_EQ(begin(20'001, proven, 5000), half);
 }
 
-TEST(OpenQuestions, a_silent_peer_gets_little) {
-    OpenQuestions questions;
-    EXPECT_EQ(begin(questions, 1, silent, 1000), 64u);
-    EXPECT_EQ(begin(questions, 2, unknown, 1000), 512u);
+TEST_F(OpenQuestionsTest, of_peers_that_are_not_proven_the_oldest_question_gives_way) {
+    for (unsigned peer = 0; peer < half; ++peer)
+        EXPECT_TRUE(begin_one(peer, unknown));
+    EXPECT_TRUE(over.empty());
+    EXPECT_TRUE(begin_one(5000, unknown));
+    questions.end(flow(2)); // was answered
+    EXPECT_TRUE(begin_one(5001, unknown));
+    EXPECT_TRUE(begin_one(5002, silent));
+    EXPECT_EQ(over, (std::vector{flow(1), flow(3)}));
 }
 
-TEST(OpenQuestions, what_is_over_makes_room) {
-    OpenQuestions questions;
-    EXPECT_EQ(begin(questions, 1, silent, 100), 64u);
-    for (int i = 0; i < 64; ++i)
-        questions.end(address(1));
-    EXPECT_EQ(begin(questions, 1, silent, 100), 64u);
-    questions.end(address(9)); // of which none was open
-    EXPECT_EQ(begin(questions, 1, answers, 5000), 2048u - 64u);
+TEST_F(OpenQuestionsTest, a_silent_peer_gets_little) {
+    EXPECT_EQ(begin(1, silent, 1000), 64u);
+    EXPECT_EQ(begin(2, unknown, 1000), 512u);
+}
+
+TEST_F(OpenQuestionsTest, what_is_over_makes_room) {
+    EXPECT_EQ(begin(1, silent, 100), 64u);
+    for (unsigned n = 1; n <= 64; ++n)
+        questions.end(flow(n));
+    EXPECT_EQ(begin(1, silent, 100), 64u);
+    questions.end(flow(9999)); // which was not open
+    EXPECT_EQ(begin(1, proven, 5000), half - 64u);
+}
+
+TEST_F(OpenQuestionsTest,
+       a_question_counts_for_its_user_and_no_more_for_the_peer_that_has_said_so) {
+    EXPECT_EQ(begin(1, proven, half), half);
+    EXPECT_FALSE(begin_one(1, proven));
+    EXPECT_EQ(questions.name(flow(1), Uid{7}), std::nullopt);
+    EXPECT_TRUE(begin_one(1, proven));
+    EXPECT_EQ(questions.name(flow(1), Uid{8}), std::nullopt); // said twice
+    questions.end(flow(1));
+    questions.end(flow(1));
+    EXPECT_FALSE(begin_one(1, proven));
+}
+
+TEST_F(OpenQuestionsTest, a_user_alone_may_have_all_the_room_and_no_more) {
+    EXPECT_EQ(begin_named(1, room + 10), room);
+    EXPECT_EQ(over.size(), 10u);
+}
+
+TEST_F(OpenQuestionsTest, who_has_most_gives_way_to_the_others_with_the_newest) {
+    EXPECT_EQ(begin_named(1, room), room);
+    EXPECT_EQ(begin_named(2, 3), 3u);
+    EXPECT_EQ(over, (std::vector{flow(room), flow(room - 1), flow(room - 2)}));
+    // Up to the same share for all.
+    EXPECT_EQ(begin_named(2, room), half - 3);
+    EXPECT_EQ(begin_named(3, room), room / 3);
+    over.clear();
+    EXPECT_EQ(begin_named(1, 1), 0u);
+}
+
+TEST_F(OpenQuestionsTest, the_same_user_of_an_unproven_peer_is_named_as_well) {
+    EXPECT_TRUE(begin_one(1, unknown));
+    EXPECT_EQ(questions.name(flow(1), Uid{7}), std::nullopt);
+    for (unsigned peer = 0; peer < half + 10; ++peer)
+        EXPECT_TRUE(begin_one(peer + 2, unknown));
+    EXPECT_EQ(over.size(), 10u);
+    EXPECT_EQ(std::ranges::count(over, flow(1)), 0);
 }
 
 } // namespace

@@ -169,6 +169,45 @@ TEST_F(Wire, an_answer_says_that_nobody_is_known_and_why) {
     }
 }
 
+TEST_F(Wire, an_answer_in_parts_comes_out_as_it_went_in) {
+    for (const auto part : {Part::whole, Part::uid, Part::busy}) {
+        const auto datagram = decode(
+            encode_one(std::vector<Answer>{{Nonce{8}, Owner::user(Uid{2001}), part}}, keys.current),
+            path, keys);
+        ASSERT_TRUE(datagram);
+        const auto& got = std::get<std::vector<Answer>>(datagram->entries).at(0);
+        EXPECT_EQ(got.nonce, Nonce{8});
+        EXPECT_EQ(got.part, part);
+        EXPECT_EQ(got.owner.uid, Uid{2001});
+        EXPECT_FALSE(got.owner.credentials);
+    }
+}
+
+TEST_F(Wire, flags_of_an_answer_that_mean_nothing_are_malformed) {
+    constexpr std::size_t kind_offset = 24 + 8;
+    for (unsigned kind = 0; kind < 5; ++kind)
+        for (unsigned flags = 0; flags < 256; ++flags) {
+            auto bytes =
+                encode_one(std::vector<Answer>{{Nonce{8}, Owner::user(Uid{2001})}}, keys.current);
+            bytes[kind_offset] = static_cast<std::uint8_t>(kind);
+            bytes[kind_offset + 1] = static_cast<std::uint8_t>(flags);
+            const bool good =
+                kind < 4 && (flags == 0 || (kind == 1 && (flags == 8 || flags == 16)));
+            EXPECT_EQ(decode(sign(std::move(bytes)), path, keys).has_value(), good)
+                << kind << ' ' << flags;
+        }
+}
+
+TEST_F(Wire, another_version_is_named) {
+    for (const int version : {0, 1, 3, 255}) {
+        auto bytes = question();
+        bytes[2] = static_cast<std::uint8_t>(version);
+        const auto datagram = decode(sign(std::move(bytes)), path, keys);
+        ASSERT_FALSE(datagram);
+        EXPECT_EQ(datagram.error(), Rejection::other_version);
+    }
+}
+
 TEST_F(Wire, the_largest_answer_fits_and_leaves_out_only_what_has_no_room) {
     auto large = answer();
     large.owner.credentials->groups.assign(65536, Gid{1});

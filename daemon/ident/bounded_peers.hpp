@@ -1,0 +1,76 @@
+// What is kept of each peer, by address, with bounded room. Anybody can make the node ask about an
+// address, so peers that have not proven to be there are forgotten first, beginning with the one
+// that is unproven for longest; a proven one is forgotten for another proven one only.
+#pragma once
+
+#include "flow/address.hpp"
+
+#include <cstddef>
+#include <list>
+#include <unordered_map>
+
+namespace ubf {
+
+template<typename State>
+class BoundedPeers {
+    using Order = std::list<Address>; // the longest unchanged first
+
+  public:
+    class Entry {
+      public:
+        State state{};
+        bool proven() const { return proven_; }
+
+      private:
+        friend class BoundedPeers;
+        bool proven_ = false;
+        typename Order::iterator place_;
+    };
+    using Entries = std::unordered_map<Address, Entry>;
+
+    explicit BoundedPeers(std::size_t most)
+      : most_(most) {}
+
+    const Entries& all() const { return entries_; }
+    Entry* find(const Address& address) {
+        const auto found = entries_.find(address);
+        return found == entries_.end() ? nullptr : &found->second;
+    }
+    // Finds it, or adds it. nullptr where all room is taken by proven peers.
+    Entry* add(const Address& address) { return add(address, unproven_); }
+    // The same of a peer that is proven by this; there is always room.
+    Entry& prove(const Address& address) {
+        auto& entry = *add(address, unproven_.empty() ? proven_ : unproven_);
+        proven_.splice(proven_.end(), order_of(entry), entry.place_);
+        entry.proven_ = true;
+        return entry;
+    }
+    // It is not there any more, as it seems.
+    void doubt(Entry& entry) {
+        unproven_.splice(unproven_.end(), order_of(entry), entry.place_);
+        entry.proven_ = false;
+    }
+
+  private:
+    Entry* add(const Address& address, Order& gives_way) {
+        if (auto* known = find(address))
+            return known;
+        if (entries_.size() >= most_) {
+            if (gives_way.empty())
+                return nullptr;
+            entries_.erase(gives_way.front());
+            gives_way.pop_front();
+        }
+        auto& entry = entries_[address];
+        entry.place_ = unproven_.insert(unproven_.end(), address);
+        return &entry;
+    }
+    Order& order_of(const Entry& entry) { return entry.proven_ ? proven_ : unproven_; }
+
+    const std::size_t most_;
+    Entries entries_;
+    Order proven_;
+    Order unproven_;
+};
+
+} // namespace ubf

@@ -1,0 +1,85 @@
+#include "daemon/ident/peer_table.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace ubf {
+namespace {
+
+using Standing = PeerTable::Standing;
+constexpr unsigned most = PeerTable::most;
+
+Address address(unsigned n, const char* family = "v4") {
+    return *Address::parse(family == std::string_view("v4")
+                               ? fmt::format("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255)
+                               : fmt::format("fd00::{:x}:{:x}", n >> 16, n & 0xffff));
+}
+
+TEST(PeerTable, any_authenticated_datagram_proves_a_peer) {
+    PeerTable peers;
+    for (const char* family : {"v4", "v6"}) {
+        peers.asked(address(1, family));
+        EXPECT_EQ(peers.standing(address(1, family)), Standing::unknown);
+        peers.answered(address(1, family), std::chrono::milliseconds(1));
+        EXPECT_EQ(peers.standing(address(1, family)), Standing::proven);
+        peers.heard(address(2, family)); // which was never asked
+        EXPECT_EQ(peers.standing(address(2, family)), Standing::proven);
+    }
+    EXPECT_EQ(peers.list().size(), 2u); // those that were asked
+}
+
+TEST(PeerTable, a_question_without_an_answer_unproves_it_until_it_is_heard) {
+    PeerTable peers;
+    peers.asked(address(1));
+    peers.answered(address(1), std::chrono::milliseconds(1));
+    EXPECT_EQ(peers.timed_out(address(1), Clock::now()), PeerTable::Say::silent);
+    EXPECT_EQ(peers.standing(address(1)), Standing::silent);
+    peers.heard(address(1));
+    EXPECT_EQ(peers.standing(address(1)), Standing::proven);
+}
+
+TEST(PeerTable, made_up_peers_push_each_other_out_and_no_proven_one) {
+    PeerTable peers;
+    peers.heard(address(1));
+    peers.asked(address(2));
+    peers.answered(address(2), std::chrono::milliseconds(1));
+    for (unsigned n = 0; n < 3 * most; ++n)
+        peers.asked(address(100'000 + n));
+    EXPECT_EQ(peers.standing(address(1)), Standing::proven);
+    EXPECT_EQ(peers.standing(address(2)), Standing::proven);
+    EXPECT_EQ(peers.list().size(), most - 1); // with the second
+    // A peer that comes later is listed, and proven, all the same.
+    peers.asked(address(3));
+    peers.answered(address(3), std::chrono::milliseconds(1));
+    EXPECT_EQ(peers.standing(address(3)), Standing::proven);
+}
+
+TEST(PeerTable, the_one_that_is_silent_for_longest_is_forgotten_first) {
+    PeerTable peers;
+    const auto now = Clock::now();
+    for (unsigned n = 0; n < most; ++n) {
+        peers.asked(address(n));
+        peers.timed_out(address(n), now);
+    }
+    peers.timed_out(address(0), now); // asked again, in vain: not the oldest now
+    peers.asked(address(most));
+    EXPECT_EQ(peers.standing(address(0)), Standing::silent);
+    EXPECT_EQ(peers.standing(address(1)), Standing::unknown);
+    EXPECT_EQ(peers.standing(address(2)), Standing::silent);
+}
+
+TEST(PeerTable, where_all_are_proven_a_proven_one_finds_room_and_another_does_not) {
+    PeerTable peers;
+    for (unsigned n = 0; n < most; ++n)
+        peers.heard(address(n));
+    peers.asked(address(most));
+    EXPECT_TRUE(peers.list().empty());
+    EXPECT_EQ(peers.timed_out(address(most), Clock::now()), PeerTable::Say::nothing);
+    EXPECT_EQ(peers.standing(address(0)), Standing::proven);
+    peers.heard(address(most));
+    EXPECT_EQ(peers.standing(address(most)), Standing::proven);
+    EXPECT_EQ(peers.standing(address(0)), Standing::unknown);
+}
+
+} // namespace
+} // namespace ubf
