@@ -17,6 +17,8 @@ inline constexpr std::uint32_t room_for_senders = 65536;
 // into them and for who fills them.
 inline constexpr const char* set_of_denied = "denied";
 inline constexpr const char* set_of_listeners = "exempt_listeners";
+inline constexpr const char* set_of_exempt_places = "exempt_places";
+inline constexpr const char* set_of_exempt_holders = "exempt_holders";
 inline constexpr const char* set_of_udp = "fabric_udp";
 inline constexpr const char* set_of_ended = "fabric_ended";
 inline constexpr const char* set_of_sent = "fabric_sent";
