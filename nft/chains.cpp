@@ -128,15 +128,14 @@ void add_ident(Builder& chain, const Side& side, const Config& config,
     chain.add("ident_foreign", "Nobody else speaks to it.", {udp(), to_ident, count(), drop()});
 }
 
-void add_other_protocols(Builder& chain) {
-    const std::pair<std::uint8_t, const char*> with_ports[] = {
-        {IPPROTO_DCCP, "dccp"}, {IPPROTO_SCTP, "sctp"}, {IPPROTO_UDPLITE, "udplite"}};
-    const char* why = "Protocols with ports, but ubfd can't find out whose they are: refused.";
-    for (const auto& [number, name] : with_ports)
-        chain.add(fmt::format("protocols:{}", name), std::exchange(why, ""),
-                  {protocol(number, name), count(), reject_prohibited()});
-    chain.add("other_protocols", "ICMP, neighbour discovery and all the rest: not touched.",
-              {protocol_not(IPPROTO_TCP, "tcp"), protocol_not(IPPROTO_UDP, "udp"), accept()});
+void add_other_protocols(Builder& chain, const Side& side) {
+    chain.add("protocols", "ICMP, neighbour discovery, and the protocols that the site names.",
+              {protocol_in(side.set("protocols")), accept()});
+    chain.add("other_protocols",
+              "Nobody can say whose the others are: refused. (Without a protocol that the kernel "
+              "can find, a packet goes on, and is refused at the end.)",
+              {protocol_not(IPPROTO_TCP, "tcp"), protocol_not(IPPROTO_UDP, "udp"), count(),
+               reject_prohibited()});
 }
 
 void add_ports(Builder& chain, const Side& side) {
@@ -241,7 +240,7 @@ Chain fabric_chain(const Config& config, const Environment& environment) {
     if (!config.fabric.enabled)
         return chain.done();
     add_ident(chain, fabric, config, environment);
-    add_other_protocols(chain);
+    add_other_protocols(chain, fabric);
     add_ports(chain, fabric);
     add_multicast(chain);
     add_tcp(chain, fabric);
@@ -268,7 +267,7 @@ Chain scope_chain(const Config& config, const Environment& environment) {
         chain.add("interfaces", "Interfaces that nobody asked ubfd to watch.",
                   {interface_in("interfaces", true), accept()});
     add_ident(chain, ethernet, config, environment);
-    add_other_protocols(chain);
+    add_other_protocols(chain, ethernet);
     add_ports(chain, ethernet);
     add_multicast(chain); // behind the exempt ports, or multicast DNS could not be exempt
     add_tcp(chain, ethernet);
@@ -364,35 +363,179 @@ Chain fabric_out_chain(const Config& config) {
     return chain.done();
 }
 
-Chain output_chain(const Config& config, const Environment& environment) {
-    Builder chain("output",
-                  "Keeps programs off RDMA over UDP, and tells ubfd who begins a connection to a "
-                  "peer. Most packets pass three conditions.",
-                  Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER + 1});
+namespace {
+
+// An address of this node's that is no peer's is outside to the peer: its ubfd asks nobody.
+void add_unlisted(Builder& chain, const Side& side, std::string_view name, const Side& peers,
+                  std::string why) {
+    chain.add_for_families(name, std::move(why), [&](SetType family, const char* digit) {
+        return Statements{source_in(family, side.set(fmt::format("peers{}", digit)), true),
+                          destination_in(family, peers.set(fmt::format("peers{}", digit))),
+                          not_to_loopback(),
+                          from_ordinary_user(),
+                          count(),
+                          reject_prohibited()};
+    });
+}
+
+constexpr const char* to_peers_from_peers =
+    "What a program sends to a peer comes from a peer's address, or the peer would take it for "
+    "somebody outside.";
+
+} // namespace
+
+Chain fabric_unlisted_chain(const Config& config) {
+    Builder chain("fabric_unlisted", config.fabric.enabled ? to_peers_from_peers : "");
+    if (!config.fabric.enabled)
+        return chain.done();
+    add_unlisted(chain, fabric, "unlisted", fabric, "");
+    if (!config.fabric.peers.empty())
+        add_unlisted(chain, fabric, "unlisted:ethernet", ethernet, "");
+    return chain.done();
+}
+
+Chain unlisted_chain(const Config& config) {
+    Builder chain("unlisted", to_peers_from_peers);
+    if (config.fabric.enabled)
+        chain.add("fabric", "", {to_fabric(true), go_to("fabric_unlisted")});
+    add_unlisted(chain, ethernet, "unlisted", ethernet, "");
+    if (config.fabric.enabled && !config.fabric.peers.empty())
+        add_unlisted(chain, ethernet, "unlisted:fabric", fabric, "");
+    return chain.done();
+}
+
+namespace {
+
+void add_kernel_socket(Builder& chain, const Side& side, const Environment& environment,
+                       const std::string& name, std::string why) {
+    const Statements watched{
+        source_port_from(environment.unprivileged_port_start, "$unprivileged_port_start"),
+        destination_port_in(side.set("ports"), false),
+        destination_port_in(side.set("exempt_udp"), true), destination_port_in("tunnels", true)};
+    const Statements refuse{not_transparent(), count(), reject_prohibited()};
+    if (!side.fabric)
+        chain.add(name + ":lo", std::exchange(why, {}),
+                  watched + Statements{to_loopback()} + refuse);
+    chain.add_for_families(name, why, [&](SetType family, const char* digit) {
+        Statements where{destination_in(family, side.set(fmt::format("peers{}", digit)))};
+        if (side.fabric)
+            where.insert(where.begin(), to_fabric(true));
+        return watched + where + refuse;
+    });
+}
+
+} // namespace
+
+Chain datagrams_out_chain(const Config& config, const Environment& environment) {
+    Builder chain("datagrams_out", "UDP that this node itself sends.");
     if (config.fabric.enabled)
         chain.add("roce_forged",
                   "That is the kernel's and the adapter's: a datagram of a program's own making "
                   "could write into somebody's memory.",
-                  {udp(), destination_port(roce_port, roce), from_socket_of_user(), count(),
+                  {destination_port(roce_port, roce), from_socket_of_user(), count(),
                    reject_prohibited()});
-    if (!environment.push)
-        return chain.done();
-    chain.add("others", "So that ubfd can tell the peer's before that asks; nothing waits for it.",
-              {protocol_not(IPPROTO_TCP, "tcp"), accept()});
-    chain.add("begun", "", {tcp(), not_syn_without_ack(), accept()});
-    const auto add = [&](const Side& side, std::string_view name) {
-        chain.add_for_families(name, "", [&](SetType family, const char* digit) {
-            return Statements{side.fabric ? to_fabric(true) : not_to_loopback(),
-                              destination_port_in(side.set("ports"), false),
-                              destination_port_in(side.set("exempt_tcp"), true),
-                              destination_in(family, side.set(fmt::format("peers{}", digit))),
-                              log_to(config.ident.push_group),
+    chain.add("programs", "", {from_socket_of_user(), go_to("unlisted")});
+    add_kernel_socket(chain, ethernet, environment, "kernel_socket",
+                      "Left is what has a socket of the kernel's, or none. Users can send by such "
+                      "a socket too (AF_RXRPC: one for all of them), and nobody could say who: not "
+                      "to ports that are watched. Tunnels pass, and by their low ports the "
+                      "kernel's services.");
+    if (config.fabric.enabled)
+        add_kernel_socket(chain, fabric, environment, "kernel_socket:fabric", "");
+    return chain.done();
+}
+
+Chain connections_out_chain(const Config& config, const Environment& environment) {
+    Builder chain("connections_out", "What begins or answers a TCP connection here.");
+    const auto from_exempt_place = [](SetType family, const char* digit) {
+        return Statements{syn_with_ack(),
+                          from_place_in(family == SetType::ipv4 ? SetType::place4 : SetType::place6,
+                                        fmt::format("{}{}", set_of_exempt_places, digit))};
+    };
+    chain.add_for_families(
+        "exempt_answer",
+        "The kernel lets anybody connect to the listener of an exempt user. Somebody else's socket "
+        "at that place could answer in its stead, by connecting at the same moment.",
+        [&](SetType family, const char* digit) {
+            const bool v4 = family == SetType::ipv4;
+            return from_exempt_place(family, digit) +
+                   Statements{from_held_place_in(v4 ? SetType::held_place4 : SetType::held_place6,
+                                                 fmt::format("{}{}", set_of_exempt_holders, digit)),
                               accept()};
         });
+    chain.add_for_families(
+        "answer_forged",
+        "(What a listener answers by a SYN cookie has no socket, or only a request.)",
+        [&](SetType family, const char* digit) {
+            return from_exempt_place(family, digit) +
+                   Statements{from_connecting_socket(), count(), reject_prohibited()};
+        });
+    chain.add("answer", "", {syn_with_ack(), accept()});
+    chain.add("unlisted", "", {jump("unlisted")});
+    if (!environment.push)
+        return chain.done();
+    std::string why = "So that ubfd can tell the peer's before that asks; nothing waits for it.";
+    const auto add = [&](const Side& side, std::string_view name) {
+        chain.add_for_families(
+            name, std::exchange(why, {}), [&](SetType family, const char* digit) {
+                return Statements{side.fabric ? to_fabric(true) : not_to_loopback(),
+                                  destination_port_in(side.set("ports"), false),
+                                  destination_port_in(side.set("exempt_tcp"), true),
+                                  destination_in(family, side.set(fmt::format("peers{}", digit))),
+                                  log_to(config.ident.push_group),
+                                  accept()};
+            });
     };
     add(ethernet, "syn");
     if (config.fabric.enabled)
         add(fabric, "fabric_syn");
+    return chain.done();
+}
+
+Chain protocols_out_chain(const Config& config) {
+    Builder chain("protocols_out", "All other protocols: the same pass as on the way in.");
+    if (config.fabric.enabled) {
+        chain.add("fabric", "", {to_fabric(true), protocol_in(fabric.set("protocols")), accept()});
+        chain.add("passed", "",
+                  {to_fabric(false), protocol_in(ethernet.set("protocols")), accept()});
+    } else {
+        chain.add("passed", "", {protocol_in(ethernet.set("protocols")), accept()});
+    }
+    if (!config.scope.interfaces.empty()) {
+        Statements unwatched{to_interface_in("interfaces", true)};
+        if (config.fabric.enabled)
+            unwatched.insert(unwatched.begin(), to_fabric(false));
+        chain.add("interfaces", "Interfaces that nobody asked ubfd to watch.",
+                  unwatched + Statements{accept()});
+    }
+    chain.add("protocols_out", "A user's are refused; the kernel and root may have tunnels.",
+              {from_ordinary_user(), count(), reject_prohibited()});
+    return chain.done();
+}
+
+Chain not_local_chain() {
+    Builder chain("not_local",
+                  "A user's packet has a source that is this node's. A refusal would go to whoever "
+                  "has that address, so it is dropped: the program sees EPERM, or a timeout.");
+    chain.add("root", "", {from_root(), leave()});
+    chain.add("forged", "", {from_ordinary_user(), not_transparent(), count(), drop()});
+    chain.add("forged:kernel", "Users can connect by a socket of the kernel's as well (AF_SMC).",
+              {tcp(), not_transparent(), count(), drop()});
+    return chain.done();
+}
+
+Chain output_chain() {
+    Builder chain("output",
+                  "What this node itself sends, and nothing that it forwards. Established "
+                  "traffic passes two conditions.",
+                  Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER + 1});
+    chain.add("begun", "", {tcp(), no_syn(), accept()});
+    chain.add("not_local",
+              "What conntrack says doesn't count: what is forwarded is established too.",
+              {source_not_local(), jump("not_local")});
+    chain.add("datagrams", "", {udp(), go_to("datagrams_out")});
+    chain.add("connections", "", {tcp(), go_to("connections_out")});
+    chain.add("protocols", "", {go_to("protocols_out")});
     return chain.done();
 }
 

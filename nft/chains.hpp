@@ -22,6 +22,12 @@ Chain gate_chain(const Config& config, const Environment& environment);
 Chain verdict_chain(const Config& config);
 Chain fabric_in_chain(const Config& config);
 Chain fabric_out_chain(const Config& config);
-Chain output_chain(const Config& config, const Environment& environment);
+Chain fabric_unlisted_chain(const Config& config);
+Chain unlisted_chain(const Config& config);
+Chain datagrams_out_chain(const Config& config, const Environment& environment);
+Chain connections_out_chain(const Config& config, const Environment& environment);
+Chain protocols_out_chain(const Config& config);
+Chain not_local_chain();
+Chain output_chain();
 
 } // namespace ubf::nft

@@ -63,6 +63,13 @@ ExprPtr to_nftnl(const LoadFib& load) {
     return e;
 }
 
+ExprPtr to_nftnl(const LoadSocket& load) {
+    auto e = make("socket");
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_SOCKET_KEY, load.key);
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_SOCKET_DREG, reg);
+    return e;
+}
+
 ExprPtr to_nftnl(const Bitwise& bitwise) {
     auto e = make("bitwise");
     nftnl_expr_set_u32(e.get(), NFTNL_EXPR_BITWISE_SREG, reg);
@@ -192,6 +199,8 @@ std::string_view modules(const Expression& expression) {
         return "nft_counter"; // a part of nf_tables from Linux 5.18 on
     if (std::holds_alternative<LoadFib>(expression))
         return "nft_fib_inet";
+    if (std::holds_alternative<LoadSocket>(expression))
+        return "nft_socket";
     if (std::holds_alternative<UpdateOverLimit>(expression))
         return "nft_limit";
     if (std::holds_alternative<Reject>(expression))

@@ -39,6 +39,10 @@ struct LoadFib {
     std::uint32_t result; // NFT_FIB_RESULT_*
     std::uint32_t flags;  // NFTA_FIB_F_*
 };
+// Of the packet's socket.
+struct LoadSocket {
+    std::uint32_t key; // NFT_SOCKET_*
+};
 // register = (register & mask) ^ flip
 struct Bitwise {
     Bytes mask;
@@ -87,9 +91,9 @@ struct LogTo {
     std::uint32_t bytes;
 };
 
-using Expression =
-    std::variant<LoadMeta, StoreMeta, LoadCt, LoadPayload, LoadFib, Bitwise, Compare, Lookup,
-                 Update, UpdateOverLimit, Notrack, Count, Immediate, Reject, ToQueue, LogTo>;
+using Expression = std::variant<LoadMeta, StoreMeta, LoadCt, LoadPayload, LoadFib, LoadSocket,
+                                Bitwise, Compare, Lookup, Update, UpdateOverLimit, Notrack, Count,
+                                Immediate, Reject, ToQueue, LogTo>;
 
 // Throws std::bad_alloc when libnftnl has no memory.
 void append(nftnl_rule* rule, const Expression& expression);

@@ -30,6 +30,7 @@ constexpr std::uint32_t host_order = 1;
 constexpr std::uint32_t network_order = 2;
 constexpr KeyType ipv4_address{7, 4, network_order};
 constexpr KeyType ipv6_address{8, 16, network_order};
+constexpr KeyType protocol{12, 1, network_order};
 constexpr KeyType port{13, 2, network_order};
 constexpr KeyType interface_index{20, 4, host_order};
 constexpr KeyType uid{24, 4, host_order};
@@ -65,6 +66,16 @@ KeyType key_type(SetType type) {
         return concatenation({interface_index, ipv6_address, port});
     case SetType::user:
         return uid;
+    case SetType::place4:
+        return concatenation({ipv4_address, port});
+    case SetType::place6:
+        return concatenation({ipv6_address, port});
+    case SetType::held_place4:
+        return concatenation({ipv4_address, port, uid});
+    case SetType::held_place6:
+        return concatenation({ipv6_address, port, uid});
+    case SetType::protocol:
+        return protocol;
     }
     throw std::logic_error("a set of no type");
 }

@@ -61,7 +61,10 @@ Ruleset make_ruleset(const Config& config, const Environment& environment) {
             {known_chain(config), fabric_known_chain(config), udp_known_chain(config),
              fabric_chain(config, environment), scope_chain(config, environment),
              fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
-             fabric_in_chain(config), fabric_out_chain(config), output_chain(config, environment)}};
+             fabric_in_chain(config), fabric_out_chain(config), fabric_unlisted_chain(config),
+             unlisted_chain(config), datagrams_out_chain(config, environment),
+             connections_out_chain(config, environment), protocols_out_chain(config),
+             not_local_chain(), output_chain()}};
 }
 
 Environment read_environment(const Config& config) {

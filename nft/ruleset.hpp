@@ -50,7 +50,7 @@ struct Chain {
 };
 
 // flow: source address, source port, destination address, destination port; listener: interface,
-// address, port.
+// address, port; place: address, port; held_place: the same, and whose socket is there.
 enum class SetType : std::uint8_t {
     ipv4,
     ipv6,
@@ -60,7 +60,12 @@ enum class SetType : std::uint8_t {
     flow6,
     listener4,
     listener6,
-    user
+    user,
+    place4,
+    place6,
+    held_place4,
+    held_place6,
+    protocol
 };
 
 struct Set {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <utility>
 
 namespace ubf::nft {
@@ -68,6 +69,28 @@ Set exempt(const std::vector<ProtocolPorts>& ranges, bool ProtocolPorts::*protoc
     return set;
 }
 
+Set protocols(std::vector<std::uint8_t> numbers, std::string name, std::string why) {
+    Set set{std::move(name), std::move(why), SetType::protocol};
+    numbers.insert(numbers.end(), {IPPROTO_ICMP, IPPROTO_IGMP, IPPROTO_ICMPV6});
+    std::ranges::sort(numbers);
+    for (const auto number : numbers)
+        set.elements.push_back({{number}, {number}, std::to_string(number)});
+    return set;
+}
+
+// Of UDP (IANA's names): what a tunnel sends has the socket of what it carries, if any.
+Set tunnels() {
+    constexpr Port vxlan = 4789;
+    constexpr Port vxlan_before_iana = 8472; // Linux's own default
+    constexpr Port geneve = 6081;
+    constexpr Port wireguard = 51820;
+    constexpr Port roce = 4791; // RDMA over Ethernet in software
+    Set set{"tunnels", "UDP ports of the kernel's own tunnels", SetType::port};
+    for (const Port port : {vxlan, vxlan_before_iana, geneve, wireguard, roce})
+        set.elements.push_back(element(PortRange{port, port}));
+    return set;
+}
+
 // One of each family.
 void add_dynamic(std::vector<Set>& sets, std::string_view name, std::string_view why,
                  std::pair<SetType, SetType> types, std::uint32_t room, bool updated_by_packets) {
@@ -99,13 +122,21 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
         peers(fabric_peers, SetType::ipv6, "fabric_peers6", nodes_there),
         ports(fabric.ports, environment, "fabric_ports", "destination ports that are watched"),
         exempt(fabric.exempt_ports, &ProtocolPorts::tcp, "fabric_exempt_tcp"),
-        exempt(fabric.exempt_ports, &ProtocolPorts::udp, "fabric_exempt_udp")};
+        exempt(fabric.exempt_ports, &ProtocolPorts::udp, "fabric_exempt_udp"),
+        protocols(scope.protocols, "protocols",
+                  "ICMP, IGMP, ICMPv6 and what the site names: they pass"),
+        tunnels(),
+        protocols(fabric.protocols, "fabric_protocols", "the same on the fabric")};
 
     const std::pair flows{SetType::flow4, SetType::flow6};
     add_dynamic(sets, set_of_denied, "UDP flows that ubfd denied a moment ago", flows,
                 room_for_denied, false);
     add_dynamic(sets, set_of_listeners, "TCP listeners of exempt users, while they live",
                 {SetType::listener4, SetType::listener6}, room_for_listeners, false);
+    add_dynamic(sets, set_of_exempt_places, "where these answer from",
+                {SetType::place4, SetType::place6}, room_for_listeners, false);
+    add_dynamic(sets, set_of_exempt_holders, "and whose sockets they are",
+                {SetType::held_place4, SetType::held_place6}, room_for_listeners, false);
     add_dynamic(sets, set_of_udp, "UDP flows that ubfd allowed, until their leases end", flows,
                 room_for_udp, false);
     add_dynamic(sets, set_of_fabric_udp, "the same of the fabric", flows, room_for_udp, false);

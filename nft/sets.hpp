@@ -22,6 +22,8 @@ inline constexpr const char* set_of_listeners = "exempt_listeners";
 inline constexpr const char* set_of_udp = "udp"; // with the prefix of the fabric's sets there
 inline constexpr const char* set_of_fabric_udp = "fabric_udp";
 inline constexpr const char* set_of_seen = "fabric_seen";
+inline constexpr const char* set_of_exempt_places = "exempt_places";
+inline constexpr const char* set_of_exempt_holders = "exempt_holders";
 inline constexpr const char* set_of_sent = "fabric_sent";
 inline constexpr const char* set_of_senders = "fabric_senders"; // of both families
 

@@ -120,6 +120,11 @@ class Key {
         return part(source ? "th sport" : "th dport", 4);
     }
 
+    Key& user() {
+        expressions_.push_back(LoadMeta{NFT_META_SKUID, next_});
+        return part("meta skuid", 4);
+    }
+
     // The statement that ends in this, `text` with the key for {}.
     Statement then(std::string_view text, Expression last) {
         expressions_.push_back(std::move(last));
@@ -146,14 +151,19 @@ Key flow_key(SetType type, bool reversed = false) {
     return key;
 }
 
-Statement begins_connection(std::string_view relation, std::uint32_t operation) {
-    constexpr std::uint32_t flags_offset = 13; // RFC 9293, 3.1
-    constexpr std::uint8_t syn = 0x02;
-    constexpr std::uint8_t ack = 0x10;
-    return {fmt::format("tcp flags & (syn | ack) {} syn", relation),
-            {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, flags_offset, 1}, Bitwise{{syn | ack}, {0}},
-             Compare{operation, {syn}}}};
+// RFC 9293, 3.1
+constexpr std::uint8_t syn = 0x02;
+constexpr std::uint8_t ack = 0x10;
+
+Statement tcp_flags(std::string text, std::uint8_t mask, std::uint32_t operation,
+                    std::uint8_t flags) {
+    constexpr std::uint32_t flags_offset = 13;
+    return {std::move(text),
+            {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, flags_offset, 1}, Bitwise{{mask}, {0}},
+             Compare{operation, {flags}}}};
 }
+
+constexpr std::uint32_t root = 0; // as the kernel gives the user of a socket
 
 Statement reject(std::string text, std::uint32_t type, std::uint8_t code) {
     return {std::move(text), {Reject{type, code}}};
@@ -173,9 +183,18 @@ Statement on_loopback(bool yes) {
                      interface_name("lo")}}};
 }
 
+Statement to_loopback() {
+    return {"oifname \"lo\"", {LoadMeta{NFT_META_OIFNAME}, equal(interface_name("lo"))}};
+}
+
 Statement not_to_loopback() {
     return {"oifname != \"lo\"",
             {LoadMeta{NFT_META_OIFNAME}, Compare{NFT_CMP_NEQ, interface_name("lo")}}};
+}
+
+Statement to_interface_in(const std::string& set, bool inverted) {
+    return {fmt::format("oifname {}@{}", inverted ? "!= " : "", set),
+            {LoadMeta{NFT_META_OIFNAME}, Lookup{set, inverted}}};
 }
 
 Statement from_fabric() {
@@ -205,6 +224,10 @@ Statement tcp() {
 
 Statement udp() {
     return protocol(IPPROTO_UDP, "udp");
+}
+
+Statement protocol_in(const std::string& set) {
+    return {fmt::format("meta l4proto @{}", set), {LoadMeta{NFT_META_L4PROTO}, Lookup{set, false}}};
 }
 
 Statement source_in(SetType family, const std::string& set, bool inverted) {
@@ -248,12 +271,22 @@ Statement destination_is_broadcast() {
             {LoadFib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_DADDR}, equal(host(RTN_BROADCAST))}};
 }
 
+Statement source_not_local() {
+    return {"fib saddr type != local",
+            {LoadFib{NFT_FIB_RESULT_ADDRTYPE, NFTA_FIB_F_SADDR},
+             Compare{NFT_CMP_NEQ, host(RTN_LOCAL)}}};
+}
+
 Statement link_broadcast() {
     return {"meta pkttype broadcast", {LoadMeta{NFT_META_PKTTYPE}, equal({PACKET_BROADCAST})}};
 }
 
 Statement source_port_below(Port port, const std::string& text) {
     return ports(source_port_offset, NFT_CMP_LT, port, fmt::format("th sport < {}", text));
+}
+
+Statement source_port_from(Port port, const std::string& text) {
+    return ports(source_port_offset, NFT_CMP_GTE, port, fmt::format("th sport >= {}", text));
 }
 
 Statement source_port(Port port, const std::string& text) {
@@ -281,17 +314,43 @@ Statement destination_port_in(const std::string& set, bool inverted) {
 }
 
 Statement syn_without_ack() {
-    return begins_connection("==", NFT_CMP_EQ);
+    return tcp_flags("tcp flags & (syn | ack) == syn", syn | ack, NFT_CMP_EQ, syn);
 }
 
 Statement not_syn_without_ack() {
-    return begins_connection("!=", NFT_CMP_NEQ);
+    return tcp_flags("tcp flags & (syn | ack) != syn", syn | ack, NFT_CMP_NEQ, syn);
+}
+
+Statement syn_with_ack() {
+    return tcp_flags("tcp flags & (syn | ack) == (syn | ack)", syn | ack, NFT_CMP_EQ, syn | ack);
+}
+
+Statement no_syn() {
+    return tcp_flags("tcp flags & syn == 0", syn, NFT_CMP_EQ, 0);
 }
 
 Statement from_socket_of_user() {
     constexpr std::uint32_t nobody = ~0u; // no uid; and a socket of the kernel has none at all
     return {fmt::format("meta skuid != {}", nobody),
             {LoadMeta{NFT_META_SKUID}, Compare{NFT_CMP_NEQ, host(nobody)}}};
+}
+
+Statement from_root() {
+    return {fmt::format("meta skuid {}", root), {LoadMeta{NFT_META_SKUID}, equal(host(root))}};
+}
+
+Statement from_ordinary_user() {
+    return {fmt::format("meta skuid != {}", root),
+            {LoadMeta{NFT_META_SKUID}, Compare{NFT_CMP_NEQ, host(root)}}};
+}
+
+// The kernel says it of whole sockets alone.
+Statement from_connecting_socket() {
+    return {"socket wildcard 0", {LoadSocket{NFT_SOCKET_WILDCARD}, equal({0})}};
+}
+
+Statement not_transparent() {
+    return {"socket transparent 0", {LoadSocket{NFT_SOCKET_TRANSPARENT}, equal({0})}};
 }
 
 Statement flow_in(SetType type, const std::string& set, bool inverted, bool answer) {
@@ -304,6 +363,21 @@ Statement listener_in(SetType type, const std::string& set) {
         .interface()
         .address(false)
         .port(false)
+        .then(fmt::format("{{}} @{}", set), Lookup{set, false});
+}
+
+Statement from_place_in(SetType type, const std::string& set) {
+    return Key(type == SetType::place4)
+        .address(true)
+        .port(true)
+        .then(fmt::format("{{}} @{}", set), Lookup{set, false});
+}
+
+Statement from_held_place_in(SetType type, const std::string& set) {
+    return Key(type == SetType::held_place4)
+        .address(true)
+        .port(true)
+        .user()
         .then(fmt::format("{{}} @{}", set), Lookup{set, false});
 }
 

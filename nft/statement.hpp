@@ -16,6 +16,9 @@ Statement on_loopback(bool yes);
 Statement from_fabric(); // by the interface's link type
 Statement to_fabric(bool yes);
 Statement not_to_loopback();
+Statement to_loopback();
+Statement to_interface_in(const std::string& set, bool inverted);
+Statement source_not_local(); // by the routing table: no address of this node's
 Statement destination_in(SetType family, const std::string& set);
 Statement source_in(SetType family, const std::string& set, bool inverted);
 Statement source_is_not_link_local(SetType family);
@@ -28,18 +31,28 @@ Statement protocol(std::uint8_t number, const std::string& name);
 Statement protocol_not(std::uint8_t number, const std::string& name);
 Statement tcp();
 Statement udp();
+Statement protocol_in(const std::string& set);
 Statement syn_without_ack();
 Statement not_syn_without_ack();
+Statement syn_with_ack();
+Statement no_syn();
 // Of a protocol that has ports at the usual place: to be put behind tcp() or udp(), or where only
 // these are left.
 Statement source_port(Port port, const std::string& text);
 Statement source_port_below(Port port, const std::string& text);
+Statement source_port_from(Port port, const std::string& text); // or above
 Statement source_port_in(const std::string& set, bool inverted);
 Statement destination_port(Port port, const std::string& text);
 Statement destination_port_in(const std::string& set, bool inverted);
 Statement destination_port_from(Port port); // this one and above
 Statement destination_port_to(Port port);   // this one and below
 Statement from_socket_of_user();            // of a program, root's too: not of the kernel
+Statement from_root();                      // of a program of root's
+Statement from_ordinary_user();             // of a program: neither root's nor the kernel's
+// Its socket is bound to one address and is no mere request: of what answers, not a listener's.
+Statement from_connecting_socket();
+Statement
+not_transparent(); // the socket is none that was let have any source: that takes a privilege
 
 // --- conditions: the whole flow ---
 // SetType: flow4 or flow6. Where the packet is of the other family, none of these is true. answer:
@@ -47,6 +60,10 @@ Statement from_socket_of_user();            // of a program, root's too: not of 
 Statement flow_in(SetType type, const std::string& set, bool inverted = false, bool answer = false);
 // The destination, as exactly one listener has it. SetType: listener4 or listener6.
 Statement listener_in(SetType type, const std::string& set);
+// The source, as a place and, where the packet's socket has a file, with that file's user. SetType:
+// place4 or place6, held_place4 or held_place6.
+Statement from_place_in(SetType type, const std::string& set);
+Statement from_held_place_in(SetType type, const std::string& set);
 
 // --- conditions: what conntrack and the marks say ---
 Statement ct_invalid();

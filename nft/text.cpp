@@ -94,6 +94,16 @@ std::string_view type_of(SetType type) {
         return "iface_index . ipv6_addr . inet_service";
     case SetType::user:
         return "uid";
+    case SetType::place4:
+        return "ipv4_addr . inet_service";
+    case SetType::place6:
+        return "ipv6_addr . inet_service";
+    case SetType::held_place4:
+        return "ipv4_addr . inet_service . uid";
+    case SetType::held_place6:
+        return "ipv6_addr . inet_service . uid";
+    case SetType::protocol:
+        return "inet_proto";
     }
     return "";
 }

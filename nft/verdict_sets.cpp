@@ -33,9 +33,9 @@ class Key {
                                                 static_cast<std::uint8_t>(port & 0xff), 0, 0};
         return add(bytes);
     }
-    Key& add(std::uint32_t interface) { // in the machine's own order
+    Key& add(std::uint32_t number) { // of an interface or a user: in the machine's own order
         std::array<std::uint8_t, 4> bytes{};
-        std::memcpy(bytes.data(), &interface, sizeof interface);
+        std::memcpy(bytes.data(), &number, sizeof number);
         return add(bytes);
     }
     const void* data() const { return bytes_.data(); }
@@ -60,12 +60,33 @@ Key key_of(const Flow& flow) {
         .add(flow.destination.port);
 }
 
+struct HeldPlace {
+    Endpoint place;
+    Uid holder;
+};
+
+Key key_of(const Endpoint& place) {
+    return Key().add(place.address).add(place.port);
+}
+
+Key key_of(const HeldPlace& held) {
+    return key_of(held.place).add(value(held.holder));
+}
+
 Key key_of(const ListenerKey& listener) {
     return Key().add(listener.interface).add(listener.endpoint.address).add(listener.endpoint.port);
 }
 
 bool is_v4(const Flow& flow) {
     return flow.source.address.is_v4();
+}
+
+bool is_v4(const Endpoint& place) {
+    return place.address.is_v4();
+}
+
+bool is_v4(const HeldPlace& held) {
+    return is_v4(held.place);
 }
 
 bool is_v4(const ListenerKey& listener) {
@@ -186,40 +207,49 @@ int VerdictSets::forget_denied(const Flow& flow) {
     return commit(batch);
 }
 
-int VerdictSets::exempt(const ListenerKey& listener, seconds timeout) {
+// Other interfaces have the place too, from before; it must not expire while one of them has it.
+// Before Linux 6.12 an element that is there keeps its old time, unless it is taken out first.
+int VerdictSets::exempt(const ListenerKey& listener, Uid holder, seconds timeout) {
+    const HeldPlace held{listener.endpoint, holder};
     auto batch = connection_.begin();
+    take(batch, set_of_exempt_places, std::span(&listener.endpoint, 1));
+    put(batch, set_of_exempt_places, std::span(&listener.endpoint, 1), timeout);
+    take(batch, set_of_exempt_holders, std::span(&held, 1));
+    put(batch, set_of_exempt_holders, std::span(&held, 1), timeout);
     put(batch, set_of_listeners, std::span(&listener, 1), timeout);
     return commit(batch);
 }
 
-int VerdictSets::forget_exempt(const ListenerKey& listener) {
+int VerdictSets::forget_exempt(const ListenerKey& listener, Uid holder) {
+    const HeldPlace held{listener.endpoint, holder};
     auto batch = connection_.begin();
     take(batch, set_of_listeners, std::span(&listener, 1));
+    take(batch, set_of_exempt_places, std::span(&listener.endpoint, 1));
+    take(batch, set_of_exempt_holders, std::span(&held, 1));
     return commit(batch);
 }
 
 int VerdictSets::clear_allowed() {
-    const int error = clear(set_of_udp);
-    const int fabrics = clear(set_of_fabric_udp);
-    return error != 0 ? error : fabrics;
+    return clear({set_of_udp, set_of_fabric_udp});
 }
 
 int VerdictSets::clear_denied() {
-    return clear(set_of_denied);
+    return clear({set_of_denied});
 }
 
 int VerdictSets::clear_exempt() {
-    return clear(set_of_listeners);
+    return clear({set_of_listeners, set_of_exempt_places, set_of_exempt_holders});
 }
 
-int VerdictSets::clear(const char* name) {
+int VerdictSets::clear(std::initializer_list<const char*> names) {
     auto batch = connection_.begin();
-    for (const bool v4 : {true, false}) {
-        const auto set = named(name_of(name, v4));
-        batch.add(NFT_MSG_DELSETELEM, 0, {name_of(name, v4)}, [&](nlmsghdr* message) {
-            nftnl_set_elems_nlmsg_build_payload(message, set.get());
-        });
-    }
+    for (const char* name : names)
+        for (const bool v4 : {true, false}) {
+            const auto set = named(name_of(name, v4));
+            batch.add(NFT_MSG_DELSETELEM, 0, {name_of(name, v4)}, [&](nlmsghdr* message) {
+                nftnl_set_elems_nlmsg_build_payload(message, set.get());
+            });
+        }
     return commit(batch);
 }
 

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 
 namespace ubf::nft {
@@ -52,8 +53,10 @@ class VerdictSets {
     int forget_denied(const Flow& flow);
 
     // --- TCP listeners of exempt users ---
-    int exempt(const ListenerKey& listener, std::chrono::seconds timeout);
-    int forget_exempt(const ListenerKey& listener);
+    // holder: whose socket it is; nobody else's may answer from there.
+    int exempt(const ListenerKey& listener, Uid holder, std::chrono::seconds timeout);
+    // There and on all interfaces: what answers from there is anybody's again.
+    int forget_exempt(const ListenerKey& listener, Uid holder);
 
     // Empties them: the verdicts of another policy, or of a ubfd before us.
     int clear_allowed();
@@ -63,7 +66,7 @@ class VerdictSets {
   private:
     int commit(Batch& batch);
     int find(const char* set, const Flow& flow);
-    int clear(const char* name);
+    int clear(std::initializer_list<const char*> names); // in one transaction
 
     Connection& connection_;
 };

@@ -3,6 +3,7 @@
 #include "daemon/core/thread.hpp"
 #include "nft/sets.hpp"
 
+#include <algorithm>
 #include <linux/capability.h>
 
 namespace ubf {
@@ -35,35 +36,38 @@ void ExemptListeners::run() {
         const auto now = Clock::now();
         heartbeat_.beat(now);
         erase_expired(now);
-        if (places_.empty() && notices_.begun())
+        if (listeners_.empty() && notices_.begun())
             notices_.end();
     }
 }
 
-void ExemptListeners::add(const nft::ListenerKey& place, Cookie cookie) {
-    mailbox_.post([=, this] { keep(place, cookie); });
+void ExemptListeners::add(const nft::ListenerKey& place, Cookie cookie, Uid holder) {
+    mailbox_.post([=, this] { keep(place, cookie, holder); });
 }
 
 void ExemptListeners::forget_all() {
     mailbox_.post([this] { clear(); });
 }
 
-void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie) {
+void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, Uid holder) {
     if (!notices_.begun() && notices_.begin() != 0)
         return;
     receive();
     const auto now = Clock::now();
     erase_expired(now);
-    const auto known = places_.find(cookie);
-    if ((known != places_.end() && known->second.contains(place)) || !is_there(place, cookie))
+    const auto known = listeners_.find(cookie);
+    if ((known != listeners_.end() && known->second.places.contains(place)) ||
+        !is_there(place, cookie))
         return;
     if (expiries_.size() >= most) {
         counters_.sets_full.add();
         clear(); // those that are asked for come again
     }
-    if (sets_.exempt(place, exempt_for) != 0)
+    if (sets_.exempt(place, holder, exempt_for) != 0)
         return;
-    places_[cookie].insert(place);
+    auto& listener = listeners_[cookie];
+    listener.holder = holder;
+    listener.places.insert(place);
     expiries_.push_back({now + exempt_for, cookie, place});
     ++size_;
     // Its notice may be on its way, and somebody else be there already.
@@ -80,10 +84,10 @@ bool ExemptListeners::is_there(const nft::ListenerKey& place, Cookie cookie) {
 void ExemptListeners::erase_expired(TimePoint now) {
     while (!expiries_.empty() && expiries_.front().when <= now) {
         const auto& expiry = expiries_.front();
-        if (const auto found = places_.find(expiry.cookie); found != places_.end()) {
-            size_ -= found->second.erase(expiry.place);
-            if (found->second.empty())
-                places_.erase(found);
+        if (const auto found = listeners_.find(expiry.cookie); found != listeners_.end()) {
+            size_ -= found->second.places.erase(expiry.place);
+            if (found->second.places.empty())
+                listeners_.erase(found);
         }
         expiries_.pop_front();
     }
@@ -101,18 +105,28 @@ void ExemptListeners::receive() {
 }
 
 void ExemptListeners::forget(Cookie cookie) {
-    const auto node = places_.extract(cookie);
+    const auto node = listeners_.extract(cookie);
     if (!node)
         return;
-    size_ -= node.mapped().size();
-    for (const auto& place : node.mapped())
-        if (sets_.forget_exempt(place) != 0)
+    const auto& [holder, places] = node.mapped();
+    size_ -= places.size();
+    for (const auto& place : places)
+        if (sets_.forget_exempt(place, holder) != 0 || has(place.endpoint))
             return clear();
+}
+
+// On another interface; then what guards its answers is gone.
+bool ExemptListeners::has(const Endpoint& place) const {
+    return std::ranges::any_of(listeners_, [&](const auto& entry) {
+        return std::ranges::any_of(entry.second.places, [&](const nft::ListenerKey& key) {
+            return key.endpoint == place;
+        });
+    });
 }
 
 void ExemptListeners::clear() {
     sets_.clear_exempt();
-    places_.clear();
+    listeners_.clear();
     expiries_.clear();
     size_ = 0;
 }

@@ -2,8 +2,9 @@
 // their connections begin without asking, for as long as they live. A thread of its own, which
 // hears of the end of every listener on the node, while there is such a verdict to take back.
 //
-// Only TCP: there no two users can listen at one place at a time. Not those of the kernel, of whose
-// end it says nothing.
+// Only TCP: there no two users can listen at one place at a time. (Another's socket can have the
+// same port and connect from it; chain output lets nobody but the listener's user answer from
+// there.) Not those of the kernel, of whose end it says nothing.
 #pragma once
 
 #include "daemon/core/counters.hpp"
@@ -29,8 +30,8 @@ class ExemptListeners {
     ExemptListeners(nft::Connection& table, Counters& counters);
     ~ExemptListeners();
 
-    // By any thread. The socket there was found to be exempt.
-    void add(const nft::ListenerKey& place, Cookie cookie);
+    // By any thread. The socket there was found to be exempt, and is this user's.
+    void add(const nft::ListenerKey& place, Cookie cookie, Uid holder);
     // The policy is another.
     void forget_all();
 
@@ -39,11 +40,12 @@ class ExemptListeners {
 
   private:
     void run();
-    void keep(const nft::ListenerKey& place, Cookie cookie);
+    void keep(const nft::ListenerKey& place, Cookie cookie, Uid holder);
     bool is_there(const nft::ListenerKey& place, Cookie cookie);
     void erase_expired(TimePoint now);
     void receive();
     void forget(Cookie cookie);
+    bool has(const Endpoint& place) const;
     void clear();
 
     Counters& counters_;
@@ -58,7 +60,11 @@ class ExemptListeners {
         Cookie cookie;
         nft::ListenerKey place;
     };
-    std::unordered_map<Cookie, std::set<nft::ListenerKey>> places_;
+    struct Listener {
+        Uid holder{};
+        std::set<nft::ListenerKey> places{};
+    };
+    std::unordered_map<Cookie, Listener> listeners_;
     std::deque<Expiry> expiries_; // of these, and of some that are gone already
     std::atomic<std::size_t> size_{0};
     bool stopping_ = false;

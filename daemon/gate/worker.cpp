@@ -739,7 +739,8 @@ void Worker::remember_listener(const Case& item) {
     const auto& socket = item.local.socket;
     if (item.flow.protocol == Protocol::tcp && owner.kind == OwnerKind::user &&
         socket.state == TCP_LISTEN)
-        shared_.exempt_listeners.add({item.interface, item.flow.destination}, socket.cookie);
+        shared_.exempt_listeners.add({item.interface, item.flow.destination}, socket.cookie,
+                                     owner.uid);
 }
 
 UdpFlows::Ends Worker::ends_of(const Case& item) {

@@ -56,6 +56,8 @@ struct Config {
         // Empty: from net.ipv4.ip_unprivileged_port_start up. Disjoint, sorted.
         std::vector<PortRange> ports;
         std::vector<ProtocolPorts> exempt_ports;
+        std::vector<std::uint8_t>
+            protocols; // beside TCP, UDP, ICMP, ICMPv6 and IGMP; IANA's numbers
     } scope;
 
     struct Peers {
@@ -70,6 +72,7 @@ struct Config {
         // As in Scope and Peers, and instead of them. No peers: those of Peers.
         std::vector<PortRange> ports{};
         std::vector<ProtocolPorts> exempt_ports{};
+        std::vector<std::uint8_t> protocols{};
         std::vector<Prefix> peers{};
         AddressMap management{}; // where the ubfd of a fabric address is asked
         // Reasons of Policy that count on the fabric too, and users who are exempt there as well.

@@ -58,6 +58,14 @@ void add_exempt_port(std::vector<ProtocolPorts>& list, const Value& value) {
     list.push_back(ports);
 }
 
+void add_protocol(std::vector<std::uint8_t>& list, const Value& value) {
+    const auto number = value.ip_protocol();
+    if (std::ranges::find(list, number) != list.end())
+        value.fail(fmt::format("protocol {} stands here twice; write it once", number));
+    list.push_back(number);
+    std::ranges::sort(list);
+}
+
 void add_peer(std::vector<Prefix>& list, const Value& value) {
     const auto prefix = value.prefix();
     for (const auto& other : list)
@@ -113,6 +121,12 @@ constexpr Option all[] = {
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
              add_exempt_port(c.scope.exempt_ports, item);
+     }},
+    {"scope", "protocols", "[]",
+     "protocols that pass unwatched beside ICMP and IGMP, like [\"esp\", \"ah\", 112]",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_protocol(c.scope.protocols, item);
      }},
 
     {"peers", "ranges", "[]", "addresses of the nodes that run ubfd, like [\"10.0.0.0/16\"]",
@@ -171,6 +185,11 @@ constexpr Option all[] = {
      [](Config& c, const Value& v) {
          for (const auto& item : v.array())
              add_exempt_port(c.fabric.exempt_ports, item);
+     }},
+    {"fabric", "protocols", "[]", "like scope.protocols, on the fabric",
+     [](Config& c, const Value& v) {
+         for (const auto& item : v.array())
+             add_protocol(c.fabric.protocols, item);
      }},
     {"fabric", "peers", "[]", "the nodes' addresses on the fabric; []: those of peers.ranges",
      [](Config& c, const Value& v) {

@@ -2,12 +2,14 @@
 
 #include "base/escape.hpp"
 #include "base/text.hpp"
+#include "config/protocol_names.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <grp.h>
 #include <limits>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <optional>
 #include <pwd.h>
 
@@ -196,6 +198,28 @@ KernelExemption Value::kernel_exemption() const {
                          "\"*@10.0.0.1\"",
                          escape(whole)));
     return {ports->tcp, ports->udp, ports->ports, place};
+}
+
+std::uint8_t Value::ip_protocol() const {
+    const auto given = text();
+    const auto protocol =
+        is_number_like(given) ? number<std::uint8_t>(given) : protocol_number(given);
+    if (!protocol)
+        fail(fmt::format("'{}' is not a protocol; write a number up to 255, or one of \"{}\"",
+                         escape(given), fmt::join(protocol_names(), "\", \"")));
+    switch (*protocol) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+        fail(fmt::format("'{}' is watched, port by port; to let ports pass, write them into "
+                         "exempt_ports",
+                         escape(given)));
+    case IPPROTO_ICMP:
+    case IPPROTO_IGMP:
+    case IPPROTO_ICMPV6:
+        fail(fmt::format("'{}' passes without being named; leave it out", escape(given)));
+    default:
+        return *protocol;
+    }
 }
 
 Prefix Value::prefix() const {

@@ -36,6 +36,7 @@ class Value {
     // Numbers, or strings like "1000-1999".
     PortRange port_range() const;
     ProtocolPorts protocol_ports() const; // "tcp/22", "udp/123", 8080, "tcp/9000-9100"
+    std::uint8_t ip_protocol() const;     // "esp", 50; none that is judged or passes anyway
     Prefix prefix() const;
     Label pkey() const; // "0x8001"
     // Nothing where it is a name, and names are passed over.

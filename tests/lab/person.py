@@ -94,6 +94,11 @@ def bound(protocol, address, port, **options):
     return keep(_open(protocol, address, bind=(address, port), **options))
 
 
+def keep_open(protocol, address):
+    """A socket that is bound nowhere yet; address: of the family."""
+    return keep(_open(protocol, address))
+
+
 def listen(protocol, address, port, answer=True, backlog=128, **options):
     handle = bound(protocol, address, port, **options)
     if protocol == "tcp":
@@ -347,6 +352,16 @@ def received(handle, timeout=1):
         return sock.recv(65536).decode()
     except OSError:
         return None
+
+
+def arrived(handle, timeout=1):
+    """Whether something did, whatever it is."""
+    sock = _sockets[handle]
+    sock.settimeout(timeout)
+    try:
+        return bool(sock.recv(65536))
+    except OSError:
+        return False
 
 
 def local_address(handle):

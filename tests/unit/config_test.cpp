@@ -120,6 +120,14 @@ TEST(Configuration, an_unknown_key_is_refused_with_its_place_and_the_nearest_one
     EXPECT_THAT(error_of("[quue]\n"), HasSubstr("did you mean [queue]"));
 }
 
+TEST(Configuration, protocols_go_by_name_or_number) {
+    const auto config = parse_config("[scope]\nprotocols = [\"vrrp\", 50, \"115\"]\n"
+                                     "[fabric]\nprotocols = [\"gre\"]\n",
+                                     "f");
+    EXPECT_EQ(config.scope.protocols, (std::vector<std::uint8_t>{50, 112, 115}));
+    EXPECT_EQ(config.fabric.protocols, std::vector<std::uint8_t>{47});
+}
+
 struct BadLine {
     const char* text;
     const char* says;
@@ -151,6 +159,11 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{"[scope]\nports = 80\n", "not a list"},
                     BadLine{"[scope]\nexempt_ports = [\"sctp/80\"]\n", "not a port"},
                     BadLine{"[scope]\nexempt_ports = [80, \"tcp/80\"]\n", "overlaps"},
+                    BadLine{"[scope]\nprotocols = [\"esq\"]\n", "one of \"icmp\""},
+                    BadLine{"[scope]\nprotocols = [256]\n", "not a protocol"},
+                    BadLine{"[scope]\nprotocols = [\"esp\", 50]\n", "twice"},
+                    BadLine{"[scope]\nprotocols = [\"tcp\"]\n", "exempt_ports"},
+                    BadLine{"[fabric]\nprotocols = [58]\n", "without being named"},
                     BadLine{"[scope]\ninterfaces = [\"a/b\"]\n", "not the name of an interface"},
                     BadLine{"[scope]\ninterfaces = [\"lo\", \"lo\"]\n", "twice"},
                     BadLine{"[peers]\nranges = [\"10.0.0.1/16\"]\n", "not a range of addresses"},

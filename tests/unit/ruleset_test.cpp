@@ -118,11 +118,40 @@ TEST(Ruleset, no_connection_mark_says_anything) {
     EXPECT_THAT(to_text(make()), Not(HasSubstr("ct mark")));
 }
 
+TEST(Ruleset, protocols_pass_by_a_list_and_the_rest_is_refused_in_and_out) {
+    const auto text = to_text(make("[scope]\nprotocols = [\"esp\"]\n[fabric]\nprotocols = [89]"));
+    EXPECT_THAT(text, HasSubstr("define protocols = { 1, 2, 50, 58 }"));
+    EXPECT_THAT(text, HasSubstr("define fabric_protocols = { 1, 2, 58, 89 }"));
+    for (const char* chain : {"scope", "fabric"})
+        EXPECT_THAT(text, HasSubstr(fmt::format(
+                              "meta l4proto != tcp meta l4proto != udp counter reject with icmpx "
+                              "admin-prohibited comment \"ubf:{}:other_protocols\"",
+                              chain)));
+    EXPECT_THAT(text, HasSubstr("meta skuid != 0 counter reject with icmpx admin-prohibited "
+                                "comment \"ubf:protocols_out:protocols_out\""));
+}
+
+TEST(Ruleset, established_tcp_leaves_the_way_out_by_its_first_rule) {
+    const auto ruleset = make();
+    const auto& output = ruleset.chains.back();
+    ASSERT_EQ(output.name, "output");
+    const auto& first = output.rules.front();
+    EXPECT_EQ(first.statements.size(), 3u);
+    EXPECT_EQ(first.statements.back().text, "accept");
+}
+
+TEST(Ruleset, what_is_forged_is_dropped_not_refused_to_whom_it_names) {
+    EXPECT_THAT(to_text(make()),
+                HasSubstr("meta skuid != 0 socket transparent 0 counter drop comment "
+                          "\"ubf:not_local:forged\""));
+}
+
 TEST(Ruleset, what_a_running_ubfd_knows_is_not_emptied_by_an_import) {
     const auto text = to_text(make());
     EXPECT_THAT(text, HasSubstr("flush set inet ubf fabric_ports\n"));
     EXPECT_THAT(text, HasSubstr("add set inet ubf fabric_udp4"));
-    for (const char* name : {"udp4", "fabric_udp4", "fabric_seen6", "denied4", "exempt_listeners6"})
+    for (const char* name : {"udp4", "fabric_udp4", "fabric_seen6", "denied4", "exempt_listeners6",
+                             "exempt_places4", "exempt_holders6"})
         EXPECT_THAT(text, Not(HasSubstr(fmt::format("flush set inet ubf {}", name))));
 }
 

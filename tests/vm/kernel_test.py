@@ -9,6 +9,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import V4, TwoNodes, wait_until  # noqa: E402
+from sockets import Sockets  # noqa: E402,F401
 
 PORT = 9001
 EX_UNAVAILABLE = 69  # sysexits.h
