@@ -14,9 +14,9 @@ std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local,
     auto listener = allowed.listener.owner();
     auto connector = allowed.connector.owner();
     auto& remote = allowed.reply ? listener : connector;
-    const auto& flow = allowed.flow;
-    if (!is_local && !contains(peers, flow.source.address))
-        remote = beyond_peers(flow.source.address, flow.destination.address, peers);
+    const auto& source = allowed.flow.source.address;
+    if (!is_local && !contains(peers, source))
+        remote = beyond_peers(source, allowed.flow.destination.address, peers);
     else if (!is_local && remote.kind == OwnerKind::outside)
         return std::nullopt; // now there is somebody to ask
     const auto flow = allowed.from_connector();

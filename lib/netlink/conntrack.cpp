@@ -86,8 +86,8 @@ std::optional<Flow> parse_tuple(netlink::Bytes tuple) {
 
 } // namespace
 
-Result<Connection, int> parse_connection(std::span<const std::uint8_t> message,
-                                         std::uint32_t sequence) {
+Result<TrackedConnection, int> parse_tracked(std::span<const std::uint8_t> message,
+                                             std::uint32_t sequence) {
     constexpr std::uint16_t type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW;
     const auto bytes = netlink::answer(message, sequence, type);
     if (!bytes)
@@ -95,7 +95,7 @@ Result<Connection, int> parse_connection(std::span<const std::uint8_t> message,
     if (bytes->size() < sizeof(nfgenmsg))
         return fail(int{EBADMSG});
     std::optional<Flow> original;
-    Connection connection;
+    TrackedConnection connection;
     each_attribute(bytes->subspan(sizeof(nfgenmsg)), [&](int attribute, netlink::Bytes value) {
         if (attribute == CTA_TUPLE_ORIG)
             original = parse_tuple(value);
@@ -121,7 +121,7 @@ int Conntrack::find(const Flow& flow) {
 Result<bool, int> Conntrack::has_passed(const Flow& flow) {
     if (const int error = send(IPCTNL_MSG_CT_GET, 0, flow); error != 0)
         return fail(int{error});
-    const auto found = netlink::receive_answer(socket_, sequence_, parse_connection);
+    const auto found = netlink::receive_answer(socket_, sequence_, parse_tracked);
     if (!found && found.error() == ENOENT)
         return false;
     if (!found)

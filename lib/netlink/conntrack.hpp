@@ -12,7 +12,7 @@
 namespace ubf {
 
 // An entry.
-struct Connection {
+struct TrackedConnection {
     Flow original{};      // of its first packet, untranslated
     bool replied = false; // a packet came the other way
 };
@@ -20,8 +20,8 @@ struct Connection {
 // The kernel's message about an entry, in answer to a request of that number. The error is an
 // errno: ENOMSG when it answers another request, EBADMSG when it doesn't fit the format, or what
 // the kernel said.
-Result<Connection, int> parse_connection(std::span<const std::uint8_t> message,
-                                         std::uint32_t sequence);
+Result<TrackedConnection, int> parse_tracked(std::span<const std::uint8_t> message,
+                                             std::uint32_t sequence);
 
 // All functions return 0 or an errno where not said otherwise, and need CAP_NET_ADMIN.
 class Conntrack {

@@ -65,28 +65,28 @@ TEST(Conntrack, an_entry_says_who_began_and_whether_an_answer_came) {
     v4.tuple(CTA_TUPLE_ORIG, "10.0.0.1", 4000, "10.0.0.2", 9001)
         .tuple(CTA_TUPLE_REPLY, "10.0.0.2", 9001, "10.0.0.1", 4000)
         .status(IPS_CONFIRMED | IPS_SEEN_REPLY);
-    const auto found = parse_connection(v4.bytes(), number);
+    const auto found = parse_tracked(v4.bytes(), number);
     ASSERT_TRUE(found);
     EXPECT_EQ(found->original, flow("10.0.0.1", 4000, "10.0.0.2", 9001));
     EXPECT_TRUE(found->replied);
 
     Message v6;
     v6.tuple(CTA_TUPLE_ORIG, "fd00::1", 1, "fd00::2", 65535).status(IPS_CONFIRMED);
-    const auto other = parse_connection(v6.bytes(), number);
+    const auto other = parse_tracked(v6.bytes(), number);
     ASSERT_TRUE(other);
     EXPECT_EQ(other->original, flow("fd00::1", 1, "fd00::2", 65535));
     EXPECT_FALSE(other->replied);
 }
 
 TEST(Conntrack, a_message_that_lacks_something_is_no_entry) {
-    EXPECT_EQ(parse_connection(Message().status(0).bytes(), number).error(), EBADMSG);
+    EXPECT_EQ(parse_tracked(Message().status(0).bytes(), number).error(), EBADMSG);
     Message whole;
     whole.tuple(CTA_TUPLE_ORIG, "10.0.0.1", 4000, "10.0.0.2", 9001);
-    EXPECT_EQ(parse_connection(whole.bytes(), number + 1).error(), ENOMSG);
+    EXPECT_EQ(parse_tracked(whole.bytes(), number + 1).error(), ENOMSG);
     for (std::size_t length = 0; length < whole.bytes().size(); ++length) {
         const auto part = whole.bytes().first(length);
         const std::vector<std::uint8_t> copy(part.begin(), part.end()); // so that ASan sees its end
-        EXPECT_FALSE(parse_connection(copy, number)) << length;
+        EXPECT_FALSE(parse_tracked(copy, number)) << length;
     }
 }
 
