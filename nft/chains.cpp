@@ -448,7 +448,7 @@ Chain datagrams_out_chain(const Config& config, const Environment& environment) 
 Chain connections_out_chain(const Config& config, const Environment& environment) {
     Builder chain("connections_out", "What begins or answers a TCP connection here.");
     const auto from_exempt_place = [](SetType family, const char* digit) {
-        return Statements{syn_with_ack(),
+        return Statements{tcp(), syn_with_ack(),
                           from_place_in(family == SetType::ipv4 ? SetType::place4 : SetType::place6,
                                         fmt::format("{}{}", set_of_exempt_places, digit))};
     };
@@ -470,7 +470,7 @@ Chain connections_out_chain(const Config& config, const Environment& environment
             return from_exempt_place(family, digit) +
                    Statements{from_connecting_socket(), count(), reject_prohibited()};
         });
-    chain.add("answer", "", {syn_with_ack(), accept()});
+    chain.add("answer", "", {tcp(), syn_with_ack(), accept()});
     chain.add("unlisted", "", {jump("unlisted")});
     if (!environment.push)
         return chain.done();
