@@ -236,11 +236,11 @@ class Table(TwoNodes):
         self.ubfd2.configure({**managed, "ruleset": {"on_stop": "keep"}})
         self.ubfd2.reload()
         self.ubfd2.stop()
-        self.ubfd2.configure({**managed, "ruleset": {"manage": False}})
+        self.ubfd2.configure({**managed, "ruleset": {"manage": False, "when_gone": "report"}})
         self.ubfd2.start()
         self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
         self.two.run("nft", "flush chain inet ubf verdict")
-        self.ubfd2.wait_for_log("the ruleset lacks rule ubf:verdict:known of chain verdict")
+        self.ubfd2.wait_for_log("the imported ruleset lacks rule ubf:verdict:known of chain verdict")
         status = self.ubfd2.status()["ruleset"]
         self.assertEqual((status["state"], status["managed"]), ("broken", False))
         self.assertIn("rule ubf:verdict:no_verdict of chain verdict", status["missing"])
@@ -249,7 +249,7 @@ class Table(TwoNodes):
 
     def test_without_the_ruleset_that_it_only_checks_it_does_not_start(self):
         self.ubfd2.stop()
-        self.ubfd2.configure({**self.ubfd2.settings, "ruleset": {"manage": False}})
+        self.ubfd2.configure({**self.ubfd2.settings, "ruleset": {"manage": False, "when_gone": "report"}})
         self.good_ends += (EX_UNAVAILABLE,)
         with self.assertRaisesRegex(case.Trouble, "ended with 69.*lacks: table inet ubf; import what 'ubfctl rule"):
             self.ubfd2.start()
