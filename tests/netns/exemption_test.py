@@ -103,6 +103,7 @@ class Connector(TwoNodes):
             local = self.person("root", client)
             bound = local.do(person.bound, "udp", HOME["v4"] if client is self.one else V4, OTHER)
             local.do(person.connect_bound, bound, address, PORT)
+            local.do(person.send_from, bound, address, PORT)  # its node vouches for what it has sent
             source, port = local.do(person.local_address, bound)
             answer = ubfd.ask(command="explain", protocol="udp", **{"from": f"{source}:{port}", "to": f"{address}:{PORT}"})
             self.assertEqual(answer["verdict"]["reason"], reason, answer)

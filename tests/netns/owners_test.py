@@ -265,6 +265,9 @@ class Kernels(TwoNodes):
 
     settings = {"peers": {"ranges": ["10.77.0.2/32"]}}
 
+    def start_daemons(self):
+        self.ubfd2 = self.start_ubfd(self.two)  # a file server runs none
+
     def setUp(self):
         super().setUp()
         self.two.run("ip", "link", "add", "vx0", "type", "vxlan", "id", "5", "dstport", "4789", "dev", "lo")

@@ -111,7 +111,9 @@ class OfTwoUsers(TwoNodes):
 
     def test_nor_by_explain(self):
         self.person("alice", self.two).do(person.bound, "udp", V4, FIRST)
-        self.person("alice", self.one).do(person.bound, "udp", HERE["v4"], SECOND)
+        client = self.person("alice", self.one)
+        sender = client.do(person.bound, "udp", HERE["v4"], SECOND)
+        client.do(person.send_from, sender, V4, FIRST)  # its node vouches for what it has sent
         ask = {"command": "explain", "protocol": "udp", "to": f"{V4}:{FIRST}", "from": f"{HERE['v4']}:{SECOND}"}
         self.assertEqual(self.ubfd2.ask(**ask)["verdict"]["reason"], "same-user")
         self.person("bob", self.one).do(person.bound, "udp", "::", SECOND)

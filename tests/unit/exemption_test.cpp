@@ -108,11 +108,12 @@ TEST(Exemption, of_what_was_allowed_is_that_of_the_connectors_end) {
     allowed.flow = flow("10.0.0.1:1", "10.0.0.2:80", Protocol::udp);
     allowed.listener = {OwnerKind::user, alice};
     allowed.connector = {OwnerKind::user, root};
-    EXPECT_EQ(allowed_by_uid(allowed, false, true, policy), Reason::exempt_connector);
+    const std::vector<Prefix> peers{*Prefix::parse("10.0.0.0/24")};
+    EXPECT_EQ(allowed_by_uid(allowed, false, peers, policy), Reason::exempt_connector);
     allowed.flow = allowed.flow.reversed();
-    EXPECT_EQ(allowed_by_uid(allowed, false, true, policy), std::nullopt);
+    EXPECT_EQ(allowed_by_uid(allowed, false, peers, policy), std::nullopt);
     allowed.reply = true; // now the packet answers what the connector at 10.0.0.1 began
-    EXPECT_EQ(allowed_by_uid(allowed, false, true, policy), Reason::exempt_connector);
+    EXPECT_EQ(allowed_by_uid(allowed, false, peers, policy), Reason::exempt_connector);
 }
 
 TEST(Exemption, is_written_in_one_way) {
