@@ -8,15 +8,15 @@ namespace ubf::nft {
 
 template<typename Build>
 std::uint32_t Batch::append(Build build) {
-    room_.resize(message_room); // each message clears what it takes
     const std::uint32_t number = ++sequence_;
-    const nlmsghdr* message = build(room_.data(), number);
-    bytes_.insert(bytes_.end(), room_.begin(), room_.begin() + message->nlmsg_len);
+    const nlmsghdr* message = build(room_.get(), number);
+    bytes_.insert(bytes_.end(), room_.get(), room_.get() + message->nlmsg_len);
     return number;
 }
 
 Batch::Batch(std::atomic<std::uint32_t>& sequence)
   : sequence_(sequence)
+  , room_(std::make_unique_for_overwrite<char[]>(message_room)) // each message clears its own part
   , begin_(
         append([](char* room, std::uint32_t number) { return nftnl_batch_begin(room, number); })) {}
 

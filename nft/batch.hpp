@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,7 +42,7 @@ class Batch {
     std::uint32_t append(Build build);
 
     std::atomic<std::uint32_t>& sequence_;
-    std::vector<char> room_;
+    std::unique_ptr<char[]> room_;
     std::vector<std::uint8_t> bytes_;
     std::map<std::uint32_t, Step> steps_; // by sequence number
     std::uint32_t begin_;                 // that of the first message

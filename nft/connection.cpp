@@ -46,9 +46,7 @@ int carried_error(const nlmsghdr* header) {
 
 // Every message of a datagram, until `each` returns something.
 template<typename Each>
-auto for_messages(const std::vector<std::uint8_t>& buffer, std::size_t length, Each each)
-    -> decltype(each(nullptr)) {
-    netlink::Bytes messages(buffer.data(), length);
+auto for_messages(std::span<const std::uint8_t> messages, Each each) -> decltype(each(nullptr)) {
     while (const auto* header = netlink::next_message(messages))
         if (auto result = each(header))
             return result;
@@ -87,13 +85,14 @@ Connection::Outcome Connection::commit(Batch& batch) {
         return {error, {"sending the ruleset"}};
     auto open = batch.steps();
     Outcome outcome;
-    std::vector<std::uint8_t> buffer(message_room);
+    const auto room = std::make_unique_for_overwrite<std::uint8_t[]>(message_room);
+    const std::span buffer(room.get(), message_room);
     while (!open.empty()) {
         const auto length = socket_.receive(buffer);
         if (!length)
             return {length.error(), {"waiting for the kernel's acknowledgement"}};
         const auto whole =
-            for_messages(buffer, *length, [&](const nlmsghdr* h) -> std::optional<int> {
+            for_messages(buffer.first(*length), [&](const nlmsghdr* h) -> std::optional<int> {
                 if (h->nlmsg_type != NLMSG_ERROR)
                     return std::nullopt;
                 const int error = carried_error(h);
@@ -121,7 +120,8 @@ int Connection::dump(std::uint16_t type, const Fill& fill, const Each& each) {
 int Connection::ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, const Each& each) {
     const std::lock_guard lock(conversation_);
     const std::uint32_t number = ++sequence_;
-    std::vector<std::uint8_t> buffer(message_room);
+    const auto room = std::make_unique_for_overwrite<std::uint8_t[]>(message_room);
+    const std::span buffer(room.get(), message_room);
     auto* request = nftnl_nlmsg_build_hdr(reinterpret_cast<char*>(buffer.data()), type,
                                           NFPROTO_INET, flags, number);
     fill(request);
@@ -133,7 +133,7 @@ int Connection::ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, c
         if (!length)
             return length.error();
         const auto end =
-            for_messages(buffer, *length, [&](const nlmsghdr* h) -> std::optional<int> {
+            for_messages(buffer.first(*length), [&](const nlmsghdr* h) -> std::optional<int> {
                 if (h->nlmsg_seq != number)
                     return std::nullopt; // of something that we gave up before
                 interrupted = interrupted || (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
