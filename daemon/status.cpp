@@ -37,6 +37,7 @@ std::size_t Daemon::flows_remembered() const {
 }
 
 Json Daemon::status() {
+    ruleset_->look(Clock::now()); // somebody who has just changed it wants to see that
     auto queues = Json::array();
     const auto kernel = kernel_queues();
     for (const auto& worker : workers_) {
