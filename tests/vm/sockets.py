@@ -49,7 +49,7 @@ OF_IP = {(1, 0): JUDGED, (1, 6): JUDGED, (1, 262): JUDGED, (2, 0): JUDGED, (2, 1
          (2, 1): PING, (2, 58): PING,
          (2, 115): REFUSED,  # L2TP over IP
          (2, 136): REFUSED,  # UDP-Lite
-         (1, 132): REFUSED, (5, 132): REFUSED,  # SCTP
+         (1, 132): REFUSED, (5, 0): REFUSED, (5, 132): REFUSED,  # SCTP
          (6, 0): REFUSED, (6, 33): REFUSED}  # DCCP
 
 
@@ -168,7 +168,8 @@ class Sockets(TwoNodes):
             with self.subTest(address):
                 first = carol.begin(call_by_rxrpc, address, PORT)  # the shared socket is made for her, and counts as hers
                 with Counted(self.ubfd1) as counted:
-                    self.assertEqual(bob.do(call_by_rxrpc, address, THERE), "sent")
+                    # It may hear of the refusal, or of nothing.
+                    self.assertIn(bob.do(call_by_rxrpc, address, THERE), ("sent", "EHOSTUNREACH", "EACCES"))
                 first()
                 self.assertFalse(owner.do(person.arrived, trap, timeout=1))
                 self.assertGreaterEqual(counted["kernel.kernel_socket.packets"], 1)
