@@ -489,7 +489,7 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
     case Heard::late:
         if (settled(item))
             return close(item, decide_case(item).reason);
-        // What was allowed is not over for that, but not for ever either.
+        // A flow that was allowed goes on for now, but not for ever.
         return close(item, item.again ? Reason::no_answer : Reason::overload);
     case Heard::nothing:
         report_silence_of(peer_of(flow), shared_.peers, shared_.log);

@@ -217,7 +217,7 @@ class Worker {
     bool from_peer(const Case& item) const {
         return contains(rules_->side(item.fabric).peers, item.flow.source.address);
     }
-    // Where the ubfd of its source is asked.
+    // The address at which the ubfd of its source is asked.
     Address peer_of(const Flow& flow) const {
         return rules_->terms->management(flow.source.address);
     }

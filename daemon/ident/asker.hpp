@@ -20,7 +20,7 @@ namespace ubf::ident {
 
 class Asker {
   public:
-    // What became of a question. All but `uid` end it.
+    // The end of a question; `uid` alone leaves it open.
     enum class Heard : std::uint8_t {
         owner,   // of the flow's source, as its node says
         uid,     // a user, whose credentials follow

@@ -156,7 +156,7 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
     std::vector<Flow> flows;
     for (const auto& question : questions)
         flows.push_back(question.flow);
-    // Where it is refused, the question comes again.
+    // If there is no room, the peer asks again.
     static_cast<void>(
         sent_flows_.find(std::move(flows), [this, questions = std::move(questions),
                                             sender](const std::vector<bool>& was_sent) {
