@@ -114,7 +114,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
   , start_(prepare(std::move(config)))
   , table_(store_.take(table_socket_name))
   , labeller_(job_table_, start_.config.labels, counters_)
-  , udp_flows_(table_, counters_)
+  , udp_flows_(table_, lately_sent_, counters_)
   , exempt_listeners_(table_, counters_)
   , records_(start_.config.owners.bpf)
   , investigator_(users_, labeller_, records_, counters_) {

@@ -87,8 +87,9 @@ class Daemon {
     nft::Connection table_; // all that writes into the table goes through it
     JobTable job_table_;
     Labeller labeller_;
+    LatelySent lately_sent_;
     UdpFlows udp_flows_;
-    SentFlows sent_flows_;
+    SentFlows sent_flows_{lately_sent_};
     ExemptListeners exempt_listeners_;
     OwnerRecords records_;
     Investigator investigator_;

@@ -29,6 +29,11 @@ class Departures {
     bool maybe_since(const T& item, TimePoint since) const {
         if (since <= forgotten_until_)
             return true;
+        return certainly_since(item, since);
+    }
+
+    // The same, where not to know it counts as no.
+    bool certainly_since(const T& item, TimePoint since) const {
         const auto found = last_.find(item);
         return found != last_.end() && found->second >= since;
     }

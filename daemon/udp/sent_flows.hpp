@@ -7,6 +7,7 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/core/mailbox.hpp"
+#include "daemon/udp/lately_sent.hpp"
 #include "flow/flow.hpp"
 #include "netlink/conntrack.hpp"
 #include "nft/verdict_sets.hpp"
@@ -24,7 +25,7 @@ namespace ubf {
 class SentFlows {
   public:
     // Starts the thread. Throws std::system_error.
-    SentFlows();
+    explicit SentFlows(const LatelySent& lately);
     ~SentFlows() { stop(); }
     void stop(); // nothing is called any more
 
@@ -40,6 +41,7 @@ class SentFlows {
 
     static constexpr std::size_t most_waiting = 8192;
 
+    const LatelySent& lately_;
     EventLoop loop_;
     Mailbox mailbox_;
     Conntrack conntrack_;

@@ -17,10 +17,11 @@ constexpr std::chrono::milliseconds retry_pause{50};
 
 } // namespace
 
-UdpFlows::UdpFlows(nft::Connection& table, Counters& counters)
+UdpFlows::UdpFlows(nft::Connection& table, LatelySent& lately_sent, Counters& counters)
   : table_(table)
+  , lately_sent_(lately_sent)
   , counters_(counters)
-  , kernel_(table) {
+  , kernel_(table, lately_sent) {
     if (const int error = kernel_.forget_all(); error != 0)
         throw std::system_error(error, std::generic_category(),
                                 "forgetting the UDP flows that were allowed before");
@@ -38,7 +39,7 @@ UdpFlows::~UdpFlows() {
 
 void UdpFlows::run() {
     enter_thread("udp", {CAP_NET_ADMIN});
-    UdpVerdicts kernel(table_); // the gate must not wait for all that we tell it
+    UdpVerdicts kernel(table_, lately_sent_); // the gate must not wait for all that we tell it
     std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {

@@ -9,6 +9,7 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/udp/departures.hpp"
+#include "daemon/udp/lately_sent.hpp"
 #include "daemon/udp/udp_verdicts.hpp"
 #include "flow/flow.hpp"
 #include "nft/sets.hpp"
@@ -36,7 +37,7 @@ class UdpFlows {
 
     // The kernel forgets the flows that a predecessor allowed. table: the socket that all share who
     // write into the table. Throws std::system_error.
-    UdpFlows(nft::Connection& table, Counters& counters);
+    UdpFlows(nft::Connection& table, LatelySent& lately_sent, Counters& counters);
     ~UdpFlows();
 
     // --- by threads with CAP_NET_ADMIN ---
@@ -120,6 +121,7 @@ class UdpFlows {
     static constexpr std::size_t most_denied_of_one = 256;
 
     nft::Connection& table_; // to write into it
+    LatelySent& lately_sent_;
     Counters& counters_;
     mutable std::mutex mutex_;
     UdpVerdicts kernel_;

@@ -1,6 +1,7 @@
 // Where the kernel keeps the verdict on a UDP flow.
 #pragma once
 
+#include "daemon/udp/lately_sent.hpp"
 #include "flow/flow.hpp"
 #include "netlink/conntrack.hpp"
 #include "nft/verdict_sets.hpp"
@@ -21,8 +22,9 @@ enum class Keeper : std::uint8_t {
 // One object is one thread's; it takes CAP_NET_ADMIN. Functions return 0 or an errno.
 class UdpVerdicts {
   public:
-    explicit UdpVerdicts(nft::Connection& table)
-      : sets_(table) {}
+    UdpVerdicts(nft::Connection& table, LatelySent& lately_sent)
+      : lately_sent_(lately_sent)
+      , sets_(table) {}
 
     // Whether packets of an allowed flow came a while ago, as conntrack or the fabric's set has it;
     // ENOENT where none did.
@@ -35,11 +37,15 @@ class UdpVerdicts {
         switch (keeper) {
         case Keeper::ethernet: {
             const int error = gone(sets_.end(nft::Network::ethernet, flow));
+            if (conntrack_.has_passed(flow.reversed()).value_or(false))
+                lately_sent_.add(flow.reversed());
             // Which end began is conntrack's to say, and nobody may inherit that either.
             const int tracked = gone(conntrack_.forget(flow));
             return error != 0 ? error : tracked;
         }
         case Keeper::fabric:
+            if (sets_.find_sent(flow.reversed()) == 0)
+                lately_sent_.add(flow.reversed());
             return gone(sets_.end(nft::Network::fabric, flow));
         case Keeper::denied:
             return gone(sets_.forget_denied(flow));
@@ -59,6 +65,7 @@ class UdpVerdicts {
   private:
     static int gone(int error) { return error == ENOENT ? 0 : error; }
 
+    LatelySent& lately_sent_;
     Conntrack conntrack_;
     nft::VerdictSets sets_;
 };

@@ -100,7 +100,7 @@ void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> en
     if (ports_.empty())
         return;
     std::ranges::sort(ports_);
-    ports_.erase(std::ranges::unique(ports_).begin(), ports_.end());
+    ports_.erase(std::unique(ports_.begin(), ports_.end()), ports_.end());
     const int error = list(Protocol::udp, ports_, v4);
     if (error == EMFILE && wanted.size() > 1) { // which must not be the fault of another's port
         for (std::size_t i = 0; i < wanted.size(); ++i)
@@ -108,10 +108,12 @@ void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> en
         return;
     }
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-        const auto& [flow, interface, want_receiver, want_sender] = wanted[i];
+        const Flow& flow = wanted[i].flow;
+        const std::uint32_t interface = wanted[i].interface;
         if (flow.protocol != Protocol::udp)
             continue;
-        auto& [receiver, sender] = ends[i];
+        auto& receiver = ends[i].receiver;
+        auto& sender = ends[i].sender;
         if (error != 0) {
             if (receiver)
                 receiver = fail(to_sharing_error(error));

@@ -55,7 +55,8 @@ void run(const Scenario& scenario, const char* recording) {
     JobTable jobs;
     Labeller labeller(jobs, {}, counters);
     nft::Connection table;
-    UdpFlows udp_flows(table, counters);
+    LatelySent lately_sent;
+    UdpFlows udp_flows(table, lately_sent, counters);
     ExemptListeners exempt_listeners(table, counters);
     const OwnerRecords no_records(false);
     Investigator investigator(users, labeller, no_records, counters);

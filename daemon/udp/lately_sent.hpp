@@ -1,0 +1,34 @@
+// UDP flows of this node that the kernel was told to forget a moment ago. Who binds the port of a
+// closed socket may send before the kernel has forgotten its flow, and be asked about after that:
+// his datagram belongs to what was forgotten, and must not count as forged.
+#pragma once
+
+#include "daemon/udp/departures.hpp"
+#include "flow/flow.hpp"
+
+#include <chrono>
+#include <mutex>
+
+namespace ubf {
+
+class LatelySent {
+  public:
+    // By any thread. flow: as this node has sent it.
+    void add(const Flow& flow) {
+        const std::lock_guard lock(mutex_);
+        flows_.add(flow, Clock::now());
+    }
+
+    bool has(const Flow& flow) const {
+        const std::lock_guard lock(mutex_);
+        return flows_.certainly_since(flow, Clock::now() - horizon);
+    }
+
+  private:
+    static constexpr std::chrono::seconds horizon{1}; // no question waits as long
+
+    mutable std::mutex mutex_;
+    Departures<Flow> flows_;
+};
+
+} // namespace ubf
