@@ -106,9 +106,9 @@ Ruleset reduced(Ruleset ruleset, const std::vector<std::string>& lacks) {
 Ruleset last_resort(const Config& config, const Environment& environment) {
     LastResort chain(verdict_chain(config)); // in its place: ubfd's own replaces it
     chain.add({tcp(), not_syn_without_ack(), accept()});
-    for (const auto& [number, name] :
-         {std::pair{IPPROTO_DCCP, "dccp"}, std::pair{IPPROTO_SCTP, "sctp"},
-          std::pair{IPPROTO_UDPLITE, "udplite"}})
+    using Named = std::pair<std::uint8_t, const char*>;
+    for (const auto& [number, name] : {Named{IPPROTO_DCCP, "dccp"}, Named{IPPROTO_SCTP, "sctp"},
+                                       Named{IPPROTO_UDPLITE, "udplite"}})
         chain.add({protocol(number, name), drop()});
     if (const auto& fabric = config.fabric; fabric.enabled) {
         chain.add_side({from_fabric()}, fabric.ports, fabric.exempt_ports, environment);

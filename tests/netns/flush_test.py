@@ -303,7 +303,10 @@ class Unsupervised(Flushed):
         self.assertEqual(outgoing.say(out.handle), "hello")
 
     def test_a_port_that_nobody_watches_is_left_alone(self):
-        self.ubfd2.configure({**self.ubfd2.settings, "scope": {"exempt_ports": [str(OPEN)]}})
+        settings = dict(self.ubfd2.settings)
+        for side in {"scope", "fabric"} & {"scope", *settings}:
+            settings[side] = settings.get(side, {}) | {"exempt_ports": [str(OPEN)]}
+        self.ubfd2.configure(settings)
         self.ubfd2.reload()
         self.listener.listen("tcp", "::", OPEN)
         bob = self.who("bob", self.one)
