@@ -487,10 +487,10 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
         break;
     case Heard::busy:
     case Heard::late:
-        if (settled(item))
-            return close(item, decide_case(item).reason);
-        // A flow that was allowed goes on for now, but not for ever.
-        return close(item, item.again ? Reason::no_answer : Reason::overload);
+        item.in_time = false;
+        if (settled(item) || owner.credentials)
+            return proceed(std::move(item));
+        return close(item, for_want_of_time(item));
     case Heard::nothing:
         report_silence_of(peer_of(flow), shared_.peers, shared_.log);
         return close(item, Reason::no_answer);
@@ -575,10 +575,7 @@ void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner 
     if (entry == cases_.end() || entry->second.number != number)
         return; // it took too long, and the packet is judged
     auto& item = entry->second;
-    if (!in_time && !item.again) { // the next packet asks again
-        auto node = cases_.extract(entry);
-        return close(node.mapped(), Reason::overload);
-    }
+    item.in_time &= in_time;
     (is_local ? item.local.owner : item.remote) = std::move(owner);
     agree(item);
     if (--item.searches > 0)
@@ -592,6 +589,8 @@ void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner 
 // time, for one may have come a moment ago.
 void Worker::conclude(Case item) {
     const auto reason = decide_case(item).reason;
+    if (!item.in_time && action_of(reason) != Action::allow)
+        return close(item, for_want_of_time(item));
     auto& local = item.local;
     const bool may_be_shared = item.flow.protocol == Protocol::tcp &&
                                local.socket.state == TCP_LISTEN && local.owner.credentials &&
@@ -608,6 +607,12 @@ void Worker::conclude(Case item) {
         return close(item, reason);
     local.owner = Owner::user(local.owner.uid);
     proceed(std::move(item));
+}
+
+// Not found in time is not a no: the next packet asks again. A flow that was allowed goes on for
+// now, but not for ever.
+Reason Worker::for_want_of_time(const Case& item) {
+    return item.again ? Reason::no_answer : Reason::overload;
 }
 
 void Worker::wait(Case item) {

@@ -137,6 +137,7 @@ class Worker {
         unsigned searches = 0;               // under way
         Changes::Moment begun{};
         bool waits_for_push = false;
+        bool in_time = true;       // or time ran out, and what wasn't found denies nobody
         bool stale = false;        // what a peer told of it holds no more
         bool shared_known = false; // who shares the listener's port
         bool again = false; // it was allowed before; no packet waits but those that came meanwhile
@@ -173,6 +174,7 @@ class Worker {
                   bool is_local);
     void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner, bool in_time);
     void conclude(Case item);
+    static Reason for_want_of_time(const Case& item);
     void wait(Case item);
     void close(Case& item, Reason reason);
     void close_port(Case item, const OwnerLookup::Found& sender);

@@ -24,7 +24,7 @@ class Asker {
     enum class Heard : std::uint8_t {
         owner,   // of the flow's source, as its node says
         uid,     // a user, whose credentials follow
-        busy,    // a user, whose credentials the node has no time to look for
+        busy,    // a user, of whose credentials the node had no time to find more than it says
         late,    // a user, whose credentials did not come by the deadline
         nothing, // no answer by the deadline
         unsent,  // the question could not be sent, for want of room in the kernel

@@ -225,15 +225,14 @@ bool Service::search(const Question& question, const SocketOwner& found, const S
         investigator_.find(found, question.role, deadline, [=, this](Owner owner, bool in_time) {
             mailbox_.post([=, this, owner = std::move(owner)] {
                 searches_.erase(key);
-                // What its processes carry may have changed meanwhile.
-                if (in_time && investigator_.changes().since(then, owner.uid)) {
-                    if (search(question, found, sender, deadline))
-                        return;
-                } else if (in_time) {
+                // Its processes may carry something else by now.
+                const bool stale = investigator_.changes().since(then, owner.uid);
+                if (stale && in_time && search(question, found, sender, deadline))
+                    return;
+                if (!stale && in_time)
                     remember_labels(question, found.socket.cookie, owner, sender);
-                    return send(sender, std::vector<Answer>{{question.nonce, owner}});
-                }
-                send(sender, std::vector<Answer>{{question.nonce, found.owner, Part::busy}});
+                send(sender, std::vector<Answer>{{question.nonce, stale ? found.owner : owner,
+                                                  stale || !in_time ? Part::busy : Part::whole}});
             });
         });
     if (begun)

@@ -8,9 +8,6 @@
 namespace ubf {
 namespace {
 
-// The name of a connector's program is for the log alone: worth this much of the packet's time.
-// (Root's socket may turn out to be the kernel's, which is worth all of it.)
-constexpr std::chrono::milliseconds connector_budget{50};
 constexpr std::chrono::milliseconds database_budget{300};
 constexpr std::size_t recent_processes = 8;
 
@@ -172,7 +169,7 @@ std::optional<Investigator::Job> Investigator::who_gives_way(Uid uid) {
 Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
     if (auto owner = known(socket, role))
         return std::move(*owner);
-    return search(socket, role, deadline);
+    return search(socket, role, deadline).owner;
 }
 
 void Investigator::run(Heartbeat& heartbeat) {
@@ -198,10 +195,12 @@ void Investigator::run(Heartbeat& heartbeat) {
 
 // Where it waited too long nobody looks any more: whoever asked has given up.
 void Investigator::do_one(Job job) {
-    if (Clock::now() < job.deadline)
-        job.done(find_now(job.socket, job.role, job.deadline), true);
-    else
-        job.done(without_credentials(job.socket), false);
+    if (Clock::now() >= job.deadline)
+        return job.done(without_credentials(job.socket), false);
+    if (auto owner = known(job.socket, job.role))
+        return job.done(std::move(*owner), true);
+    auto [owner, in_time] = search(job.socket, job.role, job.deadline);
+    job.done(std::move(owner), in_time);
 }
 
 // Whoever has none under way comes first; one thread is always left to others.
@@ -235,7 +234,8 @@ void Investigator::is_done(Uid uid) {
     wanted_.notify_one(); // this user may have more
 }
 
-Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
+Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Role role,
+                                            TimePoint deadline) {
     const Uid uid = socket.owner.uid;
     const auto then = changes_.now();
     const auto result = search_processes(socket, role, deadline);
@@ -252,7 +252,7 @@ Owner Investigator::search(const SocketOwner& socket, ident::Role role, TimePoin
     }
     if (role == ident::Role::listener && result.complete)
         remember(socket, owner, then);
-    return owner;
+    return {std::move(owner), result.in_time};
 }
 
 SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Role role,
@@ -268,8 +268,6 @@ SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Ro
     if (role == ident::Role::connector && !details.any() && inodes.size() == 1) {
         if (auto holder = processes_.holder_among(recent(uid), inodes.front(), uid))
             return {{std::move(*holder)}, Method::recent, true};
-        if (uid != Uid{0})
-            deadline = std::min(deadline, Clock::now() + connector_budget);
     }
     return processes_.holders(inodes, uid, deadline, details);
 }

@@ -30,8 +30,8 @@ namespace ubf {
 
 class Investigator {
   public:
-    // in_time: the search took place. Otherwise there was no time for it, and of the owner no more
-    // is known than before, its credentials being empty.
+    // in_time: the search came to its end. Otherwise the owner's credentials are those that were
+    // found until then: they may allow, but what they lack denies nobody.
     using Done = std::function<void(Owner owner, bool in_time)>;
 
     // Throws std::system_error.
@@ -101,7 +101,11 @@ class Investigator {
     std::optional<Owner> recorded(const SocketOwner& socket, ident::Role role);
     std::optional<SearchResult> makers(const SocketOwner& socket, ident::Role role,
                                        ProcessDetails details) const;
-    Owner search(const SocketOwner& socket, ident::Role role, TimePoint deadline);
+    struct Searched {
+        Owner owner;
+        bool in_time;
+    };
+    Searched search(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);
     Credentials of_connector(const SearchResult& result, const UserCache::Record& user, Uid uid);

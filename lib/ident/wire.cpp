@@ -182,9 +182,11 @@ void put(Writer& out, const Answer& answer) {
         // A label that finds no room is left out, and then they are not known.
         if (credentials->labels_known && labels.size() == credentials->labels.size())
             flags |= knows_labels;
-    } else if (answer.part != Part::whole) {
-        flags = answer.part == Part::uid ? more_follows : is_busy;
     }
+    if (answer.part == Part::busy)
+        flags |= is_busy;
+    else if (answer.part == Part::uid && !credentials)
+        flags = more_follows;
     out.number(static_cast<std::uint64_t>(answer.nonce));
     out.number(static_cast<std::uint8_t>(to_wire(answer.owner.kind)));
     out.number(flags);
@@ -268,15 +270,15 @@ std::optional<Answer> get(Reader& in, const Answer*) {
     if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::shared))
         return std::nullopt;
     answer.owner.kind = from_wire(AnswerKind{kind});
-    if (flags == more_follows || flags == is_busy) {
-        if (answer.owner.kind != OwnerKind::user)
-            return std::nullopt;
-        answer.part = flags == more_follows ? Part::uid : Part::busy;
-        return answer;
-    }
-    if (flags > (has_credentials | has_gid | knows_labels) ||
-        (flags != 0 && (flags & has_credentials) == 0))
+    constexpr std::uint8_t of_credentials = has_credentials | has_gid | knows_labels;
+    const std::uint8_t part = flags & (more_follows | is_busy);
+    const std::uint8_t told = flags & of_credentials;
+    if ((part | told) != flags || part == (more_follows | is_busy) ||
+        (part == more_follows && told != 0) || (told != 0 && (told & has_credentials) == 0) ||
+        (part != 0 && answer.owner.kind != OwnerKind::user))
         return std::nullopt;
+    if (part != 0)
+        answer.part = part == more_follows ? Part::uid : Part::busy;
     if ((flags & has_credentials) != 0) {
         answer.owner.credentials = get_credentials(in, flags);
         if (!answer.owner.credentials)

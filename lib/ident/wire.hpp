@@ -68,13 +68,13 @@ struct Question {
 enum class Part : std::uint8_t {
     whole, // nothing follows
     uid,   // the credentials follow in another answer to the same nonce
-    busy,  // the credentials could not be looked for: the question is over, and may come again
+    busy,  // no time to find more credentials than these: the question is over, and may come again
 };
 
 struct Answer {
     Nonce nonce{};
     Owner owner;             // unknown: no socket of that flow
-    Part part = Part::whole; // otherwise a user without credentials
+    Part part = Part::whole; // otherwise a user, and with `uid` one without credentials
 };
 
 // The socket of an answered question about UDP is gone: whatever was allowed for it is over.

@@ -144,6 +144,12 @@ std::optional<Holder> read_holder(int process, Pid pid, ProcessDetails details) 
     return holder;
 }
 
+SearchResult without_time(SearchResult found) {
+    found.complete = false;
+    found.in_time = false;
+    return found;
+}
+
 UniqueFd open_process(int root, Pid pid) {
     return UniqueFd(
         ::openat(root, std::to_string(value(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -258,19 +264,15 @@ SearchResult ProcessSearch::holders(std::span<const std::uint32_t> inodes, Uid u
             others.push_back(Pid{*pid});
             continue;
         }
-        if (Clock::now() > deadline) {
-            result.complete = false;
-            return result;
-        }
+        if (Clock::now() > deadline)
+            return without_time(std::move(result));
         look_at(Pid{*pid}, details, sought, result);
     }
     if (result.holders.empty()) {
         result.method = Method::all_processes;
         for (const Pid pid : others) {
-            if (Clock::now() > deadline) {
-                result.complete = false;
-                return result;
-            }
+            if (Clock::now() > deadline)
+                return without_time(std::move(result));
             look_at(pid, details, sought, result);
         }
     }

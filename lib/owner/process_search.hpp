@@ -58,6 +58,7 @@ struct SearchResult {
     Method method = Method::uid_processes;
     // False: time ran out, or a process did not let us look; there may be more holders.
     bool complete = false;
+    bool in_time = true;
 };
 
 class ProcessSearch {

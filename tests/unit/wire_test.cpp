@@ -183,6 +183,18 @@ TEST_F(Wire, an_answer_in_parts_comes_out_as_it_went_in) {
     }
 }
 
+TEST_F(Wire, a_busy_node_says_what_it_has_found) {
+    auto partly = answer();
+    partly.owner.credentials->labels_known = false;
+    partly.part = Part::busy;
+    const auto datagram = decode(encode_one(std::vector{partly}, keys.current), path, keys);
+    ASSERT_TRUE(datagram);
+    const auto& got = std::get<std::vector<Answer>>(datagram->entries).at(0);
+    EXPECT_EQ(got.part, Part::busy);
+    ASSERT_TRUE(got.owner.credentials);
+    EXPECT_EQ(got.owner.credentials->groups, partly.owner.credentials->groups);
+}
+
 TEST_F(Wire, flags_of_an_answer_that_mean_nothing_are_malformed) {
     constexpr std::size_t kind_offset = 24 + 8;
     for (unsigned kind = 0; kind < 5; ++kind)
