@@ -82,23 +82,27 @@ Statements from_outside(const Side& side, SetType family, std::string_view digit
     return outside;
 }
 
-// A datagram that answers one of this node's. Without conntrack, what was sent is remembered in a
-// set of ours.
-Statements answer(const Side& side, SetType family, std::string_view digit) {
-    if (side.fabric)
-        return {udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit))};
+// A datagram that answers one of this node's, as conntrack has it; and as a set of ours does, which
+// remembers what was sent without being tracked: on the fabric all.
+Statements tracked_answer() {
     return {udp(), ct_reply(), ct_established()};
 }
 
+Statements untracked_answer(const Side& side, SetType family, std::string_view digit) {
+    const auto is_answer = flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit));
+    return side.fabric ? Statements{udp(), is_answer}
+                       : Statements{udp(), ct_untracked(), is_answer};
+}
+
 // The same of both families.
-void add_answers(Builder& chain, const Side& side, std::string_view name, std::string why,
-                 const Statement& condition) {
+void add_answers(Builder& chain, const Side& side, const std::string& name, std::string why,
+                 const Statements& then) {
     if (!side.fabric)
-        return chain.add(name, std::move(why),
-                         answer(side, SetType::ipv4, "") + Statements{condition, accept()});
-    chain.add_for_families(name, std::move(why), [&](SetType family, const char* digit) {
-        return answer(side, family, digit) + Statements{condition, accept()};
-    });
+        chain.add(name, std::exchange(why, {}), tracked_answer() + then);
+    chain.add_for_families(side.fabric ? name : name + ":untracked", why,
+                           [&](SetType family, const char* digit) {
+                               return untracked_answer(side, family, digit) + then;
+                           });
 }
 
 Statement from_privileged(const Environment& environment) {
@@ -147,8 +151,9 @@ void add_ports(Builder& chain, const Side& side) {
               {udp(), destination_port_in(side.set("exempt_udp"), false), accept()});
     add_answers(chain, side, "udp_reply:ports",
                 "What was sent to such a port may be answered from there.",
-                source_port_in(side.set("ports"), true));
-    add_answers(chain, side, "udp_reply:exempt", "", source_port_in(side.set("exempt_udp"), false));
+                {source_port_in(side.set("ports"), true), accept()});
+    add_answers(chain, side, "udp_reply:exempt", "",
+                {source_port_in(side.set("exempt_udp"), false), accept()});
 }
 
 void add_multicast(Builder& chain) {
@@ -162,30 +167,35 @@ void add_multicast(Builder& chain) {
               {udp(), destination_is_broadcast(), count(), drop()});
 }
 
-void add_tcp(Builder& chain, const Side& side) {
+void add_tcp(Builder& chain) {
     chain.add("syn",
               "What can begin a connection is asked about, whatever conntrack calls it: two SYNs "
               "that cross make one too.",
               {tcp(), syn_without_ack(), leave()});
-    if (!side.fabric)
-        chain.add("invalid", "", {tcp(), ct_invalid(), count(), drop()});
     chain.add("tcp",
-              "All other TCP begins nothing: it is older than this table, or conntrack lost it.",
+              "All other TCP begins nothing: it is older than this table, or conntrack lost it, or "
+              "never had it.",
               {tcp(), accept()});
 }
 
 void add_udp(Builder& chain, const Side& side, const Environment& environment) {
-    chain.add_for_families("udp_outside", "Answers from beyond the peers, where no ubfd is.",
+    std::string why = "Answers from beyond the peers, where no ubfd is.";
+    if (!side.fabric)
+        chain.add_for_families(
+            "udp_outside", std::exchange(why, {}), [&](SetType family, const char* digit) {
+                return from_outside(side, family, digit) + tracked_answer() + Statements{accept()};
+            });
+    chain.add_for_families(side.fabric ? "udp_outside" : "udp_outside:untracked", why,
                            [&](SetType family, const char* digit) {
                                return from_outside(side, family, digit) +
-                                      answer(side, family, digit) + Statements{accept()};
+                                      untracked_answer(side, family, digit) + Statements{accept()};
                            });
     // Where every port is anybody's, a low port proves nothing.
     if (environment.unprivileged_port_start == 0)
         return;
     add_answers(chain, side, "udp_system",
                 "Answers of system services: from ports that only root can hold.",
-                from_privileged(environment));
+                {from_privileged(environment), accept()});
 }
 
 // RoCEv2 (IANA: roce; InfiniBand Trade Association, Annex A17).
@@ -243,7 +253,7 @@ Chain fabric_chain(const Config& config, const Environment& environment) {
     add_other_protocols(chain, fabric);
     add_ports(chain, fabric);
     add_multicast(chain);
-    add_tcp(chain, fabric);
+    add_tcp(chain);
     add_udp(chain, fabric, environment);
     return chain.done();
 }
@@ -270,7 +280,7 @@ Chain scope_chain(const Config& config, const Environment& environment) {
     add_other_protocols(chain, ethernet);
     add_ports(chain, ethernet);
     add_multicast(chain); // behind the exempt ports, or multicast DNS could not be exempt
-    add_tcp(chain, ethernet);
+    add_tcp(chain);
     add_udp(chain, ethernet, environment);
     return chain.done();
 }
@@ -283,7 +293,7 @@ Chain fabric_gate_chain(const Config& config) {
     chain.add_for_families(
         "direction", "ubfd must know which end began, and where.",
         [&](SetType family, const char* digit) {
-            return answer(fabric, family, digit) +
+            return untracked_answer(fabric, family, digit) +
                    Statements{set_mark(mark, mark.fabric_reply(), "$mark_fabric_reply"), leave()};
         });
     chain.add("fabric", "", {set_mark(mark, mark.fabric(), "$mark_fabric")});
@@ -300,8 +310,14 @@ Chain gate_chain(const Config& config, const Environment& environment) {
     chain.add("udp_known", "", {jump("udp_known")});
     chain.add("clear", "Nobody else's mark is taken for ubfd's word.", {set_mark(mark, 0, "")});
     chain.add("scope", "", {jump("scope")});
-    chain.add("direction", "ubfd must know which end began.",
+    chain.add("translated", "ubfd must know that its sender's socket has another flow,",
+              {ct_translated(), set_mark(mark, mark.translated(), "$mark_translated")});
+    chain.add("direction", "and which end began.",
               {udp(), ct_reply(), set_mark(mark, mark.reply(), "$mark_reply")});
+    chain.add_for_families("direction:untracked", "", [&](SetType family, const char* digit) {
+        return untracked_answer(ethernet, family, digit) +
+               Statements{set_mark(mark, mark.reply(), "$mark_reply")};
+    });
     if (config.fabric.enabled)
         chain.add("fabric", "", {from_fabric(), jump("fabric_gate")});
     chain.add_for_families(
@@ -334,6 +350,29 @@ Chain fabric_in_chain(const Config& config) {
     return chain.done();
 }
 
+namespace {
+
+void add_sent(Builder& chain, const Config& config) {
+    const auto remember = [&](SetType family, const char* digit) {
+        return remember_answer(flow_type(family), fmt::format("{}{}", set_of_sent, digit),
+                               config.fabric.udp_timeout);
+    };
+    chain.add_for_families("sent", "", [&](SetType family, const char* digit) {
+        return Statements{
+            udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit), false, true),
+            remember(family, digit), leave()};
+    });
+    chain.add("sent_too_fast", "Nobody fills it by himself: what he begins faster is not in it.",
+              {udp(), user_over_limit(set_of_senders, 500, 4096), count(), leave()});
+    chain.add_for_families("sent_first", "", [&](SetType family, const char* digit) {
+        return Statements{udp(), remember(family, digit), leave()};
+    });
+    chain.add("sent_full", "Where the set is full, the answer is taken for a beginning.",
+              {udp(), count()});
+}
+
+} // namespace
+
 Chain fabric_out_chain(const Config& config) {
     Builder chain("fabric_out",
                   "The same on the way out. And what UDP sends may be answered: without conntrack, "
@@ -344,22 +383,16 @@ Chain fabric_out_chain(const Config& config) {
     chain.add("ethernet", "", {to_fabric(false), accept()}); // first: it is what most packets meet
     if (config.fabric.notrack)
         chain.add("notrack", "", {notrack()});
-    const auto remember = [&](SetType family, const char* digit) {
-        return remember_answer(flow_type(family), fmt::format("{}{}", set_of_sent, digit),
-                               config.fabric.udp_timeout);
-    };
-    chain.add_for_families("sent", "", [&](SetType family, const char* digit) {
-        return Statements{
-            udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit), false, true),
-            remember(family, digit), accept()};
-    });
-    chain.add("sent_too_fast", "Nobody fills it by himself: what he begins faster is not in it.",
-              {udp(), user_over_limit(set_of_senders, 500, 4096), count(), accept()});
-    chain.add_for_families("sent_first", "", [&](SetType family, const char* digit) {
-        return Statements{udp(), remember(family, digit), accept()};
-    });
-    chain.add("sent_full", "Where the set is full, the answer is taken for a beginning.",
-              {udp(), count()});
+    add_sent(chain, config);
+    return chain.done();
+}
+
+Chain untracked_out_chain(const Config& config) {
+    Builder chain(
+        "untracked_out",
+        "The same elsewhere, of what the site doesn't track (notrack), or tracks apart (a "
+        "zone), where ubfd doesn't find it.");
+    add_sent(chain, config);
     return chain.done();
 }
 
@@ -428,6 +461,8 @@ void add_kernel_socket(Builder& chain, const Side& side, const Environment& envi
 
 Chain datagrams_out_chain(const Config& config, const Environment& environment) {
     Builder chain("datagrams_out", "UDP that this node itself sends.");
+    chain.add("untracked", "", {ct_untracked(), jump("untracked_out")});
+    chain.add("zoned", "", {ct_zoned(), jump("untracked_out")});
     if (config.fabric.enabled)
         chain.add("roce_forged",
                   "That is the kernel's and the adapter's: a datagram of a program's own making "

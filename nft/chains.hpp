@@ -22,6 +22,7 @@ Chain gate_chain(const Config& config, const Environment& environment);
 Chain verdict_chain(const Config& config);
 Chain fabric_in_chain(const Config& config);
 Chain fabric_out_chain(const Config& config);
+Chain untracked_out_chain(const Config& config);
 Chain fabric_unlisted_chain(const Config& config);
 Chain unlisted_chain(const Config& config);
 Chain datagrams_out_chain(const Config& config, const Environment& environment);

@@ -33,6 +33,7 @@ std::vector<Variable> variables(const Config& config, const Environment& environ
         {"mark_reply", hex(mark.reply()), "gate, to ubfd: the flow began at this end"},
         {"mark_fabric", hex(mark.fabric()), "gate, to ubfd: it came over the fabric"},
         {"mark_fabric_reply", hex(mark.fabric_reply()), "both"},
+        {"mark_translated", hex(mark.translated()), "gate, to ubfd: by NAT, here"},
         {"roce_port", "4791", "UDP port of RoCE, RDMA over Ethernet"},
     };
 }
@@ -62,9 +63,9 @@ Ruleset make_ruleset(const Config& config, const Environment& environment) {
              fabric_chain(config, environment), scope_chain(config, environment),
              fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
              fabric_in_chain(config), fabric_out_chain(config), fabric_unlisted_chain(config),
-             unlisted_chain(config), datagrams_out_chain(config, environment),
-             connections_out_chain(config, environment), protocols_out_chain(config),
-             not_local_chain(), output_chain()}};
+             unlisted_chain(config), untracked_out_chain(config),
+             datagrams_out_chain(config, environment), connections_out_chain(config, environment),
+             protocols_out_chain(config), not_local_chain(), output_chain()}};
 }
 
 Environment read_environment(const Config& config) {

@@ -142,9 +142,9 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
     add_dynamic(sets, set_of_fabric_udp, "the same of the fabric", flows, room_for_udp, false);
     add_dynamic(sets, set_of_seen, "those of the fabric that carry packets", flows, room_for_seen,
                 true);
-    add_dynamic(sets, set_of_sent, "UDP flows on the fabric that would answer what was sent", flows,
+    add_dynamic(sets, set_of_sent, "UDP flows that would answer what was sent untracked", flows,
                 room_for_sent, true);
-    Set senders{set_of_senders, "who begins UDP flows there, and how fast", SetType::user};
+    Set senders{set_of_senders, "who begins such, and how fast", SetType::user};
     senders.room = room_for_senders;
     senders.updated_by_packets = true;
     sets.push_back(std::move(senders));

@@ -24,8 +24,8 @@ inline constexpr const char* set_of_fabric_udp = "fabric_udp";
 inline constexpr const char* set_of_seen = "fabric_seen";
 inline constexpr const char* set_of_exempt_places = "exempt_places";
 inline constexpr const char* set_of_exempt_holders = "exempt_holders";
-inline constexpr const char* set_of_sent = "fabric_sent";
-inline constexpr const char* set_of_senders = "fabric_senders"; // of both families
+inline constexpr const char* set_of_sent = "sent";
+inline constexpr const char* set_of_senders = "senders"; // of both families
 
 // An allowed UDP flow passes for so long; ubfd renews it, packets don't. The kernel ends it by
 // itself where ubfd has died, or can't be sure any more that both ends are still there.

@@ -381,8 +381,12 @@ Statement from_held_place_in(SetType type, const std::string& set) {
         .then(fmt::format("{{}} @{}", set), Lookup{set, false});
 }
 
-Statement ct_invalid() {
-    return ct_state("invalid", NF_CT_STATE_INVALID_BIT);
+Statement ct_untracked() {
+    return ct_state("untracked", NF_CT_STATE_UNTRACKED_BIT);
+}
+
+Statement ct_zoned() {
+    return {"ct zone != 0", {LoadCt{NFT_CT_ZONE}, Compare{NFT_CMP_NEQ, host16(0)}}};
 }
 
 Statement ct_reply() {
@@ -392,6 +396,12 @@ Statement ct_reply() {
 
 Statement ct_established() {
     return ct_state("established", NF_CT_STATE_BIT(IP_CT_ESTABLISHED));
+}
+
+Statement ct_translated() {
+    return {"ct status and (snat | dnat) != 0x0",
+            {LoadCt{NFT_CT_STATUS}, Bitwise{host(IPS_NAT_MASK), host(0)},
+             Compare{NFT_CMP_NEQ, host(0)}}};
 }
 
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text) {

@@ -66,9 +66,11 @@ Statement from_place_in(SetType type, const std::string& set);
 Statement from_held_place_in(SetType type, const std::string& set);
 
 // --- conditions: what conntrack and the marks say ---
-Statement ct_invalid();
+Statement ct_untracked(); // somebody said notrack
+Statement ct_zoned();     // it is tracked apart from others
 Statement ct_reply();
 Statement ct_established();
+Statement ct_translated(); // by NAT: another source, or another destination
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text);
 
 // --- actions ---

@@ -111,7 +111,7 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     steps.push_back(
         fmt::format("connector: asked the ubfd of {}", to_string(flow->source.address)));
     questions_.emplace(*flow, std::move(question));
-    asker_.ask(*flow, ident::Role::connector, std::nullopt, *here);
+    asker_.ask(*flow, *flow, ident::Role::connector, std::nullopt, *here);
     asker_.flush();
 }
 

@@ -162,6 +162,15 @@ void Queue::configure(std::uint32_t length) {
     if (error != 0)
         throw error_of(number_, error);
 
+    // So that a packet that was translated tells from what. Some kernels can't; then nobody knows.
+    Message tracked(NFQNL_MSG_CONFIG, number_);
+    mnl_attr_put_u32(tracked.get(), NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_CONNTRACK));
+    mnl_attr_put_u32(tracked.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_CONNTRACK));
+    if (adopted_)
+        static_cast<void>(socket_.send(tracked.bytes()));
+    else
+        static_cast<void>(transact(socket_, tracked));
+
     // Room for a full queue. What doesn't fit is counted by the kernel in
     // /proc/net/netfilter/nfnetlink_queue, which status shows.
     constexpr std::uint32_t most = 64u << 20;
@@ -194,7 +203,8 @@ void Queue::handle(std::span<const std::uint8_t> datagram,
         const auto field = packet.mark & mark_.mask;
         each({QueuedPacket(*this, packet.id, packet.mark), packet.bytes, packet.interface,
               field == mark_.reply() || field == mark_.fabric_reply(),
-              field == mark_.fabric() || field == mark_.fabric_reply()});
+              field == mark_.fabric() || field == mark_.fabric_reply(), field == mark_.translated(),
+              packet.tracked});
     }
 }
 
@@ -213,7 +223,7 @@ void Queue::handle_error(int error) {
     // ENOENT: the packet was dropped while it waited, with its interface or its hook.
     if (error == ENOENT)
         counters_.packets_gone.add();
-    else if (error != 0)
+    else if (error != 0 && error != EOPNOTSUPP) // see configure()
         counters_.verdict_errors.add();
 }
 

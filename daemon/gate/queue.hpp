@@ -47,8 +47,11 @@ struct Arrival {
     std::span<const std::uint8_t> bytes; // from the network header, the copy range at most
     std::uint32_t interface = 0;         // where it came in
     // What the gate says of it.
-    bool reply = false;  // it answers a packet of this node's
-    bool fabric = false; // it came over the fabric
+    bool reply = false;      // it answers a packet of this node's
+    bool fabric = false;     // it came over the fabric
+    bool translated = false; // by NAT; of the fabric and of answers only `tracked` says so
+    std::span<const std::uint8_t>
+        tracked{}; // as connection tracking has it (netlink/conntrack.hpp)
 };
 
 class Queue {

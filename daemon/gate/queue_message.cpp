@@ -39,6 +39,9 @@ std::optional<PacketMessage> parse_packet_message(const nlmsghdr* header) {
         case NFQA_IFINDEX_INDEV:
             message.interface = ntohl(read<std::uint32_t>(bytes).value_or(0));
             break;
+        case NFQA_CT:
+            message.tracked = bytes;
+            break;
         case NFQA_PAYLOAD:
             message.bytes = bytes;
             break;

@@ -13,7 +13,9 @@ namespace ubf {
 struct PacketMessage {
     std::uint32_t id;
     std::uint32_t mark;
-    std::uint32_t interface;             // where it came in; 0: not said
+    std::uint32_t interface; // where it came in; 0: not said
+    // Its entry in connection tracking (CTA_*), where it has one; part of the message.
+    std::span<const std::uint8_t> tracked;
     std::span<const std::uint8_t> bytes; // from the network header on; part of the message
 };
 

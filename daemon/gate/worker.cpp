@@ -1,5 +1,6 @@
 #include "daemon/gate/worker.hpp"
 
+#include "daemon/core/own_address.hpp"
 #include "daemon/core/thread.hpp"
 #include "daemon/ident/silence.hpp"
 #include "flow/packet.hpp"
@@ -269,7 +270,7 @@ void Worker::begin_arrived() {
         auto& item = arrived_[i];
         // Another packet of a flow that is being decided waits with the first.
         if (const auto found = cases_.find(item.flow); found != cases_.end())
-            join(found->second, std::move(item.packet));
+            join(found->second, std::move(item.packet), item.sequence, item.translated);
         else
             begin(std::move(item), ends_[i]);
     }
@@ -282,17 +283,48 @@ void Worker::arrive(Arrival arrival) {
         arrival.packet.judge(Reason::malformed);
         return;
     }
+    const auto tracked = parse_translated(arrival.tracked);
     if (const auto found = cases_.find(packet->flow); found != cases_.end())
-        return join(found->second, std::move(arrival.packet));
+        return join(found->second, std::move(arrival.packet), packet->sequence,
+                    arrival.translated || tracked);
     auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
     arrived_.push_back({++last_number_, packet->flow, arrival.interface, arrival.reply,
                         arrival.fabric, std::move(arrival.packet), Clock::now(), std::move(stated),
                         packet->sequence});
-    arrived_.back().begun = shared_.investigator.changes().now();
+    auto& item = arrived_.back();
+    item.begun = shared_.investigator.changes().now();
+    item.translated = arrival.translated;
+    note_translation(item, tracked || !item.translated ? tracked : find_translated(item.flow));
 }
 
-void Worker::join(Case& item, QueuedPacket packet) {
-    if (item.more.size() < most_packets)
+// Two sockets may have one flow, where it was translated: so its sender is sought by the flow that
+// it was before.
+void Worker::note_translation(Case& item, const std::optional<TrackedConnection>& tracked) {
+    if (!tracked)
+        return;
+    item.translated = true;
+    if (tracked->behind() == item.flow)
+        item.original = tracked->original;
+}
+
+// Of what began on this node, and of what was allowed, the kernel has the entry already.
+std::optional<TrackedConnection> Worker::find_translated(const Flow& flow) {
+    const auto tracked = conntrack_.get(flow.reversed());
+    return tracked && tracked->translated ? std::optional(*tracked) : std::nullopt;
+}
+
+// Of what was translated: a TCP connection of which it is known what it was, and whose sender meant
+// an address of this node's, at which its ubfd can be asked. (No notice would end what was allowed
+// of UDP: it would be about the flow that it was.)
+bool Worker::can_be_traced(const Case& item) const {
+    return item.original && item.flow.protocol == Protocol::tcp &&
+           (on_this_node(item) || interface_of(item.original->destination.address));
+}
+
+// Of packets that were translated, two with one flow may be of two sockets: the later asks again.
+void Worker::join(Case& item, QueuedPacket packet, std::uint32_t sequence, bool translated) {
+    const bool same = !(item.translated || translated) || item.sequence == sequence;
+    if (same && item.more.size() < most_packets)
         item.more.push_back(std::move(packet));
     else
         packet.judge(Reason::overload);
@@ -314,8 +346,13 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     shared_.counters.methods.add(Method::socket);
     item.local = *local;
 
+    if (item.translated && !can_be_traced(item)) {
+        item.remote = Owner::translated();
+        return proceed(std::move(item));
+    }
     if (on_this_node(item)) {
-        const auto& sender = ends.sender;
+        const auto sender =
+            item.original ? lookup_.sender(*item.original, item.interface) : ends.sender;
         if (sender) {
             item.sender = *sender;
             item.remote = sender->owner;
@@ -327,7 +364,7 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
         return proceed(std::move(item));
     }
     if (!from_peer(item)) {
-        item.remote = beyond_peers(item.flow.source.address, item.flow.destination.address,
+        item.remote = beyond_peers(sent(item).source.address, sent(item).destination.address,
                                    rules_->side(item.fabric).peers);
         return proceed(std::move(item));
     }
@@ -368,7 +405,7 @@ void Worker::ask(Case item, ident::Wish wish) {
 
 // local: to whom the flow goes, as far as we know. False where there is no room for it.
 bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish) {
-    const auto peer = peer_of(item.flow);
+    const auto peer = peer_of(item);
     const auto begun = asks_.begin(item.flow, peer, shared_.peers.standing(peer), local);
     if (begun.gave_way)
         give_way(*begun.gave_way);
@@ -377,7 +414,7 @@ bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, id
     if (!rules_->push)
         wish = ident::Wish::not_told;
     const auto role = item.reply ? ident::Role::listener : ident::Role::connector;
-    item.question = asker_.ask(item.flow, role, same_as, item.interface, wish);
+    item.question = asker_.ask(item.flow, sent(item), role, same_as, item.interface, wish);
     return true;
 }
 
@@ -390,7 +427,8 @@ void Worker::give_way(const Flow& flow) {
 
 // So that both ends are looked up at once. Most likely the listener is whose it was last.
 void Worker::ask_ahead(Case& item) {
-    if (on_this_node(item) || may_be_told(item) || policy(item).require_label || !from_peer(item))
+    if (on_this_node(item) || may_be_told(item) || item.translated || policy(item).require_label ||
+        !from_peer(item))
         return;
     const auto presumed = last_listeners_.find(item.flow);
     if (!presumed)
@@ -472,7 +510,7 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
     item.remote = owner;
     if (item.tries > 0) {
         if (heard == Heard::nothing)
-            report_silence_of(peer_of(flow), shared_.peers, shared_.log);
+            report_silence_of(peer_of(item), shared_.peers, shared_.log);
         return close_scan(item);
     }
     // Of the presumed listener the peer tells the uid alone; it takes more where he isn't.
@@ -492,7 +530,7 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
             return proceed(std::move(item));
         return close(item, for_want_of_time(item));
     case Heard::nothing:
-        report_silence_of(peer_of(flow), shared_.peers, shared_.log);
+        report_silence_of(peer_of(item), shared_.peers, shared_.log);
         return close(item, Reason::no_answer);
     case Heard::unsent:
         return close(item, Reason::overload);
@@ -670,6 +708,8 @@ void Worker::close(Case& item, Reason reason) {
             reason = Reason::gone;
         else if (reason == Reason::same_label && is_stale(item))
             reason = Reason::overload;
+        else if (reason == Reason::same_label && item.translated)
+            reason = Reason::translated; // no notice would end it when the label is withdrawn
         else if (item.flow.protocol == Protocol::udp && !remember_udp(item, reason))
             reason = Reason::gone;
         else if (item.flow.protocol == Protocol::tcp && !remember_tcp(item, reason))

@@ -23,6 +23,7 @@
 #include "daemon/owners/investigator.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "label/cipso.hpp"
+#include "netlink/conntrack.hpp"
 #include "netlink/link.hpp"
 #include "netlink/sock_diag.hpp"
 #include "nft/verdict_sets.hpp"
@@ -137,9 +138,11 @@ class Worker {
         unsigned searches = 0;               // under way
         Changes::Moment begun{};
         bool waits_for_push = false;
-        bool in_time = true;       // or time ran out, and what wasn't found denies nobody
-        bool stale = false;        // what a peer told of it holds no more
-        bool shared_known = false; // who shares the listener's port
+        bool translated = false;        // on the way here, by NAT
+        std::optional<Flow> original{}; // what its sender's socket has then, where that is known
+        bool in_time = true;            // or time ran out, and what wasn't found denies nobody
+        bool stale = false;             // what a peer told of it holds no more
+        bool shared_known = false;      // who shares the listener's port
         bool again = false; // it was allowed before; no packet waits but those that came meanwhile
         std::uint64_t tries = 0; // of a scan: nobody listens, and only who tries is not known yet
     };
@@ -151,9 +154,12 @@ class Worker {
 
     void receive();
     void arrive(Arrival arrival);
-    static void join(Case& item, QueuedPacket packet);
+    static void join(Case& item, QueuedPacket packet, std::uint32_t sequence, bool translated);
     void begin_arrived();
     void begin(Case item, const OwnerLookup::Ends& ends);
+    static void note_translation(Case& item, const std::optional<TrackedConnection>& tracked);
+    std::optional<TrackedConnection> find_translated(const Flow& flow);
+    bool can_be_traced(const Case& item) const;
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
     void ask(Case item, ident::Wish wish = ident::Wish::as_before);
     bool send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish);
@@ -216,16 +222,18 @@ class Worker {
     }
     bool on_this_node(const Case& item) const { return item.interface == loopback_; }
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
+    // As its sender's socket has it.
+    static const Flow& sent(const Case& item) { return item.original ? *item.original : item.flow; }
     bool from_peer(const Case& item) const {
-        return contains(rules_->side(item.fabric).peers, item.flow.source.address);
+        return contains(rules_->side(item.fabric).peers, sent(item).source.address);
     }
     // The address at which the ubfd of its source is asked.
-    Address peer_of(const Flow& flow) const {
-        return rules_->terms->management(flow.source.address);
+    Address peer_of(const Case& item) const {
+        return rules_->terms->management(sent(item).source.address);
     }
     // Whether the peer tells of such a flow ahead, where it tells.
     bool may_be_told(const Case& item) const {
-        return rules_->push && item.flow.protocol == Protocol::tcp;
+        return rules_->push && item.flow.protocol == Protocol::tcp && !item.translated;
     }
     static Keeper keeper(bool fabric) { return fabric ? Keeper::fabric : Keeper::ethernet; }
 
@@ -273,6 +281,7 @@ class Worker {
     nft::VerdictSets sets_;
     Links links_;
     KernelFlows kernel_;
+    Conntrack conntrack_;
     AllowedFlows allowed_;
     FlowWalks walks_;
     std::size_t again_ = 0; // cases of what is decided again

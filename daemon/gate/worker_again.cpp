@@ -156,8 +156,11 @@ void Worker::add_undecided(const UndecidedFlow& undecided) {
 void Worker::add_again(const AllowedFlow& allowed, TimePoint now) {
     arrived_.push_back(
         {++last_number_, allowed.flow, allowed.interface, allowed.reply, allowed.fabric, {}, now});
-    arrived_.back().begun = shared_.investigator.changes().now();
-    arrived_.back().again = true;
+    auto& item = arrived_.back();
+    item.begun = shared_.investigator.changes().now();
+    item.again = true;
+    if (!allowed.is_udp())
+        note_translation(item, find_translated(allowed.flow));
     ++again_;
 }
 

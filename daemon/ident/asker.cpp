@@ -40,16 +40,17 @@ Nonce Asker::new_nonce() {
     return nonces_[--nonces_left_];
 }
 
-Nonce Asker::ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
-                 Wish wish) {
+Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
+                 std::uint32_t interface, Wish wish) {
     const auto now = Clock::now();
     Nonce nonce = new_nonce();
     while (pending_.contains(nonce))
         nonce = new_nonce();
-    const auto path = terms_->path(flow.destination.address, flow.source.address);
+    const auto path = terms_->path(asked.destination.address, asked.source.address);
     const auto deadline = now + deadline_;
     const auto again = std::min(now + first_pause, deadline);
-    pending_.emplace(nonce, Pending{{nonce, role, flow, same_as, wish},
+    pending_.emplace(nonce, Pending{{nonce, role, asked, same_as, wish},
+                                    flow,
                                     path,
                                     interface,
                                     now,
@@ -153,7 +154,7 @@ void Asker::handle(const Answer& answer, const Path& path, TimePoint now) {
     auto& pending = found->second;
     if (!pending.uid) // else it is the second answer
         peers_.answered(path.from.address, now - pending.asked);
-    const auto flow = pending.question.flow;
+    const auto flow = pending.flow;
     const bool withdrawn = pending.withdrawn;
     if (answer.part == Part::uid) {
         if (std::exchange(pending.uid, answer.owner.uid))
@@ -214,7 +215,7 @@ void Asker::on_time(TimePoint now) {
 }
 
 void Asker::expire(const Pending& pending) {
-    const auto& flow = pending.question.flow;
+    const auto& flow = pending.flow;
     if (!pending.sent)
         handler_(flow, Heard::unsent, Owner{});
     else if (pending.uid)

@@ -43,9 +43,10 @@ class Asker {
     void set_handler(Handler handler) { handler_ = std::move(handler); }
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
-    // interface: where the packet came in, for link-local addresses.
-    Nonce ask(const Flow& flow, Role role, std::optional<Uid> same_as, std::uint32_t interface,
-              Wish wish = Wish::as_before);
+    // asked: as the peer knows the flow. interface: where the packet came in, for link-local
+    // addresses.
+    Nonce ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
+              std::uint32_t interface, Wish wish = Wish::as_before);
     void flush();
     // The handler hears nothing more of that question.
     void withdraw(Nonce nonce);
@@ -58,6 +59,7 @@ class Asker {
   private:
     struct Pending {
         Question question;
+        Flow flow; // as we know it
         Path path;
         std::uint32_t interface;
         TimePoint asked;

@@ -1,5 +1,6 @@
 #include "daemon/ident/service.hpp"
 
+#include "daemon/core/own_address.hpp"
 #include "daemon/core/thread.hpp"
 
 #include <array>
@@ -142,12 +143,38 @@ void Service::answer(const std::vector<Question>& questions, const Sender& sende
     std::vector<OwnerLookup::Ends> ends;
     lookup_.find(wanted, ends);
     std::vector<Answer> answers;
-    for (std::size_t i = 0; i < questions.size(); ++i)
-        if (auto owner = owner_of(questions[i], ends[i].sender, sender))
-            answers.push_back({questions[i].nonce, std::move(*owner)});
-        else
-            answers.push_back(investigate(questions[i], *ends[i].sender, sender));
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+        const auto& question = questions[i];
+        const auto& found = ends[i].sender;
+        const bool maybe_translated =
+            !found && found.error() == LookupError::none && question.flow.protocol == Protocol::tcp;
+        if (!maybe_translated || !look_behind(question, sender))
+            answers.push_back(answer_of(question, found, sender));
+    }
     send(sender, std::move(answers));
+}
+
+Answer Service::answer_of(const Question& question, const OwnerLookup::Found& found,
+                          const Sender& sender) {
+    if (auto owner = owner_of(question, found, sender))
+        return {question.nonce, std::move(*owner)};
+    return investigate(question, *found, sender);
+}
+
+// No socket has the flow. Perhaps this node translates it: then one of its own may have the flow
+// before that, or it forwards somebody else's. False where there is no room to look.
+bool Service::look_behind(const Question& question, const Sender& sender) {
+    return sent_flows_.find_original(question.flow, [this, question,
+                                                     sender](std::optional<Flow> original) {
+        mailbox_.post([this, question, sender, original] {
+            Answer answer{question.nonce, Owner{}};
+            if (original && interface_of(original->source.address))
+                answer = answer_of(question, lookup_.sender(*original, sender.interface), sender);
+            else if (original)
+                answer.owner = Owner::translated();
+            send(sender, std::vector{std::move(answer)});
+        });
+    });
 }
 
 // A TCP socket connects to one end; a UDP port is anybody's who sends. So of a datagram that this

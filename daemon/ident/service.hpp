@@ -65,6 +65,9 @@ class Service {
     void answer(const std::vector<Question>& questions, const Sender& sender);
     void answer_sent(std::vector<Question> questions, const Sender& sender);
     void ask_rdma(const Question& question, const Sender& sender);
+    Answer answer_of(const Question& question, const OwnerLookup::Found& found,
+                     const Sender& sender);
+    bool look_behind(const Question& question, const Sender& sender);
     std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
                                   const Sender& sender);
     Answer investigate(const Question& question, const SocketOwner& found, const Sender& sender);

@@ -104,7 +104,7 @@ void RdmaWatcher::ask(Entry& entry) {
     if (questions_.size() >= most_questions || !questions_.emplace(question, entry.id.key).second)
         return; // at the next look
     entry.stage = Stage::asked;
-    asker_.ask(question, role_of(other(entry.end)), std::nullopt, entry.id.interface);
+    asker_.ask(question, question, role_of(other(entry.end)), std::nullopt, entry.id.interface);
 }
 
 void RdmaWatcher::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {

@@ -29,12 +29,16 @@ void SentFlows::run() {
     }
 }
 
+bool SentFlows::has_room(std::size_t count) {
+    if (waiting_.fetch_add(count) < most_waiting)
+        return true;
+    waiting_.fetch_sub(count);
+    return false;
+}
+
 bool SentFlows::find(std::vector<Flow> flows, Then then) {
-    const auto count = flows.size();
-    if (waiting_.fetch_add(count) >= most_waiting) {
-        waiting_.fetch_sub(count);
+    if (!has_room(flows.size()))
         return false;
-    }
     mailbox_.post([this, flows = std::move(flows), then = std::move(then)] {
         if (stopping_)
             return;
@@ -43,6 +47,20 @@ bool SentFlows::find(std::vector<Flow> flows, Then then) {
             sent.push_back(was_sent(flow));
         waiting_.fetch_sub(flows.size());
         then(std::move(sent));
+    });
+    return true;
+}
+
+bool SentFlows::find_original(const Flow& flow, ThenOriginal then) {
+    if (!has_room(1))
+        return false;
+    mailbox_.post([this, flow, then = std::move(then)] {
+        if (stopping_)
+            return;
+        waiting_.fetch_sub(1);
+        const auto tracked = conntrack_.get(flow.reversed());
+        const bool is_behind = tracked && tracked->translated && tracked->behind() == flow;
+        then(is_behind ? std::optional(tracked->original) : std::nullopt);
     });
     return true;
 }

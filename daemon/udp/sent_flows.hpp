@@ -15,6 +15,7 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -33,10 +34,15 @@ class SentFlows {
     using Then = std::function<void(std::vector<bool> sent)>;
     // By any thread. False where too many wait already: then nothing is called.
     bool find(std::vector<Flow> flows, Then then);
+    // The flow of the socket that sends what leaves this node as `flow`, where the node translates
+    // it on the way (NAT); nothing where it doesn't. As above.
+    using ThenOriginal = std::function<void(std::optional<Flow> original)>;
+    bool find_original(const Flow& flow, ThenOriginal then);
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
     void run();
+    bool has_room(std::size_t count);
     bool was_sent(const Flow& flow);
 
     static constexpr std::size_t most_waiting = 8192;

@@ -42,6 +42,8 @@ struct Mark {
     std::uint32_t reply() const { return field(4); }
     std::uint32_t fabric() const { return field(5); }
     std::uint32_t fabric_reply() const { return field(6); }
+    // Set by the gate as well: addresses or ports of the packet were translated here.
+    std::uint32_t translated() const { return field(7); }
 };
 
 struct Config {

@@ -139,7 +139,7 @@ std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
 }
 
 // Nobody can say of himself that he is outside.
-enum class AnswerKind : std::uint8_t { unknown, user, kernel, shared };
+enum class AnswerKind : std::uint8_t { unknown, user, kernel, shared, translated };
 
 AnswerKind to_wire(OwnerKind kind) {
     switch (kind) {
@@ -149,6 +149,8 @@ AnswerKind to_wire(OwnerKind kind) {
         return AnswerKind::kernel;
     case OwnerKind::shared:
         return AnswerKind::shared;
+    case OwnerKind::translated:
+        return AnswerKind::translated;
     default:
         return AnswerKind::unknown;
     }
@@ -162,6 +164,8 @@ OwnerKind from_wire(AnswerKind kind) {
         return OwnerKind::kernel;
     case AnswerKind::shared:
         return OwnerKind::shared;
+    case AnswerKind::translated:
+        return OwnerKind::translated;
     case AnswerKind::unknown:
         break;
     }
@@ -267,7 +271,7 @@ std::optional<Answer> get(Reader& in, const Answer*) {
     const auto kind = in.number<std::uint8_t>();
     const auto flags = in.number<std::uint8_t>();
     answer.owner.uid = Uid{in.number<std::uint32_t>()};
-    if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::shared))
+    if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::translated))
         return std::nullopt;
     answer.owner.kind = from_wire(AnswerKind{kind});
     constexpr std::uint8_t of_credentials = has_credentials | has_gid | knows_labels;

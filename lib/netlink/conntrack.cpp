@@ -84,7 +84,45 @@ std::optional<Flow> parse_tuple(netlink::Bytes tuple) {
     return Flow{Protocol{*protocol}, {*source, from}, {*destination, to}};
 }
 
+struct Status {
+    bool replied = false;
+    bool translated = false;
+};
+
+Status parse_status(netlink::Bytes attributes) {
+    Status status;
+    each_attribute(attributes, [&](int attribute, netlink::Bytes value) {
+        std::uint32_t bits = 0; // in network order
+        if (attribute != CTA_STATUS || value.size() != sizeof bits)
+            return;
+        std::memcpy(&bits, value.data(), sizeof bits);
+        status.replied = (ntohl(bits) & IPS_SEEN_REPLY) != 0;
+        status.translated = (ntohl(bits) & IPS_NAT_MASK) != 0;
+    });
+    return status;
+}
+
+std::optional<TrackedConnection> parse_entry(netlink::Bytes attributes) {
+    std::optional<Flow> original, reply;
+    each_attribute(attributes, [&](int attribute, netlink::Bytes value) {
+        if (attribute == CTA_TUPLE_ORIG)
+            original = parse_tuple(value);
+        else if (attribute == CTA_TUPLE_REPLY)
+            reply = parse_tuple(value);
+    });
+    if (!original || !reply)
+        return std::nullopt;
+    const auto [replied, translated] = parse_status(attributes);
+    return TrackedConnection{*original, *reply, replied, translated};
+}
+
 } // namespace
+
+std::optional<TrackedConnection> parse_translated(std::span<const std::uint8_t> attributes) {
+    if (attributes.empty() || !parse_status(attributes).translated)
+        return std::nullopt; // of nearly all
+    return parse_entry(attributes);
+}
 
 Result<TrackedConnection, int> parse_tracked(std::span<const std::uint8_t> message,
                                              std::uint32_t sequence) {
@@ -94,21 +132,10 @@ Result<TrackedConnection, int> parse_tracked(std::span<const std::uint8_t> messa
         return fail(int{bytes.error()});
     if (bytes->size() < sizeof(nfgenmsg))
         return fail(int{EBADMSG});
-    std::optional<Flow> original;
-    TrackedConnection connection;
-    each_attribute(bytes->subspan(sizeof(nfgenmsg)), [&](int attribute, netlink::Bytes value) {
-        if (attribute == CTA_TUPLE_ORIG)
-            original = parse_tuple(value);
-        std::uint32_t status = 0; // in network order
-        if (attribute == CTA_STATUS && value.size() == sizeof status) {
-            std::memcpy(&status, value.data(), sizeof status);
-            connection.replied = (ntohl(status) & IPS_SEEN_REPLY) != 0;
-        }
-    });
-    if (!original)
+    const auto tracked = parse_entry(bytes->subspan(sizeof(nfgenmsg)));
+    if (!tracked)
         return fail(int{EBADMSG});
-    connection.original = *original;
-    return connection;
+    return *tracked;
 }
 
 Conntrack::Conntrack()
@@ -118,10 +145,14 @@ int Conntrack::find(const Flow& flow) {
     return ask(IPCTNL_MSG_CT_GET, flow);
 }
 
-Result<bool, int> Conntrack::has_passed(const Flow& flow) {
+Result<TrackedConnection, int> Conntrack::get(const Flow& flow) {
     if (const int error = send(IPCTNL_MSG_CT_GET, 0, flow); error != 0)
         return fail(int{error});
-    const auto found = netlink::receive_answer(socket_, sequence_, parse_tracked);
+    return netlink::receive_answer(socket_, sequence_, parse_tracked);
+}
+
+Result<bool, int> Conntrack::has_passed(const Flow& flow) {
+    const auto found = get(flow);
     if (!found && found.error() == ENOENT)
         return false;
     if (!found)

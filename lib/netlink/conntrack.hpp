@@ -7,15 +7,27 @@
 #include "netlink/socket.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace ubf {
 
 // An entry.
 struct TrackedConnection {
-    Flow original{};      // of its first packet, untranslated
-    bool replied = false; // a packet came the other way
+    Flow original{}; // of its first packet, untranslated
+    // As its answers come. Where the node translates addresses (NAT), that is not the original's
+    // reverse.
+    Flow reply{};
+    bool replied = false;    // a packet came the other way
+    bool translated = false; // by NAT
+
+    // Of the packets that go as the first one did, once they are translated.
+    Flow behind() const { return reply.reversed(); }
 };
+
+// The attributes of an entry (CTA_*), as they come with a queued packet (NFQA_CT). Nothing where
+// they don't tell of one that is translated.
+std::optional<TrackedConnection> parse_translated(std::span<const std::uint8_t> attributes);
 
 // The kernel's message about an entry, in answer to a request of that number. The error is an
 // errno: ENOMSG when it answers another request, EBADMSG when it doesn't fit the format, or what
@@ -31,6 +43,9 @@ class Conntrack {
 
     // ENOENT when the kernel tracks no such flow, in either direction.
     int find(const Flow& flow);
+    // The entry that this flow belongs to, in either direction, as it is before or behind a
+    // translation. The error is an errno.
+    Result<TrackedConnection, int> get(const Flow& flow);
     // Whether a packet of this flow, in this direction, has passed. The error is an errno.
     Result<bool, int> has_passed(const Flow& flow);
     // Deletes the entry that this flow belongs to; ENOENT when there is none.

@@ -18,6 +18,8 @@ std::string_view to_string(OwnerKind kind) {
         return "unlisted";
     case OwnerKind::shared:
         return "shared";
+    case OwnerKind::translated:
+        return "translated";
     }
     return "?";
 }

@@ -13,12 +13,13 @@
 namespace ubf {
 
 enum class OwnerKind : std::uint8_t {
-    unknown,  // no socket, no answer or a bad one: matches nothing
-    user,     // a socket that some process made; its uid is the socket's
-    kernel,   // a socket of the kernel itself (NFS, tunnels): uid 0, and no process holds it
-    outside,  // an address beyond the peers' ranges: nobody to ask
-    unlisted, // nobody to ask either, and too near to be outside (policy/beyond.hpp)
-    shared,   // sockets of several users fit, and nothing tells which it is: matches nothing
+    unknown,    // no socket, no answer or a bad one: matches nothing
+    user,       // a socket that some process made; its uid is the socket's
+    kernel,     // a socket of the kernel itself (NFS, tunnels): uid 0, and no process holds it
+    outside,    // an address beyond the peers' ranges: nobody to ask
+    unlisted,   // nobody to ask either, and too near to be outside (policy/beyond.hpp)
+    shared,     // sockets of several users fit, and nothing tells which it is: matches nothing
+    translated, // an address or port was translated (NAT), and nobody can say whose it was
 };
 
 std::string_view to_string(OwnerKind kind);
@@ -75,6 +76,7 @@ struct Owner {
     static Owner outside() { return {OwnerKind::outside, {}, std::nullopt}; }
     static Owner unlisted() { return {OwnerKind::unlisted, {}, std::nullopt}; }
     static Owner shared() { return {OwnerKind::shared, {}, std::nullopt}; }
+    static Owner translated() { return {OwnerKind::translated, {}, std::nullopt}; }
 };
 
 // Adds the label to what is known of the owner, where something is.

@@ -44,6 +44,7 @@ bool exempt(const Flow& flow, const Owner& owner, const Address& address,
     case OwnerKind::outside:
     case OwnerKind::unlisted:
     case OwnerKind::shared:
+    case OwnerKind::translated:
         return false;
     }
     return false;
@@ -142,6 +143,8 @@ Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
         return {Reason::exempt_connector};
     if (connector.kind == OwnerKind::shared)
         return {Reason::shared_port};
+    if (listener.kind == OwnerKind::translated || connector.kind == OwnerKind::translated)
+        return {Reason::translated};
 
     if (listener.kind == OwnerKind::unlisted || connector.kind == OwnerKind::unlisted)
         return {Reason::unlisted};

@@ -44,6 +44,8 @@ std::string_view to_string(Reason reason) {
         return "listener-unknown";
     case Reason::shared_port:
         return "shared-port";
+    case Reason::translated:
+        return "translated";
     case Reason::revoked:
         return "revoked";
     case Reason::outside:
@@ -102,6 +104,10 @@ std::string_view hint(Reason reason) {
     case Reason::shared_port:
         return "programs of several users have this port, and nothing tells whose packet it is; "
                "take another port, and bind UDP ports without SO_REUSEADDR";
+    case Reason::translated:
+        return "an address or port was translated on the way (NAT), and nobody can say who began; "
+               "connect to the server's own address and port, or have an administrator exempt the "
+               "port: see ADDRESS TRANSLATION in ubfd(8)";
     case Reason::revoked:
         return "an administrator ended it with 'ubfctl revoke'; a new connection is decided as "
                "ever";
@@ -151,6 +157,7 @@ Action action_of(Reason reason) {
     case Reason::connector_unknown:
     case Reason::listener_unknown:
     case Reason::shared_port:
+    case Reason::translated:
     case Reason::revoked:
     case Reason::outside:
     case Reason::unlisted:

@@ -31,6 +31,7 @@ enum class Reason : std::uint8_t {
     connector_unknown, // the peer says that no socket stands behind this packet
     listener_unknown,  // the same of a UDP reply, whose listener is at the peer
     shared_port,       // sockets of several users are at the port of one end
+    translated,        // by NAT, and nobody can say whose it was before
     revoked,           // an administrator ended what was allowed
     outside,           // from beyond the peers' ranges
     unlisted,          // to an address of this node in no range, or from a link-local one in none

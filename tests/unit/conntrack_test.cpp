@@ -71,17 +71,42 @@ TEST(Conntrack, an_entry_says_who_began_and_whether_an_answer_came) {
     EXPECT_TRUE(found->replied);
 
     Message v6;
-    v6.tuple(CTA_TUPLE_ORIG, "fd00::1", 1, "fd00::2", 65535).status(IPS_CONFIRMED);
+    v6.tuple(CTA_TUPLE_ORIG, "fd00::1", 1, "fd00::2", 65535)
+        .tuple(CTA_TUPLE_REPLY, "fd00::2", 65535, "fd00::1", 1)
+        .status(IPS_CONFIRMED);
     const auto other = parse_tracked(v6.bytes(), number);
     ASSERT_TRUE(other);
     EXPECT_EQ(other->original, flow("fd00::1", 1, "fd00::2", 65535));
     EXPECT_FALSE(other->replied);
 }
 
+TEST(Conntrack, an_entry_says_what_was_translated_into_what) {
+    Message message;
+    message.tuple(CTA_TUPLE_ORIG, "10.0.0.1", 4000, "10.0.0.2", 8080)
+        .tuple(CTA_TUPLE_REPLY, "10.0.0.2", 8000, "10.0.0.1", 4000)
+        .status(IPS_CONFIRMED | IPS_DST_NAT);
+    const auto found = parse_tracked(message.bytes(), number);
+    ASSERT_TRUE(found);
+    EXPECT_TRUE(found->translated);
+    EXPECT_EQ(found->behind(), flow("10.0.0.1", 4000, "10.0.0.2", 8000));
+
+    const auto attributes = message.bytes().subspan(sizeof(nlmsghdr) + sizeof(nfgenmsg));
+    const auto queued = parse_translated(attributes);
+    ASSERT_TRUE(queued);
+    EXPECT_EQ(queued->original, flow("10.0.0.1", 4000, "10.0.0.2", 8080));
+    EXPECT_FALSE(parse_translated({}));
+    for (std::size_t length = 0; length < attributes.size(); ++length) {
+        const auto part = attributes.first(length);
+        const std::vector<std::uint8_t> copy(part.begin(), part.end()); // so that ASan sees its end
+        EXPECT_FALSE(parse_translated(copy)) << length;
+    }
+}
+
 TEST(Conntrack, a_message_that_lacks_something_is_no_entry) {
     EXPECT_EQ(parse_tracked(Message().status(0).bytes(), number).error(), EBADMSG);
     Message whole;
-    whole.tuple(CTA_TUPLE_ORIG, "10.0.0.1", 4000, "10.0.0.2", 9001);
+    whole.tuple(CTA_TUPLE_ORIG, "10.0.0.1", 4000, "10.0.0.2", 9001)
+        .tuple(CTA_TUPLE_REPLY, "10.0.0.2", 9001, "10.0.0.1", 4000);
     EXPECT_EQ(parse_tracked(whole.bytes(), number + 1).error(), ENOMSG);
     for (std::size_t length = 0; length < whole.bytes().size(); ++length) {
         const auto part = whole.bytes().first(length);

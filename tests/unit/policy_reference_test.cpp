@@ -107,6 +107,8 @@ struct Reference {
             return Reason::exempt_connector;
         if (connector.kind == OwnerKind::shared)
             return Reason::shared_port;
+        if (listener.kind == OwnerKind::translated || connector.kind == OwnerKind::translated)
+            return Reason::translated;
         if (listener.kind == OwnerKind::unlisted || connector.kind == OwnerKind::unlisted)
             return Reason::unlisted;
         if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
@@ -155,7 +157,7 @@ class Dice {
     }
 
     Owner owner() {
-        switch (number(10)) {
+        switch (number(11)) {
         case 0:
             return {};
         case 1:
@@ -166,6 +168,8 @@ class Dice {
             return Owner::unlisted();
         case 4:
             return Owner::shared();
+        case 5:
+            return Owner::translated();
         default:
             break;
         }
@@ -256,7 +260,7 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         }
     }
     // Every reason of the decision came up, so that the agreement says something.
-    EXPECT_EQ(seen.size(), 13u);
+    EXPECT_EQ(seen.size(), 14u);
     for (const auto& [reason, times] : seen)
         EXPECT_GT(times, 100u) << to_string(reason);
 }

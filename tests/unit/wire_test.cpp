@@ -161,6 +161,7 @@ TEST_F(Wire, an_answer_says_that_nobody_is_known_and_why) {
     for (const auto& [told, heard] : {std::pair{Owner{}, OwnerKind::unknown},
                                       {Owner::kernel(), OwnerKind::kernel},
                                       {Owner::shared(), OwnerKind::shared},
+                                      {Owner::translated(), OwnerKind::translated},
                                       {Owner::outside(), OwnerKind::unknown}}) {
         const auto datagram =
             decode(encode_one(std::vector{Answer{Nonce{8}, told}}, keys.current), path, keys);
@@ -197,14 +198,14 @@ TEST_F(Wire, a_busy_node_says_what_it_has_found) {
 
 TEST_F(Wire, flags_of_an_answer_that_mean_nothing_are_malformed) {
     constexpr std::size_t kind_offset = 24 + 8;
-    for (unsigned kind = 0; kind < 5; ++kind)
+    for (unsigned kind = 0; kind < 6; ++kind)
         for (unsigned flags = 0; flags < 256; ++flags) {
             auto bytes =
                 encode_one(std::vector<Answer>{{Nonce{8}, Owner::user(Uid{2001})}}, keys.current);
             bytes[kind_offset] = static_cast<std::uint8_t>(kind);
             bytes[kind_offset + 1] = static_cast<std::uint8_t>(flags);
             const bool good =
-                kind < 4 && (flags == 0 || (kind == 1 && (flags == 8 || flags == 16)));
+                kind < 5 && (flags == 0 || (kind == 1 && (flags == 8 || flags == 16)));
             EXPECT_EQ(decode(sign(std::move(bytes)), path, keys).has_value(), good)
                 << kind << ' ' << flags;
         }

@@ -142,7 +142,9 @@ class Lacking(TwoNodes):
     def test_where_there_is_no_nf_tables_it_says_that_nothing_is_refused(self):
         self.hide(*MODULES)
         HIDDEN.write_text(HIDDEN.read_text() + "install nf_tables /bin/false\n")
-        subprocess.run(["modprobe", "-r", "nf_tables"], check=True)
+        # The kernel lets go of what a table used a moment after the table.
+        case.wait_until(lambda: subprocess.run(["modprobe", "--remove-holders", "-r", "nf_tables"],
+                                               check=False).returncode == 0, 20, "the end of nf_tables")
         try:
             found, errors = self.install()
             self.assertEqual(found, EX_UNAVAILABLE)

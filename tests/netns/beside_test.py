@@ -1,0 +1,116 @@
+#!/usr/bin/python3
+"""Beside what a site does with connection tracking: nothing of it is tracked, some of it is tracked apart, or it is strict."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case  # noqa: E402
+from lab.case import REFUSED, V4, V6, WAYS, TwoNodes  # noqa: E402
+from lab.node import Node, join  # noqa: E402
+
+PORT, FROM = 9001, 40777
+
+
+class Beside(TwoNodes):
+    rule = ""  # of the site, for all packets, before they are tracked
+
+    def join_nodes(self):
+        super().join_nodes()
+        for node in (self.one, self.two):
+            for hook in ("prerouting", "output"):
+                node.run("nft", f"add table inet site; add chain inet site {hook} {{ type filter hook {hook} priority raw; }}; "
+                                f"add rule inet site {hook} {self.rule}")
+
+    def setUp(self):
+        super().setUp()
+        self.alice = self.person("alice", self.two)
+        for protocol in ("tcp", "udp"):
+            self.alice.listen(protocol, "::", PORT)
+
+    def assert_judges(self):
+        for way in WAYS:
+            with self.subTest(str(way)):
+                node = self.one if way.across else self.two
+                seen = self.person("alice", node).connect(way.protocol, way.address, PORT)
+                self.assertEqual(seen, "connected")
+                self.assertEqual(self.person("bob", node).connect(way.protocol, way.address, PORT), REFUSED[way.family])
+
+    def assert_nobody_inherits(self):
+        """A UDP flow ends with its socket, whoever binds the port next."""
+        for family, address in (("v4", V4), ("v6", V6)):
+            with self.subTest(address):
+                bind = {"v4": "0.0.0.0", "v6": "::"}[family]
+                alice = self.person("alice", self.one)
+                self.assertEqual(alice.connect("udp", address, PORT, bind=(bind, FROM)), "connected")
+                self.dismiss(alice)
+                bob = self.person("bob", self.one)
+                self.assertEqual(bob.connect("udp", address, PORT, bind=(bind, FROM)), REFUSED[family])
+                self.dismiss(bob)
+
+    def assert_answers_from_outside_arrive(self):
+        outside = Node("outside")
+        join(self.one, outside, [("192.168.9.1/24", "192.168.9.2/24"), ("fd09::1/64", "fd09::2/64")], interface="eth1")
+        for here, via, there in (("10.77.0.1", "192.168.9.1", "192.168.9.2"), ("fd77::1", "fd09::1", "fd09::2")):
+            outside.run("ip", "route", "add", here, "via", via)
+            self.one.run("ip", "route", "add", there, "dev", "eth1", "src", here)
+        server, alice = self.person("service", outside), self.person("alice", self.one)
+        server.listen("udp", "::", 5300)
+        alice.listen("udp", "::", PORT)
+        for here, there in (("10.77.0.1", "192.168.9.2"), ("fd77::1", "fd09::2")):
+            with self.subTest(there):
+                self.assertEqual(alice.connect("udp", there, 5300), "connected")
+                self.assertNotEqual(server.connect("udp", here, PORT, timeout=1), "connected")
+
+
+class Untracked(Beside):
+    """As where `notrack` spares a busy node the table."""
+
+    rule = "notrack"
+
+    def test_where_nothing_is_tracked_it_judges_as_ever(self):
+        self.assert_judges()
+
+    def test_where_nothing_is_tracked_nobody_inherits_a_flow(self):
+        self.assert_nobody_inherits()
+
+    def test_where_nothing_is_tracked_answers_from_outside_arrive(self):
+        self.assert_answers_from_outside_arrive()
+
+
+class Zoned(Beside):
+    """As container networks do."""
+
+    rule = "ct zone set 5"
+
+    def test_in_a_zone_it_judges_as_ever(self):
+        self.assert_judges()
+
+    def test_in_a_zone_nobody_inherits_a_flow(self):
+        self.assert_nobody_inherits()
+
+    def test_in_a_zone_answers_from_outside_arrive(self):
+        self.assert_answers_from_outside_arrive()
+
+
+class Strict(TwoNodes):
+    """nf_conntrack_tcp_loose = 0: what conntrack has not seen begin is invalid."""
+
+    def test_connections_older_than_ubfd_go_on(self):
+        self.ubfd1.stop()
+        self.ubfd2.stop()
+        for node in (self.one, self.two):
+            node.set_sysctl("net.netfilter.nf_conntrack_tcp_loose", "0")
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        older = [(someone, someone.connect("tcp", address, PORT).handle)
+                 for address in (V4, V6) for someone in [self.person("alice", self.one)]]
+        self.ubfd1.start()
+        self.ubfd2.start()
+        for someone, handle in older:
+            for _ in range(3):
+                self.assertEqual(someone.say(handle), "hello")
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+
+if __name__ == "__main__":
+    case.main()
