@@ -1,19 +1,24 @@
 #include "daemon/daemon.hpp"
 
+#include "base/escape.hpp"
 #include "daemon/control/request.hpp"
 #include "daemon/core/thread.hpp"
 #include "daemon/host.hpp"
 #include "ident/key.hpp"
 #include "nft/probe.hpp"
+#include "owner/lookup.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <fmt/format.h>
+#include <future>
 #include <linux/capability.h>
 #include <sys/signalfd.h>
 #include <system_error>
 #include <systemd/sd-daemon.h>
+#include <thread>
+#include <utility>
 
 namespace ubf {
 namespace {
@@ -132,8 +137,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     // Those that ask: the workers, explain, and RDMA's watcher.
     const auto first_asker = static_cast<std::size_t>(ident::Channel::first_asker);
     const std::size_t channels = first_asker + queue.count + 2u;
-    ident_sockets_ =
-        ident::Socket::open(start_.config.ident.port, channels, store_.take(ident_name));
+    open_ident(channels);
     for (std::size_t i = first_asker; i < channels; ++i)
         askers_.push_back(std::make_unique<ident::Asker>(
             ident_sockets_[i], ident_sockets_.back(), static_cast<ident::Channel>(i),
@@ -187,6 +191,32 @@ void Daemon::install_ruleset() {
 
 // A table that is our socket's goes with the socket, but where the kernel lets it stay: so somebody
 // must keep the socket for us before it is, or nothing would be refused once we die.
+// Any user may have taken the port before us, where it isn't privileged.
+void Daemon::open_ident(std::size_t channels) {
+    const Port port = start_.config.ident.port;
+    try {
+        ident_sockets_ = ident::Socket::open(port, channels, store_.take(ident_name));
+    } catch (const std::system_error& error) {
+        const Endpoint here{*Address::parse("127.0.0.1"), port};
+        const auto holder = OwnerLookup().receiver({Protocol::udp, here, here}, 0);
+        if (error.code().value() != EADDRINUSE || !holder)
+            throw;
+        const auto owner = investigator_.find_now(*holder, ident::Role::listener,
+                                                  Clock::now() + std::chrono::seconds(1));
+        const auto process = owner.credentials ? owner.credentials->process : Process{};
+        throw std::system_error(
+            error.code(),
+            fmt::format("binding the ident port, udp {}: {}'s program {}[{}] has it; stop it, or "
+                        "set ident.port to another port on every node",
+                        port, users_.name(owner.uid), escape(process.comm), value(process.pid)));
+    }
+    if (port >= start_.environment.unprivileged_port_start)
+        log_.warning(fmt::format("ident.port {} is one that every user can take before ubfd does, "
+                                 "who then keeps it from starting: choose one below "
+                                 "net.ipv4.ip_unprivileged_port_start, {}",
+                                 port, start_.environment.unprivileged_port_start));
+}
+
 nft::Ownership Daemon::keep_table_socket() {
     using nft::Ownership;
     if (!DescriptorStore::is_there())
@@ -248,6 +278,7 @@ void Daemon::run() {
     log_.info(fmt::format("the kernel's records of owners: {}", records_.state()));
     for (const auto& warning : host_warnings())
         log_.warning(warning);
+    name_unknown();
     for (const auto& warning : warnings(start_.config))
         log_.warning(warning);
     if (!lock_memory())
@@ -268,6 +299,7 @@ void Daemon::run() {
         heartbeat_.beat(now);
         if (now >= next_look) {
             follow_sysctl();
+            ask_for_names(now);
             ruleset_->look(now);
             surroundings_.look(start_.config, now);
             show_life();
@@ -418,6 +450,50 @@ void Daemon::follow_sysctl() {
     fresh.environment.unprivileged_port_start = now;
     ruleset_->want(fresh.config, fresh.environment);
     apply(std::move(fresh));
+}
+
+void Daemon::name_unknown() {
+    for (const auto& name : start_.config.unknown_names)
+        log_.warning(fmt::format("{}; until then it is nobody, and is asked for again", name));
+    if (start_.config.ignores_unknown_group)
+        log_.warning("policy.ignored_groups has a group that is not known: until it is, no group "
+                     "is a reason to allow");
+}
+
+// The directory may have come up. It may also take its time, which is not this thread's.
+void Daemon::ask_for_names(TimePoint now) {
+    constexpr std::chrono::seconds pause{30};
+    if (names_) {
+        if (names_->wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+            return;
+        auto config = std::exchange(names_, std::nullopt)->get();
+        const auto& old = start_.config;
+        if (config.text != old.text || config.unknown_names.size() >= old.unknown_names.size())
+            return;
+        log_.info(fmt::format("the user database knows {} more names of the configuration",
+                              old.unknown_names.size() - config.unknown_names.size()));
+        try {
+            auto fresh = prepare(std::move(config));
+            fresh.environment = start_.environment;
+            apply(std::move(fresh));
+        } catch (const std::exception& error) {
+            log_.error(fmt::format("these names still are nobody: {}", error.what()));
+        }
+    } else if (!start_.config.unknown_names.empty() && now - names_asked_ >= pause) {
+        names_asked_ = now;
+        std::promise<Config> promise;
+        names_ = promise.get_future();
+        std::thread([promise = std::move(promise), text = start_.config.text,
+                     file = config_file_.string()]() mutable {
+            enter_thread("names");
+            Config config;
+            try {
+                config = parse_config(text, file, Names::look_up_or_list);
+            } catch (const std::exception&) { // it was good, so there is no memory
+            }
+            promise.set_value(std::move(config));
+        }).detach();
+    }
 }
 
 void Daemon::handle(const ControlServer::Json& request, const ControlServer::Reply& reply) {

@@ -31,7 +31,9 @@
 
 #include <chrono>
 #include <filesystem>
+#include <future>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace ubf {
@@ -60,10 +62,13 @@ class Daemon {
     void apply(Start fresh);
     std::size_t flows_remembered() const;
     void follow_sysctl();
+    void ask_for_names(TimePoint now);
+    void name_unknown();
     void watch_threads();
     void show_life();
     void install_ruleset();
     nft::Ownership keep_table_socket();
+    void open_ident(std::size_t channels);
     void relabel(Uid uid);
     void stop_workers();
     std::unique_ptr<ident::Pusher> open_pusher();
@@ -71,6 +76,8 @@ class Daemon {
     ControlServer::Json status();
 
     const std::filesystem::path config_file_;
+    std::optional<std::future<Config>> names_; // that the user database may know by now
+    TimePoint names_asked_ = Clock::now();
     const std::chrono::system_clock::time_point since_ = std::chrono::system_clock::now();
     const TimePoint started_ = Clock::now();
 

@@ -33,7 +33,7 @@ struct Options {
 int start(const Options& options) {
     if (sodium_init() < 0)
         return failure(EX_SOFTWARE, "libsodium could not be initialised");
-    auto config = ubf::load_config(options.file);
+    auto config = ubf::load_config(options.file, ubf::Names::look_up_or_list);
     ubf::Daemon daemon(options.file, std::move(config), options.leave_ruleset);
     daemon.run();
     return EX_OK;

@@ -2,6 +2,7 @@
 
 #include "nft/stand_in.hpp"
 
+#include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -85,24 +86,26 @@ void RulesetKeeper::stands_in() {
     missing_ = {"the imported ruleset; ubfd's own stands in for it"};
 }
 
-// The administrator's own: left alone while it is there.
-void RulesetKeeper::look_at_import(TimePoint now) {
+// The administrator's own: left alone while it is there. False where it was changed
+// meanwhile, or the kernel was busy: then nothing is known.
+bool RulesetKeeper::look_at_import(TimePoint now) {
     const auto generation = installer_.generation();
     const auto import = nft::look_for_import(installer_, ruleset_);
-    if (!generation || !import)
-        return; // the kernel was busy; the next look asks again
+    const auto after = installer_.generation();
+    if (!generation || !import || !after || *generation != *after)
+        return false;
     generation_ = *generation;
     using Import = nft::Imported::State;
     if (import->state == Import::complete) {
         if (state_ == State::installed)
-            return;
+            return true;
         log_.info("the imported ruleset is complete again");
         became_whole();
     } else if (import->state == Import::stand_in && import->missing.empty()) {
         stands_in();
     } else if (import->state == Import::stand_in || (import->state == Import::gone && stand_in_)) {
         missing_ = import->missing;
-        repair(now);
+        return repair(now);
     } else {
         if (missing_ != import->missing)
             log_.error(fmt::format("the imported ruleset lacks {}; {}",
@@ -110,6 +113,7 @@ void RulesetKeeper::look_at_import(TimePoint now) {
         state_ = State::broken;
         missing_ = import->missing;
     }
+    return true;
 }
 
 // Where the administrator sees to it, it must not stay ours: nobody but we could change it.
@@ -155,8 +159,12 @@ void RulesetKeeper::look(TimePoint now) {
     const bool unchanged = generation && *generation == generation_;
     if (unchanged && (state_ == State::installed || state_ == State::stand_in))
         return;
-    if (!manage_)
-        return look_at_import(now);
+    if (!manage_) {
+        constexpr int most_tries = 3; // and on with the next look
+        for (int i = 0; i < most_tries && !look_at_import(now); ++i) {
+        }
+        return;
+    }
     const auto missing = installer_.missing(ruleset_);
     if (!missing)
         return; // the kernel was busy; the next look asks again
@@ -171,7 +179,8 @@ void RulesetKeeper::look(TimePoint now) {
     repair(now);
 }
 
-void RulesetKeeper::repair(TimePoint now) {
+// False where somebody imports it again this very moment.
+bool RulesetKeeper::repair(TimePoint now) {
     std::erase_if(recent_repairs_, [&](TimePoint when) { return now - when > repair_window; });
     if (recent_repairs_.size() >= most_repairs) {
         if (state_ != State::failed)
@@ -181,7 +190,7 @@ void RulesetKeeper::repair(TimePoint now) {
                 "false and import it beside your own",
                 most_repairs));
         state_ = State::failed;
-        return;
+        return true;
     }
     recent_repairs_.push_back(now);
     ++repairs_;
@@ -192,15 +201,22 @@ void RulesetKeeper::repair(TimePoint now) {
         if (manage_)
             put(ruleset_, true);
         else
-            installer_.install(nft::as_stand_in(ruleset_));
+            installer_.install(nft::as_stand_in(ruleset_), nft::Ownership::none, generation_);
         generation_ = installer_.generation().value_or(0);
         became_whole();
         if (!manage_)
             stands_in();
     } catch (const nft::NftError& error) {
+        if (error.code() == ERESTART) {
+            generation_ = 0; // look again
+            recent_repairs_.pop_back();
+            --repairs_;
+            return false;
+        }
         state_ = State::broken;
         log_.error(fmt::format("the ruleset could not be put back: {}", error.what()));
     }
+    return true;
 }
 
 void RulesetKeeper::became_whole() {

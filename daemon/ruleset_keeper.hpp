@@ -60,10 +60,10 @@ class RulesetKeeper {
     nft::Installer& installer() { return installer_; }
 
   private:
-    void repair(TimePoint now);
+    bool repair(TimePoint now);
     void install_where_gone();
     void stands_in();
-    void look_at_import(TimePoint now);
+    bool look_at_import(TimePoint now);
     void put(const nft::Ruleset& ruleset, bool manage);
     void listen();
     void became_whole();

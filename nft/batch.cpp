@@ -1,8 +1,10 @@
 #include "nft/batch.hpp"
 
+#include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/common.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
 
 namespace ubf::nft {
 
@@ -14,11 +16,15 @@ std::uint32_t Batch::append(Build build) {
     return number;
 }
 
-Batch::Batch(std::atomic<std::uint32_t>& sequence)
+Batch::Batch(std::atomic<std::uint32_t>& sequence, std::optional<std::uint32_t> generation)
   : sequence_(sequence)
   , room_(std::make_unique_for_overwrite<char[]>(message_room)) // each message clears its own part
-  , begin_(
-        append([](char* room, std::uint32_t number) { return nftnl_batch_begin(room, number); })) {}
+  , begin_(append([&](char* room, std::uint32_t number) {
+      auto* message = reinterpret_cast<nlmsghdr*>(nftnl_batch_begin(room, number));
+      if (generation)
+          mnl_attr_put_u32(message, NFNL_BATCH_GENID, htonl(*generation));
+      return message;
+  })) {}
 
 void Batch::add(std::uint16_t type, std::uint16_t flags, Step step,
                 const std::function<void(nlmsghdr*)>& fill) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,7 +27,10 @@ class Batch {
   public:
     // Numbers its messages from `sequence`, which must outlive the batch, and which other threads
     // may use at the same time.
-    explicit Batch(std::atomic<std::uint32_t>& sequence);
+    // generation: the kernel does it, all or nothing, only if the ruleset is still that; else
+    // ERESTART.
+    explicit Batch(std::atomic<std::uint32_t>& sequence,
+                   std::optional<std::uint32_t> generation = {});
 
     // `fill` puts the attributes behind the header. Type and flags: NFT_MSG_*, NLM_F_*.
     void add(std::uint16_t type, std::uint16_t flags, Step step,

@@ -27,7 +27,9 @@ class Connection {
     // By which the kernel knows the socket.
     std::uint32_t port_id() const { return socket_.port_id(); }
 
-    Batch begin() { return Batch(sequence_); }
+    Batch begin(std::optional<std::uint32_t> generation = {}) {
+        return Batch(sequence_, generation);
+    }
 
     struct Outcome {
         int error = 0; // an errno; 0: everything is done

@@ -130,10 +130,11 @@ Installer::Installer()
   : own_(std::make_unique<Connection>())
   , table_(*own_) {}
 
-void Installer::install(const Ruleset& ruleset, Ownership ownership) {
+void Installer::install(const Ruleset& ruleset, Ownership ownership,
+                        std::optional<std::uint32_t> generation) {
     const auto seen = state();
     auto flags = flags_of(ownership);
-    auto batch = table_.begin();
+    auto batch = table_.begin(generation);
     if (seen && seen->owner != 0 && seen->owner != table_.port_id())
         throw NftError(fmt::format("the table inet {} is another program's (netlink port {}), and "
                                    "nobody else can change it: a ubfd that runs, or systemd for "

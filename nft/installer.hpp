@@ -48,7 +48,9 @@ class Installer {
     // that is to have another ownership, which the kernel lets nobody change: such a one is deleted
     // and made anew, within the transaction, so that no packet meets less. Throws NftError naming
     // the object, and then nothing has changed.
-    void install(const Ruleset& ruleset, Ownership ownership = Ownership::none);
+    // generation: see Batch; NftError with ERESTART where the ruleset is another by now.
+    void install(const Ruleset& ruleset, Ownership ownership = Ownership::none,
+                 std::optional<std::uint32_t> generation = {});
     // Without ownership, in place of any table of that name. Packets that wait in a queue are
     // dropped.
     void install_afresh(const Ruleset& ruleset);

@@ -34,7 +34,13 @@ Environment probe(const Config& config, Installer& installer) {
         environment.queue_expression = QueueExpression::xt;
     environment.push = config.ident.push && installer.can({LogTo{config.ident.push_group, 0}});
     const auto ruleset = make_ruleset(config, environment);
-    for (const auto& [name, expressions] : one_of_each(ruleset))
+    const auto parts = one_of_each(ruleset);
+    std::vector<Expression> all;
+    for (const auto& [name, expressions] : parts)
+        all.insert(all.end(), expressions.begin(), expressions.end());
+    if (installer.can(all, ruleset.sets))
+        return environment; // asked once, for each time takes the kernel milliseconds
+    for (const auto& [name, expressions] : parts)
         if (!installer.can(expressions, ruleset.sets))
             environment.lacks.push_back(name);
     return environment;

@@ -90,7 +90,7 @@ void read_label_rules(Config& config, const std::string& file, const toml::node&
                                 "\"@physics\"]",
                                 escape(name.str())));
         LabelRule rule;
-        for (const auto& item : Value(file, "allow", *allow, names).array())
+        for (const auto& item : Value(file, "allow", *allow, names, config.unknown_names).array())
             add_user_or_group(item, rule.users, rule.groups);
         if (!config.policy.labels.emplace(label, std::move(rule)).second)
             fail_at(file, name.source(),
@@ -105,7 +105,8 @@ void read_aliases(Config& config, const std::string& file, const toml::node& nod
                                  "[labels.aliases] and \"slurm:physics\" = \"map:teamx\"");
     for (const auto& [name, target] : table) {
         const auto label = label_of(file, name.source(), name.str());
-        const Value value(file, fmt::format("labels.aliases.{}", to_string(label)), target, names);
+        const Value value(file, fmt::format("labels.aliases.{}", to_string(label)), target, names,
+                          config.unknown_names);
         aliases.insert_or_assign(label, label_of(file, target.source(), value.string()));
     }
     for (const auto& [name, target] : table)
@@ -122,7 +123,8 @@ void read_label_map(Config& config, const std::string& file, const toml::node& n
         table_of(file, "labels.map", node, "[labels.map] and teamx = [\"alice\", \"@physics\"]");
     for (const auto& [name, members] : table) {
         LabelMapping mapping{label_of(file, name.source(), fmt::format("map:{}", name.str()))};
-        const Value value(file, fmt::format("labels.map.{}", mapping.label.name), members, names);
+        const Value value(file, fmt::format("labels.map.{}", mapping.label.name), members, names,
+                          config.unknown_names);
         for (const auto& item : value.array()) {
             if (const auto account = item.after("account:")) {
                 mapping.accounts.push_back(*account);
@@ -148,7 +150,7 @@ void read_management(Config& config, const std::string& file, const toml::node& 
                     fmt::format("{}: '{}' is not a range of addresses; write it like "
                                 "\"10.149.0.0/16\"",
                                 key, escape(name.str())));
-        const auto to = Value(file, key, target, names).prefix();
+        const auto to = Value(file, key, target, names, config.unknown_names).prefix();
         if (!config.fabric.management.add(*from, to))
             fail_at(file, name.source(),
                     fmt::format("{}: {} and {} must be as long as each other, and {} may overlap "
@@ -202,7 +204,8 @@ void read_section(Config& config, const std::string& file, std::string_view sect
             fail_at(file, key.source(),
                     fmt::format("[{}] has no key '{}'; did you mean '{}'?", section,
                                 escape(key.str()), nearest(key.str(), keys_of(section))));
-        option->set(config, Value(file, fmt::format("{}.{}", section, key.str()), node, names));
+        option->set(config, Value(file, fmt::format("{}.{}", section, key.str()), node, names,
+                                  config.unknown_names));
     }
 }
 
@@ -239,6 +242,8 @@ Config read(const toml::table& root, const std::string& file, Names names) {
                                 name.str()));
         read_section(config, file, name.str(), *table, names);
     }
+    if (config.ignores_unknown_group) // which may be anybody's, until it is known
+        config.policy.same_group = false;
     check_together(config, file);
     return config;
 }
@@ -253,10 +258,12 @@ Config parse_config(std::string_view text, const std::string& name, Names names)
         fail_at(name, error.source(),
                 fmt::format("{}; see toml.io for the syntax", error.description()));
     }
-    return read(root, name, names);
+    auto config = read(root, name, names);
+    config.text = text;
+    return config;
 }
 
-Config load_config(const std::filesystem::path& file, Names names) {
+std::string read_config(const std::filesystem::path& file) {
     errno = 0;
     std::ifstream stream(file, std::ios::binary);
     std::ostringstream text;
@@ -265,7 +272,11 @@ Config load_config(const std::filesystem::path& file, Names names) {
     if (errno != 0) // a folder opens well, and only can't be read
         throw ConfigError(fmt::format("{}: can't be read: {}; name the configuration with --config",
                                       file.string(), std::strerror(errno)));
-    return parse_config(text.str(), file.string(), names);
+    return text.str();
+}
+
+Config load_config(const std::filesystem::path& file, Names names) {
+    return parse_config(read_config(file), file.string(), names);
 }
 
 Policy Config::fabric_policy() const {

@@ -141,6 +141,12 @@ struct Config {
     struct Control {
         std::filesystem::path socket = "/run/ubf/control.sock";
     } control;
+
+    std::string text; // that it was made of
+    // Users and groups that the user database doesn't know, where that is no error.
+    std::vector<std::string> unknown_names;
+    bool ignores_unknown_group =
+        false; // policy.ignored_groups has one: then no group lets anybody in
 };
 
 // Whether both decide every flow alike, as far as owners, labels and peers go. What one of them
@@ -155,9 +161,12 @@ class ConfigError : public std::runtime_error {
 
 // Whether user and group names are looked up in the user database (NSS). Where all that is wanted
 // is the ruleset, which has no users in it, they need not be: it is made before there is a network.
-enum class Names : std::uint8_t { look_up, pass_over };
+// Names that the database doesn't know are an error; or they match nobody, and Config lists them:
+// a directory may not be there yet when a node starts.
+enum class Names : std::uint8_t { look_up, look_up_or_list, pass_over };
 
-// Reads the file, and asks nothing but the user database. Throws ConfigError.
+// Both ask nothing but the file system and the user database, and throw ConfigError.
+std::string read_config(const std::filesystem::path& file);
 Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
 Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
 

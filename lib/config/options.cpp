@@ -170,6 +170,8 @@ constexpr Option all[] = {
          for (const auto& item : v.array())
              if (const auto gid = item.gid())
                  c.policy.ignored_groups.push_back(*gid);
+             else
+                 c.ignores_unknown_group = true;
          std::ranges::sort(c.policy.ignored_groups);
      }},
 

@@ -114,7 +114,7 @@ std::vector<Value> Value::array() const {
         fail("not a list; write it in brackets, like [\"a\", \"b\"]");
     std::vector<Value> values;
     for (const auto& node : *array)
-        values.emplace_back(file_, key_, node, names_);
+        values.emplace_back(file_, key_, node, names_, unknown_);
     return values;
 }
 
@@ -257,9 +257,10 @@ std::optional<UidRange> Value::to_uids(const std::string& given) const {
     if (names_ == Names::pass_over)
         return std::nullopt;
     const auto uid = uid_of(given);
-    if (!uid)
-        fail(fmt::format("the user database knows no user '{}'; check the name, or write the uid",
-                         escape(given)));
+    if (!uid) {
+        miss("user", given, "uid");
+        return std::nullopt;
+    }
     return UidRange{*uid, *uid};
 }
 
@@ -282,9 +283,17 @@ std::optional<Gid> Value::to_gid(const std::string& given) const {
         return std::nullopt;
     const auto gid = gid_of(given);
     if (!gid)
-        fail(fmt::format("the user database knows no group '{}'; check the name, or write the gid",
-                         escape(given)));
-    return *gid;
+        miss("group", given, "gid");
+    return gid;
+}
+
+void Value::miss(std::string_view kind, const std::string& name, std::string_view number) const {
+    const auto what = fmt::format("the user database knows no {} '{}'; check the name, or write "
+                                  "the {}",
+                                  kind, escape(name), number);
+    if (names_ != Names::look_up_or_list)
+        fail(what);
+    unknown_.push_back(fmt::format("{}:{}: {}: {}", file_, node_.source().begin.line, key_, what));
 }
 
 std::optional<std::string> Value::after(std::string_view prefix) const {

@@ -19,11 +19,14 @@ namespace ubf::config {
 
 class Value {
   public:
-    Value(const std::string& file, std::string key, const toml::node& node, Names names)
+    // unknown: where names go that the user database doesn't know, and that may be so.
+    Value(const std::string& file, std::string key, const toml::node& node, Names names,
+          std::vector<std::string>& unknown)
       : file_(file)
       , key_(std::move(key))
       , node_(node)
-      , names_(names) {}
+      , names_(names)
+      , unknown_(unknown) {}
 
     bool boolean() const;
     std::int64_t integer(std::int64_t least, std::int64_t most) const;
@@ -39,7 +42,7 @@ class Value {
     std::uint8_t ip_protocol() const;     // "esp", 50; none that is judged or passes anyway
     Prefix prefix() const;
     Label pkey() const; // "0x8001"
-    // Nothing where it is a name, and names are passed over.
+    // Nothing where it is a name that is passed over, or unknown, which may be so.
     std::optional<UidRange> uids() const; // "alice", 2001, "1000-1999"
     // The same, or with an address or a range of them: "root@10.0.0.1", "slurm@fd00::/64"
     std::optional<Exemption> exemption() const;
@@ -61,11 +64,13 @@ class Value {
     // Takes "@ADDRESS" off the text, where it has that.
     std::optional<Prefix> split_place(std::string& given) const;
     std::optional<Gid> to_gid(const std::string& given) const;
+    void miss(std::string_view kind, const std::string& name, std::string_view number) const;
 
     const std::string& file_;
     std::string key_;
     const toml::node& node_;
     Names names_;
+    std::vector<std::string>& unknown_;
 };
 
 } // namespace ubf::config

@@ -10,7 +10,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import PEERS, REFUSED, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.case import PEERS, PROJ, REFUSED, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.tree import add_users  # noqa: E402
 from lab.ubfd import to_toml  # noqa: E402
 
 PORT = 9001
@@ -52,10 +53,6 @@ class Start(TwoNodes):
         self.assert_refuses_to_start(self.settings_with() + "[policy]\nsame_usr = true\n", EX_CONFIG,
                                      f"{self.file}:8:1: [policy] has no key 'same_usr'; did you mean 'same_user'?")
 
-    def test_a_user_who_does_not_exist_is_named(self):
-        self.assert_refuses_to_start(self.settings_with(policy={"exempt_listeners": ["nosuchuser"]}), EX_CONFIG,
-                                     ":2:21: policy.exempt_listeners", "nosuchuser", "check the name, or write the uid")
-
     def test_a_file_that_is_not_there_is_named(self):
         self.assert_refuses_to_start("", EX_CONFIG, "/nowhere", "--config",
                                      wrapper=("sh", "-c", 'exec "$0" "$1" /nowhere'))
@@ -77,7 +74,7 @@ class Start(TwoNodes):
         first = self.start_ubfd(self.two)
         self.assert_refuses_to_start(self.settings_with(), EX_UNAVAILABLE, "queue 0", "another ubfd")
         self.assert_refuses_to_start(self.settings_with(queue={"first": 100}), EX_UNAVAILABLE,
-                                     "udp 1017", "another program has it")
+                                     "udp 1017", "root(0)'s program ubfd[", "has it; stop it")
         self.assert_alive(first)
 
     def test_a_control_socket_with_an_impossible_path_is_refused_and_nothing_stays(self):
@@ -278,6 +275,7 @@ class Reload(TwoNodes):
     def test_a_bad_configuration_leaves_the_old_one_running(self):
         good = self.ubfd2.config.read_text()
         for bad, words in ((good + "[policy]\noutside = 3\n", ":8:11: policy.outside"),
+                           (good + '[policy]\nexempt_listeners = ["nosuchuser"]\n', "check the name, or write the uid"),
                            (good.replace(str(self.key), "/run/nothing"), "/run/nothing: no such file"),
                            (good + "[queue]\ncount = 3\n", "restart only"),
                            ("[peers", ":1:")):
@@ -297,6 +295,25 @@ class Reload(TwoNodes):
             self.ubfd1.process.send_signal(signal.SIGCONT)
             self.assertEqual(self.alice.do(person.outcome, handle, timeout=0.8), "connected")
         self.assertEqual((counted["packets_gone"], counted.reasons()), (0, {"same-user": 1}))
+
+
+class Directory(TwoNodes):
+    """Users that the user database doesn't know yet when the node starts."""
+
+    settings = {"policy": {"exempt_connectors": ["later"], "ignored_groups": ["latergroup"]}}
+
+    def test_who_is_not_known_yet_is_nobody_until_then(self):
+        for ubfd in (self.ubfd1, self.ubfd2):
+            self.assertIn("policy.exempt_connectors: the user database knows no user 'later'", ubfd.log())
+        self.person("alice", self.two, group=PROJ).listen("tcp", "::", PORT)
+        # A group that may be the ignored one lets nobody in.
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+        add_users({**case.USERS, "later": 63006}, {**case.GROUPS, "latergroup": (63020, [])})
+        later, bob = self.person("later", self.one), self.person("bob", self.one)
+        self.assertEqual(later.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        wait_until(lambda: later.connect("tcp", V4, PORT) == "connected", 60, "another question to the user database")
+        self.assertEqual(bob.connect("tcp", V4, PORT), "connected")
+        self.assertIn("the user database knows 2 more names", self.ubfd2.log())
 
 
 class Journal(TwoNodes):
