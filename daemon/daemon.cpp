@@ -425,8 +425,9 @@ void Daemon::apply(Start fresh) {
                           ruleset_->state() == RulesetKeeper::State::installed);
 }
 
-// What the processes of this user carry has changed: what was found of them is forgotten first,
-// then what was allowed by it is decided again, here and at the peers that were told of it.
+// The processes of this user carry something else now: all that was found of them is forgotten
+// first, then all that was allowed by it is decided again, here and at the peers that were told of
+// it.
 void Daemon::relabel(Uid uid) {
     investigator_.forget(uid);
     if (!start_.config.labels.end_flows)

@@ -116,7 +116,7 @@ bool RulesetKeeper::look_at_import(TimePoint now) {
     return true;
 }
 
-// Where the administrator sees to it, it must not stay ours: nobody but we could change it.
+// A table of ours can be changed by nobody else: not for an administrator who sees to it.
 void RulesetKeeper::put(const nft::Ruleset& ruleset, bool manage) {
     if (manage)
         installer_.install(ruleset, most_);

@@ -1,5 +1,6 @@
 #include "daemon/surroundings.hpp"
 
+#include "base/interfaces.hpp"
 #include "daemon/core/own_address.hpp"
 #include "nft/inspection.hpp"
 #include "nft/neighbours.hpp"
@@ -18,6 +19,8 @@ void Surroundings::look(const Config& config, TimePoint now) {
     if (now >= addresses_due_) {
         addresses_due_ = now + addresses_pause;
         auto found = unlisted_addresses(config);
+        for (auto& warning : interface_warnings(config, interface_names()))
+            found.push_back(std::move(warning));
         tell(addresses_, found);
         addresses_ = std::move(found);
     }

@@ -1,5 +1,6 @@
-// What of this node's own set-up gets in ubfd's way, or opens a way around it: addresses that no
-// range lists, and other tables' rules. Found at the start and while ubfd runs, told once each.
+// Watches this node's own set-up for all that gets in ubfd's way, or opens a way around it:
+// addresses that no range lists, interfaces that are not there, other tables' rules. Found at the
+// start and while ubfd runs, told once each.
 #pragma once
 
 #include "config/config.hpp"

@@ -22,7 +22,7 @@ DescriptorStore::DescriptorStore() {
     had_any_ = !kept_.empty();
 }
 
-// Who keeps none must say so: systemd from 254 on tells how many, in FDSTORE.
+// A service manager that keeps none says so: systemd from 254 on tells how many, in FDSTORE.
 bool DescriptorStore::is_there() {
     const char* most = std::getenv("FDSTORE");
     return std::getenv("NOTIFY_SOCKET") != nullptr &&

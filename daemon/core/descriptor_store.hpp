@@ -26,7 +26,7 @@ class DescriptorStore {
     // Waits until what was said is heard: from then on it is kept whatever becomes of us. False
     // where it takes too long.
     static bool settle();
-    // What nobody took is given up, by systemd too.
+    // Gives up those that nobody took; so does systemd.
     void drop_rest();
 
   private:

@@ -17,7 +17,7 @@ class ThreadWatch {
     // The heartbeat must outlive us.
     void add(const Heartbeat& thread) { threads_.push_back({&thread}); }
 
-    // What is to be said of a thread that has come to stand still, or goes on again: one line.
+    // A line about a thread that has come to stand still, or goes on again.
     struct News {
         bool is_error; // else a warning
         std::string text;

@@ -30,7 +30,7 @@ class Undecided {
   public:
     using Workers = std::vector<std::unique_ptr<Worker>>;
 
-    // Where connections are watched, as the ruleset has it.
+    // The ports that the ruleset watches.
     struct Side {
         std::vector<PortRange> ports;
         std::vector<ProtocolPorts> exempt_ports;
@@ -50,7 +50,8 @@ class Undecided {
     // one that the kernel answered with a SYN cookie two minutes later: so it is looked more than
     // once.
     void look_for_them(TimePoint now);
-    // What is watched is another: nobody was asked about what newly is, and nobody will be.
+    // Other ports are watched now. Nobody was asked about connections to the new ones, and nobody
+    // will be.
     // whole: whether the ruleset is.
     void set_scope(Scope scope, bool whole);
 
@@ -59,7 +60,7 @@ class Undecided {
     void on_time(TimePoint now);
 
   private:
-    // What a look has found out once.
+    // Facts that one look needs many times.
     struct Look {
         std::map<Address, std::optional<std::uint32_t>> interfaces; // of this node's addresses
         std::map<std::uint32_t, bool> watched_as_fabric;            // by interface

@@ -17,7 +17,7 @@ namespace ubf {
 namespace {
 
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
-// What takes no longer than judging a round of packets is not looked at once more.
+// A case that takes no longer than a round of packets is not looked at once more.
 constexpr std::chrono::milliseconds brief{1};
 // With so many that wait at once a worker is busy, and asks: many questions take one datagram.
 constexpr std::size_t few_cases = 4;
@@ -680,7 +680,7 @@ void Worker::agree(Case& item) {
     sender.credentials->labels_known = false;
 }
 
-// What comes in over the interface of a partition, both ends are part of.
+// Both ends of a packet are part of the partition over whose interface it came in.
 void Worker::add_partition(Case& item) {
     if (!item.fabric || rules_->pkeys.empty())
         return;

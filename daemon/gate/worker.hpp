@@ -60,7 +60,7 @@ struct Rules {
     bool push = true;      // peers tell ahead
 
     const Side& side(bool is_fabric) const { return is_fabric ? fabric : ethernet; }
-    // What both ends of a flow carry that comes in over this interface of the fabric.
+    // The label of both ends of a flow that comes in over this interface of the fabric.
     std::optional<Label> partition(const Link& link) const;
 };
 
@@ -72,7 +72,7 @@ struct UndecidedFlow {
     bool judged = false; // it has been before; it is again only where nobody remembers
 };
 
-// What the workers share; each part may be used from any thread.
+// The workers share these; each part may be used from any thread.
 struct Shared {
     nft::Connection& table;
     Counters& counters;

@@ -1,4 +1,4 @@
-// What a worker does with flows that it has allowed: remembers them, decides them again, ends them.
+// A worker remembers the flows that it has allowed, decides them again, and ends them.
 #include "daemon/gate/worker.hpp"
 
 #include <cerrno>
@@ -18,7 +18,7 @@ constexpr unsigned most_silences = 6;
 constexpr std::size_t most_at_a_time = 64;
 constexpr std::size_t most_under_way = 32;
 
-// What becomes of a UDP flow when a socket is closed; no news.
+// Reasons that a UDP flow has when a socket is closed; no news.
 bool is_gone(Reason reason) {
     return reason == Reason::connector_unknown || reason == Reason::listener_unknown;
 }
@@ -106,7 +106,7 @@ void Worker::look_again(AllowedFlows::Id id) {
 std::optional<TimePoint> Worker::next_again() const {
     if (walks_.any())
         return Clock::now();
-    // Where too many are under way, the end of one of them wakes us.
+    // If too many are under way, the end of one of them wakes us.
     return again_ < most_under_way ? allowed_.next() : std::nullopt;
 }
 
@@ -177,7 +177,7 @@ void Worker::close_again(const Case& item, Reason reason) {
     const bool same = same_socket(item);
     if (reason == Reason::overload)
         return allowed_.put_back(*id, Again::soon, now);
-    // What is not known is asked again some times, before it counts as a no.
+    // A lack of knowledge is asked about again some times, before it counts as a no.
     const bool unknown = reason == Reason::no_answer || reason == Reason::internal_error ||
                          (action_of(reason) == Action::deny &&
                           (was_not_found(listener(item)) || was_not_found(connector(item))));

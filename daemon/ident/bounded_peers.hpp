@@ -1,4 +1,4 @@
-// What is kept of each peer, by address, with bounded room. Anybody can make the node ask about an
+// A record of each peer, by address, with bounded room. Anybody can make the node ask about an
 // address, so peers that have not proven to be there are forgotten first, beginning with the one
 // that is unproven for longest; a proven one is forgotten for another proven one only.
 #pragma once

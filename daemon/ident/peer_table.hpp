@@ -33,7 +33,7 @@ class PeerTable {
     void answered(const Address& address, std::chrono::nanoseconds took);
     // A datagram other than an answer, authenticated and fresh.
     void heard(const Address& address);
-    // What to say of it in the log: each silent peer once a minute, while these are few.
+    // Its line for the log: each silent peer once a minute, while these are few.
     enum class Say : std::uint8_t {
         nothing,
         silent,   // that this peer does not answer

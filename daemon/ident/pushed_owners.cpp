@@ -49,7 +49,7 @@ void PushedOwners::give_up(const Flow& flow) {
 
 void PushedOwners::receive(Waiter waiter, Inbox& inbox, const Terms& terms, const Tell& tell) {
     std::vector<Told> told;
-    // What came for listeners that are exempt was never waited for, and lies before the rest.
+    // Nobody waited for those about exempt listeners; they lie before the rest.
     constexpr int most_rounds = 8;
     for (int round = 0; round < most_rounds; ++round)
         if (!socket_.receive(inbox,

@@ -38,7 +38,7 @@ class ToldFlows {
                     std::uint32_t interface);
     std::size_t add_labelled(Cookie cookie, Uid uid, const Flow& flow, const Path& path,
                              std::uint32_t interface, TimePoint now);
-    // What must be told now, and is told again from then on by due().
+    // The notices to send now; due() sends them again from then on.
     std::vector<Notice> gone(Cookie cookie, TimePoint now);
     std::vector<Notice> all_gone(TimePoint now);
     // Whether the socket of a flow is still there. Of others there is nothing to tell.

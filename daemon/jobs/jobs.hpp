@@ -16,7 +16,7 @@ namespace ubf {
 class Jobs {
   public:
     using Json = nlohmann::ordered_json;
-    // What the processes of a user carry is not what it was.
+    // The processes of a user carry something else now.
     using Changed = std::function<void(Uid)>;
 
     // Takes up what was kept.

@@ -44,6 +44,12 @@ std::string process_text(const Owner& owner) {
     return process.job == 0 ? text : fmt::format("{} job={}", text, process.job);
 }
 
+std::string_view hint_for(const Denial& denial) {
+    const bool roots = denial.reason == Reason::different_user &&
+                       denial.listener.kind == OwnerKind::user && denial.listener.uid == Uid{0};
+    return roots ? hint_about_roots_listener() : hint(denial.reason);
+}
+
 void add_owner(std::vector<std::string>& fields, std::string_view end, const Owner& owner,
                const std::string& user) {
     fields.push_back(fmt::format("UBF_{}_USER={}", end, user));
@@ -205,7 +211,7 @@ Log::Line Log::line_of(const Denial& denial, std::string_view verb, std::uint64_
     }
     text += fmt::format("{}: {}", counted,
                         denial.tries == 0
-                            ? hint(denial.reason)
+                            ? hint_for(denial)
                             : "many ports where nobody listens were tried; ask the user what they "
                               "look for");
     if (!denial.labels.empty())

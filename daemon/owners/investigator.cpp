@@ -17,7 +17,7 @@ void add_groups(std::vector<Gid>& groups, const std::vector<Gid>& more) {
             groups.push_back(gid);
 }
 
-// What is said of an owner when there is no time to look.
+// The owner, if there is no time to look.
 Owner without_credentials(const SocketOwner& socket) {
     auto owner = socket.owner;
     owner.credentials = Credentials{};
@@ -91,7 +91,7 @@ std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Ro
 // Who made the sockets listen or connect, as if a search had found those processes.
 std::optional<SearchResult> Investigator::makers(const SocketOwner& socket, ident::Role role,
                                                  ProcessDetails details) const {
-    // What a process of root made, the kernel may have taken over: rpc.nfsd's listener, for one.
+    // The kernel may have taken over a socket of root's: rpc.nfsd's listener, for one.
     const Uid uid = socket.owner.uid;
     if (uid == Uid{0})
         return std::nullopt;
@@ -107,7 +107,7 @@ std::optional<SearchResult> Investigator::makers(const SocketOwner& socket, iden
     return result;
 }
 
-// What it carries, it carries now, so where that is wanted it must hold the socket still.
+// A label is that of now, so the process must hold the socket still if one is wanted.
 std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ident::Role role,
                                           ProcessDetails details) const {
     const auto record = records_.find(socket.cookie, role);
@@ -193,7 +193,7 @@ void Investigator::run(Heartbeat& heartbeat) {
     }
 }
 
-// Where it waited too long nobody looks any more: whoever asked has given up.
+// Nobody looks if it waited too long: the asker has given up.
 void Investigator::do_one(Job job) {
     if (Clock::now() >= job.deadline)
         return job.done(without_credentials(job.socket), false);

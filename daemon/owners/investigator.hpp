@@ -42,8 +42,8 @@ class Investigator {
     // Ends the threads; whoever asks from now on hears at once that nothing was found.
     void stop();
 
-    // What the processes of this user carry is not what it was: what was found so far, and what is
-    // being found, is old.
+    // The processes of this user carry something else now: all that was found so far, and all that
+    // is being found, is old.
     void forget(Uid uid);
     void forget_all();
     const Changes& changes() const { return changes_; }
@@ -61,7 +61,7 @@ class Investigator {
     // The same, now: the caller waits.
     Owner find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline);
 
-    // What is to be said of a process that is known already, however it was found. Waits for the
+    // The owner, where the process is known already, however it was found. Waits for the
     // user database, for a moment.
     Owner of_process(Holder process, ident::Role role, Method method);
     // What it takes to know a process for that.

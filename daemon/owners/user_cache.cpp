@@ -32,7 +32,7 @@ std::optional<UserCache::Record> UserCache::known(Uid uid) {
     return entry.known ? std::optional(entry.record) : std::nullopt;
 }
 
-// What there is of this user, which is read again where it is old.
+// The record of this user; if it is old, it is read again.
 const UserCache::Entry& UserCache::want(Uid uid) {
     if (!entries_.contains(uid))
         make_room();

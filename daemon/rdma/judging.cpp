@@ -1,4 +1,4 @@
-// What is done about a connection: who the other end is, the verdict, and what follows from it.
+// Finds the other end of a connection, decides, and carries the verdict out.
 #include "daemon/rdma/watcher.hpp"
 
 #include "base/escape.hpp"
@@ -80,7 +80,7 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
     } else if (contains(rules_->terms->peers, remote)) {
         ask(entry);
     } else if (entry.end == End::connector) {
-        // What goes out to nobody of ours is not refused by the gate either.
+        // The gate does not refuse what goes out to nobody of ours either.
         shared_.counters.rdma_allowed.add();
         entry.stage = Stage::judged;
     } else {
@@ -187,7 +187,7 @@ void RdmaWatcher::conclude(Entry& entry, const Answered& remote, TimePoint now) 
     if (ours.kind == OwnerKind::unknown)
         return not_ended(std::move(denial), "the task that made it has ended, and it is not known "
                                             "which process goes on with it");
-    // What listened for it may be gone since long before we could see it.
+    // Its listener may have been gone long before we could see it.
     if (entry.old)
         return not_ended(std::move(denial), "it was there before ubfd was");
     if (ours.kind != OwnerKind::user || remote.owner.kind != OwnerKind::user ||

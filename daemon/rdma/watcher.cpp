@@ -17,7 +17,7 @@ namespace {
 // that takes a twentieth of one CPU at most.
 constexpr std::chrono::milliseconds pause{100};
 constexpr int least_rest = 20;
-// Where there is nothing to be seen; a device may still come.
+// Nothing is there to be seen; a device may still come.
 constexpr std::chrono::seconds long_pause{5};
 // Until a process that was killed is gone.
 constexpr std::chrono::milliseconds short_pause{20};
@@ -241,7 +241,7 @@ std::optional<Owner> RdmaWatcher::owner_of(const Entry& entry) {
     if (entry.id.maker.kernel)
         return Owner::kernel();
     auto process = entry.process;
-    // What a listener accepts is named after the listener's maker (cma.c,
+    // The kernel names an accepted end after the listener's maker (cma.c,
     // rdma_restrack_parent_name).
     if (!process && entry.end == End::listener)
         if (const auto key = listeners_before_.of(entry.id))

@@ -1,3 +1,4 @@
+#include "base/interfaces.hpp"
 #include "command.hpp"
 #include "config/config.hpp"
 
@@ -12,7 +13,9 @@ int check_config(const Globals& globals, const Arguments& arguments) {
     const auto file = file_argument(arguments, default_config);
     try {
         const auto config = load_config(file);
-        const auto doubts = warnings(config);
+        auto doubts = warnings(config);
+        for (auto& doubt : interface_warnings(config, interface_names()))
+            doubts.push_back(std::move(doubt));
         if (globals.json) {
             std::cout << nlohmann::ordered_json{{"ok", true},
                                                 {"file", file.string()},

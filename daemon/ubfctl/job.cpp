@@ -118,7 +118,7 @@ po::variables_map parse(const Arguments& arguments) {
 }
 
 int begin(const Globals& globals, const po::variables_map& given) {
-    // What is too long ubfd refuses, and says so; there is no need to send it all of it.
+    // ubfd refuses a text that is too long, and says so; it need not get all of it.
     const auto text = [&](const char* name) {
         return given[name].as<std::string>().substr(0, 2 * max_label_name);
     };

@@ -36,7 +36,7 @@ void install(const Config& config) {
                      "modprobe, or peers are told nothing ahead (ident.push), and ask\n";
 }
 
-// Where the administrator's own ruleset should be; nothing to do where it is.
+// If the administrator's own ruleset is there, nothing is to be done.
 void stand_in(const Config& config) {
     nft::Installer installer;
     const auto ruleset = nft::make_ruleset(config, nft::read_environment(config));

@@ -63,7 +63,7 @@ class UdpFlows {
     // Whether the kernel may still have the flow, and somebody uses it. What is over, the kernel
     // forgets; where it can't be told so, the flow counts as in use.
     bool in_use(const Flow& flow, Lease lease);
-    // What was allowed is not any more. 0, or an errno: then the kernel is told again.
+    // The flow is not allowed any more. 0, or an errno: then the kernel is told again.
     int end(const Flow& flow, Lease lease);
 
     static constexpr std::chrono::seconds denied_for{5};

@@ -173,6 +173,10 @@ Config parse_config(std::string_view toml, const std::string& name, Names names 
 // Settings that may be written, and are hardly meant: a line each, with what to write instead.
 std::vector<std::string> warnings(const Config& config);
 
+// The same of scope.interfaces, on a node that has these interfaces.
+std::vector<std::string> interface_warnings(const Config& config,
+                                            const std::vector<std::string>& present);
+
 // All options with their defaults, for --help.
 std::string describe_options();
 

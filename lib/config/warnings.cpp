@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <span>
 
 namespace ubf {
@@ -87,6 +88,32 @@ std::vector<std::string> warnings(const Config& config) {
         for (const auto& list : lists)
             warn_of_nobody(list, warnings);
     return warnings;
+}
+
+std::vector<std::string> interface_warnings(const Config& config,
+                                            const std::vector<std::string>& present) {
+    const auto& named = config.scope.interfaces;
+    if (named.empty())
+        return {};
+    const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+        return std::ranges::find(names, name) != names.end();
+    };
+    std::vector<std::string> missing, unwatched;
+    for (const auto& name : named)
+        if (!has(present, name))
+            missing.push_back(name);
+    for (const auto& name : present)
+        if (!has(named, name))
+            unwatched.push_back(name);
+    if (missing.empty())
+        return {};
+    return {fmt::format("scope.interfaces names {}, which this node does not have: {} of its {} "
+                        "interfaces are watched, and everybody reaches everybody over {}; write "
+                        "the names that 'ip link' shows, or leave scope.interfaces out to watch "
+                        "all",
+                        fmt::join(missing, ", "), present.size() - unwatched.size(), present.size(),
+                        unwatched.empty() ? "no other"
+                                          : fmt::format("{}", fmt::join(unwatched, ", ")))};
 }
 
 } // namespace ubf

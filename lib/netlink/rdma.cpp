@@ -125,7 +125,7 @@ Read read_entry(Bytes attributes, CmId& id) {
         if (!good)
             return Read::broken;
     }
-    // What is bound to nothing yet has no address; of others, only those of IP mean something here.
+    // An end that is bound to nothing yet has no address; of others, only those of IP count here.
     if (!has_source || !source || (has_destination && !destination) ||
         (destination && destination->v4 != source->v4))
         return Read::skipped;

@@ -71,7 +71,7 @@ struct QueuePair {
     bool is_connected() const;  // to it
 };
 
-// What one datagram of a dump says. Entries whose addresses are of another family than IP's are
+// One datagram of a dump. Entries whose addresses are of another family than IP's are
 // counted alone.
 template<typename Entry>
 struct Part {

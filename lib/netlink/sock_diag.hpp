@@ -37,7 +37,7 @@ struct BoundSocket {
     bool v6_only = false;
 };
 
-// What a message of the kernel says, to a request of that number. The error is an errno: ENOMSG
+// Reads the kernel's answer to a request of that number. The error is an errno: ENOMSG
 // when it answers another request, EBADMSG when it doesn't fit the format, or what the kernel said.
 Result<SocketInfo, int> parse_socket(std::span<const std::uint8_t> message, std::uint32_t sequence);
 Result<BoundSocket, int> parse_bound_socket(std::span<const std::uint8_t> message,

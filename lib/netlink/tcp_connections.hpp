@@ -19,7 +19,7 @@ struct TcpConnection {
     SocketInfo socket; // of the local end
 };
 
-// What a message of a dump of that number says. The error is an errno, as parse_socket() has it.
+// Reads a message of a dump of that number. The error is an errno, as parse_socket() has it.
 Result<TcpConnection, int> parse_connection(std::span<const std::uint8_t> message,
                                             std::uint32_t sequence);
 

@@ -38,7 +38,7 @@ struct ProcessStatus {
 // bytes.
 std::optional<ProcessStatus> parse_status(std::string_view status);
 
-// What else is read of a process, for its labels.
+// More that is read of a process, for its labels.
 struct ProcessDetails {
     bool cgroups = false; // /proc/PID/cgroup
     bool context = false; // /proc/PID/attr/current

@@ -1,4 +1,4 @@
-// Who stands behind an address that is no peer's.
+// The owner behind an address that is no peer's.
 #pragma once
 
 #include "flow/address.hpp"

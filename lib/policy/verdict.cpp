@@ -137,6 +137,12 @@ std::string_view hint(Reason reason) {
     return "?";
 }
 
+std::string_view hint_about_roots_listener() {
+    return "the listener's socket is root's, perhaps since a service manager opened it (socket "
+           "activation) or a server before it became a user's; let the program open its own "
+           "socket, or have an administrator exempt the port";
+}
+
 Action action_of(Reason reason) {
     switch (reason) {
     case Reason::exempt_listener:

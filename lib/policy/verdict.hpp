@@ -49,8 +49,10 @@ enum class Reason : std::uint8_t {
 std::string_view to_string(Action action);
 std::string_view to_string(Reason reason);
 std::optional<Reason> parse_reason(std::string_view name);
-// What the person who reads it can do next; one line, no full stop.
+// Tells the reader what to do next; one line, no full stop.
 std::string_view hint(Reason reason);
+// Of a listener that is root's: the group of another program would not help there.
+std::string_view hint_about_roots_listener();
 Action action_of(Reason reason);
 // The names of all that do this.
 std::vector<std::string_view> reasons_of(Action action);

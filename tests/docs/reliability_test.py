@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""docs/reliability.md and docs/security.md name a test for what they promise. Each of those is there."""
+"""docs/reliability.md, docs/security.md and docs/beside.md name a test for what they promise. Each of those is there."""
 
 import argparse
 import fnmatch
@@ -23,8 +23,8 @@ class Reliability(unittest.TestCase):
         self.assertGreater(len(self.tests), 100)
 
     def names(self):
-        """Each name in the two pages, and the classes that stand behind it in parentheses."""
-        for page in ("reliability", "security"):
+        """Each name in these pages, and the classes that stand behind it in parentheses."""
+        for page in ("reliability", "security", "beside"):
             text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
             for match in NAME.finditer(text):
                 yield match[1], (match[3] or "").split(", ") if match[3] else []

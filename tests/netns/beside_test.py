@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import REFUSED, V4, V6, WAYS, TwoNodes  # noqa: E402
+from lab.case import REFUSED, V4, V6, WAYS, TwoNodes, wait_until  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 
 PORT, FROM = 9001, 40777
@@ -110,6 +110,22 @@ class Strict(TwoNodes):
             for _ in range(3):
                 self.assertEqual(someone.say(handle), "hello")
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+
+class Interfaces(TwoNodes):
+    """A configuration of another machine, whose card has another name."""
+
+    settings = {"scope": {"interfaces": ["lo", "eno1"]}}
+
+    def test_an_interface_that_is_not_there_is_named(self):
+        words = "scope.interfaces names eno1, which this node does not have: 1 of its 2 interfaces are watched"
+        self.assertIn(words, self.ubfd2.log())
+        self.assertTrue(any(words in warning for warning in self.ubfd2.status()["warnings"]))
+        ubfctl = case.build / "daemon" / "ubfctl"
+        self.assertIn(words, self.two.run(ubfctl, "check-config", self.ubfd2.config))
+        self.ubfd2.configure({**self.ubfd2.settings, "scope": {"interfaces": ["lo", "eth0"]}})
+        self.ubfd2.reload()
+        wait_until(lambda: not any(words in warning for warning in self.ubfd2.status()["warnings"]))
 
 
 if __name__ == "__main__":

@@ -275,7 +275,7 @@ class LowPorts(TwoNodes):
 
     def test_the_sysctl_may_change_while_ubfd_runs(self):
         self.two.set_sysctl("net.ipv4.ip_unprivileged_port_start", "70")
-        self.ubfd2.wait_for_log("ip_unprivileged_port_start")
+        self.ubfd2.wait_for_log("ip_unprivileged_port_start was 80 and is 70")
         self.person("alice", self.two).listen("tcp", "::", 71)
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, 71), "EHOSTUNREACH")
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, 72), CLOSED)

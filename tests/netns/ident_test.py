@@ -59,7 +59,7 @@ class Truth(OneSided):
     def test_a_peer_cannot_say_that_it_is_outside(self):
         question, outcome = self.start_bob()
         with Counted(self.ubfd2) as counted:
-            entry = ident.answer(question.nonce, USERS["alice"], kind=4)
+            entry = ident.answer(question.nonce, USERS["alice"], kind=5)
             self.peer.send(ident.datagram([entry], (HERE, ident.PORT), question.asker, self.peer.key,
                                           channel=question.channel), question.asker)
             self.assertEqual(outcome(timeout=0.5), "timeout")

@@ -81,6 +81,16 @@ class Flood(Log):
         self.assert_has_a_line("carol", self.one)
 
 
+class Hint(TwoNodes):
+    def test_of_a_listener_of_roots_is_another_than_of_a_users(self):
+        self.person("root", self.two).listen("tcp", "::", PORT)
+        self.person("alice", self.two).listen("tcp", "::", PORT + 1)
+        bob = self.person("bob", self.one)
+        for port, words in ((PORT, "socket activation"), (PORT + 1, "sg GROUP COMMAND")):
+            self.assertEqual(bob.connect("tcp", V4, port), "EHOSTUNREACH")
+            self.assert_denied(self.ubfd2, f":{port} reason=different-user", words)
+
+
 class Scan(Log):
     ports = range(20000, 20200)
 
