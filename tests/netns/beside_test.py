@@ -119,7 +119,7 @@ class Interfaces(TwoNodes):
 
     def test_an_interface_that_is_not_there_is_named(self):
         words = "scope.interfaces names eno1, which this node does not have: 1 of its 2 interfaces are watched"
-        self.assertIn(words, self.ubfd2.log())
+        self.ubfd2.wait_for_log(words)
         self.assertTrue(any(words in warning for warning in self.ubfd2.status()["warnings"]))
         ubfctl = case.build / "daemon" / "ubfctl"
         self.assertIn(words, self.two.run(ubfctl, "check-config", self.ubfd2.config))

@@ -304,7 +304,7 @@ class Directory(TwoNodes):
 
     def test_who_is_not_known_yet_is_nobody_until_then(self):
         for ubfd in (self.ubfd1, self.ubfd2):
-            self.assertIn("policy.exempt_connectors: the user database knows no user 'later'", ubfd.log())
+            ubfd.wait_for_log("policy.exempt_connectors: the user database knows no user 'later'")
         self.person("alice", self.two, group=PROJ).listen("tcp", "::", PORT)
         # A group that may be the ignored one lets nobody in.
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")

@@ -79,7 +79,7 @@ class Connector(TwoNodes):
     def test_is_decided_again_by_where_it_is(self):
         self.ubfd2.configure({**self.ubfd2.settings, "policy": {"exempt_connectors": ["root"]}})
         self.ubfd2.reload()
-        self.assertIn("root of every node", self.ubfd2.log())
+        self.ubfd2.wait_for_log("root of every node")
         self.serve("alice", self.two)
         near, far = self.person("root", self.two), self.person("root", self.one)
         flows = [(client, protocol, client.connect(protocol, V4, PORT)) for client in (near, far)
@@ -116,7 +116,7 @@ class Everywhere(TwoNodes):
     words = "policy.exempt_connectors: root of every node may connect to everybody"
 
     def test_is_warned_of_at_start_in_status_and_by_check_config(self):
-        self.assertIn(self.words, self.ubfd2.log())
+        self.ubfd2.wait_for_log(self.words)
         self.assertIn(self.words, " ".join(self.ubfd2.status()["warnings"]))
         ubfctl = case.build / "daemon" / "ubfctl"
         self.assertIn(f"warning: {self.words}", self.two.run(ubfctl, "check-config", self.ubfd2.config))

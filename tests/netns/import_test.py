@@ -51,7 +51,7 @@ class Import(TwoNodes):
     def test_ubfd_starts_without_it_and_stands_in(self):
         self.start()
         self.assert_is("stand-in")
-        self.assertIn("the imported ruleset is gone", self.ubfd2.log())
+        self.ubfd2.wait_for_log("the imported ruleset is gone")
         self.assert_judges()
 
     def test_it_is_left_alone_while_it_is_there_and_stood_in_for_when_it_is_gone(self):

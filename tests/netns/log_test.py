@@ -70,8 +70,12 @@ class Flood(Log):
     def test_of_what_nobody_stands_behind_is_the_listeners(self):
         """The connector's socket is gone before its node is asked."""
         bob = self.person("bob", self.one)
-        bob.do(person.leave_behind, PLACES["v4"], PORT)
-        wait_until(lambda: self.ubfd2.status()["reasons"]["connector-unknown"] > 2 * SHARE, 20)
+
+        def some_were_gone():
+            bob.do(person.leave_behind, PLACES["v4"], PORT)
+            return self.ubfd2.status()["reasons"]["connector-unknown"] > 2 * SHARE
+
+        wait_until(some_were_gone, 20)
         unknown = [line for line in self.ubfd2.denials() if "reason=connector-unknown" in line]
         self.assertLessEqual(len(unknown), SHARE)
         other = self.person("service", self.two)
