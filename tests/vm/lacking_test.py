@@ -19,6 +19,15 @@ MODULES = ("nft_log", "nfnetlink_log", "nft_queue", "xt_NFQUEUE", "nft_compat", 
 GOOD = '[peers]\nranges = ["10.77.0.0/24", "fd77::/64"]\n[scope]\nexempt_ports = [9100]\n'
 
 
+def unload(module):
+    """The module, and before it all that need it; whether it is gone."""
+    folder = pathlib.Path("/sys/module", module)
+    if not folder.exists():
+        return True
+    gone = [unload(holder.name) for holder in (folder / "holders").iterdir()]
+    return all(gone) and subprocess.run(["rmmod", module], check=False).returncode == 0
+
+
 class Lacking(TwoNodes):
     def start_daemons(self):
         pass
@@ -143,8 +152,7 @@ class Lacking(TwoNodes):
         self.hide(*MODULES)
         HIDDEN.write_text(HIDDEN.read_text() + "install nf_tables /bin/false\n")
         # The kernel lets go of what a table used a moment after the table.
-        case.wait_until(lambda: subprocess.run(["modprobe", "--remove-holders", "-r", "nf_tables"],
-                                               check=False).returncode == 0, 20, "the end of nf_tables")
+        case.wait_until(lambda: unload("nf_tables"), 20, "the end of nf_tables")
         try:
             found, errors = self.install()
             self.assertEqual(found, EX_UNAVAILABLE)
