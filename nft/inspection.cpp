@@ -155,8 +155,9 @@ void compare_chains(const Ruleset& ruleset, const std::map<std::string, SeenChai
 
 constexpr std::string_view no_absence[] = {"elements of set", "a rule of chain", "the order of"};
 
+// A kernel without nf_tables calls the question invalid (nfnetlink_rcv_msg()).
 auto failure(int error) {
-    return fail(explained("reading the ruleset", error));
+    return fail(explained("reading the ruleset", error == EINVAL ? EOPNOTSUPP : error));
 }
 
 } // namespace

@@ -22,10 +22,20 @@ namespace {
 constexpr const char* table_socket_name = "table"; // as ubfd's daemon.cpp has it
 constexpr std::chrono::seconds patience{5};
 
+// Where it can't be read, it is none of ubfd's; the installation says why, and what is open.
+bool is_owned(nft::Installer& installer) {
+    try {
+        const auto seen = installer.state();
+        return seen && seen->owner != 0;
+    } catch (const nft::NftError&) {
+        return false;
+    }
+}
+
 // Throws NftError where less than all of it could be installed, and says how much.
 void install(const Config& config) {
     nft::Installer installer;
-    if (const auto seen = installer.state(); seen && seen->owner != 0) {
+    if (is_owned(installer)) {
         std::cout << "the table inet ubf is ubfd's own, and stays as it is\n";
         return;
     }
