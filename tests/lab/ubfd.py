@@ -51,7 +51,7 @@ class Ubfd:
         self._environment = environment
         self._stderr = stderr
         self._key = key
-        self._ready = ready or (lambda: self.wait_for_log("ready: ", seconds=20))
+        self._ready = ready or (lambda: self.wait_for_log("ready: ", seconds=60))  # a guest loads modules first
         self.configure(settings)
         self.start()
 
@@ -72,7 +72,11 @@ class Ubfd:
 
     def start(self):
         self.begin()
-        self._ready()
+        try:
+            self._ready()
+        except Trouble:  # nobody else knows of it, and the test's tree waits for it
+            self.process.kill()
+            raise
 
     def wait_for_log(self, text, seconds=10):
         """Until the log since the last start says so; returns the line."""
