@@ -189,8 +189,6 @@ void Daemon::install_ruleset() {
         undecided_->pass_over_present();
 }
 
-// A table that is our socket's goes with the socket, but where the kernel lets it stay: so somebody
-// must keep the socket for us before it is, or nothing would be refused once we die.
 // Any user may have taken the port before us, where it isn't privileged.
 void Daemon::open_ident(std::size_t channels) {
     const Port port = start_.config.ident.port;
@@ -217,6 +215,8 @@ void Daemon::open_ident(std::size_t channels) {
                                  port, start_.environment.unprivileged_port_start));
 }
 
+// A table that is our socket's goes with the socket, but where the kernel lets it stay: so somebody
+// must keep the socket for us before it is, or nothing would be refused once we die.
 nft::Ownership Daemon::keep_table_socket() {
     using nft::Ownership;
     if (!DescriptorStore::is_there())

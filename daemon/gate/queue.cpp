@@ -162,7 +162,8 @@ void Queue::configure(std::uint32_t length) {
     if (error != 0)
         throw error_of(number_, error);
 
-    // So that a packet that was translated tells from what. Some kernels can't; then nobody knows.
+    // The kernel tells with a translated packet what it was before. Some kernels can't; then nobody
+    // knows.
     Message tracked(NFQNL_MSG_CONFIG, number_);
     mnl_attr_put_u32(tracked.get(), NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_CONNTRACK));
     mnl_attr_put_u32(tracked.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_CONNTRACK));

@@ -22,7 +22,7 @@ namespace {
 constexpr const char* table_socket_name = "table"; // as ubfd's daemon.cpp has it
 constexpr std::chrono::seconds patience{5};
 
-// Where it can't be read, it is none of ubfd's; the installation says why, and what is open.
+// A table that can't be read is none of ubfd's; the installation says why, and what is open.
 bool is_owned(nft::Installer& installer) {
     try {
         const auto seen = installer.state();

@@ -263,7 +263,7 @@ Config parse_config(std::string_view text, const std::string& name, Names names)
     return config;
 }
 
-std::string read_config(const std::filesystem::path& file) {
+Config load_config(const std::filesystem::path& file, Names names) {
     errno = 0;
     std::ifstream stream(file, std::ios::binary);
     std::ostringstream text;
@@ -272,11 +272,7 @@ std::string read_config(const std::filesystem::path& file) {
     if (errno != 0) // a folder opens well, and only can't be read
         throw ConfigError(fmt::format("{}: can't be read: {}; name the configuration with --config",
                                       file.string(), std::strerror(errno)));
-    return text.str();
-}
-
-Config load_config(const std::filesystem::path& file, Names names) {
-    return parse_config(read_config(file), file.string(), names);
+    return parse_config(text.str(), file.string(), names);
 }
 
 Policy Config::fabric_policy() const {

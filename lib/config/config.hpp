@@ -165,8 +165,7 @@ class ConfigError : public std::runtime_error {
 // a directory may not be there yet when a node starts.
 enum class Names : std::uint8_t { look_up, look_up_or_list, pass_over };
 
-// Both ask nothing but the file system and the user database, and throw ConfigError.
-std::string read_config(const std::filesystem::path& file);
+// Reads the file, and asks nothing but the user database. Throws ConfigError.
 Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
 Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
 
