@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <linux/netfilter/nf_tables.h>
+#include <utility>
 
 namespace ubf {
 namespace {
@@ -58,6 +59,7 @@ void RulesetKeeper::install() {
     put(ruleset_, manage_);
     if (!manage_)
         install_where_gone();
+    was_made_anew();
     generation_ = installer_.generation().value_or(0);
 }
 
@@ -86,6 +88,16 @@ void RulesetKeeper::stands_in() {
     missing_ = {"the imported ruleset; ubfd's own stands in for it"};
 }
 
+// A table that is made anew by one transaction is not whole at once (see nft/live_sets.hpp).
+bool RulesetKeeper::was_made_anew() {
+    try {
+        const auto table = installer_.state();
+        return table && std::exchange(handle_, table->handle) != table->handle;
+    } catch (const nft::NftError&) {
+        return true; // not known: look for what came in
+    }
+}
+
 // The administrator's own: left alone while it is there. False where it was changed
 // meanwhile, or the kernel was busy: then nothing is known.
 bool RulesetKeeper::look_at_import(TimePoint now) {
@@ -96,11 +108,12 @@ bool RulesetKeeper::look_at_import(TimePoint now) {
         return false;
     generation_ = *generation;
     using Import = nft::Imported::State;
+    const bool anew = was_made_anew();
     if (import->state == Import::complete) {
-        if (state_ == State::installed)
-            return true;
-        log_.info("the imported ruleset is complete again");
-        became_whole();
+        if (state_ != State::installed)
+            log_.info("the imported ruleset is complete again");
+        if (state_ != State::installed || anew)
+            became_whole();
     } else if (import->state == Import::stand_in && import->missing.empty()) {
         stands_in();
     } else if (import->state == Import::stand_in || (import->state == Import::gone && stand_in_)) {

@@ -64,6 +64,7 @@ class RulesetKeeper {
     void install_where_gone();
     void stands_in();
     bool look_at_import(TimePoint now);
+    bool was_made_anew();
     void put(const nft::Ruleset& ruleset, bool manage);
     void listen();
     void became_whole();
@@ -84,6 +85,7 @@ class RulesetKeeper {
     State state_ = State::installed;
     std::vector<std::string> missing_;
     std::uint32_t generation_ = 0;
+    std::uint64_t handle_ = 0; // of the table
     std::uint64_t repairs_ = 0;
     // Repairs within the last while: past a few, it would be a fight.
     std::vector<TimePoint> recent_repairs_;

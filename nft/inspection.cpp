@@ -1,6 +1,7 @@
 #include "nft/inspection.hpp"
 
 #include "nft/interval.hpp"
+#include "nft/live_sets.hpp"
 #include "nft/objects.hpp"
 
 #include <algorithm>
@@ -37,6 +38,7 @@ int see_table(Connection& connection, const char* name, TableState& state) {
             if (nftnl_table_nlmsg_parse(header, table.get()) < 0)
                 return;
             state.flags = nftnl_table_get_u32(table.get(), NFTNL_TABLE_FLAGS);
+            state.handle = nftnl_table_get_u64(table.get(), NFTNL_TABLE_HANDLE);
             if (nftnl_table_is_set(table.get(), NFTNL_TABLE_OWNER))
                 state.owner = nftnl_table_get_u32(table.get(), NFTNL_TABLE_OWNER);
         });
@@ -91,11 +93,12 @@ int see_set(Connection& connection, const Set& set) {
         [](const nlmsghdr*) {});
 }
 
-int see_elements(Connection& connection, const Set& set, std::vector<Boundary>& seen) {
+int see_elements(Connection& connection, const char* table, const Set& set,
+                 std::vector<Boundary>& seen) {
     return connection.dump(
         NFT_MSG_GETSETELEM,
         [&](nlmsghdr* message) {
-            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table_name);
+            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
             mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.name.c_str());
         },
         [&](const nlmsghdr* header) {
@@ -195,8 +198,54 @@ bool is_absence(std::string_view difference) {
         no_absence, [&](std::string_view start) { return difference.starts_with(start); });
 }
 
-Result<Strings, NftError> differences(Connection& connection, const Ruleset& ruleset) {
+Result<std::set<std::string>, int> set_names(Connection& connection, const char* table) {
+    std::set<std::string> names;
+    const int error = connection.dump(
+        NFT_MSG_GETSET,
+        [&](nlmsghdr* message) { mnl_attr_put_strz(message, NFTA_SET_TABLE, table); },
+        [&](const nlmsghdr* header) {
+            const auto set = SetPtr(checked(nftnl_set_alloc()));
+            if (nftnl_set_nlmsg_parse(header, set.get()) < 0)
+                return;
+            const char* owner = nftnl_set_get_str(set.get(), NFTNL_SET_TABLE);
+            const char* name = nftnl_set_get_str(set.get(), NFTNL_SET_NAME);
+            if (owner != nullptr && name != nullptr && std::strcmp(owner, table) == 0)
+                names.emplace(name);
+        });
+    if (error != 0 && error != ENOENT)
+        return fail(error);
+    return names;
+}
+
+bool has_set(Connection& connection, const char* table, const Set& set) {
+    bool same_kind = false;
+    const int error = connection.get(
+        NFT_MSG_GETSET,
+        [&](nlmsghdr* message) {
+            mnl_attr_put_strz(message, NFTA_SET_TABLE, table);
+            mnl_attr_put_strz(message, NFTA_SET_NAME, set.name.c_str());
+        },
+        [&](const nlmsghdr* header) {
+            const auto seen = SetPtr(checked(nftnl_set_alloc()));
+            if (nftnl_set_nlmsg_parse(header, seen.get()) < 0)
+                return;
+            const auto wanted = set_object(table, set);
+            same_kind = nftnl_set_get_u32(seen.get(), NFTNL_SET_FLAGS) ==
+                            nftnl_set_get_u32(wanted.get(), NFTNL_SET_FLAGS) &&
+                        nftnl_set_get_u32(seen.get(), NFTNL_SET_KEY_LEN) ==
+                            nftnl_set_get_u32(wanted.get(), NFTNL_SET_KEY_LEN);
+        });
+    std::vector<Boundary> elements;
+    return error == 0 && same_kind && see_elements(connection, table, set, elements) == 0 &&
+           tidied(std::move(elements)) == boundaries(set);
+}
+
+Result<Strings, NftError> differences(Connection& connection, const Ruleset& wanted) {
     Strings different;
+    const auto names = set_names(connection, table_name);
+    if (!names)
+        return failure(names.error());
+    const auto ruleset = as_present(wanted, *names);
     TableState table;
     const int no_table = see_table(connection, table_name, table);
     if (no_table == ENOENT)
@@ -215,8 +264,8 @@ Result<Strings, NftError> differences(Connection& connection, const Ruleset& rul
 
     for (const auto& set : ruleset.sets) {
         std::vector<Boundary> elements;
-        const int error =
-            set.is_dynamic() ? see_set(connection, set) : see_elements(connection, set, elements);
+        const int error = set.is_dynamic() ? see_set(connection, set)
+                                           : see_elements(connection, table_name, set, elements);
         if (error == ENOENT)
             different.push_back(fmt::format("set {}", set.name));
         else if (error != 0)

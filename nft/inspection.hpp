@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,9 @@ namespace ubf::nft {
 inline constexpr std::uint32_t flag_persist = 0x4;
 
 struct TableState {
-    std::uint32_t flags = 0; // NFT_TABLE_F_*
-    std::uint32_t owner = 0; // the port id of the socket that owns it; 0: nobody does
+    std::uint32_t flags = 0;  // NFT_TABLE_F_*
+    std::uint32_t owner = 0;  // the port id of the socket that owns it; 0: nobody does
+    std::uint64_t handle = 0; // another one when it is made anew
 
     // It goes when that socket is closed.
     bool goes_with_owner() const { return owner != 0 && (flags & flag_persist) == 0; }
@@ -37,6 +39,12 @@ Result<std::uint32_t, NftError> generation(Connection& connection);
 // them, and at sets with their elements.
 Result<std::vector<std::string>, NftError> differences(Connection& connection,
                                                        const Ruleset& ruleset);
+
+// The names of the sets of a table; none where there is no such table. Or an errno.
+Result<std::set<std::string>, int> set_names(Connection& connection, const char* table);
+
+// Whether the table has a set of this name, of this kind, and with these elements.
+bool has_set(Connection& connection, const char* table, const Set& set);
 
 // Whether one of those is of something that is not there, and what it refused is open; not of
 // something more, or of a set with other elements.

@@ -1,6 +1,7 @@
 #include "nft/installer.hpp"
 
 #include "nft/inspection.hpp"
+#include "nft/live_sets.hpp"
 #include "nft/objects.hpp"
 
 #include <algorithm>
@@ -52,10 +53,7 @@ void add_set(Batch& batch, const char* table, const Set& set) {
               [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, empty.get()); });
 }
 
-void replace_set(Batch& batch, const char* table, const Set& set) {
-    add_set(batch, table, set);
-    if (set.is_dynamic())
-        return;
+void fill_set(Batch& batch, const char* table, const Set& set) {
     const auto empty = set_object(table, set);
     batch.add(
         NFT_MSG_DELSETELEM, 0, {fmt::format("emptying the set {}", set.name)},
@@ -101,9 +99,31 @@ void add_rule(Batch& batch, const char* table, const Chain& chain, const Rule& r
         [&](nlmsghdr* message) { nftnl_rule_nlmsg_build_payload(message, object.get()); });
 }
 
-void fill(Batch& batch, const char* table, const Ruleset& ruleset) {
+void delete_set(Batch& batch, const char* table, const std::string& name) {
+    const auto object = set_object(table, {name, "", SetType::port});
+    batch.add(NFT_MSG_DELSET, 0, {fmt::format("deleting the set {}", name)},
+              [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, object.get()); });
+}
+
+void add_fresh_sets(Batch& batch, const char* table, const LiveSets& live) {
+    for (const auto& set : live.ruleset.sets)
+        if (!set.is_dynamic() && !live.there.contains(set.name)) {
+            add_set(batch, table, set);
+            fill_set(batch, table, set);
+        }
+}
+
+void delete_fresh_sets(Batch& batch, const char* table, const LiveSets& live) {
+    for (const auto& set : live.ruleset.sets)
+        if (!set.is_dynamic() && !live.there.contains(set.name))
+            delete_set(batch, table, set.name);
+}
+
+void fill(Batch& batch, const char* table, const LiveSets& live) {
+    const auto& ruleset = live.ruleset;
     for (const auto& set : ruleset.sets)
-        replace_set(batch, table, set);
+        if (set.is_dynamic())
+            add_set(batch, table, set);
     for (const auto& chain : ruleset.chains) {
         add_chain(batch, table, chain);
         empty_chain(batch, table, chain);
@@ -111,6 +131,8 @@ void fill(Batch& batch, const char* table, const Ruleset& ruleset) {
     for (const auto& chain : ruleset.chains)
         for (const auto& rule : chain.rules)
             add_rule(batch, table, chain, rule);
+    for (const auto& name : live.stale)
+        delete_set(batch, table, name);
 }
 
 // Whether the kernel makes of a table with these flags, by itself, one with those: it gives one
@@ -118,6 +140,11 @@ void fill(Batch& batch, const char* table, const Ruleset& ruleset) {
 bool becomes(std::uint32_t seen, std::uint32_t wanted) {
     seen &= ~std::uint32_t{NFT_TABLE_F_DORMANT};
     return seen == wanted || (seen == flag_persist && wanted == (NFT_TABLE_F_OWNER | flag_persist));
+}
+
+// The generation behind this one (nf_tables_commit()): none has the number 0.
+std::uint32_t next(std::uint32_t generation) {
+    return generation + 1 == 0 ? 1 : generation + 1;
 }
 
 NftError explained(const Connection::Outcome& outcome) {
@@ -134,7 +161,6 @@ void Installer::install(const Ruleset& ruleset, Ownership ownership,
                         std::optional<std::uint32_t> generation) {
     const auto seen = state();
     auto flags = flags_of(ownership);
-    auto batch = table_.begin(generation);
     if (seen && seen->owner != 0 && seen->owner != table_.port_id())
         throw NftError(fmt::format("the table inet {} is another program's (netlink port {}), and "
                                    "nobody else can change it: a ubfd that runs, or systemd for "
@@ -143,17 +169,25 @@ void Installer::install(const Ruleset& ruleset, Ownership ownership,
                        EBUSY);
     if (seen && seen->owner != 0 && ownership != Ownership::none)
         flags = seen->flags & ~std::uint32_t{NFT_TABLE_F_DORMANT}; // as it was made
-    else if (seen && !becomes(seen->flags, flags))
+    if (!seen || flags == seen->flags || becomes(seen->flags, flags)) {
+        put(table_name, ruleset, flags, generation);
+    } else {
+        // What is made anew has its sets filled too late (see live_sets.hpp): until then the same
+        // rules stand beside it.
+        install_stand_in(ruleset);
+        auto batch = table_.begin();
         delete_table(batch, table_name);
-    add_table(batch, table_name, flags);
-    fill(batch, table_name, ruleset);
-    const auto stand_in = table_state(reader_, stand_in_name);
-    if (!stand_in)
-        throw stand_in.error();
-    if (*stand_in)
-        delete_table(batch, stand_in_name);
-    if (const auto outcome = table_.commit(batch); outcome.error != 0)
-        throw explained(outcome);
+        add_table(batch, table_name, flags);
+        const LiveSets live{ruleset};
+        add_fresh_sets(batch, table_name, live);
+        fill(batch, table_name, live);
+        commit(batch);
+    }
+    if (!table_is_there(stand_in_name))
+        return;
+    auto batch = table_.begin();
+    delete_table(batch, stand_in_name);
+    commit(batch);
 }
 
 void Installer::install_afresh(const Ruleset& ruleset) {
@@ -161,17 +195,61 @@ void Installer::install_afresh(const Ruleset& ruleset) {
     add_table(batch, table_name); // so that there is one to delete
     delete_table(batch, table_name);
     add_table(batch, table_name);
-    fill(batch, table_name, ruleset);
+    const LiveSets live{ruleset};
+    add_fresh_sets(batch, table_name, live);
+    fill(batch, table_name, live);
+    commit(batch);
+}
+
+void Installer::install_stand_in(const Ruleset& ruleset) {
+    put(stand_in_name, ruleset, 0, {});
+}
+
+void Installer::commit(Batch& batch) {
     if (const auto outcome = table_.commit(batch); outcome.error != 0)
         throw explained(outcome);
 }
 
-void Installer::install_stand_in(const Ruleset& ruleset) {
-    auto batch = table_.begin();
-    add_table(batch, stand_in_name);
-    fill(batch, stand_in_name, ruleset);
-    if (const auto outcome = table_.commit(batch); outcome.error != 0)
-        throw explained(outcome);
+// The sets first, and then what looks into them.
+void Installer::put(const char* table, const Ruleset& ruleset, std::uint32_t flags,
+                    std::optional<std::uint32_t> generation) {
+    const bool is_new = !table_is_there(table);
+    const auto live = is_new ? LiveSets{ruleset} : live_sets_of(table, ruleset);
+    auto sets = table_.begin(generation);
+    add_table(sets, table, flags);
+    add_fresh_sets(sets, table, live);
+    commit(sets);
+    try {
+        auto rules = table_.begin(generation ? std::optional(next(*generation)) : std::nullopt);
+        add_table(rules, table, flags);
+        fill(rules, table, live);
+        commit(rules);
+    } catch (...) {
+        auto undo = table_.begin();
+        if (is_new)
+            delete_table(undo, table);
+        else
+            delete_fresh_sets(undo, table, live);
+        table_.commit(undo); // what is in the way of that is in the way of all
+        throw;
+    }
+}
+
+bool Installer::table_is_there(const char* table) {
+    const auto seen = table_state(reader_, table);
+    if (!seen)
+        throw seen.error();
+    return seen->has_value();
+}
+
+LiveSets Installer::live_sets_of(const char* table, const Ruleset& ruleset) {
+    constexpr int most_tries = 20; // somebody else's changes interrupt a reading
+    auto names = set_names(reader_, table);
+    for (int i = 1; i < most_tries && !names && names.error() == EINTR; ++i)
+        names = set_names(reader_, table);
+    if (!names)
+        throw nft::explained("reading the sets", names.error());
+    return live_sets(ruleset, *names, [&](const Set& set) { return has_set(reader_, table, set); });
 }
 
 void Installer::remove() {

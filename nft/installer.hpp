@@ -6,6 +6,7 @@
 #include "nft/connection.hpp"
 #include "nft/error.hpp"
 #include "nft/inspection.hpp"
+#include "nft/live_sets.hpp"
 #include "nft/ruleset.hpp"
 
 #include <cstdint>
@@ -44,11 +45,12 @@ class Installer {
     Ownership probe_ownership();
 
     // One transaction: makes table, sets and chains where they are missing, and replaces what hangs
-    // in them. Base chains are never deleted, so packets that wait keep waiting; but for a table
-    // that is to have another ownership, which the kernel lets nobody change: such a one is deleted
-    // and made anew, within the transaction, so that no packet meets less. Throws NftError naming
-    // the object, and then nothing has changed.
-    // generation: see Batch; NftError with ERESTART where the ruleset is another by now.
+    // in them; a set of which an element changes is made anew (see live_sets.hpp). Base chains are
+    // never deleted, so packets that wait keep waiting; but for a table that is to have another
+    // ownership, which the kernel lets nobody change: such a one is deleted and made anew, within
+    // the transaction, so that no packet meets less. Throws NftError naming the object, and then
+    // nothing has changed. generation: see Batch; NftError with ERESTART where the ruleset is
+    // another by now.
     void install(const Ruleset& ruleset, Ownership ownership = Ownership::none,
                  std::optional<std::uint32_t> generation = {});
     // Without ownership, in place of any table of that name. Packets that wait in a queue are
@@ -72,6 +74,12 @@ class Installer {
     Result<std::map<std::string, RuleCounter>, NftError> counters();
 
   private:
+    void put(const char* table, const Ruleset& ruleset, std::uint32_t flags,
+             std::optional<std::uint32_t> generation);
+    void commit(Batch& batch);
+    bool table_is_there(const char* table);
+    LiveSets live_sets_of(const char* table, const Ruleset& ruleset);
+
     std::unique_ptr<Connection> own_; // where none is shared
     Connection& table_;
     // Reads by itself, so that nobody who writes waits for it.
