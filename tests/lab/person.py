@@ -516,6 +516,6 @@ def wait_until(condition, seconds=5, what="the condition"):
     end = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > end:
-            raise AssertionError(f"{what} did not come true within {seconds} s")
+            raise AssertionError(f"{what() if callable(what) else what} did not come true within {seconds} s")
         time.sleep(0.01)
     return value

@@ -49,6 +49,11 @@ def table():
     return subprocess.run(["nft", "list", "table", "inet", "ubf"], capture_output=True, text=True, check=False).stdout
 
 
+def journal(lines=15):
+    """The last that ubfd said, each line as short as a CI's record wants it."""
+    return run("journalctl", "-b", "-t", "ubfd", "-t", "systemd", "-o", "short-precise", "--no-hostname", "-n", lines)
+
+
 def read_meanwhile(address, port, seconds):
     """Connects and reads, over and over; when it got an answer."""
     end, times = time.monotonic() + seconds, []
@@ -213,7 +218,7 @@ class Life(Systemd):
                 run("systemctl", "restart", "ubfd")
 
         before = pid()
-        self.assertEqual(self.connect_meanwhile(act, 10), {"connected": 2000})
+        self.assertEqual(self.connect_meanwhile(act, 10), {"connected": 2000}, journal())
         self.assertNotEqual(pid(), before)
 
     def test_no_connection_is_lost_or_refused_when_it_is_killed(self):
@@ -223,7 +228,7 @@ class Life(Systemd):
                 wait_until(is_ready, 10)
                 run("kill", "-9", pid())
 
-        self.assertEqual(self.connect_meanwhile(act, 10), {"connected": 2000})
+        self.assertEqual(self.connect_meanwhile(act, 10), {"connected": 2000}, journal())
         wait_until(is_ready, 10)
 
     def test_no_connection_is_lost_or_refused_over_an_upgrade(self):
@@ -296,7 +301,7 @@ class Flush(Systemd):
         results = [somebody.begin(read_meanwhile, address, PORT, seconds) for somebody, address in ways]
         act()
         read = [result() for result in results]
-        self.assertEqual(read, [[], [], []], run("journalctl", "-o", "short-precise", "-n", "60"))
+        self.assertEqual(read, [[], [], []], journal(20))
 
     def ruleset(self):
         return json.loads(run("ubfctl", "--json", "status"))["ruleset"]
@@ -437,7 +442,7 @@ class Import(Systemd):
         return process.returncode, json.loads(process.stdout or '{"ruleset": {"state": "no answer"}}')["ruleset"]["state"]
 
     def assert_is(self, *status):
-        wait_until(lambda: self.status() == status, 20, f"{status}, not {self.status()}")
+        wait_until(lambda: self.status() == status, 20, lambda: f"{status}, not {self.status()}, {journal()}:")
 
     def assert_refuses_bob(self):
         self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "EHOSTUNREACH")
