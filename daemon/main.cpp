@@ -1,4 +1,5 @@
 // ubfd: options, and what each failure to start means to the one who started it.
+#include "base/text.hpp"
 #include "daemon/daemon.hpp"
 #include "ident/key.hpp"
 
@@ -21,7 +22,8 @@ Lets a user's programs talk to each other across the nodes of a cluster, and to 
 )";
 
 int failure(int code, const std::string& what) {
-    std::cerr << "ubfd: " << what << '\n';
+    for (std::string_view rest = what; !rest.empty();)
+        std::cerr << "ubfd: " << ubf::split(rest, '\n') << '\n';
     return code;
 }
 
@@ -77,8 +79,16 @@ int main(int argc, char** argv) {
         ("version,V", "print the version and exit");
     po::variables_map given;
     try {
-        po::store(po::parse_command_line(argc, argv, options), given);
+        using namespace po::command_line_style;
+        po::store(po::command_line_parser(argc, argv)
+                      .options(options)
+                      .positional({}) // it takes no word but its options
+                      .style(unix_style & ~allow_guessing)
+                      .run(),
+                  given);
         po::notify(given);
+    } catch (const po::too_many_positional_options_error&) {
+        return failure(EX_USAGE, "it takes options only, no other words; 'ubfd --help' lists them");
     } catch (const po::error& error) {
         return failure(EX_USAGE, fmt::format("{}; 'ubfd --help' lists the options", error.what()));
     }

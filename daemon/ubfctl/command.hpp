@@ -42,9 +42,6 @@ class UsageError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// The one argument that a file may be, or the default.
-std::filesystem::path file_argument(const Arguments& arguments, const char* otherwise);
-
 inline constexpr const char* default_config = "/etc/ubf/ubfd.toml";
 inline constexpr const char* default_key = "/etc/ubf/ident.key";
 

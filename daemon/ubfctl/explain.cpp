@@ -1,7 +1,7 @@
+#include "arguments.hpp"
 #include "client.hpp"
 #include "command.hpp"
 
-#include <boost/program_options.hpp>
 #include <fmt/format.h>
 #include <iostream>
 
@@ -17,13 +17,7 @@ int explain(const Globals& globals, const Arguments& arguments) {
         ("from", po::value(&from)->required()) //
         ("to", po::value(&to)->required())     //
         ("proto", po::value(&protocol)->default_value("tcp"));
-    try {
-        po::variables_map given;
-        po::store(po::command_line_parser(arguments).options(options).run(), given);
-        po::notify(given);
-    } catch (const po::error& error) {
-        throw UsageError(fmt::format("explain: {}", error.what()));
-    }
+    parse("explain", arguments, options);
     const auto reply =
         ask(globals.socket,
             {{"command", "explain"}, {"from", from}, {"to", to}, {"protocol", protocol}});

@@ -1,11 +1,11 @@
 // `ubfctl flows` and `ubfctl revoke`: what is allowed now, and its end.
+#include "arguments.hpp"
 #include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
 #include "flow/flow.hpp"
 #include "policy/verdict.hpp"
 
-#include <boost/program_options.hpp>
 #include <cstdint>
 #include <fmt/format.h>
 #include <iostream>
@@ -34,19 +34,6 @@ std::string checked_reason(const std::string& name) {
         throw UsageError(fmt::format("no flow is allowed for the reason '{}'; there are {}", name,
                                      fmt::join(reasons_of(Action::allow), ", ")));
     return name;
-}
-
-po::variables_map parse(const char* command, const Arguments& arguments,
-                        const po::options_description& options) {
-    try {
-        po::variables_map given;
-        const po::positional_options_description none;
-        po::store(po::command_line_parser(arguments).options(options).positional(none).run(),
-                  given);
-        return given;
-    } catch (const po::error& error) {
-        throw UsageError(fmt::format("{}: {}", command, error.what()));
-    }
 }
 
 po::options_description common_options() {

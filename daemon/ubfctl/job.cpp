@@ -1,10 +1,10 @@
 // `ubfctl job`: what Slurm's Prolog and Epilog say of a job, and which ones are known.
+#include "arguments.hpp"
 #include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
 #include "label/label.hpp"
 
-#include <boost/program_options.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -106,17 +106,6 @@ po::options_description options() {
     return options;
 }
 
-po::variables_map parse(const Arguments& arguments) {
-    try {
-        po::variables_map given;
-        const auto known = options();
-        po::store(po::command_line_parser(arguments).options(known).run(), given);
-        return given;
-    } catch (const po::error& error) {
-        throw UsageError(fmt::format("job: {}", error.what()));
-    }
-}
-
 int begin(const Globals& globals, const po::variables_map& given) {
     // ubfd refuses a text that is too long, and says so; it need not get all of it.
     const auto text = [&](const char* name) {
@@ -169,9 +158,9 @@ int job(const Globals& globals, const Arguments& arguments) {
     const Arguments rest(arguments.empty() ? arguments.begin() : arguments.begin() + 1,
                          arguments.end());
     if (what == "begin")
-        return begin(globals, parse(rest));
+        return begin(globals, parse("job", rest, options()));
     if (what == "end")
-        return end(globals, parse(rest));
+        return end(globals, parse("job", rest, options()));
     if (what == "list" && rest.empty())
         return list(globals);
     throw UsageError("job takes one of begin, end and list; 'ubfctl --help' has more");

@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "command.hpp"
 #include "ident/key.hpp"
 
@@ -7,7 +8,7 @@
 namespace ubf::ctl {
 
 int keygen(const Globals&, const Arguments& arguments) {
-    const auto file = file_argument(arguments, default_key);
+    const auto file = file_argument("keygen", arguments, default_key);
     generate_key(file);
     std::cout << fmt::format("{}: a new key; copy it to every node, mode 0600\n", file.string());
     return 0;

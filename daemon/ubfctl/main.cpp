@@ -1,4 +1,6 @@
 // ubfctl: what people ask of ubfd.
+#include "arguments.hpp"
+#include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
 #include "config/config.hpp"
@@ -7,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/program_options.hpp>
 #include <cerrno>
 #include <fmt/format.h>
 #include <iostream>
@@ -37,12 +38,6 @@ std::span<const Command> commands() {
     return all;
 }
 
-std::filesystem::path file_argument(const Arguments& arguments, const char* otherwise) {
-    if (arguments.size() > 1)
-        throw UsageError(fmt::format("one file at most, not {}", arguments.size()));
-    return arguments.empty() ? otherwise : arguments.front();
-}
-
 namespace {
 
 namespace po = boost::program_options;
@@ -57,7 +52,8 @@ std::string help(const po::options_description& options) {
 }
 
 int failure(int code, const std::string& what) {
-    std::cerr << "ubfctl: " << what << '\n';
+    for (std::string_view rest = what; !rest.empty();)
+        std::cerr << "ubfctl: " << split(rest, '\n') << '\n';
     return code;
 }
 
@@ -75,8 +71,11 @@ int run(int argc, char** argv) {
 
     // Options of ours may stand on either side of the command; what is left is the command's.
     po::variables_map given;
-    const auto parsed =
-        po::command_line_parser(argc, argv).options(options).allow_unregistered().run();
+    const auto parsed = po::command_line_parser(argc, argv)
+                            .options(options)
+                            .style(option_style)
+                            .allow_unregistered()
+                            .run();
     po::store(parsed, given);
     po::notify(given);
     globals.socket = socket;

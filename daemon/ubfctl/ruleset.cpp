@@ -1,4 +1,5 @@
 #include "nft/ruleset.hpp"
+#include "arguments.hpp"
 #include "command.hpp"
 #include "nft/fallback.hpp"
 #include "nft/installer.hpp"
@@ -6,7 +7,6 @@
 #include "nft/stand_in.hpp"
 #include "nft/text.hpp"
 
-#include <boost/program_options.hpp>
 #include <cerrno>
 #include <chrono>
 #include <exception>
@@ -152,13 +152,7 @@ int ruleset(const Globals&, const Arguments& arguments) {
         ("file", po::value<std::string>()->default_value(default_config));
     po::positional_options_description positions;
     positions.add("file", 1);
-    po::variables_map given;
-    try {
-        po::store(po::command_line_parser(arguments).options(options).positional(positions).run(),
-                  given);
-    } catch (const po::error& error) {
-        throw UsageError(fmt::format("ruleset: {}", error.what()));
-    }
+    const auto given = parse("ruleset", arguments, options, positions);
     const std::filesystem::path file = given["file"].as<std::string>();
     if (given.count("install") + given.count("remove") + given.count("keep") > 1)
         throw UsageError("ruleset: either --install, --keep or --remove");

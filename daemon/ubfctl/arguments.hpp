@@ -1,0 +1,26 @@
+// The words behind a subcommand, taken apart: an option by its whole name only, for a slip must
+// not be taken for another.
+#pragma once
+
+#include "command.hpp"
+
+#include <boost/program_options.hpp>
+#include <filesystem>
+#include <string_view>
+
+namespace ubf::ctl {
+
+inline constexpr int option_style = boost::program_options::command_line_style::unix_style &
+                                    ~boost::program_options::command_line_style::allow_guessing;
+
+// Throws UsageError, which names the command.
+boost::program_options::variables_map
+parse(std::string_view command, const Arguments& arguments,
+      const boost::program_options::options_description& options,
+      const boost::program_options::positional_options_description& positions = {});
+
+// Of a command whose one argument may be a file, or the default.
+std::filesystem::path file_argument(std::string_view command, const Arguments& arguments,
+                                    const char* otherwise);
+
+} // namespace ubf::ctl
