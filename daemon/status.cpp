@@ -1,6 +1,7 @@
 // `ubfctl status`: everything that is counted, on one page.
 #include "daemon/daemon.hpp"
 
+#include "base/interfaces.hpp"
 #include "daemon/gate/queue_table.hpp"
 #include "daemon/host.hpp"
 
@@ -26,6 +27,13 @@ Json actions(const Counts<Reason>& reasons) {
     Json json = Json::object();
     for (std::size_t i = 0; i < static_cast<std::size_t>(Action::count_); ++i)
         json[std::string(to_string(static_cast<Action>(i)))] = sums[static_cast<Action>(i)];
+    return json;
+}
+
+Json interfaces(const WatchedInterfaces& scope) {
+    Json json{{"watched", Json::array()}, {"unwatched", Json::array()}};
+    for (const auto& name : interface_names())
+        json[scope.watches(name) ? "watched" : "unwatched"].push_back(name);
     return json;
 }
 
@@ -94,6 +102,7 @@ Json Daemon::status() {
               {"repairs", ruleset_->repairs()},
               {"connections_undecided", counters_.connections_undecided.read()},
               {"missing", ruleset_->missing()}}},
+            {"interfaces", interfaces(start_.config.scope.interfaces)},
             {"kernel", rules},
             {"threads",
              {{"number", threads_.size() + 1},

@@ -273,9 +273,9 @@ Chain scope_chain(const Config& config, const Environment& environment) {
                                   from_peers(ethernet, family, digit), accept()};
             });
     }
-    if (!config.scope.interfaces.empty())
-        chain.add("interfaces", "Interfaces that nobody asked ubfd to watch.",
-                  {interface_in("interfaces", true), accept()});
+    if (const auto& interfaces = config.scope.interfaces; !interfaces.are_all())
+        chain.add(set_of_interfaces(interfaces), "Interfaces that nobody asked ubfd to watch.",
+                  {interface_in(set_of_interfaces(interfaces), !interfaces.except), accept()});
     add_ident(chain, ethernet, config, environment);
     add_other_protocols(chain, ethernet);
     add_ports(chain, ethernet);
@@ -536,11 +536,11 @@ Chain protocols_out_chain(const Config& config) {
     } else {
         chain.add("passed", "", {protocol_in(ethernet.set("protocols")), accept()});
     }
-    if (!config.scope.interfaces.empty()) {
-        Statements unwatched{to_interface_in("interfaces", true)};
+    if (const auto& interfaces = config.scope.interfaces; !interfaces.are_all()) {
+        Statements unwatched{to_interface_in(set_of_interfaces(interfaces), !interfaces.except)};
         if (config.fabric.enabled)
             unwatched.insert(unwatched.begin(), to_fabric(false));
-        chain.add("interfaces", "Interfaces that nobody asked ubfd to watch.",
+        chain.add(set_of_interfaces(interfaces), "Interfaces that nobody asked ubfd to watch.",
                   unwatched + Statements{accept()});
     }
     chain.add("protocols_out", "A user's are refused; the kernel and root may have tunnels.",

@@ -55,7 +55,7 @@ enum class SetType : std::uint8_t {
     ipv4,
     ipv6,
     port,
-    interface,
+    interface, // its name
     flow4,
     flow6,
     listener4,
@@ -85,7 +85,7 @@ struct Set {
     std::uint32_t room = 0;
     bool updated_by_packets = false;
 
-    bool is_interval() const { return type < SetType::interface; }
+    bool is_interval() const { return type <= SetType::interface; }
     bool is_dynamic() const { return room != 0; }
 };
 

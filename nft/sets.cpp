@@ -29,16 +29,23 @@ Set::Element element(const Prefix& prefix) {
     return {bytes(prefix.first()), bytes(prefix.last()), to_string(prefix)};
 }
 
-Set::Element element(const std::string& interface) {
-    Bytes bytes(IFNAMSIZ);
-    std::memcpy(bytes.data(), interface.data(), std::min(interface.size(), bytes.size() - 1));
-    return {bytes, bytes, fmt::format("\"{}\"", interface)};
+// Names stand in the register with zeros behind them.
+Set::Element element(const InterfacePattern& pattern) {
+    const auto name = pattern.name().substr(0, IFNAMSIZ - 1);
+    Bytes first(IFNAMSIZ);
+    std::memcpy(first.data(), name.data(), name.size());
+    Bytes last = first;
+    if (pattern.is_prefix())
+        std::fill(last.begin() + static_cast<std::ptrdiff_t>(name.size()), last.end(), 0xff);
+    return {first, last, fmt::format("\"{}\"", pattern.text())};
 }
 
 Set interfaces(const Config& config) {
-    Set set{"interfaces", "watched; none listed: all are", SetType::interface, {}};
-    for (const auto& interface : config.scope.interfaces)
-        set.elements.push_back(element(interface));
+    const auto& scope = config.scope.interfaces;
+    Set set{set_of_interfaces(scope), scope.except ? "all others are watched" : "none listed: all",
+            SetType::interface};
+    for (const auto& pattern : scope.listed)
+        set.elements.push_back(element(pattern));
     return set;
 }
 

@@ -27,6 +27,11 @@ inline constexpr const char* set_of_exempt_holders = "exempt_holders";
 inline constexpr const char* set_of_sent = "sent";
 inline constexpr const char* set_of_senders = "senders"; // of both families
 
+// Of what the configuration lists.
+constexpr const char* set_of_interfaces(const WatchedInterfaces& interfaces) {
+    return interfaces.except ? "unwatched_interfaces" : "watched_interfaces";
+}
+
 // An allowed UDP flow passes for so long; ubfd renews it, packets don't. The kernel ends it by
 // itself where ubfd has died, or can't be sure any more that both ends are still there.
 inline constexpr std::chrono::seconds udp_lease{30};

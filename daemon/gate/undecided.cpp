@@ -148,11 +148,11 @@ bool Undecided::in_scope(std::uint32_t interface, bool fabric, Port port) const 
     if (exempt || std::ranges::none_of(
                       side.ports, [&](const PortRange& range) { return range.contains(port); }))
         return false;
-    if (fabric || scope_.interfaces.empty())
+    if (fabric || scope_.interfaces.are_all())
         return true;
     std::array<char, IF_NAMESIZE> name{};
     return ::if_indextoname(interface, name.data()) == nullptr ||
-           std::ranges::find(scope_.interfaces, name.data()) != scope_.interfaces.end();
+           scope_.interfaces.watches(name.data());
 }
 
 // A socket doesn't say whether it was accepted, or has connected. Where it has a listener's place,

@@ -36,7 +36,7 @@ class Undecided {
         std::vector<ProtocolPorts> exempt_ports;
     };
     struct Scope {
-        std::vector<std::string> interfaces; // none: all
+        WatchedInterfaces interfaces;
         Side ethernet;
         std::optional<Side> fabric; // none: its interfaces are like all others
     };

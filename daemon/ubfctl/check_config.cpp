@@ -1,33 +1,70 @@
+#include "arguments.hpp"
 #include "base/interfaces.hpp"
-#include "command.hpp"
+#include "base/text.hpp"
 #include "config/config.hpp"
+#include "ident/key.hpp"
 
+#include <cerrno>
 #include <fmt/format.h>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sysexits.h>
 
 namespace ubf::ctl {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+// A key that is bad is a mistake; one that isn't here may be elsewhere: another node's
+// configuration can be checked, and by anybody.
+void check_key(const Config& config, Strings& doubts) {
+    try {
+        load_keys(config.ident.key_file);
+    } catch (const KeyError& error) {
+        const bool elsewhere =
+            error.code() == ENOENT || error.code() == EACCES || error.code() == EPERM;
+        if (!elsewhere)
+            throw ConfigError(fmt::format("ident.key_file: {}", error.what()));
+        doubts.push_back(fmt::format("ident.key_file: {}; without it ubfd does not start{}",
+                                     error.what(),
+                                     error.code() == ENOENT ? ""
+                                                            : ", nor can it be checked; try "
+                                                              "again as root"));
+    }
+}
+
+Strings doubts_of(const Config& config) {
+    auto doubts = warnings(config);
+    for (auto& doubt : interface_warnings(config, interface_names()))
+        doubts.push_back(std::move(doubt));
+    check_key(config, doubts);
+    return doubts;
+}
+
+std::string summary(const Config& config) {
+    const auto present = interface_names();
+    const auto watched = std::ranges::count_if(
+        present, [&](const auto& name) { return config.scope.interfaces.watches(name); });
+    return fmt::format("{} peer ranges, {} exempt listeners, {} exempt connectors, {} exempt "
+                       "ports, {} of this node's {} interfaces watched",
+                       config.peers.ranges.size(), config.policy.exempt_listeners.size(),
+                       config.policy.exempt_connectors.size(), config.scope.exempt_ports.size(),
+                       watched, present.size());
+}
+
+} // namespace
 
 int check_config(const Globals& globals, const Arguments& arguments) {
-    const auto file = file_argument(arguments, default_config);
+    const auto file = file_argument("check-config", arguments, default_config);
     try {
         const auto config = load_config(file);
-        auto doubts = warnings(config);
-        for (auto& doubt : interface_warnings(config, interface_names()))
-            doubts.push_back(std::move(doubt));
+        const auto doubts = doubts_of(config);
         if (globals.json) {
-            std::cout << nlohmann::ordered_json{{"ok", true},
-                                                {"file", file.string()},
-                                                {"warnings", doubts}}
-                             .dump()
-                      << '\n';
+            const nlohmann::ordered_json answer{
+                {"ok", true}, {"file", file.string()}, {"warnings", doubts}};
+            std::cout << answer.dump() << '\n';
         } else {
-            std::cout << fmt::format(
-                "{}: good; {} peer ranges, {} exempt listeners, {} exempt "
-                "connectors, {} exempt ports\n",
-                file.string(), config.peers.ranges.size(), config.policy.exempt_listeners.size(),
-                config.policy.exempt_connectors.size(), config.scope.exempt_ports.size());
+            std::cout << fmt::format("{}: good; {}\n", file.string(), summary(config));
             for (const auto& doubt : doubts)
                 std::cout << fmt::format("{}: warning: {}\n", file.string(), doubt);
         }
@@ -35,7 +72,12 @@ int check_config(const Globals& globals, const Arguments& arguments) {
     } catch (const ConfigError& error) {
         if (!globals.json)
             throw;
-        std::cout << nlohmann::ordered_json{{"ok", false}, {"error", error.what()}}.dump() << '\n';
+        Strings mistakes;
+        for (std::string_view rest = error.what(); !rest.empty();)
+            mistakes.emplace_back(split(rest, '\n'));
+        const nlohmann::ordered_json answer{
+            {"ok", false}, {"error", error.what()}, {"mistakes", mistakes}};
+        std::cout << answer.dump() << '\n';
         return EX_CONFIG;
     }
 }

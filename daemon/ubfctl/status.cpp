@@ -8,6 +8,23 @@
 namespace ubf::ctl {
 namespace {
 
+// The ubfd that answers may be older or newer than we are: what it does not say is left blank.
+std::uint64_t number(const Json& json, const char* path) {
+    return json.value(Json::json_pointer(path), std::uint64_t{0});
+}
+
+bool yes(const Json& json, const char* path) {
+    return json.value(Json::json_pointer(path), false);
+}
+
+std::string word(const Json& json, const char* path) {
+    return json.value(Json::json_pointer(path), std::string("not known to this ubfd"));
+}
+
+Json part(const Json& json, const char* path) {
+    return json.value(Json::json_pointer(path), Json::object());
+}
+
 // What is not zero, in a line.
 std::string counts(const Json& counters) {
     std::string text;
@@ -28,20 +45,18 @@ std::string rules(const Json& kernel) {
 
 std::string queues_text(const Json& status) {
     std::string text;
-    for (const auto& queue : status.at("queues"))
-        text += fmt::format(
-            "  {:<5} {:>10} packets {:>6} of {} waiting, dropped {} (full) {} "
-            "(socket)\n",
-            queue.at("number").get<unsigned>(), queue.at("packets").get<std::uint64_t>(),
-            queue.at("waiting").get<std::uint64_t>(), queue.at("length").get<std::uint64_t>(),
-            queue.at("full_drops").get<std::uint64_t>(),
-            queue.at("socket_drops").get<std::uint64_t>());
+    for (const auto& queue : part(status, "/queues"))
+        text += fmt::format("  {:<5} {:>10} packets {:>6} of {} waiting, dropped {} (full) {} "
+                            "(socket)\n",
+                            number(queue, "/number"), number(queue, "/packets"),
+                            number(queue, "/waiting"), number(queue, "/length"),
+                            number(queue, "/full_drops"), number(queue, "/socket_drops"));
     return text;
 }
 
 std::string peers_text(const Json& status) {
     constexpr std::size_t most = 12; // a screenful; --json lists all
-    const auto& peers = status.at("peers");
+    const auto& peers = part(status, "/peers");
     std::string text;
     std::size_t shown = 0;
     for (const auto& peer : peers) {
@@ -50,59 +65,65 @@ std::string peers_text(const Json& status) {
             break;
         }
         text += fmt::format("  {:<24} {:>8} asked, {} without answer, {} us median, {} us p99{}\n",
-                            peer.at("address").get<std::string>(),
-                            peer.at("questions").get<std::uint64_t>(),
-                            peer.at("timeouts").get<std::uint64_t>(),
-                            peer.at("answer_us").at("p50").get<std::uint64_t>(),
-                            peer.at("answer_us").at("p99").get<std::uint64_t>(),
-                            peer.at("silent").get<bool>() ? ", SILENT" : "");
+                            word(peer, "/address"), number(peer, "/questions"),
+                            number(peer, "/timeouts"), number(peer, "/answer_us/p50"),
+                            number(peer, "/answer_us/p99"), yes(peer, "/silent") ? ", SILENT" : "");
     }
     return text.empty() ? "  none asked yet\n" : text;
 }
 
+std::string interfaces_text(const Json& interfaces) {
+    const auto watched = part(interfaces, "/watched"), unwatched = part(interfaces, "/unwatched");
+    std::string others;
+    for (const auto& name : unwatched)
+        others += fmt::format("{}{}", others.empty() ? "; not: " : ", ", name.get<std::string>());
+    return fmt::format("{} of {} watched{}", watched.size(), watched.size() + unwatched.size(),
+                       others);
+}
+
 std::string missing_text(const Json& ruleset) {
     std::string text;
-    for (const auto& item : ruleset.at("missing"))
+    for (const auto& item : part(ruleset, "/missing"))
         text += fmt::format("  missing: {}\n", item.get<std::string>());
     return text;
 }
 
 std::string warnings_text(const Json& status) {
     std::string text;
-    for (const auto& warning : status.at("warnings"))
+    for (const auto& warning : part(status, "/warnings"))
         text += fmt::format("warning   {}\n", warning.get<std::string>());
     return text;
 }
 
 std::string threads_text(const Json& threads) {
     std::string text;
-    for (const auto& thread : threads.at("standing_still")) {
-        const auto waits_for = thread.at("waits_for").get<std::string>();
+    for (const auto& thread : part(threads, "/standing_still")) {
+        const auto waits_for = word(thread, "/waits_for");
         text += fmt::format("{}{} STANDS STILL for {} s{}", text.empty() ? "" : "; ",
-                            thread.at("name").get<std::string>(),
-                            thread.at("seconds").get<std::uint64_t>(),
+                            word(thread, "/name"), number(thread, "/seconds"),
                             waits_for.empty() ? "" : ", and waits for " + waits_for);
     }
     return fmt::format("{}; {} times one stood still", text.empty() ? "all go on" : text,
-                       threads.at("stalls").get<std::uint64_t>());
+                       number(threads, "/stalls"));
 }
 
 std::string rdma_text(const Json& rdma) {
-    const auto count = [&](const char* name) { return rdma.at(name).get<std::uint64_t>(); };
+    const auto count = [&](const char* name) { return rdma.value(name, std::uint64_t{0}); };
     return fmt::format("{}; {} connections now; seen {}, allowed {}, denied {}, not answered {}, "
                        "ended {}, not ended {}; queue pairs of nobody known {}",
-                       rdma.at("state").get<std::string>(), count("connections"), count("seen"),
-                       count("allowed"), count("denied"), count("no_answer"), count("ended"),
-                       count("not_ended"), count("queue_pairs_not_attributable"));
+                       word(rdma, "/state"), count("connections"), count("seen"), count("allowed"),
+                       count("denied"), count("no_answer"), count("ended"), count("not_ended"),
+                       count("queue_pairs_not_attributable"));
 }
 
 std::string to_text(const Json& status) {
-    const auto& ruleset = status.at("ruleset");
-    const auto& ident = status.at("ident");
-    const auto& log = status.at("log");
+    const auto& ruleset = part(status, "/ruleset");
+    const auto& ident = part(status, "/ident");
+    const auto& log = part(status, "/log");
     return fmt::format(
         "ubfd {}, up since {} ({} s)\n"
         "ruleset   {}, {}{}, queue rule: {}, repaired {} times\n{}"
+        "interfaces {}\n"
         "threads   {}\n"
         "queues\n{}"
         "verdicts  {}\n"
@@ -119,30 +140,25 @@ std::string to_text(const Json& status) {
         "          told ahead: {} by peers, {} too late or not at all; {} to peers\n"
         "peers\n{}"
         "log       {} lines, {} folded, {} beyond their user's share, {} lost\n{}",
-        status.at("version").get<std::string>(), status.at("since").get<std::string>(),
-        status.at("uptime_s").get<std::uint64_t>(), ruleset.at("state").get<std::string>(),
-        ruleset.at("managed").get<bool>() ? "managed by ubfd" : "managed by the administrator",
-        ruleset.at("owned").get<bool>() ? " (no other program can change it)" : "",
-        status.at("queue_rule").get<std::string>(), ruleset.at("repairs").get<std::uint64_t>(),
-        missing_text(ruleset), threads_text(status.at("threads")), queues_text(status),
-        counts(status.at("actions")), counts(status.at("reasons")), rules(status.at("kernel")),
-        counts(status.at("verdicts_in_kernel")), counts(status.at("owner_methods")),
-        status.at("owner_records").get<std::string>(), counts(status.at("labels").at("found")),
-        status.at("labels").at("unknown").get<std::uint64_t>(),
-        status.at("jobs").at("running").get<std::uint64_t>(),
-        status.at("flows_ended").get<std::uint64_t>(), rdma_text(status.at("rdma")),
-        ident.at("questions").get<std::uint64_t>(),
-        ident.at("retransmissions").get<std::uint64_t>(), ident.at("answers").get<std::uint64_t>(),
-        ident.at("answers_busy").get<std::uint64_t>(), ident.at("answered").get<std::uint64_t>(),
-        ident.at("answered_busy").get<std::uint64_t>(),
-        ident.at("no_evidence").get<std::uint64_t>(), counts(ident.at("rejected")),
-        ident.at("not_sent").get<std::uint64_t>(), ident.at("told_forgotten").get<std::uint64_t>(),
-        ident.at("pushes_received").get<std::uint64_t>(),
-        ident.at("pushes_missed").get<std::uint64_t>(),
-        ident.at("pushes_sent").get<std::uint64_t>(), peers_text(status),
-        log.at("written").get<std::uint64_t>(), log.at("folded").get<std::uint64_t>(),
-        log.at("over_share").get<std::uint64_t>(), log.at("lost").get<std::uint64_t>(),
-        warnings_text(status));
+        word(status, "/version"), word(status, "/since"), number(status, "/uptime_s"),
+        word(ruleset, "/state"),
+        yes(ruleset, "/managed") ? "managed by ubfd" : "managed by the administrator",
+        yes(ruleset, "/owned") ? " (no other program can change it)" : "",
+        word(status, "/queue_rule"), number(ruleset, "/repairs"), missing_text(ruleset),
+        interfaces_text(part(status, "/interfaces")), threads_text(part(status, "/threads")),
+        queues_text(status), counts(part(status, "/actions")), counts(part(status, "/reasons")),
+        rules(part(status, "/kernel")), counts(part(status, "/verdicts_in_kernel")),
+        counts(part(status, "/owner_methods")), word(status, "/owner_records"),
+        counts(part(status, "/labels/found")), number(status, "/labels/unknown"),
+        number(status, "/jobs/running"), number(status, "/flows_ended"),
+        rdma_text(part(status, "/rdma")), number(ident, "/questions"),
+        number(ident, "/retransmissions"), number(ident, "/answers"),
+        number(ident, "/answers_busy"), number(ident, "/answered"), number(ident, "/answered_busy"),
+        number(ident, "/no_evidence"), counts(part(ident, "/rejected")), number(ident, "/not_sent"),
+        number(ident, "/told_forgotten"), number(ident, "/pushes_received"),
+        number(ident, "/pushes_missed"), number(ident, "/pushes_sent"), peers_text(status),
+        number(log, "/written"), number(log, "/folded"), number(log, "/over_share"),
+        number(log, "/lost"), warnings_text(status));
 }
 
 } // namespace
@@ -153,7 +169,7 @@ int status(const Globals& globals, const Arguments& arguments) {
     const auto reply = ask(globals.socket, {{"command", "status"}});
     std::cout << (globals.json ? reply.dump(2) + '\n' : to_text(reply));
     // For monitoring: a ruleset that is not as it should be is more than a line of the page.
-    return reply.at("ruleset").at("state") == "installed" ? EX_OK : EX_UNAVAILABLE;
+    return word(reply, "/ruleset/state") == "installed" ? EX_OK : EX_UNAVAILABLE;
 }
 
 } // namespace ubf::ctl

@@ -10,13 +10,14 @@
 #include <fstream>
 #include <optional>
 #include <set>
-#include <sstream>
 
 namespace ubf {
 namespace {
 
 using config::fail_at;
+using config::Mistakes;
 using config::Option;
+using config::Reading;
 using config::Value;
 
 // How many letters must change to make one word of the other (Levenshtein).
@@ -76,11 +77,18 @@ void add_user_or_group(const Value& item, std::vector<UidRange>& users, std::vec
     }
 }
 
+// Each entry of a table, and on to the next when one of them is wrong.
+template<typename Action>
+void each(const Reading& reading, const toml::table& table, Action action) {
+    for (const auto& [name, node] : table)
+        reading.mistakes.of([&] { action(name, node); });
+}
+
 // [policy.labels."slurm:physics"] allow = ["alice", "@physics"]
-void read_label_rules(Config& config, const std::string& file, const toml::node& node,
-                      Names names) {
+void read_label_rules(Config& config, const Reading& reading, const toml::node& node) {
+    const auto& file = reading.file;
     const auto& rules = table_of(file, "policy.labels", node, "[policy.labels.\"slurm:physics\"]");
-    for (const auto& [name, rule_node] : rules) {
+    each(reading, rules, [&](const toml::key& name, const toml::node& rule_node) {
         const auto label = label_of(file, name.source(), name.str());
         const auto* table = rule_node.as_table();
         const auto* allow = table == nullptr ? nullptr : table->get("allow");
@@ -90,42 +98,44 @@ void read_label_rules(Config& config, const std::string& file, const toml::node&
                                 "\"@physics\"]",
                                 escape(name.str())));
         LabelRule rule;
-        for (const auto& item : Value(file, "allow", *allow, names, config.unknown_names).array())
+        Value(reading, "allow", *allow).each([&](const Value& item) {
             add_user_or_group(item, rule.users, rule.groups);
+        });
         if (!config.policy.labels.emplace(label, std::move(rule)).second)
             fail_at(file, name.source(),
                     fmt::format("label {} stands here twice; write it once", to_string(label)));
-    }
+    });
 }
 
 // "slurm:physics" = "map:teamx"
-void read_aliases(Config& config, const std::string& file, const toml::node& node, Names names) {
+void read_aliases(Config& config, const Reading& reading, const toml::node& node) {
+    const auto& file = reading.file;
     auto& aliases = config.policy.aliases;
     const auto& table = table_of(file, "labels.aliases", node,
                                  "[labels.aliases] and \"slurm:physics\" = \"map:teamx\"");
-    for (const auto& [name, target] : table) {
+    each(reading, table, [&](const toml::key& name, const toml::node& target) {
         const auto label = label_of(file, name.source(), name.str());
-        const Value value(file, fmt::format("labels.aliases.{}", to_string(label)), target, names,
-                          config.unknown_names);
+        const Value value(reading, fmt::format("labels.aliases.{}", to_string(label)), target);
         aliases.insert_or_assign(label, label_of(file, target.source(), value.string()));
-    }
-    for (const auto& [name, target] : table)
-        if (const auto label = *parse_label(target.value_or(std::string()));
-            aliases.contains(label))
+    });
+    each(reading, table, [&](const toml::key&, const toml::node& target) {
+        const auto label = parse_label(target.value_or(std::string()));
+        if (label && aliases.contains(*label))
             fail_at(file, target.source(),
                     fmt::format("{} is itself an alias; write what it stands for, {}",
-                                to_string(label), to_string(aliases.at(label))));
+                                to_string(*label), to_string(aliases.at(*label))));
+    });
 }
 
 // teamx = ["alice", "2000-2999", "@physics", "account:chem", "partition:gpu"]
-void read_label_map(Config& config, const std::string& file, const toml::node& node, Names names) {
+void read_label_map(Config& config, const Reading& reading, const toml::node& node) {
+    const auto& file = reading.file;
     const auto& table =
         table_of(file, "labels.map", node, "[labels.map] and teamx = [\"alice\", \"@physics\"]");
-    for (const auto& [name, members] : table) {
+    each(reading, table, [&](const toml::key& name, const toml::node& members) {
         LabelMapping mapping{label_of(file, name.source(), fmt::format("map:{}", name.str()))};
-        const Value value(file, fmt::format("labels.map.{}", mapping.label.name), members, names,
-                          config.unknown_names);
-        for (const auto& item : value.array()) {
+        const Value value(reading, fmt::format("labels.map.{}", mapping.label.name), members);
+        value.each([&](const Value& item) {
             if (const auto account = item.after("account:")) {
                 mapping.accounts.push_back(*account);
             } else if (const auto partition = item.after("partition:")) {
@@ -133,37 +143,38 @@ void read_label_map(Config& config, const std::string& file, const toml::node& n
             } else {
                 add_user_or_group(item, mapping.users, mapping.groups);
             }
-        }
+        });
         config.labels.map.push_back(std::move(mapping));
-    }
+    });
 }
 
 // "10.149.0.0/16" = "10.1.0.0/16"
-void read_management(Config& config, const std::string& file, const toml::node& node, Names names) {
+void read_management(Config& config, const Reading& reading, const toml::node& node) {
+    const auto& file = reading.file;
     const std::string key = "fabric.management";
     const auto& table =
         table_of(file, key, node, "[fabric.management] and \"10.149.0.0/16\" = \"10.1.0.0/16\"");
-    for (const auto& [name, target] : table) {
+    each(reading, table, [&](const toml::key& name, const toml::node& target) {
         const auto from = Prefix::parse(name.str());
         if (!from)
             fail_at(file, name.source(),
                     fmt::format("{}: '{}' is not a range of addresses; write it like "
                                 "\"10.149.0.0/16\"",
                                 key, escape(name.str())));
-        const auto to = Value(file, key, target, names, config.unknown_names).prefix();
+        const auto to = Value(reading, key, target).prefix();
         if (!config.fabric.management.add(*from, to))
             fail_at(file, name.source(),
                     fmt::format("{}: {} and {} must be as long as each other, and {} may overlap "
                                 "no other",
                                 key, to_string(*from), to_string(to), to_string(*from)));
-    }
+    });
 }
 
 // Tables in a section, whose keys are the administrator's own names.
 struct NamedTable {
     std::string_view section;
     std::string_view key;
-    void (*read)(Config& config, const std::string& file, const toml::node& node, Names names);
+    void (*read)(Config& config, const Reading& reading, const toml::node& node);
 };
 
 constexpr NamedTable named_tables[] = {
@@ -184,29 +195,26 @@ std::set<std::string_view> keys_of(std::string_view section) {
     return names;
 }
 
-void read_section(Config& config, const std::string& file, std::string_view section,
-                  const toml::table& table, Names names) {
-    for (const auto& [key, node] : table) {
+void read_section(Config& config, const Reading& reading, std::string_view section,
+                  const toml::table& table) {
+    each(reading, table, [&](const toml::key& key, const toml::node& node) {
         const auto name = key.str();
         const auto* const table_reader =
             std::ranges::find_if(named_tables, [&](const NamedTable& candidate) {
                 return candidate.section == section && candidate.key == name;
             });
-        if (table_reader != std::end(named_tables)) {
-            table_reader->read(config, file, node, names);
-            continue;
-        }
+        if (table_reader != std::end(named_tables))
+            return table_reader->read(config, reading, node);
         const auto options = config::options();
         const auto option = std::ranges::find_if(options, [&](const Option& candidate) {
             return candidate.section == section && candidate.key == name;
         });
         if (option == options.end())
-            fail_at(file, key.source(),
-                    fmt::format("[{}] has no key '{}'; did you mean '{}'?", section,
-                                escape(key.str()), nearest(key.str(), keys_of(section))));
-        option->set(config, Value(file, fmt::format("{}.{}", section, key.str()), node, names,
-                                  config.unknown_names));
-    }
+            fail_at(reading.file, key.source(),
+                    fmt::format("[{}] has no key '{}'; did you mean '{}'?", section, escape(name),
+                                nearest(name, keys_of(section))));
+        option->set(config, Value(reading, fmt::format("{}.{}", section, name), node));
+    });
 }
 
 void check_together(const Config& config, const std::string& file) {
@@ -227,24 +235,45 @@ void check_together(const Config& config, const std::string& file) {
                                       file));
 }
 
+// A key that stands above all sections, which TOML takes for one of none.
+std::optional<std::string_view> section_with(std::string_view key) {
+    for (const auto section : sections())
+        if (keys_of(section).contains(key))
+            return section;
+    return std::nullopt;
+}
+
+void read_entry(Config& config, const Reading& reading, const toml::key& name,
+                const toml::node& node) {
+    const auto known = sections();
+    const auto* table = node.as_table();
+    if (known.contains(name.str()) && table != nullptr)
+        return read_section(config, reading, name.str(), *table);
+    const auto fail = [&](std::string_view what) { fail_at(reading.file, name.source(), what); };
+    if (known.contains(name.str()))
+        fail(fmt::format("{0} is a section; write [{0}] on a line of its own", name.str()));
+    if (table != nullptr)
+        fail(fmt::format("there is no section [{}]; did you mean [{}]?", escape(name.str()),
+                         nearest(name.str(), known)));
+    if (const auto section = section_with(name.str()))
+        fail(fmt::format("the key '{}' stands outside all sections; write it below [{}]",
+                         name.str(), *section));
+    fail(fmt::format("the key '{}' stands outside all sections, and none has it; 'ubfd --help' "
+                     "lists them",
+                     escape(name.str())));
+}
+
 Config read(const toml::table& root, const std::string& file, Names names) {
     Config config;
-    for (const auto& [name, node] : root) {
-        const auto known = sections();
-        if (!known.contains(name.str()))
-            fail_at(file, name.source(),
-                    fmt::format("there is no section [{}]; did you mean [{}]?", escape(name.str()),
-                                nearest(name.str(), known)));
-        const auto* table = node.as_table();
-        if (table == nullptr)
-            fail_at(file, name.source(),
-                    fmt::format("{} is a section; write [{}] on a line of its own", name.str(),
-                                name.str()));
-        read_section(config, file, name.str(), *table, names);
-    }
+    Mistakes mistakes;
+    const Reading reading{file, names, config.unknown_names, mistakes};
+    each(reading, root, [&](const toml::key& name, const toml::node& node) {
+        read_entry(config, reading, name, node);
+    });
     if (config.ignores_unknown_group) // which may be anybody's, until it is known
         config.policy.same_group = false;
-    check_together(config, file);
+    mistakes.of([&] { check_together(config, file); });
+    mistakes.check();
     return config;
 }
 
@@ -264,15 +293,23 @@ Config parse_config(std::string_view text, const std::string& name, Names names)
 }
 
 Config load_config(const std::filesystem::path& file, Names names) {
+    constexpr std::size_t most = std::size_t{16} << 20; // a million uids
     errno = 0;
     std::ifstream stream(file, std::ios::binary);
-    std::ostringstream text;
-    if (stream && stream.peek() != std::ifstream::traits_type::eof())
-        text << stream.rdbuf();
+    std::string text;
+    if (stream && stream.peek() != std::ifstream::traits_type::eof()) {
+        text.resize(most + 1);
+        stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+        text.resize(static_cast<std::size_t>(stream.gcount()));
+    }
     if (errno != 0) // a folder opens well, and only can't be read
         throw ConfigError(fmt::format("{}: can't be read: {}; name the configuration with --config",
                                       file.string(), std::strerror(errno)));
-    return parse_config(text.str(), file.string(), names);
+    if (text.size() > most)
+        throw ConfigError(fmt::format("{}: more than {} MiB, which is no configuration; write "
+                                      "ranges of uids, or a group, in place of long lists",
+                                      file.string(), most >> 20));
+    return parse_config(text, file.string(), names);
 }
 
 Policy Config::fabric_policy() const {

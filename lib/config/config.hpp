@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "config/watched_interfaces.hpp"
 #include "flow/address.hpp"
 #include "flow/address_map.hpp"
 #include "flow/flow.hpp"
@@ -54,7 +55,7 @@ struct Config {
     } queue;
 
     struct Scope {
-        std::vector<std::string> interfaces; // empty: all, loopback included
+        WatchedInterfaces interfaces;
         // Empty: from net.ipv4.ip_unprivileged_port_start up. Disjoint, sorted.
         std::vector<PortRange> ports;
         std::vector<ProtocolPorts> exempt_ports;
@@ -153,10 +154,16 @@ struct Config {
 // lets in or out unasked, by its scope and exempt ports, doesn't count.
 bool decide_alike(const Config& a, const Config& b);
 
-// Says file, line and column, what is wrong, and what would be right.
+// Says file, line and column, what is wrong, and what would be right: a line for each mistake.
 class ConfigError : public std::runtime_error {
   public:
-    using std::runtime_error::runtime_error;
+    explicit ConfigError(const std::string& what, std::uint32_t line = 0)
+      : std::runtime_error(what)
+      , line_(line) {}
+    std::uint32_t line() const { return line_; } // of the first; 0: of the file as a whole
+
+  private:
+    std::uint32_t line_;
 };
 
 // Whether user and group names are looked up in the user database (NSS). Where all that is wanted
@@ -172,7 +179,7 @@ Config parse_config(std::string_view toml, const std::string& name, Names names 
 // Settings that may be written, and are hardly meant: a line each, with what to write instead.
 std::vector<std::string> warnings(const Config& config);
 
-// The same of scope.interfaces, on a node that has these interfaces.
+// The same of the interfaces that are watched, on a node that has these.
 std::vector<std::string> interface_warnings(const Config& config,
                                             const std::vector<std::string>& present);
 

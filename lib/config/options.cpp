@@ -3,37 +3,104 @@
 #include <algorithm>
 #include <bit>
 #include <fmt/format.h>
+#include <iterator>
+#include <optional>
+#include <vector>
 
 namespace ubf::config {
 namespace {
 
-// Adds a range to a list of disjoint ones.
-template<typename T>
-void add_disjoint(std::vector<Range<T>>& list, const Range<T>& range, const Value& value) {
-    for (const auto& other : list)
-        if (other.overlaps(range))
-            value.fail(fmt::format(
-                "{}-{} overlaps {}-{}; write each only once",
-                static_cast<std::uint32_t>(range.first), static_cast<std::uint32_t>(range.last),
-                static_cast<std::uint32_t>(other.first), static_cast<std::uint32_t>(other.last)));
-    list.push_back(range);
-    std::ranges::sort(list);
+std::string describe(const PortRange& ports) {
+    return fmt::format("{}-{}", ports.first, ports.last);
+}
+std::string describe(const ProtocolPorts& ports) {
+    return describe(ports.ports);
+}
+std::string describe(const Exemption& exemption) {
+    return fmt::format("{}-{}", value(exemption.users.first), value(exemption.users.last));
+}
+std::string describe(const Prefix& prefix) {
+    return to_string(prefix);
 }
 
-// One user may be exempt at several places, but at each of them only once.
-void add_exemption(std::vector<Exemption>& list, const Value& value) {
-    const auto fresh = value.exemption();
-    if (!fresh)
-        return;
-    for (const auto& other : list)
-        if (other.users.overlaps(fresh->users) &&
-            (!other.at || !fresh->at || other.at->overlaps(*fresh->at)))
-            value.fail(fmt::format("{}-{} overlaps {}-{}, at the same addresses; write each only "
-                                   "once",
-                                   ubf::value(fresh->users.first), ubf::value(fresh->users.last),
-                                   ubf::value(other.users.first), ubf::value(other.users.last)));
-    list.push_back(*fresh);
-    std::ranges::stable_sort(list, {}, &Exemption::users);
+PortRange extent(const PortRange& ports) {
+    return ports;
+}
+PortRange extent(const ProtocolPorts& ports) {
+    return ports.ports;
+}
+UidRange extent(const Exemption& exemption) {
+    return exemption.users;
+}
+Range<Address> extent(const Prefix& prefix) {
+    return {prefix.first(), prefix.last()};
+}
+
+// Whether two whose extents overlap may not stand in one list.
+bool clash(const PortRange&, const PortRange&) {
+    return true;
+}
+bool clash(const ProtocolPorts& a, const ProtocolPorts& b) {
+    return (a.tcp && b.tcp) || (a.udp && b.udp);
+}
+bool clash(const Exemption& a, const Exemption& b) { // at each place only once
+    return !a.at || !b.at || a.at->overlaps(*b.at);
+}
+bool clash(const Prefix&, const Prefix&) {
+    return true;
+}
+
+// The items of a list, sorted by what they span; none may say again what another says.
+template<typename T>
+std::vector<T> distinct(const Value& list, std::optional<T> (*read)(const Value&)) {
+    struct Item {
+        T what;
+        Value where;
+    };
+    std::vector<Item> items;
+    list.each([&](const Value& value) {
+        if (auto what = read(value))
+            items.push_back({std::move(*what), value});
+    });
+    std::ranges::stable_sort(items, {}, [](const Item& item) { return extent(item.what); });
+    for (auto one = items.begin(); one != items.end(); ++one) {
+        const auto end = std::find_if_not(one, items.end(), [&](const Item& other) {
+            return extent(one->what).overlaps(extent(other.what));
+        });
+        const auto other = std::find_if(
+            std::next(one), end, [&](const Item& item) { return clash(one->what, item.what); });
+        if (other == end)
+            continue;
+        const bool in_order = other->where.is_after(one->where);
+        const Item& earlier = in_order ? *one : *other;
+        const Item& later = in_order ? *other : *one;
+        list.attempt([&] {
+            later.where.fail(fmt::format("{} overlaps {}; write each only once",
+                                         describe(later.what), describe(earlier.what)));
+        });
+    }
+    std::vector<T> all;
+    for (auto& item : items)
+        all.push_back(std::move(item.what));
+    return all;
+}
+
+std::vector<PortRange> port_ranges(const Value& list) {
+    return distinct<PortRange>(list,
+                               [](const Value& item) { return std::optional(item.port_range()); });
+}
+
+std::vector<ProtocolPorts> exempt_ports(const Value& list) {
+    return distinct<ProtocolPorts>(
+        list, [](const Value& item) { return std::optional(item.protocol_ports()); });
+}
+
+std::vector<Prefix> prefixes(const Value& list) {
+    return distinct<Prefix>(list, [](const Value& item) { return std::optional(item.prefix()); });
+}
+
+std::vector<Exemption> exemptions(const Value& list) {
+    return distinct<Exemption>(list, [](const Value& item) { return item.exemption(); });
 }
 
 void set_kernel(Config& config, const Value& value) {
@@ -44,18 +111,7 @@ void set_kernel(Config& config, const Value& value) {
             list.emplace_back();
         return;
     }
-    for (const auto& item : value.array())
-        list.push_back(item.kernel_exemption());
-}
-
-void add_exempt_port(std::vector<ProtocolPorts>& list, const Value& value) {
-    const auto ports = value.protocol_ports();
-    for (const auto& other : list)
-        if (other.ports.overlaps(ports.ports) &&
-            ((other.tcp && ports.tcp) || (other.udp && ports.udp)))
-            value.fail(fmt::format("{}-{} overlaps {}-{}; write each only once", ports.ports.first,
-                                   ports.ports.last, other.ports.first, other.ports.last));
-    list.push_back(ports);
+    value.each([&](const Value& item) { list.push_back(item.kernel_exemption()); });
 }
 
 void add_protocol(std::vector<std::uint8_t>& list, const Value& value) {
@@ -66,13 +122,21 @@ void add_protocol(std::vector<std::uint8_t>& list, const Value& value) {
     std::ranges::sort(list);
 }
 
-void add_peer(std::vector<Prefix>& list, const Value& value) {
-    const auto prefix = value.prefix();
-    for (const auto& other : list)
-        if (other.overlaps(prefix))
-            value.fail(fmt::format("{} overlaps {}; write each address only once",
-                                   to_string(prefix), to_string(other)));
-    list.push_back(prefix);
+void set_interfaces(Config& config, const Value& list, bool except) {
+    auto& interfaces = config.scope.interfaces;
+    if (!interfaces.listed.empty() && interfaces.except != except)
+        list.fail("either scope.interfaces or scope.except_interfaces; leave one of them out");
+    interfaces.except = except;
+    list.each([&](const Value& item) {
+        const auto pattern = item.interface();
+        for (const auto& other : interfaces.listed)
+            if (other == pattern)
+                item.fail(fmt::format("'{}' stands here twice; write it once", pattern.text()));
+            else if (other.overlaps(pattern))
+                item.fail(fmt::format("'{}' overlaps '{}'; write each only once", pattern.text(),
+                                      other.text()));
+        interfaces.listed.push_back(pattern);
+    });
 }
 
 void set_fabric_reasons(Config& config, const Value& value) {
@@ -80,8 +144,9 @@ void set_fabric_reasons(Config& config, const Value& value) {
     bool* const reasons[] = {&fabric.same_user, &fabric.same_group, &fabric.same_label};
     for (bool* reason : reasons)
         *reason = false;
-    for (const auto& item : value.array())
+    value.each([&](const Value& item) {
         *reasons[item.one_of({"same-user", "same-group", "same-label"})] = true;
+    });
 }
 
 constexpr std::int64_t most_queued = 65535;    // more is not kept by every kernel
@@ -101,39 +166,26 @@ constexpr Option all[] = {
          c.queue.length = static_cast<std::uint32_t>(v.integer(16, most_queued));
      }},
 
-    {"scope", "interfaces", "[]", "interfaces to watch; []: all, loopback included",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array()) {
-             auto name = item.interface();
-             if (std::ranges::find(c.scope.interfaces, name) != c.scope.interfaces.end())
-                 item.fail(fmt::format("'{}' stands here twice; write it once", name));
-             c.scope.interfaces.push_back(std::move(name));
-         }
-     }},
+    {"scope", "interfaces", "[]",
+     "interfaces to watch, like [\"lo\", \"eth*\"]; []: all, loopback included",
+     [](Config& c, const Value& v) { set_interfaces(c, v, false); }},
+    {"scope", "except_interfaces", "[]",
+     "interfaces not to watch, like [\"virbr*\"]; all others are",
+     [](Config& c, const Value& v) { set_interfaces(c, v, true); }},
     {"scope", "ports", "[]",
      "listening ports to watch, like [\"1024-65535\"]; []: from "
      "net.ipv4.ip_unprivileged_port_start up",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_disjoint(c.scope.ports, item.port_range(), item);
-     }},
+     [](Config& c, const Value& v) { c.scope.ports = port_ranges(v); }},
     {"scope", "exempt_ports", "[]", "ports that pass unwatched, like [\"tcp/8443\", \"udp/5353\"]",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_exempt_port(c.scope.exempt_ports, item);
-     }},
+     [](Config& c, const Value& v) { c.scope.exempt_ports = exempt_ports(v); }},
     {"scope", "protocols", "[]",
      "protocols that pass unwatched beside ICMP and IGMP, like [\"esp\", \"ah\", 112]",
      [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_protocol(c.scope.protocols, item);
+         v.each([&](const Value& item) { add_protocol(c.scope.protocols, item); });
      }},
 
     {"peers", "ranges", "[]", "addresses of the nodes that run ubfd, like [\"10.0.0.0/16\"]",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_peer(c.peers.ranges, item);
-     }},
+     [](Config& c, const Value& v) { c.peers.ranges = prefixes(v); }},
 
     {"policy", "same_user", "true", "two programs of one user may talk",
      [](Config& c, const Value& v) { c.policy.same_user = v.boolean(); }},
@@ -154,24 +206,19 @@ constexpr Option all[] = {
      }},
     {"policy", "exempt_listeners", "[]",
      "users whom everybody may connect to: names, uids, ranges; \"slurm@10.0.0.1\": there alone",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_exemption(c.policy.exempt_listeners, item);
-     }},
+     [](Config& c, const Value& v) { c.policy.exempt_listeners = exemptions(v); }},
     {"policy", "exempt_connectors", "[]",
      "users who may connect to everybody; \"root@10.0.0.1\": from there alone",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_exemption(c.policy.exempt_connectors, item);
-     }},
+     [](Config& c, const Value& v) { c.policy.exempt_connectors = exemptions(v); }},
     {"policy", "ignored_groups", "[]",
      "groups that are never a reason to allow, like the one of all users",
      [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
+         v.each([&](const Value& item) {
              if (const auto gid = item.gid())
                  c.policy.ignored_groups.push_back(*gid);
              else
                  c.ignores_unknown_group = true;
+         });
          std::ranges::sort(c.policy.ignored_groups);
      }},
 
@@ -179,42 +226,25 @@ constexpr Option all[] = {
      "IPoIB interfaces have rules of their own; false: they are interfaces like all others",
      [](Config& c, const Value& v) { c.fabric.enabled = v.boolean(); }},
     {"fabric", "ports", "[]", "like scope.ports, on the fabric",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_disjoint(c.fabric.ports, item.port_range(), item);
-     }},
+     [](Config& c, const Value& v) { c.fabric.ports = port_ranges(v); }},
     {"fabric", "exempt_ports", "[]", "like scope.exempt_ports, on the fabric",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_exempt_port(c.fabric.exempt_ports, item);
-     }},
+     [](Config& c, const Value& v) { c.fabric.exempt_ports = exempt_ports(v); }},
     {"fabric", "protocols", "[]", "like scope.protocols, on the fabric",
      [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_protocol(c.fabric.protocols, item);
+         v.each([&](const Value& item) { add_protocol(c.fabric.protocols, item); });
      }},
     {"fabric", "peers", "[]", "the nodes' addresses on the fabric; []: those of peers.ranges",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_peer(c.fabric.peers, item);
-     }},
+     [](Config& c, const Value& v) { c.fabric.peers = prefixes(v); }},
     {"fabric", "reasons", "[\"same-user\", \"same-group\", \"same-label\"]",
      "which reasons to allow count on the fabric, of those that [policy] has", set_fabric_reasons},
     {"fabric", "exempt_listeners", "[]", "like policy.exempt_listeners, and beside them",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_exemption(c.fabric.exempt_listeners, item);
-     }},
+     [](Config& c, const Value& v) { c.fabric.exempt_listeners = exemptions(v); }},
     {"fabric", "exempt_connectors", "[]", "like policy.exempt_connectors, and beside them",
-     [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             add_exemption(c.fabric.exempt_connectors, item);
-     }},
+     [](Config& c, const Value& v) { c.fabric.exempt_connectors = exemptions(v); }},
     {"fabric", "pkeys", "[]",
      "P_Keys whose partition is a label of both ends, like [\"0x8001\"]; see policy.labels",
      [](Config& c, const Value& v) {
-         for (const auto& item : v.array())
-             c.fabric.pkeys.push_back(item.pkey());
+         v.each([&](const Value& item) { c.fabric.pkeys.push_back(item.pkey()); });
      }},
     {"fabric", "notrack", "true",
      "no connection tracking on the fabric; false: where other rules need it",

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "config/protocol_names.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <grp.h>
@@ -12,6 +13,8 @@
 #include <netinet/in.h>
 #include <optional>
 #include <pwd.h>
+#include <span>
+#include <utility>
 
 namespace ubf::config {
 namespace {
@@ -66,29 +69,42 @@ bool is_number_like(std::string_view text) {
 } // namespace
 
 void fail_at(const std::string& name, const toml::source_region& where, std::string_view what) {
-    throw ConfigError(
-        fmt::format("{}:{}:{}: {}", name, where.begin.line, where.begin.column, what));
+    throw ConfigError(fmt::format("{}:{}:{}: {}", name, where.begin.line, where.begin.column, what),
+                      where.begin.line);
+}
+
+void Mistakes::check() {
+    constexpr std::size_t most = 20;
+    if (all_.empty())
+        return;
+    std::ranges::stable_sort(all_, {}, &ConfigError::line);
+    std::string text;
+    for (const auto& one : std::span(all_).first(std::min(most, all_.size())))
+        text += fmt::format("{}{}", text.empty() ? "" : "\n", one.what());
+    if (all_.size() > most)
+        text += fmt::format("\nand {} more", all_.size() - most);
+    throw ConfigError(text, all_.front().line());
 }
 
 void Value::fail(std::string_view what) const {
-    fail_at(file_, node_.source(), fmt::format("{}: {}", key_, what));
+    fail_at(reading_.get().file, node_.get().source(), fmt::format("{}: {}", key_, what));
 }
 
 bool Value::boolean() const {
-    if (const auto value = node_.value_exact<bool>())
+    if (const auto value = node_.get().value_exact<bool>())
         return *value;
     fail("not a truth value; write true or false");
 }
 
 std::int64_t Value::integer(std::int64_t least, std::int64_t most) const {
-    const auto value = node_.value_exact<std::int64_t>();
+    const auto value = node_.get().value_exact<std::int64_t>();
     if (!value || *value < least || *value > most)
         fail(fmt::format("not a whole number from {} to {}", least, most));
     return *value;
 }
 
 std::string Value::string() const {
-    auto value = node_.value_exact<std::string>();
+    auto value = node_.get().value_exact<std::string>();
     if (!value || value->empty())
         fail("not a text; write it in double quotes");
     if (value->find('\0') != std::string::npos)
@@ -109,17 +125,25 @@ std::size_t Value::one_of(std::initializer_list<std::string_view> words) const {
 }
 
 std::vector<Value> Value::array() const {
-    const auto* array = node_.as_array();
+    const auto* array = node_.get().as_array();
     if (array == nullptr)
         fail("not a list; write it in brackets, like [\"a\", \"b\"]");
     std::vector<Value> values;
     for (const auto& node : *array)
-        values.emplace_back(file_, key_, node, names_, unknown_);
+        values.emplace_back(reading_, key_, node);
     return values;
 }
 
+bool Value::is_after(const Value& other) const {
+    const auto place = [](const Value& value) {
+        const auto& begin = value.node_.get().source().begin;
+        return std::pair(begin.line, begin.column);
+    };
+    return place(*this) > place(other);
+}
+
 std::string Value::text() const {
-    if (const auto value = node_.value_exact<std::int64_t>())
+    if (const auto value = node_.get().value_exact<std::int64_t>())
         return std::to_string(*value);
     return string();
 }
@@ -254,7 +278,7 @@ std::optional<UidRange> Value::to_uids(const std::string& given) const {
                              escape(given)));
         return UidRange{Uid{numbers->first}, Uid{numbers->last}};
     }
-    if (names_ == Names::pass_over)
+    if (reading_.get().names == Names::pass_over)
         return std::nullopt;
     const auto uid = uid_of(given);
     if (!uid) {
@@ -279,7 +303,7 @@ std::optional<Gid> Value::gid() const {
 std::optional<Gid> Value::to_gid(const std::string& given) const {
     if (const auto numeric = number<std::uint32_t>(given))
         return Gid{*numeric};
-    if (names_ == Names::pass_over)
+    if (reading_.get().names == Names::pass_over)
         return std::nullopt;
     const auto gid = gid_of(given);
     if (!gid)
@@ -291,9 +315,10 @@ void Value::miss(std::string_view kind, const std::string& name, std::string_vie
     const auto what = fmt::format("the user database knows no {} '{}'; check the name, or write "
                                   "the {}",
                                   kind, escape(name), number);
-    if (names_ != Names::look_up_or_list)
+    if (reading_.get().names != Names::look_up_or_list)
         fail(what);
-    unknown_.push_back(fmt::format("{}:{}: {}: {}", file_, node_.source().begin.line, key_, what));
+    reading_.get().unknown.push_back(fmt::format("{}:{}: {}: {}", reading_.get().file,
+                                                 node_.get().source().begin.line, key_, what));
 }
 
 std::optional<std::string> Value::after(std::string_view prefix) const {
@@ -305,13 +330,15 @@ std::optional<std::string> Value::after(std::string_view prefix) const {
     return given.substr(prefix.size());
 }
 
-std::string Value::interface() const {
-    auto given = string();
-    if (given.size() >= IFNAMSIZ || given.find_first_of("/ \t\n\"\\*") != std::string::npos)
-        fail(fmt::format("'{}' is not the name of an interface; write it like \"eth0\", {} "
-                         "characters at most",
+InterfacePattern Value::interface() const {
+    const auto given = string();
+    const InterfacePattern pattern(given);
+    if (pattern.name().empty() || pattern.name().size() >= IFNAMSIZ ||
+        pattern.name().find_first_of("/ \t\n\"\\*") != std::string_view::npos)
+        fail(fmt::format("'{}' is not the name of an interface; write it like \"eth0\", or "
+                         "\"eth*\" for all that begin so, {} characters at most",
                          escape(given), IFNAMSIZ - 1));
-    return given;
+    return pattern;
 }
 
 } // namespace ubf::config

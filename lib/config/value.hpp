@@ -1,10 +1,12 @@
 // One value of the configuration file, with the place where it stands: turns it into a type of
-// ours, or throws a ConfigError that names that place.
+// ours, or throws a ConfigError that names that place. Of a list, every item that is wrong is
+// named before one is thrown.
 #pragma once
 
 #include "config/config.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,16 +19,39 @@ namespace ubf::config {
 [[noreturn]] void fail_at(const std::string& name, const toml::source_region& where,
                           std::string_view what);
 
+// All that is wrong with one file.
+class Mistakes {
+  public:
+    // Does it, and keeps what it throws.
+    template<typename Action>
+    void of(Action action) {
+        try {
+            action();
+        } catch (const ConfigError& error) {
+            all_.push_back(error);
+        }
+    }
+    // Throws them as one, in the order of their lines, if there are any.
+    void check();
+
+  private:
+    std::vector<ConfigError> all_;
+};
+
+// What is the same for all values of a file.
+struct Reading {
+    const std::string& file; // its name
+    Names names;
+    std::vector<std::string>& unknown; // names that the user database doesn't know, and may be so
+    Mistakes& mistakes;
+};
+
 class Value {
   public:
-    // unknown: where names go that the user database doesn't know, and that may be so.
-    Value(const std::string& file, std::string key, const toml::node& node, Names names,
-          std::vector<std::string>& unknown)
-      : file_(file)
+    Value(const Reading& reading, std::string key, const toml::node& node)
+      : reading_(reading)
       , key_(std::move(key))
-      , node_(node)
-      , names_(names)
-      , unknown_(unknown) {}
+      , node_(node) {}
 
     bool boolean() const;
     std::int64_t integer(std::int64_t least, std::int64_t most) const;
@@ -34,7 +59,20 @@ class Value {
     // The position of the word in `words`.
     std::size_t one_of(std::initializer_list<std::string_view> words) const;
     std::vector<Value> array() const;
-    bool is_array() const { return node_.is_array(); }
+    bool is_array() const { return node_.get().is_array(); }
+    // Each item, and on to the next when one of them is wrong.
+    template<typename Action>
+    void each(Action action) const {
+        for (const auto& item : array())
+            attempt([&] { action(item); });
+    }
+    // Does it, and goes on when it finds a mistake.
+    template<typename Action>
+    void attempt(Action action) const {
+        reading_.get().mistakes.of(action);
+    }
+    // Whether this stands behind the other in the file.
+    bool is_after(const Value& other) const;
 
     // Numbers, or strings like "1000-1999".
     PortRange port_range() const;
@@ -48,10 +86,10 @@ class Value {
     std::optional<Exemption> exemption() const;
     // Ports as protocol_ports() has them or "*", or with an address: "tcp/2049@10.0.0.0/28"
     KernelExemption kernel_exemption() const;
-    std::optional<Gid> gid() const;   // "users", 100
-    bool is_group() const;            // "@physics"
-    std::optional<Gid> group() const; // the same, as a gid
-    std::string interface() const;
+    std::optional<Gid> gid() const;     // "users", 100
+    bool is_group() const;              // "@physics"
+    std::optional<Gid> group() const;   // the same, as a gid
+    InterfacePattern interface() const; // "eth0", "eth*"
     // What stands behind the prefix, as in "account:chem"; nothing where it doesn't begin with it.
     std::optional<std::string> after(std::string_view prefix) const;
 
@@ -66,11 +104,9 @@ class Value {
     std::optional<Gid> to_gid(const std::string& given) const;
     void miss(std::string_view kind, const std::string& name, std::string_view number) const;
 
-    const std::string& file_;
+    std::reference_wrapper<const Reading> reading_;
     std::string key_;
-    const toml::node& node_;
-    Names names_;
-    std::vector<std::string>& unknown_;
+    std::reference_wrapper<const toml::node> node_;
 };
 
 } // namespace ubf::config

@@ -50,6 +50,17 @@ void warn_of_root(const List& list, std::vector<std::string>& warnings) {
                         list.key));
 }
 
+// Who is in no range is outside; and who is outside no range is a peer, which is asked.
+void warn_of_ranges(std::string_view key, const std::vector<Prefix>& ranges,
+                    std::vector<std::string>& warnings) {
+    for (const auto& range : ranges)
+        if (range.length() == 0)
+            warnings.push_back(fmt::format(
+                "{}: {} is the whole internet: every machine in it is asked, on UDP, who its users "
+                "are, and nobody is outside; write the addresses of the nodes that run ubfd",
+                key, to_string(range)));
+}
+
 void warn_of_nobody(const List& list, std::vector<std::string>& warnings) {
     for (const auto& exemption : list.exemptions) {
         const auto& at = exemption.at;
@@ -82,6 +93,12 @@ std::vector<std::string> warnings(const Config& config) {
         {"policy.exempt_listeners", policy.exempt_listeners, all},
         {"fabric.exempt_listeners", fabric.exempt_listeners, config.fabric_peers()}};
     std::vector<std::string> warnings;
+    if (all.empty())
+        warnings.emplace_back("peers.ranges: no peers: all other machines are outside, and no "
+                              "user reaches a program on another node; write the addresses of "
+                              "the nodes that run ubfd, like [\"10.0.0.0/16\"]");
+    warn_of_ranges("peers.ranges", peers, warnings);
+    warn_of_ranges("fabric.peers", config.fabric.peers, warnings);
     for (const auto& list : connectors)
         warn_of_root(list, warnings);
     for (const auto& lists : {std::span(connectors), std::span(listeners)})
@@ -92,25 +109,21 @@ std::vector<std::string> warnings(const Config& config) {
 
 std::vector<std::string> interface_warnings(const Config& config,
                                             const std::vector<std::string>& present) {
-    const auto& named = config.scope.interfaces;
-    if (named.empty())
-        return {};
-    const auto has = [](const std::vector<std::string>& names, const std::string& name) {
-        return std::ranges::find(names, name) != names.end();
-    };
-    std::vector<std::string> missing, unwatched;
-    for (const auto& name : named)
-        if (!has(present, name))
-            missing.push_back(name);
-    for (const auto& name : present)
-        if (!has(named, name))
-            unwatched.push_back(name);
+    const auto& scope = config.scope.interfaces;
+    std::vector<std::string> missing;
+    for (const auto& pattern : scope.listed)
+        if (std::ranges::none_of(present, [&](const auto& name) { return pattern.matches(name); }))
+            missing.push_back(pattern.text());
     if (missing.empty())
         return {};
-    return {fmt::format("scope.interfaces names {}, which this node does not have: {} of its {} "
-                        "interfaces are watched, and everybody reaches everybody over {}; write "
-                        "the names that 'ip link' shows, or leave scope.interfaces out to watch "
-                        "all",
+    std::vector<std::string> unwatched;
+    for (const auto& name : present)
+        if (!scope.watches(name))
+            unwatched.push_back(name);
+    return {fmt::format("{} names {}, which this node does not have: {} of its {} interfaces are "
+                        "watched, and everybody reaches everybody over {}; write the names that "
+                        "'ip link' shows, or leave the list out to watch all",
+                        scope.except ? "scope.except_interfaces" : "scope.interfaces",
                         fmt::join(missing, ", "), present.size() - unwatched.size(), present.size(),
                         unwatched.empty() ? "no other"
                                           : fmt::format("{}", fmt::join(unwatched, ", ")))};

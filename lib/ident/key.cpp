@@ -51,7 +51,8 @@ std::optional<Key> parse_key(std::string_view line) {
 }
 
 KeyError system_error(const std::filesystem::path& file, std::string_view what) {
-    return KeyError(fmt::format("{}: {}: {}", file.string(), what, std::strerror(errno)));
+    const int code = errno;
+    return KeyError(fmt::format("{}: {}: {}", file.string(), what, std::strerror(code)), code);
 }
 
 void check(const std::filesystem::path& file, const struct stat& info) {
@@ -124,7 +125,13 @@ KeyRing load_keys(const std::filesystem::path& file) {
             throw KeyError(
                 fmt::format("{}: no such file; make a key with 'ubfctl keygen', and give "
                             "every node the same",
-                            file.string()));
+                            file.string()),
+                ENOENT);
+        if (errno == ELOOP)
+            throw KeyError(fmt::format("{}: a symbolic link, which may point elsewhere tomorrow; "
+                                       "name the file that it points to in ident.key_file",
+                                       file.string()),
+                           ELOOP);
         throw system_error(file, "opening the key file");
     }
     struct stat info {};

@@ -43,7 +43,14 @@ struct KeyRing {
 
 class KeyError : public std::runtime_error {
   public:
-    using std::runtime_error::runtime_error;
+    // code: an errno, where the system has refused something.
+    explicit KeyError(const std::string& what, int code = 0)
+      : std::runtime_error(what)
+      , code_(code) {}
+    int code() const { return code_; }
+
+  private:
+    int code_;
 };
 
 // The file must be a regular one, of root or of our own, and nobody else's to read. Throws

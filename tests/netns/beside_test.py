@@ -128,5 +128,34 @@ class Interfaces(TwoNodes):
         wait_until(lambda: not any(words in warning for warning in self.ubfd2.status()["warnings"]))
 
 
+class SomeInterfaces(TwoNodes):
+    """All that begin with a letter, or all but those: the other nodes' are watched, and a node's own loopback is not."""
+
+    settings = {"scope": {"interfaces": ["et*"]}}
+
+    def assert_watched(self, across, local):
+        """Whether bob is kept from alice's program, over TCP and UDP, by both families."""
+        seen = self.ubfd2.status()["interfaces"]
+        self.assertEqual((sorted(seen["watched"]), sorted(seen["unwatched"])), (["eth0"] * across + ["lo"] * local,
+                                                                                ["eth0"] * (not across) + ["lo"] * (not local)))
+        for way in WAYS:
+            with self.subTest(str(way)):
+                bob = self.person("bob", self.one if way.across else self.two)
+                watched = across if way.across else local
+                self.assertEqual(bob.connect(way.protocol, way.address, PORT), REFUSED[way.family] if watched else "connected")
+                self.dismiss(bob)
+
+    def test_a_list_may_say_how_their_names_begin_and_may_be_of_those_that_are_not_watched(self):
+        alice = self.person("alice", self.two)
+        for protocol in ("tcp", "udp"):
+            alice.listen(protocol, "::", PORT)
+        self.assert_watched(across=True, local=False)
+        for scope, watched in (({"except_interfaces": ["l*"]}, (True, False)), ({"except_interfaces": ["eth0"]}, (False, True)),
+                               ({"interfaces": ["lo", "e*"]}, (True, True))):
+            self.ubfd2.configure({**self.ubfd2.settings, "scope": scope})
+            self.ubfd2.reload()
+            self.assert_watched(*watched)
+
+
 if __name__ == "__main__":
     case.main()

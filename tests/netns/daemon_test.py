@@ -84,6 +84,8 @@ class Start(TwoNodes):
     def test_words_that_it_does_not_know_are_refused(self):
         self.assert_refuses_to_start("", EX_USAGE, "--nonsense", "--help",
                                      wrapper=("sh", "-c", 'exec "$0" --nonsense'))
+        for words in ("start", "--conf /etc/ubf/ubfd.toml"):
+            self.assert_refuses_to_start("", EX_USAGE, "--help", wrapper=("sh", "-c", f'exec "$0" {words}'))
 
     def test_help_lists_every_option_of_the_configuration(self):
         text = self.two.run(case.build / "daemon" / "ubfd", "--help")

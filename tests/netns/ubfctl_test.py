@@ -158,6 +158,41 @@ class Files(Ubfctl):
         self.assertIn("some.toml:2:10: peers.ranges", self.run_with(
             '[peers]\nranges = "10.0.0.0/8"\n', "check-config", status=EX_CONFIG))
 
+    def test_check_config_reads_the_key(self):
+        folder = case.FOLDER / "keys"
+        folder.mkdir()
+        good, link, bad, open_to_all = (folder / name for name in ("good", "link", "bad", "open"))
+        self.ubfctl("keygen", good, socket=False)
+        link.symlink_to(good)
+        bad.write_text("ubf-key-1 1234\n")
+        bad.chmod(0o600)
+        open_to_all.write_text(good.read_text())
+        open_to_all.chmod(0o644)
+
+        def check(key, **options):
+            return self.run_with(f'[peers]\nranges = {json.dumps(PEERS)}\n[ident]\nkey_file = "{key}"\n', "check-config",
+                                 **options)
+
+        self.assertNotIn("warning", check(good))
+        self.assertIn("without it ubfd does not start", check(folder / "none"))
+        for key, words in ((link, "a symbolic link"), (bad, "bad:1: not a key"), (open_to_all, "lets others in")):
+            self.assertIn(words, check(key, status=EX_CONFIG))
+
+    def test_check_config_names_all_mistakes_at_once(self):
+        file = case.FOLDER / "some.toml"
+        file.write_text("[scope]\nports = [70000, 80]\n[log]\nfold_s = 0\n")
+
+        def check(*words):
+            process = self.two.start(case.build / "daemon" / "ubfctl", *words, "check-config", file,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            output, errors = process.communicate(timeout=20)
+            self.assertEqual(process.returncode, EX_CONFIG)
+            return output or errors
+
+        lines = check().splitlines()
+        self.assertEqual([line.split(f"ubfctl: {file}:")[1].split(":")[0] for line in lines], ["2", "4"])
+        self.assertEqual([f"ubfctl: {line}" for line in json.loads(check("--json"))["mistakes"]], lines)
+
     def test_check_config_as_json(self):
         self.assertTrue(json.loads(self.run_with("", "check-config", "--json"))["ok"])
         process = self.two.start(case.build / "daemon" / "ubfctl", "--json", "check-config", "/nowhere",
@@ -219,6 +254,12 @@ class Files(Ubfctl):
         self.assertIn("no command 'frobnicate'", self.ubfctl("frobnicate", socket=False, status=EX_USAGE))
         self.assertIn("which command?", self.ubfctl(socket=False, status=EX_USAGE))
         self.assertIn("status takes no argument", self.ubfctl("status", "x", socket=False, status=EX_USAGE))
+        for words in (["ruleset", "--instal"], ["ruleset", "a", "b"], ["check-config", "--jsn"], ["check-config", "a", "b"],
+                      ["keygen", "--force"], ["flows", "--us", "alice"], ["job", "end", "--jo", "1"],
+                      ["explain", "--from", "10.0.0.1:1", "--t", "10.0.0.2:2"], ["explain", "x"]):
+            with self.subTest(words):
+                self.assertIn("ubfctl --help", self.ubfctl(*words, socket=False, status=EX_USAGE))
+        self.assertEqual(self.two.run("nft", "list", "tables"), "")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+#include "base/text.hpp"
 #include "config/config.hpp"
 
 #include <fmt/format.h>
@@ -149,50 +150,126 @@ TEST_P(BadConfiguration, is_refused_with_file_line_and_column) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BadConfiguration,
-    testing::Values(BadLine{"[queue\n", "syntax"}, BadLine{"queue = 1\n", "is a section"},
-                    BadLine{"[queue]\nfirst = \"1\"\n", "whole number"},
-                    BadLine{"[queue]\nfirst = 65536\n", "from 0 to 65535"},
-                    BadLine{"[queue]\nfirst = 65535\ncount = 4\n", "run past"},
-                    BadLine{"[queue]\nlength = 0\n", "from 16"},
-                    BadLine{"[scope]\nports = [\"3000-2000\"]\n", "not a port"},
-                    BadLine{"[scope]\nports = [\"2000-3000\", 2500]\n", "overlaps"},
-                    BadLine{"[scope]\nports = 80\n", "not a list"},
-                    BadLine{"[scope]\nexempt_ports = [\"sctp/80\"]\n", "not a port"},
-                    BadLine{"[scope]\nexempt_ports = [80, \"tcp/80\"]\n", "overlaps"},
-                    BadLine{"[scope]\nprotocols = [\"esq\"]\n", "one of \"icmp\""},
-                    BadLine{"[scope]\nprotocols = [256]\n", "not a protocol"},
-                    BadLine{"[scope]\nprotocols = [\"esp\", 50]\n", "twice"},
-                    BadLine{"[scope]\nprotocols = [\"tcp\"]\n", "exempt_ports"},
-                    BadLine{"[fabric]\nprotocols = [58]\n", "without being named"},
-                    BadLine{"[scope]\ninterfaces = [\"a/b\"]\n", "not the name of an interface"},
-                    BadLine{"[scope]\ninterfaces = [\"lo\", \"lo\"]\n", "twice"},
-                    BadLine{"[peers]\nranges = [\"10.0.0.1/16\"]\n", "not a range of addresses"},
-                    BadLine{"[peers]\nranges = [\"10.0.0.0/8\", \"10.1.0.0/16\"]\n", "overlaps"},
-                    BadLine{"[policy]\nsame_user = 1\n", "true or false"},
-                    BadLine{"[policy]\noutside = \"maybe\"\n", "one of \"deny\", \"allow\""},
-                    BadLine{"[policy]\nexempt_listeners = [\"nobody-of-that-name\"]\n", "no user"},
-                    BadLine{"[policy]\nexempt_listeners = [\"2000-1000\"]\n",
-                            "the lower one first"},
-                    BadLine{"[policy]\nexempt_listeners = [\"1000-2000\", 1500]\n", "overlaps"},
-                    BadLine{"[policy]\nexempt_listeners = [4294967295]\n", "not a range of uids"},
-                    BadLine{"[policy]\nignored_groups = [\"no-such-group\"]\n", "no group"},
-                    BadLine{"[policy.labels.\"physics\"]\nallow = []\n", "write its origin first"},
-                    BadLine{"[policy.labels.\"map:x\"]\ndeny = []\n", "exactly one key"},
-                    BadLine{"[policy.labels.\"slurm:a b\"]\nallow = []\n", "without blanks"},
-                    BadLine{"[policy]\nrequire_label = true\n", "nothing gives labels"},
-                    BadLine{"[labels.map]\nx = [\"account:\"]\n", "names nothing"},
-                    BadLine{"[labels.map]\nx = [\"account:a\"]\n", "turn on labels.slurm"},
-                    BadLine{"[labels.map]\nx = \"alice\"\n", "not a list"},
-                    BadLine{"[labels]\nmap = 5\n", "not a table"},
-                    BadLine{"[labels.aliases]\n\"slurm:a\" = \"map:b\"\n\"map:b\" = \"map:c\"\n",
-                            "itself an alias"},
-                    BadLine{"[labels.aliases]\n\"slurm:a\" = 5\n", "not a text"},
-                    BadLine{"[ident]\ndeadline_ms = 1000\n", "from 10 to 999"},
-                    BadLine{"[ident]\nport = 1024\n", "from 1 to 1023"},
-                    BadLine{"[ident]\nkey_file = \"\"\n", "not a text"},
-                    BadLine{"[mark]\nmask = 0x5\n", "three adjacent bits"},
-                    BadLine{"[mark]\nmask = 0xf\n", "three adjacent bits"},
-                    BadLine{"[log]\nfold_s = 0\n", "from 1"}));
+    testing::Values(
+        BadLine{"[queue\n", "syntax"}, BadLine{"queue = 1\n", "is a section"},
+        BadLine{"[queue]\nfirst = \"1\"\n", "whole number"},
+        BadLine{"[queue]\nfirst = 65536\n", "from 0 to 65535"},
+        BadLine{"[queue]\nfirst = 65535\ncount = 4\n", "run past"},
+        BadLine{"[queue]\nlength = 0\n", "from 16"},
+        BadLine{"[scope]\nports = [\"3000-2000\"]\n", "not a port"},
+        BadLine{"[scope]\nports = [\"2000-3000\", 2500]\n", "overlaps"},
+        BadLine{"[scope]\nports = 80\n", "not a list"},
+        BadLine{"[scope]\nexempt_ports = [\"sctp/80\"]\n", "not a port"},
+        BadLine{"[scope]\nexempt_ports = [80, \"tcp/80\"]\n", "overlaps"},
+        BadLine{"[scope]\nprotocols = [\"esq\"]\n", "one of \"icmp\""},
+        BadLine{"[scope]\nprotocols = [256]\n", "not a protocol"},
+        BadLine{"[scope]\nprotocols = [\"esp\", 50]\n", "twice"},
+        BadLine{"[scope]\nprotocols = [\"tcp\"]\n", "exempt_ports"},
+        BadLine{"[fabric]\nprotocols = [58]\n", "without being named"},
+        BadLine{"[scope]\ninterfaces = [\"a/b\"]\n", "not the name of an interface"},
+        BadLine{"[scope]\ninterfaces = [\"lo\", \"lo\"]\n", "twice"},
+        BadLine{"[scope]\ninterfaces = [\"*\"]\n", "not the name"},
+        BadLine{"[scope]\ninterfaces = [\"e*h\"]\n", "not the name"},
+        BadLine{"[scope]\ninterfaces = [\"eth0\", \"eth*\"]\n", "overlaps"},
+        BadLine{"[scope]\ninterfaces = [\"lo\"]\nexcept_interfaces = [\"a\"]\n", "either"},
+        BadLine{"[peers]\nranges = [\"10.0.0.1/16\"]\n", "not a range of addresses"},
+        BadLine{"[peers]\nranges = [\"10.0.0.0/8\", \"10.1.0.0/16\"]\n", "overlaps"},
+        BadLine{"[policy]\nsame_user = 1\n", "true or false"},
+        BadLine{"[policy]\noutside = \"maybe\"\n", "one of \"deny\", \"allow\""},
+        BadLine{"[policy]\nexempt_listeners = [\"nobody-of-that-name\"]\n", "no user"},
+        BadLine{"[policy]\nexempt_listeners = [\"2000-1000\"]\n", "the lower one first"},
+        BadLine{"[policy]\nexempt_listeners = [\"1000-2000\", 1500]\n", "overlaps"},
+        BadLine{"[policy]\nexempt_listeners = [4294967295]\n", "not a range of uids"},
+        BadLine{"[policy]\nignored_groups = [\"no-such-group\"]\n", "no group"},
+        BadLine{"[policy.labels.\"physics\"]\nallow = []\n", "write its origin first"},
+        BadLine{"[policy.labels.\"map:x\"]\ndeny = []\n", "exactly one key"},
+        BadLine{"[policy.labels.\"slurm:a b\"]\nallow = []\n", "without blanks"},
+        BadLine{"[policy]\nrequire_label = true\n", "nothing gives labels"},
+        BadLine{"[labels.map]\nx = [\"account:\"]\n", "names nothing"},
+        BadLine{"[labels.map]\nx = [\"account:a\"]\n", "turn on labels.slurm"},
+        BadLine{"[labels.map]\nx = \"alice\"\n", "not a list"},
+        BadLine{"[labels]\nmap = 5\n", "not a table"},
+        BadLine{"[labels.aliases]\n\"slurm:a\" = \"map:b\"\n\"map:b\" = \"map:c\"\n",
+                "itself an alias"},
+        BadLine{"[labels.aliases]\n\"slurm:a\" = 5\n", "not a text"},
+        BadLine{"[ident]\ndeadline_ms = 1000\n", "from 10 to 999"},
+        BadLine{"[ident]\nport = 1024\n", "from 1 to 1023"},
+        BadLine{"[ident]\nkey_file = \"\"\n", "not a text"},
+        BadLine{"[mark]\nmask = 0x5\n", "three adjacent bits"},
+        BadLine{"[mark]\nmask = 0xf\n", "three adjacent bits"},
+        BadLine{"[log]\nfold_s = 0\n", "from 1"}));
+
+TEST(Configuration, all_mistakes_are_named_in_one_round_in_the_order_of_their_lines) {
+    EXPECT_EQ(error_of("[scope]\n"
+                       "ports = [\"x\", 80, 80, \"y\"]\n"
+                       "prots = []\n"
+                       "[labels.map]\n"
+                       "\"a b\" = []\n"
+                       "[log]\n"
+                       "fold_s = 0\n"
+                       "[logg]\n")
+                  .substr(0, 40),
+              "f:2:10: scope.ports: 'x' is not a port o");
+    const auto error =
+        error_of("[scope]\nports = [\"x\", 80, 80, \"y\"]\nprots = []\n[labels.map]\n"
+                 "\"a b\" = []\n[log]\nfold_s = 0\n[logg]\n");
+    std::vector<std::string> places;
+    for (std::string_view rest = error; !rest.empty();) {
+        const auto line = split(rest, '\n');
+        places.emplace_back(line.substr(0, line.find(": ")));
+    }
+    EXPECT_THAT(places, testing::ElementsAre("f:2:10", "f:2:23", "f:2:19", "f:3:1", "f:5:1",
+                                             "f:7:10", "f:8:2"));
+}
+
+TEST(Configuration, of_very_many_mistakes_the_first_are_named) {
+    std::string text = "[scope]\nports = [";
+    for (int i = 0; i < 1000; ++i)
+        text += "\"x\",\n";
+    const auto error = error_of(text + "]\n");
+    EXPECT_EQ(std::ranges::count(error, '\n'), 20);
+    EXPECT_THAT(error, testing::EndsWith("and 980 more"));
+}
+
+TEST(Configuration, a_key_outside_all_sections_is_told_where_it_belongs) {
+    EXPECT_THAT(error_of("ranges = [\"10.0.0.0/8\"]\n"), HasSubstr("write it below [peers]"));
+    EXPECT_THAT(error_of("rangos = []\n"), HasSubstr("none has it"));
+}
+
+TEST(Configuration, long_lists_of_users_are_read_and_overlaps_in_them_found) {
+    std::string text = "[policy]\nexempt_listeners = [";
+    for (int i = 200'000; i > 0; --i)
+        text += fmt::format("{},\n", 1000 + 2 * i);
+    const auto config = parse_config(text + "]\n", "f");
+    ASSERT_EQ(config.policy.exempt_listeners.size(), 200'000u);
+    EXPECT_EQ(config.policy.exempt_listeners.front().users.first, Uid{1002});
+    EXPECT_THAT(
+        error_of(text + "5000]\n"),
+        testing::AllOf(StartsWith("f:200002:1"), HasSubstr("5000-5000 overlaps 5000-5000")));
+}
+
+TEST(Configuration, interfaces_go_by_name_or_by_how_they_begin) {
+    const auto some = parse_config("[scope]\ninterfaces = [\"lo\", \"eth*\"]\n", "f");
+    EXPECT_TRUE(some.scope.interfaces.watches("eth12"));
+    EXPECT_FALSE(some.scope.interfaces.watches("lo0"));
+    const auto others = parse_config("[scope]\nexcept_interfaces = [\"virbr*\"]\n", "f");
+    EXPECT_TRUE(others.scope.interfaces.watches("eth12"));
+    EXPECT_FALSE(others.scope.interfaces.watches("virbr0"));
+    EXPECT_TRUE(parse_config("", "f").scope.interfaces.watches("any"));
+}
+
+TEST(Configuration, peers_that_are_nobody_or_everybody_are_warned_of) {
+    EXPECT_THAT(warnings(parse_config("", "f")), testing::Contains(HasSubstr("no peers")));
+    for (const char* all : {"0.0.0.0/0", "::/0"})
+        EXPECT_THAT(warnings(parse_config(fmt::format("[peers]\nranges = [\"{}\"]\n", all), "f")),
+                    testing::ElementsAre(HasSubstr("the whole internet")));
+    EXPECT_THAT(warnings(parse_config("[peers]\nranges = [\"10.0.0.0/8\"]\n", "f")),
+                testing::IsEmpty());
+}
+
+TEST(Configuration, a_file_without_an_end_is_refused) {
+    EXPECT_THROW(load_config("/dev/zero"), ConfigError);
+}
 
 TEST(Configuration, a_file_that_is_not_there_is_named) {
     EXPECT_THROW(
