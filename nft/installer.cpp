@@ -105,18 +105,11 @@ void delete_set(Batch& batch, const char* table, const std::string& name) {
               [&](nlmsghdr* message) { nftnl_set_nlmsg_build_payload(message, object.get()); });
 }
 
-void add_fresh_sets(Batch& batch, const char* table, const LiveSets& live) {
-    for (const auto& set : live.ruleset.sets)
-        if (!set.is_dynamic() && !live.there.contains(set.name)) {
-            add_set(batch, table, set);
-            fill_set(batch, table, set);
-        }
-}
-
-void delete_fresh_sets(Batch& batch, const char* table, const LiveSets& live) {
-    for (const auto& set : live.ruleset.sets)
-        if (!set.is_dynamic() && !live.there.contains(set.name))
-            delete_set(batch, table, set.name);
+void add_sets(Batch& batch, const char* table, const std::vector<Set>& sets) {
+    for (const auto& set : sets) {
+        add_set(batch, table, set);
+        fill_set(batch, table, set);
+    }
 }
 
 void fill(Batch& batch, const char* table, const LiveSets& live) {
@@ -179,7 +172,7 @@ void Installer::install(const Ruleset& ruleset, Ownership ownership,
         delete_table(batch, table_name);
         add_table(batch, table_name, flags);
         const LiveSets live{ruleset};
-        add_fresh_sets(batch, table_name, live);
+        add_sets(batch, table_name, fresh(live));
         fill(batch, table_name, live);
         commit(batch);
     }
@@ -196,7 +189,7 @@ void Installer::install_afresh(const Ruleset& ruleset) {
     delete_table(batch, table_name);
     add_table(batch, table_name);
     const LiveSets live{ruleset};
-    add_fresh_sets(batch, table_name, live);
+    add_sets(batch, table_name, fresh(live));
     fill(batch, table_name, live);
     commit(batch);
 }
@@ -215,22 +208,30 @@ void Installer::put(const char* table, const Ruleset& ruleset, std::uint32_t fla
                     std::optional<std::uint32_t> generation) {
     const bool is_new = !table_is_there(table);
     const auto live = is_new ? LiveSets{ruleset} : live_sets_of(table, ruleset);
-    auto sets = table_.begin(generation);
-    add_table(sets, table, flags);
-    add_fresh_sets(sets, table, live);
-    commit(sets);
+    const auto sets = fresh(live);
+    if (is_new || !sets.empty()) { // for a transaction that changes nothing is no generation
+        auto batch = table_.begin(generation);
+        add_table(batch, table, flags);
+        add_sets(batch, table, sets);
+        commit(batch);
+        if (generation)
+            generation = next(*generation);
+    }
+    const auto between = generation ? generation : this->generation().value_or(0);
     try {
-        auto rules = table_.begin(generation ? std::optional(next(*generation)) : std::nullopt);
-        add_table(rules, table, flags);
-        fill(rules, table, live);
-        commit(rules);
+        auto batch = table_.begin(generation);
+        add_table(batch, table, flags);
+        fill(batch, table, live);
+        commit(batch);
     } catch (...) {
-        auto undo = table_.begin();
+        // Unless somebody else has changed something: then it may be theirs.
+        auto undo = table_.begin(between);
         if (is_new)
             delete_table(undo, table);
         else
-            delete_fresh_sets(undo, table, live);
-        table_.commit(undo); // what is in the way of that is in the way of all
+            for (const auto& set : sets)
+                delete_set(undo, table, set.name);
+        table_.commit(undo);
         throw;
     }
 }

@@ -16,6 +16,14 @@ Set with_name(Set set, std::string name) {
 
 } // namespace
 
+std::vector<Set> fresh(const LiveSets& live) {
+    std::vector<Set> sets;
+    std::ranges::copy_if(live.ruleset.sets, std::back_inserter(sets), [&](const Set& set) {
+        return !set.is_dynamic() && !live.there.contains(set.name);
+    });
+    return sets;
+}
+
 std::vector<std::string> names_of(const Set& set) {
     return {set.name, fmt::format("{}_2", set.name), fmt::format("{}_3", set.name)};
 }

@@ -29,6 +29,9 @@ struct LiveSets {
     std::vector<std::string> stale{}; // and these are to go, once no rule looks into them
 };
 
+// Those that are to be made and filled.
+std::vector<Set> fresh(const LiveSets& live);
+
 // A set's own name, or one of its others: "ports", "ports_2", "ports_3".
 std::vector<std::string> names_of(const Set& set);
 // Renames sets, and what looks into them. Pure.

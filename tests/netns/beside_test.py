@@ -142,7 +142,8 @@ class SomeInterfaces(TwoNodes):
             with self.subTest(str(way)):
                 bob = self.person("bob", self.one if way.across else self.two)
                 watched = across if way.across else local
-                self.assertEqual(bob.connect(way.protocol, way.address, PORT), REFUSED[way.family] if watched else "connected")
+                passed = "timeout" if way.across and way.protocol == "udp" else "connected"  # node1 judges the answer
+                self.assertEqual(bob.connect(way.protocol, way.address, PORT), REFUSED[way.family] if watched else passed)
                 self.dismiss(bob)
 
     def test_a_list_may_say_how_their_names_begin_and_may_be_of_those_that_are_not_watched(self):
