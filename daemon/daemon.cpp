@@ -125,6 +125,9 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
   , investigator_(users_, labeller_, records_, counters_) {
     give_up({CAP_BPF, CAP_PERFMON}); // the records' alone, and no more needed
 
+    if (store_.had_any())
+        peers_.forgive_until(Clock::now() + PeerTable::patience);
+
     // The queues come first: whoever else runs here is found out before anything is touched.
     const auto& queue = start_.config.queue;
     std::vector<std::unique_ptr<Queue>> queues;
@@ -138,6 +141,11 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
     const auto first_asker = static_cast<std::size_t>(ident::Channel::first_asker);
     const std::size_t channels = first_asker + queue.count + 2u;
     open_ident(channels);
+    for (const auto& socket : ident_sockets_) // its own thread reads what comes in there
+        loop_.watch_errors(socket.fd(), [this, &socket] {
+            for (const auto& address : socket.refusals())
+                peers_.refused(address, Clock::now());
+        });
     for (std::size_t i = first_asker; i < channels; ++i)
         askers_.push_back(std::make_unique<ident::Asker>(
             ident_sockets_[i], ident_sockets_.back(), static_cast<ident::Channel>(i),

@@ -99,12 +99,14 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
         }
         return conclude(*flow, std::move(question), std::move(connector));
     }
-    if (!contains(rules_->side(question.fabric).peers, flow->source.address)) {
-        steps.push_back(fmt::format("connector: {} is in none of the peers' ranges",
-                                    to_string(flow->source.address)));
-        auto connector = beyond_peers(flow->source.address, flow->destination.address,
-                                      rules_->side(question.fabric).peers);
-        return conclude(*flow, std::move(question), std::move(connector));
+    const auto& side = rules_->side(question.fabric);
+    if (auto nobody =
+            unasked(flow->source.address, flow->destination.address, side.peers, side.policy)) {
+        steps.push_back(fmt::format("connector: {} is {}", to_string(flow->source.address),
+                                    nobody->kind == OwnerKind::unready
+                                        ? "of a node that does not run ubfd yet (peers.unready)"
+                                        : "in none of the peers' ranges"));
+        return conclude(*flow, std::move(question), std::move(*nobody));
     }
     if (questions_.contains(*flow) || questions_.size() >= most_questions)
         return reply({{"ok", false}, {"error", "this is being asked already; try again"}});

@@ -25,16 +25,28 @@ EventLoop::EventLoop()
 }
 
 void EventLoop::watch(int fd, std::function<void()> readable, std::function<void()> writable) {
-    const int operation = watches_.contains(fd) ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    Watch watch{std::move(readable), std::move(writable)};
-    change(operation, fd, watch, false);
+    const auto known = watches_.find(fd);
+    const bool is_new = known == watches_.end();
+    Watch watch{std::move(readable), std::move(writable),
+                is_new ? std::function<void()>() : known->second.failed};
+    change(is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, watch, false);
+    watches_[fd] = std::move(watch);
+}
+
+void EventLoop::watch_errors(int fd, std::function<void()> failed) {
+    if (const auto known = watches_.find(fd); known != watches_.end()) {
+        known->second.failed = std::move(failed);
+        return;
+    }
+    Watch watch{{}, {}, std::move(failed)};
+    change(EPOLL_CTL_ADD, fd, watch, false);
     watches_[fd] = std::move(watch);
 }
 
 void EventLoop::change(int operation, int fd, const Watch& watch, bool paused) {
     epoll_event event{};
     if (!paused)
-        event.events = EPOLLIN | (watch.writable ? EPOLLOUT : 0u);
+        event.events = (watch.readable ? EPOLLIN : 0u) | (watch.writable ? EPOLLOUT : 0u);
     event.data.fd = fd;
     if (::epoll_ctl(epoll_.get(), operation, fd, &event) < 0)
         throw std::system_error(errno, std::generic_category(), "epoll_ctl");
@@ -61,7 +73,13 @@ void EventLoop::run_once(std::optional<TimePoint> until) {
         const auto& event = events[static_cast<std::size_t>(i)];
         // A callback may forget its own or another watch, so each is looked up and copied.
         if (const auto found = watches_.find(event.data.fd);
-            found != watches_.end() && (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+            found != watches_.end() && found->second.failed && (event.events & EPOLLERR) != 0) {
+            const auto failed = found->second.failed;
+            failed();
+        }
+        if (const auto found = watches_.find(event.data.fd);
+            found != watches_.end() && found->second.readable &&
+            (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
             const auto readable = found->second.readable;
             readable();
         }

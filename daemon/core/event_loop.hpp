@@ -20,6 +20,8 @@ class EventLoop {
 
     // The descriptor must outlive its watch. `writable`, where given, is called as well.
     void watch(int fd, std::function<void()> readable, std::function<void()> writable = {});
+    // For what the kernel has to say of an error, whether or not it is watched for anything else.
+    void watch_errors(int fd, std::function<void()> failed);
     void forget(int fd);
     // Leaves a watched descriptor alone for a while.
     void pause(int fd);
@@ -31,6 +33,7 @@ class EventLoop {
     struct Watch {
         std::function<void()> readable;
         std::function<void()> writable;
+        std::function<void()> failed;
     };
 
     void change(int operation, int fd, const Watch& watch, bool paused);

@@ -15,9 +15,11 @@ std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local,
     auto connector = allowed.connector.owner();
     auto& remote = allowed.reply ? listener : connector;
     const auto& source = allowed.flow.source.address;
-    if (!is_local && !contains(peers, source))
-        remote = beyond_peers(source, allowed.flow.destination.address, peers);
-    else if (!is_local && remote.kind == OwnerKind::outside)
+    const auto nobody =
+        is_local ? std::nullopt : unasked(source, allowed.flow.destination.address, peers, policy);
+    if (nobody)
+        remote = *nobody;
+    else if (remote.kind == OwnerKind::outside || remote.kind == OwnerKind::unready)
         return std::nullopt; // now there is somebody to ask
     const auto flow = allowed.from_connector();
     const auto verdict = decide(flow, listener, connector, policy);

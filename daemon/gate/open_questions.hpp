@@ -110,6 +110,7 @@ class OpenQuestions {
         case PeerTable::Standing::proven:
             return room / 2;
         case PeerTable::Standing::unknown:
+        case PeerTable::Standing::doubtful:
             return room / 8;
         case PeerTable::Standing::silent:
             return room / 64;

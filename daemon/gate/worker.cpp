@@ -4,7 +4,6 @@
 #include "daemon/core/thread.hpp"
 #include "daemon/ident/silence.hpp"
 #include "flow/packet.hpp"
-#include "policy/beyond.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -363,9 +362,8 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
         }
         return proceed(std::move(item));
     }
-    if (!from_peer(item)) {
-        item.remote = beyond_peers(sent(item).source.address, sent(item).destination.address,
-                                   rules_->side(item.fabric).peers);
+    if (const auto nobody = unasked(item)) {
+        item.remote = *nobody;
         return proceed(std::move(item));
     }
 
@@ -393,6 +391,10 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
 void Worker::ask(Case item, ident::Wish wish) {
     if (item.question) // sent ahead
         return wait(std::move(item));
+    if (!item.again && is_silent(item)) {
+        ask_in_passing(item);
+        return close(item, Reason::no_answer);
+    }
     std::optional<Uid> same_as;
     if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
         same_as = item.local.owner.uid;
@@ -401,6 +403,18 @@ void Worker::ask(Case item, ident::Wish wish) {
     if (same_as)
         last_listeners_.add(item.flow, *same_as);
     wait(std::move(item));
+}
+
+bool Worker::is_silent(const Case& item) const {
+    return shared_.peers.standing(peer_of(item)) == PeerTable::Standing::silent;
+}
+
+// Whether the peer is there by now. The packet does not wait for it.
+void Worker::ask_in_passing(const Case& item) {
+    if (!shared_.peers.may_try(peer_of(item), Clock::now()))
+        return;
+    const auto role = item.reply ? ident::Role::listener : ident::Role::connector;
+    asker_.ask(item.flow, sent(item), role, std::nullopt, item.interface);
 }
 
 // local: to whom the flow goes, as far as we know. False where there is no room for it.
@@ -428,7 +442,7 @@ void Worker::give_way(const Flow& flow) {
 // So that both ends are looked up at once. Most likely the listener is whose it was last.
 void Worker::ask_ahead(Case& item) {
     if (on_this_node(item) || may_be_told(item) || item.translated || policy(item).require_label ||
-        !from_peer(item))
+        unasked(item) || is_silent(item))
         return;
     const auto presumed = last_listeners_.find(item.flow);
     if (!presumed)
@@ -531,7 +545,7 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
         return close(item, for_want_of_time(item));
     case Heard::nothing:
         report_silence_of(peer_of(item), shared_.peers, shared_.log);
-        return close(item, Reason::no_answer);
+        return close(item, is_silent(item) ? Reason::no_answer : Reason::no_answer_yet);
     case Heard::unsent:
         return close(item, Reason::overload);
     }
@@ -650,7 +664,7 @@ void Worker::conclude(Case item) {
 // Not found in time is not a no: the next packet asks again. A flow that was allowed goes on for
 // now, but not for ever.
 Reason Worker::for_want_of_time(const Case& item) {
-    return item.again ? Reason::no_answer : Reason::overload;
+    return item.again ? Reason::no_answer_yet : Reason::overload;
 }
 
 void Worker::wait(Case item) {
@@ -739,8 +753,8 @@ void Worker::close_port(Case item, const OwnerLookup::Found& sender) {
     if (sender)
         item.remote =
             shared_.investigator.known(*sender, ident::Role::connector).value_or(sender->owner);
-    else if (!on_this_node(item) && !from_peer(item))
-        item.remote = Owner::outside();
+    else if (const auto nobody = on_this_node(item) ? std::nullopt : unasked(item))
+        item.remote = *nobody;
     else if (!on_this_node(item) &&
              (item.question ||
               send_question(item, std::nullopt, item.local.owner.uid, ident::Wish::as_before)))

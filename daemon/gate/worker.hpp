@@ -28,6 +28,7 @@
 #include "netlink/sock_diag.hpp"
 #include "nft/verdict_sets.hpp"
 #include "owner/lookup.hpp"
+#include "policy/beyond.hpp"
 
 #include <atomic>
 #include <deque>
@@ -162,6 +163,8 @@ class Worker {
     bool can_be_traced(const Case& item) const;
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
     void ask(Case item, ident::Wish wish = ident::Wish::as_before);
+    bool is_silent(const Case& item) const;
+    void ask_in_passing(const Case& item);
     bool send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish);
     void give_way(const Flow& flow);
     void ask_ahead(Case& item);
@@ -224,8 +227,11 @@ class Worker {
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
     // As its sender's socket has it.
     static const Flow& sent(const Case& item) { return item.original ? *item.original : item.flow; }
-    bool from_peer(const Case& item) const {
-        return contains(rules_->side(item.fabric).peers, sent(item).source.address);
+    // Of a packet from elsewhere.
+    std::optional<Owner> unasked(const Case& item) const {
+        const auto& flow = sent(item);
+        return ubf::unasked(flow.source.address, flow.destination.address,
+                            rules_->side(item.fabric).peers, policy(item));
     }
     // The address at which the ubfd of its source is asked.
     Address peer_of(const Case& item) const {

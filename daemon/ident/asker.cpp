@@ -196,7 +196,8 @@ void Asker::on_time(TimePoint now) {
             pending_.erase(found);
             continue;
         }
-        if (pending.deadline <= now) {
+        if (pending.deadline <= now ||
+            (!pending.uid && peers_.refuses(pending.path.to.address, pending.asked))) {
             expired.push_back(std::move(pending));
             pending_.erase(found);
             continue;

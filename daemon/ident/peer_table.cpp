@@ -36,12 +36,15 @@ void PeerTable::answered(const Address& address, std::chrono::nanoseconds took) 
     auto& peer = peers_.prove(address).state;
     ++peer.answers;
     peer.silent = false;
+    peer.proven_at = Clock::now();
     peer.times.add(took);
 }
 
 void PeerTable::heard(const Address& address) {
     const std::lock_guard lock(mutex_);
-    peers_.prove(address);
+    auto& peer = peers_.prove(address).state;
+    peer.silent = false;
+    peer.proven_at = Clock::now();
 }
 
 PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint now) {
@@ -66,14 +69,49 @@ PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint now) {
     return ++named_ > most_named ? Say::and_more : Say::silent;
 }
 
-PeerTable::Standing PeerTable::standing(const Address& address) const {
+PeerTable::Standing PeerTable::standing(const Address& address, TimePoint now) const {
     const std::lock_guard lock(mutex_);
     const auto found = peers_.all().find(address);
     if (found == peers_.all().end())
         return Standing::unknown;
     if (found->second.proven())
         return Standing::proven;
-    return found->second.state.silent ? Standing::silent : Standing::unknown;
+    const auto& state = found->second.state;
+    if (!state.silent)
+        return Standing::unknown;
+    const bool was_there = state.proven_at && now - *state.proven_at < patience;
+    return was_there || now < forgiven_until_ ? Standing::doubtful : Standing::silent;
+}
+
+bool PeerTable::may_try(const Address& address, TimePoint now) {
+    constexpr std::chrono::seconds pause{1};
+    const std::lock_guard lock(mutex_);
+    auto* entry = peers_.find(address);
+    if (entry == nullptr || now - entry->state.tried < pause)
+        return entry == nullptr;
+    entry->state.tried = now;
+    return true;
+}
+
+void PeerTable::refused(const Address& address, TimePoint now) {
+    const std::lock_guard lock(mutex_);
+    if (auto* entry = peers_.find(address))
+        entry->state.refused_at = now;
+}
+
+bool PeerTable::refuses(const Address& address, TimePoint since) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = peers_.all().find(address);
+    if (found == peers_.all().end() || found->second.proven())
+        return false;
+    const auto& state = found->second.state;
+    const bool was_there = state.proven_at && since - *state.proven_at < patience;
+    return state.refused_at >= since && !was_there && since >= forgiven_until_;
+}
+
+void PeerTable::forgive_until(TimePoint when) {
+    const std::lock_guard lock(mutex_);
+    forgiven_until_ = when;
 }
 
 std::vector<PeerTable::Peer> PeerTable::list() const {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace ubf {
@@ -27,7 +28,14 @@ class PeerTable {
 
     // A packet can name any address. A peer is proven by a datagram that only a holder of the key
     // can have sent from there, and is proven until a question goes without an answer.
-    enum class Standing : std::uint8_t { unknown, proven, silent };
+    enum class Standing : std::uint8_t {
+        unknown, // never asked, or not answered yet
+        proven,
+        doubtful, // a question went without an answer, and not long ago it was proven
+        silent,   // the same, and it was not: most likely no ubfd is there
+    };
+    // For so long a ubfd may be away that was there: its restart takes seconds.
+    static constexpr std::chrono::seconds patience{10};
 
     void asked(const Address& address);
     void answered(const Address& address, std::chrono::nanoseconds took);
@@ -41,7 +49,16 @@ class PeerTable {
     };
     Say timed_out(const Address& address, TimePoint now);
 
-    Standing standing(const Address& address) const;
+    Standing standing(const Address& address, TimePoint now = Clock::now()) const;
+    // Whether a silent peer is worth a question: once a second.
+    bool may_try(const Address& address, TimePoint now);
+    // Its node sends word that nothing arrives at its ident port.
+    void refused(const Address& address, TimePoint now);
+    // Whether it did since then, and is none that was there a moment ago. Anybody could have sent
+    // that, so of one that is proven it counts for nothing.
+    bool refuses(const Address& address, TimePoint since) const;
+    // Until then nobody counts as silent: we came back, and whom a ubfd before us knew we don't.
+    void forgive_until(TimePoint when);
     std::vector<Peer> list() const; // those that were asked
 
     static constexpr std::size_t most = 16384;
@@ -63,7 +80,10 @@ class PeerTable {
         std::uint64_t questions = 0;
         std::uint64_t answers = 0;
         std::uint64_t timeouts = 0;
-        bool silent = false; // as Peer has it
+        bool silent = false;                  // as Peer has it
+        std::optional<TimePoint> proven_at{}; // the last time
+        TimePoint tried{};                    // since it is silent
+        TimePoint refused_at{};
         TimePoint logged{};
         Histogram times;
     };
@@ -73,6 +93,7 @@ class PeerTable {
     mutable std::mutex mutex_;
     TimePoint named_since_{};
     unsigned named_ = 0; // since then
+    TimePoint forgiven_until_{};
     BoundedPeers<State> peers_{most};
 };
 

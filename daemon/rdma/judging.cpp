@@ -77,15 +77,16 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
         conclude(entry, {twin->owner.value_or(Owner{}), twin->end}, now);
     } else if (interface_of(remote)) {
         conclude(entry, {Owner{}, std::nullopt}, now); // it may still come
-    } else if (contains(rules_->terms->peers, remote)) {
+    } else if (const auto nobody =
+                   unasked(remote, entry.id.source.address, rules_->terms->peers, rules_->policy);
+               !nobody) {
         ask(entry);
     } else if (entry.end == End::connector) {
         // The gate does not refuse what goes out to nobody of ours either.
         shared_.counters.rdma_allowed.add();
         entry.stage = Stage::judged;
     } else {
-        const auto& local = entry.id.source.address;
-        conclude(entry, {beyond_peers(remote, local, rules_->terms->peers), std::nullopt}, now);
+        conclude(entry, {*nobody, std::nullopt}, now);
     }
 }
 

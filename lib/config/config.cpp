@@ -222,6 +222,15 @@ void check_together(const Config& config, const std::string& file) {
         throw ConfigError(fmt::format("{}:1:1: queue.first {} and queue.count {} run past the last "
                                       "queue, 65535; lower one of them",
                                       file, config.queue.first, config.queue.count));
+    for (const auto& prefix : config.policy.unready) {
+        const auto is_in = [&](const std::vector<Prefix>& ranges) {
+            return contains(ranges, prefix.first()) && contains(ranges, prefix.last());
+        };
+        if (!is_in(config.peers.ranges) && !is_in(config.fabric.peers))
+            throw ConfigError(fmt::format("{}:1:1: peers.unready: {} is not within peers.ranges; "
+                                          "add it there, or leave it out: it is outside then",
+                                          file, to_string(prefix)));
+    }
     if (config.policy.require_label && !config.labels.any())
         throw ConfigError(fmt::format("{}:1:1: policy.require_label: nothing gives labels; turn on "
                                       "labels.slurm or labels.selinux, or write a [labels.map]",
@@ -272,6 +281,8 @@ Config read(const toml::table& root, const std::string& file, Names names) {
     });
     if (config.ignores_unknown_group) // which may be anybody's, until it is known
         config.policy.same_group = false;
+    for (auto* ranges : {&config.peers.ranges, &config.fabric.peers})
+        *ranges = without(std::move(*ranges), config.peers.except);
     mistakes.of([&] { check_together(config, file); });
     mistakes.check();
     return config;

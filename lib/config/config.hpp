@@ -64,7 +64,8 @@ struct Config {
     } scope;
 
     struct Peers {
-        std::vector<Prefix> ranges; // disjoint
+        std::vector<Prefix> ranges; // disjoint, and without those of peers.except
+        std::vector<Prefix> except; // machines among them that never run ubfd: outside
     } peers;
 
     Policy policy;

@@ -187,6 +187,13 @@ constexpr Option all[] = {
     {"peers", "ranges", "[]", "addresses of the nodes that run ubfd, like [\"10.0.0.0/16\"]",
      [](Config& c, const Value& v) { c.peers.ranges = prefixes(v); }},
 
+    {"peers", "except", "[]",
+     "addresses within the ranges that never run ubfd, like [\"10.0.0.250\"]: they are outside",
+     [](Config& c, const Value& v) { c.peers.except = prefixes(v); }},
+    {"peers", "unready", "[]",
+     "addresses within the ranges that do not run ubfd yet, and are not asked; see policy.unready",
+     [](Config& c, const Value& v) { c.policy.unready = prefixes(v); }},
+
     {"policy", "same_user", "true", "two programs of one user may talk",
      [](Config& c, const Value& v) { c.policy.same_user = v.boolean(); }},
     {"policy", "same_group", "true",
@@ -203,6 +210,11 @@ constexpr Option all[] = {
      "what addresses beyond the peers' ranges start: \"deny\" or \"allow\"",
      [](Config& c, const Value& v) {
          c.policy.outside_allowed = v.one_of({"deny", "allow"}) == 1;
+     }},
+    {"policy", "unready", "\"deny\"",
+     "what nodes start that do not run ubfd yet (peers.unready): \"deny\" or \"allow\"",
+     [](Config& c, const Value& v) {
+         c.policy.unready_allowed = v.one_of({"deny", "allow"}) == 1;
      }},
     {"policy", "exempt_listeners", "[]",
      "users whom everybody may connect to: names, uids, ranges; \"slurm@10.0.0.1\": there alone",

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <cstring>
 #include <fmt/format.h>
+#include <iterator>
 #include <netinet/in.h>
 
 namespace ubf {
@@ -143,6 +144,34 @@ Address Prefix::last() const {
 
 std::string to_string(const Prefix& prefix) {
     return fmt::format("{}/{}", to_string(prefix.first()), prefix.length());
+}
+
+std::vector<Prefix> without(const Prefix& range, const Prefix& hole) {
+    if (!range.overlaps(hole))
+        return {range};
+    std::vector<Prefix> rest;
+    // Halves the range again and again, and keeps the half that the hole is not in.
+    for (auto around = range; around.length_ < hole.length_;) {
+        const unsigned bit = around.mapped_length();
+        auto bytes = around.address_.bytes();
+        bytes[bit / 8] |= static_cast<std::uint8_t>(0x80 >> bit % 8);
+        const Prefix lower(around.address_, around.length_ + 1);
+        const Prefix upper(Address::v6(bytes), around.length_ + 1);
+        const bool in_lower = lower.contains(hole.first());
+        rest.push_back(in_lower ? upper : lower);
+        around = in_lower ? lower : upper;
+    }
+    return rest;
+}
+
+std::vector<Prefix> without(std::vector<Prefix> ranges, std::span<const Prefix> holes) {
+    for (const auto& hole : holes) {
+        std::vector<Prefix> rest;
+        for (const auto& range : ranges)
+            std::ranges::move(without(range, hole), std::back_inserter(rest));
+        ranges = std::move(rest);
+    }
+    return ranges;
 }
 
 bool contains(std::span<const Prefix> ranges, const Address& address) {

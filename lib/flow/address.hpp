@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 struct sockaddr;
 struct sockaddr_storage;
@@ -64,6 +65,8 @@ class Prefix {
     bool operator==(const Prefix&) const = default;
 
   private:
+    friend std::vector<Prefix> without(const Prefix& range, const Prefix& hole);
+
     Prefix(Address address, unsigned length)
       : address_(address)
       , length_(length) {}
@@ -75,6 +78,9 @@ class Prefix {
 
 std::string to_string(const Prefix& prefix);
 bool contains(std::span<const Prefix> ranges, const Address& address); // any of them
+// What is left of it, in as few ranges as there can be.
+std::vector<Prefix> without(const Prefix& range, const Prefix& hole);
+std::vector<Prefix> without(std::vector<Prefix> ranges, std::span<const Prefix> holes);
 
 struct Endpoint {
     Address address;

@@ -6,11 +6,13 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <iterator>
+#include <linux/errqueue.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <optional>
 #include <sys/socket.h>
 #include <system_error>
+#include <utility>
 
 namespace ubf::ident {
 namespace {
@@ -100,8 +102,11 @@ std::vector<Socket> Socket::open(Port port, std::size_t channels, UniqueFd kept)
         sockets.push_back(Socket(bound(port, true), port));
     steer_by_channel(sockets.front().fd(), channels);
     sockets.push_back(Socket(bound(port, true), port)); // behind those that the program names
-    for (const auto& socket : sockets)
+    for (const auto& socket : sockets) {
         make_room(socket.fd());
+        set(socket.fd(), IPPROTO_IPV6, IPV6_RECVERR, 1, "asking for errors of IPv6");
+        set(socket.fd(), IPPROTO_IP, IP_RECVERR, 1, "asking for errors of IPv4");
+    }
     return sockets;
 }
 
@@ -128,10 +133,42 @@ int Socket::send(const Path& path, std::uint32_t interface,
     header->cmsg_len = CMSG_LEN(sizeof info);
     std::memcpy(CMSG_DATA(header), &info, sizeof info);
 
+    // What another datagram met on its way is told once, in place of sending this one.
+    bool may_be_of_another = true;
     while (::sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
+        if (errno != EINTR && (is_want_of_room(errno) || !std::exchange(may_be_of_another, false)))
             return errno;
     return 0;
+}
+
+std::vector<Address> Socket::refusals() const {
+    std::vector<Address> addresses;
+    for (std::size_t i = 0; i < batch; ++i) {
+        sockaddr_in6 to{}; // of the datagram that did not arrive
+        alignas(cmsghdr) std::array<std::uint8_t, 512> control;
+        msghdr message{};
+        message.msg_name = &to;
+        message.msg_namelen = sizeof to;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        if (::recvmsg(fd_.get(), &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            break;
+        for (auto* header = CMSG_FIRSTHDR(&message); header != nullptr;
+             header = CMSG_NXTHDR(&message, header)) {
+            const bool of_v4 = header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_RECVERR;
+            const bool of_v6 =
+                header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_RECVERR;
+            sock_extended_err error{};
+            if ((!of_v4 && !of_v6) || header->cmsg_len < CMSG_LEN(sizeof error))
+                continue;
+            std::memcpy(&error, CMSG_DATA(header), sizeof error);
+            const bool by_icmp =
+                error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6;
+            if (by_icmp && error.ee_errno != EMSGSIZE && to.sin6_family == AF_INET6)
+                addresses.push_back(to_address(to.sin6_addr));
+        }
+    }
+    return addresses;
 }
 
 bool is_want_of_room(int error) {

@@ -44,6 +44,10 @@ class Socket {
     int fd() const { return fd_.get(); }
     // From exactly path.from; the interface matters for link-local addresses. 0, or the errno.
     int send(const Path& path, std::uint32_t interface, std::span<const std::uint8_t> bytes) const;
+    // Addresses that sent word that nothing sent to them arrives (ICMP's port unreachable, or a
+    // firewall's prohibited), a bounded number. The kernel gives that word to any of the sockets of
+    // a port, whichever has sent; the descriptor has an error to report until it is fetched.
+    std::vector<Address> refusals() const;
     // Calls `each` for what waits, a bounded number of datagrams. Whether more may wait.
     bool receive(Inbox& inbox, const std::function<void(const Received&)>& each) const;
 

@@ -14,6 +14,8 @@ std::string_view to_string(OwnerKind kind) {
         return "kernel";
     case OwnerKind::outside:
         return "outside";
+    case OwnerKind::unready:
+        return "unready";
     case OwnerKind::unlisted:
         return "unlisted";
     case OwnerKind::shared:

@@ -17,6 +17,7 @@ enum class OwnerKind : std::uint8_t {
     user,       // a socket that some process made; its uid is the socket's
     kernel,     // a socket of the kernel itself (NFS, tunnels): uid 0, and no process holds it
     outside,    // an address beyond the peers' ranges: nobody to ask
+    unready,    // a peer's address whose node does not run ubfd yet: nobody to ask either
     unlisted,   // nobody to ask either, and too near to be outside (policy/beyond.hpp)
     shared,     // sockets of several users fit, and nothing tells which it is: matches nothing
     translated, // an address or port was translated (NAT), and nobody can say whose it was
@@ -73,6 +74,7 @@ struct Owner {
 
     static Owner user(Uid uid) { return {OwnerKind::user, uid, std::nullopt}; }
     static Owner kernel() { return {OwnerKind::kernel, Uid{0}, std::nullopt}; }
+    static Owner unready() { return {OwnerKind::unready, {}, std::nullopt}; }
     static Owner outside() { return {OwnerKind::outside, {}, std::nullopt}; }
     static Owner unlisted() { return {OwnerKind::unlisted, {}, std::nullopt}; }
     static Owner shared() { return {OwnerKind::shared, {}, std::nullopt}; }

@@ -42,6 +42,7 @@ bool exempt(const Flow& flow, const Owner& owner, const Address& address,
         return exempt_kernel(flow, address, policy);
     case OwnerKind::unknown:
     case OwnerKind::outside:
+    case OwnerKind::unready:
     case OwnerKind::unlisted:
     case OwnerKind::shared:
     case OwnerKind::translated:
@@ -151,6 +152,8 @@ Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
     // An address outside has no ubfd to ask, whichever end it is.
     if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
         return {policy.outside_allowed ? Reason::outside_allowed : Reason::outside};
+    if (listener.kind == OwnerKind::unready || connector.kind == OwnerKind::unready)
+        return {policy.unready_allowed ? Reason::unready_allowed : Reason::unready};
     if (connector.kind == OwnerKind::unknown)
         return {Reason::connector_unknown};
     if (listener.kind != OwnerKind::user || connector.kind != OwnerKind::user)

@@ -48,7 +48,9 @@ struct Policy {
     // Two owners whose labels differ may not talk, same user or not; nor may those of whom it is
     // not known which labels they carry.
     bool require_label = false;
-    bool outside_allowed = false; // what addresses beyond the peers' ranges start
+    bool outside_allowed = false;  // what addresses beyond the peers' ranges start
+    std::vector<Prefix> unready{}; // nodes that don't run ubfd yet, though they are peers
+    bool unready_allowed = false;  // what these start
 
     std::vector<Exemption> exempt_listeners{};
     std::vector<Exemption> exempt_connectors{};

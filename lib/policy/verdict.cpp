@@ -34,6 +34,8 @@ std::string_view to_string(Reason reason) {
         return "same-label";
     case Reason::outside_allowed:
         return "outside-allowed";
+    case Reason::unready_allowed:
+        return "unready-allowed";
     case Reason::label_required:
         return "label-required";
     case Reason::different_user:
@@ -50,6 +52,8 @@ std::string_view to_string(Reason reason) {
         return "revoked";
     case Reason::outside:
         return "outside";
+    case Reason::unready:
+        return "unready";
     case Reason::unlisted:
         return "unlisted";
     case Reason::malformed:
@@ -60,6 +64,8 @@ std::string_view to_string(Reason reason) {
         return "no-listener";
     case Reason::no_answer:
         return "no-answer";
+    case Reason::no_answer_yet:
+        return "no-answer-yet";
     case Reason::overload:
         return "overload";
     case Reason::gone:
@@ -125,8 +131,19 @@ std::string_view hint(Reason reason) {
     case Reason::no_listener:
         return "nobody listens on this port; start the server first or check the port number";
     case Reason::no_answer:
-        return "the connector's node did not answer in time; see that ubfd runs there, that both "
-               "have the same key and clock, and that its ident port is reachable";
+        return "nobody answers on the ident port (UDP 1017, or what ident.port says) of the "
+               "connector's node; see that ubfd runs there with the same key, port and clock, and "
+               "that firewalls on both nodes let that port pass; a machine without ubfd belongs "
+               "into peers.except, one that gets it later into peers.unready";
+    case Reason::no_answer_yet:
+        return "the connector's node, which answered a moment ago, did not answer in time; the "
+               "sender tries again by itself";
+    case Reason::unready_allowed:
+        return "the site lets nodes in that do not run ubfd yet";
+    case Reason::unready:
+        return "the connector's node does not run ubfd yet (peers.unready), so nobody can say "
+               "whose "
+               "this is; wait until it does, or have an administrator set policy.unready";
     case Reason::overload:
         return "too many connections wait for an answer; this one is retried by the sender";
     case Reason::gone:
@@ -151,10 +168,11 @@ Action action_of(Reason reason) {
     case Reason::same_group:
     case Reason::same_label:
     case Reason::outside_allowed:
+    case Reason::unready_allowed:
         return Action::allow;
     case Reason::no_listener:
         return Action::closed;
-    case Reason::no_answer:
+    case Reason::no_answer_yet:
     case Reason::overload:
     case Reason::gone:
         return Action::drop;
@@ -166,6 +184,8 @@ Action action_of(Reason reason) {
     case Reason::translated:
     case Reason::revoked:
     case Reason::outside:
+    case Reason::unready:
+    case Reason::no_answer:
     case Reason::unlisted:
     case Reason::malformed:
     case Reason::internal_error:

@@ -25,6 +25,7 @@ enum class Reason : std::uint8_t {
     same_group,
     same_label,
     outside_allowed,
+    unready_allowed,
     // deny
     label_required,    // labels differ, and the policy requires a common one
     different_user,    // neither user, group nor label in common
@@ -34,15 +35,17 @@ enum class Reason : std::uint8_t {
     translated,        // by NAT, and nobody can say whose it was before
     revoked,           // an administrator ended what was allowed
     outside,           // from beyond the peers' ranges
+    unready,           // from a node that does not run ubfd yet
+    no_answer,         // nobody answers at the peer's ident port
     unlisted,          // to an address of this node in no range, or from a link-local one in none
     malformed,         // a packet that can't be read
     internal_error,    // something failed in ubfd
     // closed
     no_listener,
     // drop
-    no_answer, // the peer did not answer by the deadline
-    overload,  // too much waits already
-    gone,      // a socket of the flow went away while the packet waited
+    no_answer_yet, // the peer did not answer by the deadline, but it did a moment ago
+    overload,      // too much waits already
+    gone,          // a socket of the flow went away while the packet waited
     count_,
 };
 

@@ -130,7 +130,7 @@ class Explain(Ubfctl):
 
     def test_a_peer_that_is_silent(self):
         self.ubfd1.kill()
-        self.assertIn("so: drop (no-answer)", self.explain(("10.77.0.1", 4000), (V4, PORT)))
+        self.assertIn("so: deny (no-answer)", self.explain(("10.77.0.1", 4000), (V4, PORT)))
 
     def test_a_flow_that_ends_elsewhere_is_sent_there(self):
         message = self.explain((V4, 4000), ("10.77.0.1", PORT), status=1)
@@ -159,9 +159,7 @@ class Files(Ubfctl):
             '[peers]\nranges = "10.0.0.0/8"\n', "check-config", status=EX_CONFIG))
 
     def test_check_config_reads_the_key(self):
-        folder = case.FOLDER / "keys"
-        folder.mkdir()
-        good, link, bad, open_to_all = (folder / name for name in ("good", "link", "bad", "open"))
+        good, link, bad, open_to_all = (case.FOLDER / f"{name}.key" for name in ("good", "link", "bad", "open"))
         self.ubfctl("keygen", good, socket=False)
         link.symlink_to(good)
         bad.write_text("ubf-key-1 1234\n")
@@ -174,8 +172,8 @@ class Files(Ubfctl):
                                  **options)
 
         self.assertNotIn("warning", check(good))
-        self.assertIn("without it ubfd does not start", check(folder / "none"))
-        for key, words in ((link, "a symbolic link"), (bad, "bad:1: not a key"), (open_to_all, "lets others in")):
+        self.assertIn("without it ubfd does not start", check(case.FOLDER / "none.key"))
+        for key, words in ((link, "a symbolic link"), (bad, "bad.key:1: not a key"), (open_to_all, "lets others in")):
             self.assertIn(words, check(key, status=EX_CONFIG))
 
     def test_check_config_names_all_mistakes_at_once(self):

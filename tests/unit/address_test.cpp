@@ -1,5 +1,6 @@
 #include "flow/flow.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace ubf {
@@ -62,6 +63,30 @@ TEST(Flow, reversed_twice_is_itself_and_hashes_alike) {
     EXPECT_EQ(flow.reversed().reversed(), flow);
     EXPECT_NE(flow.reversed(), flow);
     EXPECT_NE(std::hash<Flow>{}(flow), std::hash<Flow>{}(flow.reversed()));
+}
+
+std::vector<std::string> rest_of(const char* range, const char* hole) {
+    std::vector<std::string> texts;
+    for (const auto& prefix : without(*Prefix::parse(range), *Prefix::parse(hole)))
+        texts.push_back(to_string(prefix));
+    return texts;
+}
+
+TEST(Prefix, what_is_left_without_another_is_all_but_that) {
+    using Texts = std::vector<std::string>;
+    EXPECT_EQ(rest_of("10.0.0.0/30", "10.0.0.2"), (Texts{"10.0.0.0/31", "10.0.0.3/32"}));
+    EXPECT_EQ(rest_of("10.0.0.0/30", "10.0.0.0/31"), (Texts{"10.0.0.2/31"}));
+    EXPECT_EQ(rest_of("10.0.0.0/30", "10.0.0.0/8"), Texts{});
+    EXPECT_EQ(rest_of("10.0.0.0/30", "10.0.1.0/24"), (Texts{"10.0.0.0/30"}));
+    EXPECT_EQ(rest_of("10.0.0.0/30", "fd00::/8"), (Texts{"10.0.0.0/30"}));
+    EXPECT_EQ(rest_of("fd00::/126", "fd00::1"), (Texts{"fd00::2/127", "fd00::/128"}));
+    EXPECT_EQ(rest_of("0.0.0.0/0", "128.0.0.0/1"), (Texts{"0.0.0.0/1"}));
+    const auto rest = without(*Prefix::parse("10.0.0.0/16"), *Prefix::parse("10.0.77.7"));
+    EXPECT_EQ(rest.size(), 16u);
+    for (unsigned n = 0; n < 65536; ++n) {
+        const auto address = *Address::parse(fmt::format("10.0.{}.{}", n / 256, n % 256));
+        ASSERT_EQ(contains(rest, address), n != 77 * 256 + 7) << to_string(address);
+    }
 }
 
 } // namespace

@@ -33,7 +33,7 @@ TEST(PeerTable, a_question_without_an_answer_unproves_it_until_it_is_heard) {
     peers.asked(address(1));
     peers.answered(address(1), std::chrono::milliseconds(1));
     EXPECT_EQ(peers.timed_out(address(1), Clock::now()), PeerTable::Say::silent);
-    EXPECT_EQ(peers.standing(address(1)), Standing::silent);
+    EXPECT_EQ(peers.standing(address(1)), Standing::doubtful);
     peers.heard(address(1));
     EXPECT_EQ(peers.standing(address(1)), Standing::proven);
 }
@@ -79,6 +79,41 @@ TEST(PeerTable, where_all_are_proven_a_proven_one_finds_room_and_another_does_no
     peers.heard(address(most));
     EXPECT_EQ(peers.standing(address(most)), Standing::proven);
     EXPECT_EQ(peers.standing(address(0)), Standing::unknown);
+}
+
+TEST(PeerTable, one_that_was_there_a_moment_ago_is_in_doubt_before_it_is_silent) {
+    PeerTable peers;
+    const auto now = Clock::now();
+    peers.heard(address(1));
+    peers.timed_out(address(1), now);
+    EXPECT_EQ(peers.standing(address(1), now), Standing::doubtful);
+    EXPECT_EQ(peers.standing(address(1), now + PeerTable::patience + std::chrono::seconds(1)),
+              Standing::silent);
+    peers.asked(address(3));
+    peers.timed_out(address(3), now);
+    EXPECT_EQ(peers.standing(address(3), now), Standing::silent);
+    peers.heard(address(3));
+    EXPECT_EQ(peers.standing(address(3), now), Standing::proven);
+}
+
+TEST(PeerTable, who_comes_back_forgives_for_a_while) {
+    PeerTable peers;
+    const auto now = Clock::now();
+    peers.forgive_until(now + std::chrono::seconds(5));
+    peers.asked(address(1));
+    peers.timed_out(address(1), now);
+    EXPECT_EQ(peers.standing(address(1), now), Standing::doubtful);
+    EXPECT_EQ(peers.standing(address(1), now + std::chrono::seconds(5)), Standing::silent);
+}
+
+TEST(PeerTable, a_silent_one_is_tried_once_a_second) {
+    PeerTable peers;
+    const auto now = Clock::now();
+    peers.asked(address(1));
+    peers.timed_out(address(1), now);
+    EXPECT_TRUE(peers.may_try(address(1), now));
+    EXPECT_FALSE(peers.may_try(address(1), now + std::chrono::milliseconds(999)));
+    EXPECT_TRUE(peers.may_try(address(1), now + std::chrono::milliseconds(1000)));
 }
 
 } // namespace

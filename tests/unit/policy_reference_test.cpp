@@ -113,6 +113,8 @@ struct Reference {
             return Reason::unlisted;
         if (listener.kind == OwnerKind::outside || connector.kind == OwnerKind::outside)
             return policy.outside_allowed ? Reason::outside_allowed : Reason::outside;
+        if (listener.kind == OwnerKind::unready || connector.kind == OwnerKind::unready)
+            return policy.unready_allowed ? Reason::unready_allowed : Reason::unready;
         if (connector.kind == OwnerKind::unknown)
             return Reason::connector_unknown;
         const bool users = listener.kind == OwnerKind::user && connector.kind == OwnerKind::user;
@@ -157,7 +159,7 @@ class Dice {
     }
 
     Owner owner() {
-        switch (number(11)) {
+        switch (number(12)) {
         case 0:
             return {};
         case 1:
@@ -170,6 +172,8 @@ class Dice {
             return Owner::shared();
         case 5:
             return Owner::translated();
+        case 6:
+            return Owner::unready();
         default:
             break;
         }
@@ -219,6 +223,7 @@ class Dice {
                 coin(), coin(), {first, static_cast<Port>(first + number(2))}, place()};
         });
         policy.outside_allowed = coin();
+        policy.unready_allowed = coin();
         if (coin())
             policy.exempt_listeners = some<Exemption>(2, [this] { return exemption(); });
         if (coin())
@@ -260,7 +265,7 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         }
     }
     // Every reason of the decision came up, so that the agreement says something.
-    EXPECT_EQ(seen.size(), 14u);
+    EXPECT_EQ(seen.size(), 16u);
     for (const auto& [reason, times] : seen)
         EXPECT_GT(times, 100u) << to_string(reason);
 }
@@ -275,7 +280,9 @@ TEST(Reference, who_is_unknown_is_allowed_by_exemption_alone) {
         if (verdict.action() == Action::allow) {
             ASSERT_TRUE(
                 verdict.reason == Reason::exempt_listener ||
-                (verdict.reason == Reason::outside_allowed && listener.kind == OwnerKind::outside));
+                (verdict.reason == Reason::outside_allowed &&
+                 listener.kind == OwnerKind::outside) ||
+                (verdict.reason == Reason::unready_allowed && listener.kind == OwnerKind::unready));
         }
     }
 }

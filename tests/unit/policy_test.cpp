@@ -249,13 +249,14 @@ TEST(Reasons, each_has_a_name_an_action_and_a_hint) {
     }
 }
 
-TEST(Reasons, only_the_six_of_the_policy_allow) {
+TEST(Reasons, only_the_seven_of_the_policy_allow) {
     std::size_t allowed = 0;
     for (std::size_t i = 0; i < static_cast<std::size_t>(Reason::count_); ++i)
         allowed += action_of(static_cast<Reason>(i)) == Action::allow ? 1 : 0;
-    EXPECT_EQ(allowed, 6u);
+    EXPECT_EQ(allowed, 7u);
     EXPECT_EQ(action_of(Reason::internal_error), Action::deny);
-    EXPECT_EQ(action_of(Reason::no_answer), Action::drop);
+    EXPECT_EQ(action_of(Reason::no_answer), Action::deny);
+    EXPECT_EQ(action_of(Reason::no_answer_yet), Action::drop);
     EXPECT_EQ(action_of(Reason::no_listener), Action::closed);
 }
 
