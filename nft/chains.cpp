@@ -586,15 +586,21 @@ Chain verdict_chain(const Config& config) {
     chain.add("closed:tcp", "Nobody listens: as a closed port answers.",
               {tcp(), closed, count(), reject_reset()});
     chain.add("closed:udp", "", {udp(), closed, count(), reject_port_unreachable()});
-    chain.add("denied", "Denied: the client learns at once, EHOSTUNREACH (IPv4) or EACCES (IPv6).",
+    chain.add("denied:tcp6", "Denied: the client learns at once, and reads \"No route to host\".",
+              {over_ipv6(), tcp(), denied, count(), reject_address_unreachable()});
+    chain.add("denied",
+              "(Over IPv4 by this as well. Over IPv6 a connected UDP socket would not hear of an "
+              "unreachable address, and reads \"Permission denied\".)",
               {denied, count(), reject_prohibited()});
     chain.add("scope", "Left are packets that ubfd wasn't asked about,", {jump("scope")});
-    if (config.ruleset.allow_without_daemon)
+    if (config.ruleset.allow_without_daemon) {
         chain.add("no_verdict", "and those it was, but didn't answer: this site lets them pass.",
                   {count(), accept()});
-    else
-        chain.add("no_verdict", "and those it was, but didn't answer: refused.",
-                  {count(), reject_prohibited()});
+    } else {
+        chain.add("no_verdict:tcp6", "and those it was, but didn't answer: refused.",
+                  {over_ipv6(), tcp(), count(), reject_address_unreachable()});
+        chain.add("no_verdict", "", {count(), reject_prohibited()});
+    }
     return chain.done();
 }
 

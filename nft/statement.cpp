@@ -473,6 +473,15 @@ Statement reject_prohibited() {
                   NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
 }
 
+Statement over_ipv6() {
+    return {"meta nfproto ipv6", {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV6})}};
+}
+
+Statement reject_address_unreachable() {
+    return reject("reject with icmpx host-unreachable", NFT_REJECT_ICMPX_UNREACH,
+                  NFT_REJECT_ICMPX_HOST_UNREACH);
+}
+
 Statement reject_port_unreachable() {
     return reject("reject with icmpx port-unreachable", NFT_REJECT_ICMPX_UNREACH,
                   NFT_REJECT_ICMPX_PORT_UNREACH);

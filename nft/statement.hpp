@@ -24,7 +24,8 @@ Statement source_in(SetType family, const std::string& set, bool inverted);
 Statement source_is_not_link_local(SetType family);
 Statement destination_is_multicast(SetType family);
 Statement destination_is_broadcast(); // by the routing table: also true of packets on loopback
-Statement link_broadcast();           // by the frame
+Statement over_ipv6();
+Statement link_broadcast(); // by the frame
 
 // --- conditions: protocol and ports ---
 Statement protocol(std::uint8_t number, const std::string& name);
@@ -93,6 +94,7 @@ Statement leave(); // back to the chain that jumped here
 Statement jump(const std::string& chain);
 Statement go_to(const std::string& chain); // what it returns from there returns from here
 Statement reject_prohibited();
+Statement reject_address_unreachable();
 Statement reject_port_unreachable();
 Statement reject_reset();
 Statement log_to(std::uint16_t group);

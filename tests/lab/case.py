@@ -22,7 +22,14 @@ PEERS = ["10.77.0.0/24", "fd77::/64"]
 V4, V6 = "10.77.0.2", "fd77::2"  # of node2
 WILDCARD = {"v4": "0.0.0.0", "v6": "::"}
 
-REFUSED = {"v4": "EHOSTUNREACH", "v6": "EACCES"}  # what a denial is to its client
+REFUSED = {"v4": "EHOSTUNREACH", "v6": "EHOSTUNREACH"}  # what a denial is to its client, over TCP
+
+
+def refused(protocol, family):
+    """The same; a connected UDP socket hears of IPv6's address unreachable nothing, so it is refused by another word."""
+    return "EACCES" if (protocol, family) == ("udp", "v6") else REFUSED[family]
+
+
 CLOSED = "ECONNREFUSED"
 
 ELSEWHERE = "in a guest only: "
@@ -44,6 +51,10 @@ def is_sanitized():
 
 class Way(collections.namedtuple("Way", "protocol family address across")):
     """How a flow comes to node2: over which protocol, to which address, across from node1 or from itself."""
+
+    @property
+    def refused(self):
+        return refused(self.protocol, self.family)
 
     def __str__(self):
         return f"{self.protocol} {self.address} {'across' if self.across else 'same node'}"

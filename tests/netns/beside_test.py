@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import REFUSED, V4, V6, WAYS, TwoNodes, wait_until  # noqa: E402
+from lab.case import V4, V6, WAYS, TwoNodes, refused, wait_until  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 
 PORT, FROM = 9001, 40777
@@ -34,7 +34,7 @@ class Beside(TwoNodes):
                 node = self.one if way.across else self.two
                 seen = self.person("alice", node).connect(way.protocol, way.address, PORT)
                 self.assertEqual(seen, "connected")
-                self.assertEqual(self.person("bob", node).connect(way.protocol, way.address, PORT), REFUSED[way.family])
+                self.assertEqual(self.person("bob", node).connect(way.protocol, way.address, PORT), way.refused)
 
     def assert_nobody_inherits(self):
         """A UDP flow ends with its socket, whoever binds the port next."""
@@ -45,7 +45,7 @@ class Beside(TwoNodes):
                 self.assertEqual(alice.connect("udp", address, PORT, bind=(bind, FROM)), "connected")
                 self.dismiss(alice)
                 bob = self.person("bob", self.one)
-                self.assertEqual(bob.connect("udp", address, PORT, bind=(bind, FROM)), REFUSED[family])
+                self.assertEqual(bob.connect("udp", address, PORT, bind=(bind, FROM)), refused("udp", family))
                 self.dismiss(bob)
 
     def assert_answers_from_outside_arrive(self):
@@ -143,7 +143,7 @@ class SomeInterfaces(TwoNodes):
                 bob = self.person("bob", self.one if way.across else self.two)
                 watched = across if way.across else local
                 passed = "timeout" if way.across and way.protocol == "udp" else "connected"  # node1 judges the answer
-                self.assertEqual(bob.connect(way.protocol, way.address, PORT), REFUSED[way.family] if watched else passed)
+                self.assertEqual(bob.connect(way.protocol, way.address, PORT), way.refused if watched else passed)
                 self.dismiss(bob)
 
     def test_a_list_may_say_how_their_names_begin_and_may_be_of_those_that_are_not_watched(self):

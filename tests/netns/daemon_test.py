@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import PEERS, PROJ, REFUSED, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.case import PEERS, PROJ, V4, V6, Counted, TwoNodes, refused, wait_until  # noqa: E402
 from lab.tree import add_users  # noqa: E402
 from lab.ubfd import to_toml  # noqa: E402
 
@@ -146,8 +146,8 @@ class Death(TwoNodes):
         for protocol in ("tcp", "udp"):
             # Over a veth the refusal comes before connect() has let go of its socket: IPv6 learns of it when
             # the SYN is sent again.
-            self.assertEqual(self.alice.connect(protocol, V4, PORT), REFUSED["v4"])
-            self.assertEqual(self.alice.connect(protocol, V6, PORT), REFUSED["v6"])
+            self.assertEqual(self.alice.connect(protocol, V4, PORT), refused(protocol, "v4"))
+            self.assertEqual(self.alice.connect(protocol, V6, PORT), refused(protocol, "v6"))
         self.ubfd1.start()
         self.ubfd2.start()
         for protocol in ("tcp", "udp"):

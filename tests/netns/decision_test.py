@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import CLOSED, COMMON, PROJ, REFUSED, V4, V6, WAYS, Counted, TwoNodes  # noqa: E402
+from lab.case import CLOSED, COMMON, PROJ, V4, V6, WAYS, Counted, TwoNodes  # noqa: E402
 
 OWN, SHARED, COMMON_PORT, SERVICE, EXEMPT, NOBODY = 8001, 8002, 8003, 8004, 8005, 8006
 
@@ -52,7 +52,7 @@ class Decision(TwoNodes):
 
     def assert_refused(self, user, port, reason, *words):
         def check(way, seen, reasons):
-            self.assertEqual(seen, REFUSED[way.family])
+            self.assertEqual(seen, way.refused)
             self.assertEqual(set(reasons), {reason})
             self.assert_denied(self.ubfd2, f" {way.protocol} ", f":{port} ", f"reason={reason}",
                                f"connector={user}({case.USERS[user]}) person[", *words)
@@ -81,7 +81,7 @@ class Decision(TwoNodes):
         self.assert_allowed("monitor", OWN, "exempt-connector")
 
     def test_root_is_nobody_special(self):
-        self.every_way("root", OWN, lambda way, seen, _: self.assertEqual(seen, REFUSED[way.family]))
+        self.every_way("root", OWN, lambda way, seen, _: self.assertEqual(seen, way.refused))
 
     def test_an_exempt_port_is_open_to_everybody_and_never_asked_about(self):
         def check(_, seen, reasons):
@@ -129,7 +129,7 @@ class Outside(Across):
 
     def test_who_comes_from_outside_is_refused(self):
         def check(way, seen, reasons):
-            self.assertEqual(seen, REFUSED[way.family])
+            self.assertEqual(seen, way.refused)
             self.assertEqual(set(reasons), {"outside"})
             self.assert_denied(self.ubfd2, f" {way.protocol} ", "reason=outside", "connector=outside")
 
@@ -164,7 +164,7 @@ class Silent(Across):
 
     def test_who_has_no_ubfd_to_vouch_for_him_is_refused(self):
         def check(way, seen, reasons):
-            self.assertEqual(seen, REFUSED[way.family])
+            self.assertEqual(seen, way.refused)
             self.assertEqual(set(reasons), {"no-answer"})
 
         self.every_way(check)

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import REFUSED, V4, V6, WAYS, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.case import V4, V6, WAYS, Counted, TwoNodes, refused, wait_until  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PORT, OTHER = 9001, 9002
@@ -44,14 +44,14 @@ class Connector(TwoNodes):
             client = self.person(user, self.two)
             for protocol in PROTOCOLS:
                 for family, address in HOME.items():
-                    self.assertEqual(client.connect(protocol, address, PORT), REFUSED[family], user)
+                    self.assertEqual(client.connect(protocol, address, PORT), refused(protocol, family), user)
 
     def test_is_nobody_special_on_the_listeners_own_node(self):
         self.serve("alice", self.two)
         client = self.person("root", self.two)
         for way in WAYS:
             if not way.across:
-                self.assertEqual(client.connect(way.protocol, way.address, PORT), REFUSED[way.family], str(way))
+                self.assertEqual(client.connect(way.protocol, way.address, PORT), way.refused, str(way))
 
     def test_may_connect_on_its_own_node_by_the_address_that_is_named_alone(self):
         self.serve("alice", self.one)
@@ -60,7 +60,7 @@ class Connector(TwoNodes):
             for family, address in HOME.items():
                 self.assertEqual(client.connect(protocol, address, PORT), "connected", address)
             for family, address in (("v4", "127.0.0.1"), ("v6", "::1")):
-                self.assertEqual(client.connect(protocol, address, PORT), REFUSED[family], address)
+                self.assertEqual(client.connect(protocol, address, PORT), refused(protocol, family), address)
 
     def test_is_answered_and_answers_nobody(self):
         """An answer goes the other way; who began is the connector all the same."""
@@ -141,11 +141,11 @@ class Listener(TwoNodes):
             for protocol in PROTOCOLS:
                 for client in (across, near):
                     self.assertEqual(client.connect(protocol, V4, PORT), "connected")
-                    self.assertEqual(client.connect(protocol, V6, PORT), REFUSED["v6"])
-                self.assertEqual(near.connect(protocol, "127.0.0.1", PORT), REFUSED["v4"])
-                self.assertEqual(near.connect(protocol, "::1", PORT), REFUSED["v6"])
+                    self.assertEqual(client.connect(protocol, V6, PORT), refused(protocol, "v6"))
+                self.assertEqual(near.connect(protocol, "127.0.0.1", PORT), refused(protocol, "v4"))
+                self.assertEqual(near.connect(protocol, "::1", PORT), refused(protocol, "v6"))
                 for family, address in HOME.items():
-                    self.assertEqual(back.connect(protocol, address, PORT), REFUSED[family])
+                    self.assertEqual(back.connect(protocol, address, PORT), refused(protocol, family))
 
 
 class Kernel(TwoNodes):

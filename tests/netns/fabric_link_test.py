@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import Node, case, fabric  # noqa: E402
-from lab.case import REFUSED, Case  # noqa: E402
+from lab.case import Case, refused  # noqa: E402
 from lab.fabric import Fabric, TwoNodesOnFabric, hardware_of  # noqa: E402
 
 V = {"v4": fabric.V4, "v6": fabric.V6}
@@ -79,7 +79,7 @@ class Promise(TwoNodesOnFabric):
             for family, address in V.items():
                 her.listen(protocol, address, 7001)
                 self.assertEqual(alice.connect(protocol, address, 7001), "connected", f"{protocol} {address}")
-                self.assertEqual(bob.connect(protocol, address, 7001), REFUSED[family], f"{protocol} {address}")
+                self.assertEqual(bob.connect(protocol, address, 7001), refused(protocol, family), f"{protocol} {address}")
                 self.assert_denied(self.ubfd2, "connector=bob", "listener=alice", address)
         self.assertEqual(bob.connect("tcp", fabric.V4, 7002), case.CLOSED)
 

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import REFUSED, V4, V6, WAYS, TwoNodes, wait_until  # noqa: E402
+from lab.case import REFUSED, V4, V6, WAYS, TwoNodes, refused, wait_until  # noqa: E402
 from lab.supervisor import Supervisor  # noqa: E402
 from lab.tree import Trouble  # noqa: E402
 
@@ -106,7 +106,7 @@ class Supervised(Flushed):
         for way in WAYS:
             with self.subTest(str(way)):
                 self.assertEqual(self.who("alice", way).connect(way.protocol, way.address, PORT), "connected")
-                self.assertEqual(self.who("bob", way).connect(way.protocol, way.address, PORT), REFUSED[way.family])
+                self.assertEqual(self.who("bob", way).connect(way.protocol, way.address, PORT), way.refused)
 
     def assert_owned(self):
         status = self.ubfd2.status()["ruleset"]
@@ -133,7 +133,7 @@ class Supervised(Flushed):
         for address in (V4, V6):
             self.assertEqual(self.who("bob", self.one).connect("tcp", address, OPEN), "connected")
             self.assertEqual(self.who("bob", self.one).connect("udp", address, PORT),
-                             REFUSED["v6" if ":" in address else "v4"])
+                             refused("udp", "v6" if ":" in address else "v4"))
             self.assertEqual(self.who("alice", self.one).connect("udp", address, PORT), "connected")
         text = wait_until(lambda: all(f". {OPEN}" in self.two.run("nft", "list", "set", "inet", "ubf", name)
                                       for name in ("exempt_listeners4", "exempt_listeners6")) and self.table(), 5)
@@ -325,7 +325,7 @@ class Unsupervised(Flushed):
                     seen = bob.connect("udp", way.address, PORT, timeout=1)
                     if not way.across:  # else node1 asks node2 about the echo, and gets no answer
                         self.assertEqual(seen, "connected")
-                self.assertEqual(bob.say(seen.handle), REFUSED[way.family])
+                self.assertEqual(bob.say(seen.handle), way.refused)
 
 
 if __name__ == "__main__":

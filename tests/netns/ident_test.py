@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, ident, person, write_key  # noqa: E402
-from lab.case import PROJ, USERS, V4, V6, Counted, TwoNodes  # noqa: E402
+from lab.case import PROJ, USERS, V4, V6, Counted, TwoNodes, refused  # noqa: E402
 
 PORT = 9001
 HERE, ASKER = "10.77.0.1", (V4, ident.PORT)  # the liar's address, and whom it lies to
@@ -39,7 +39,8 @@ class OneSided(TwoNodes):
 class Truth(OneSided):
     def test_a_true_answer_decides(self):
         for protocol, success in (("tcp", "connected"), ("udp", "hello")):
-            for address, here, denied in ((V4, HERE, DENIED), (V6, "fd77::1", "EACCES")):
+            for family, address, here in (("v4", V4, HERE), ("v6", V6, "fd77::1")):
+                denied = refused(protocol, family)
                 question, outcome = self.start_bob(protocol, address)
                 self.peer.tell(question, USERS["bob"], here)
                 self.assertEqual(outcome(), denied)

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import REFUSED, V4, V6, TwoNodes, wait_until  # noqa: E402
+from lab.case import V4, V6, TwoNodes, refused, wait_until  # noqa: E402
 
 PORT = 9001
 EX_UNAVAILABLE = 69  # sysexits.h
@@ -46,7 +46,7 @@ class Import(TwoNodes):
             for family, address in (("v4", V4), ("v6", V6)):
                 with self.subTest(f"{protocol} {address}"):
                     self.assertEqual(self.alice.connect(protocol, address, PORT, timeout=10), "connected")
-                    self.assertEqual(self.bob.connect(protocol, address, PORT, timeout=10), REFUSED[family])
+                    self.assertEqual(self.bob.connect(protocol, address, PORT, timeout=10), refused(protocol, family))
 
     def test_ubfd_starts_without_it_and_stands_in(self):
         self.start()

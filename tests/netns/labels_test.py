@@ -52,7 +52,7 @@ class Map(Labelled):
                     with self.subTest(f"{family} {protocol} {node.name}"), Counted(self.ubfd2) as counted:
                         self.assertEqual(self.person("carol", node).connect(protocol, address, PORT), "connected")
                         self.assertEqual(self.person("bob", node).connect(protocol, address, PORT),
-                                         case.REFUSED[family])
+                                         case.refused(protocol, family))
                     self.assertEqual(set(counted.reasons()), {"same-label", "different-user"})
         self.assert_denied(self.ubfd2, "connector=bob", "(labels: listener map:teamx, connector map:other: none in common)")
 
@@ -134,7 +134,7 @@ class Jobs(WithJobs):
             alice.listen(protocol, "::", PORT)
             for family, address in (("v4", V4), ("v6", V6)):
                 self.assertEqual(bob.connect(protocol, address, PORT), "connected")
-                self.assertEqual(carol.connect(protocol, address, PORT), case.REFUSED[family])
+                self.assertEqual(carol.connect(protocol, address, PORT), case.refused(protocol, family))
         # Beside a job one has no label of it.
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
         self.assert_denied(self.ubfd2, "connector=carol", "job=1003", "job=1001",

@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import CLOSED, REFUSED, V4, V6, TwoNodes, wait_until  # noqa: E402
+from lab.case import CLOSED, V4, V6, TwoNodes, refused, wait_until  # noqa: E402
 
 PORT = 9001
 SHARE = 32
@@ -34,7 +34,7 @@ class Log(TwoNodes):
         for protocol in PROTOCOLS:
             for family, addresses in PLACES.items():
                 self.assertEqual(client.do(person.scan, protocol, addresses, [PORT]),
-                                 {REFUSED[family]: len(MANY)})
+                                 {refused(protocol, family): len(MANY)})
                 count += len(MANY)
         return count
 
@@ -48,7 +48,7 @@ class Flood(Log):
         client = self.person(user, node)
         for protocol in PROTOCOLS:
             for family, address in (("v4", V4), ("v6", V6)):
-                self.assertEqual(client.connect(protocol, address, PORT), REFUSED[family])
+                self.assertEqual(client.connect(protocol, address, PORT), refused(protocol, family))
                 self.assert_denied(self.ubfd2, f" {protocol} ", f"connector={user}", address, "reason=different-user")
 
     def test_leaves_everybody_else_his_line(self):

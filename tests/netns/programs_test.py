@@ -46,6 +46,10 @@ class Programs(TwoNodes):
         for url in urls:
             status, output = self.run_as("bob", "curl", "-sS", "--max-time", "5", url)
             self.assertEqual(status, 7, output)  # couldn't connect
+        for host in (V4, V6):  # one word for both families, and none that makes people look for SELinux
+            script = f"import socket; socket.create_connection(('{host}', {PORT}))"
+            self.assertIn("No route to host", self.run_as("bob", "python3", "-c", script)[1])
+            self.assertIn("No route to host", self.run_as("bob", "nc", "-v", "-w", "5", host, PORT)[1])
         for url in urls:
             self.assertEqual(self.run_as("alice", "curl", "-sS", "--max-time", "5", url), (0, "a page\n"))
         self.assert_as_without_ubfd(lambda: [self.run_as("alice", "curl", "-sS", url) for url in urls])

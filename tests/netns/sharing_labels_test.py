@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import REFUSED, WAYS, WILDCARD, V4  # noqa: E402
+from lab.case import V4, WAYS, WILDCARD  # noqa: E402
 import labels_test  # noqa: E402
 import sharing_test  # noqa: E402
 
@@ -40,7 +40,7 @@ class Jobs(labels_test.WithJobs):
                     client = self.in_job(self.connector, node, 1003)
                     seen.add(client.connect(way.protocol, way.address, PORT))
                     self.dismiss(client)
-                self.assertEqual(seen, {REFUSED[way.family]})
+                self.assertEqual(seen, {way.refused})
                 for one in people:
                     self.dismiss(one)
 

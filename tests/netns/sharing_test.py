@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import PROJ, REFUSED, V4, V6, WAYS, WILDCARD, Counted, TwoNodes  # noqa: E402
+from lab.case import PROJ, V4, V6, WAYS, WILDCARD, Counted, TwoNodes  # noqa: E402
 
 FIRST, SECOND = 9001, 9501  # ports: of the server, of the client
 HERE = {"v4": "10.77.0.1", "v6": "fd77::1"}  # node1
@@ -136,7 +136,7 @@ class OfTwoUsers(TwoNodes):
                     bob.do(prefer_cpus, trap, 0)
                     client = self.person("alice", self.one if way.across else self.two)
                     with Counted(self.ubfd2) as counted:
-                        self.assertEqual(client.connect("udp", way.address, FIRST), REFUSED[way.family])
+                        self.assertEqual(client.connect("udp", way.address, FIRST), way.refused)
                         self.assertIsNone(bob.do(person.received, trap, timeout=0.2))
                     self.assertEqual(set(counted.reasons()), {"shared-port"})
                     for one in (alice, bob, client):
@@ -203,7 +203,7 @@ class OfTwoUsers(TwoNodes):
             with self.subTest(str(way)):
                 self.assertEqual(client.connect("udp", way.address, FIRST, bind=(here, SECOND), reuse_port=True),
                                  "connected")
-                self.assertEqual(self.person("bob", node).connect("udp", way.address, FIRST), REFUSED[way.family])
+                self.assertEqual(self.person("bob", node).connect("udp", way.address, FIRST), way.refused)
             for one in (*servers, client, other):
                 self.dismiss(one)
 
@@ -233,7 +233,7 @@ class Groups(TwoNodes):
             for groups, chosen in (((PROJ, None), 1), ((None, PROJ), 0), ((None, PROJ), None)):
                 with self.subTest(f"{way} {groups}"):
                     people = self.start_two(way.protocol, [WILDCARD[way.family]] * 2, groups, chosen)
-                    self.assertEqual(self.seen_by_bob(way), {REFUSED[way.family]})
+                    self.assertEqual(self.seen_by_bob(way), {way.refused})
                     for one in people:
                         self.dismiss(one)
 
@@ -259,7 +259,7 @@ class OfOneUser(Groups):
             for places in {(way.address, WILDCARD[way.family]), (way.address, "::"), (WILDCARD[way.family], way.address)}:
                 with self.subTest(f"{way} {places}"):
                     people = self.start_two(way.protocol, places, (PROJ, None))
-                    self.assertEqual(self.seen_by_bob(way), {REFUSED[way.family]})
+                    self.assertEqual(self.seen_by_bob(way), {way.refused})
                     for one in people:
                         self.dismiss(one)
 

@@ -7,7 +7,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import REFUSED, V4, V6, TwoNodes, wait_until  # noqa: E402
+from lab.case import V4, V6, TwoNodes, refused, wait_until  # noqa: E402
 from lab.supervisor import Supervisor  # noqa: E402
 from lab.threads import stopped, threads  # noqa: E402
 
@@ -93,7 +93,7 @@ class Threads(TwoNodes):
             for family, address in (("v4", V4), ("v6", V6)):
                 for node in (self.one, self.two):
                     self.assertEqual(self.person("alice", node).connect(protocol, address, PORT), "connected")
-                    self.assertEqual(self.person("bob", node).connect(protocol, address, PORT), REFUSED[family])
+                    self.assertEqual(self.person("bob", node).connect(protocol, address, PORT), refused(protocol, family))
 
     def test_users_are_named_and_end_nothing(self):
         with stopped(threads(self.ubfd2.process, "users")[0]):

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import REFUSED, V4, V6, Counted, TwoNodes  # noqa: E402
+from lab.case import REFUSED, V4, V6, Counted, TwoNodes, refused  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 
 PORT, PUBLISHED, EXEMPT = 8000, 8080, 8090
@@ -81,7 +81,7 @@ class AtTheListener(Translated):
             for user in ("alice", "bob"):
                 with self.subTest(f"{user} {address} {across}"), Counted(self.ubfd2) as counted:
                     sender = self.person(user, self.one if across else self.two)
-                    self.assertEqual(sender.connect("udp", address, PUBLISHED), REFUSED[family])
+                    self.assertEqual(sender.connect("udp", address, PUBLISHED), refused("udp", family))
                 self.assertEqual(counted.reasons(), {"translated": 1})
         self.assert_denied(self.ubfd2, "reason=translated", "ADDRESS TRANSLATION")
 
