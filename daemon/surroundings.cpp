@@ -52,9 +52,11 @@ void Surroundings::look_at_rules() {
     if (!generation || generation_ == *generation)
         return;
     auto found = nft::disturbances(connection_);
-    if (!found)
+    auto others = nft::refusals_of_others(connection_);
+    if (!found || !others)
         return; // somebody changed rules meanwhile; the next look reads them again
     generation_ = *generation;
+    others_ = std::move(*others);
     tell(rules_, *found);
     rules_ = std::move(*found);
 }

@@ -28,6 +28,8 @@ class Surroundings {
     void look_again() { addresses_due_ = {}; }
     // Sentences, of all that holds now.
     std::vector<std::string> warnings() const;
+    // Others that can refuse what we allow, or write marks: told by `ubfctl status` alone.
+    const std::vector<std::string>& others() const { return others_; }
 
   private:
     std::vector<std::string> unlisted_addresses(const Config& config);
@@ -41,6 +43,7 @@ class Surroundings {
     std::optional<std::uint32_t> generation_;
     std::vector<std::string> addresses_;
     std::vector<std::string> rules_;
+    std::vector<std::string> others_;
 };
 
 } // namespace ubf

@@ -13,6 +13,8 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/xt_CT.h>
+#include <map>
+#include <utility>
 
 namespace ubf::nft {
 namespace {
@@ -109,7 +111,95 @@ int see_rules(Connection& connection, std::vector<std::string>& found) {
     });
 }
 
+// --- who else can refuse ---
+
+// What the rules of one table do.
+struct Deeds {
+    bool refuse = false;
+    bool mark = false; // packets
+};
+using TableName = std::pair<std::uint32_t, std::string>; // with its family
+
+void add_deeds(nftnl_expr* expression, Deeds& deeds) {
+    const std::string_view name = nftnl_expr_get_str(expression, NFTNL_EXPR_NAME);
+    if (name == "reject") {
+        deeds.refuse = true;
+    } else if (name == "immediate") {
+        deeds.refuse |= nftnl_expr_is_set(expression, NFTNL_EXPR_IMM_VERDICT) &&
+                        nftnl_expr_get_u32(expression, NFTNL_EXPR_IMM_VERDICT) == NF_DROP;
+    } else if (name == "meta") {
+        deeds.mark |= nftnl_expr_is_set(expression, NFTNL_EXPR_META_SREG) &&
+                      nftnl_expr_get_u32(expression, NFTNL_EXPR_META_KEY) == NFT_META_MARK;
+    } else if (name == "target") {
+        const char* target = nftnl_expr_get_str(expression, NFTNL_EXPR_TG_NAME);
+        const std::string_view what = target == nullptr ? "" : target;
+        deeds.refuse |= what == "REJECT" || what == "DROP";
+        deeds.mark |= what == "MARK" || what == "CONNMARK";
+    }
+}
+
+int see_deeds(Connection& connection, std::map<TableName, Deeds>& tables) {
+    return connection.dump(NFT_MSG_GETRULE, of_all_families, [&](const nlmsghdr* header) {
+        const auto rule = RulePtr(checked(nftnl_rule_alloc()));
+        if (nftnl_rule_nlmsg_parse(header, rule.get()) < 0)
+            return;
+        const auto family = nftnl_rule_get_u32(rule.get(), NFTNL_RULE_FAMILY);
+        const char* table = nftnl_rule_get_str(rule.get(), NFTNL_RULE_TABLE);
+        if (name_of(family, table, "").empty())
+            return;
+        nftnl_expr_foreach(
+            rule.get(),
+            [](nftnl_expr* expression, void* data) {
+                add_deeds(expression, *static_cast<Deeds*>(data));
+                return 0;
+            },
+            &tables[{family, table}]);
+    });
+}
+
+int see_refusing_chains(Connection& connection, const std::map<TableName, Deeds>& tables,
+                        std::vector<std::string>& found) {
+    return connection.dump(NFT_MSG_GETCHAIN, of_all_families, [&](const nlmsghdr* header) {
+        const auto chain = ChainPtr(checked(nftnl_chain_alloc()));
+        if (nftnl_chain_nlmsg_parse(header, chain.get()) < 0 ||
+            !nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM) ||
+            nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM) != NF_INET_LOCAL_IN)
+            return;
+        const auto family = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_FAMILY);
+        const char* table = nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE);
+        const auto name =
+            name_of(family, table, nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME));
+        if (name.empty())
+            return;
+        const bool by_policy = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP;
+        const auto deeds = tables.find({family, table});
+        if (by_policy || (deeds != tables.end() && deeds->second.refuse))
+            found.push_back(fmt::format(
+                "{} (input, priority {}) can refuse what ubfd allows{}: a connection that fails "
+                "and is no denial in ubfd's log may have failed there",
+                name, nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO),
+                by_policy ? ", and does so with what its rules do not name (policy drop)" : ""));
+    });
+}
+
 } // namespace
+
+Result<std::vector<std::string>, NftError> refusals_of_others(Connection& connection) {
+    std::map<TableName, Deeds> tables;
+    std::vector<std::string> found;
+    int error = see_deeds(connection, tables);
+    if (error == 0)
+        error = see_refusing_chains(connection, tables, found);
+    if (error != 0)
+        return fail(explained("reading the rules of other tables", error));
+    for (const auto& [table, deeds] : tables)
+        if (deeds.mark)
+            found.push_back(fmt::format("table {} {} writes packet marks: it must leave the three "
+                                        "bits of mark.mask alone",
+                                        family_name(table.first), table.second));
+    std::ranges::sort(found);
+    return found;
+}
 
 Result<std::vector<std::string>, NftError> disturbances(Connection& connection) {
     std::vector<std::string> found;

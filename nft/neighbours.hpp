@@ -14,4 +14,8 @@ namespace ubf::nft {
 // Empty where nobody is in our way. Rules of iptables-legacy are not seen.
 Result<std::vector<std::string>, NftError> disturbances(Connection& connection);
 
+// The same of those that are not in our way, and may be the reason of what users meet: base chains
+// on input that can refuse what we allow, and tables that write packet marks.
+Result<std::vector<std::string>, NftError> refusals_of_others(Connection& connection);
+
 } // namespace ubf::nft

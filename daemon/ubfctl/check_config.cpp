@@ -3,6 +3,8 @@
 #include "base/text.hpp"
 #include "config/config.hpp"
 #include "ident/key.hpp"
+#include "nft/connection.hpp"
+#include "nft/neighbours.hpp"
 
 #include <cerrno>
 #include <fmt/format.h>
@@ -41,6 +43,16 @@ Strings doubts_of(const Config& config) {
     return doubts;
 }
 
+// Nothing for who may not read them.
+Strings others() {
+    try {
+        nft::Connection connection;
+        return nft::refusals_of_others(connection).value_or(Strings());
+    } catch (const nft::NftError&) {
+        return {};
+    }
+}
+
 std::string summary(const Config& config) {
     const auto present = interface_names();
     const auto watched = std::ranges::count_if(
@@ -61,12 +73,14 @@ int check_config(const Globals& globals, const Arguments& arguments) {
         const auto doubts = doubts_of(config);
         if (globals.json) {
             const nlohmann::ordered_json answer{
-                {"ok", true}, {"file", file.string()}, {"warnings", doubts}};
+                {"ok", true}, {"file", file.string()}, {"warnings", doubts}, {"others", others()}};
             std::cout << answer.dump() << '\n';
         } else {
             std::cout << fmt::format("{}: good; {}\n", file.string(), summary(config));
             for (const auto& doubt : doubts)
                 std::cout << fmt::format("{}: warning: {}\n", file.string(), doubt);
+            for (const auto& other : others())
+                std::cout << fmt::format("beside: {}\n", other);
         }
         return EX_OK;
     } catch (const ConfigError& error) {

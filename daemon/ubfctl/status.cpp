@@ -72,6 +72,13 @@ std::string peers_text(const Json& status) {
     return text.empty() ? "  none asked yet\n" : text;
 }
 
+std::string configuration_text(const Json& configuration) {
+    if (configuration.value("holds", true))
+        return {};
+    return fmt::format("config    {} DOES NOT HOLD, an older one does: {}\n",
+                       word(configuration, "/file"), word(configuration, "/mistake"));
+}
+
 std::string interfaces_text(const Json& interfaces) {
     const auto watched = part(interfaces, "/watched"), unwatched = part(interfaces, "/unwatched");
     std::string others;
@@ -92,6 +99,13 @@ std::string warnings_text(const Json& status) {
     std::string text;
     for (const auto& warning : part(status, "/warnings"))
         text += fmt::format("warning   {}\n", warning.get<std::string>());
+    return text;
+}
+
+std::string others_text(const Json& status) {
+    std::string text;
+    for (const auto& other : part(status, "/others"))
+        text += fmt::format("others    {}\n", other.get<std::string>());
     return text;
 }
 
@@ -121,9 +135,9 @@ std::string to_text(const Json& status) {
     const auto& ident = part(status, "/ident");
     const auto& log = part(status, "/log");
     return fmt::format(
-        "ubfd {}, up since {} ({} s)\n"
+        "ubfd {}, up since {} ({} s)\n{}"
         "ruleset   {}, {}{}, queue rule: {}, repaired {} times\n{}"
-        "interfaces {}\n"
+        "interfaces {}\n{}"
         "threads   {}\n"
         "queues\n{}"
         "verdicts  {}\n"
@@ -141,12 +155,13 @@ std::string to_text(const Json& status) {
         "peers\n{}"
         "log       {} lines, {} folded, {} beyond their user's share, {} lost\n{}",
         word(status, "/version"), word(status, "/since"), number(status, "/uptime_s"),
-        word(ruleset, "/state"),
+        configuration_text(part(status, "/configuration")), word(ruleset, "/state"),
         yes(ruleset, "/managed") ? "managed by ubfd" : "managed by the administrator",
         yes(ruleset, "/owned") ? " (no other program can change it)" : "",
         word(status, "/queue_rule"), number(ruleset, "/repairs"), missing_text(ruleset),
-        interfaces_text(part(status, "/interfaces")), threads_text(part(status, "/threads")),
-        queues_text(status), counts(part(status, "/actions")), counts(part(status, "/reasons")),
+        interfaces_text(part(status, "/interfaces")), others_text(status),
+        threads_text(part(status, "/threads")), queues_text(status),
+        counts(part(status, "/actions")), counts(part(status, "/reasons")),
         rules(part(status, "/kernel")), counts(part(status, "/verdicts_in_kernel")),
         counts(part(status, "/owner_methods")), word(status, "/owner_records"),
         counts(part(status, "/labels/found")), number(status, "/labels/unknown"),
@@ -168,8 +183,11 @@ int status(const Globals& globals, const Arguments& arguments) {
         throw UsageError("status takes no argument");
     const auto reply = ask(globals.socket, {{"command", "status"}});
     std::cout << (globals.json ? reply.dump(2) + '\n' : to_text(reply));
-    // For monitoring: a ruleset that is not as it should be is more than a line of the page.
-    return word(reply, "/ruleset/state") == "installed" ? EX_OK : EX_UNAVAILABLE;
+    // For monitoring: a ruleset that is not as it should be is more than a line of the page, and so
+    // is a configuration that does not hold.
+    if (word(reply, "/ruleset/state") != "installed")
+        return EX_UNAVAILABLE;
+    return reply.value(Json::json_pointer("/configuration/holds"), true) ? EX_OK : EX_CONFIG;
 }
 
 } // namespace ubf::ctl

@@ -112,6 +112,40 @@ class Strict(TwoNodes):
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
 
 
+class Others(TwoNodes):
+    """Tables of the site, which may refuse as well."""
+
+    def seen(self):
+        ubfctl = case.build / "daemon" / "ubfctl"
+        told = self.ubfd2.status()["others"]
+        checked = self.two.run(ubfctl, "check-config", self.ubfd2.config)
+        for other in told:
+            self.assertIn(other, checked)
+            self.assertIn(other, self.two.run(ubfctl, "--socket", self.ubfd2.socket, "status"))
+        return told
+
+    def test_those_that_can_refuse_or_mark_are_named(self):
+        self.assertEqual(self.seen(), [])
+        self.two.run("nft", "add table inet quiet; add chain inet quiet in { type filter hook input priority 0; }; "
+                            "add rule inet quiet in tcp dport 1 accept")
+        self.two.run("nft", "add table ip strict; add chain ip strict in { type filter hook input priority 5; policy drop; }; "
+                            "add rule ip strict in accept")
+        self.two.run("nft", "add table inet zone; add chain inet zone in { type filter hook input priority 10; }; "
+                            "add chain inet zone more; add rule inet zone in jump more; "
+                            "add rule inet zone more tcp dport 1 reject; add rule inet zone more udp dport 1 meta mark set 5")
+        self.two.run("nft", "add table ip6 other; add chain ip6 other out { type filter hook output priority 0; policy drop; }; "
+                            "add rule ip6 other out accept")
+        wait_until(lambda: len(self.ubfd2.status()["others"]) == 3)
+        seen = "\n".join(self.seen())
+        for words in ("chain in of table ip strict (input, priority 5) can refuse what ubfd allows, and does so",
+                      "chain in of table inet zone (input, priority 10) can refuse", "table inet zone writes packet marks"):
+            self.assertIn(words, seen)
+        for table in ("ip strict", "inet zone"):
+            self.two.run("nft", f"delete table {table}")
+        wait_until(lambda: self.ubfd2.status()["others"] == [])
+        self.assertEqual(self.seen(), [])
+
+
 class Interfaces(TwoNodes):
     """A configuration of another machine, whose card has another name."""
 
