@@ -393,7 +393,7 @@ void Worker::ask(Case item, ident::Wish wish) {
         return wait(std::move(item));
     if (!item.again && is_silent(item)) {
         ask_in_passing(item);
-        return close(item, Reason::no_answer);
+        return close(item, silence_of(item));
     }
     std::optional<Uid> same_as;
     if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
@@ -409,6 +409,10 @@ bool Worker::is_silent(const Case& item) const {
     return shared_.peers.standing(peer_of(item)) == PeerTable::Standing::silent;
 }
 
+Reason Worker::silence_of(const Case& item) const {
+    return shared_.peers.other_version(peer_of(item)) ? Reason::other_version : Reason::no_answer;
+}
+
 // Whether the peer is there by now. The packet does not wait for it.
 void Worker::ask_in_passing(const Case& item) {
     if (!shared_.peers.may_try(peer_of(item), Clock::now()))
@@ -418,7 +422,8 @@ void Worker::ask_in_passing(const Case& item) {
 }
 
 // local: to whom the flow goes, as far as we know. False where there is no room for it.
-bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish) {
+bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish,
+                           std::optional<Gid> group) {
     const auto peer = peer_of(item);
     const auto begun = asks_.begin(item.flow, peer, shared_.peers.standing(peer), local);
     if (begun.gave_way)
@@ -428,7 +433,7 @@ bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, id
     if (!rules_->push)
         wish = ident::Wish::not_told;
     const auto role = item.reply ? ident::Role::listener : ident::Role::connector;
-    item.question = asker_.ask(item.flow, sent(item), role, same_as, item.interface, wish);
+    item.question = asker_.ask(item.flow, sent(item), role, same_as, item.interface, wish, group);
     return true;
 }
 
@@ -545,7 +550,7 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
         return close(item, for_want_of_time(item));
     case Heard::nothing:
         report_silence_of(peer_of(item), shared_.peers, shared_.log);
-        return close(item, is_silent(item) ? Reason::no_answer : Reason::no_answer_yet);
+        return close(item, is_silent(item) ? silence_of(item) : Reason::no_answer_yet);
     case Heard::unsent:
         return close(item, Reason::overload);
     }
@@ -641,6 +646,9 @@ void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner 
 // time, for one may have come a moment ago.
 void Worker::conclude(Case item) {
     const auto reason = decide_case(item).reason;
+    if (action_of(reason) != Action::allow)
+        if (const auto group = group_to_ask_for(item))
+            return ask_for_group(std::move(item), *group);
     if (!item.in_time && action_of(reason) != Action::allow)
         return close(item, for_want_of_time(item));
     auto& local = item.local;
@@ -659,6 +667,24 @@ void Worker::conclude(Case item) {
         return close(item, reason);
     local.owner = Owner::user(local.owner.uid);
     proceed(std::move(item));
+}
+
+// Of more groups than an answer has room for, the peer is asked for the one that counts.
+std::optional<Gid> Worker::group_to_ask_for(const Case& item) const {
+    const auto& theirs = item.remote.credentials;
+    const auto& ours = item.local.owner.credentials;
+    const bool may_be_cut = theirs && theirs->groups.size() >= ident::max_groups;
+    if (item.reply || item.group_known || on_this_node(item) || !may_be_cut || !ours)
+        return std::nullopt;
+    return ours->gid;
+}
+
+void Worker::ask_for_group(Case item, Gid group) {
+    item.group_known = true;
+    item.remote = Owner{};
+    if (!send_question(item, std::nullopt, item.local.owner.uid, ident::Wish::as_before, group))
+        return close(item, Reason::overload);
+    wait(std::move(item));
 }
 
 // Not found in time is not a no: the next packet asks again. A flow that was allowed goes on for

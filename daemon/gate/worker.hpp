@@ -144,6 +144,7 @@ class Worker {
         bool in_time = true;            // or time ran out, and what wasn't found denies nobody
         bool stale = false;             // what a peer told of it holds no more
         bool shared_known = false;      // who shares the listener's port
+        bool group_known = false;       // whether the connector has the listener's group
         bool again = false; // it was allowed before; no packet waits but those that came meanwhile
         std::uint64_t tries = 0; // of a scan: nobody listens, and only who tries is not known yet
     };
@@ -164,8 +165,12 @@ class Worker {
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
     void ask(Case item, ident::Wish wish = ident::Wish::as_before);
     bool is_silent(const Case& item) const;
+    Reason silence_of(const Case& item) const;
     void ask_in_passing(const Case& item);
-    bool send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish);
+    bool send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish,
+                       std::optional<Gid> group = {});
+    std::optional<Gid> group_to_ask_for(const Case& item) const;
+    void ask_for_group(Case item, Gid group);
     void give_way(const Flow& flow);
     void ask_ahead(Case& item);
     void withdraw(Case& item);

@@ -179,7 +179,7 @@ void Worker::close_again(const Case& item, Reason reason) {
         return allowed_.put_back(*id, Again::soon, now);
     // A lack of knowledge is asked about again some times, before it counts as a no.
     const bool unknown = reason == Reason::no_answer || reason == Reason::no_answer_yet ||
-                         reason == Reason::internal_error ||
+                         reason == Reason::other_version || reason == Reason::internal_error ||
                          (action_of(reason) == Action::deny &&
                           (was_not_found(listener(item)) || was_not_found(connector(item))));
     if (unknown) {

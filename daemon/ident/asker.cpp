@@ -41,7 +41,7 @@ Nonce Asker::new_nonce() {
 }
 
 Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
-                 std::uint32_t interface, Wish wish) {
+                 std::uint32_t interface, Wish wish, std::optional<Gid> group) {
     const auto now = Clock::now();
     Nonce nonce = new_nonce();
     while (pending_.contains(nonce))
@@ -49,7 +49,7 @@ Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<U
     const auto path = terms_->path(asked.destination.address, asked.source.address);
     const auto deadline = now + deadline_;
     const auto again = std::min(now + first_pause, deadline);
-    pending_.emplace(nonce, Pending{{nonce, role, asked, same_as, wish},
+    pending_.emplace(nonce, Pending{{nonce, role, asked, same_as, wish, group},
                                     flow,
                                     path,
                                     interface,
@@ -129,7 +129,10 @@ void Asker::receive() {
 }
 
 void Asker::handle(const Received& received) {
-    const auto datagram = accept(received, *terms_, counters_);
+    const auto datagram = accept(received, *terms_, peers_, counters_);
+    if (!datagram && datagram.error() == Rejection::other_version)
+        peers_.speaks(received.path.from.address, spoken_version(received.bytes).value_or(0),
+                      Clock::now());
     if (!datagram)
         return;
     const auto* answers = std::get_if<std::vector<Answer>>(&datagram->entries);
@@ -138,11 +141,12 @@ void Asker::handle(const Received& received) {
         return;
     }
     const auto now = Clock::now();
+    const auto ahead = datagram->time - wall_clock();
     for (const auto& answer : *answers)
-        handle(answer, received.path, now);
+        handle(answer, received.path, ahead, now);
 }
 
-void Asker::handle(const Answer& answer, const Path& path, TimePoint now) {
+void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now) {
     const auto found = pending_.find(answer.nonce);
     // The answer must come from where the question went, to where it came from. A repeated one
     // finds its question closed.
@@ -153,7 +157,7 @@ void Asker::handle(const Answer& answer, const Path& path, TimePoint now) {
     }
     auto& pending = found->second;
     if (!pending.uid) // else it is the second answer
-        peers_.answered(path.from.address, now - pending.asked);
+        peers_.answered(path.from.address, now - pending.asked, ahead);
     const auto flow = pending.flow;
     const bool withdrawn = pending.withdrawn;
     if (answer.part == Part::uid) {

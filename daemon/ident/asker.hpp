@@ -46,7 +46,7 @@ class Asker {
     // asked: as the peer knows the flow. interface: where the packet came in, for link-local
     // addresses.
     Nonce ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
-              std::uint32_t interface, Wish wish = Wish::as_before);
+              std::uint32_t interface, Wish wish = Wish::as_before, std::optional<Gid> group = {});
     void flush();
     // The handler hears nothing more of that question.
     void withdraw(Nonce nonce);
@@ -81,7 +81,7 @@ class Asker {
     void send_later(Pending& pending, TimePoint when);
     void expire(const Pending& pending);
     void handle(const Received& received);
-    void handle(const Answer& answer, const Path& path, TimePoint now);
+    void handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now);
 
     const Socket& socket_;
     const Socket& lane_;

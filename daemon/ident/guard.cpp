@@ -9,10 +9,11 @@ Milliseconds wall_clock() {
         std::chrono::system_clock::now().time_since_epoch());
 }
 
-std::optional<Datagram> accept(const Received& received, const Terms& terms, Counters& counters) {
+Result<Datagram, Rejection> accept(const Received& received, const Terms& terms, PeerTable& peers,
+                                   Counters& counters) {
     const auto reject = [&](Rejection rejection) {
         counters.rejections.add(rejection);
-        return std::nullopt;
+        return fail(rejection);
     };
     const auto& from = received.path.from;
     if (from.port != terms.port || !contains(terms.peers, from.address))
@@ -20,7 +21,12 @@ std::optional<Datagram> accept(const Received& received, const Terms& terms, Cou
     auto datagram = decode(received.bytes, received.path, terms.keys);
     if (!datagram)
         return reject(datagram.error());
-    if (std::chrono::abs(wall_clock() - datagram->time) > terms.clock_skew)
+    const auto ahead = datagram->time - wall_clock();
+    if (std::chrono::abs(ahead) > terms.clock_skew)
+        peers.clock_seen(from.address, ahead);
+    const bool needs_clock = !std::holds_alternative<std::vector<Question>>(datagram->entries) &&
+                             !std::holds_alternative<std::vector<Answer>>(datagram->entries);
+    if (needs_clock && std::chrono::abs(ahead - peers.clock_ahead(from.address)) > terms.clock_skew)
         return reject(Rejection::late);
     return std::move(*datagram);
 }

@@ -3,6 +3,7 @@
 
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
+#include "daemon/ident/peer_table.hpp"
 #include "ident/socket.hpp"
 #include "ident/wire.hpp"
 
@@ -30,7 +31,10 @@ struct Terms {
 
 Milliseconds wall_clock();
 
-// Nothing where the datagram is foreign, forged, malformed or late; counted.
-std::optional<Datagram> accept(const Received& received, const Terms& terms, Counters& counters);
+// Why not, where the datagram is foreign, forged, malformed or late; counted. A question and an
+// answer need no clock: the one is answered to nobody but the peer, and the other repeats a nonce
+// of ours. All else must be young by the clock of its sender, as its answers have shown it.
+Result<Datagram, Rejection> accept(const Received& received, const Terms& terms, PeerTable& peers,
+                                   Counters& counters);
 
 } // namespace ubf::ident

@@ -31,19 +31,24 @@ void PeerTable::asked(const Address& address) {
         ++peer->state.questions;
 }
 
-void PeerTable::answered(const Address& address, std::chrono::nanoseconds took) {
+void PeerTable::answered(const Address& address, std::chrono::nanoseconds took,
+                         std::chrono::milliseconds ahead) {
     const std::lock_guard lock(mutex_);
     auto& peer = peers_.prove(address).state;
     ++peer.answers;
-    peer.silent = false;
-    peer.proven_at = Clock::now();
+    note_proof(peer);
+    peer.clock_ahead = ahead;
     peer.times.add(took);
 }
 
 void PeerTable::heard(const Address& address) {
     const std::lock_guard lock(mutex_);
-    auto& peer = peers_.prove(address).state;
+    note_proof(peers_.prove(address).state);
+}
+
+void PeerTable::note_proof(State& peer) {
     peer.silent = false;
+    peer.version.reset();
     peer.proven_at = Clock::now();
 }
 
@@ -106,7 +111,83 @@ bool PeerTable::refuses(const Address& address, TimePoint since) const {
         return false;
     const auto& state = found->second.state;
     const bool was_there = state.proven_at && since - *state.proven_at < patience;
-    return state.refused_at >= since && !was_there && since >= forgiven_until_;
+    const bool told = state.refused_at >= since || (state.version && state.version_heard >= since);
+    return told && !was_there && since >= forgiven_until_;
+}
+
+void PeerTable::speaks(const Address& address, std::uint8_t version, TimePoint now) {
+    const std::lock_guard lock(mutex_);
+    auto* entry = peers_.add(address);
+    if (entry == nullptr)
+        return;
+    versions_changed_ = true;
+    entry->state.version = version;
+    entry->state.version_heard = now;
+}
+
+std::optional<std::uint8_t> PeerTable::other_version(const Address& address) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = peers_.all().find(address);
+    return found == peers_.all().end() ? std::nullopt : found->second.state.version;
+}
+
+std::chrono::milliseconds PeerTable::clock_ahead(const Address& address) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = peers_.all().find(address);
+    return found == peers_.all().end() ? std::chrono::milliseconds{}
+                                       : found->second.state.clock_ahead;
+}
+
+void PeerTable::clock_seen(const Address& address, std::chrono::milliseconds ahead) {
+    const std::lock_guard lock(mutex_);
+    if (auto* entry = peers_.add(address)) {
+        entry->state.other_clock = ahead;
+        clocks_changed_ = true;
+    }
+}
+
+std::vector<std::pair<Address, std::chrono::milliseconds>>
+PeerTable::take_other_clocks(TimePoint now) {
+    constexpr std::chrono::hours pause{1};
+    const std::lock_guard lock(mutex_);
+    std::vector<std::pair<Address, std::chrono::milliseconds>> result;
+    if (!std::exchange(clocks_changed_, false))
+        return result;
+    for (const auto& [address, entry] : peers_.all()) {
+        auto& state = peers_.find(address)->state;
+        const auto ahead = std::exchange(state.other_clock, std::nullopt);
+        if (!ahead || (state.clock_logged && now - *state.clock_logged < pause))
+            continue;
+        state.clock_logged = now;
+        result.emplace_back(address, *ahead);
+    }
+    return result;
+}
+
+bool PeerTable::may_tell_version(const Address& address, TimePoint now) {
+    constexpr std::chrono::seconds pause{1};
+    const std::lock_guard lock(mutex_);
+    auto* entry = peers_.find(address);
+    if (entry == nullptr || now - entry->state.version_told < pause)
+        return false;
+    entry->state.version_told = now;
+    return true;
+}
+
+std::vector<std::pair<Address, std::uint8_t>> PeerTable::take_other_versions(TimePoint now) {
+    constexpr std::chrono::hours pause{1};
+    const std::lock_guard lock(mutex_);
+    std::vector<std::pair<Address, std::uint8_t>> result;
+    if (!std::exchange(versions_changed_, false))
+        return result;
+    for (const auto& [address, entry] : peers_.all()) {
+        auto& state = peers_.find(address)->state;
+        if (!state.version || (state.version_logged && now - *state.version_logged < pause))
+            continue;
+        state.version_logged = now;
+        result.emplace_back(address, *state.version);
+    }
+    return result;
 }
 
 void PeerTable::forgive_until(TimePoint when) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace ubf {
@@ -38,7 +39,9 @@ class PeerTable {
     static constexpr std::chrono::seconds patience{10};
 
     void asked(const Address& address);
-    void answered(const Address& address, std::chrono::nanoseconds took);
+    // ahead: of our clock, the peer's.
+    void answered(const Address& address, std::chrono::nanoseconds took,
+                  std::chrono::milliseconds ahead = {});
     // A datagram other than an answer, authenticated and fresh.
     void heard(const Address& address);
     // Its line for the log: each silent peer once a minute, while these are few.
@@ -57,6 +60,19 @@ class PeerTable {
     // Whether it did since then, and is none that was there a moment ago. Anybody could have sent
     // that, so of one that is proven it counts for nothing.
     bool refuses(const Address& address, TimePoint since) const;
+    // Its ubfd speaks this version of ident, which is not ours.
+    void speaks(const Address& address, std::uint8_t version, TimePoint now);
+    std::optional<std::uint8_t> other_version(const Address& address) const;
+    // Whether it is time to let it know which is ours: once a second.
+    bool may_tell_version(const Address& address, TimePoint now);
+    // Those to be told in the log, each once an hour.
+    std::vector<std::pair<Address, std::uint8_t>> take_other_versions(TimePoint now);
+    // As its last answer had it: no datagram of another time can have been that.
+    std::chrono::milliseconds clock_ahead(const Address& address) const;
+    // The clock of a peer is out of the window, as it seems; for the log alone.
+    void clock_seen(const Address& address, std::chrono::milliseconds ahead);
+    // Those to be told in the log, each once an hour.
+    std::vector<std::pair<Address, std::chrono::milliseconds>> take_other_clocks(TimePoint now);
     // Until then nobody counts as silent: we came back, and whom a ubfd before us knew we don't.
     void forgive_until(TimePoint when);
     std::vector<Peer> list() const; // those that were asked
@@ -84,9 +100,18 @@ class PeerTable {
         std::optional<TimePoint> proven_at{}; // the last time
         TimePoint tried{};                    // since it is silent
         TimePoint refused_at{};
+        std::optional<std::uint8_t> version{}; // not ours
+        std::chrono::milliseconds clock_ahead{};
+        std::optional<std::chrono::milliseconds> other_clock{};
+        std::optional<TimePoint> clock_logged{};
+        TimePoint version_heard{};
+        TimePoint version_told{}; // to it
+        std::optional<TimePoint> version_logged{};
         TimePoint logged{};
         Histogram times;
     };
+
+    static void note_proof(State& peer);
 
     static constexpr unsigned most_named = 20; // a minute
 
@@ -94,6 +119,8 @@ class PeerTable {
     TimePoint named_since_{};
     unsigned named_ = 0; // since then
     TimePoint forgiven_until_{};
+    bool versions_changed_ = false; // one of them, since they were taken
+    bool clocks_changed_ = false;
     BoundedPeers<State> peers_{most};
 };
 

@@ -64,7 +64,7 @@ void PushedOwners::receive(Waiter waiter, Inbox& inbox, const Terms& terms, cons
 }
 
 void PushedOwners::handle(const Received& received, const Terms& terms, std::vector<Told>& told) {
-    const auto datagram = accept(received, terms, counters_);
+    const auto datagram = accept(received, terms, table_, counters_);
     if (!datagram)
         return;
     const auto* pushes = std::get_if<std::vector<Pushed>>(&datagram->entries);

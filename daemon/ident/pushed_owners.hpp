@@ -29,8 +29,9 @@ class PushedOwners {
     enum class Waiter : std::uint8_t {};
 
     // socket: that of Channel::pushes.
-    PushedOwners(const Socket& socket, Counters& counters)
+    PushedOwners(const Socket& socket, PeerTable& peers, Counters& counters)
       : socket_(socket)
+      , table_(peers)
       , counters_(counters) {}
 
     // tell: called by other workers than that one.
@@ -85,6 +86,7 @@ class PushedOwners {
     static constexpr std::size_t most = 16384;
 
     const Socket& socket_;
+    PeerTable& table_;
     Counters& counters_;
     std::atomic<bool> any_{false};
 

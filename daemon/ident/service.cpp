@@ -3,6 +3,7 @@
 #include "daemon/core/own_address.hpp"
 #include "daemon/core/thread.hpp"
 
+#include <algorithm>
 #include <array>
 #include <system_error>
 
@@ -88,7 +89,9 @@ void Service::receive() {
 }
 
 void Service::handle(const Received& received) {
-    const auto datagram = accept(received, *terms_, counters_);
+    const auto datagram = accept(received, *terms_, peers_, counters_);
+    if (!datagram && datagram.error() == Rejection::other_version)
+        answer_version(received);
     if (!datagram)
         return;
     // An answer goes to the channel that asked, and what is told ahead to its own.
@@ -110,6 +113,21 @@ void Service::handle(const Received& received) {
         handle(*gone, sender);
     else if (const auto* seen = std::get_if<std::vector<GoneSeen>>(&datagram->entries))
         handle(*seen, sender);
+}
+
+// So that both nodes know, and can say, that they do not understand each other.
+void Service::answer_version(const Received& received) {
+    const auto now = Clock::now();
+    const auto& address = received.path.from.address;
+    peers_.speaks(address, spoken_version(received.bytes).value_or(0), now);
+    if (is_notice(received.bytes) || !peers_.may_tell_version(address, now))
+        return;
+    Datagram notice{Channel::service, Channel::service, wall_clock(), std::vector<Gone>{}};
+    std::array<std::uint8_t, max_datagram> buffer;
+    std::size_t first = 0;
+    const auto path = received.path.reversed();
+    const auto bytes = encode(buffer, notice, first, path, terms_->keys.current);
+    socket_.send(path, received.interface, bytes); // if it is lost, the next one is answered
 }
 
 void Service::handle(const std::vector<Question>& questions, const Sender& sender) {
@@ -229,11 +247,25 @@ void Service::ask_rdma(const Question& question, const Sender& sender) {
     });
 }
 
+namespace {
+
+// So that it is among those that fit into an answer.
+void put_first(std::optional<Gid> group, Owner& owner) {
+    if (!group || !owner.credentials)
+        return;
+    auto& groups = owner.credentials->groups;
+    if (const auto found = std::ranges::find(groups, *group); found != groups.end())
+        std::iter_swap(groups.begin(), found);
+}
+
+} // namespace
+
 // The uid is said at once, whatever the credentials take.
 Answer Service::investigate(const Question& question, const SocketOwner& found,
                             const Sender& sender) {
     if (auto owner = investigator_.known(found, question.role)) {
         remember_labels(question, found.socket.cookie, *owner, sender);
+        put_first(question.group, *owner);
         return {question.nonce, std::move(*owner)};
     }
     const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
@@ -250,7 +282,7 @@ bool Service::search(const Question& question, const SocketOwner& found, const S
     const auto then = investigator_.changes().now();
     const bool begun =
         investigator_.find(found, question.role, deadline, [=, this](Owner owner, bool in_time) {
-            mailbox_.post([=, this, owner = std::move(owner)] {
+            mailbox_.post([=, this, owner = std::move(owner)]() mutable {
                 searches_.erase(key);
                 // Its processes may carry something else by now.
                 const bool stale = investigator_.changes().since(then, owner.uid);
@@ -258,6 +290,7 @@ bool Service::search(const Question& question, const SocketOwner& found, const S
                     return;
                 if (!stale && in_time)
                     remember_labels(question, found.socket.cookie, owner, sender);
+                put_first(question.group, owner);
                 send(sender, std::vector<Answer>{{question.nonce, stale ? found.owner : owner,
                                                   stale || !in_time ? Part::busy : Part::whole}});
             });

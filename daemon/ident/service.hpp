@@ -59,6 +59,7 @@ class Service {
     void run();
     void receive();
     void handle(const Received& received);
+    void answer_version(const Received& received);
     void handle(const std::vector<Question>& questions, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);

@@ -9,7 +9,6 @@ namespace ubf::ident {
 namespace {
 
 constexpr std::uint16_t magic = 0x5542;
-constexpr std::uint8_t version = 2;
 constexpr std::size_t header_size = 24;
 constexpr std::size_t mac_size = 16;
 constexpr std::size_t length_offset = 6;
@@ -85,16 +84,17 @@ std::optional<Flow> get_flow(Reader& in) {
 constexpr std::uint8_t has_uid = 1;
 constexpr std::uint8_t wants_pushes = 2;
 constexpr std::uint8_t wants_no_pushes = 4;
+constexpr std::uint8_t has_group = 8;
 
 // Nonce, role, flags, same_as, flow.
 void put(Writer& out, const Question& question) {
     out.number(static_cast<std::uint64_t>(question.nonce));
     out.number(static_cast<std::uint8_t>(question.role));
-    std::uint8_t flags = question.same_as ? has_uid : 0;
+    std::uint8_t flags = question.group ? has_group : question.same_as ? has_uid : 0;
     if (question.wish != Wish::as_before)
         flags |= question.wish == Wish::told ? wants_pushes : wants_no_pushes;
     out.number(flags);
-    out.number(value(question.same_as.value_or(Uid{0})));
+    out.number(question.group ? value(*question.group) : value(question.same_as.value_or(Uid{0})));
     put(out, question.flow);
 }
 
@@ -103,15 +103,18 @@ std::optional<Question> get(Reader& in, const Question*) {
     question.nonce = Nonce{in.number<std::uint64_t>()};
     const auto role = in.number<std::uint8_t>();
     const auto flags = in.number<std::uint8_t>();
-    const auto uid = in.number<std::uint32_t>();
+    const auto id = in.number<std::uint32_t>();
     const auto flow = get_flow(in);
     constexpr auto both_wishes = wants_pushes | wants_no_pushes;
-    if (!flow || (role != 1 && role != 2) || flags > (has_uid | both_wishes) ||
-        (flags & both_wishes) == both_wishes)
+    constexpr auto both_ids = has_uid | has_group;
+    if (!flow || (role != 1 && role != 2) || flags > (both_ids | both_wishes) ||
+        (flags & both_wishes) == both_wishes || (flags & both_ids) == both_ids)
         return std::nullopt;
     question.role = Role{role};
     if ((flags & has_uid) != 0)
-        question.same_as = Uid{uid};
+        question.same_as = Uid{id};
+    if ((flags & has_group) != 0)
+        question.group = Gid{id};
     if ((flags & both_wishes) != 0)
         question.wish = (flags & wants_pushes) != 0 ? Wish::told : Wish::not_told;
     question.flow = *flow;
@@ -447,9 +450,7 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
     const auto key_id = in.number<std::uint32_t>();
     const auto from = in.number<std::uint32_t>();
     const auto time = in.number<std::uint64_t>();
-    if (ours && spoken != version) // whatever its format is
-        return fail(Rejection::other_version);
-    if (!ours || length != bytes.size() || (from & 0xffffff) != 0 || count == 0 || time > max_time)
+    if (!ours || length != bytes.size())
         return fail(Rejection::malformed);
 
     datagram.from = Channel{static_cast<std::uint8_t>(from >> 24)};
@@ -462,11 +463,28 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
     if (sodium_memcmp(mac.data(), bytes.last(mac_size).data(), mac_size) != 0)
         return fail(Rejection::wrong_key);
 
+    // Header, key id and MAC are the same in all versions: so that only who has the key can say
+    // that a peer speaks another one.
+    if (spoken != version)
+        return fail(Rejection::other_version);
+    if ((from & 0xffffff) != 0 || count == 0 || time > max_time)
+        return fail(Rejection::malformed);
     auto entries = get_all(in, kind, count);
     if (!entries)
         return fail(Rejection::malformed);
     datagram.entries = std::move(*entries);
     return datagram;
+}
+
+std::optional<std::uint8_t> spoken_version(std::span<const std::uint8_t> bytes) {
+    Reader in(bytes);
+    const auto begin = in.number<std::uint16_t>();
+    const auto spoken = in.number<std::uint8_t>();
+    return in.good() && begin == magic ? std::optional(spoken) : std::nullopt;
+}
+
+bool is_notice(std::span<const std::uint8_t> bytes) {
+    return bytes.size() == header_size + mac_size && bytes[count_offset] == 0;
 }
 
 std::uint64_t fingerprint(std::span<const std::uint8_t> bytes) {

@@ -37,12 +37,16 @@ namespace ubf::ident {
 
 // Fits an Ethernet frame with room for tunnels, so that no datagram is ever fragmented.
 inline constexpr std::size_t max_datagram = 1400;
-inline constexpr std::size_t max_groups = 240; // of one answer; a group beyond them can't match
+inline constexpr std::size_t max_groups = 240; // of one answer; of more, see Question::group
 inline constexpr std::size_t max_labels = 8;
 inline constexpr std::size_t max_label_bytes = 272; // of all labels of one answer
 inline constexpr std::size_t max_comm = 64; // a kernel thread's can be longer than TASK_COMM_LEN
 
 inline constexpr std::size_t channel_offset = 3; // of `to`
+
+// Changes whenever a datagram means something else, or something new: nodes of two versions do not
+// guess what the other means, but say that they don't understand each other.
+inline constexpr std::uint8_t version = 3;
 
 enum class Nonce : std::uint64_t {};
 enum class Channel : std::uint8_t { service = 0, pushes = 1, first_asker = 2 };
@@ -62,6 +66,9 @@ struct Question {
     // The asker's own end belongs to this uid: the answer needs no credentials when it is the same.
     std::optional<Uid> same_as;
     Wish wish = Wish::as_before;
+    // Instead of same_as, where an answer before had as many groups as fit: if the socket's process
+    // has this one as well, the answer names it among them.
+    std::optional<Gid> group{};
 };
 
 // How much of an answer this is. The uid is always there, at once; credentials take a search.
@@ -135,6 +142,12 @@ std::span<const std::uint8_t> encode(std::span<std::uint8_t> out, const Datagram
 
 Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Path& path,
                                    const KeyRing& keys);
+
+// Of a datagram of any version.
+std::optional<std::uint8_t> spoken_version(std::span<const std::uint8_t> bytes);
+// Whether it has no entries: whoever hears another version answers by such a one of its own, and
+// that is not answered.
+bool is_notice(std::span<const std::uint8_t> bytes);
 
 // The MAC of a datagram that decode() accepted: what tells a repeated one.
 std::uint64_t fingerprint(std::span<const std::uint8_t> bytes);

@@ -66,6 +66,8 @@ std::string_view to_string(Reason reason) {
         return "no-answer";
     case Reason::no_answer_yet:
         return "no-answer-yet";
+    case Reason::other_version:
+        return "other-version";
     case Reason::overload:
         return "overload";
     case Reason::gone:
@@ -132,12 +134,16 @@ std::string_view hint(Reason reason) {
         return "nobody listens on this port; start the server first or check the port number";
     case Reason::no_answer:
         return "nobody answers on the ident port (UDP 1017, or what ident.port says) of the "
-               "connector's node; see that ubfd runs there with the same key, port and clock, and "
+               "connector's node; see that ubfd runs there with the same key and port, and "
                "that firewalls on both nodes let that port pass; a machine without ubfd belongs "
                "into peers.except, one that gets it later into peers.unready";
     case Reason::no_answer_yet:
         return "the connector's node, which answered a moment ago, did not answer in time; the "
                "sender tries again by itself";
+    case Reason::other_version:
+        return "the ubfd of the connector's node speaks another version, and neither understands "
+               "the "
+               "other; have an administrator upgrade the older one";
     case Reason::unready_allowed:
         return "the site lets nodes in that do not run ubfd yet";
     case Reason::unready:
@@ -186,6 +192,7 @@ Action action_of(Reason reason) {
     case Reason::outside:
     case Reason::unready:
     case Reason::no_answer:
+    case Reason::other_version:
     case Reason::unlisted:
     case Reason::malformed:
     case Reason::internal_error:

@@ -37,6 +37,7 @@ enum class Reason : std::uint8_t {
     outside,           // from beyond the peers' ranges
     unready,           // from a node that does not run ubfd yet
     no_answer,         // nobody answers at the peer's ident port
+    other_version,     // nor could: the peer's ubfd speaks another version of ident
     unlisted,          // to an address of this node in no range, or from a link-local one in none
     malformed,         // a packet that can't be read
     internal_error,    // something failed in ubfd

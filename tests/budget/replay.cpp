@@ -70,7 +70,7 @@ void run(const Scenario& scenario, const char* recording) {
     const auto channel = ident::Channel::first_asker;
     ident::Asker asker(socket_of(channel), sockets.back(), channel, rules->terms, deadline, peers,
                        counters);
-    ident::PushedOwners pushed_owners(socket_of(ident::Channel::pushes), counters);
+    ident::PushedOwners pushed_owners(socket_of(ident::Channel::pushes), peers, counters);
 
     Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd(), pushed_owners.fd());
     Kernel::only().play(play);

@@ -10,7 +10,7 @@ import struct
 import time
 
 PORT = 1017
-VERSION = 2
+VERSION = 3
 QUESTION, ANSWER, GONE, GONE_SEEN, PUSHED = 1, 2, 3, 4, 5
 SERVICE, PUSHES = 0, 1  # channels
 TELL_ME, TELL_ME_NO_MORE = 2, 4  # flags of a question

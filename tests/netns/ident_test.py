@@ -160,9 +160,23 @@ class Lies(OneSided):
         self.assert_not_believed(lambda q: self.peer.tell(q, USERS["alice"], "10.78.0.1"), None)
         self.assertEqual(self.ubfd2.status()["kernel"]["ident_foreign"]["packets"], 2)
 
-    def test_an_answer_of_an_hour_ago_or_ahead(self):
+    def test_an_answer_of_a_clock_that_differs_is_as_good_and_the_log_says_so(self):
         for skew in (-3600, 3600):
-            self.assert_not_believed(lambda q, s=skew: self.peer.tell(q, USERS["alice"], HERE, skew=s), "late")
+            question, outcome = self.start_bob()
+            self.peer.tell(question, USERS["alice"], HERE, skew=skew)
+            self.assertEqual(outcome(), "connected")
+        self.ubfd2.wait_for_log(f"the clock of peer {HERE} is 36")
+        self.assertEqual(self.ubfd2.log().count("the clock of peer"), 1)
+
+    def test_a_question_of_a_clock_that_differs_is_answered(self):
+        alice = self.person("alice", self.two)
+        handle = alice.do(person.send_to, "tcp", HERE, PORT, bind=(V4, 40000))
+        for skew in (-3600, 3600):
+            entry = ident.question(ident.flow((V4, 40000), (HERE, PORT)))
+            self.peer.send(ident.datagram([entry], (HERE, ident.PORT), ASKER, self.peer.key, kind=ident.QUESTION, channel=0,
+                                          skew=skew), ASKER)
+            self.assertTrue(self.peer.answers(), skew)
+        alice.close(handle)
 
     def test_an_answer_of_a_flow_before(self):
         question, outcome = self.start_bob()
@@ -174,7 +188,13 @@ class Lies(OneSided):
         self.assert_not_believed(lambda q: self.peer.send(q.raw, q.asker), "wrong-key")
 
     def test_an_answer_of_another_version(self):
-        self.assert_not_believed(lambda q: self.peer.tell(q, USERS["alice"], HERE, version=ident.VERSION + 1), "other-version")
+        """The question is over, and nobody is believed."""
+        for protocol in ("tcp", "udp"):
+            with self.subTest(protocol), Counted(self.ubfd2) as counted:
+                question, outcome = self.start_bob(protocol)
+                self.peer.tell(question, USERS["alice"], HERE, version=ident.VERSION + 1)
+                self.assertEqual(outcome(), DENIED)
+            self.assertEqual(set(counted.reasons()), {"other-version"})
 
     def test_an_answer_to_another_channel(self):
         def lie(question):
@@ -226,6 +246,47 @@ class Lies(OneSided):
             time.sleep(0.2)
         self.assertEqual(counted["ident.rejected.not-theirs"], 4)
         self.assertEqual(counted["ident.answered"], 0)
+
+
+class OtherVersion(OneSided):
+    """The peer was upgraded already, or was not yet."""
+
+    def send(self, entries, version):
+        self.peer.send(ident.datagram(entries, (HERE, ident.PORT), ASKER, self.peer.key, kind=ident.QUESTION, channel=0,
+                                      version=version), ASKER)
+
+    def test_is_named_by_both_nodes_and_refused(self):
+        entry = ident.question(ident.flow((V4, PORT), (HERE, 40000)))
+        for version in (ident.VERSION + 1, 2):
+            with self.subTest(version):
+                self.send([entry], version)
+                notice = self.peer.socket.recv(2000)
+                self.assertEqual((notice[:3], notice[5], len(notice)), (b"UB" + bytes([ident.VERSION]), 0, 40))
+                self.send([entry], version)  # told once a second
+                self.send([], version)  # and a notice is not answered
+                self.peer.socket.settimeout(0.3)
+                self.assertRaises(TimeoutError, self.peer.socket.recv, 2000)
+                time.sleep(1)
+                self.send([], version)
+                self.assertRaises(TimeoutError, self.peer.socket.recv, 2000)
+                self.peer.socket.settimeout(3)
+        self.ubfd2.wait_for_log(f"peer {HERE} speaks version {ident.VERSION + 1} of ident, and this ubfd version "
+                                f"{ident.VERSION}")
+        with Counted(self.ubfd2) as counted:
+            _, outcome = self.start_bob()
+            self.assertEqual(outcome(), "EHOSTUNREACH")
+        self.assertEqual(set(counted.reasons()), {"other-version"})
+        # It is upgraded.
+        question, outcome = None, None
+        for _ in range(3):
+            time.sleep(1.1)  # it is asked in passing
+            handle = self.bob.do(person.send_to, "tcp", V4, PORT)
+            question = self.peer.question()
+            self.peer.tell(question, USERS["alice"], HERE)
+            self.bob.do(person.outcome, handle, 1)
+        question, outcome = self.start_bob()
+        self.peer.tell(question, USERS["alice"], HERE)
+        self.assertEqual(outcome(), "connected")
 
 
 class Silence(TwoNodes):

@@ -204,6 +204,21 @@ class Moments(TwoNodes):
 class Groups(TwoNodes):
     settings = {"policy": {"ignored_groups": ["common"]}}
 
+    def test_of_very_many_groups_each_counts_on_this_node_and_across(self):
+        many = list(range(2000, 2400))  # numbers below the listener's, so that they come first
+        alice = self.person("alice", self.two, group=PROJ)
+        for protocol in ("tcp", "udp"):
+            alice.listen(protocol, "::", PORT + 1)
+        for node in (self.one, self.two):
+            for protocol in ("tcp", "udp"):
+                for address in (V4, V6):
+                    with self.subTest(f"{node.name} {protocol} {address}"):
+                        member = self.person("carol", node, groups=[*many, PROJ])
+                        self.assertEqual(member.connect(protocol, address, PORT + 1), "connected")
+                        other = self.person("carol", node, groups=many)
+                        self.assertEqual(other.connect(protocol, address, PORT + 1),
+                                         case.refused(protocol, "v6" if address == V6 else "v4"))
+
     def assert_bob_sees(self, seen, **options):
         for node in (self.one, self.two):
             bob = self.person("bob", node, **options)

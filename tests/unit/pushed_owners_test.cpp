@@ -32,7 +32,8 @@ struct PushedOwnersTest : testing::Test {
     std::vector<Socket> sockets = open_somewhere(port);
     Terms terms{port, seconds(30), {*Prefix::parse("127.0.0.0/8")}, {Key::random(), std::nullopt}};
     Counters counters;
-    PushedOwners owners{sockets[1], counters};
+    PeerTable peers;
+    PushedOwners owners{sockets[1], peers, counters};
     Inbox inbox{};
 
     using Told = std::vector<std::pair<Flow, Uid>>;

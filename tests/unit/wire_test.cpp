@@ -104,7 +104,9 @@ TEST_F(Wire, flags_of_a_question_that_mean_nothing_are_malformed) {
     for (unsigned flags = 0; flags < 256; ++flags) {
         auto bytes = question();
         bytes[flags_offset] = static_cast<std::uint8_t>(flags);
-        EXPECT_EQ(decode(sign(std::move(bytes)), path, keys).has_value(), flags < 6) << flags;
+        EXPECT_EQ(decode(sign(std::move(bytes)), path, keys).has_value(),
+                  flags < 6 || flags == 8 || flags == 10 || flags == 12)
+            << flags;
     }
 }
 
@@ -212,9 +214,9 @@ TEST_F(Wire, flags_of_an_answer_that_mean_nothing_are_malformed) {
 }
 
 TEST_F(Wire, another_version_is_named) {
-    for (const int version : {0, 1, 3, 255}) {
+    for (const int spoken : {0, 1, 2, 4, 255}) {
         auto bytes = question();
-        bytes[2] = static_cast<std::uint8_t>(version);
+        bytes[2] = static_cast<std::uint8_t>(spoken);
         const auto datagram = decode(sign(std::move(bytes)), path, keys);
         ASSERT_FALSE(datagram);
         EXPECT_EQ(datagram.error(), Rejection::other_version);
