@@ -111,9 +111,9 @@ Daemon::Start Daemon::prepare(Config config) const {
     return {std::move(config), environment, std::move(rules)};
 }
 
-Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_ruleset)
-  : config_file_(std::move(config_file))
-  , leave_ruleset_(leave_ruleset)
+Daemon::Daemon(Options options, Config config)
+  : options_(std::move(options))
+  , mistake_(options_.mistake)
   , signals_(open_signals())
   , log_(config.log, users_, counters_)
   , start_(prepare(std::move(config)))
@@ -154,7 +154,7 @@ Daemon::Daemon(std::filesystem::path config_file, Config config, bool leave_rule
                                                 start_.rules->deadline, peers_, investigator_,
                                                 udp_flows_, sent_flows_, open_pusher(), counters_);
     pushed_owners_ = std::make_unique<ident::PushedOwners>(
-        ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], counters_);
+        ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], peers_, counters_);
     const Shared shared{table_,     counters_,         peers_,          investigator_,
                         udp_flows_, exempt_listeners_, *pushed_owners_, log_};
     for (unsigned i = 0; i < queue.count; ++i)
@@ -230,7 +230,7 @@ nft::Ownership Daemon::keep_table_socket() {
     if (!DescriptorStore::is_there())
         return Ownership::none;
     const auto most = nft::Installer().probe_ownership();
-    if (most == Ownership::none || (most == Ownership::socket && !leave_ruleset_))
+    if (most == Ownership::none || (most == Ownership::socket && !options_.leave_ruleset))
         return Ownership::none;
     store_.keep(table_socket_name, table_.fd());
     return most == Ownership::persistent || DescriptorStore::settle() ? most : Ownership::none;
@@ -284,6 +284,13 @@ void Daemon::run() {
                           start_.config.peers.ranges.size(),
                           nft::to_string(start_.environment.queue_expression)));
     log_.info(fmt::format("the kernel's records of owners: {}", records_.state()));
+    if (mistake_.empty())
+        keep_as_last_good();
+    else
+        log_.error(fmt::format("NOT THE CONFIGURATION OF {}, but the last good one, {}, holds "
+                               "until that is mended and 'systemctl reload ubfd' is done: {}",
+                               options_.config_file.string(), options_.last_good.string(),
+                               mistake_));
     for (const auto& warning : host_warnings())
         log_.warning(warning);
     name_unknown();
@@ -310,6 +317,8 @@ void Daemon::run() {
             ask_for_names(now);
             ruleset_->look(now);
             surroundings_.look(start_.config, now);
+            name_other_versions(now);
+            name_other_clocks(now);
             show_life();
             jobs_->look();
             next_look = now + std::chrono::milliseconds(500);
@@ -324,7 +333,7 @@ void Daemon::run() {
 
     log_.watch(nullptr);
     ::sd_notify(0, "STOPPING=1");
-    if (leave_ruleset_ || start_.config.ruleset.keep_on_stop) {
+    if (options_.leave_ruleset || start_.config.ruleset.keep_on_stop) {
         stop_workers();
         log_.info("stopped; the ruleset stays and refuses new flows");
         return;
@@ -375,17 +384,18 @@ void Daemon::handle_signal() {
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            reload();
+            static_cast<void>(reload());
         else
             stopping_ = true;
     }
 }
 
 // All or nothing: what can't be loaded leaves the old as it is.
-void Daemon::reload() {
+std::optional<std::string> Daemon::reload() {
     ::sd_notify(0, "RELOADING=1");
+    mistake_.clear();
     try {
-        auto fresh = prepare(load_config(config_file_));
+        auto fresh = prepare(load_config(options_.config_file));
         const auto& old = start_.config;
         const bool needs_restart =
             fresh.config.queue.first != old.queue.first ||
@@ -408,11 +418,25 @@ void Daemon::reload() {
         apply(std::move(fresh));
         for (const auto& warning : warnings(start_.config))
             log_.warning(warning);
-        log_.info(fmt::format("reloaded {}", config_file_.string()));
+        log_.info(fmt::format("reloaded {}", options_.config_file.string()));
+        keep_as_last_good();
     } catch (const std::exception& error) {
-        log_.error(fmt::format("not reloaded, the old configuration stays: {}", error.what()));
+        mistake_ = error.what();
+        log_.error(fmt::format("not reloaded, the old configuration stays: {}", mistake_));
     }
     ::sd_notify(0, "READY=1");
+    return mistake_.empty() ? std::nullopt : std::optional(mistake_);
+}
+
+void Daemon::keep_as_last_good() {
+    if (options_.last_good.empty())
+        return;
+    try {
+        save_config(options_.last_good, start_.config.text);
+    } catch (const ConfigError& error) {
+        log_.warning(fmt::format("the next start could not fall back on this configuration: {}",
+                                 error.what()));
+    }
 }
 
 void Daemon::apply(Start fresh) {
@@ -461,6 +485,23 @@ void Daemon::follow_sysctl() {
     apply(std::move(fresh));
 }
 
+void Daemon::name_other_versions(TimePoint now) {
+    for (const auto& [peer, spoken] : peers_.take_other_versions(now))
+        log_.warning(fmt::format("peer {} speaks version {} of ident, and this ubfd version {}: "
+                                 "what begins between them is refused as other-version on both; "
+                                 "upgrade the older one",
+                                 to_string(peer), spoken, ident::version));
+}
+
+void Daemon::name_other_clocks(TimePoint now) {
+    for (const auto& [peer, ahead] : peers_.take_other_clocks(now))
+        log_.warning(fmt::format("the clock of peer {} is {} s {} this node's: connections are "
+                                 "judged all the same, but lines in the logs don't match; set the "
+                                 "clocks of both by NTP",
+                                 to_string(peer), std::abs(ahead.count()) / 1000,
+                                 ahead.count() > 0 ? "ahead of" : "behind"));
+}
+
 void Daemon::name_unknown() {
     for (const auto& name : start_.config.unknown_names)
         log_.warning(fmt::format("{}; until then it is nobody, and is asked for again", name));
@@ -493,7 +534,7 @@ void Daemon::ask_for_names(TimePoint now) {
         std::promise<Config> promise;
         names_ = promise.get_future();
         std::thread([promise = std::move(promise), text = start_.config.text,
-                     file = config_file_.string()]() mutable {
+                     file = options_.config_file.string()]() mutable {
             enter_thread("names");
             Config config;
             try {
@@ -515,7 +556,11 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
         flow_desk_->list(request, reply);
     else if (command == "revoke")
         flow_desk_->revoke(request, reply);
-    else if (command == "job-begin")
+    else if (command == "reload") {
+        const auto mistake = reload();
+        reply(mistake ? ControlServer::Json{{"ok", false}, {"error", *mistake}}
+                      : ControlServer::Json{{"ok", true}});
+    } else if (command == "job-begin")
         reply(jobs_->begin(request));
     else if (command == "job-end")
         reply(jobs_->end(request));

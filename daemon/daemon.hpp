@@ -40,10 +40,18 @@ namespace ubf {
 
 class Daemon {
   public:
+    struct Options {
+        std::filesystem::path config_file;
+        // Where the configuration is kept that was good the last time, for the next start; empty:
+        // nowhere.
+        std::filesystem::path last_good{};
+        bool leave_ruleset = false; // whoever started us sees to the table when we are stopped
+        std::string mistake{};      // of config_file, where we start with the last good one
+    };
+
     // Starts everything. Throws ConfigError, KeyError, QueueError, NftError, std::system_error;
     // nothing stays installed then.
-    // leave_ruleset: whoever started us sees to the table when we are stopped.
-    Daemon(std::filesystem::path config_file, Config config, bool leave_ruleset);
+    Daemon(Options options, Config config);
     ~Daemon();
 
     // Until SIGTERM or SIGINT; removes the table then, unless it is to be left or kept.
@@ -58,12 +66,16 @@ class Daemon {
 
     Start prepare(Config config) const;
     void handle_signal();
-    void reload();
+    // Nothing, or what is wrong with the file.
+    std::optional<std::string> reload();
+    void keep_as_last_good();
     void apply(Start fresh);
     std::size_t flows_remembered() const;
     void follow_sysctl();
     void ask_for_names(TimePoint now);
     void name_unknown();
+    void name_other_versions(TimePoint now);
+    void name_other_clocks(TimePoint now);
     void watch_threads();
     void show_life();
     void install_ruleset();
@@ -75,7 +87,8 @@ class Daemon {
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json status();
 
-    const std::filesystem::path config_file_;
+    const Options options_;
+    std::string mistake_;                      // of the file, while an older configuration holds
     std::optional<std::future<Config>> names_; // that the user database may know by now
     TimePoint names_asked_ = Clock::now();
     const std::chrono::system_clock::time_point since_ = std::chrono::system_clock::now();
@@ -83,7 +96,6 @@ class Daemon {
 
     // In the order of their dependence: each may use what stands above it. The signals are blocked
     // before any thread starts.
-    const bool leave_ruleset_;
     DescriptorStore store_;
     UniqueFd signals_;
     Counters counters_;

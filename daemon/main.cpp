@@ -6,12 +6,14 @@
 #include <boost/program_options.hpp>
 #include <cerrno>
 #include <exception>
+#include <filesystem>
 #include <fmt/format.h>
 #include <iostream>
 #include <sodium.h>
 #include <string>
 #include <sysexits.h>
 #include <system_error>
+#include <utility>
 
 namespace {
 
@@ -27,23 +29,39 @@ int failure(int code, const std::string& what) {
     return code;
 }
 
-struct Options {
-    std::string file;
-    bool leave_ruleset = false;
-};
+using Options = ubf::Daemon::Options;
 
-int start(const Options& options) {
-    if (sodium_init() < 0)
-        return failure(EX_SOFTWARE, "libsodium could not be initialised");
-    auto config = ubf::load_config(options.file, ubf::Names::look_up_or_list);
-    ubf::Daemon daemon(options.file, std::move(config), options.leave_ruleset);
+int run(Options options, const std::filesystem::path& file) {
+    auto config = ubf::load_config(file, ubf::Names::look_up_or_list);
+    ubf::Daemon daemon(std::move(options), std::move(config));
     daemon.run();
     return EX_OK;
 }
 
-int guarded_start(const Options& options) {
+// With a configuration that is bad, and no other, the node would refuse its own users until
+// somebody comes.
+int start(Options options) {
+    if (sodium_init() < 0)
+        return failure(EX_SOFTWARE, "libsodium could not be initialised");
     try {
-        return start(options);
+        return run(options, options.config_file);
+    } catch (const ubf::ConfigError& error) {
+        if (options.last_good.empty() || !std::filesystem::exists(options.last_good))
+            throw;
+        options.mistake = error.what();
+    }
+    const auto mistake = options.mistake;
+    const auto last_good = options.last_good;
+    try {
+        return run(std::move(options), last_good);
+    } catch (const ubf::ConfigError& error) {
+        throw ubf::ConfigError(fmt::format("{}\n{}", mistake, error.what()));
+    }
+}
+
+int guarded_start(Options options) {
+    try {
+        return start(std::move(options));
     } catch (const ubf::ConfigError& error) {
         return failure(EX_CONFIG, error.what());
     } catch (const ubf::KeyError& error) {
@@ -68,11 +86,13 @@ int guarded_start(const Options& options) {
 
 int main(int argc, char** argv) {
     Options chosen;
+    std::string file, last_good;
     po::options_description options("Options");
     options.add_options() //
-        ("config,c",
-         po::value(&chosen.file)->default_value("/etc/ubf/ubfd.toml")->value_name("FILE"),
+        ("config,c", po::value(&file)->default_value("/etc/ubf/ubfd.toml")->value_name("FILE"),
          "the configuration") //
+        ("last-good", po::value(&last_good)->value_name("FILE"),
+         "keep the last good configuration there, and start with it where the other is bad") //
         ("leave-ruleset", po::bool_switch(&chosen.leave_ruleset),
          "leave the nftables table when stopped: the systemd unit sees to it")  //
         ("help,h", "print this and the options of the configuration, and exit") //
@@ -100,5 +120,7 @@ int main(int argc, char** argv) {
         std::cout << "ubfd " << UBF_VERSION << '\n';
         return EX_OK;
     }
-    return guarded_start(chosen);
+    chosen.config_file = file;
+    chosen.last_good = last_good;
+    return guarded_start(std::move(chosen));
 }

@@ -34,6 +34,7 @@ int explain(const Globals& globals, const Arguments& arguments);
 int flows(const Globals& globals, const Arguments& arguments);
 int revoke(const Globals& globals, const Arguments& arguments);
 int job(const Globals& globals, const Arguments& arguments);
+int reload(const Globals& globals, const Arguments& arguments);
 int keygen(const Globals& globals, const Arguments& arguments);
 
 // The words were wrong; exit status EX_USAGE.

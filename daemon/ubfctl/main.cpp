@@ -18,7 +18,7 @@
 namespace ubf::ctl {
 
 std::span<const Command> commands() {
-    static constexpr std::array<Command, 8> all{{
+    static constexpr std::array<Command, 9> all{{
         {"status", "status", "what ubfd does: queues, verdicts, owners, peers", status},
         {"explain", "explain --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp]",
          "who owns each end of a flow, and what the verdict would be", explain},
@@ -33,6 +33,8 @@ std::span<const Command> commands() {
          ruleset},
         {"job", "job begin [OPTION]... | job end [--job ID] | job list",
          "for Slurm's Prolog and Epilog: a job begins, or ends; and which ones run", job},
+        {"reload", "reload", "have ubfd read its configuration anew, and say whether it is good",
+         reload},
         {"keygen", "keygen [FILE]", "make a cluster key", keygen},
     }};
     return all;

@@ -1,11 +1,14 @@
 #include "config/config.hpp"
 
 #include "base/escape.hpp"
+#include "base/unique_fd.hpp"
 #include "config/options.hpp"
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fstream>
 #include <optional>
@@ -321,6 +324,18 @@ Config load_config(const std::filesystem::path& file, Names names) {
                                       "ranges of uids, or a group, in place of long lists",
                                       file.string(), most >> 20));
     return parse_config(text, file.string(), names);
+}
+
+// Written beside, and put in its place.
+void save_config(const std::filesystem::path& file, std::string_view text) {
+    auto beside = file;
+    beside += ".new";
+    const UniqueFd fd(
+        ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+        ::fsync(fd.get()) < 0 || ::rename(beside.c_str(), file.c_str()) < 0)
+        throw ConfigError(
+            fmt::format("{}: can't be written: {}", file.string(), std::strerror(errno)));
 }
 
 Policy Config::fabric_policy() const {

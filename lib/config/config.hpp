@@ -177,6 +177,9 @@ enum class Names : std::uint8_t { look_up, look_up_or_list, pass_over };
 Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
 Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
 
+// Writes a configuration down, whole or not at all, for root and us to read. Throws ConfigError.
+void save_config(const std::filesystem::path& file, std::string_view text);
+
 // Settings that may be written, and are hardly meant: a line each, with what to write instead.
 std::vector<std::string> warnings(const Config& config);
 

@@ -296,7 +296,7 @@ constexpr Option all[] = {
      [](Config& c, const Value& v) {
          c.ident.deadline = std::chrono::milliseconds(v.integer(10, most_deadline_ms));
      }},
-    {"ident", "clock_skew_ms", "30000", "how far the clocks of two nodes may differ",
+    {"ident", "clock_skew_ms", "30000", "how old what a peer tells unasked may be, by its clock",
      [](Config& c, const Value& v) {
          c.ident.clock_skew = std::chrono::milliseconds(v.integer(100, 3'600'000));
      }},

@@ -77,6 +77,34 @@ class Start(TwoNodes):
                                      "udp 1017", "root(0)'s program ubfd[", "has it; stop it")
         self.assert_alive(first)
 
+    def test_one_that_is_bad_gives_way_to_the_last_good_one_until_it_is_mended(self):
+        last_good = case.FOLDER / "last-good.toml"
+        self.ubfd2 = self.start_ubfd(self.two, words=["--last-good", str(last_good)])
+        self.assertEqual(last_good.read_text(), self.ubfd2.config.read_text())
+        self.assertEqual(last_good.stat().st_mode & 0o777, 0o600)
+        good = self.ubfd2.config.read_text()
+        for bad in (good + "[nonsense]\n", good.replace(str(self.ubfd2.socket), "x" * 200)):
+            self.ubfd2.stop()
+            self.ubfd2.config.write_text(bad)
+            self.ubfd2.start()
+            self.ubfd2.wait_for_log("NOT THE CONFIGURATION OF")
+            self.assertFalse(self.ubfd2.status()["configuration"]["holds"])
+            self.assertEqual(last_good.read_text(), good)
+            self.ubfctl("status", status=EX_CONFIG)
+            self.assertIn("not reloaded, the old configuration stays", self.ubfctl("reload", status=EX_CONFIG))
+        self.ubfd2.config.write_text(good + "# mended\n")
+        self.assertEqual(self.ubfctl("reload"), "")
+        self.assertTrue(self.ubfd2.status()["configuration"]["holds"])
+        self.assertTrue(last_good.read_text().endswith("# mended\n"))
+        self.ubfctl("status")
+
+    def ubfctl(self, *words, status=0):
+        process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, *words,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        output = process.communicate(timeout=20)[0]
+        self.assertEqual(process.returncode, status, output)
+        return output
+
     def test_a_control_socket_with_an_impossible_path_is_refused_and_nothing_stays(self):
         config = self.settings_with().replace("second.sock", "x" * 200)
         self.assert_refuses_to_start(config, EX_CONFIG, "control.socket", "too long")

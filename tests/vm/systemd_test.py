@@ -22,8 +22,9 @@ from lab.ubfd import Ubfd  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PORT = 9001
-EX_UNAVAILABLE = 69  # sysexits.h
+EX_UNAVAILABLE, EX_CONFIG = 69, 78  # sysexits.h
 INSTALLED, CONFIG = pathlib.Path("/usr/local/sbin/ubfd"), pathlib.Path("/etc/ubf/ubfd.toml")
+LAST_GOOD = pathlib.Path("/var/lib/ubf/last-good.toml")
 
 
 def run(*words, status=0):
@@ -250,8 +251,9 @@ class Life(Systemd):
         run("systemctl", "reload", "ubfd")
         wait_until(lambda: self.bob.connect("tcp", V4, PORT, timeout=10) == "connected", 10)
         CONFIG.write_text("nonsense\n")
-        run("systemctl", "reload", "ubfd")
-        wait_until(lambda: "not reloaded" in run("journalctl", "-t", "ubfd", "-n", "3"), 10)
+        run("systemctl", "reload", "ubfd", status=1)
+        self.assertIn("not reloaded, the old configuration stays", run("journalctl", "-b", "-u", "ubfd"))
+        self.assertIn("DOES NOT HOLD", run("ubfctl", "status", status=EX_CONFIG))
         self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "connected")
         self.assertEqual(pid(), before)
 
@@ -263,9 +265,36 @@ class Life(Systemd):
         run("systemctl", "start", "ubfd")
         self.assert_judges()
 
-    def test_with_a_bad_configuration_it_stays_down_and_what_is_new_stays_refused(self):
+    def test_with_a_bad_configuration_it_goes_on_with_the_last_good_one_and_says_so(self):
         good = CONFIG.read_text()
         self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
+        CONFIG.write_text(good + "[nonsense]\n")
+        run("systemctl", "restart", "ubfd")
+        self.assert_judges()
+        self.assertIn("DOES NOT HOLD", run("ubfctl", "status", status=EX_CONFIG))
+        self.assertIn("there is no section [nonsense]", run("journalctl", "-b", "-t", "ubfd", "-p", "err"))
+        CONFIG.write_text(good)
+        run("systemctl", "reload", "ubfd")
+        run("ubfctl", "status")
+        self.assert_judges()
+
+    def test_what_it_lacks_it_does_not_ask_for_ten_times_a_second(self):
+        run("systemctl", "stop", "ubfd")
+        self.addCleanup(lambda: run("systemctl", "restart", "ubfd"))
+        taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(taken.close)
+        taken.bind(("0.0.0.0", 1017))
+        run("systemctl", "start", "ubfd", status=1)
+        self.assertEqual(property_of("ubfd", "ExecMainStatus"), str(EX_UNAVAILABLE))
+        time.sleep(6)
+        self.assertLess(int(property_of("ubfd", "NRestarts")), 4)
+        taken.close()
+        wait_until(is_ready, 20)
+
+    def test_with_a_bad_configuration_and_no_other_it_stays_down_and_what_is_new_stays_refused(self):
+        good = CONFIG.read_text()
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
+        LAST_GOOD.unlink()
         CONFIG.write_text(good + "[nonsense]\n")
         run("systemctl", "restart", "ubfd", status=1)
         wait_until(lambda: property_of("ubfd", "ActiveState") == "failed", 10)
@@ -337,6 +366,7 @@ class Flush(Systemd):
         self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
 
         def act():
+            LAST_GOOD.unlink()
             CONFIG.write_text(good + "[nonsense]\n")
             run("systemctl", "restart", "ubfd", status=1)
             wait_until(lambda: property_of("ubfd", "ActiveState") == "failed", 20)
