@@ -64,7 +64,10 @@ void RulesetKeeper::install() {
 }
 
 void RulesetKeeper::install_where_gone() {
-    const auto import = nft::look_for_import(installer_, ruleset_);
+    constexpr int most_tries = 20; // somebody else's changes interrupt a reading
+    auto import = nft::look_for_import(installer_, ruleset_);
+    for (int i = 1; i < most_tries && !import && import.error().code() == EINTR; ++i)
+        import = nft::look_for_import(installer_, ruleset_);
     if (!import)
         throw nft::NftError(fmt::format("reading the ruleset: {}", import.error().what()));
     using Import = nft::Imported::State;

@@ -407,7 +407,8 @@ void add_unlisted(Builder& chain, const Side& side, std::string_view name, const
                           not_to_loopback(),
                           from_ordinary_user(),
                           count(),
-                          reject_prohibited()};
+                          family == SetType::ipv6 ? reject_address_unreachable()
+                                                  : reject_prohibited()};
     });
 }
 

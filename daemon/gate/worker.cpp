@@ -550,7 +550,11 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
         return close(item, for_want_of_time(item));
     case Heard::nothing:
         report_silence_of(peer_of(item), shared_.peers, shared_.log);
-        return close(item, is_silent(item) ? silence_of(item) : Reason::no_answer_yet);
+        // Unless its node said that nobody is there, it may be slow: the packet that comes again
+        // finds it silent, or heard of by then.
+        return close(item, shared_.peers.refuses(peer_of(item), item.since)
+                               ? silence_of(item)
+                               : Reason::no_answer_yet);
     case Heard::unsent:
         return close(item, Reason::overload);
     }

@@ -153,6 +153,7 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
     if (found == pending_.end() || found->second.path.to != path.from ||
         found->second.path.from != path.to) {
         counters_.rejections.add(Rejection::unasked);
+        peers_.heard(path.from.address); // too late for its question, and it is there
         return;
     }
     auto& pending = found->second;

@@ -78,8 +78,8 @@ class ToldFlows {
         using Entries = std::list<Entry>;
         using Sockets = std::unordered_map<Cookie, std::unordered_map<Flow, Entries::iterator>>;
 
-        explicit Flows(std::size_t most)
-          : most_(most) {}
+        explicit Flows(std::size_t room)
+          : most_(room) {}
 
         // How many gave way.
         std::size_t put(Entry entry);

@@ -18,8 +18,8 @@ namespace {
 using Strings = std::vector<std::string>;
 
 // A key that is bad is a mistake; one that isn't here may be elsewhere: another node's
-// configuration can be checked, and by anybody.
-void check_key(const Config& config, Strings& doubts) {
+// configuration can be checked, and by anybody. Says so, or nothing.
+std::string check_key(const Config& config) {
     try {
         load_keys(config.ident.key_file);
     } catch (const KeyError& error) {
@@ -27,19 +27,17 @@ void check_key(const Config& config, Strings& doubts) {
             error.code() == ENOENT || error.code() == EACCES || error.code() == EPERM;
         if (!elsewhere)
             throw ConfigError(fmt::format("ident.key_file: {}", error.what()));
-        doubts.push_back(fmt::format("ident.key_file: {}; without it ubfd does not start{}",
-                                     error.what(),
-                                     error.code() == ENOENT ? ""
-                                                            : ", nor can it be checked; try "
-                                                              "again as root"));
+        return fmt::format("ident.key_file: {}; without it ubfd does not start{}", error.what(),
+                           error.code() == ENOENT ? ""
+                                                  : ", nor can it be checked; try again as root");
     }
+    return {};
 }
 
 Strings doubts_of(const Config& config) {
     auto doubts = warnings(config);
     for (auto& doubt : interface_warnings(config, interface_names()))
         doubts.push_back(std::move(doubt));
-    check_key(config, doubts);
     return doubts;
 }
 
@@ -71,14 +69,20 @@ int check_config(const Globals& globals, const Arguments& arguments) {
     try {
         const auto config = load_config(file);
         const auto doubts = doubts_of(config);
+        const auto key = check_key(config);
         if (globals.json) {
-            const nlohmann::ordered_json answer{
-                {"ok", true}, {"file", file.string()}, {"warnings", doubts}, {"others", others()}};
+            const nlohmann::ordered_json answer{{"ok", true},
+                                                {"file", file.string()},
+                                                {"warnings", doubts},
+                                                {"key", key},
+                                                {"others", others()}};
             std::cout << answer.dump() << '\n';
         } else {
             std::cout << fmt::format("{}: good; {}\n", file.string(), summary(config));
             for (const auto& doubt : doubts)
                 std::cout << fmt::format("{}: warning: {}\n", file.string(), doubt);
+            if (!key.empty())
+                std::cout << fmt::format("{}: warning: {}\n", file.string(), key);
             for (const auto& other : others())
                 std::cout << fmt::format("beside: {}\n", other);
         }

@@ -83,8 +83,8 @@ void add_user_or_group(const Value& item, std::vector<UidRange>& users, std::vec
 // Each entry of a table, and on to the next when one of them is wrong.
 template<typename Action>
 void each(const Reading& reading, const toml::table& table, Action action) {
-    for (const auto& [name, node] : table)
-        reading.mistakes.of([&] { action(name, node); });
+    for (auto&& entry : table)
+        reading.mistakes.of([&] { action(entry.first, entry.second); });
 }
 
 // [policy.labels."slurm:physics"] allow = ["alice", "@physics"]

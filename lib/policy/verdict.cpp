@@ -138,8 +138,9 @@ std::string_view hint(Reason reason) {
                "that firewalls on both nodes let that port pass; a machine without ubfd belongs "
                "into peers.except, one that gets it later into peers.unready";
     case Reason::no_answer_yet:
-        return "the connector's node, which answered a moment ago, did not answer in time; the "
-               "sender tries again by itself";
+        return "the connector's node did not answer in time, for the first time or a moment after "
+               "it "
+               "did; the sender tries again by itself";
     case Reason::other_version:
         return "the ubfd of the connector's node speaks another version, and neither understands "
                "the "

@@ -44,7 +44,7 @@ enum class Reason : std::uint8_t {
     // closed
     no_listener,
     // drop
-    no_answer_yet, // the peer did not answer by the deadline, but it did a moment ago
+    no_answer_yet, // the peer did not answer by the deadline: the first time, or of late
     overload,      // too much waits already
     gone,          // a socket of the flow went away while the packet waited
     count_,

@@ -124,6 +124,7 @@ class Accidents(Endurance):
         return handles
 
     def test_an_interface_that_goes_down_under_waiting_packets(self):
+        self.assert_still_judges()  # and each peer has answered
         with Counted(self.ubfd2) as counted:
             handles = self.pending(200)
             self.two.run("ip", "link", "set", "eth0", "down")

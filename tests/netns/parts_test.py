@@ -60,7 +60,7 @@ class Asked(Parts):
             entry = ident.answer_with_groups(question.nonce, USERS["bob"], [PROJ])
             self.peer.tell_entry(question, entry, HERE[family])
             self.assertEqual(outcome(), SUCCESS[protocol])
-        for _, family, question, outcome in self.in_all_ways():
+        for protocol, family, question, outcome in self.in_all_ways():
             self.peer.tell(question, USERS["bob"], HERE[family], flags=ident.FOLLOWS)
             entry = ident.answer_with_groups(question.nonce, USERS["bob"], [USERS["bob"]])
             self.peer.tell_entry(question, entry, HERE[family])

@@ -156,7 +156,8 @@ class Told(Both):
             begin = time.monotonic()
             self.assertEqual(self.client.connect("tcp", V4, PORT), "connected")
             self.assertLess(time.monotonic() - begin, 0.5)
-        self.assertEqual((counted["ident.pushes_missed"], counted["ident.questions"]), (1, 1))
+        # Or none, where ubfd has put the chain back by then.
+        self.assertIn((counted["ident.pushes_missed"], counted["ident.questions"]), ((1, 1), (0, 0)))
         self.warm_up()  # it is put back, as all of the table is
 
     def test_who_takes_the_port_next_is_somebody_else(self):
