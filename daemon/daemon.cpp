@@ -111,9 +111,10 @@ Daemon::Start Daemon::prepare(Config config) const {
     return {std::move(config), environment, std::move(rules)};
 }
 
-Daemon::Daemon(Options options, Config config)
+Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   : options_(std::move(options))
   , mistake_(options_.mistake)
+  , store_(store)
   , signals_(open_signals())
   , log_(config.log, users_, counters_)
   , start_(prepare(std::move(config)))

@@ -51,7 +51,8 @@ class Daemon {
 
     // Starts everything. Throws ConfigError, KeyError, QueueError, NftError, std::system_error;
     // nothing stays installed then.
-    Daemon(Options options, Config config);
+    // store: what systemd kept for us; untouched where the configuration is at fault.
+    Daemon(Options options, Config config, DescriptorStore& store);
     ~Daemon();
 
     // Until SIGTERM or SIGINT; removes the table then, unless it is to be left or kept.
@@ -96,7 +97,7 @@ class Daemon {
 
     // In the order of their dependence: each may use what stands above it. The signals are blocked
     // before any thread starts.
-    DescriptorStore store_;
+    DescriptorStore& store_;
     UniqueFd signals_;
     Counters counters_;
     PeerTable peers_;

@@ -31,9 +31,9 @@ int failure(int code, const std::string& what) {
 
 using Options = ubf::Daemon::Options;
 
-int run(Options options, const std::filesystem::path& file) {
+int run(Options options, const std::filesystem::path& file, ubf::DescriptorStore& store) {
     auto config = ubf::load_config(file, ubf::Names::look_up_or_list);
-    ubf::Daemon daemon(std::move(options), std::move(config));
+    ubf::Daemon daemon(std::move(options), std::move(config), store);
     daemon.run();
     return EX_OK;
 }
@@ -43,8 +43,9 @@ int run(Options options, const std::filesystem::path& file) {
 int start(Options options) {
     if (sodium_init() < 0)
         return failure(EX_SOFTWARE, "libsodium could not be initialised");
+    ubf::DescriptorStore store;
     try {
-        return run(options, options.config_file);
+        return run(options, options.config_file, store);
     } catch (const ubf::ConfigError& error) {
         if (options.last_good.empty() || !std::filesystem::exists(options.last_good))
             throw;
@@ -53,7 +54,7 @@ int start(Options options) {
     const auto mistake = options.mistake;
     const auto last_good = options.last_good;
     try {
-        return run(std::move(options), last_good);
+        return run(std::move(options), last_good, store);
     } catch (const ubf::ConfigError& error) {
         throw ubf::ConfigError(fmt::format("{}\n{}", mistake, error.what()));
     }

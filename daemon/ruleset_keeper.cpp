@@ -1,7 +1,5 @@
 #include "daemon/ruleset_keeper.hpp"
 
-#include "nft/stand_in.hpp"
-
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
@@ -64,21 +62,49 @@ void RulesetKeeper::install() {
 }
 
 void RulesetKeeper::install_where_gone() {
-    constexpr int most_tries = 20; // somebody else's changes interrupt a reading
-    auto import = nft::look_for_import(installer_, ruleset_);
-    for (int i = 1; i < most_tries && !import && import.error().code() == EINTR; ++i)
-        import = nft::look_for_import(installer_, ruleset_);
-    if (!import)
-        throw nft::NftError(fmt::format("reading the ruleset: {}", import.error().what()));
-    using Import = nft::Imported::State;
-    if (import->state == Import::complete)
-        return;
-    const bool may_stand_in = stand_in_ && import->state != Import::altered;
-    if (!may_stand_in)
-        throw nft::NftError(fmt::format("ruleset.manage is false and the ruleset lacks: {}; {}",
-                                        fmt::join(import->missing, ", "), how_to_import));
-    installer_.install(nft::as_stand_in(ruleset_));
-    stands_in();
+    constexpr int most_tries = 20; // somebody else's changes interrupt us
+    for (int i = 0; i < most_tries; ++i) {
+        const auto import = read_import();
+        if (!import)
+            continue;
+        using Import = nft::Imported::State;
+        if (import->state == Import::complete)
+            return;
+        const bool may_stand_in = stand_in_ && import->state != Import::altered;
+        if (!may_stand_in)
+            throw nft::NftError(fmt::format("ruleset.manage is false and the ruleset lacks: {}; {}",
+                                            fmt::join(import->missing, ", "), how_to_import));
+        try {
+            installer_.install(nft::as_stand_in(ruleset_), nft::Ownership::none, generation_);
+            return stands_in();
+        } catch (const nft::NftError& error) {
+            if (error.code() != ERESTART)
+                throw;
+        }
+    }
+    throw nft::NftError("the ruleset cannot be read, or somebody changes it all the time");
+}
+
+// What is there, of the generation that is kept then; nothing where it was changed meanwhile, or
+// the kernel was busy. What is not as it should be is read twice: the first time, a transaction may
+// have been on its way.
+std::optional<nft::Imported> RulesetKeeper::read_import() {
+    for (const bool again : {false, true}) {
+        const auto generation = installer_.generation();
+        auto import = nft::look_for_import(installer_, ruleset_);
+        const auto after = installer_.generation();
+        if (!generation || !import || !after || *generation != *after)
+            return std::nullopt;
+        using Import = nft::Imported::State;
+        const bool good = import->state == Import::complete ||
+                          (import->state == Import::stand_in && import->missing.empty());
+        if (good || again) {
+            generation_ = *generation;
+            return std::move(*import);
+        }
+        installer_.await_transactions();
+    }
+    return std::nullopt;
 }
 
 void RulesetKeeper::stands_in() {
@@ -104,12 +130,9 @@ bool RulesetKeeper::was_made_anew() {
 // The administrator's own: left alone while it is there. False where it was changed
 // meanwhile, or the kernel was busy: then nothing is known.
 bool RulesetKeeper::look_at_import(TimePoint now) {
-    const auto generation = installer_.generation();
-    const auto import = nft::look_for_import(installer_, ruleset_);
-    const auto after = installer_.generation();
-    if (!generation || !import || !after || *generation != *after)
+    const auto import = read_import();
+    if (!import)
         return false;
-    generation_ = *generation;
     using Import = nft::Imported::State;
     const bool anew = was_made_anew();
     if (import->state == Import::complete) {

@@ -12,6 +12,7 @@
 #include "nft/change_notices.hpp"
 #include "nft/installer.hpp"
 #include "nft/ruleset.hpp"
+#include "nft/stand_in.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -64,6 +65,7 @@ class RulesetKeeper {
     void install_where_gone();
     void stands_in();
     bool look_at_import(TimePoint now);
+    std::optional<nft::Imported> read_import();
     bool was_made_anew();
     void put(const nft::Ruleset& ruleset, bool manage);
     void listen();

@@ -66,6 +66,11 @@ class Installer {
     // Whether it is there, and our socket owns it. Throws NftError.
     bool owned();
 
+    // Returns when no transaction is on its way that began before: until one is done, reading sees
+    // some of what was and some of what will be, under the new generation already
+    // (nf_tables_commit() counts first).
+    void await_transactions();
+
     // What differs, each named; empty when all is as it should be.
     Result<std::vector<std::string>, NftError> missing(const Ruleset& ruleset);
     // Changes with every change of any ruleset of this network namespace.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <iterator>
 #include <optional>
+#include <sys/un.h>
 #include <vector>
 
 namespace ubf::config {
@@ -343,7 +344,12 @@ constexpr Option all[] = {
      [](Config& c, const Value& v) { c.log.fold = std::chrono::seconds(v.integer(1, 3600)); }},
 
     {"control", "socket", "\"/run/ubf/control.sock\"", "where ubfctl reaches ubfd",
-     [](Config& c, const Value& v) { c.control.socket = v.string(); }},
+     [](Config& c, const Value& v) {
+         c.control.socket = v.string();
+         if (c.control.socket.native().size() >= sizeof sockaddr_un::sun_path)
+             v.fail(fmt::format("too long for a socket; {} characters at most",
+                                sizeof sockaddr_un::sun_path - 1));
+     }},
 };
 
 } // namespace

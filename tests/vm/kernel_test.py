@@ -70,6 +70,7 @@ class Imported(Kernel):
         def waits():
             return any(queue["waiting"] for queue in self.ubfd2.status()["queues"])
 
+        self.assert_judges()  # and node1 has answered
         self.ubfd1.kill()
         handle = self.alice.do(person.send_to, "tcp", V4, PORT)
         for _ in range(4):  # it waits for less than a second, and comes again
