@@ -85,9 +85,9 @@ void RulesetKeeper::install_where_gone() {
     throw nft::NftError("the ruleset cannot be read, or somebody changes it all the time");
 }
 
-// What is there, of the generation that is kept then; nothing where it was changed meanwhile, or
-// the kernel was busy. What is not as it should be is read twice: the first time, a transaction may
-// have been on its way.
+// Reads the ruleset, and keeps its generation; nothing where it was changed meanwhile, or the
+// kernel was busy. A ruleset that is not as it should be is read twice: the first time, a
+// transaction may have been on its way.
 std::optional<nft::Imported> RulesetKeeper::read_import() {
     for (const bool again : {false, true}) {
         const auto generation = installer_.generation();

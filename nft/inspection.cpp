@@ -83,14 +83,15 @@ int see_rules(Connection& connection, std::map<std::string, SeenChain>& seen) {
         });
 }
 
-int see_set(Connection& connection, const Set& set) {
+int see_set(Connection& connection, const char* table, const Set& set,
+            const Connection::Each& each) {
     return connection.get(
         NFT_MSG_GETSET,
         [&](nlmsghdr* message) {
-            mnl_attr_put_strz(message, NFTA_SET_TABLE, table_name);
+            mnl_attr_put_strz(message, NFTA_SET_TABLE, table);
             mnl_attr_put_strz(message, NFTA_SET_NAME, set.name.c_str());
         },
-        [](const nlmsghdr*) {});
+        each);
 }
 
 int see_elements(Connection& connection, const char* table, const Set& set,
@@ -219,22 +220,17 @@ Result<std::set<std::string>, int> set_names(Connection& connection, const char*
 
 bool has_set(Connection& connection, const char* table, const Set& set) {
     bool same_kind = false;
-    const int error = connection.get(
-        NFT_MSG_GETSET,
-        [&](nlmsghdr* message) {
-            mnl_attr_put_strz(message, NFTA_SET_TABLE, table);
-            mnl_attr_put_strz(message, NFTA_SET_NAME, set.name.c_str());
-        },
-        [&](const nlmsghdr* header) {
-            const auto seen = SetPtr(checked(nftnl_set_alloc()));
-            if (nftnl_set_nlmsg_parse(header, seen.get()) < 0)
-                return;
-            const auto wanted = set_object(table, set);
-            same_kind = nftnl_set_get_u32(seen.get(), NFTNL_SET_FLAGS) ==
-                            nftnl_set_get_u32(wanted.get(), NFTNL_SET_FLAGS) &&
-                        nftnl_set_get_u32(seen.get(), NFTNL_SET_KEY_LEN) ==
-                            nftnl_set_get_u32(wanted.get(), NFTNL_SET_KEY_LEN);
-        });
+    const int error = see_set(connection, table, set, [&](const nlmsghdr* header) {
+        const auto seen = SetPtr(checked(nftnl_set_alloc()));
+        if (nftnl_set_nlmsg_parse(header, seen.get()) < 0)
+            return;
+        const auto wanted = set_object(table, set);
+        const auto same = [&](std::uint16_t attribute) {
+            return nftnl_set_get_u32(seen.get(), attribute) ==
+                   nftnl_set_get_u32(wanted.get(), attribute);
+        };
+        same_kind = same(NFTNL_SET_FLAGS) && same(NFTNL_SET_KEY_LEN);
+    });
     std::vector<Boundary> elements;
     return error == 0 && same_kind && see_elements(connection, table, set, elements) == 0 &&
            tidied(std::move(elements)) == boundaries(set);
@@ -264,8 +260,9 @@ Result<Strings, NftError> differences(Connection& connection, const Ruleset& wan
 
     for (const auto& set : ruleset.sets) {
         std::vector<Boundary> elements;
-        const int error = set.is_dynamic() ? see_set(connection, set)
-                                           : see_elements(connection, table_name, set, elements);
+        const int error = set.is_dynamic()
+                              ? see_set(connection, table_name, set, [](const nlmsghdr*) {})
+                              : see_elements(connection, table_name, set, elements);
         if (error == ENOENT)
             different.push_back(fmt::format("set {}", set.name));
         else if (error != 0)

@@ -165,8 +165,8 @@ void Installer::install(const Ruleset& ruleset, Ownership ownership,
     if (!seen || flags == seen->flags || becomes(seen->flags, flags)) {
         put(table_name, ruleset, flags, generation);
     } else {
-        // What is made anew has its sets filled too late (see live_sets.hpp): until then the same
-        // rules stand beside it.
+        // A table that is made anew has its sets filled too late (see live_sets.hpp): until then
+        // the same rules stand beside it.
         install_stand_in(ruleset);
         auto batch = table_.begin();
         delete_table(batch, table_name);

@@ -11,8 +11,6 @@
 // packet to the other on both kernels: none of 340,000 packets missed.
 #pragma once
 
-#include "base/result.hpp"
-#include "nft/connection.hpp"
 #include "nft/ruleset.hpp"
 
 #include <functional>

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <functional>
 #include <libmnl/libmnl.h>
 #include <libnftnl/expr.h>
 #include <linux/netfilter.h>
@@ -46,23 +47,40 @@ std::string name_of(std::uint32_t family, const char* table, const char* chain) 
     return fmt::format("chain {} of table {} {}", chain, kind, table);
 }
 
-int see_chains(Connection& connection, std::vector<std::string>& found) {
+// A base chain of others on input.
+struct InputChain {
+    std::string name;
+    std::uint32_t family;
+    std::string table;
+    std::int32_t priority;
+    bool drops; // by its policy
+};
+
+int see_input_chains(Connection& connection, const std::function<void(const InputChain&)>& each) {
     return connection.dump(NFT_MSG_GETCHAIN, of_all_families, [&](const nlmsghdr* header) {
         const auto chain = ChainPtr(checked(nftnl_chain_alloc()));
         if (nftnl_chain_nlmsg_parse(header, chain.get()) < 0 ||
             !nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM) ||
             nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM) != NF_INET_LOCAL_IN)
             return;
-        const auto priority = nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO);
-        const auto name = name_of(nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_FAMILY),
-                                  nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE),
-                                  nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME));
-        if (!name.empty() && priority >= gate_priority && priority <= verdict_priority)
+        const auto family = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_FAMILY);
+        const char* table = nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE);
+        auto name = name_of(family, table, nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME));
+        if (!name.empty())
+            each({std::move(name), family, table,
+                  nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO),
+                  nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP});
+    });
+}
+
+int see_chains(Connection& connection, std::vector<std::string>& found) {
+    return see_input_chains(connection, [&](const InputChain& chain) {
+        if (chain.priority >= gate_priority && chain.priority <= verdict_priority)
             found.push_back(
                 fmt::format("{} stands on input at priority {}, where it may come between gate "
                             "and verdict: a mark that it writes there can let in what ubfd "
                             "refused; give it another priority",
-                            name, priority));
+                            chain.name, chain.priority));
     });
 }
 
@@ -113,7 +131,7 @@ int see_rules(Connection& connection, std::vector<std::string>& found) {
 
 // --- who else can refuse ---
 
-// What the rules of one table do.
+// The deeds of one table's rules.
 struct Deeds {
     bool refuse = false;
     bool mark = false; // packets
@@ -159,26 +177,14 @@ int see_deeds(Connection& connection, std::map<TableName, Deeds>& tables) {
 
 int see_refusing_chains(Connection& connection, const std::map<TableName, Deeds>& tables,
                         std::vector<std::string>& found) {
-    return connection.dump(NFT_MSG_GETCHAIN, of_all_families, [&](const nlmsghdr* header) {
-        const auto chain = ChainPtr(checked(nftnl_chain_alloc()));
-        if (nftnl_chain_nlmsg_parse(header, chain.get()) < 0 ||
-            !nftnl_chain_is_set(chain.get(), NFTNL_CHAIN_HOOKNUM) ||
-            nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_HOOKNUM) != NF_INET_LOCAL_IN)
-            return;
-        const auto family = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_FAMILY);
-        const char* table = nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_TABLE);
-        const auto name =
-            name_of(family, table, nftnl_chain_get_str(chain.get(), NFTNL_CHAIN_NAME));
-        if (name.empty())
-            return;
-        const bool by_policy = nftnl_chain_get_u32(chain.get(), NFTNL_CHAIN_POLICY) == NF_DROP;
-        const auto deeds = tables.find({family, table});
-        if (by_policy || (deeds != tables.end() && deeds->second.refuse))
+    return see_input_chains(connection, [&](const InputChain& chain) {
+        const auto deeds = tables.find({chain.family, chain.table});
+        if (chain.drops || (deeds != tables.end() && deeds->second.refuse))
             found.push_back(fmt::format(
                 "{} (input, priority {}) can refuse what ubfd allows{}: a connection that fails "
                 "and is no denial in ubfd's log may have failed there",
-                name, nftnl_chain_get_s32(chain.get(), NFTNL_CHAIN_PRIO),
-                by_policy ? ", and does so with what its rules do not name (policy drop)" : ""));
+                chain.name, chain.priority,
+                chain.drops ? ", and does so with what its rules do not name (policy drop)" : ""));
     });
 }
 

@@ -4,6 +4,17 @@
 #include <cmath>
 
 namespace ubf {
+namespace {
+
+// Whether the pause is over; then it begins again.
+bool is_due(TimePoint& last, std::chrono::seconds pause, TimePoint now) {
+    if (now - last < pause)
+        return false;
+    last = now;
+    return true;
+}
+
+} // namespace
 
 void PeerTable::Histogram::add(std::chrono::nanoseconds took) {
     const double us = std::max(1.0, static_cast<double>(took.count()) / 1000.0);
@@ -92,10 +103,7 @@ bool PeerTable::may_try(const Address& address, TimePoint now) {
     constexpr std::chrono::seconds pause{1};
     const std::lock_guard lock(mutex_);
     auto* entry = peers_.find(address);
-    if (entry == nullptr || now - entry->state.tried < pause)
-        return entry == nullptr;
-    entry->state.tried = now;
-    return true;
+    return entry == nullptr || is_due(entry->state.tried, pause, now);
 }
 
 void PeerTable::refused(const Address& address, TimePoint now) {
@@ -168,10 +176,7 @@ bool PeerTable::may_tell_version(const Address& address, TimePoint now) {
     constexpr std::chrono::seconds pause{1};
     const std::lock_guard lock(mutex_);
     auto* entry = peers_.find(address);
-    if (entry == nullptr || now - entry->state.version_told < pause)
-        return false;
-    entry->state.version_told = now;
-    return true;
+    return entry != nullptr && is_due(entry->state.version_told, pause, now);
 }
 
 std::vector<std::pair<Address, std::uint8_t>> PeerTable::take_other_versions(TimePoint now) {

@@ -115,7 +115,7 @@ void Service::handle(const Received& received) {
         handle(*seen, sender);
 }
 
-// So that both nodes know, and can say, that they do not understand each other.
+// Both nodes know then, and can say, that they do not understand each other.
 void Service::answer_version(const Received& received) {
     const auto now = Clock::now();
     const auto& address = received.path.from.address;
@@ -249,7 +249,7 @@ void Service::ask_rdma(const Question& question, const Sender& sender) {
 
 namespace {
 
-// So that it is among those that fit into an answer.
+// A group that stands first is among those that fit into an answer.
 void put_first(std::optional<Gid> group, Owner& owner) {
     if (!group || !owner.credentials)
         return;

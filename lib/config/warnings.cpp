@@ -50,7 +50,7 @@ void warn_of_root(const List& list, std::vector<std::string>& warnings) {
                         list.key));
 }
 
-// Who is in no range is outside; and who is outside no range is a peer, which is asked.
+// A range of all addresses leaves nobody outside, and makes a peer of everybody.
 void warn_of_ranges(std::string_view key, const std::vector<Prefix>& ranges,
                     std::vector<std::string>& warnings) {
     for (const auto& range : ranges)

@@ -133,7 +133,7 @@ int Socket::send(const Path& path, std::uint32_t interface,
     header->cmsg_len = CMSG_LEN(sizeof info);
     std::memcpy(CMSG_DATA(header), &info, sizeof info);
 
-    // What another datagram met on its way is told once, in place of sending this one.
+    // The kernel tells once, in place of sending this one, how another datagram fared on its way.
     bool may_be_of_another = true;
     while (::sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         if (errno != EINTR && (is_want_of_room(errno) || !std::exchange(may_be_of_another, false)))

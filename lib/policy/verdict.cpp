@@ -138,19 +138,16 @@ std::string_view hint(Reason reason) {
                "that firewalls on both nodes let that port pass; a machine without ubfd belongs "
                "into peers.except, one that gets it later into peers.unready";
     case Reason::no_answer_yet:
-        return "the connector's node did not answer in time, for the first time or a moment after "
-               "it "
-               "did; the sender tries again by itself";
+        return "the connector's node did not answer in time, for the first time or a moment "
+               "after it did; the sender tries again by itself";
     case Reason::other_version:
         return "the ubfd of the connector's node speaks another version, and neither understands "
-               "the "
-               "other; have an administrator upgrade the older one";
+               "the other; have an administrator upgrade the older one";
     case Reason::unready_allowed:
         return "the site lets nodes in that do not run ubfd yet";
     case Reason::unready:
         return "the connector's node does not run ubfd yet (peers.unready), so nobody can say "
-               "whose "
-               "this is; wait until it does, or have an administrator set policy.unready";
+               "whose this is; wait until it does, or have an administrator set policy.unready";
     case Reason::overload:
         return "too many connections wait for an answer; this one is retried by the sender";
     case Reason::gone:
