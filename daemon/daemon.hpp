@@ -42,8 +42,7 @@ class Daemon {
   public:
     struct Options {
         std::filesystem::path config_file;
-        // Where the configuration is kept that was good the last time, for the next start; empty:
-        // nowhere.
+        // We keep the last good configuration in this file, for the next start; empty: nowhere.
         std::filesystem::path last_good{};
         bool leave_ruleset = false; // whoever started us sees to the table when we are stopped
         std::string mistake{};      // of config_file, where we start with the last good one

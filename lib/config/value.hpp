@@ -38,7 +38,7 @@ class Mistakes {
     std::vector<ConfigError> all_;
 };
 
-// What is the same for all values of a file.
+// All values of a file share this.
 struct Reading {
     const std::string& file; // its name
     Names names;

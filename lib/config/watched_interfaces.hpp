@@ -1,4 +1,4 @@
-// Which of a node's interfaces are watched: all, those of a list, or all but those of a list.
+// The interfaces of a node that are watched: all, those of a list, or all but those of a list.
 #pragma once
 
 #include <string>

@@ -78,7 +78,7 @@ class Prefix {
 
 std::string to_string(const Prefix& prefix);
 bool contains(std::span<const Prefix> ranges, const Address& address); // any of them
-// What is left of it, in as few ranges as there can be.
+// The rest of the range, in as few ranges as there can be.
 std::vector<Prefix> without(const Prefix& range, const Prefix& hole);
 std::vector<Prefix> without(std::vector<Prefix> ranges, std::span<const Prefix> holes);
 
