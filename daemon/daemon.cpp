@@ -496,11 +496,13 @@ void Daemon::name_other_versions(TimePoint now) {
 
 void Daemon::name_other_clocks(TimePoint now) {
     for (const auto& [peer, ahead] : peers_.take_other_clocks(now))
-        log_.warning(fmt::format("the clock of peer {} is {} s {} this node's: connections are "
-                                 "judged all the same, but lines in the logs don't match; set the "
-                                 "clocks of both by NTP",
-                                 to_string(peer), std::abs(ahead.count()) / 1000,
-                                 ahead.count() > 0 ? "ahead of" : "behind"));
+        log_.warning(
+            fmt::format("the clock of peer {} is {} s {} this node's: connections are "
+                        "judged all the same, but lines in the logs don't match; set the "
+                        "clocks of both by NTP",
+                        to_string(peer),
+                        std::chrono::round<std::chrono::seconds>(std::chrono::abs(ahead)).count(),
+                        ahead.count() > 0 ? "ahead of" : "behind"));
 }
 
 void Daemon::name_unknown() {

@@ -7,7 +7,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import CLOSED, PROJ, REFUSED, V4, V6, Counted, TwoNodes  # noqa: E402
+from lab.case import CLOSED, PROJ, REFUSED, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 
 FIRST, SECOND = 9001, 9501  # ports
 
@@ -275,6 +275,7 @@ class LowPorts(TwoNodes):
     def test_the_sysctl_may_change_while_ubfd_runs(self):
         self.two.set_sysctl("net.ipv4.ip_unprivileged_port_start", "70")
         self.ubfd2.wait_for_log("ip_unprivileged_port_start was 80 and is 70")
+        wait_until(lambda: self.ubfd2.status()["ruleset"]["repairs"] == 1)
         self.person("alice", self.two).listen("tcp", "::", 71)
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, 71), "EHOSTUNREACH")
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, 72), CLOSED)

@@ -81,7 +81,9 @@ class Forged(ThreeNodes):
             with self.subTest(family):
                 decoy = self.person("alice", self.three)
                 handle = decoy.do(person.bound, "udp", ADDRESS[family].format(3), SOURCE)
+                judged = sum(self.ubfd2.status()["reasons"].values())
                 decoy.do(person.send_from, handle, ADDRESS[family].format(2), PORT + 1)
+                wait_until(lambda n=judged: sum(self.ubfd2.status()["reasons"].values()) > n)
                 self.assert_kept_out(family, "connector-unknown")
                 decoy.close(handle)
 
