@@ -4,6 +4,7 @@
 #include "daemon/core/own_address.hpp"
 #include "nft/inspection.hpp"
 #include "nft/neighbours.hpp"
+#include "nft/sets.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -12,6 +13,8 @@ namespace ubf {
 namespace {
 
 constexpr std::chrono::seconds addresses_pause{10};
+constexpr std::chrono::seconds multicast_pause{2};
+static_assert(multicast_pause < nft::multicast_kept);
 
 } // namespace
 
@@ -25,6 +28,19 @@ void Surroundings::look(const Config& config, TimePoint now) {
         addresses_ = std::move(found);
     }
     look_at_rules();
+    look_at_multicast(now);
+}
+
+// Where the set can't be read, the next look does.
+void Surroundings::look_at_multicast(TimePoint now) {
+    if (now < multicast_due_)
+        return;
+    multicast_due_ = now + multicast_pause;
+    const auto dropped = nft::dropped_multicast(connection_);
+    if (!dropped)
+        return;
+    for (auto& news : multicast_.tell(*dropped, now))
+        log_.info(std::move(news));
 }
 
 // Link-local ones say nothing about the network; what comes to them is judged as unlisted anyway.

@@ -1,11 +1,12 @@
 // Watches this node's own set-up for all that gets in ubfd's way, or opens a way around it:
 // addresses that no range lists, interfaces that are not there, other tables' rules. Found at the
-// start and while ubfd runs, told once each.
+// start and while ubfd runs, told once each. So is where multicast goes that the ruleset drops.
 #pragma once
 
 #include "config/config.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/log/log.hpp"
+#include "daemon/log/multicast_news.hpp"
 #include "netlink/link.hpp"
 #include "nft/connection.hpp"
 
@@ -34,6 +35,7 @@ class Surroundings {
   private:
     std::vector<std::string> unlisted_addresses(const Config& config);
     void look_at_rules();
+    void look_at_multicast(TimePoint now);
     void tell(const std::vector<std::string>& before, const std::vector<std::string>& after);
 
     Log& log_;
@@ -44,6 +46,8 @@ class Surroundings {
     std::vector<std::string> addresses_;
     std::vector<std::string> rules_;
     std::vector<std::string> others_;
+    MulticastNews multicast_;
+    TimePoint multicast_due_{};
 };
 
 } // namespace ubf

@@ -159,12 +159,12 @@ void add_ports(Builder& chain, const Side& side) {
 void add_multicast(Builder& chain) {
     chain.add("multicast:ipv4",
               "One datagram for many listeners: whatever one of them says, the others get it too.",
-              {destination_is_multicast(SetType::ipv4), udp(), count(), drop()});
+              {destination_is_multicast(SetType::ipv4), udp(), count(), go_to("multicast")});
     chain.add("multicast:ipv6", "",
-              {destination_is_multicast(SetType::ipv6), udp(), count(), drop()});
-    chain.add("multicast:frame", "", {link_broadcast(), udp(), count(), drop()});
+              {destination_is_multicast(SetType::ipv6), udp(), count(), go_to("multicast")});
+    chain.add("multicast:frame", "", {link_broadcast(), udp(), count(), go_to("multicast")});
     chain.add("multicast:route", "On loopback no frame is a broadcast, but an address can be.",
-              {udp(), destination_is_broadcast(), count(), drop()});
+              {udp(), destination_is_broadcast(), count(), go_to("multicast")});
 }
 
 void add_tcp(Builder& chain) {
@@ -242,6 +242,18 @@ Chain udp_known_chain(const Config& config) {
         return Statements{udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_udp, digit)),
                           set_mark(mark, mark.allow(), "$mark_allow"), accept()};
     });
+    return chain.done();
+}
+
+Chain multicast_chain() {
+    Builder chain("multicast", "Dropped: ubfd tells of each destination once in a while.");
+    // Where the set is full, a rule with a verdict would not come to it.
+    chain.add_for_families("seen", "", [](SetType family, const char* digit) {
+        return Statements{
+            remember_destination(family == SetType::ipv4 ? SetType::place4 : SetType::place6,
+                                 fmt::format("{}{}", set_of_multicast, digit), multicast_kept)};
+    });
+    chain.add("drop", "", {drop()});
     return chain.done();
 }
 

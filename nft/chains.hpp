@@ -14,6 +14,7 @@ inline constexpr std::int32_t verdict_priority = gate_priority + 1;
 Chain known_chain(const Config& config);
 Chain fabric_known_chain(const Config& config);
 Chain udp_known_chain(const Config& config);
+Chain multicast_chain();
 // For IPoIB what scope_chain() is for all others.
 Chain fabric_chain(const Config& config, const Environment& environment);
 Chain scope_chain(const Config& config, const Environment& environment);

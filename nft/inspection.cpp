@@ -3,6 +3,7 @@
 #include "nft/interval.hpp"
 #include "nft/live_sets.hpp"
 #include "nft/objects.hpp"
+#include "nft/sets.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -14,6 +15,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <map>
+#include <span>
 
 namespace ubf::nft {
 namespace {
@@ -94,13 +96,13 @@ int see_set(Connection& connection, const char* table, const Set& set,
         each);
 }
 
-int see_elements(Connection& connection, const char* table, const Set& set,
+int see_elements(Connection& connection, const char* table, const std::string& set,
                  std::vector<Boundary>& seen) {
     return connection.dump(
         NFT_MSG_GETSETELEM,
         [&](nlmsghdr* message) {
             mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
-            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.name.c_str());
+            mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set.c_str());
         },
         [&](const nlmsghdr* header) {
             const auto part = SetPtr(checked(nftnl_set_alloc()));
@@ -122,6 +124,16 @@ int see_elements(Connection& connection, const char* table, const Set& set,
                 },
                 &seen);
         });
+}
+
+// Of place4 or place6: the address, and the port filled up to four bytes.
+std::optional<Endpoint> place_of(std::span<const std::uint8_t> key) {
+    const bool v4 = key.size() == 4 + 4;
+    if (!v4 && key.size() != 16 + 4)
+        return std::nullopt;
+    const auto port = key.last<4>();
+    return Endpoint{v4 ? Address::v4(key.first<4>()) : Address::v6(key.first<16>()),
+                    static_cast<Port>(port[0] << 8 | port[1])};
 }
 
 // --- against what it should have ---
@@ -232,8 +244,23 @@ bool has_set(Connection& connection, const char* table, const Set& set) {
         same_kind = same(NFTNL_SET_FLAGS) && same(NFTNL_SET_KEY_LEN);
     });
     std::vector<Boundary> elements;
-    return error == 0 && same_kind && see_elements(connection, table, set, elements) == 0 &&
+    return error == 0 && same_kind && see_elements(connection, table, set.name, elements) == 0 &&
            tidied(std::move(elements)) == boundaries(set);
+}
+
+Result<std::vector<Endpoint>, int> dropped_multicast(Connection& connection) {
+    std::vector<Endpoint> places;
+    for (const char* digit : {"4", "6"}) {
+        std::vector<Boundary> seen;
+        const int error = see_elements(connection, table_name,
+                                       fmt::format("{}{}", set_of_multicast, digit), seen);
+        if (error != 0)
+            return fail(error);
+        for (const auto& [key, end] : seen)
+            if (const auto place = place_of(key))
+                places.push_back(*place);
+    }
+    return places;
 }
 
 Result<Strings, NftError> differences(Connection& connection, const Ruleset& wanted) {
@@ -262,7 +289,7 @@ Result<Strings, NftError> differences(Connection& connection, const Ruleset& wan
         std::vector<Boundary> elements;
         const int error = set.is_dynamic()
                               ? see_set(connection, table_name, set, [](const nlmsghdr*) {})
-                              : see_elements(connection, table_name, set, elements);
+                              : see_elements(connection, table_name, set.name, elements);
         if (error == ENOENT)
             different.push_back(fmt::format("set {}", set.name));
         else if (error != 0)

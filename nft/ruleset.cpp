@@ -60,7 +60,7 @@ Ruleset make_ruleset(const Config& config, const Environment& environment) {
     return {variables(config, environment),
             make_sets(config, environment),
             {known_chain(config), fabric_known_chain(config), udp_known_chain(config),
-             fabric_chain(config, environment), scope_chain(config, environment),
+             multicast_chain(), fabric_chain(config, environment), scope_chain(config, environment),
              fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
              fabric_in_chain(config), fabric_out_chain(config), fabric_unlisted_chain(config),
              unlisted_chain(config), untracked_out_chain(config),

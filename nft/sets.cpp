@@ -155,6 +155,8 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
     senders.room = room_for_senders;
     senders.updated_by_packets = true;
     sets.push_back(std::move(senders));
+    add_dynamic(sets, set_of_multicast, "where what was dropped for many listeners went",
+                {SetType::place4, SetType::place6}, room_for_multicast, true);
     return sets;
 }
 

@@ -14,6 +14,7 @@ inline constexpr std::uint32_t room_for_udp = 65536;
 inline constexpr std::uint32_t room_for_seen = 65536;
 inline constexpr std::uint32_t room_for_sent = 262144;
 inline constexpr std::uint32_t room_for_senders = 65536;
+inline constexpr std::uint32_t room_for_multicast = 256;
 
 // Those that packets or ubfd fill, one of each family. Named here once, for the chains that look
 // into them and for who fills them.
@@ -26,6 +27,7 @@ inline constexpr const char* set_of_exempt_places = "exempt_places";
 inline constexpr const char* set_of_exempt_holders = "exempt_holders";
 inline constexpr const char* set_of_sent = "sent";
 inline constexpr const char* set_of_senders = "senders"; // of both families
+inline constexpr const char* set_of_multicast = "multicast";
 
 // Of what the configuration lists.
 constexpr const char* set_of_interfaces(const WatchedInterfaces& interfaces) {
@@ -35,6 +37,9 @@ constexpr const char* set_of_interfaces(const WatchedInterfaces& interfaces) {
 // An allowed UDP flow passes for so long; ubfd renews it, packets don't. The kernel ends it by
 // itself where ubfd has died, or can't be sure any more that both ends are still there.
 inline constexpr std::chrono::seconds udp_lease{30};
+
+// What is dropped for many listeners stands in its set for so long after the last datagram.
+inline constexpr std::chrono::seconds multicast_kept{60};
 
 // All of them, filled or not.
 std::vector<Set> make_sets(const Config& config, const Environment& environment);

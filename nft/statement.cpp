@@ -422,6 +422,14 @@ Statement remember_answer(SetType type, const std::string& set, std::chrono::sec
               Update{set, milliseconds(timeout)});
 }
 
+Statement remember_destination(SetType type, const std::string& set, std::chrono::seconds timeout) {
+    return Key(type == SetType::place4)
+        .address(false)
+        .port(false)
+        .then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
+              Update{set, milliseconds(timeout)});
+}
+
 Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,
                       std::chrono::seconds timeout) {
     auto statement = flow_key(type).then(

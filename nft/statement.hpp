@@ -80,6 +80,9 @@ Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& tex
 // Puts the flow of what would answer the packet into the set, or gives it its time anew; where the
 // set is full it is as a condition that is not met.
 Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout);
+// Puts the destination into the set, or gives it its time anew; the same where the set is full.
+// SetType: place4 or place6.
+Statement remember_destination(SetType type, const std::string& set, std::chrono::seconds timeout);
 // A condition, that the packet's flow is in the set; then the flow is put into `seen` for that
 // time, or given its time there anew. One load of the key serves both.
 Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,

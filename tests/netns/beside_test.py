@@ -2,10 +2,12 @@
 """Beside what a site does with connection tracking: nothing of it is tracked, some of it is tracked apart, or it is strict."""
 
 import pathlib
+import socket
+import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case  # noqa: E402
+from lab import case, person  # noqa: E402
 from lab.case import V4, V6, WAYS, TwoNodes, refused, wait_until  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 
@@ -190,6 +192,82 @@ class SomeInterfaces(TwoNodes):
             self.ubfd2.configure({**self.ubfd2.settings, "scope": scope})
             self.ubfd2.reload()
             self.assert_watched(*watched)
+
+
+def join_group(group, port):
+    """A socket that listens to a group, as every user may."""
+    v6 = ":" in group
+    sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("::" if v6 else "0.0.0.0", port))
+    index = socket.if_nametoindex("eth0")
+    if v6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index))
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                        socket.inet_aton(group) + socket.inet_aton("0.0.0.0") + struct.pack("@I", index))
+    return person.keep(sock)
+
+
+def send_to_many(address, port, times=3):
+    v6 = ":" in address
+    with socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        for _ in range(times):
+            sock.sendto(b"hello", (address, port, 0, socket.if_nametoindex("eth0")) if v6 else (address, port))
+
+
+class Multicast(TwoNodes):
+    """One datagram for many listeners is dropped, and the log says so."""
+
+    settings = {"scope": {"exempt_ports": ["udp/7100"]}}
+    places = (("239.1.2.3", "239.1.2.3:{}"), ("ff15::42", "[ff15::42]:{}"), ("10.77.0.255", "10.77.0.255:{}"))
+
+    def receiver(self, address, port):
+        alice = self.person("alice", self.two)
+        if address.startswith("10."):
+            return alice, alice.do(person.bound, "udp", "0.0.0.0", port)
+        return alice, alice.do(join_group, address, port)
+
+    def send(self, address, port):
+        self.person("alice", self.one).do(send_to_many, address, port)
+
+    def setUp(self):
+        super().setUp()
+        self.one.run("ip", "route", "add", "224.0.0.0/4", "dev", "eth0")
+
+    def test_what_is_for_many_is_dropped_and_told_once(self):
+        for address, text in self.places:
+            with self.subTest(address):
+                alice, handle = self.receiver(address, 7001)
+                self.send(address, 7001)
+                line = f"multicast or broadcast to {text.format(7001)} is dropped"
+                self.ubfd2.wait_for_log(line)
+                self.send(address, 7001)
+                self.assertIsNone(alice.do(person.received, handle, timeout=0.2))
+                self.send(address, 7002)
+                self.ubfd2.wait_for_log(text.format(7002))
+                self.assertEqual(self.ubfd2.log().count(line), 1)
+
+    def test_a_port_that_is_exempt_gets_it(self):
+        for address, text in self.places:
+            with self.subTest(address):
+                alice, handle = self.receiver(address, 7100)
+                self.send(address, 7100)
+                self.assertEqual(alice.do(person.received, handle), "hello")
+        self.assertNotIn("multicast", self.ubfd2.log())
+
+    def test_who_fills_the_set_gets_nothing_through(self):
+        """The set takes 256 places; the log, a line each for 32."""
+        self.ubfd2.wait_for_log("ready")
+        alice, handle = self.receiver("239.1.2.3", 7999)
+        bob = self.person("bob", self.one)
+        for port in range(7200, 7200 + 300):
+            bob.do(send_to_many, "239.1.2.3", port, 1)
+        bob.do(send_to_many, "239.1.2.3", 7999)
+        self.ubfd2.wait_for_log("more places is dropped")
+        self.assertIsNone(alice.do(person.received, handle, timeout=0.2))
+        self.assertLessEqual(self.ubfd2.log().count("multicast or broadcast"), 33)
 
 
 if __name__ == "__main__":

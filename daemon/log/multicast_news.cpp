@@ -1,0 +1,36 @@
+#include "daemon/log/multicast_news.hpp"
+
+#include <fmt/format.h>
+
+namespace ubf {
+
+std::vector<std::string> MulticastNews::tell(const std::vector<Endpoint>& dropped, TimePoint now) {
+    std::erase_if(told_, [&](const auto& told) { return now - told.second >= again_after; });
+    std::vector<std::string> news;
+    std::size_t others = 0;
+    for (const auto& place : dropped) {
+        if (told_.contains(place))
+            continue;
+        if (told_.size() >= most) {
+            ++others;
+            continue;
+        }
+        told_[place] = now;
+        news.push_back(
+            fmt::format("multicast or broadcast to {} is dropped: it has many listeners, and what "
+                        "one of them may have the others would get too; whoever needs it lists "
+                        "udp/{} in scope.exempt_ports (of IPoIB: fabric.exempt_ports), where it is "
+                        "everybody's",
+                        to_string(place), place.port));
+    }
+    const bool told_lately = told_of_others_ != TimePoint{} && now - told_of_others_ < again_after;
+    if (others > 0 && !told_lately) {
+        told_of_others_ = now;
+        news.push_back(fmt::format("multicast or broadcast to {} more places is dropped: nft list "
+                                   "set inet ubf multicast4, and multicast6, name them",
+                                   others));
+    }
+    return news;
+}
+
+} // namespace ubf
