@@ -1,7 +1,7 @@
 #include "daemon/surroundings.hpp"
 
 #include "base/interfaces.hpp"
-#include "daemon/core/own_address.hpp"
+#include "flow/own_address.hpp"
 #include "nft/inspection.hpp"
 #include "nft/neighbours.hpp"
 #include "nft/sets.hpp"

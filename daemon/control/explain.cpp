@@ -2,7 +2,7 @@
 
 #include "base/escape.hpp"
 #include "daemon/control/request.hpp"
-#include "daemon/core/own_address.hpp"
+#include "flow/own_address.hpp"
 #include "policy/beyond.hpp"
 
 #include <algorithm>

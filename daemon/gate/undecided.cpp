@@ -1,6 +1,6 @@
 #include "daemon/gate/undecided.hpp"
 
-#include "daemon/core/own_address.hpp"
+#include "flow/own_address.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 #include "daemon/gate/worker.hpp"
 
-#include "daemon/core/own_address.hpp"
 #include "daemon/core/thread.hpp"
 #include "daemon/ident/silence.hpp"
+#include "flow/own_address.hpp"
 #include "flow/packet.hpp"
 
 #include <algorithm>
@@ -746,7 +746,10 @@ void Worker::close(Case& item, Reason reason) {
         if (item.more.empty())
             return;
     }
-    if (action_of(reason) == Action::allow) {
+    // What IPVS sends elsewhere has nothing here that could be ended.
+    const bool to_ipvs =
+        item.local.owner.kind == OwnerKind::kernel && item.local.socket.cookie == Cookie{};
+    if (action_of(reason) == Action::allow && !to_ipvs) {
         // While it waited, somebody else may have taken the port.
         if (Clock::now() - item.since > brief && !same_socket(item))
             reason = Reason::gone;

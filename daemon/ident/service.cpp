@@ -1,7 +1,7 @@
 #include "daemon/ident/service.hpp"
 
-#include "daemon/core/own_address.hpp"
 #include "daemon/core/thread.hpp"
+#include "flow/own_address.hpp"
 
 #include <algorithm>
 #include <array>

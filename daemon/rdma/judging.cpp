@@ -2,8 +2,8 @@
 #include "daemon/rdma/watcher.hpp"
 
 #include "base/escape.hpp"
-#include "daemon/core/own_address.hpp"
 #include "daemon/ident/silence.hpp"
+#include "flow/own_address.hpp"
 #include "policy/beyond.hpp"
 
 #include <algorithm>

@@ -186,6 +186,15 @@ OwnerLookup::Found OwnerLookup::named_receiver(const Flow& flow, std::uint32_t i
 
 OwnerLookup::Found OwnerLookup::as_receiver(const Flow& flow, std::uint32_t interface,
                                             const SockDiag::Found& socket) {
+    auto found = socket_for(flow, interface, socket);
+    if (!found && found.error() == LookupError::none &&
+        virtual_services_.any_at(flow.protocol, flow.destination))
+        return SocketOwner{Owner::kernel(), {}};
+    return found;
+}
+
+OwnerLookup::Found OwnerLookup::socket_for(const Flow& flow, std::uint32_t interface,
+                                           const SockDiag::Found& socket) {
     if (!socket)
         return fail(to_error(socket.error()));
     if (auto owner = owner_of(flow.protocol, *socket))

@@ -5,6 +5,7 @@
 #include "flow/flow.hpp"
 #include "netlink/sock_diag.hpp"
 #include "owner/owner.hpp"
+#include "owner/virtual_services.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -15,8 +16,8 @@
 namespace ubf {
 
 struct SocketOwner {
-    Owner owner; // of kind user or kernel
-    SocketInfo socket;
+    Owner owner;       // of kind user or kernel
+    SocketInfo socket; // without a cookie: a service of IPVS (virtual_services.hpp)
     // The same user's other sockets of which each may be the one that it is about. What holds for
     // the socket must hold for them.
     std::vector<SocketInfo> sharing{};
@@ -72,10 +73,12 @@ class OwnerLookup {
     void add_sharing(std::span<const Wanted> wanted, std::span<Ends> ends);
     int list(Protocol protocol, std::span<const Port> ports, bool v4);
     Found as_receiver(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
+    Found socket_for(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
     Found as_sender(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
     const std::vector<std::uint32_t>& interfaces();
 
     SockDiag diag_;
+    VirtualServices virtual_services_;
     std::vector<SocketQuery> queries_; // kept for their room
     std::vector<SockDiag::Found> sockets_;
     std::vector<Port> ports_;

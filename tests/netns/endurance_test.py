@@ -82,7 +82,7 @@ class Floods(Endurance):
         with Counted(self.ubfd2) as counted:
             flood = self.flood("bob", milliseconds=3000)
             self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
-            self.assertGreater(flood(), 150_000)
+            self.assertGreater(flood(), 20_000)
         self.assertNotIn("different-user", counted.reasons())
         self.assert_still_judges()
 

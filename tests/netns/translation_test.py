@@ -1,15 +1,18 @@
 #!/usr/bin/python3
 """Addresses and ports that are translated (NAT), by rules of the site: at the listener's node, at the connector's, on the
-way. Whoever began is asked for by the flow that his own socket has; two of them may have one behind the translation."""
+way. Whoever began is asked for by the flow that his own socket has; two of them may have one behind the translation. And
+what IPVS sends on to another node, which judges it."""
 
 import gzip
 import pathlib
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import REFUSED, V4, V6, Counted, TwoNodes, refused  # noqa: E402
-from lab.node import Node, join  # noqa: E402
+from lab.case import (CLOSED, FOLDER, REFUSED, V4, V6, Case, Counted, TwoNodes, refused, wait_until,  # noqa: E402
+                      write_key)
+from lab.node import Node, join, join_by_switch  # noqa: E402
 
 PORT, PUBLISHED, EXEMPT = 8000, 8080, 8090
 FROM = 40777  # of two sockets
@@ -145,6 +148,85 @@ class OnTheWay(Translated):
                 self.assertEqual(self.person("alice", outside).connect("tcp", address, PORT), REFUSED[family])
             self.assertEqual(counted.reasons(), {"translated": 1})
         self.assert_denied(self.ubfd2, "reason=translated")
+
+
+class Balanced(Case):
+    """node2 is the director of LVS, node3 the real server. Both have the service's address."""
+
+    SERVICE = {"v4": "10.77.0.100", "v6": "fd77::64"}
+    settings = {"policy": {"exempt_listeners": [f"service@{address}" for address in ("10.77.0.100", "fd77::64")]}}
+
+    def setUp(self):
+        super().setUp()
+        self.nodes = [Node(f"node{number}") for number in (1, 2, 3)]
+        self.one, self.two, self.three = self.nodes
+        self.switch = join_by_switch(self.nodes, ["10.77.0.{}/24", "fd77::{}/64"])
+        for name in ("arp_ignore=1", "arp_announce=2"):
+            self.three.set_sysctl(*f"net.ipv4.conf.all.{name}".split("="))
+        for node, interface in ((self.two, "eth0"), (self.three, "lo")):
+            for family, address in self.SERVICE.items():
+                node.run("ip", "address", "add", f"{address}/{32 if family == 'v4' else 128}", "dev", interface,
+                         *(["nodad"] if family == "v6" else []))
+        try:
+            self.two.run("ipvsadm", "--clear")
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            self.skipTest("this kernel has no IPVS")
+        self.key = write_key(FOLDER / "key")
+        self.ubfds = [self.start_ubfd(node) for node in self.nodes]
+
+    def serve(self, port, server, how, protocol="tcp"):
+        """server: the number of its node."""
+        for family, address in self.SERVICE.items():
+            place = "[{}]:{}" if family == "v6" else "{}:{}"
+            real = f"fd77::{server}" if family == "v6" else f"10.77.0.{server}"
+            self.two.run("ipvsadm", "-A", f"-{protocol[0]}", place.format(address, port), "-s", "rr")
+            self.two.run("ipvsadm", "-a", f"-{protocol[0]}", place.format(address, port), "-r",
+                         place.format(real, PORT if how == "-m" else port), how)
+
+    def test_a_service_of_ipvs_passes_the_director(self):
+        """Until it is gone: then its port is closed again, within a second."""
+        self.person("service", self.three).listen("tcp", "::", PORT)
+        self.serve(PORT, 3, "-g")
+        bob = self.person("bob", self.one)
+        for address in self.SERVICE.values():
+            with self.subTest(address), Counted(self.ubfds[1]) as director, Counted(self.ubfds[2]) as server:
+                self.assertEqual(bob.connect("tcp", address, PORT), "connected")
+                self.assertEqual(bob.connect("tcp", address, PORT + 1), CLOSED)
+            self.assertEqual(director.reasons(), {"exempt-listener": 1, "no-listener": 1})
+            self.assertEqual(server.reasons(), {"exempt-listener": 1})
+        answer = self.ubfds[1].ask(command="explain", **{"from": "10.77.0.1:50000", "to": f"{self.SERVICE['v4']}:{PORT}",
+                                                         "protocol": "tcp"})
+        self.assertEqual((answer["listener"]["kind"], answer["verdict"]["reason"]), ("kernel", "exempt-listener"), answer)
+        self.two.run("ipvsadm", "--clear")
+        wait_until(lambda: bob.connect("tcp", self.SERVICE["v4"], PORT) == CLOSED, 3)
+
+    def test_no_service_of_ipvs_lets_in_whom_nobody_has_judged(self):
+        """Neither the server, whose question comes from an address that the director has as well; nor a director that
+        is the server too, where IPVS would hand the packet to a listener behind our rules."""
+        self.person("alice", self.three).listen("tcp", "::", PORT)
+        self.serve(PORT, 3, "-g")
+        self.person("alice", self.two).listen("tcp", "10.77.0.2", PORT)
+        self.person("alice", self.two).listen("tcp", "fd77::2", PORT)
+        self.serve(PUBLISHED, 2, "-m")
+        bob = self.person("bob", self.one)
+        for address in self.SERVICE.values():
+            with self.subTest(address), Counted(self.ubfds[1]) as director, Counted(self.ubfds[2]) as server:
+                self.assertNotEqual(bob.connect("tcp", address, PORT), "connected")
+                self.assertEqual(bob.connect("tcp", address, PUBLISHED), CLOSED)
+            self.assertLessEqual(set(server.reasons()), {"no-answer", "no-answer-yet"})
+            self.assertEqual(director.reasons()["no-listener"], 1)
+
+    def test_datagrams_of_a_service_take_an_exempt_port(self):
+        self.serve(PORT, 3, "-g", "udp")
+        bob = self.person("bob", self.one)
+        for address in self.SERVICE.values():
+            self.person("service", self.three).listen("udp", address, PORT)
+            self.assertNotEqual(bob.connect("udp", address, PORT), "connected")
+        for ubfd in self.ubfds:
+            ubfd.configure({**ubfd.settings, "scope": {"exempt_ports": [f"udp/{PORT}"]}})
+            ubfd.reload()
+        for address in self.SERVICE.values():
+            self.assertEqual(bob.connect("udp", address, PORT), "connected")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-#include "daemon/core/own_address.hpp"
+#include "flow/own_address.hpp"
 
 #include <ifaddrs.h>
 #include <memory>
