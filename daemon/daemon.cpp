@@ -124,6 +124,7 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   , exempt_listeners_(table_, counters_)
   , records_(start_.config.owners.bpf)
   , investigator_(users_, labeller_, records_, counters_) {
+    investigator_.count_subordinates(start_.config.policy.subids);
     give_up({CAP_BPF, CAP_PERFMON}); // the records' alone, and no more needed
 
     if (store_.had_any())
@@ -446,6 +447,7 @@ void Daemon::apply(Start fresh) {
     start_ = std::move(fresh);
     surroundings_.look_again();
     labeller_.set_sources(start_.config.labels);
+    investigator_.count_subordinates(start_.config.policy.subids);
     investigator_.forget_all();
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules, otherwise);

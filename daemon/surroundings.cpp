@@ -63,6 +63,12 @@ std::vector<std::string> Surroundings::unlisted_addresses(const Config& config) 
     return found;
 }
 
+std::vector<std::string> Surroundings::others() const {
+    auto all = nft::legacy_tables();
+    all.insert(all.end(), others_.begin(), others_.end());
+    return all;
+}
+
 void Surroundings::look_at_rules() {
     const auto generation = nft::generation(connection_);
     if (!generation || generation_ == *generation)

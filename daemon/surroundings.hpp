@@ -30,7 +30,7 @@ class Surroundings {
     // Sentences, of all that holds now.
     std::vector<std::string> warnings() const;
     // Others that can refuse what we allow, or write marks: told by `ubfctl status` alone.
-    const std::vector<std::string>& others() const { return others_; }
+    std::vector<std::string> others() const;
 
   private:
     std::vector<std::string> unlisted_addresses(const Config& config);

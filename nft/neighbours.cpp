@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <fstream>
 #include <functional>
 #include <libmnl/libmnl.h>
 #include <libnftnl/expr.h>
@@ -204,6 +205,25 @@ Result<std::vector<std::string>, NftError> refusals_of_others(Connection& connec
                                         "bits of mark.mask alone",
                                         family_name(table.first), table.second));
     std::ranges::sort(found);
+    return found;
+}
+
+std::vector<std::string> legacy_tables() {
+    std::vector<std::string> found;
+    for (const auto& [file, program] :
+         {std::pair("/proc/net/ip_tables_names", "iptables-legacy"),
+          std::pair("/proc/net/ip6_tables_names", "ip6tables-legacy")}) {
+        std::ifstream names(file);
+        std::vector<std::string> tables;
+        for (std::string name; names >> name;)
+            if (name != "nat")
+                tables.push_back(name);
+        if (!tables.empty())
+            found.push_back(fmt::format(
+                "{} has tables ({}), whose rules ubfd does not see; they can refuse what "
+                "ubfd allows: {}-save lists them",
+                program, fmt::join(tables, ", "), program));
+    }
     return found;
 }
 

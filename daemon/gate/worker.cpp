@@ -425,7 +425,8 @@ void Worker::ask_in_passing(const Case& item) {
 bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish,
                            std::optional<Gid> group) {
     const auto peer = peer_of(item);
-    const auto begun = asks_.begin(item.flow, peer, shared_.peers.standing(peer), local);
+    const auto begun = asks_.begin(item.flow, peer, shared_.peers.standing(peer),
+                                   shared_.investigator.account_of(local));
     if (begun.gave_way)
         give_way(*begun.gave_way);
     if (!begun.has_room)
@@ -575,7 +576,7 @@ void Worker::named(const Flow& flow, const Owner& owner) {
         auto node = cases_.extract(found);
         return close(node.mapped(), decide_case(node.mapped()).reason);
     }
-    if (const auto over = asks_.name(flow, owner.uid))
+    if (const auto over = asks_.name(flow, shared_.investigator.account_of(owner.uid)))
         give_way(*over);
 }
 
@@ -821,8 +822,8 @@ void Worker::remember_denied(const Case& item, Reason reason) {
                        (reason == Reason::different_user || reason == Reason::label_required);
     if (!known && reason != Reason::outside && reason != Reason::unlisted)
         return;
-    if (const auto lease =
-            shared_.udp_flows.deny(item.flow, item.remote.kind, item.remote.uid, ends_of(item)))
+    if (const auto lease = shared_.udp_flows.deny(item.flow, item.remote.kind,
+                                                  item.remote.account(), ends_of(item)))
         denied_.push_back({item.flow, *lease});
 }
 

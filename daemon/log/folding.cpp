@@ -13,7 +13,7 @@ Folding::Account Folding::account_of(const Denial& denial) const {
             return {Of::kernel};
         if (owner->kind != OwnerKind::user)
             continue;
-        const Account user{Of::user, owner->uid};
+        const Account user{Of::user, owner->account()};
         if (has_room(user))
             return user;
         break;

@@ -75,15 +75,17 @@ std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Ro
     if (!result)
         return std::nullopt;
     auto owner = socket.owner;
+    const bool needs_user = role == ident::Role::connector || subordinates_;
+    const auto user = needs_user ? users_.known(owner.uid) : std::optional(UserCache::Record{});
+    if (!user)
+        return std::nullopt;
     if (role == ident::Role::connector) {
-        const auto user = users_.known(owner.uid);
-        if (!user)
-            return std::nullopt;
         owner.credentials = of_connector(*result, *user, owner.uid);
     } else {
         owner.credentials = of_listener(*result, owner.uid);
     }
     labeller_.add_labels(*owner.credentials, *result, owner.uid);
+    add_account(*owner.credentials, owner.uid);
     counters_.methods.add(Method::kernel_record);
     return owner;
 }
@@ -126,9 +128,18 @@ std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ide
     return process;
 }
 
+Uid Investigator::account_of(Uid uid) {
+    return subordinates_ ? users_.subordinate_to(uid, {}).value_or(uid) : uid;
+}
+
+void Investigator::add_account(Credentials& credentials, Uid uid) {
+    if (subordinates_)
+        credentials.account = users_.subordinate_to(uid, database_budget);
+}
+
 bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
                         Done done) {
-    const Uid uid = socket.owner.uid;
+    const Uid uid = account_of(socket.owner.uid); // whose turn it is
     std::unique_lock lock(mutex_);
     const auto found = jobs_.find(uid);
     const std::size_t count = found == jobs_.end() ? 0 : found->second.waiting.size();
@@ -246,6 +257,7 @@ Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Ro
     } else {
         owner.credentials = credentials_of(result, role, uid);
         labeller_.add_labels(*owner.credentials, result, uid);
+        add_account(*owner.credentials, uid);
         counters_.methods.add(owner.credentials->method);
         if (owner.credentials->process.pid != Pid{})
             add_recent(uid, owner.credentials->process.pid);
@@ -322,6 +334,7 @@ Owner Investigator::of_process(Holder process, ident::Role role, Method method) 
     auto owner = Owner::user(uid);
     owner.credentials = credentials_of(result, role, uid);
     labeller_.add_labels(*owner.credentials, result, uid);
+    add_account(*owner.credentials, uid);
     counters_.methods.add(method);
     return owner;
 }

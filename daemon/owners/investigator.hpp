@@ -16,6 +16,7 @@
 #include "owner/process_search.hpp"
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -41,6 +42,11 @@ class Investigator {
 
     // Ends the threads; whoever asks from now on hears at once that nothing was found.
     void stop();
+
+    // Whether subordinate uids count as the user whose they are (Owner::account()).
+    void count_subordinates(bool yes) { subordinates_ = yes; }
+    // Who stands behind the uid, as far as that is known by now.
+    Uid account_of(Uid uid);
 
     // The processes of this user carry something else now: all that was found so far, and all that
     // is being found, is old.
@@ -109,6 +115,7 @@ class Investigator {
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);
     Credentials of_connector(const SearchResult& result, const UserCache::Record& user, Uid uid);
+    void add_account(Credentials& credentials, Uid uid);
     Credentials credentials_of(const SearchResult& result, ident::Role role, Uid uid);
     static Cookies cookies_of(const SocketOwner& socket);
     void remember(const SocketOwner& socket, const Owner& owner, Changes::Moment then);
@@ -127,6 +134,7 @@ class Investigator {
     Counters& counters_;
     ProcessSearch processes_;
     Changes changes_;
+    std::atomic<bool> subordinates_{false};
 
     std::mutex mutex_;
     std::condition_variable wanted_;

@@ -20,10 +20,18 @@ UserCache::~UserCache() {
 }
 
 UserCache::Record UserCache::find(Uid uid, std::chrono::milliseconds wait) {
+    return look_up(uid, wait).record;
+}
+
+std::optional<Uid> UserCache::subordinate_to(Uid uid, std::chrono::milliseconds wait) {
+    return look_up(uid, wait).subordinate_to;
+}
+
+UserCache::Entry UserCache::look_up(Uid uid, std::chrono::milliseconds wait) {
     std::unique_lock lock(mutex_);
     want(uid);
     learned_.wait_for(lock, wait, [&] { return stopping_ || entries_[uid].known; });
-    return entries_[uid].record;
+    return entries_[uid];
 }
 
 std::optional<UserCache::Record> UserCache::known(Uid uid) {
@@ -49,8 +57,7 @@ const UserCache::Entry& UserCache::want(Uid uid) {
 std::string UserCache::name(Uid uid) {
     // A directory that doesn't answer anyway holds up no line of the log.
     const std::chrono::milliseconds wait{heartbeat_.stands_still(Clock::now()) ? 0 : 100};
-    const auto record = find(uid, wait);
-    return fmt::format("{}({})", record ? record->name : "?", value(uid));
+    return fmt::format("{}({})", look_up(uid, wait).name, value(uid));
 }
 
 // Another cluster's uids can be any number; what is not being read is forgotten first.
@@ -73,15 +80,27 @@ void UserCache::run() {
         const Uid uid = queue_.front();
         queue_.pop_front();
         lock.unlock();
-        auto record = read_user(uid);
+        auto entry = read(uid);
         lock.lock();
-        auto& entry = entries_[uid];
-        entry.record = record ? std::make_shared<const UserRecord>(std::move(*record)) : nullptr;
-        entry.read = Clock::now();
-        entry.known = true;
-        entry.queued = false;
+        entries_[uid] = std::move(entry);
         learned_.notify_all();
     }
+}
+
+// A user of that uid comes before whoever has it as a subordinate one.
+UserCache::Entry UserCache::read(Uid uid) {
+    Entry entry;
+    entry.known = true;
+    if (auto record = read_user(uid)) {
+        entry.name = record->name;
+        entry.record = std::make_shared<const UserRecord>(std::move(*record));
+    } else if (const auto account = read_subordinate(uid)) {
+        const auto user = read_user(*account);
+        entry.subordinate_to = account;
+        entry.name = fmt::format("{}'s", user ? user->name : std::to_string(value(*account)));
+    }
+    entry.read = Clock::now();
+    return entry;
 }
 
 } // namespace ubf

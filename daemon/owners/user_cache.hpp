@@ -30,19 +30,25 @@ class UserCache {
     Record find(Uid uid, std::chrono::milliseconds wait);
     // The same without waiting, and nothing where it is not known yet.
     std::optional<Record> known(Uid uid);
-    // "alice(2001)", "?(2001)"
+    // To whom a uid without a record is subordinate, as above.
+    std::optional<Uid> subordinate_to(Uid uid, std::chrono::milliseconds wait);
+    // "alice(2001)", "?(2001)"; where it is alice's subordinate, "alice's(100999)"
     std::string name(Uid uid);
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
     struct Entry {
         Record record;
+        std::optional<Uid> subordinate_to{};
+        std::string name{"?"}; // for the log
         TimePoint read{};
         bool known = false;
         bool queued = false;
     };
 
     void run();
+    static Entry read(Uid uid);
+    Entry look_up(Uid uid, std::chrono::milliseconds wait);
     const Entry& want(Uid uid);
     void make_room();
 

@@ -43,12 +43,14 @@ Strings doubts_of(const Config& config) {
 
 // Nothing for who may not read them.
 Strings others() {
+    auto found = nft::legacy_tables();
     try {
         nft::Connection connection;
-        return nft::refusals_of_others(connection).value_or(Strings());
+        const auto others = nft::refusals_of_others(connection).value_or(Strings());
+        found.insert(found.end(), others.begin(), others.end());
     } catch (const nft::NftError&) {
-        return {};
     }
+    return found;
 }
 
 std::string summary(const Config& config) {

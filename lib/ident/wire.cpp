@@ -20,7 +20,7 @@ enum class Kind : std::uint8_t { question = 1, answer = 2, gone = 3, gone_seen =
 constexpr std::size_t label_overhead = 2; // its origin, and its length
 
 // The largest answer must fit alone, or encode() would never get past it.
-constexpr std::size_t largest_answer = 35 + max_comm + max_groups * 4 + max_label_bytes;
+constexpr std::size_t largest_answer = 39 + max_comm + max_groups * 4 + max_label_bytes;
 static_assert(header_size + largest_answer + mac_size <= max_datagram);
 static_assert(max_label_name + label_overhead <= max_label_bytes);
 
@@ -126,6 +126,7 @@ constexpr std::uint8_t has_gid = 2;
 constexpr std::uint8_t knows_labels = 4;
 constexpr std::uint8_t more_follows = 8;
 constexpr std::uint8_t is_busy = 16;
+constexpr std::uint8_t has_account = 32;
 
 std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
     std::vector<const Label*> labels;
@@ -175,8 +176,8 @@ OwnerKind from_wire(AnswerKind kind) {
     return OwnerKind::unknown;
 }
 
-// Nonce, kind, flags, uid; with credentials: method, gid, pid, job, then counted: comm, groups,
-// labels.
+// Nonce, kind, flags, uid; with credentials: method, gid, pid, job, account, then counted: comm,
+// groups, labels.
 void put(Writer& out, const Answer& answer) {
     const auto& credentials = answer.owner.credentials;
     std::uint8_t flags = 0;
@@ -186,6 +187,8 @@ void put(Writer& out, const Answer& answer) {
         flags = has_credentials;
         if (credentials->gid)
             flags |= has_gid;
+        if (credentials->account)
+            flags |= has_account;
         // A label that finds no room is left out, and then they are not known.
         if (credentials->labels_known && labels.size() == credentials->labels.size())
             flags |= knows_labels;
@@ -204,6 +207,7 @@ void put(Writer& out, const Answer& answer) {
     out.number(value(credentials->gid.value_or(Gid{0})));
     out.number(value(credentials->process.pid));
     out.number(credentials->process.job);
+    out.number(value(credentials->account.value_or(Uid{0})));
 
     const auto comm = std::string_view(credentials->process.comm).substr(0, max_comm);
     out.number(static_cast<std::uint8_t>(comm.size()));
@@ -239,6 +243,7 @@ std::optional<Credentials> get_credentials(Reader& in, std::uint8_t flags) {
     const auto gid = in.number<std::uint32_t>();
     credentials.process.pid = Pid{in.number<std::int32_t>()};
     credentials.process.job = in.number<std::uint32_t>();
+    const auto account = in.number<std::uint32_t>();
     credentials.process.comm = get_text(in, max_comm);
     const auto groups = in.number<std::uint16_t>();
     if (!in.good() || method >= static_cast<std::uint8_t>(Method::count_) || groups > max_groups)
@@ -246,6 +251,8 @@ std::optional<Credentials> get_credentials(Reader& in, std::uint8_t flags) {
     credentials.method = Method{method};
     if ((flags & has_gid) != 0)
         credentials.gid = Gid{gid};
+    if ((flags & has_account) != 0)
+        credentials.account = Uid{account};
     credentials.labels_known = (flags & knows_labels) != 0;
     credentials.groups.reserve(groups);
     for (std::uint16_t i = 0; i < groups && in.good(); ++i)
@@ -277,7 +284,7 @@ std::optional<Answer> get(Reader& in, const Answer*) {
     if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::translated))
         return std::nullopt;
     answer.owner.kind = from_wire(AnswerKind{kind});
-    constexpr std::uint8_t of_credentials = has_credentials | has_gid | knows_labels;
+    constexpr std::uint8_t of_credentials = has_credentials | has_gid | knows_labels | has_account;
     const std::uint8_t part = flags & (more_follows | is_busy);
     const std::uint8_t told = flags & of_credentials;
     if ((part | told) != flags || part == (more_follows | is_busy) ||

@@ -61,6 +61,8 @@ struct Credentials {
     // Whether it carries these labels and no others. False when it wasn't found in time, its
     // holders differ, or a source could not tell: then it may carry any.
     bool labels_known = false;
+    // Whose the uid is, where it is a subordinate one (subuid(5)) and policy.subids holds there.
+    std::optional<Uid> account{};
 };
 
 struct Owner {
@@ -71,6 +73,9 @@ struct Owner {
 
     // A socket of uid 0 of which nobody knows yet whether any process holds it.
     bool may_be_kernel() const { return kind == OwnerKind::user && uid == Uid{0} && !credentials; }
+
+    // Who stands behind the uid.
+    Uid account() const { return credentials ? credentials->account.value_or(uid) : uid; }
 
     static Owner user(Uid uid) { return {OwnerKind::user, uid, std::nullopt}; }
     static Owner kernel() { return {OwnerKind::kernel, Uid{0}, std::nullopt}; }

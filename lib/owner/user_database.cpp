@@ -1,8 +1,14 @@
 #include "owner/user_database.hpp"
 
 #include <cerrno>
+#include <cstdlib>
 #include <grp.h>
+#include <memory>
 #include <pwd.h>
+
+extern "C" {
+#include <shadow/subid.h>
+}
 
 namespace ubf {
 
@@ -30,6 +36,14 @@ std::optional<UserRecord> read_user(Uid uid) {
     for (const gid_t gid : groups)
         record.groups.push_back(Gid{gid});
     return record;
+}
+
+std::optional<Uid> read_subordinate(Uid uid) {
+    [[maybe_unused]] static const bool quiet = ::subid_init("ubfd", nullptr);
+    uid_t* owners = nullptr;
+    const int count = ::subid_get_uid_owners(value(uid), &owners);
+    const std::unique_ptr<uid_t, decltype(&std::free)> owned(owners, &std::free);
+    return count == 1 ? std::optional(Uid{owners[0]}) : std::nullopt;
 }
 
 } // namespace ubf

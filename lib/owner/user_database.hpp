@@ -19,4 +19,8 @@ struct UserRecord {
 // Nothing where the database has no such user, or can't be asked.
 std::optional<UserRecord> read_user(Uid uid);
 
+// To whom a uid is subordinate, as /etc/subuid or a directory has it (subuid(5), libsubid). Nothing
+// where it is nobody's, or of several.
+std::optional<Uid> read_subordinate(Uid uid);
+
 } // namespace ubf

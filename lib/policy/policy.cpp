@@ -56,7 +56,8 @@ bool is_member(const Credentials& credentials, Gid gid) {
 }
 
 bool same_user(const Owner& listener, const Owner& connector, const Policy& policy) {
-    return policy.same_user && listener.uid == connector.uid;
+    return policy.same_user && (listener.uid == connector.uid ||
+                                (policy.subids && listener.account() == connector.account()));
 }
 
 bool same_group(const Owner& listener, const Owner& connector, const Policy& policy) {
@@ -174,7 +175,7 @@ bool settled_by_uid(const Flow& flow, const Owner& listener, const Owner& connec
                     const Policy& policy) {
     const Verdict verdict = decide(flow, listener, connector, policy);
     if (verdict.reason == Reason::same_user)
-        return !policy.require_label;
+        return !policy.require_label && listener.uid == connector.uid;
     if (verdict.reason == Reason::different_user || verdict.reason == Reason::label_required)
         return false;
     const bool exemption_possible =

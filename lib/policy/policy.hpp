@@ -45,6 +45,7 @@ struct Policy {
     bool same_user = true;
     bool same_group = true;
     bool same_label = true;
+    bool subids = false; // subordinate uids (subuid(5)) count as the user whose they are
     // Two owners whose labels differ may not talk, same user or not; nor may those of whom it is
     // not known which labels they carry.
     bool require_label = false;

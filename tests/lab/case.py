@@ -106,7 +106,7 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         for file in FOLDER.iterdir():  # of the test before, where a process runs several
-            if file.name not in ("passwd", "group", "hosts", "nsswitch.conf"):
+            if file.name not in ("passwd", "group", "hosts", "nsswitch.conf", "subuid"):
                 file.unlink()
         add_users(USERS, GROUPS)
         self._people = []

@@ -86,7 +86,7 @@ def answer(nonce, uid, kind=USER, flags=0):
 def answer_with_groups(nonce, uid, gids):
     """An entry with credentials: of a process 1 named 'peer', without labels."""
     return (nonce + struct.pack(">BBI", USER, CREDENTIALS | GID | ALL_LABELS, uid) +
-            struct.pack(">BIII", 3, gids[0], 1, 0) + b"\4peer" +
+            struct.pack(">BIIII", 3, gids[0], 1, 0, 0) + b"\4peer" +
             struct.pack(f">H{len(gids)}I", len(gids), *gids) + b"\0")
 
 

@@ -7,8 +7,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import COMMON, PROJ, V4, V6, Counted, TwoNodes  # noqa: E402
-from lab.tree import remount_proc  # noqa: E402
+from lab.case import COMMON, PROJ, V4, V6, WAYS, Counted, TwoNodes  # noqa: E402
+from lab.tree import remount_proc, replace_file  # noqa: E402
 
 PORT = 9001
 IPPROTO_MPTCP = 262  # linux/in.h
@@ -273,6 +273,51 @@ class Recorded(TwoNodes):
         self.ubfd2.configure({"owners": {"bpf": False}})
         self.ubfd2.process.send_signal(signal.SIGHUP)
         self.assertIn("restart only", self.ubfd2.wait_for_log("not reloaded"))
+
+
+ALICES, BOBS, NOBODYS, OF_BOTH = 700_999, 800_000, 650_000, 900_000
+
+
+class Subordinates(TwoNodes):
+    """Uids that a user's containers have (newuidmap)."""
+
+    settings = {"policy": {"subids": True}}
+
+    def setUp(self):
+        replace_file("/etc/subuid", ["alice:700000:65536", "bob:800000:65536", "alice:900000:10", "bob:900000:10"])
+        super().setUp()
+
+    def assert_connects(self, client, server, way, yes):
+        listener, port = self.person(server, self.two), 9001
+        listener.listen(way.protocol, "::", port)
+        connector = self.person(client, self.one if way.across else self.two)
+        self.assertEqual(connector.connect(way.protocol, way.address, port), "connected" if yes else way.refused)
+        self.dismiss(listener)
+        self.dismiss(connector)
+
+    def test_subordinate_ones_count_as_their_user(self):
+        for way in WAYS:
+            for client, server, yes in (("alice", ALICES, True), (ALICES, "alice", True), (ALICES, ALICES + 1, True),
+                                        (BOBS, "alice", False), ("alice", BOBS, False), (BOBS, ALICES, False)):
+                with self.subTest(f"{way} {client} {server}"):
+                    self.assert_connects(client, server, way, yes)
+        self.assert_denied(self.ubfd2, f"connector=bob's({BOBS})", f"listener=alice's({ALICES})")
+
+    def test_those_of_nobody_or_of_two_count_as_themselves(self):
+        for number in (NOBODYS, OF_BOTH):
+            for way in WAYS[:4]:
+                with self.subTest(f"{way} {number}"):
+                    self.assert_connects(number, "alice", way, False)
+                    self.assert_connects("alice", number, way, False)
+                    self.assert_connects(number, number, way, True)
+        self.assert_denied(self.ubfd2, f"connector=?({OF_BOTH})")
+
+    def test_by_default_they_are_named_and_count_as_themselves(self):
+        self.ubfd2.configure({**self.ubfd2.settings, "policy": {}})
+        self.ubfd2.reload()
+        for way in WAYS[:4]:
+            self.assert_connects(ALICES, "alice", way, False)
+        self.assert_denied(self.ubfd2, f"connector=alice's({ALICES})")
 
 
 class Kernels(TwoNodes):

@@ -92,6 +92,12 @@ struct Reference {
         return !common.empty();
     }
 
+    static Uid account(const Owner& owner) {
+        if (owner.credentials && owner.credentials->account)
+            return *owner.credentials->account;
+        return owner.uid;
+    }
+
     static bool known(const Owner& owner) {
         return owner.credentials && owner.credentials->labels_known;
     }
@@ -123,7 +129,8 @@ struct Reference {
         if (users && policy.require_label &&
             (!sure || (labelled && !common_label(listener, connector))))
             return Reason::label_required;
-        if (users && policy.same_user && listener.uid == connector.uid)
+        const bool same_account = policy.subids && account(listener) == account(connector);
+        if (users && policy.same_user && (listener.uid == connector.uid || same_account))
             return Reason::same_user;
         if (users && policy.same_group && listener.credentials && listener.credentials->gid) {
             const Gid gid = *listener.credentials->gid;
@@ -186,6 +193,8 @@ class Dice {
         owner.credentials->groups = some<Gid>(3, [this] { return gid(); });
         owner.credentials->labels = some<Label>(2, [this] { return label(); });
         owner.credentials->labels_known = number(4) != 0;
+        if (number(4) == 0)
+            owner.credentials->account = uid();
         return owner;
     }
 
@@ -216,6 +225,7 @@ class Dice {
         Policy policy;
         policy.same_user = number(4) != 0;
         policy.same_group = number(4) != 0;
+        policy.subids = coin();
         policy.require_label = number(4) == 0;
         policy.exempt_kernel = some<KernelExemption>(2, [this] {
             const Port first = static_cast<Port>(number(3));
@@ -257,8 +267,8 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         auto found = listener;
         if (settled_by_uid(flow, listener, connector, policy) && found.kind == OwnerKind::user &&
             !found.credentials) {
-            found.credentials =
-                Credentials{dice.gid(), {dice.gid()}, {dice.label()}, {}, {}, dice.coin()};
+            found.credentials = Credentials{dice.gid(), {dice.gid()}, {dice.label()}, {},
+                                            {},         dice.coin(),  dice.uid()};
             ASSERT_EQ(decide(flow, found, connector, policy).action(),
                       decide(flow, listener, connector, policy).action())
                 << i;

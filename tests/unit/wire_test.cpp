@@ -51,7 +51,8 @@ struct Wire : testing::Test {
                                         {{LabelOrigin::slurm, "chem"}},
                                         {Pid{99}, "python3", 42},
                                         Method::uid_processes,
-                                        true};
+                                        true,
+                                        Uid{1001}};
         return {Nonce{8}, owner};
     }
 };
