@@ -183,7 +183,7 @@ allow = ["alice", "bob"]
         self.label("/usr/sbin/ubfd", "/etc/ubf", "/var/lib/ubf")  # as the documentation has it
         # Of the host's files, which have no labels; some are mounted there by add_users.
         self.label("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/usr/share/zoneinfo/Etc")
-        self.label("/run", "/usr/share", "/usr/share/zoneinfo", recurse=False)
+        self.label("/run", "/usr/share", "/usr/share/zoneinfo", "/etc/selinux", "/etc/selinux/config", recurse=False)
         # As systemd starts it: by a process in init_t, and with NoNewPrivileges, under which a domain is entered only where
         # a policy says so. Nobody else may be in init_t once the policy is enforced, so that process is there before.
         self.ubfd = subprocess.Popen(["runcon", "system_u:system_r:init_t:s0", "/usr/bin/python3", "-c", START],
