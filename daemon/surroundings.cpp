@@ -31,7 +31,7 @@ void Surroundings::look(const Config& config, TimePoint now) {
     look_at_multicast(now);
 }
 
-// Where the set can't be read, the next look does.
+// If the set can't be read, the next look reads it.
 void Surroundings::look_at_multicast(TimePoint now) {
     if (now < multicast_due_)
         return;

@@ -247,7 +247,7 @@ Chain udp_known_chain(const Config& config) {
 
 Chain multicast_chain() {
     Builder chain("multicast", "Dropped: ubfd tells of each destination once in a while.");
-    // Where the set is full, a rule with a verdict would not come to it.
+    // The drop is a rule of its own: nft ends a rule whose set is full before its verdict.
     chain.add_for_families("seen", "", [](SetType family, const char* digit) {
         return Statements{
             remember_destination(family == SetType::ipv4 ? SetType::place4 : SetType::place6,

@@ -47,8 +47,8 @@ Result<std::set<std::string>, int> set_names(Connection& connection, const char*
 // Whether the table has a set of this name, of this kind, and with these elements.
 bool has_set(Connection& connection, const char* table, const Set& set);
 
-// Where the datagrams went that were for many listeners, and dropped lately. Or an errno: ENOENT
-// where the table, or its set, is not there.
+// The destinations of datagrams that were dropped lately because they have many listeners. Or an
+// errno: ENOENT if the table, or its set, is not there.
 Result<std::vector<Endpoint>, int> dropped_multicast(Connection& connection);
 
 // Whether one of those is of something that is not there, and what it refused is open; not of

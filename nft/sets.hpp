@@ -38,7 +38,7 @@ constexpr const char* set_of_interfaces(const WatchedInterfaces& interfaces) {
 // itself where ubfd has died, or can't be sure any more that both ends are still there.
 inline constexpr std::chrono::seconds udp_lease{30};
 
-// What is dropped for many listeners stands in its set for so long after the last datagram.
+// A destination of dropped multicast stands in its set for so long after the last datagram.
 inline constexpr std::chrono::seconds multicast_kept{60};
 
 // All of them, filled or not.

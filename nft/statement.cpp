@@ -151,6 +151,11 @@ Key flow_key(SetType type, bool reversed = false) {
     return key;
 }
 
+Statement remember(Key key, const std::string& set, std::chrono::seconds timeout) {
+    return key.then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
+                    Update{set, milliseconds(timeout)});
+}
+
 // RFC 9293, 3.1
 constexpr std::uint8_t syn = 0x02;
 constexpr std::uint8_t ack = 0x10;
@@ -417,17 +422,11 @@ Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& tex
 }
 
 Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout) {
-    return flow_key(type, true)
-        .then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
-              Update{set, milliseconds(timeout)});
+    return remember(flow_key(type, true), set, timeout);
 }
 
 Statement remember_destination(SetType type, const std::string& set, std::chrono::seconds timeout) {
-    return Key(type == SetType::place4)
-        .address(false)
-        .port(false)
-        .then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
-              Update{set, milliseconds(timeout)});
+    return remember(Key(type == SetType::place4).address(false).port(false), set, timeout);
 }
 
 Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,

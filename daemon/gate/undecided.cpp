@@ -120,8 +120,7 @@ std::optional<UndecidedFlow> Undecided::as_flow(const TcpConnection& connection,
 
 // Of an address of this node's.
 std::optional<std::uint32_t> Undecided::interface_with(const Address& address, Look& look) const {
-    constexpr std::uint8_t loopback_network = 127; // all of it is this node's (RFC 1122, 3.2.1.3)
-    if (address.is_v4() && address.v4_bytes()[0] == loopback_network)
+    if (is_loopback(address))
         return loopback_;
     const auto [found, is_new] = look.interfaces.try_emplace(address);
     if (is_new)

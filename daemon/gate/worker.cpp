@@ -747,10 +747,8 @@ void Worker::close(Case& item, Reason reason) {
         if (item.more.empty())
             return;
     }
-    // What IPVS sends elsewhere has nothing here that could be ended.
-    const bool to_ipvs =
-        item.local.owner.kind == OwnerKind::kernel && item.local.socket.cookie == Cookie{};
-    if (action_of(reason) == Action::allow && !to_ipvs) {
+    // IPVS sends it elsewhere: nothing here could be ended.
+    if (action_of(reason) == Action::allow && !item.local.is_virtual_service()) {
         // While it waited, somebody else may have taken the port.
         if (Clock::now() - item.since > brief && !same_socket(item))
             reason = Reason::gone;

@@ -84,8 +84,7 @@ std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Ro
     } else {
         owner.credentials = of_listener(*result, owner.uid);
     }
-    labeller_.add_labels(*owner.credentials, *result, owner.uid);
-    add_account(*owner.credentials, owner.uid);
+    add_labels_and_account(*owner.credentials, *result, owner.uid, {});
     counters_.methods.add(Method::kernel_record);
     return owner;
 }
@@ -132,9 +131,11 @@ Uid Investigator::account_of(Uid uid) {
     return subordinates_ ? users_.subordinate_to(uid, {}).value_or(uid) : uid;
 }
 
-void Investigator::add_account(Credentials& credentials, Uid uid) {
+void Investigator::add_labels_and_account(Credentials& credentials, const SearchResult& result,
+                                          Uid uid, std::chrono::milliseconds wait) {
+    labeller_.add_labels(credentials, result, uid);
     if (subordinates_)
-        credentials.account = users_.subordinate_to(uid, database_budget);
+        credentials.account = users_.subordinate_to(uid, wait);
 }
 
 bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
@@ -256,8 +257,7 @@ Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Ro
         counters_.methods.add(result.method);
     } else {
         owner.credentials = credentials_of(result, role, uid);
-        labeller_.add_labels(*owner.credentials, result, uid);
-        add_account(*owner.credentials, uid);
+        add_labels_and_account(*owner.credentials, result, uid, database_budget);
         counters_.methods.add(owner.credentials->method);
         if (owner.credentials->process.pid != Pid{})
             add_recent(uid, owner.credentials->process.pid);
@@ -333,8 +333,7 @@ Owner Investigator::of_process(Holder process, ident::Role role, Method method) 
     const SearchResult result{{std::move(process)}, method, true};
     auto owner = Owner::user(uid);
     owner.credentials = credentials_of(result, role, uid);
-    labeller_.add_labels(*owner.credentials, result, uid);
-    add_account(*owner.credentials, uid);
+    add_labels_and_account(*owner.credentials, result, uid, database_budget);
     counters_.methods.add(method);
     return owner;
 }

@@ -45,7 +45,7 @@ class Investigator {
 
     // Whether subordinate uids count as the user whose they are (Owner::account()).
     void count_subordinates(bool yes) { subordinates_ = yes; }
-    // Who stands behind the uid, as far as that is known by now.
+    // The user behind the uid, as far as that is known by now.
     Uid account_of(Uid uid);
 
     // The processes of this user carry something else now: all that was found so far, and all that
@@ -115,7 +115,8 @@ class Investigator {
     SearchResult search_processes(const SocketOwner& socket, ident::Role role, TimePoint deadline);
     Credentials of_listener(const SearchResult& result, Uid uid);
     Credentials of_connector(const SearchResult& result, const UserCache::Record& user, Uid uid);
-    void add_account(Credentials& credentials, Uid uid);
+    void add_labels_and_account(Credentials& credentials, const SearchResult& result, Uid uid,
+                                std::chrono::milliseconds wait);
     Credentials credentials_of(const SearchResult& result, ident::Role role, Uid uid);
     static Cookies cookies_of(const SocketOwner& socket);
     void remember(const SocketOwner& socket, const Owner& owner, Changes::Moment then);

@@ -41,6 +41,12 @@ std::vector<OwnAddress> own_addresses() {
     return all;
 }
 
+bool is_loopback(const Address& address) {
+    static const auto v4 = *Prefix::parse("127.0.0.0/8");
+    static const auto v6 = *Prefix::parse("::1");
+    return v4.contains(address) || v6.contains(address);
+}
+
 std::optional<std::uint32_t> interface_of(const Address& address) {
     for (const auto& own : own_addresses())
         if (own.address == address)

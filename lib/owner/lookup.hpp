@@ -17,10 +17,14 @@ namespace ubf {
 
 struct SocketOwner {
     Owner owner;       // of kind user or kernel
-    SocketInfo socket; // without a cookie: a service of IPVS (virtual_services.hpp)
+    SocketInfo socket; // none of a service of IPVS, which is the kernel's (virtual_services.hpp)
     // The same user's other sockets of which each may be the one that it is about. What holds for
     // the socket must hold for them.
     std::vector<SocketInfo> sharing{};
+
+    bool is_virtual_service() const {
+        return owner.kind == OwnerKind::kernel && socket.cookie == Cookie{};
+    }
 };
 
 enum class LookupError : std::uint8_t {

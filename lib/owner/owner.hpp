@@ -61,7 +61,7 @@ struct Credentials {
     // Whether it carries these labels and no others. False when it wasn't found in time, its
     // holders differ, or a source could not tell: then it may carry any.
     bool labels_known = false;
-    // Whose the uid is, where it is a subordinate one (subuid(5)) and policy.subids holds there.
+    // The user to whom the uid is subordinate (subuid(5)), if policy.subids holds on that node.
     std::optional<Uid> account{};
 };
 
@@ -74,7 +74,7 @@ struct Owner {
     // A socket of uid 0 of which nobody knows yet whether any process holds it.
     bool may_be_kernel() const { return kind == OwnerKind::user && uid == Uid{0} && !credentials; }
 
-    // Who stands behind the uid.
+    // The user behind the uid.
     Uid account() const { return credentials ? credentials->account.value_or(uid) : uid; }
 
     static Owner user(Uid uid) { return {OwnerKind::user, uid, std::nullopt}; }

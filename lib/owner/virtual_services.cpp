@@ -54,10 +54,6 @@ std::optional<Protocol> parse_protocol(std::string_view word) {
     return std::nullopt;
 }
 
-bool is_loopback(const Address& address) {
-    return address.is_v4() && address.v4_bytes()[0] == 127; // RFC 1122, 3.2.1.3
-}
-
 // Whether IPVS leaves everything alone on this node, which is the stand-in of another director.
 bool may_be_on_standby() {
     int backup_only = 0;

@@ -7,7 +7,7 @@ import pathlib
 import sys
 import unittest
 
-from .node import Node, join
+from .node import Node, join, join_by_switch
 from .person import Person, wait_until  # noqa: F401
 from .tree import FOLDER, Trouble, add_users, end_with, reachable, run_in_private_tree
 from .ubfd import Ubfd, write_key
@@ -154,6 +154,13 @@ class Case(unittest.TestCase):
             self.assertTrue(ubfd.status()["ok"])
 
 
+def tell_of_each_refusal(*nodes):
+    """See systemd/90-ubf.sysctl.conf."""
+    for node in nodes:
+        node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
+        node.set_sysctl("net.ipv6.icmp.ratemask", "0,2-127")
+
+
 class TwoNodes(Case):
     """self.one and self.two are the nodes, self.ubfd1 and self.ubfd2 their daemons."""
 
@@ -161,9 +168,7 @@ class TwoNodes(Case):
         super().setUp()
         self.one, self.two = Node("node1"), Node("node2")
         self.join_nodes()
-        for node in (self.one, self.two):  # see systemd/90-ubf.sysctl.conf
-            node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
-            node.set_sysctl("net.ipv6.icmp.ratemask", "0,2-127")
+        tell_of_each_refusal(self.one, self.two)
         self.key = write_key(FOLDER / "key")
         self.start_daemons()
 
@@ -177,6 +182,18 @@ class TwoNodes(Case):
     def start_daemons(self):
         self.ubfd1 = self.start_ubfd(self.one)
         self.ubfd2 = self.start_ubfd(self.two)
+
+
+class OnASwitch(Case):
+    """self.one, self.two and self.three are the nodes; each test says which of them have a daemon."""
+
+    def setUp(self):
+        super().setUp()
+        self.nodes = [Node(f"node{number}") for number in (1, 2, 3)]
+        self.one, self.two, self.three = self.nodes
+        self.switch = join_by_switch(self.nodes, ["10.77.0.{}/24", "fd77::{}/64"])
+        tell_of_each_refusal(*self.nodes)
+        self.key = write_key(FOLDER / "key")
 
 
 def main(private=True, instead=None):

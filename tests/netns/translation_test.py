@@ -5,14 +5,13 @@ what IPVS sends on to another node, which judges it."""
 
 import gzip
 import pathlib
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import (CLOSED, FOLDER, REFUSED, V4, V6, Case, Counted, TwoNodes, refused, wait_until,  # noqa: E402
-                      write_key)
-from lab.node import Node, join, join_by_switch  # noqa: E402
+from lab.case import CLOSED, REFUSED, V4, V6, Counted, OnASwitch, TwoNodes, refused, wait_until  # noqa: E402
+from lab.node import Node, join  # noqa: E402
+from lab.tree import Trouble  # noqa: E402
 
 PORT, PUBLISHED, EXEMPT = 8000, 8080, 8090
 FROM = 40777  # of two sockets
@@ -150,7 +149,7 @@ class OnTheWay(Translated):
         self.assert_denied(self.ubfd2, "reason=translated")
 
 
-class Balanced(Case):
+class Balanced(OnASwitch):
     """node2 is the director of LVS, node3 the real server. Both have the service's address."""
 
     SERVICE = {"v4": "10.77.0.100", "v6": "fd77::64"}
@@ -158,9 +157,6 @@ class Balanced(Case):
 
     def setUp(self):
         super().setUp()
-        self.nodes = [Node(f"node{number}") for number in (1, 2, 3)]
-        self.one, self.two, self.three = self.nodes
-        self.switch = join_by_switch(self.nodes, ["10.77.0.{}/24", "fd77::{}/64"])
         for name in ("arp_ignore=1", "arp_announce=2"):
             self.three.set_sysctl(*f"net.ipv4.conf.all.{name}".split("="))
         for node, interface in ((self.two, "eth0"), (self.three, "lo")):
@@ -169,9 +165,8 @@ class Balanced(Case):
                          *(["nodad"] if family == "v6" else []))
         try:
             self.two.run("ipvsadm", "--clear")
-        except (FileNotFoundError, subprocess.CalledProcessError):
-            self.skipTest("this kernel has no IPVS")
-        self.key = write_key(FOLDER / "key")
+        except Trouble as trouble:
+            self.leave_it_to_a_guest(f"this kernel has no IPVS: {trouble}")
         self.ubfds = [self.start_ubfd(node) for node in self.nodes]
 
     def serve(self, port, server, how, protocol="tcp"):

@@ -8,11 +8,9 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import FOLDER, V4, V6, Case, Counted, TwoNodes, wait_until, write_key  # noqa: E402
-from lab.node import Node, join_by_switch  # noqa: E402
+from lab.case import V4, V6, Counted, OnASwitch, TwoNodes, wait_until  # noqa: E402
 
 PORT, SOURCE = 9001, 9501
-NETWORKS = ["10.77.0.{}/24", "fd77::{}/64"]
 ADDRESS = {"v4": "10.77.0.{}", "v6": "fd77::{}"}
 IP_TRANSPARENT, IPV6_FREEBIND = 19, 78  # linux/in.h, linux/in6.h
 
@@ -29,7 +27,7 @@ def bind_free(address, port):
     return person.keep(sock)
 
 
-class ThreeNodes(Case):
+class ThreeNodes(OnASwitch):
     """node1 is hostile: it runs no ubfd, and its users send in anybody's name. node2 and node3 are as they
     should be."""
 
@@ -37,13 +35,6 @@ class ThreeNodes(Case):
 
     def setUp(self):
         super().setUp()
-        self.nodes = [Node(f"node{number}") for number in (1, 2, 3)]
-        self.one, self.two, self.three = self.nodes
-        self.switch = join_by_switch(self.nodes, NETWORKS)
-        for node in self.nodes:
-            node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
-            node.set_sysctl("net.ipv6.icmp.ratemask", "0,2-127")
-        self.key = write_key(FOLDER / "key")
         self.ubfd2, self.ubfd3 = self.start_ubfd(self.two), self.start_ubfd(self.three)
 
     def forge(self, user, family, source=SOURCE):

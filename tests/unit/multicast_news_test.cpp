@@ -1,4 +1,4 @@
-// Which destinations of dropped multicast are told.
+// The log is told of the destinations of dropped multicast, each once in a while.
 #include "daemon/log/multicast_news.hpp"
 
 #include <gmock/gmock.h>
