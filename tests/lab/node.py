@@ -62,6 +62,9 @@ class Node:
             socket.sethostname(name)
             self._namespaces = _open_own()
         self.run("ip", "link", "set", "lo", "up")
+        # Nobody else has its addresses. As long as the kernel looks whether the link-local one is free, a second or two,
+        # it asks for no neighbour in the name of another.
+        self.set_sysctl("net.ipv6.conf.default.accept_dad", "0")
 
     @property
     def path(self):

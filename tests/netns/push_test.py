@@ -336,6 +336,7 @@ class Forged(OneSided):
         with Counted(self.ubfd2) as counted:
             with self.bobs_syn_waits(here) as (flow, sequence):
                 lie(flow, sequence)
+                self.one.run("busybox", "ping", "-c", "1", V4)  # nothing overtakes it, so that both are there
             while (question := self.peer.question()).flow != flow:
                 pass
             self.peer.tell(question, USERS["bob"], here)
