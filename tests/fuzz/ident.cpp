@@ -20,7 +20,7 @@ std::vector<std::uint8_t> sign(std::span<const std::uint8_t> input) {
     constexpr std::size_t header = 24;
     constexpr std::size_t mac = 16;
     const auto body = input.subspan(2, std::min(input.size() - 2, max_datagram - header - mac));
-    std::vector<std::uint8_t> bytes{'U', 'B', 2, 0, input[0], input[1], 0, 0};
+    std::vector<std::uint8_t> bytes{'U', 'B', version, 0, input[0], input[1], 0, 0};
     const auto length = header + body.size() + mac;
     bytes[6] = static_cast<std::uint8_t>(length >> 8);
     bytes[7] = static_cast<std::uint8_t>(length);

@@ -223,7 +223,7 @@ class Table(TwoNodes):
                 self.assertEqual(self.ubfd2.status()["ruleset"]["state"], "installed")
                 self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
                 self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
-        self.assertIn("putting it back", self.ubfd2.log())
+        self.ubfd2.wait_for_log("putting it back")
 
     def test_a_fight_over_the_table_ends(self):
         for _ in range(14):
@@ -231,7 +231,7 @@ class Table(TwoNodes):
             time.sleep(0.6)
         status = self.ubfd2.status()["ruleset"]
         self.assertEqual((status["state"], status["repairs"]), ("failed", 10))
-        self.assertIn("find what flushes it", self.ubfd2.log())
+        self.ubfd2.wait_for_log("find what flushes it")
 
     def test_a_change_of_another_table_is_nobodys_business(self):
         self.two.run("nft", FOREIGN)
@@ -343,7 +343,7 @@ class Directory(TwoNodes):
         self.assertEqual(later.connect("tcp", V4, PORT), "EHOSTUNREACH")
         wait_until(lambda: later.connect("tcp", V4, PORT) == "connected", 60, "another question to the user database")
         self.assertEqual(bob.connect("tcp", V4, PORT), "connected")
-        self.assertIn("the user database knows 2 more names", self.ubfd2.log())
+        self.ubfd2.wait_for_log("the user database knows 2 more names")
 
 
 class Journal(TwoNodes):

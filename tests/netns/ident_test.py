@@ -310,7 +310,7 @@ class Silence(TwoNodes):
         for _ in range(10):
             self.client.do(person.send_to, "tcp", V4, PORT)
         case.wait_until(lambda: self.ubfd2.status()["reasons"]["no-answer"] >= 10)
-        time.sleep(0.2)
+        self.ubfd2.wait_for_log("does not answer")
         self.assertEqual(self.ubfd2.log().count("does not answer"), 1)
 
 

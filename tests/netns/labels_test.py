@@ -284,7 +284,7 @@ class Jobs(WithJobs):
                 text = self.begin(self.ubfd2, 1007, "alice", label, status=1)
                 self.assertIn(told, text)
                 self.assertEqual(text.count("\n"), 1)
-                self.assertIn(told, self.ubfd2.log())
+                self.ubfd2.wait_for_log(told)
         self.assertEqual(self.ubfd2.status()["jobs"], {"running": 0, "begun": 0, "ended": 0, "vanished": 0, "refused": 3})
 
     def test_nobody_but_root_registers_a_job(self):

@@ -255,7 +255,7 @@ class Recorded(TwoNodes):
     def test_says_whether_it_is_and_works_either_way(self):
         state = self.ubfd2.status()["owner_records"]
         self.assertRegex(state, r"^(in use|in use for TCP; .+|not in use: .+)$")
-        self.assertIn(f"the kernel's records of owners: {state}", self.ubfd2.log())
+        self.ubfd2.wait_for_log(f"the kernel's records of owners: {state}")
         self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", PORT)
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
         self.assertEqual(self.person("carol", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
