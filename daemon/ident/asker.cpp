@@ -8,9 +8,6 @@
 namespace ubf::ident {
 namespace {
 
-// The first repetition comes soon, for a datagram that was lost on an idle network; the pauses
-// grow, so that a peer under load is not asked to death.
-constexpr std::chrono::milliseconds first_pause{60};
 // Before a question is tried again that found no room in the kernel.
 constexpr std::chrono::milliseconds room_pause{20};
 
@@ -32,6 +29,10 @@ void Asker::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline)
     deadline_ = deadline;
 }
 
+bool Asker::is_proven(const Address& peer) const {
+    return peers_.standing(peer) == PeerTable::Standing::proven;
+}
+
 Nonce Asker::new_nonce() {
     if (nonces_left_ == 0) {
         randombytes_buf(nonces_.data(), sizeof nonces_);
@@ -47,18 +48,17 @@ Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<U
     while (pending_.contains(nonce))
         nonce = new_nonce();
     const auto path = terms_->path(asked.destination.address, asked.source.address);
-    const auto deadline = now + deadline_;
-    const auto again = std::min(now + first_pause, deadline);
+    const auto kind =
+        is_proven(path.to.address) ? BackPressure::Kind::proven : BackPressure::Kind::others;
     pending_.emplace(nonce, Pending{{nonce, role, asked, same_as, wish, group},
                                     flow,
                                     path,
                                     interface,
                                     now,
-                                    deadline,
-                                    again,
-                                    first_pause});
+                                    now + deadline_,
+                                    kind});
+    pressure_.asked(kind);
     unsent_.push_back(nonce);
-    due_.push({again, nonce});
     counters_.questions.add();
     peers_.asked(path.to.address);
     return nonce;
@@ -66,8 +66,12 @@ Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<U
 
 // It stays, so that its answer is known for one.
 void Asker::withdraw(Nonce nonce) {
-    if (const auto found = pending_.find(nonce); found != pending_.end())
-        found->second.withdrawn = true;
+    const auto found = pending_.find(nonce);
+    if (found == pending_.end())
+        return;
+    found->second.withdrawn = true;
+    if (const auto kind = std::exchange(found->second.counted, std::nullopt))
+        pressure_.dropped(*kind);
 }
 
 void Asker::flush() {
@@ -75,6 +79,14 @@ void Asker::flush() {
         return;
     send(unsent_);
     unsent_.clear();
+}
+
+// The pauses grow, so that a peer under load is not asked to death.
+void Asker::note_sent(Pending& pending, TimePoint now) {
+    if (pending.sent == TimePoint{})
+        pending.pause = times_.pause();
+    pending.sent = now;
+    send_later(pending, now + pending.pause);
 }
 
 void Asker::send_later(Pending& pending, TimePoint when) {
@@ -103,21 +115,21 @@ void Asker::send(const std::vector<Nonce>& nonces) {
         outgoing_.from = channel_;
         outgoing_.time = wall_clock();
         const auto& path = (*begin)->path;
-        const bool proven = peers_.standing(path.to.address) == PeerTable::Standing::proven;
-        const auto& socket = proven ? socket_ : lane_;
+        const auto& socket = is_proven(path.to.address) ? socket_ : lane_;
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < questions.size();) {
             auto open = begin + static_cast<std::ptrdiff_t>(first);
             const auto bytes = encode(buffer, outgoing_, first, path, terms_->keys.current);
             const bool no_room = is_want_of_room(socket.send(path, (*begin)->interface, bytes));
+            const auto now = Clock::now();
             if (no_room)
                 counters_.not_sent.add();
             // Another failure is as good as a loss on the way.
             for (const auto last = begin + static_cast<std::ptrdiff_t>(first); open != last; ++open)
                 if (no_room)
-                    send_later(**open, Clock::now() + room_pause);
+                    send_later(**open, now + room_pause);
                 else
-                    (*open)->sent = true;
+                    note_sent(**open, now);
         }
         begin = end;
     }
@@ -157,8 +169,12 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
         return;
     }
     auto& pending = found->second;
-    if (!pending.uid) // else it is the second answer
+    if (!pending.uid) { // else it is the second answer
         peers_.answered(path.from.address, now - pending.asked, ahead);
+        times_.add(now - (pending.repeated ? pending.asked : pending.sent));
+    }
+    if (const auto kind = std::exchange(pending.counted, std::nullopt))
+        pressure_.answered(*kind);
     const auto flow = pending.flow;
     const bool withdrawn = pending.withdrawn;
     if (answer.part == Part::uid) {
@@ -167,6 +183,7 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
         // The rest is being looked for. It is asked for once more, for it may get lost.
         send_later(pending, now + (pending.deadline - now) / 2);
         pending.pause = deadline_;
+        pending.repeated = true; // no answer is late
         if (!withdrawn)
             handler_(flow, Heard::uid, answer.owner);
         return;
@@ -201,17 +218,28 @@ void Asker::on_time(TimePoint now) {
             pending_.erase(found);
             continue;
         }
-        if (pending.deadline <= now ||
-            (!pending.uid && peers_.refuses(pending.path.to.address, pending.asked))) {
+        const bool was_sent = pending.sent != TimePoint{};
+        const bool over = pending.deadline <= now ||
+                          (!pending.uid && peers_.refuses(pending.path.to.address, pending.asked));
+        // Answers may take longer by now than when it was sent.
+        if (const auto due = pending.sent + times_.pause();
+            was_sent && !pending.repeated && !over && now < due) {
+            send_later(pending, due);
+            continue;
+        }
+        if (was_sent || over)
+            if (const auto kind = std::exchange(pending.counted, std::nullopt))
+                pressure_.unanswered(*kind);
+        if (over) {
             expired.push_back(std::move(pending));
             pending_.erase(found);
             continue;
         }
-        if (pending.sent) {
+        if (was_sent) {
             pending.pause *= 2;
+            pending.repeated = true;
             counters_.retransmissions.add();
         }
-        send_later(pending, now + pending.pause);
         again.push_back(nonce);
     }
     if (!again.empty())
@@ -222,7 +250,7 @@ void Asker::on_time(TimePoint now) {
 
 void Asker::expire(const Pending& pending) {
     const auto& flow = pending.flow;
-    if (!pending.sent)
+    if (pending.sent == TimePoint{})
         handler_(flow, Heard::unsent, Owner{});
     else if (pending.uid)
         handler_(flow, Heard::late, Owner::user(*pending.uid));

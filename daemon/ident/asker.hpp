@@ -4,6 +4,8 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/ident/answer_times.hpp"
+#include "daemon/ident/back_pressure.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "ident/socket.hpp"
@@ -55,6 +57,9 @@ class Asker {
     void receive();
     void on_time(TimePoint now);
     std::optional<TimePoint> next() const;
+    // Whether further questions had better wait, for they would only wait behind those on their
+    // way.
+    bool is_pressed() const { return pressure_.is_high(); }
 
   private:
     struct Pending {
@@ -64,10 +69,12 @@ class Asker {
         std::uint32_t interface;
         TimePoint asked;
         TimePoint deadline;
-        TimePoint again;                 // when it is sent again, at the latest at the deadline
-        std::chrono::milliseconds pause; // between the last time and that
-        std::optional<Uid> uid{};        // that was heard
-        bool sent = false;
+        std::optional<BackPressure::Kind> counted; // as on its way
+        TimePoint again{};        // when it is sent again, at the latest at the deadline
+        TimePoint sent{};         // the last time; none: not yet
+        Clock::duration pause{};  // between that and the next
+        std::optional<Uid> uid{}; // that was heard
+        bool repeated = false;    // or nothing of it is late
         bool withdrawn = false;
     };
     struct Due {
@@ -78,6 +85,8 @@ class Asker {
 
     Nonce new_nonce();
     void send(const std::vector<Nonce>& nonces);
+    bool is_proven(const Address& peer) const;
+    void note_sent(Pending& pending, TimePoint now);
     void send_later(Pending& pending, TimePoint when);
     void expire(const Pending& pending);
     void handle(const Received& received);
@@ -94,6 +103,8 @@ class Asker {
     Handler handler_;
 
     std::unordered_map<Nonce, Pending> pending_;
+    AnswerTimes times_;
+    BackPressure pressure_;
     std::vector<Nonce> unsent_;
     // Also holds what was answered or put off meanwhile; skipped when its time comes.
     std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
