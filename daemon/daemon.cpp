@@ -157,8 +157,9 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
                                                 udp_flows_, sent_flows_, open_pusher(), counters_);
     pushed_owners_ = std::make_unique<ident::PushedOwners>(
         ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], peers_, counters_);
-    const Shared shared{table_,     counters_,         peers_,          investigator_,
-                        udp_flows_, exempt_listeners_, *pushed_owners_, log_};
+    const Shared shared{table_,          counters_,      peers_,
+                        investigator_,   udp_flows_,     exempt_listeners_,
+                        *pushed_owners_, labelled_room_, log_};
     for (unsigned i = 0; i < queue.count; ++i)
         workers_.push_back(
             std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
@@ -322,7 +323,7 @@ void Daemon::run() {
             name_other_versions(now);
             name_other_clocks(now);
             show_life();
-            jobs_->look();
+            jobs_->look(now);
             next_look = now + std::chrono::milliseconds(500);
         }
         loop_.run_once(std::min({explainer_->next().value_or(next_look),
@@ -554,7 +555,7 @@ void Daemon::ask_for_names(TimePoint now) {
 void Daemon::handle(const ControlServer::Json& request, const ControlServer::Reply& reply) {
     const auto command = text_of(request, "command");
     if (command == "status")
-        reply(status());
+        reply(status(is_set(request, "peers")));
     else if (command == "explain")
         explainer_->explain(request, reply);
     else if (command == "flows")

@@ -1,53 +1,60 @@
 #include "daemon/jobs/job_cgroups.hpp"
 
-#include <fcntl.h>
-#include <filesystem>
 #include <fmt/format.h>
-#include <unistd.h>
+#include <utility>
 
 namespace ubf {
 namespace {
 
-template<typename F>
-std::vector<UniqueFd> open_children(const std::filesystem::path& parent, F&& wanted) {
-    std::vector<UniqueFd> found;
-    std::error_code error;
-    for (std::filesystem::directory_iterator entry(parent, error), end; !error && entry != end;
-         entry.increment(error)) {
-        if (!wanted(entry->path().filename().native()))
-            continue;
-        UniqueFd fd(::open(entry->path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (fd)
-            found.push_back(std::move(fd));
-    }
-    return found;
-}
+namespace fs = std::filesystem;
 
-bool exists(const std::vector<UniqueFd>& parents, const std::string& name) {
-    for (const auto& parent : parents)
-        if (::faccessat(parent.get(), name.c_str(), F_OK, 0) == 0)
-            return true;
-    return false;
+// Calls `each` for every entry; false where that could not be read. What is not there has none:
+// cgroups come and go at any time.
+template<typename F>
+bool read_folder(const fs::path& folder, F&& each) {
+    std::error_code error;
+    bool good = true;
+    for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+         entry.increment(error))
+        good &= each(entry->path(), entry->path().filename().native());
+    return good && (!error || error == std::errc::no_such_file_or_directory ||
+                    error == std::errc::not_a_directory);
 }
 
 } // namespace
 
-JobCgroups::JobCgroups(const char* mount) {
-    const std::filesystem::path top(mount);
-    v1_ = open_children(top / "freezer", [](const std::string& name) {
-        return name == "slurm" || name.starts_with("slurm_");
+std::optional<JobCgroups> JobCgroups::read(const fs::path& mount) {
+    JobCgroups found;
+    bool good = read_folder(mount / "freezer", [&](const fs::path& top, const std::string& name) {
+        if (name != "slurm" && !name.starts_with("slurm_"))
+            return true;
+        return read_folder(top, [&](const fs::path& user, const std::string& uid) {
+            if (!uid.starts_with("uid_"))
+                return true;
+            return read_folder(user, [&](const fs::path&, const std::string& job) {
+                if (job.starts_with("job_"))
+                    found.v1_.insert(uid + '/' + job);
+                return true;
+            });
+        });
     });
-    for (const auto& unified : {top, top / "unified"})
-        for (auto& fd : open_children(unified / "system.slice", [](const std::string& name) {
-                 return name == "slurmstepd.scope" || name.ends_with("_slurmstepd.scope");
-             }))
-            v2_.push_back(std::move(fd));
+    for (const auto& unified : {mount, mount / "unified"})
+        good &= read_folder(
+            unified / "system.slice", [&](const fs::path& scope, const std::string& name) {
+                if (name != "slurmstepd.scope" && !name.ends_with("_slurmstepd.scope"))
+                    return true;
+                return read_folder(scope, [&](const fs::path&, std::string job) {
+                    found.v2_.insert(std::move(job));
+                    return true;
+                });
+            });
+    return good ? std::optional(std::move(found)) : std::nullopt;
 }
 
 bool JobCgroups::has(const Job& job) const {
-    return exists(v1_, fmt::format("uid_{}/job_{}", value(job.uid), job.id)) ||
-           exists(v2_, fmt::format("job_{}", job.id)) ||
-           (!job.sluid.empty() && exists(v2_, job.sluid));
+    const auto name = fmt::format("job_{}", job.id);
+    return v2_.contains(name) || (!job.sluid.empty() && v2_.contains(job.sluid)) ||
+           v1_.contains(fmt::format("uid_{}/{}", value(job.uid), name));
 }
 
 } // namespace ubf

@@ -2,24 +2,27 @@
 // Epilog.
 #pragma once
 
-#include "base/unique_fd.hpp"
 #include "label/slurm.hpp"
 
+#include <filesystem>
+#include <optional>
 #include <string>
-#include <vector>
+#include <unordered_set>
 
 namespace ubf {
 
 class JobCgroups {
   public:
-    // Looks where slurmd keeps them now: the tops of its hierarchies come and go with it.
-    explicit JobCgroups(const char* mount = "/sys/fs/cgroup");
+    // Reads the folders in which slurmd keeps them, once, however many jobs there are. Nothing
+    // where one of them can't be read: a job that is not found is not over for that.
+    static std::optional<JobCgroups> read(const std::filesystem::path& mount = "/sys/fs/cgroup");
 
     bool has(const Job& job) const;
 
   private:
-    std::vector<UniqueFd> v1_; // .../freezer/slurm*
-    std::vector<UniqueFd> v2_; // .../system.slice/*slurmstepd.scope
+    using Names = std::unordered_set<std::string>;
+    Names v1_; // uid_U/job_J, below .../freezer/slurm*
+    Names v2_; // job_J or a SLUID, below .../system.slice/*slurmstepd.scope
 };
 
 } // namespace ubf

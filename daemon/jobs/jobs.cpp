@@ -6,6 +6,12 @@
 #include <fmt/format.h>
 
 namespace ubf {
+namespace {
+
+// So that to look takes half a percent of a CPU at most, however many jobs there are.
+constexpr int rarity = 200;
+
+} // namespace
 
 Jobs::Jobs(JobTable& table, const std::filesystem::path& directory, Log& log, Counters& counters,
            Changed changed)
@@ -67,13 +73,22 @@ Jobs::Json Jobs::list() const {
     return {{"ok", true}, {"jobs", jobs}};
 }
 
+void Jobs::look(TimePoint now) {
+    if (now < next_look_)
+        return;
+    look();
+    next_look_ = now + rarity * (Clock::now() - now);
+}
+
 void Jobs::look() {
     const auto jobs = table_.list();
     if (jobs.empty())
         return;
-    const JobCgroups cgroups;
+    const auto cgroups = JobCgroups::read();
+    if (!cgroups)
+        return;
     for (const auto& job : jobs) {
-        if (cgroups.has(*job)) {
+        if (cgroups->has(*job)) {
             if (!seen_.insert(job->id).second)
                 continue;
             try {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/core/counters.hpp"
+#include "daemon/core/event_loop.hpp"
 #include "daemon/jobs/job_store.hpp"
 #include "daemon/jobs/job_table.hpp"
 #include "daemon/log/log.hpp"
@@ -28,10 +29,12 @@ class Jobs {
     Json end(const Json& request);
     Json list() const;
 
-    // From time to time: ends those whose cgroup was there, and is not any more.
-    void look();
+    // Ends those whose cgroup was there, and is not any more. To be called often; it looks as often
+    // as is cheap.
+    void look(TimePoint now);
 
   private:
+    void look();
     void forget(const Job& job);
 
     JobTable& table_;
@@ -40,6 +43,7 @@ class Jobs {
     Counters& counters_;
     Changed changed_;
     std::unordered_set<std::uint32_t> seen_; // whose cgroup was there
+    TimePoint next_look_{};
 };
 
 } // namespace ubf
