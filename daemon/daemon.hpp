@@ -85,7 +85,7 @@ class Daemon {
     void stop_workers();
     std::unique_ptr<ident::Pusher> open_pusher();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
-    ControlServer::Json status();
+    ControlServer::Json status(bool all_peers);
 
     const Options options_;
     std::string mistake_;                      // of the file, while an older configuration holds
@@ -116,6 +116,7 @@ class Daemon {
     std::vector<ident::Socket> ident_sockets_; // by channel; and, last, the lane of the unproven
     std::vector<std::unique_ptr<ident::Asker>> askers_;
     std::unique_ptr<ident::PushedOwners> pushed_owners_;
+    LabelledRoom labelled_room_;
     std::unique_ptr<RdmaWatcher> rdma_;
     std::unique_ptr<ident::Service> service_;
     std::vector<std::unique_ptr<Worker>> workers_;

@@ -28,10 +28,17 @@ std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local,
     return verdict.reason;
 }
 
-AllowedFlows::AllowedFlows(std::size_t room, std::uint64_t seed)
-  : room_(room)
+AllowedFlows::AllowedFlows(LabelledRoom& labelled, std::size_t room, std::uint64_t seed)
+  : labelled_(labelled)
+  , room_(room)
   , seed_(seed)
   , buckets_(buckets, none) {}
+
+AllowedFlows::~AllowedFlows() {
+    for (const auto& entry : entries_)
+        if (entry.place != Entry::Place::nowhere && entry.watched && !entry.is_udp())
+            labelled_.remove(charged(entry));
+}
 
 std::uint64_t AllowedFlows::random_seed() {
     std::random_device device;
@@ -44,7 +51,7 @@ AllowedFlows::Added AllowedFlows::add(const AllowedFlow& allowed, bool watched, 
     if (const auto old = find(allowed.flow))
         remove(*old);
     auto added = Added::remembered;
-    if (watched && !allowed.is_udp() && count_of(allowed).watched >= most_watched_of_one)
+    if (watched && !allowed.is_udp() && !labelled_.has_room(charged(allowed)))
         return Added::no_room;
     if (!watched && resting_ >= room_) {
         const auto room = make_room(allowed, now, is_over);
@@ -70,7 +77,7 @@ AllowedFlows::Added AllowedFlows::add(const AllowedFlow& allowed, bool watched, 
     ++size_;
     count(entry, true);
     if (watched)
-        append(id, Entry::Place::waiting, now + pause);
+        watch(id, now);
     else
         entry.place = Entry::Place::resting;
     return added;
@@ -97,7 +104,7 @@ std::optional<AllowedFlows::Id> AllowedFlows::find(const Flow& flow) const {
 }
 
 std::optional<AllowedFlows::Id> AllowedFlows::take_due(TimePoint now) {
-    for (const auto* list : {&retried_, &waiting_}) {
+    for (const auto* list : {&retried_, &waiting_, &at_leisure_}) {
         const Id id = list->first;
         if (id == none || entries_[id].when > now)
             continue;
@@ -110,7 +117,7 @@ std::optional<AllowedFlows::Id> AllowedFlows::take_due(TimePoint now) {
 
 std::optional<TimePoint> AllowedFlows::next() const {
     std::optional<TimePoint> when;
-    for (const auto* list : {&retried_, &waiting_})
+    for (const auto* list : {&retried_, &waiting_, &at_leisure_})
         if (list->first != none && (!when || entries_[list->first].when < *when))
             when = entries_[list->first].when;
     return when;
@@ -125,8 +132,15 @@ void AllowedFlows::put_back(Id id, Again again, TimePoint now) {
     case Again::soon:
         return append(id, Entry::Place::retried, now + short_pause);
     case Again::later:
-        return append(id, Entry::Place::waiting, now + pause);
+        return watch(id, now);
     }
+}
+
+void AllowedFlows::watch(Id id, TimePoint now) {
+    constexpr std::size_t each_pause = 16384;
+    if (entries_[id].is_udp())
+        return append(id, Entry::Place::waiting, now + pause);
+    append(id, Entry::Place::at_leisure, now + pause * (1 + watched_ / each_pause));
 }
 
 void AllowedFlows::keep(Id id, Reason reason, bool watched, TimePoint decide, TimePoint now) {
@@ -143,7 +157,7 @@ void AllowedFlows::keep(Id id, Reason reason, bool watched, TimePoint decide, Ti
     entry.decide = decide;
     take_out(id);
     if (watched)
-        append(id, Entry::Place::waiting, now + pause);
+        watch(id, now);
     else
         entry.place = Entry::Place::resting;
 }
@@ -154,7 +168,7 @@ void AllowedFlows::hasten(Id id, TimePoint now) {
 }
 
 void AllowedFlows::hasten_watched(const std::function<bool(const Entry&)>& chosen, TimePoint now) {
-    for (const auto* list : {&waiting_, &retried_})
+    for (const auto* list : {&waiting_, &at_leisure_, &retried_})
         for (Id id = list->first; id != none;) {
             const Id following = entries_[id].later;
             if (entries_[id].watched && chosen(entries_[id]))
@@ -178,7 +192,7 @@ AllowedFlows::make_room(const AllowedFlow& newcomer, TimePoint now,
             remove(*id);
             return Added::remembered;
         }
-        if (count_of(entry).resting > count_of(newcomer).resting + 1)
+        if (resting_of(entry) > resting_of(newcomer) + 1)
             of_one_with_more = id;
     }
     if (!of_one_with_more)
@@ -207,22 +221,25 @@ std::uint64_t AllowedFlows::charged(const AllowedFlow& allowed) {
     return std::uint64_t{static_cast<std::uint8_t>(party.kind)} << 32 | value(party.uid);
 }
 
-AllowedFlows::Count AllowedFlows::count_of(const AllowedFlow& allowed) const {
-    const auto found = counts_.find(charged(allowed));
-    return found == counts_.end() ? Count{} : found->second;
+std::size_t AllowedFlows::resting_of(const AllowedFlow& allowed) const {
+    const auto found = resting_of_.find(charged(allowed));
+    return found == resting_of_.end() ? 0 : found->second;
 }
 
 void AllowedFlows::count(const Entry& entry, bool more) {
     if (entry.watched && entry.is_udp())
         return;
-    const auto step = static_cast<std::uint32_t>(more ? 1 : -1);
-    const auto found = counts_.try_emplace(charged(entry)).first;
-    auto& count = found->second;
-    (entry.watched ? count.watched : count.resting) += step;
-    if (!entry.watched)
-        resting_ += more ? std::size_t{1} : ~std::size_t{0};
-    if (count.resting == 0 && count.watched == 0)
-        counts_.erase(found);
+    const auto user = charged(entry);
+    const auto step = more ? std::size_t{1} : ~std::size_t{0};
+    if (entry.watched) {
+        watched_ += step;
+        return more ? labelled_.add(user) : labelled_.remove(user);
+    }
+    resting_ += step;
+    const auto found = resting_of_.try_emplace(user).first;
+    found->second += step;
+    if (found->second == 0)
+        resting_of_.erase(found);
 }
 
 // --- places ---
@@ -233,7 +250,14 @@ std::size_t AllowedFlows::bucket(const Flow& flow) const {
 }
 
 AllowedFlows::List& AllowedFlows::list_of(const Entry& entry) {
-    return entry.place == Entry::Place::waiting ? waiting_ : retried_;
+    switch (entry.place) {
+    case Entry::Place::waiting:
+        return waiting_;
+    case Entry::Place::at_leisure:
+        return at_leisure_;
+    default:
+        return retried_;
+    }
 }
 
 void AllowedFlows::append(Id id, Entry::Place place, TimePoint when) {
@@ -259,7 +283,8 @@ void AllowedFlows::prepend(Id id, Entry::Place place, TimePoint when) {
 // Out of the list that it waits in, if it does.
 void AllowedFlows::take_out(Id id) {
     auto& entry = entries_[id];
-    if (entry.place != Entry::Place::waiting && entry.place != Entry::Place::retried)
+    if (entry.place != Entry::Place::waiting && entry.place != Entry::Place::at_leisure &&
+        entry.place != Entry::Place::retried)
         return;
     auto& list = list_of(entry);
     (entry.earlier == none ? list.first : entries_[entry.earlier].later) = entry.later;

@@ -8,11 +8,12 @@
 // Nobody tells us when a connection ends. Where there is no room left for one that rests, a clock
 // hand looks at old ones: at two at most, so that a packet costs what it costs. What is over goes;
 // where nothing is, one of somebody who has more of them than the newcomer's user is forgotten, and
-// otherwise the newcomer is. Watched flows have room of their own, each user for himself.
+// otherwise the newcomer is. Watched flows have room of their own (of TCP: labelled_room.hpp).
 #pragma once
 
 #include "base/types.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/gate/labelled_room.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "flow/flow.hpp"
 #include "owner/owner.hpp"
@@ -87,20 +88,25 @@ class AllowedFlows {
         Id earlier = 0;
         Id later = 0;
         Id next = 0;
-        enum class Place : std::uint8_t { nowhere, resting, waiting, retried, in_hand };
+        enum class Place : std::uint8_t { nowhere, resting, waiting, at_leisure, retried, in_hand };
         Place place = Place::nowhere;
         bool watched = false;
         std::uint8_t silences = 0; // how often its peer did not answer, one after the other
     };
 
     static constexpr std::size_t most_resting = 65536;
-    static constexpr std::size_t most_watched_of_one = 16384; // TCP flows of one connector
-    static constexpr std::chrono::seconds pause{10};          // from one look to the next
-    static constexpr std::chrono::seconds short_pause{1};     // where there was no room for it
-    static constexpr std::chrono::seconds handshake{1};       // after it a connection is there
+    // From one look to the next; of TCP longer where there are many, so that no more than 1,600 a
+    // second come up.
+    static constexpr std::chrono::seconds pause{10};
+    static constexpr std::chrono::seconds short_pause{1}; // where there was no room for it
+    static constexpr std::chrono::seconds handshake{1};   // after it a connection is there
 
     // seed: of the hash, so that nobody knows which flows share a bucket.
-    explicit AllowedFlows(std::size_t room = most_resting, std::uint64_t seed = random_seed());
+    explicit AllowedFlows(LabelledRoom& labelled, std::size_t room = most_resting,
+                          std::uint64_t seed = random_seed());
+    ~AllowedFlows();
+    AllowedFlows(const AllowedFlows&) = delete;
+    AllowedFlows& operator=(const AllowedFlows&) = delete;
 
     enum class Added : std::uint8_t { remembered, instead_of_another, no_room };
     // Takes the place of what was remembered of the same flow. A watched one is decided again at
@@ -137,33 +143,32 @@ class AllowedFlows {
         Id first = none;
         Id last = none;
     };
-    struct Count {
-        std::uint32_t resting = 0;
-        std::uint32_t watched = 0; // of TCP
-    };
-
     static std::uint64_t random_seed();
     static std::uint64_t charged(const AllowedFlow& allowed);
     std::size_t bucket(const Flow& flow) const;
     std::optional<Id> next_resting();
     std::optional<Added> make_room(const AllowedFlow& newcomer, TimePoint now,
                                    const std::function<bool(const AllowedFlow&)>& is_over);
-    Count count_of(const AllowedFlow& allowed) const;
+    std::size_t resting_of(const AllowedFlow& allowed) const;
     void count(const Entry& entry, bool more);
+    void watch(Id id, TimePoint now);
     List& list_of(const Entry& entry);
     void append(Id id, Entry::Place place, TimePoint when);
     void prepend(Id id, Entry::Place place, TimePoint when);
     void take_out(Id id);
 
+    LabelledRoom& labelled_;
     const std::size_t room_;
     const std::uint64_t seed_;
     std::deque<Entry> entries_; // grows in small pieces, and never moves
     std::vector<Id> free_;
     std::vector<Id> buckets_;
     std::size_t size_ = 0;
-    std::size_t resting_ = 0; // all that are not watched
-    std::unordered_map<std::uint64_t, Count> counts_;
-    List waiting_; // each in the order of its time
+    std::size_t resting_ = 0;                                   // all that are not watched
+    std::unordered_map<std::uint64_t, std::size_t> resting_of_; // by whom they are charged to
+    std::size_t watched_ = 0;                                   // of TCP
+    List waiting_;                                              // each in the order of its time
+    List at_leisure_;                                           // of TCP
     List retried_;
     Id hand_ = 0;
 };

@@ -48,6 +48,7 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
   }))
   , sets_(shared.table)
   , kernel_(shared.udp_flows)
+  , allowed_(shared.labelled_room)
   , walks_(allowed_, {[this](const AllowedFlow& allowed) {
                           return kernel_.state(allowed) == KernelFlows::State::over;
                       },
@@ -162,6 +163,7 @@ void Worker::run() {
         expire(now);
         decide_again(now);
         settle();
+        hold_back();
     }
     // Dropped, not denied: whoever starts next is asked again.
     for (auto& [flow, item] : cases_) {
@@ -245,6 +247,17 @@ void Worker::expire(TimePoint now) {
         else
             close(node.mapped(), Reason::overload);
     }
+}
+
+// What can't be asked about yet waits in the kernel, where it takes no place and is not dropped.
+void Worker::hold_back() {
+    if (stop_by_ || held_back_ == asker_.is_pressed())
+        return;
+    held_back_ = !held_back_;
+    if (held_back_)
+        loop_.pause(queue_->fd());
+    else
+        loop_.resume(queue_->fd());
 }
 
 void Worker::receive() {
@@ -759,7 +772,7 @@ void Worker::close(Case& item, Reason reason) {
         else if (item.flow.protocol == Protocol::udp && !remember_udp(item, reason))
             reason = Reason::gone;
         else if (item.flow.protocol == Protocol::tcp && !remember_tcp(item, reason))
-            reason = Reason::overload;
+            reason = Reason::no_room;
     }
     item.packet.judge(reason);
     for (auto& packet : item.more)

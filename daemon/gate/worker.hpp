@@ -82,6 +82,7 @@ struct Shared {
     UdpFlows& udp_flows;
     ExemptListeners& exempt_listeners;
     ident::PushedOwners& pushed_owners;
+    LabelledRoom& labelled_room;
     Log& log;
 };
 
@@ -154,6 +155,7 @@ class Worker {
     std::optional<TimePoint> next() const;
     void expire(TimePoint now);
 
+    void hold_back();
     void receive();
     void arrive(Arrival arrival);
     static void join(Case& item, QueuedPacket packet, std::uint32_t sequence, bool translated);
@@ -297,6 +299,7 @@ class Worker {
     FlowWalks walks_;
     std::size_t again_ = 0; // cases of what is decided again
     std::atomic<std::size_t> flows_{0};
+    bool held_back_ = false;           // packets stay in the queue
     std::optional<TimePoint> stop_by_; // when it is to stop
     Heartbeat heartbeat_;
     std::thread thread_;

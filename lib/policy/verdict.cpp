@@ -48,6 +48,8 @@ std::string_view to_string(Reason reason) {
         return "shared-port";
     case Reason::translated:
         return "translated";
+    case Reason::no_room:
+        return "no-room";
     case Reason::revoked:
         return "revoked";
     case Reason::outside:
@@ -116,6 +118,9 @@ std::string_view hint(Reason reason) {
         return "an address or port was translated on the way (NAT), and nobody can say who began; "
                "connect to the server's own address and port, or have an administrator exempt the "
                "port: see ADDRESS TRANSLATION in ubfd(8)";
+    case Reason::no_room:
+        return "a label allows it, but the connector's user has more such connections to this node "
+               "than it can remember; close some, or share a group instead of a label";
     case Reason::revoked:
         return "an administrator ended it with 'ubfctl revoke'; a new connection is decided as "
                "ever";
@@ -186,6 +191,7 @@ Action action_of(Reason reason) {
     case Reason::listener_unknown:
     case Reason::shared_port:
     case Reason::translated:
+    case Reason::no_room:
     case Reason::revoked:
     case Reason::outside:
     case Reason::unready:

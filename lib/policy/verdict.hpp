@@ -33,6 +33,7 @@ enum class Reason : std::uint8_t {
     listener_unknown,  // the same of a UDP reply, whose listener is at the peer
     shared_port,       // sockets of several users are at the port of one end
     translated,        // by NAT, and nobody can say whose it was before
+    no_room,           // to remember it, and to end it when its label is withdrawn
     revoked,           // an administrator ended what was allowed
     outside,           // from beyond the peers' ranges
     unready,           // from a node that does not run ubfd yet

@@ -71,13 +71,14 @@ void run(const Scenario& scenario, const char* recording) {
     ident::Asker asker(socket_of(channel), sockets.back(), channel, rules->terms, deadline, peers,
                        counters);
     ident::PushedOwners pushed_owners(socket_of(ident::Channel::pushes), peers, counters);
+    LabelledRoom labelled_room;
 
     Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd(), pushed_owners.fd());
     Kernel::only().play(play);
     auto end = play.end();
-    Worker worker(
-        std::move(queue), asker, rules,
-        {table, counters, peers, investigator, udp_flows, exempt_listeners, pushed_owners, log});
+    Worker worker(std::move(queue), asker, rules,
+                  {table, counters, peers, investigator, udp_flows, exempt_listeners, pushed_owners,
+                   labelled_room, log});
     end.wait();
     worker.stop();
     investigator.stop();

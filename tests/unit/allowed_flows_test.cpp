@@ -55,7 +55,8 @@ std::vector<int> due(AllowedFlows& flows, TimePoint now) {
 }
 
 TEST(AllowedFlows, of_one_flow_remember_the_last_decision) {
-    AllowedFlows flows;
+    LabelledRoom room;
+    AllowedFlows flows{room};
     add(flows, flow(7));
     add(flows, flow(7, bob, Reason::same_group));
     add(flows, flow(8));
@@ -70,7 +71,8 @@ TEST(AllowedFlows, of_one_flow_remember_the_last_decision) {
 }
 
 TEST(AllowedFlows, are_found_among_many_that_come_and_go) {
-    AllowedFlows flows(200'000);
+    LabelledRoom room;
+    AllowedFlows flows(room, 200'000);
     for (unsigned i = 0; i < 150'000; ++i)
         add(flows, flow(i));
     for (unsigned i = 0; i < 150'000; i += 2)
@@ -84,7 +86,8 @@ TEST(AllowedFlows, are_found_among_many_that_come_and_go) {
 }
 
 TEST(AllowedFlows, rest_until_they_are_hastened) {
-    AllowedFlows flows;
+    LabelledRoom room;
+    AllowedFlows flows{room};
     add(flows, flow(1));
     add(flows, flow(2));
     EXPECT_FALSE(flows.next());
@@ -95,7 +98,8 @@ TEST(AllowedFlows, rest_until_they_are_hastened) {
 }
 
 TEST(AllowedFlows, that_are_watched_come_up_in_turn) {
-    AllowedFlows flows;
+    LabelledRoom room;
+    AllowedFlows flows{room};
     for (unsigned i = 1; i <= 3; ++i)
         flows.add(flow(i, alice, Reason::same_label), true, {}, start + seconds(i),
                   nothing_is_over);
@@ -108,7 +112,8 @@ TEST(AllowedFlows, that_are_watched_come_up_in_turn) {
 }
 
 TEST(AllowedFlows, that_are_hastened_come_up_before_others) {
-    AllowedFlows flows;
+    LabelledRoom room;
+    AllowedFlows flows{room};
     for (unsigned i = 1; i <= 4; ++i)
         flows.add(flow(i, i == 3 ? bob : alice, Reason::same_label), true, start + minutes(10),
                   start, nothing_is_over);
@@ -119,7 +124,8 @@ TEST(AllowedFlows, that_are_hastened_come_up_before_others) {
 }
 
 TEST(AllowedFlows, in_hand_are_neither_hastened_nor_forgotten) {
-    AllowedFlows flows(1);
+    LabelledRoom room;
+    AllowedFlows flows(room, 1);
     add(flows, flow(1));
     const auto id = *flows.find(flow(1).flow);
     flows.hasten(id, start);
@@ -135,7 +141,8 @@ TEST(AllowedFlows, in_hand_are_neither_hastened_nor_forgotten) {
 }
 
 TEST(AllowedFlows, are_watched_or_not_as_their_reason_changes) {
-    AllowedFlows flows;
+    LabelledRoom room;
+    AllowedFlows flows{room};
     add(flows, flow(1));
     const auto id = *flows.find(flow(1).flow);
     flows.keep(id, Reason::same_label, true, start + minutes(10), start);
@@ -148,7 +155,8 @@ TEST(AllowedFlows, are_watched_or_not_as_their_reason_changes) {
 }
 
 TEST(AllowedFlows, that_are_over_make_room) {
-    AllowedFlows flows(100);
+    LabelledRoom room;
+    AllowedFlows flows(room, 100);
     for (unsigned i = 0; i < 100; ++i)
         add(flows, flow(i));
     for (unsigned i = 100; i < 10'000; ++i)
@@ -158,14 +166,16 @@ TEST(AllowedFlows, that_are_over_make_room) {
 }
 
 TEST(AllowedFlows, that_may_not_have_begun_are_not_taken_for_over) {
-    AllowedFlows flows(1);
+    LabelledRoom room;
+    AllowedFlows flows(room, 1);
     add(flows, flow(1));
     EXPECT_EQ(add(flows, flow(2), start + milliseconds(999), all_is_over), Added::no_room);
     EXPECT_TRUE(flows.find(flow(1).flow));
 }
 
 TEST(AllowedFlows, look_at_two_others_at_most) {
-    AllowedFlows flows(100);
+    LabelledRoom room;
+    AllowedFlows flows(room, 100);
     for (unsigned i = 0; i < 100; ++i)
         add(flows, flow(i));
     std::set<Port> seen;
@@ -181,7 +191,8 @@ TEST(AllowedFlows, look_at_two_others_at_most) {
 }
 
 TEST(AllowedFlows, of_one_user_take_nobody_elses_room) {
-    AllowedFlows flows(100);
+    LabelledRoom room;
+    AllowedFlows flows(room, 100);
     for (unsigned i = 0; i < 100; ++i)
         add(flows, flow(i));
     EXPECT_EQ(add(flows, flow(200), start + seconds(5)), Added::no_room);
@@ -195,18 +206,63 @@ TEST(AllowedFlows, of_one_user_take_nobody_elses_room) {
     EXPECT_EQ(flows.size(), 100u);
 }
 
-TEST(AllowedFlows, by_label_have_room_of_their_own_for_each_user) {
-    AllowedFlows flows(10);
-    const auto add_labelled = [&](unsigned i, Uid user) {
-        return flows.add(flow(i, user, Reason::same_label), true, {}, start, nothing_is_over);
+AllowedFlow labelled(unsigned number, Uid user) {
+    return flow(number, user, Reason::same_label);
+}
+
+TEST(AllowedFlows, by_label_have_room_of_their_own_that_workers_share) {
+    LabelledRoom room;
+    AllowedFlows flows(room, 10), of_another_worker(room, 10);
+    const auto add_labelled = [](AllowedFlows& to, unsigned i, Uid user) {
+        return to.add(labelled(i, user), true, {}, start, nothing_is_over);
     };
-    for (unsigned i = 0; i < AllowedFlows::most_watched_of_one; ++i)
-        ASSERT_EQ(add_labelled(i, alice), Added::remembered);
-    EXPECT_EQ(add_labelled(60'000, alice), Added::no_room);
-    EXPECT_EQ(add_labelled(60'001, bob), Added::remembered);
-    EXPECT_EQ(add(flows, flow(60'002)), Added::remembered);
-    flows.remove(*flows.find(flow(0).flow));
-    EXPECT_EQ(add_labelled(60'000, alice), Added::remembered);
+    for (unsigned i = 0; i < LabelledRoom::most / 2; ++i)
+        ASSERT_EQ(add_labelled(i % 2 == 0 ? flows : of_another_worker, i, alice),
+                  Added::remembered);
+    EXPECT_EQ(add_labelled(flows, 300'000, alice), Added::no_room);
+    EXPECT_EQ(add_labelled(of_another_worker, 300'000, alice), Added::no_room);
+    EXPECT_EQ(add_labelled(flows, 300'001, bob), Added::remembered);
+    EXPECT_EQ(add(flows, flow(300'002)), Added::remembered);
+    for (unsigned i : {0u, 2u})
+        flows.remove(*flows.find(labelled(i, alice).flow));
+    EXPECT_EQ(add_labelled(of_another_worker, 300'000, alice), Added::remembered);
+}
+
+TEST(AllowedFlows, by_label_leave_their_room_when_they_go) {
+    LabelledRoom room;
+    const auto fill = [&](AllowedFlows& flows) {
+        unsigned count = 0;
+        while (flows.add(labelled(count, alice), true, {}, start, nothing_is_over) !=
+               Added::no_room)
+            ++count;
+        return count;
+    };
+    for (int times = 0; times < 2; ++times) {
+        AllowedFlows flows(room);
+        EXPECT_EQ(fill(flows), LabelledRoom::most / 2);
+        for (unsigned i = 0; i < 100; ++i) // they rest now, and count elsewhere
+            flows.keep(*flows.find(labelled(i, alice).flow), Reason::same_user, false, start,
+                       start);
+        EXPECT_EQ(flows.size(), LabelledRoom::most / 2);
+        EXPECT_EQ(flows.add(labelled(300'000, alice), true, {}, start, nothing_is_over),
+                  Added::remembered);
+    }
+}
+
+// 1,600 a second come up, however many there are.
+TEST(AllowedFlows, by_label_come_up_less_often_the_more_there_are) {
+    LabelledRoom room;
+    AllowedFlows flows(room);
+    for (unsigned i = 0; i < 65'536; ++i)
+        flows.add(labelled(i, alice), true, {}, start, nothing_is_over);
+    flows.add(flow(70'000, alice, Reason::same_user, Protocol::udp), true, {}, start,
+              nothing_is_over);
+    const auto come_up_by = [&](std::chrono::seconds when) {
+        return due(flows, start + when).size();
+    };
+    EXPECT_EQ(come_up_by(AllowedFlows::pause), 16'384u); // UDP as ever
+    EXPECT_EQ(come_up_by(2 * AllowedFlows::pause), 16'384u);
+    EXPECT_EQ(come_up_by(4 * AllowedFlows::pause), 32'768u);
 }
 
 TEST(FlowFilter, fits_by_either_user_reason_and_flow) {
@@ -304,7 +360,8 @@ class Walks : public testing::Test {
         return result;
     }
 
-    AllowedFlows flows;
+    LabelledRoom room;
+    AllowedFlows flows{room};
     std::set<Port> over{};
     unsigned asked = 0; // of the kernel
     unsigned rounds = 0;
