@@ -37,6 +37,29 @@ Json interfaces(const WatchedInterfaces& scope) {
     return json;
 }
 
+// Without a word more, so many of the peers: a page of thousands is for who asks for it.
+constexpr std::size_t most_peers = 20;
+
+Json to_json(const std::vector<PeerTable::Peer>& peers) {
+    auto json = Json::array();
+    for (const auto& peer : peers)
+        json.push_back({{"address", to_string(peer.address)},
+                        {"questions", peer.questions},
+                        {"answers", peer.answers},
+                        {"timeouts", peer.timeouts},
+                        {"silent", peer.silent},
+                        {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
+    return json;
+}
+
+// By their ids, which tell nothing of them: so it can be seen whether every node has the new one.
+Json to_json(const KeyRing& keys) {
+    Json json{{"signs", fmt::format("{:08x}", keys.current.id())}};
+    if (keys.previous)
+        json["accepted"] = fmt::format("{:08x}", keys.previous->id());
+    return json;
+}
+
 } // namespace
 
 std::size_t Daemon::flows_remembered() const {
@@ -44,7 +67,7 @@ std::size_t Daemon::flows_remembered() const {
                                  [](const auto& worker) { return worker->flows(); });
 }
 
-Json Daemon::status() {
+Json Daemon::status(bool all_peers) {
     ruleset_->look(Clock::now()); // somebody who has just changed it wants to see that
     auto queues = Json::array();
     const auto kernel = kernel_queues();
@@ -65,14 +88,13 @@ Json Daemon::status() {
         for (const auto& [id, counter] : *counters)
             rules[id] = {{"packets", counter.packets}, {"bytes", counter.bytes}};
 
-    auto peers = Json::array();
-    for (const auto& peer : peers_.list())
-        peers.push_back({{"address", to_string(peer.address)},
-                         {"questions", peer.questions},
-                         {"answers", peer.answers},
-                         {"timeouts", peer.timeouts},
-                         {"silent", peer.silent},
-                         {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
+    auto peers = peers_.list();
+    const auto asked = peers.size();
+    std::size_t silent = 0;
+    for (const auto& peer : peers)
+        silent += peer.silent ? 1 : 0;
+    if (!all_peers)
+        peers = worst(std::move(peers), most_peers);
 
     auto still = Json::array();
     for (const auto& [thread, since] : threads_.still(Clock::now()))
@@ -151,7 +173,8 @@ Json Daemon::status() {
               {"queue_pairs_not_attributable", rdma.queue_pairs},
               {"cm_ids_not_attributable", rdma.foreign}}},
             {"ident",
-             {{"questions", counters_.questions.read()},
+             {{"keys", to_json(start_.rules->terms->keys)},
+              {"questions", counters_.questions.read()},
               {"retransmissions", counters_.retransmissions.read()},
               {"answers", counters_.answers.read()},
               {"answers_busy", counters_.answers_busy.read()},
@@ -167,7 +190,9 @@ Json Daemon::status() {
               {"gone_received", counters_.gone_received.read()},
               {"told_forgotten", counters_.told_forgotten.read()},
               {"rejected", to_json(counters_.rejections)}}},
-            {"peers", peers},
+            {"peers_asked", asked},
+            {"peers_silent", silent},
+            {"peers", to_json(peers)},
             {"packets_gone", counters_.packets_gone.read()},
             {"verdict_errors", counters_.verdict_errors.read()},
             {"warnings", doubts},

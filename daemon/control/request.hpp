@@ -17,6 +17,8 @@ std::optional<nlohmann::ordered_json> parse_request(std::string_view line);
 
 // The text that stands there; empty where none does.
 std::string text_of(const nlohmann::ordered_json& request, const char* key);
+// Whether it says true there.
+bool is_set(const nlohmann::ordered_json& request, const char* key);
 
 // The flow of an `explain`: from, to and protocol, as text; nothing where they make none.
 std::optional<Flow> flow_of(const nlohmann::ordered_json& request);

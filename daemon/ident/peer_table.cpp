@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 namespace ubf {
 namespace {
@@ -49,7 +50,9 @@ void PeerTable::answered(const Address& address, std::chrono::nanoseconds took,
     ++peer.answers;
     note_proof(peer);
     peer.clock_ahead = ahead;
-    peer.times.add(took);
+    if (!peer.times)
+        peer.times = std::make_unique<Histogram>();
+    peer.times->add(took);
 }
 
 void PeerTable::heard(const Address& address) {
@@ -200,15 +203,46 @@ void PeerTable::forgive_until(TimePoint when) {
     forgiven_until_ = when;
 }
 
-std::vector<PeerTable::Peer> PeerTable::list() const {
+std::vector<Address> PeerTable::addresses() const {
     const std::lock_guard lock(mutex_);
-    std::vector<Peer> result;
+    std::vector<Address> result;
+    result.reserve(peers_.all().size());
     for (const auto& [address, entry] : peers_.all())
-        if (const auto& state = entry.state; state.questions > 0)
-            result.push_back({address, state.questions, state.answers, state.timeouts, state.silent,
-                              state.times.quantile(0.5), state.times.quantile(0.99)});
+        result.push_back(address);
+    return result;
+}
+
+std::vector<PeerTable::Peer> PeerTable::list() const {
+    constexpr std::size_t at_once = 256;
+    const auto known = addresses();
+    std::vector<Peer> result;
+    for (std::size_t first = 0; first < known.size(); first += at_once) {
+        const std::lock_guard lock(mutex_);
+        for (auto i = first; i < std::min(first + at_once, known.size()); ++i) {
+            const auto found = peers_.all().find(known[i]);
+            if (found == peers_.all().end() || found->second.state.questions == 0)
+                continue;
+            const auto& state = found->second.state;
+            Peer peer{known[i], state.questions, state.answers, state.timeouts, state.silent};
+            if (state.times) {
+                peer.p50 = state.times->quantile(0.5);
+                peer.p99 = state.times->quantile(0.99);
+            }
+            result.push_back(peer);
+        }
+    }
     std::ranges::sort(result, {}, &Peer::address);
     return result;
+}
+
+std::vector<PeerTable::Peer> worst(std::vector<PeerTable::Peer> peers, std::size_t most) {
+    const auto rank = [](const PeerTable::Peer& peer) {
+        return std::tuple(!peer.silent, -peer.p99, peer.address);
+    };
+    const auto count = std::min(most, peers.size());
+    std::ranges::partial_sort(peers, peers.begin() + static_cast<std::ptrdiff_t>(count), {}, rank);
+    peers.resize(count);
+    return peers;
 }
 
 } // namespace ubf

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -75,9 +76,10 @@ class PeerTable {
     std::vector<std::pair<Address, std::chrono::milliseconds>> take_other_clocks(TimePoint now);
     // Until then nobody counts as silent: we came back, and whom a ubfd before us knew we don't.
     void forgive_until(TimePoint when);
-    std::vector<Peer> list() const; // those that were asked
+    // Those that were asked. Takes a few at a time, so that nobody waits for it.
+    std::vector<Peer> list() const;
 
-    static constexpr std::size_t most = 16384;
+    static constexpr std::size_t most = 65536;
 
   private:
     // Answer times by powers of two, four steps each: 1 µs to 1 s within 19 %.
@@ -108,10 +110,11 @@ class PeerTable {
         TimePoint version_told{}; // to it
         std::optional<TimePoint> version_logged{};
         TimePoint logged{};
-        Histogram times;
+        std::unique_ptr<Histogram> times{}; // of who has answered
     };
 
     static void note_proof(State& peer);
+    std::vector<Address> addresses() const;
 
     static constexpr unsigned most_named = 20; // a minute
 
@@ -123,5 +126,8 @@ class PeerTable {
     bool clocks_changed_ = false;
     BoundedPeers<State> peers_{most};
 };
+
+// The `most` that are worst, the worst first: silent ones, then those that take longest.
+std::vector<PeerTable::Peer> worst(std::vector<PeerTable::Peer> peers, std::size_t most);
 
 } // namespace ubf

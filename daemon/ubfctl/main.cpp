@@ -19,7 +19,7 @@ namespace ubf::ctl {
 
 std::span<const Command> commands() {
     static constexpr std::array<Command, 9> all{{
-        {"status", "status", "what ubfd does: queues, verdicts, owners, peers", status},
+        {"status", "status [--peers]", "what ubfd does: queues, verdicts, owners, peers", status},
         {"explain", "explain --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp]",
          "who owns each end of a flow, and what the verdict would be", explain},
         {"flows", "flows [--user USER] [--reason REASON]", "the flows that are allowed now", flows},

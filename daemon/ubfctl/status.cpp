@@ -1,3 +1,4 @@
+#include "arguments.hpp"
 #include "client.hpp"
 #include "command.hpp"
 
@@ -55,21 +56,22 @@ std::string queues_text(const Json& status) {
 }
 
 std::string peers_text(const Json& status) {
-    constexpr std::size_t most = 12; // a screenful; --json lists all
     const auto& peers = part(status, "/peers");
     std::string text;
-    std::size_t shown = 0;
-    for (const auto& peer : peers) {
-        if (++shown > most) {
-            text += fmt::format("  and {} more; --json lists all\n", peers.size() - most);
-            break;
-        }
+    for (const auto& peer : peers)
         text += fmt::format("  {:<24} {:>8} asked, {} without answer, {} us median, {} us p99{}\n",
                             word(peer, "/address"), number(peer, "/questions"),
                             number(peer, "/timeouts"), number(peer, "/answer_us/p50"),
                             number(peer, "/answer_us/p99"), yes(peer, "/silent") ? ", SILENT" : "");
-    }
+    if (const auto asked = number(status, "/peers_asked"); asked > peers.size())
+        text += fmt::format("  and {} more that answer no worse; --peers lists all\n",
+                            asked - peers.size());
     return text.empty() ? "  none asked yet\n" : text;
+}
+
+std::string keys_text(const Json& keys) {
+    const auto accepted = keys.value("accepted", std::string());
+    return word(keys, "/signs") + (accepted.empty() ? "" : "; accepted too: " + accepted);
 }
 
 std::string configuration_text(const Json& configuration) {
@@ -152,7 +154,8 @@ std::string to_text(const Json& status) {
         "never sent); rejected: {}\n"
         "          no room: {} not sent, {} forgotten of what peers were told\n"
         "          told ahead: {} by peers, {} too late or not at all; {} to peers\n"
-        "peers\n{}"
+        "          signs with key {}\n"
+        "peers     {} asked, {} silent\n{}"
         "log       {} lines, {} folded, {} beyond their user's share, {} lost\n{}",
         word(status, "/version"), word(status, "/since"), number(status, "/uptime_s"),
         configuration_text(part(status, "/configuration")), word(ruleset, "/state"),
@@ -171,17 +174,20 @@ std::string to_text(const Json& status) {
         number(ident, "/answers_busy"), number(ident, "/answered"), number(ident, "/answered_busy"),
         number(ident, "/no_evidence"), counts(part(ident, "/rejected")), number(ident, "/not_sent"),
         number(ident, "/told_forgotten"), number(ident, "/pushes_received"),
-        number(ident, "/pushes_missed"), number(ident, "/pushes_sent"), peers_text(status),
-        number(log, "/written"), number(log, "/folded"), number(log, "/over_share"),
-        number(log, "/lost"), warnings_text(status));
+        number(ident, "/pushes_missed"), number(ident, "/pushes_sent"),
+        keys_text(part(ident, "/keys")), number(status, "/peers_asked"),
+        number(status, "/peers_silent"), peers_text(status), number(log, "/written"),
+        number(log, "/folded"), number(log, "/over_share"), number(log, "/lost"),
+        warnings_text(status));
 }
 
 } // namespace
 
 int status(const Globals& globals, const Arguments& arguments) {
-    if (!arguments.empty())
-        throw UsageError("status takes no argument");
-    const auto reply = ask(globals.socket, {{"command", "status"}});
+    boost::program_options::options_description options;
+    options.add_options()("peers", "");
+    const bool all_peers = parse("status", arguments, options).contains("peers");
+    const auto reply = ask(globals.socket, {{"command", "status"}, {"peers", all_peers}});
     std::cout << (globals.json ? reply.dump(2) + '\n' : to_text(reply));
     // For monitoring: a ruleset that is not as it should be is more than a line of the page, and so
     // is a configuration that does not hold.

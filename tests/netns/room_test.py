@@ -69,7 +69,7 @@ class Room(TwoNodes):
             self.assertEqual(seen, ["connected"] * ATTEMPTS, protocol)
 
     def peers(self):
-        return {peer["address"]: peer for peer in self.ubfd2.status()["peers"]}
+        return {peer["address"]: peer for peer in self.ubfd2.status(peers=True)["peers"]}
 
 
 class OfTheUnproven(Room):
