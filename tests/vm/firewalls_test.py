@@ -1,0 +1,189 @@
+#!/usr/bin/python3
+"""Beside other programs that write rules, as Debian installs them: firewalld, Docker, podman, fail2ban, and
+iptables of both kinds. To be run as systemd_test.py is."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from systemd_test import CONFIG, PORT, ROOT, Flush, Systemd, run, table  # noqa: E402,F401
+from lab import case, person  # noqa: E402
+from lab.case import CLOSED, PEERS, V4, wait_until  # noqa: E402
+
+# An echo, in a container: it has this machine's programs, and an empty root directory of its own.
+ECHO = """import socket, threading
+listener = socket.create_server(("0.0.0.0", {port}))
+def serve(sock):
+    while data := sock.recv(100):
+        sock.sendall(data)
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+"""
+HERE = "10.77.0.1"  # of node1, where who connects is
+PUBLISHED, INSIDE, OF_HOST, ROOTLESS = 8080, 8000, 8001, 8002
+
+
+def unmask(*units):
+    """Guests are booted without them."""
+    for unit in units:
+        pathlib.Path("/etc/systemd/system", unit).unlink(missing_ok=True)
+    run("systemctl", "daemon-reload")
+
+
+def make_root(folder):
+    for place in ("usr", "tmp", "proc", "dev", "sys", "etc", "run"):
+        (folder / place).mkdir(parents=True)
+    for link in ("bin", "lib", "lib64", "sbin"):
+        (folder / link).symlink_to(f"usr/{link}")
+    return folder
+
+
+class Beside(Systemd):
+    def others(self):
+        return run("ubfctl", "status")
+
+    def assert_judges_both_ways(self):
+        self.assert_judges()
+        listener = self.person("alice", self.one)
+        listener.listen("tcp", "0.0.0.0", PORT)
+        for user, seen in (("alice", "connected"), ("bob", "EHOSTUNREACH")):
+            self.assertEqual(self.person(user, self.two).connect("tcp", HERE, PORT, timeout=10), seen)
+        self.dismiss(listener)
+
+
+class Firewalld(Beside):
+    def setUp(self):
+        super().setUp()
+        unmask("firewalld.service")
+        run("systemctl", "start", "firewalld")
+        self.addCleanup(run, "systemctl", "stop", "firewalld")
+
+    def test_firewalld(self):
+        # It refuses by itself, and is named.
+        wait_until(lambda: self.alice.connect("tcp", V4, PORT, timeout=2) != "connected", 30)
+        wait_until(lambda: "chain filter_INPUT of table inet firewalld" in self.others(), 5)
+
+        # The nodes in its trusted zone.
+        run("firewall-cmd", "--zone=trusted", *(f"--add-source={peers}" for peers in PEERS))
+        self.assert_judges_both_ways()
+        older = self.alice.connect("tcp", V4, PORT)
+        run("systemctl", "restart", "firewalld")
+        wait_until(lambda: self.alice.connect("tcp", V4, PORT, timeout=2) != "connected", 30)
+        self.assertIn("table inet ubf", table())
+        self.assertEqual(self.alice.say(older.handle), "hello")
+
+        # Or the ports open, and that of ident.
+        shutil.copy(ROOT / "packaging" / "firewalld" / "ubf.xml", "/etc/firewalld/services/")
+        run("firewall-cmd", "--permanent", "--add-port=1024-65535/tcp")
+        run("firewall-cmd", "--reload")
+        run("firewall-cmd", "--add-service=ubf")
+        run("conntrack", "-F")
+        self.assert_judges_both_ways()
+
+
+class Docker(Beside):
+    def setUp(self):
+        super().setUp()
+        for place in ("/var/lib/docker", "/var/lib/containerd"):
+            pathlib.Path(place).mkdir(exist_ok=True)
+            run("mount", "-t", "tmpfs", "tmpfs", place)
+        unmask("docker.service", "docker.socket", "containerd.service")
+        run("systemctl", "start", "docker")
+        self.addCleanup(run, "systemctl", "stop", "docker.socket", "docker", "containerd")
+        root = make_root(pathlib.Path("/run/ubf-image"))
+        run("sh", "-c", f"tar -C {root} -c . | docker import - box")
+
+    def serve(self, port, *options):
+        run("docker", "run", "-d", "--security-opt", "apparmor=unconfined", "-v", "/usr:/usr:ro", *options, "box",
+            "/usr/bin/python3", "-c", ECHO.format(port=port))
+
+    def test_docker(self):
+        self.assert_judges_both_ways()
+        self.serve(INSIDE, "-p", f"{PUBLISHED}:{INSIDE}")
+        self.serve(OF_HOST, "--network", "host", "--user", str(case.USERS["alice"]))
+        # What is published for a container is forwarded, and not judged; on the node itself, it is a port of root's.
+        for someone in (self.alice, self.bob):
+            wait_until(lambda who=someone: who.connect("tcp", V4, PUBLISHED) == "connected", 10)
+        self.assertEqual(self.person("bob", self.two).connect("tcp", "127.0.0.1", PUBLISHED), "EHOSTUNREACH")
+        # A container in the host's network is whose its uid says.
+        wait_until(lambda: self.alice.connect("tcp", V4, OF_HOST) == "connected", 10)
+        self.assertEqual(self.bob.connect("tcp", V4, OF_HOST), "EHOSTUNREACH")
+        self.assert_judges_both_ways()
+
+
+class Podman(Beside):
+    def test_podman_without_privileges(self):
+        """Its uids in the container are subordinate ones of alice's."""
+        user = case.USERS["alice"]
+        for file in ("/etc/subuid", "/etc/subgid"):
+            pathlib.Path(file).write_text("alice:700000:65536\n")
+        home = pathlib.Path("/run/ubf-alice")
+        home.mkdir()
+        root = make_root(home / "root")
+        run("chown", "-hR", f"{user}:{user}", home)
+        self.begin(home, root)
+        self.assertEqual(self.alice.connect("tcp", V4, ROOTLESS), "EHOSTUNREACH")
+        self.assertIn("listener=alice's(700999)", run("journalctl", "-b", "-t", "ubfd", "-o", "cat"))
+        before = CONFIG.read_text(encoding="utf-8")
+        self.addCleanup(run, "systemctl", "reload", "ubfd")
+        self.addCleanup(CONFIG.write_text, before)
+        CONFIG.write_text(before + "\n[policy]\nsubids = true\n")
+        run("systemctl", "reload", "ubfd")
+        self.assertEqual(self.alice.connect("tcp", V4, ROOTLESS), "connected")
+        self.assertEqual(self.bob.connect("tcp", V4, ROOTLESS), "EHOSTUNREACH")
+
+    def begin(self, home, root):
+        environment = ["env", f"HOME={home}", f"XDG_RUNTIME_DIR={home}"]
+        words = [*environment, "podman", "--cgroup-manager=cgroupfs", "run", "--rm", "--cgroups=disabled", "--network=host",
+                 "--user=1000:1000", "-v", "/usr:/usr:ro", "--rootfs", root, "/usr/bin/python3", "-c", ECHO.format(port=ROOTLESS)]
+        with (home / "log").open("w", encoding="utf-8") as log:
+            process = subprocess.Popen(["runuser", "-u", "alice", "--", *map(str, words)], stdout=log, stderr=log)
+        self.addCleanup(process.wait)
+        self.addCleanup(run, "pkill", "-KILL", "-u", str(700999))
+
+        def listens():
+            assert process.poll() is None, (home / "log").read_text(encoding="utf-8")
+            return f":{ROOTLESS} " in run("ss", "-Hltn")
+
+        wait_until(listens, 60, lambda: f"podman to listen: {(home / 'log').read_text(encoding='utf-8')}")
+
+
+class Others(Beside):
+    def test_iptables_legacy(self):
+        rule = ("INPUT", "-p", "tcp", "--dport", PORT, "-j", "REJECT")
+        run("iptables-legacy", "-A", *rule)
+        self.assertEqual(self.alice.connect("tcp", V4, PORT), CLOSED)
+        self.assertIn("iptables-legacy has tables (filter)", self.others())
+        run("iptables-legacy", "-D", *rule)
+        self.assert_judges_both_ways()
+
+    def test_iptables_of_nftables(self):
+        rule = ("INPUT", "-p", "tcp", "--dport", PORT, "-j", "REJECT")
+        run("iptables-nft", "-A", *rule)
+        self.assertEqual(self.alice.connect("tcp", V4, PORT), CLOSED)
+        wait_until(lambda: "chain INPUT of table ip filter" in self.others(), 5)
+        run("iptables-nft", "-D", *rule)
+        self.assert_judges_both_ways()
+
+    def test_fail2ban(self):
+        pathlib.Path("/etc/fail2ban/jail.local").write_text(
+            "[DEFAULT]\nbanaction = nftables[type=allports]\n[sshd]\nenabled = true\nbackend = polling\n"
+            "logpath = /run/auth.log\n", encoding="utf-8")
+        pathlib.Path("/run/auth.log").touch()
+        unmask("fail2ban.service")
+        run("systemctl", "start", "fail2ban")
+        self.addCleanup(run, "systemctl", "stop", "fail2ban")
+        wait_until(lambda: subprocess.run(["fail2ban-client", "ping"], capture_output=True, check=False).returncode == 0, 20)
+        self.assert_judges_both_ways()
+        run("fail2ban-client", "set", "sshd", "banip", HERE)
+        wait_until(lambda: self.alice.connect("tcp", V4, PORT, timeout=2) != "connected", 10)
+        wait_until(lambda: "chain f2b-chain of table inet f2b-table" in self.others(), 5)
+        run("fail2ban-client", "set", "sshd", "unbanip", HERE)
+        wait_until(lambda: self.alice.connect("tcp", V4, PORT, timeout=2) == "connected", 10)
+        self.assert_judges_both_ways()
+
+
+if __name__ == "__main__":
+    case.main(private=False)
