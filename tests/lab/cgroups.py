@@ -1,5 +1,6 @@
 """The control groups of this machine: version 1 with its freezer, which a Slurm takes, or version 2 alone."""
 
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -25,6 +26,42 @@ def lock():
     held = os.open(TOP, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     return held
+
+
+def job_path(user, job, step="0"):
+    """Where slurmd, of a node with several of them, keeps the processes of a job; user: a uid."""
+    if hierarchy()[1]:
+        return f"slurm_test/uid_{user}/job_{job}/step_{step}"
+    return f"system.slice/test_slurmstepd.scope/job_{job}/step_{step}/user/task_0"
+
+
+class JobCgroups:
+    """Those that slurmd would make, until close()."""
+
+    def __init__(self):
+        self._made = []
+        self._lock = lock()
+        self._top = hierarchy()[0]
+
+    def make(self, path):
+        cgroup = self._top
+        for part in path.split("/"):
+            cgroup = cgroup / part
+            if not cgroup.exists():
+                cgroup.mkdir()
+                self._made.append(cgroup)
+        return cgroup
+
+    def put(self, pid, user, job, step="0"):
+        (self.make(job_path(user, job, step)) / "cgroup.procs").write_text(str(pid))
+
+    def close(self):
+        for cgroup in reversed(self._made):
+            with contextlib.suppress(OSError):
+                for pid in (cgroup / "cgroup.procs").read_text().split():
+                    (self._top / "cgroup.procs").write_text(pid)
+                cgroup.rmdir()
+        os.close(self._lock)
 
 
 def _mount_v1():

@@ -92,13 +92,13 @@ class Node:
         for fd in self._namespaces.values():
             os.close(fd)
 
-    def start(self, *command, user=None, **options):
-        """Popen in the node; user is a name or a uid, root without."""
+    def start(self, *command, user=None, group=None, **options):
+        """Popen in the node; user is a name or a uid, root without; group: an effective gid other than the user's."""
 
         def prepare():
             self.enter()
             if user is not None:
-                become(user)
+                become(user, group)
 
         options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("cwd", "/")

@@ -109,8 +109,8 @@ class Ubfd:
             with control.makefile() as lines:
                 return json.loads(lines.readline())
 
-    def status(self):
-        return self.ask(command="status")
+    def status(self, **more):
+        return self.ask(command="status", **more)
 
     def reload(self):
         seen = len(self.log())

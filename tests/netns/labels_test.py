@@ -2,7 +2,6 @@
 """The same label: of the administrator's map, and of jobs as `ubfctl job` registers them, in cgroups as Slurm makes
 them. (A real Slurm is in slurm_test.py.)"""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -70,10 +69,7 @@ def top():
 
 
 def job_path(user, job, step="0"):
-    """As slurmd of a node with several of them names it."""
-    if cgroups.hierarchy()[1]:
-        return f"slurm_test/uid_{USERS[user]}/job_{job}/step_{step}"
-    return f"system.slice/test_slurmstepd.scope/job_{job}/step_{step}/user/task_0"
+    return cgroups.job_path(USERS[user], job, step)
 
 
 class WithJobs(Labelled):
@@ -83,26 +79,9 @@ class WithJobs(Labelled):
     settings = {"policy": {"labels": {"slurm:physics": EVERYBODY, "slurm:chem": EVERYBODY}}}
 
     def setUp(self):
-        self.cgroups = []
-        self.addCleanup(os.close, cgroups.lock())
-        self.addCleanup(self.remove_cgroups)
+        self.cgroups = cgroups.JobCgroups()
+        self.addCleanup(self.cgroups.close)
         super().setUp()
-
-    def remove_cgroups(self):
-        for cgroup in reversed(self.cgroups):
-            with contextlib.suppress(OSError):
-                for pid in (cgroup / "cgroup.procs").read_text().split():
-                    (top() / "cgroup.procs").write_text(pid)
-                cgroup.rmdir()
-
-    def make_cgroup(self, path):
-        cgroup = top()
-        for part in path.split("/"):
-            cgroup = cgroup / part
-            if not cgroup.exists():
-                cgroup.mkdir()
-                self.cgroups.append(cgroup)
-        return cgroup
 
     def begin(self, ubfd, job, user, label, *words, status=0):
         return self.ubfctl(ubfd, "job", "begin", "--job", job, "--uid", USERS[user], "--label", label, *words,
@@ -114,8 +93,7 @@ class WithJobs(Labelled):
     def in_job(self, user, node, job, owner=None, step="0"):
         """Somebody whose processes are those of a job."""
         somebody = self.person(user, node)
-        cgroup = self.make_cgroup(job_path(owner or user, job, step))
-        (cgroup / "cgroup.procs").write_text(str(somebody.pid))
+        self.cgroups.put(somebody.pid, USERS[owner or user], job, step)
         return somebody
 
     def two_jobs(self, label="physics", other="physics"):
@@ -260,7 +238,7 @@ class Jobs(WithJobs):
 
         # A subtree that was given to carol, where she makes the same names, and moves herself.
         self.begin(self.ubfd1, 1005, "carol", "physics")
-        given = self.make_cgroup("given")
+        given = self.cgroups.make("given")
         for place in (given, given / "cgroup.procs", given / "cgroup.subtree_control", given / "tasks"):
             if place.exists():
                 os.chown(place, USERS["carol"], USERS["carol"])

@@ -1,0 +1,215 @@
+// All ranks of a job on one node, for the tests of scale.
+//
+//   ranks serve PORT          accepts whoever comes, and keeps him
+//   ranks connect [MOST]      connects as the lines of its standard input say, MOST at a time or
+//   all
+//
+// A line is "SOURCE DESTINATION PORT": addresses, IPv4. After the last one comes "go"; then it
+// connects, waits until all have ended, and prints as JSON how many did in which way, and how long
+// it took those that connected. What is connected stays so until the standard input ends.
+#include "base/unique_fd.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <fmt/format.h>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <string>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <system_error>
+#include <vector>
+
+namespace ubf::scale {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds patience{90}; // the kernel's own is longer than a test
+
+[[noreturn]] void fail(const char* what) {
+    throw std::system_error(errno, std::generic_category(), what);
+}
+
+void allow_many_descriptors() {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+sockaddr_in address_of(const std::string& text, std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    if (::inet_pton(AF_INET, text.c_str(), &address.sin_addr) != 1)
+        throw std::invalid_argument(text + " is no address");
+    return address;
+}
+
+const sockaddr* as_sockaddr(const sockaddr_in& address) {
+    return reinterpret_cast<const sockaddr*>(&address);
+}
+
+void serve(std::uint16_t port) {
+    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int yes = 1;
+    ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    const auto any = address_of("0.0.0.0", port);
+    if (::bind(listener.get(), as_sockaddr(any), sizeof any) < 0 ||
+        ::listen(listener.get(), 65535) < 0)
+        fail("listen");
+    std::cout << "ready" << std::endl;
+    std::vector<UniqueFd> kept;
+    while (true) {
+        UniqueFd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        if (fd)
+            kept.push_back(std::move(fd));
+        else if (errno != ECONNABORTED && errno != EINTR)
+            fail("accept");
+    }
+}
+
+struct Wanted {
+    sockaddr_in from;
+    sockaddr_in to;
+};
+
+class Connects {
+  public:
+    Connects(std::vector<Wanted> wanted, std::size_t most)
+      : wanted_(std::move(wanted))
+      , most_(most)
+      , fds_(wanted_.size())
+      , begun_(wanted_.size()) {}
+
+    void run() {
+        started_ = Clock::now();
+        while (ended_ < wanted_.size() && Clock::now() - started_ < patience) {
+            while (next_ < wanted_.size() && next_ - ended_ < most_)
+                begin(next_++);
+            wait();
+        }
+        took_ = Clock::now() - started_;
+        ends_["still on its way"] += wanted_.size() - ended_;
+    }
+
+    void print() {
+        std::ranges::sort(times_);
+        const auto quantile = [&](double part) {
+            return times_.empty() ? 0.0
+                                  : times_[static_cast<std::size_t>(
+                                        part * static_cast<double>(times_.size() - 1))];
+        };
+        const auto late =
+            std::ranges::count_if(times_, [](double seconds) { return seconds >= 1; });
+        std::string ends;
+        for (const auto& [how, count] : ends_)
+            if (count > 0)
+                ends += fmt::format("{}\"{}\": {}", ends.empty() ? "" : ", ", how, count);
+        std::cout << fmt::format("{{\"ends\": {{{}}}, \"seconds\": {:.6f}, \"p50\": {:.6f}, "
+                                 "\"p99\": {:.6f}, \"max\": {:.6f}, \"over_1s\": {}}}",
+                                 ends, std::chrono::duration<double>(took_).count(), quantile(0.5),
+                                 quantile(0.99), quantile(1), late)
+                  << std::endl;
+    }
+
+  private:
+    void begin(std::size_t i) {
+        fds_[i] = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        const int fd = fds_[i].get();
+        if (fd < 0)
+            fail("socket");
+        const int yes = 1; // the port is chosen at connect(), by both ends
+        ::setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+        if (::bind(fd, as_sockaddr(wanted_[i].from), sizeof wanted_[i].from) < 0)
+            fail("bind");
+        begun_[i] = Clock::now();
+        if (::connect(fd, as_sockaddr(wanted_[i].to), sizeof wanted_[i].to) == 0)
+            return end(i, 0);
+        if (errno != EINPROGRESS)
+            return end(i, errno);
+        epoll_event event{};
+        event.events = EPOLLOUT;
+        event.data.u64 = i;
+        if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0)
+            fail("epoll_ctl");
+    }
+
+    void wait() {
+        std::array<epoll_event, 256> events;
+        const int count =
+            ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 100);
+        for (int n = 0; n < count; ++n) {
+            const auto i = static_cast<std::size_t>(events[static_cast<std::size_t>(n)].data.u64);
+            int error = 0;
+            socklen_t size = sizeof error;
+            ::getsockopt(fds_[i].get(), SOL_SOCKET, SO_ERROR, &error, &size);
+            ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fds_[i].get(), nullptr);
+            end(i, error);
+        }
+    }
+
+    void end(std::size_t i, int error) {
+        ++ended_;
+        ++ends_[error == 0 ? "connected" : ::strerrorname_np(error)];
+        if (error == 0)
+            times_.push_back(std::chrono::duration<double>(Clock::now() - begun_[i]).count());
+        else
+            fds_[i].reset();
+    }
+
+    const std::vector<Wanted> wanted_;
+    const std::size_t most_;
+    const UniqueFd epoll_{::epoll_create1(EPOLL_CLOEXEC)};
+    std::vector<UniqueFd> fds_;
+    std::vector<Clock::time_point> begun_;
+    std::size_t next_ = 0;
+    std::size_t ended_ = 0;
+    std::map<std::string, std::size_t> ends_;
+    std::vector<double> times_; // of those that connected, in seconds
+    Clock::time_point started_;
+    Clock::duration took_{};
+};
+
+void connect(std::size_t most) {
+    std::vector<Wanted> wanted;
+    for (std::string line; std::getline(std::cin, line) && line != "go";) {
+        std::istringstream words(line);
+        std::string from, to;
+        std::uint16_t port = 0;
+        words >> from >> to >> port;
+        wanted.push_back({address_of(from, 0), address_of(to, port)});
+    }
+    Connects connects(std::move(wanted), most);
+    connects.run();
+    connects.print();
+    for (std::string line; std::getline(std::cin, line);)
+        ;
+}
+
+} // namespace
+} // namespace ubf::scale
+
+int main(int argc, char** argv) {
+    const std::vector<std::string> words(argv + 1, argv + argc);
+    try {
+        ubf::scale::allow_many_descriptors();
+        if (words.size() == 2 && words[0] == "serve")
+            ubf::scale::serve(static_cast<std::uint16_t>(std::stoul(words[1])));
+        else if (!words.empty() && words.size() <= 2 && words[0] == "connect")
+            ubf::scale::connect(words.size() == 2 ? std::stoul(words[1]) : ~std::size_t{0});
+        else
+            throw std::invalid_argument("ranks serve PORT | ranks connect [MOST]");
+        return 0;
+    } catch (const std::exception& error) {
+        std::cerr << "ranks: " << error.what() << '\n';
+        return 1;
+    }
+}
