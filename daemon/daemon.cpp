@@ -498,14 +498,25 @@ void Daemon::name_other_versions(TimePoint now) {
 }
 
 void Daemon::name_other_clocks(TimePoint now) {
-    for (const auto& [peer, ahead] : peers_.take_other_clocks(now))
-        log_.warning(
-            fmt::format("the clock of peer {} is {} s {} this node's: connections are "
-                        "judged all the same, but lines in the logs don't match; set the "
-                        "clocks of both by NTP",
-                        to_string(peer),
-                        std::chrono::round<std::chrono::seconds>(std::chrono::abs(ahead)).count(),
-                        ahead.count() > 0 ? "ahead of" : "behind"));
+    constexpr std::size_t few = 3; // beyond, it is our own
+    const auto others = peers_.take_other_clocks(now);
+    const auto seconds = [](std::chrono::milliseconds ahead) {
+        return std::chrono::round<std::chrono::seconds>(std::chrono::abs(ahead)).count();
+    };
+    if (others.size() > few) {
+        const auto& [peer, ahead] = others.front();
+        log_.warning(fmt::format("this node's clock differs from those of {} peers, by {} s from "
+                                 "that of {}: connections are judged all the same, but lines in "
+                                 "the logs don't match; set it by NTP",
+                                 others.size(), seconds(ahead), to_string(peer)));
+        return;
+    }
+    for (const auto& [peer, ahead] : others)
+        log_.warning(fmt::format("the clock of peer {} is {} s {} this node's: connections are "
+                                 "judged all the same, but lines in the logs don't match; set the "
+                                 "clocks of both by NTP",
+                                 to_string(peer), seconds(ahead),
+                                 ahead.count() > 0 ? "ahead of" : "behind"));
 }
 
 void Daemon::name_unknown() {

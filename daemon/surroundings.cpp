@@ -1,6 +1,7 @@
 #include "daemon/surroundings.hpp"
 
 #include "base/interfaces.hpp"
+#include "daemon/neighbour_tables.hpp"
 #include "flow/own_address.hpp"
 #include "nft/inspection.hpp"
 #include "nft/neighbours.hpp"
@@ -18,11 +19,17 @@ static_assert(multicast_pause < nft::multicast_kept);
 
 } // namespace
 
+Surroundings::Surroundings(Log& log)
+  : log_(log)
+  , neighbours_full_(neighbour_tables_full()) {}
+
 void Surroundings::look(const Config& config, TimePoint now) {
     if (now >= addresses_due_) {
         addresses_due_ = now + addresses_pause;
         auto found = unlisted_addresses(config);
         for (auto& warning : interface_warnings(config, interface_names()))
+            found.push_back(std::move(warning));
+        for (auto& warning : neighbour_warnings())
             found.push_back(std::move(warning));
         tell(addresses_, found);
         addresses_ = std::move(found);
@@ -61,6 +68,14 @@ std::vector<std::string> Surroundings::unlisted_addresses(const Config& config) 
     }
     std::ranges::sort(found);
     return found;
+}
+
+std::vector<std::string> Surroundings::neighbour_warnings() const {
+    if (neighbour_tables_full() == neighbours_full_)
+        return {};
+    return {"the kernel's table of neighbours (ARP, NDP) has been full: connections to some nodes "
+            "failed, with or without ubfd; raise net.ipv4.neigh.default.gc_thresh3 and its like of "
+            "IPv6, as 90-ubf.conf in sysctl.d proposes"};
 }
 
 std::vector<std::string> Surroundings::others() const {

@@ -20,8 +20,7 @@ namespace ubf {
 class Surroundings {
   public:
     // Throws std::system_error, nft::NftError.
-    explicit Surroundings(Log& log)
-      : log_(log) {}
+    explicit Surroundings(Log& log);
 
     // Twice a second. Asks the kernel for little where nothing has changed.
     void look(const Config& config, TimePoint now);
@@ -34,6 +33,7 @@ class Surroundings {
 
   private:
     std::vector<std::string> unlisted_addresses(const Config& config);
+    std::vector<std::string> neighbour_warnings() const;
     void look_at_rules();
     void look_at_multicast(TimePoint now);
     void tell(const std::vector<std::string>& before, const std::vector<std::string>& after);
@@ -41,6 +41,7 @@ class Surroundings {
     Log& log_;
     Links links_;
     nft::Connection connection_;
+    const std::uint64_t neighbours_full_; // so often before
     TimePoint addresses_due_{};
     std::optional<std::uint32_t> generation_;
     std::vector<std::string> addresses_;

@@ -7,7 +7,7 @@
 
 namespace ubf {
 
-static_assert(sizeof(AllowedFlows::Entry) <= 112);
+static_assert(sizeof(AllowedFlows::Entry) <= 120);
 
 std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local,
                                      std::span<const Prefix> peers, const Policy& policy) {

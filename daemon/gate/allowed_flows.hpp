@@ -48,6 +48,7 @@ struct AllowedFlow {
     bool fabric = false;         // it comes in over the fabric
     bool undecided = false;      // nobody has allowed it yet: the reason says nothing
     std::uint32_t interface = 0; // where it came in
+    std::uint32_t sequence = 0;  // of the SYN
     Party listener{};
     Party connector{};
     UdpFlows::Lease lease{}; // of UDP
@@ -116,6 +117,7 @@ class AllowedFlows {
     void remove(Id id);
 
     Entry& operator[](Id id) { return entries_[id]; }
+    const Entry& operator[](Id id) const { return entries_[id]; }
     std::optional<Id> find(const Flow& flow) const;
     std::size_t slots() const { return entries_.size(); }
     bool is_used(Id id) const { return entries_[id].place != Entry::Place::nowhere; }

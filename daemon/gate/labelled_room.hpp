@@ -16,7 +16,7 @@ class LabelledRoom {
   public:
     using User = std::uint64_t; // whom a flow is charged to
 
-    static constexpr std::size_t most = 262144; // flows, of 112 bytes each
+    static constexpr std::size_t most = 262144; // flows, of 120 bytes each
 
     bool has_room(User user) const {
         const std::lock_guard lock(mutex_);

@@ -333,6 +333,20 @@ bool Worker::can_be_traced(const Case& item) const {
            (on_this_node(item) || interface_of(item.original->destination.address));
 }
 
+// A SYN that opens nothing: one of its flow was let in already, and the kernel has the request,
+// which it answers again by itself. Of a connection that is there, only the very SYN that began it:
+// another one may be of a node that has forgotten it.
+bool Worker::is_repeated(const Case& item) const {
+    if (item.flow.protocol != Protocol::tcp || item.reply || item.again || item.translated)
+        return false;
+    if (item.local.begun == TCP_SYN_RECV)
+        return true;
+    if (item.local.begun != TCP_ESTABLISHED && item.local.socket.state != TCP_ESTABLISHED)
+        return false;
+    const auto id = allowed_.find(item.flow);
+    return id && allowed_[*id].sequence == item.sequence;
+}
+
 // Of packets that were translated, two with one flow may be of two sockets: the later asks again.
 void Worker::join(Case& item, QueuedPacket packet, std::uint32_t sequence, bool translated) {
     const bool same = !(item.translated || translated) || item.sequence == sequence;
@@ -355,8 +369,10 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     if (!local)
         return local.error() == LookupError::none ? close_port(std::move(item), ends.sender)
                                                   : close(item, Reason::internal_error);
-    shared_.counters.methods.add(Method::socket);
     item.local = *local;
+    if (is_repeated(item))
+        return close(item, Reason::repeated);
+    shared_.counters.methods.add(Method::socket);
 
     if (item.translated && !can_be_traced(item)) {
         item.remote = Owner::translated();
@@ -458,10 +474,11 @@ void Worker::give_way(const Flow& flow) {
                                 : close(node.mapped(), Reason::overload);
 }
 
-// So that both ends are looked up at once. Most likely the listener is whose it was last.
+// So that both ends are looked up at once. Most likely the listener is whose it was last. (A flow
+// that was let in has a SYN that comes again, more often than not.)
 void Worker::ask_ahead(Case& item) {
     if (on_this_node(item) || may_be_told(item) || item.translated || policy(item).require_label ||
-        unasked(item) || is_silent(item))
+        unasked(item) || is_silent(item) || allowed_.find(item.flow))
         return;
     const auto presumed = last_listeners_.find(item.flow);
     if (!presumed)

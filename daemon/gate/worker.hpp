@@ -164,6 +164,7 @@ class Worker {
     static void note_translation(Case& item, const std::optional<TrackedConnection>& tracked);
     std::optional<TrackedConnection> find_translated(const Flow& flow);
     bool can_be_traced(const Case& item) const;
+    bool is_repeated(const Case& item) const;
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
     void ask(Case item, ident::Wish wish = ident::Wish::as_before);
     bool is_silent(const Case& item) const;

@@ -68,6 +68,7 @@ AllowedFlow Worker::allowed_flow(const Case& item, Reason reason) const {
     allowed.reply = item.reply;
     allowed.fabric = item.fabric;
     allowed.interface = item.interface;
+    allowed.sequence = item.sequence;
     allowed.listener = Party::of(listener(item));
     allowed.connector = Party::of(connector(item));
     allowed.since = item.since;

@@ -10,6 +10,8 @@ namespace {
 
 // Before a question is tried again that found no room in the kernel.
 constexpr std::chrono::milliseconds room_pause{20};
+// Where an answer takes half of the deadline or more, others will miss it, for so long.
+constexpr std::chrono::seconds forgiven_for{3};
 
 } // namespace
 
@@ -172,6 +174,8 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
     if (!pending.uid) { // else it is the second answer
         peers_.answered(path.from.address, now - pending.asked, ahead);
         times_.add(now - (pending.repeated ? pending.asked : pending.sent));
+        if (now - pending.asked >= deadline_ / 2)
+            peers_.forgive_until(now + forgiven_for);
     }
     if (const auto kind = std::exchange(pending.counted, std::nullopt))
         pressure_.answered(*kind);

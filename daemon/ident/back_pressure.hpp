@@ -15,7 +15,7 @@ namespace ubf::ident {
 
 class BackPressure {
   public:
-    static constexpr std::size_t most = 256; // on their way
+    static constexpr std::size_t most = 64; // on their way
 
     enum class Kind : std::size_t { proven, others }; // of the peer that is asked
 

@@ -200,7 +200,7 @@ std::vector<std::pair<Address, std::uint8_t>> PeerTable::take_other_versions(Tim
 
 void PeerTable::forgive_until(TimePoint when) {
     const std::lock_guard lock(mutex_);
-    forgiven_until_ = when;
+    forgiven_until_ = std::max(forgiven_until_, when);
 }
 
 std::vector<Address> PeerTable::addresses() const {

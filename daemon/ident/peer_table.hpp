@@ -74,7 +74,8 @@ class PeerTable {
     void clock_seen(const Address& address, std::chrono::milliseconds ahead);
     // Those to be told in the log, each once an hour.
     std::vector<std::pair<Address, std::chrono::milliseconds>> take_other_clocks(TimePoint now);
-    // Until then nobody counts as silent: we came back, and whom a ubfd before us knew we don't.
+    // Until then nobody counts as silent: we came back, and whom a ubfd before us knew we don't; or
+    // answers take so long that some must come too late.
     void forgive_until(TimePoint when);
     // Those that were asked. Takes a few at a time, so that nobody waits for it.
     std::vector<Peer> list() const;

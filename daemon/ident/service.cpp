@@ -74,6 +74,7 @@ void Service::run() {
     while (!stopping_) {
         const auto latest = Clock::now() + Heartbeat::period;
         loop_.run_once(std::min(told_.next().value_or(latest), latest));
+        send_ready();
         const auto now = Clock::now();
         heartbeat_.beat(now);
         tell(told_.due(now));
@@ -291,8 +292,9 @@ bool Service::search(const Question& question, const SocketOwner& found, const S
                 if (!stale && in_time)
                     remember_labels(question, found.socket.cookie, owner, sender);
                 put_first(question.group, owner);
-                send(sender, std::vector<Answer>{{question.nonce, stale ? found.owner : owner,
-                                                  stale || !in_time ? Part::busy : Part::whole}});
+                ready_.push_back({sender,
+                                  {question.nonce, stale ? found.owner : std::move(owner),
+                                   stale || !in_time ? Part::busy : Part::whole}});
             });
         });
     if (begun)
@@ -352,6 +354,23 @@ void Service::tell(const std::vector<ToldFlows::Notice>& notices) {
         send(Sender{notice.path.reversed(), notice.interface, Channel::service},
              std::vector<Gone>{notice.gone});
     }
+}
+
+void Service::send_ready() {
+    const auto way = [](const Ready& ready) {
+        return std::tie(ready.to.path.from, ready.to.path.to, ready.to.interface, ready.to.channel);
+    };
+    std::ranges::sort(ready_, {}, way);
+    for (auto begin = ready_.begin(); begin != ready_.end();) {
+        const auto end = std::find_if(
+            begin, ready_.end(), [&](const Ready& ready) { return way(ready) != way(*begin); });
+        std::vector<Answer> answers;
+        for (auto ready = begin; ready != end; ++ready)
+            answers.push_back(std::move(ready->answer));
+        send(begin->to, std::move(answers));
+        begin = end;
+    }
+    ready_.clear();
 }
 
 template<typename Entry>

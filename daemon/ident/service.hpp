@@ -80,6 +80,7 @@ class Service {
                          const Sender& sender);
     template<typename Entry>
     void send(const Sender& to, std::vector<Entry> entries);
+    void send_ready();
 
     const Socket& socket_;
     Inbox inbox_;
@@ -102,6 +103,12 @@ class Service {
         return lookup_.sender(flow, told.interface).has_value();
     };
     std::set<std::tuple<Address, Channel, Nonce>> searches_; // questions that wait for one
+    // Answers of searches that ended in this round: those to one asker share a datagram.
+    struct Ready {
+        Sender to;
+        Answer answer;
+    };
+    std::vector<Ready> ready_;
     ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;

@@ -5,6 +5,7 @@
 #include "command.hpp"
 #include "label/label.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,9 +13,10 @@
 #include <grp.h>
 #include <iostream>
 #include <limits>
-#include <memory>
-#include <optional>
+#include <random>
 #include <set>
+#include <thread>
+#include <utility>
 
 namespace ubf::ctl {
 namespace {
@@ -35,34 +37,62 @@ std::uint32_t number_of(const std::string& text, const char* option, const char*
                                  option, text, variable));
 }
 
-struct ClosePipe {
-    void operator()(std::FILE* pipe) const { ::pclose(pipe); }
+struct Printed {
+    int status; // of its end, as waitpid(2) has it
+    std::set<std::string> lines;
 };
 
-// Asks slurmctld, once for the job. squeue prints nothing but the label; scontrol would print it
-// among what users choose, and the name of a job can be made to look like another field.
-std::string label_of_controller(std::uint32_t job) {
-    const auto command =
-        fmt::format("timeout 10 squeue --noheader --all --jobs={} --Format=mcslabel:256 2>&1", job);
-    const std::unique_ptr<std::FILE, ClosePipe> pipe(::popen(command.c_str(), "re"));
-    std::set<std::string> labels; // a task of an array is listed with the others
+Printed run(const std::string& command) {
+    std::FILE* pipe = ::popen(command.c_str(), "re");
+    if (pipe == nullptr)
+        return {-1, {}};
+    Printed printed{};
     std::string line;
-    for (int c = pipe ? std::fgetc(pipe.get()) : EOF;; c = std::fgetc(pipe.get())) {
+    for (int c = std::fgetc(pipe);; c = std::fgetc(pipe)) {
         if (c != EOF && c != '\n') {
             line += static_cast<char>(c);
             continue;
         }
         line.erase(line.find_last_not_of(' ') + 1);
         if (!line.empty())
-            labels.insert(std::exchange(line, {}));
+            printed.lines.insert(std::exchange(line, {}));
         if (c == EOF)
             break;
     }
-    if (labels.size() != 1)
+    printed.status = ::pclose(pipe);
+    return printed;
+}
+
+// Every node of a job asks at the same time, of a big one more than slurmctld answers at once. So
+// whoever got no answer asks again, each after a time of his own.
+void pause_at_random(unsigned tries) {
+    std::random_device random;
+    std::uniform_int_distribution<unsigned> milliseconds(500, 4000 * tries);
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds(random)));
+}
+
+// Asks slurmctld, once for the job. squeue prints nothing but the label; scontrol would print it
+// among what users choose, and the name of a job can be made to look like another field.
+std::string label_of_controller(std::uint32_t job) {
+    constexpr unsigned most_tries = 3;
+    const auto command =
+        fmt::format("timeout 10 squeue --noheader --all --jobs={} --Format=mcslabel:256 2>&1", job);
+    auto printed = run(command);
+    for (unsigned tries = 1; printed.status != 0 && tries < most_tries; ++tries) {
+        pause_at_random(tries);
+        printed = run(command);
+    }
+    if (printed.status != 0)
+        throw Refused(
+            fmt::format("squeue failed {} times for job {}, and the job carries no label; "
+                        "it said: {}",
+                        most_tries, job, fmt::join(printed.lines, " | ")));
+    // A task of an array is listed with the others.
+    if (printed.lines.size() != 1)
         throw Refused(fmt::format("squeue says {} labels of job {}, and not one: {}; the job "
                                   "carries none",
-                                  labels.size(), job, fmt::join(labels, " | ")));
-    const auto& label = *labels.begin();
+                                  printed.lines.size(), job, fmt::join(printed.lines, " | ")));
+    const auto& label = *printed.lines.begin();
     return label == "N/A" || label == "(null)" ? "" : label;
 }
 

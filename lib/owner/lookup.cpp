@@ -204,7 +204,10 @@ OwnerLookup::Found OwnerLookup::socket_for(const Flow& flow, std::uint32_t inter
 
     // A TIME_WAIT, a half-open request or a connection that waits for accept() stands in the way
     // and carries nobody's uid; what the SYN would reach behind it is the listener.
-    return listener(flow.destination, interface);
+    auto found = listener(flow.destination, interface);
+    if (found)
+        found->begun = socket->state;
+    return found;
 }
 
 OwnerLookup::Found OwnerLookup::listener(const Endpoint& place, std::uint32_t interface) {

@@ -21,6 +21,9 @@ struct SocketOwner {
     // The same user's other sockets of which each may be the one that it is about. What holds for
     // the socket must hold for them.
     std::vector<SocketInfo> sharing{};
+    // Of a TCP listener: the state of the socket that the kernel made of an earlier SYN of this
+    // very flow, before anybody has accepted it; 0 where there is none (net/tcp_states.h).
+    std::uint8_t begun = 0;
 
     bool is_virtual_service() const {
         return owner.kind == OwnerKind::kernel && socket.cookie == Cookie{};

@@ -74,6 +74,8 @@ std::string_view to_string(Reason reason) {
         return "overload";
     case Reason::gone:
         return "gone";
+    case Reason::repeated:
+        return "repeated";
     case Reason::count_:
         break;
     }
@@ -157,6 +159,8 @@ std::string_view hint(Reason reason) {
         return "too many connections wait for an answer; this one is retried by the sender";
     case Reason::gone:
         return "a socket of the flow closed while its owner was looked up";
+    case Reason::repeated:
+        return "an earlier packet of this connection was let in, and the kernel answers it";
     case Reason::count_:
         break;
     }
@@ -184,6 +188,7 @@ Action action_of(Reason reason) {
     case Reason::no_answer_yet:
     case Reason::overload:
     case Reason::gone:
+    case Reason::repeated:
         return Action::drop;
     case Reason::label_required:
     case Reason::different_user:

@@ -48,6 +48,7 @@ enum class Reason : std::uint8_t {
     no_answer_yet, // the peer did not answer by the deadline: the first time, or of late
     overload,      // too much waits already
     gone,          // a socket of the flow went away while the packet waited
+    repeated,      // a SYN of a connection that the kernel has begun to open: it answers by itself
     count_,
 };
 

@@ -265,6 +265,32 @@ class Jobs(WithJobs):
                 self.ubfd2.wait_for_log(told)
         self.assertEqual(self.ubfd2.status()["jobs"], {"running": 0, "begun": 0, "ended": 0, "vanished": 0, "refused": 3})
 
+    def ask_controller(self, answers):
+        """`ubfctl job begin`, where squeue answers so, one line after the other; an empty one: it fails."""
+        folder = pathlib.Path(tempfile.mkdtemp(dir="/run"))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "answers").write_text("".join(f"{answer}\n" for answer in answers))
+        (folder / "squeue").write_text(f'#!/bin/sh\nread -r answer < {folder}/answers; sed -i 1d {folder}/answers\n'
+                                       '[ "$answer" ] || { echo "slurm_load_jobs error: no answer"; exit 1; }\n'
+                                       'echo "$answer"\n')
+        (folder / "squeue").chmod(0o755)
+        process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "job", "begin", "--job",
+                                 "1008", "--uid", USERS["alice"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                 env={"PATH": f"{folder}:/usr/bin:/bin"})
+        text = process.communicate(timeout=40)[0]
+        return process.returncode, text
+
+    def test_a_controller_that_does_not_answer_is_asked_again(self):
+        self.assertEqual(self.ask_controller(["", "", "physics"]), (0, ""))
+        jobs = json.loads(self.ubfctl(self.ubfd2, "--json", "job", "list"))["jobs"]
+        self.assertEqual([job["label"] for job in jobs], ["physics"])
+
+    def test_what_a_controller_says_that_fails_is_no_label(self):
+        status, text = self.ask_controller(["", "", "", "physics"])
+        self.assertNotEqual(status, 0)
+        self.assertIn("squeue failed 3 times for job 1008", text)
+        self.assertEqual(self.ubfd2.status()["jobs"]["running"], 0)
+
     def test_nobody_but_root_registers_a_job(self):
         for user in ("alice", "service"):
             process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "job", "begin",
