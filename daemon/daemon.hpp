@@ -110,6 +110,7 @@ class Daemon {
     UdpFlows udp_flows_;
     SentFlows sent_flows_{lately_sent_};
     ExemptListeners exempt_listeners_;
+    CgroupPaths cgroup_paths_;
     OwnerRecords records_;
     Investigator investigator_;
     EventLoop loop_;

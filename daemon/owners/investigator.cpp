@@ -27,10 +27,11 @@ Owner without_credentials(const SocketOwner& socket) {
 } // namespace
 
 Investigator::Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
-                           Counters& counters)
+                           CgroupPaths& cgroups, Counters& counters)
   : users_(users)
   , labeller_(labeller)
   , records_(records)
+  , cgroups_(cgroups)
   , counters_(counters) {
     for (auto& heartbeat : heartbeats_)
         threads_.emplace_back([this, &heartbeat] { run(heartbeat); });
@@ -69,9 +70,7 @@ std::optional<Owner> Investigator::remembered(const SocketOwner& socket, ident::
 
 // Where neither the process nor the user database need be asked first.
 std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Role role) {
-    if (labeller_.details().any())
-        return std::nullopt;
-    const auto result = makers(socket, role, {});
+    const auto result = makers(socket, role, labeller_.details(), Ask::nobody);
     if (!result)
         return std::nullopt;
     auto owner = socket.owner;
@@ -91,14 +90,14 @@ std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Ro
 
 // Who made the sockets listen or connect, as if a search had found those processes.
 std::optional<SearchResult> Investigator::makers(const SocketOwner& socket, ident::Role role,
-                                                 ProcessDetails details) const {
+                                                 ProcessDetails details, Ask ask) const {
     // The kernel may have taken over a socket of root's: rpc.nfsd's listener, for one.
     const Uid uid = socket.owner.uid;
     if (uid == Uid{0})
         return std::nullopt;
     SearchResult result{{}, Method::kernel_record, true};
     const auto add = [&](const SocketInfo& one) {
-        auto process = maker(one, uid, role, details);
+        auto process = maker(one, uid, role, details, ask);
         if (process)
             result.holders.push_back(std::move(*process));
         return process.has_value();
@@ -108,23 +107,39 @@ std::optional<SearchResult> Investigator::makers(const SocketOwner& socket, iden
     return result;
 }
 
-// A label is that of now, so the process must hold the socket still if one is wanted.
+// The job that it is of is that of its cgroup, which was recorded as well. SELinux's context is
+// not, and must be that of now: so the process must hold the socket still if that is wanted.
 std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ident::Role role,
-                                          ProcessDetails details) const {
+                                          ProcessDetails details, Ask ask) const {
     const auto record = records_.find(socket.cookie, role);
     auto process = record ? maker_of(*record, uid) : std::nullopt;
-    if (!process)
+    if (!process || !details.any())
+        return process;
+    if (record->several != 0)
         return std::nullopt;
-    if (details.any()) {
-        auto holder = record->several != 0
-                          ? std::nullopt
-                          : processes_.holder_among({&process->pid, 1}, socket.inode, uid, details);
-        if (!holder)
-            return std::nullopt;
-        process->cgroups = std::move(holder->cgroups);
-        process->context = std::move(holder->context);
+    if (!details.context) {
+        auto cgroups = cgroups_of(*record, ask);
+        if (cgroups) {
+            process->cgroups = std::move(*cgroups);
+            return process;
+        }
     }
+    if (ask == Ask::nobody)
+        return std::nullopt;
+    auto holder = processes_.holder_among({&process->pid, 1}, socket.inode, uid, details);
+    if (!holder)
+        return std::nullopt;
+    process->cgroups = std::move(holder->cgroups);
+    process->context = std::move(holder->context);
     return process;
+}
+
+// As /proc would have them; nothing where the process is in others by now, or one is gone.
+std::optional<std::string> Investigator::cgroups_of(const ubf_owner_record& record, Ask ask) const {
+    if (!records_.has_cgroups(record))
+        return std::nullopt;
+    return ask == Ask::kernel ? cgroups_.find(record.cgroup_v1, record.cgroup_v2)
+                              : cgroups_.known(record.cgroup_v1, record.cgroup_v2);
 }
 
 Uid Investigator::account_of(Uid uid) {
@@ -270,7 +285,8 @@ Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Ro
 SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Role role,
                                             TimePoint deadline) {
     const auto details = labeller_.details();
-    if (auto result = makers(socket, role, details)) // whose user has yet to be looked up
+    if (auto result =
+            makers(socket, role, details, Ask::kernel)) // whose user has yet to be looked up
         return std::move(*result);
     const Uid uid = socket.owner.uid;
     std::vector<std::uint32_t> inodes{socket.socket.inode};

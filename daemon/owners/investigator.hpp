@@ -7,6 +7,7 @@
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
+#include "daemon/owners/cgroup_paths.hpp"
 #include "daemon/owners/changes.hpp"
 #include "daemon/owners/labeller.hpp"
 #include "daemon/owners/owner_records.hpp"
@@ -37,7 +38,7 @@ class Investigator {
 
     // Throws std::system_error.
     Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
-                 Counters& counters);
+                 CgroupPaths& cgroups, Counters& counters);
     ~Investigator() { stop(); }
 
     // Ends the threads; whoever asks from now on hears at once that nothing was found.
@@ -102,11 +103,14 @@ class Investigator {
     void is_done(Uid uid);
     std::optional<Job> who_gives_way(Uid uid);
     std::optional<Owner> remembered(const SocketOwner& socket, ident::Role role);
+    // Whether the kernel may be asked, which waits.
+    enum class Ask : bool { nobody, kernel };
     std::optional<Holder> maker(const SocketInfo& socket, Uid uid, ident::Role role,
-                                ProcessDetails details) const;
+                                ProcessDetails details, Ask ask) const;
+    std::optional<std::string> cgroups_of(const ubf_owner_record& record, Ask ask) const;
     std::optional<Owner> recorded(const SocketOwner& socket, ident::Role role);
     std::optional<SearchResult> makers(const SocketOwner& socket, ident::Role role,
-                                       ProcessDetails details) const;
+                                       ProcessDetails details, Ask ask) const;
     struct Searched {
         Owner owner;
         bool in_time;
@@ -132,6 +136,7 @@ class Investigator {
     UserCache& users_;
     const Labeller& labeller_;
     const OwnerRecords& records_;
+    CgroupPaths& cgroups_;
     Counters& counters_;
     ProcessSearch processes_;
     Changes changes_;

@@ -5,8 +5,14 @@ namespace ubf {
 
 void OwnerRecords::Unload::operator()(owner_records_bpf*) const {}
 
-OwnerRecords::OwnerRecords(bool)
+void OwnerRecords::Unmap::operator()(const std::uint64_t*) const {}
+
+OwnerRecords::OwnerRecords(bool, std::optional<Cgroups>)
   : state_("not in use: ubfd was built without BPF") {}
+
+bool OwnerRecords::has_cgroups(const ubf_owner_record&) const {
+    return false;
+}
 
 std::optional<ubf_owner_record> OwnerRecords::find(Cookie, ident::Role) const {
     return std::nullopt;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -52,11 +53,17 @@ std::uint32_t inode_of(const char* name_space) {
 }
 
 // 0, or an errno.
-int load(Program& program, bool udp) {
+int load(Program& program, bool udp, const std::optional<OwnerRecords::Cgroups>& cgroups) {
     program.reset(::owner_records_bpf__open());
     if (!program)
         return errno;
     ::bpf_program__set_autoload(program->progs.on_bind, udp);
+    ::bpf_program__set_autoload(program->progs.on_move, cgroups.has_value());
+    program->rodata->wants_cgroups = cgroups.has_value();
+    if (cgroups) {
+        program->rodata->root_v1 = cgroups->root_v1;
+        program->rodata->root_v2 = cgroups->root_v2;
+    }
     program->rodata->pid_namespace = inode_of("/proc/self/ns/pid");
     program->rodata->net_namespace = inode_of("/proc/self/ns/net");
     return -::owner_records_bpf__load(program.get());
@@ -75,13 +82,26 @@ int write_down_holders(const owner_records_bpf& program) {
     return length < 0 ? errno : 0;
 }
 
+constexpr std::size_t moves_size = UBF_RECORD_MOVES * sizeof(std::uint64_t);
+
+// nullptr where they can't be mapped.
+const std::uint64_t* map_moves(const owner_records_bpf& program) {
+    const int fd = ::bpf_map__fd(program.maps.moves);
+    auto* mapped = ::mmap(nullptr, moves_size, PROT_READ, MAP_SHARED, fd, 0);
+    return mapped == MAP_FAILED ? nullptr : static_cast<const std::uint64_t*>(mapped);
+}
+
 } // namespace
+
+void OwnerRecords::Unmap::operator()(const std::uint64_t* moves) const {
+    ::munmap(const_cast<std::uint64_t*>(moves), moves_size);
+}
 
 void OwnerRecords::Unload::operator()(owner_records_bpf* program) const {
     ::owner_records_bpf__destroy(program);
 }
 
-OwnerRecords::OwnerRecords(bool wanted) {
+OwnerRecords::OwnerRecords(bool wanted, std::optional<Cgroups> cgroups) {
     if (!wanted) {
         state_ = "not in use: owners.bpf is false";
         return;
@@ -92,10 +112,10 @@ OwnerRecords::OwnerRecords(bool wanted) {
     }
     ::libbpf_set_print(nullptr); // state_ says it
     Program program;
-    int error = load(program, true);
+    int error = load(program, true, cgroups);
     const bool udp = error != EPERM;
     if (!udp)
-        error = load(program, false);
+        error = load(program, false, cgroups);
     if (error != 0) {
         state_ = not_in_use("loading the BPF program", error);
     } else if (const int attached = ::owner_records_bpf__attach(program.get()); attached != 0) {
@@ -108,8 +128,18 @@ OwnerRecords::OwnerRecords(bool wanted) {
     } else {
         state_ = udp ? "in use" : "in use for TCP; this kernel does not let UDP be traced";
         program_ = std::move(program);
+        if (cgroups)
+            moves_.reset(map_moves(*program_));
     }
     ::malloc_trim(0); // libbpf took megabytes to read the kernel's types, and needs them no more
+}
+
+bool OwnerRecords::has_cgroups(const ubf_owner_record& record) const {
+    if (!moves_ || record.cgroup_v1 == UBF_RECORD_NO_CGROUP)
+        return false;
+    // By the kernel, at any time: so it is read once, and from memory.
+    const volatile auto& moved = moves_.get()[record.place % UBF_RECORD_MOVES];
+    return moved < record.time;
 }
 
 std::optional<ubf_owner_record> OwnerRecords::find(Cookie cookie, ident::Role role) const {

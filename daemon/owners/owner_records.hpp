@@ -9,6 +9,7 @@
 #include "daemon/owners/owner_record.hpp"
 #include "ident/wire.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,12 +20,21 @@ namespace ubf {
 
 class OwnerRecords {
   public:
+    // The roots of the hierarchies by which a record says in which cgroup its process was.
+    struct Cgroups {
+        std::uint64_t root_v1 = 0;
+        std::uint64_t root_v2 = 0;
+    };
     // Loads the program, where it is wanted and can be. Takes CAP_BPF and CAP_PERFMON, which
-    // nothing needs after that.
-    explicit OwnerRecords(bool wanted);
+    // nothing needs after that. cgroups: none, where nobody wants to know them.
+    OwnerRecords(bool wanted, std::optional<Cgroups> cgroups);
 
     // Never waits. Any thread may ask.
     std::optional<ubf_owner_record> find(Cookie cookie, ident::Role role) const;
+
+    // Whether the cgroups of the record are those of now: it has them, and the process was not
+    // moved since, as far as is known.
+    bool has_cgroups(const ubf_owner_record& record) const;
 
     bool in_use() const { return program_ != nullptr; }
     // "in use", perhaps with what is not; or why not.
@@ -34,8 +44,13 @@ class OwnerRecords {
         void operator()(owner_records_bpf* program) const;
     };
 
+    struct Unmap {
+        void operator()(const std::uint64_t* moves) const;
+    };
+
   private:
     std::unique_ptr<owner_records_bpf, Unload> program_;
+    std::unique_ptr<const std::uint64_t, Unmap> moves_; // when, by place; the kernel writes there
     std::string state_;
 };
 

@@ -58,8 +58,9 @@ void run(const Scenario& scenario, const char* recording) {
     LatelySent lately_sent;
     UdpFlows udp_flows(table, lately_sent, counters);
     ExemptListeners exempt_listeners(table, counters);
-    const OwnerRecords no_records(false);
-    Investigator investigator(users, labeller, no_records, counters);
+    const OwnerRecords no_records(false, {});
+    CgroupPaths cgroups;
+    Investigator investigator(users, labeller, no_records, cgroups, counters);
     auto queue =
         std::make_unique<Queue>(std::uint16_t{0}, Config::Queue{}.length, Mark{}, counters);
     const auto sockets = ident::Socket::open(Play::ident_port, 3);

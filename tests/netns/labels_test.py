@@ -324,8 +324,8 @@ class HeldByTwoJobs(WithJobs):
 
     def setUp(self):
         super().setUp()
-        alice, self.bob = self.two_jobs()
-        alice.listen("tcp", "0.0.0.0", PORT)
+        self.alice, self.bob = self.two_jobs()
+        self.alice.listen("tcp", "0.0.0.0", PORT)
         self.begin(self.ubfd1, 1006, "bob", "chem")
         self.other = self.in_job("bob", self.one, 1006)
 
@@ -350,6 +350,39 @@ class Recorded(HeldByTwoJobs):
         self.assert_connects(owner=self.other, holder=self.bob, allowed=True)
         self.assert_connects(owner=self.bob, holder=self.other, allowed=False)
         self.assertEqual(self.ubfd1.status()["owner_methods"]["kernel-record"], 2)
+
+    def test_nobody_is_looked_for(self):
+        """So it shows by a listener whose maker is gone: who holds it now is in no job."""
+        maker, keeper = self.in_job("alice", self.two, 1001), self.person("alice", self.two)
+        held = maker.hand_over(maker.listen("tcp", "0.0.0.0", MORE, answer=False), keeper)
+        self.dismiss(maker)
+        keeper.do(person.serve, held)
+        self.assertEqual(self.bob.connect("tcp", V4, MORE), "connected")
+        self.assertEqual(self.other.connect("tcp", V4, MORE), "EHOSTUNREACH")
+        for ubfd in (self.ubfd1, self.ubfd2):
+            methods = ubfd.status()["owner_methods"]
+            self.assertGreater(methods["kernel-record"], 0)
+            for method in ("recent", "uid-processes", "all-processes"):
+                self.assertEqual(methods.get(method, 0), 0, methods)
+
+    def test_a_listener_that_is_moved_has_the_label_of_its_new_job(self):
+        self.begin(self.ubfd2, 1003, "alice", "chem")
+        self.cgroups.put(self.alice.pid, USERS["alice"], 1003)
+        self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assertEqual(self.other.connect("tcp", V4, PORT), "connected")
+
+    def test_a_connector_that_is_moved_has_the_label_of_its_new_job(self):
+        self.assertEqual(self.other.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.cgroups.put(self.other.pid, USERS["bob"], 1002)
+        self.assertEqual(self.other.connect("tcp", V4, PORT), "connected")
+        self.cgroups.put(self.other.pid, USERS["bob"], 1006)
+        self.assertEqual(self.other.connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+    def test_who_is_in_a_cgroup_of_no_job_has_no_label(self):
+        somebody = self.person("bob", self.one)
+        (self.cgroups.make("ubf-elsewhere/one/two/three/four") / "cgroup.procs").write_text(str(somebody.pid))
+        self.assertEqual(somebody.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assert_denied(self.ubfd2, "connector=bob", "connector none: none in common")
 
 
 class Searched(HeldByTwoJobs):

@@ -15,7 +15,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, cgroups, person  # noqa: E402
 from lab.case import ADDRESSES, PEERS, V4, Case, wait_until  # noqa: E402
 from lab.node import Home, Node, join  # noqa: E402
 from lab.ubfd import Ubfd  # noqa: E402
@@ -209,6 +209,26 @@ class Confined(Systemd):
         found = self.probe(filtered=True)
         self.assertEqual({way: found[way] for way in ways}, dict.fromkeys(ways, "Operation not permitted"))
         self.assertEqual(found["pidfd_send_signal"], "done")  # which RDMA takes
+
+
+class Job(Systemd):
+    def test_a_job_is_found_by_its_cgroup(self):
+        """Within what the unit lets ubfd do. The listener's maker is gone, and who holds it is in no job."""
+        good = CONFIG.read_text(encoding="utf-8")
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
+        CONFIG.write_text(good + '[labels]\nslurm = true\n[policy.labels."slurm:physics"]\nallow = ["alice", "bob"]\n')
+        run("systemctl", "restart", "ubfd")
+        wait_until(is_ready, 30, "ubfd to be ready")
+        groups = cgroups.JobCgroups()
+        self.addCleanup(groups.close)
+        maker, keeper, bob = (self.person(user, self.two) for user in ("alice", "alice", "bob"))
+        for job, user, somebody in ((1001, "alice", maker), (1002, "bob", bob)):
+            run("ubfctl", "job", "begin", "--job", job, "--uid", case.USERS[user], "--label", "physics")
+            groups.put(somebody.pid, case.USERS[user], job)
+        held = maker.hand_over(maker.listen("tcp", "0.0.0.0", PORT + 1, answer=False), keeper)
+        self.dismiss(maker)
+        keeper.do(person.serve, held)
+        self.assertEqual(bob.connect("tcp", "127.0.0.1", PORT + 1), "connected", run("ubfctl", "status"))
 
 
 class Life(Systemd):

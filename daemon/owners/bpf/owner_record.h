@@ -7,13 +7,21 @@
 #define UBF_RECORD_GROUPS 32 // more are counted, but not kept
 #define UBF_RECORD_COMM 16   // TASK_COMM_LEN, linux/sched.h
 #define UBF_RECORD_MISLEADS 0xffffffffU // in place of the number of groups
+#define UBF_RECORD_NO_CGROUP (~0ULL)    // in place of a cgroup's id: nobody looked
+#define UBF_RECORD_MOVES 65536          // places in which the moves of processes are told
 
 struct ubf_owner_record {
+    __u64 time; // of CLOCK_BOOTTIME, in nanoseconds
+    // The ids of the cgroups of the process, or of that above it, which stand third below the root
+    // of their hierarchy: of version 1's freezer, and of version 2. 0: it is not as deep.
+    __u64 cgroup_v1;
+    __u64 cgroup_v2;
     __u32 uid; // real and effective, as the initial user namespace sees them
     __u32 euid;
     __u32 gid;
     __u32 egid;
     __s32 pid; // of the process, not of the thread, as ubfd sees it; 0: it doesn't
+    __u32 place; // in which a move of the process from cgroup to cgroup is told since
     __u32 several; // not 0: other processes, of the same user and groups, held the socket as well
     __u32 group_count;
     __u32 groups[UBF_RECORD_GROUPS]; // supplementary; none where there are more than fit

@@ -1,6 +1,7 @@
 // The part of ubfd that runs in the kernel: when a process makes a socket listen, connect or take a
 // UDP port, it writes down who that process is, by the socket's cookie. It decides nothing. A map
 // for each of the three, so that connections, which come by the thousand, push no listener out.
+// With it goes the cgroup that says of which job the process is, and when it is moved to another.
 // Of the sockets that are older than it, it writes down who holds them, once.
 #include "owner_record.h"
 
@@ -13,6 +14,7 @@
 #include <bpf/bpf_tracing.h>
 
 #define MOST_SOCKETS 32768    // in each map; beyond it, those that were written down longest ago go
+#define MOST_CGROUPS 24       // one within the other
 #define MOST_PID_NAMESPACES 8 // one within the other; a process in deeper ones has no number for us
 
 enum {
@@ -64,7 +66,30 @@ struct pid {
     struct upid numbers[1];
 };
 
+struct kernfs_node {
+    __u64 id;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+    struct cgroup* cgroup;
+    struct cgroup_subsys_state* parent;
+};
+
+struct cgroup {
+    struct cgroup_subsys_state self;
+    struct kernfs_node* kn;
+};
+
+struct css_set {
+    struct cgroup_subsys_state* subsys[1]; // of each controller, whatever its hierarchy
+    struct cgroup* dfl_cgrp;               // of version 2
+};
+
 struct task_struct {
+    int tgid;
+    struct css_set* cgroups;
     struct task_struct* group_leader;
     struct pid* thread_pid;
     const struct cred* cred;
@@ -103,6 +128,10 @@ struct bpf_iter__task_file {
 
 #pragma clang attribute pop
 
+enum cgroup_subsys_id {
+    freezer_cgrp_id = 1, // the kernel's own number is put here
+};
+
 struct records {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, MOST_SOCKETS);
@@ -117,6 +146,20 @@ struct records binds SEC(".maps");
 // Those in which ubfd runs: the inodes of its /proc/self/ns/pid and net.
 const volatile __u32 pid_namespace = 0;
 const volatile __u32 net_namespace = 0;
+// The inodes of the roots of both hierarchies, as ubfd sees them; 0 where there is none.
+const volatile __u64 root_v1 = 0;
+const volatile __u64 root_v2 = 0;
+const volatile bool wants_cgroups = false;
+
+// When a process with this place was moved last. Two may share one: then a record is taken for old
+// that is not. ubfd has it mapped.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, UBF_RECORD_MOVES);
+    __type(key, __u32);
+    __type(value, __u64);
+} moves SEC(".maps");
 
 // ubfd is never asked about other sockets.
 static __always_inline bool is_ours(const struct sock* socket) {
@@ -139,16 +182,50 @@ static __always_inline __s32 process_id(const struct task_struct* task) {
     return 0;
 }
 
+// The one above or at `cgroup` that is third below the root; 0 where it is not as deep.
+static __always_inline __u64 third_below(__u64 root, const struct cgroup* cgroup) {
+    __u64 first = 0, second = 0, third = 0;
+    for (int i = 0; i < MOST_CGROUPS && cgroup; ++i) {
+        const __u64 id = BPF_CORE_READ(cgroup, kn, id);
+        if (id == root)
+            return third;
+        third = second;
+        second = first;
+        first = id;
+        cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
+    }
+    return 0;
+}
+
+static __always_inline void add_cgroups(struct task_struct* task, struct ubf_owner_record* record) {
+    const struct css_set* set = task->cgroups;
+    if (root_v2 != 0)
+        record->cgroup_v2 = third_below(root_v2, set->dfl_cgrp);
+    if (root_v1 == 0 || !bpf_core_enum_value_exists(enum cgroup_subsys_id, freezer_cgrp_id))
+        return;
+    const unsigned freezer = bpf_core_enum_value(enum cgroup_subsys_id, freezer_cgrp_id);
+    const struct cgroup_subsys_state* state = 0;
+    bpf_probe_read_kernel(&state, sizeof state, (const void*)&set->subsys[0] + freezer * sizeof state);
+    if (state)
+        record->cgroup_v1 = third_below(root_v1, BPF_CORE_READ(state, cgroup));
+}
+
 // False where it can't be known.
 static __always_inline bool describe(struct task_struct* task, struct ubf_owner_record* record) {
     const struct cred* cred = task->cred;
     *record = (struct ubf_owner_record){
+        .time = bpf_ktime_get_boot_ns(),
+        .cgroup_v1 = wants_cgroups ? 0 : UBF_RECORD_NO_CGROUP,
+        .cgroup_v2 = wants_cgroups ? 0 : UBF_RECORD_NO_CGROUP,
+        .place = (__u32)task->tgid % UBF_RECORD_MOVES,
         .uid = cred->uid.val,
         .euid = cred->euid.val,
         .gid = cred->gid.val,
         .egid = cred->egid.val,
         .pid = process_id(task),
     };
+    if (wants_cgroups)
+        add_cgroups(task, record);
     const struct group_info* groups = cred->group_info;
     const __u32 count = groups->ngroups;
     record->group_count = count;
@@ -169,6 +246,15 @@ static __always_inline void write_down(void* map, struct sock* socket) {
         return;
     const __u64 cookie = bpf_get_socket_cookie(socket);
     bpf_map_update_elem(map, &cookie, &record, BPF_ANY);
+}
+
+// Into another cgroup, by whoever may. It stands first, and is attached first: no move is missed.
+SEC("?tp_btf/cgroup_attach_task")
+int BPF_PROG(on_move, struct cgroup* to, const char* path, struct task_struct* task) {
+    const __u32 place = (__u32)task->tgid % UBF_RECORD_MOVES;
+    const __u64 now = bpf_ktime_get_boot_ns();
+    bpf_map_update_elem(&moves, &place, &now, BPF_ANY);
+    return 0;
 }
 
 // Each before the socket can be reached, where the kernel lets that be seen: no packet comes sooner

@@ -38,7 +38,7 @@ constexpr std::uint32_t loopback = 1;                   // interface
 struct Finder {
     Finder(const Config::Labels& sources, const OwnerRecords& records)
       : labeller(jobs, sources, counters)
-      , investigator(users, labeller, records, counters) {}
+      , investigator(users, labeller, records, cgroups, counters) {}
 
     Owner find(const SocketOwner& socket, ident::Role role) {
         return investigator.find_now(socket, role, Clock::now() + deadline);
@@ -48,6 +48,7 @@ struct Finder {
     UserCache users;
     JobTable jobs;
     Labeller labeller;
+    CgroupPaths cgroups;
     Investigator investigator;
     OwnerLookup lookup;
 };
@@ -66,8 +67,9 @@ struct Kind {
 
 // The kernel's records of owners, and none.
 struct Records {
-    const OwnerRecords kernels{true};
-    const OwnerRecords none{false};
+    const CgroupPaths cgroups;
+    const OwnerRecords kernels{true, OwnerRecords::Cgroups{cgroups.root_v1(), cgroups.root_v2()}};
+    const OwnerRecords none{false, {}};
 };
 
 SocketOwner found(OwnerLookup::Found socket) {

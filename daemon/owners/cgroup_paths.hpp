@@ -1,0 +1,49 @@
+// The paths of cgroups by the ids that the kernel's records have, as /proc/PID/cgroup would have
+// them. The kernel gives no id twice, so what was found once is remembered.
+#pragma once
+
+#include "base/unique_fd.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+namespace ubf {
+
+class CgroupPaths {
+  public:
+    // Of the hierarchies that are mounted by now.
+    CgroupPaths();
+
+    // The inodes of their roots, which are the ids of these; 0 where there is none.
+    std::uint64_t root_v1() const { return v1_.root; } // of the freezer
+    std::uint64_t root_v2() const { return v2_.root; }
+
+    // Lines of /proc/PID/cgroup for both ids, of which 0 is none at all. Nothing where one is not
+    // known yet; never waits.
+    std::optional<std::string> known(std::uint64_t v1, std::uint64_t v2) const;
+    // Asks the kernel, which takes CAP_DAC_READ_SEARCH. Nothing where one is gone.
+    std::optional<std::string> find(std::uint64_t v1, std::uint64_t v2);
+
+  private:
+    struct Hierarchy {
+        std::string mount{};
+        UniqueFd fd{};
+        std::uint64_t root = 0;
+        std::unordered_map<std::uint64_t, std::string> paths{};
+    };
+    static constexpr std::size_t most = 16384; // paths of each
+
+    static Hierarchy open(const char* mount, long type);
+    std::optional<std::string> path(const Hierarchy& hierarchy, std::uint64_t id) const;
+    void learn(Hierarchy& hierarchy, std::uint64_t id);
+
+    mutable std::mutex mutex_;
+    Hierarchy v1_;
+    Hierarchy v2_;
+};
+
+} // namespace ubf
