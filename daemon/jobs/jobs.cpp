@@ -3,13 +3,15 @@
 #include "daemon/jobs/job_cgroups.hpp"
 #include "daemon/jobs/job_json.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace ubf {
 namespace {
 
-// So that to look takes half a percent of a CPU at most, however many jobs there are.
+// So that to look takes half a percent of a CPU, however many jobs there are; but that often.
 constexpr int rarity = 200;
+constexpr std::chrono::seconds longest_pause{5};
 
 } // namespace
 
@@ -76,8 +78,10 @@ Jobs::Json Jobs::list() const {
 void Jobs::look(TimePoint now) {
     if (now < next_look_)
         return;
+    const auto begun = Clock::now();
     look();
-    next_look_ = now + rarity * (Clock::now() - now);
+    const auto took = Clock::now() - begun;
+    next_look_ = now + std::min<Clock::duration>(rarity * took, longest_pause);
 }
 
 void Jobs::look() {
