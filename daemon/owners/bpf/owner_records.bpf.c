@@ -149,7 +149,7 @@ const volatile __u32 net_namespace = 0;
 // The inodes of the roots of both hierarchies, as ubfd sees them; 0 where there is none.
 const volatile __u64 root_v1 = 0;
 const volatile __u64 root_v2 = 0;
-const volatile bool wants_cgroups = false;
+const volatile __u32 wants_cgroups = 0; // no bool: the skeleton is C++ as well
 
 // When a process with this place was moved last. Two may share one: then a record is taken for old
 // that is not. ubfd has it mapped.
