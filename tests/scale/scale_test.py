@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The start of a big job: everybody connects to everybody at once, on many nodes, while daemons reload, rotate keys or
-are killed. Nothing that is allowed is refused or lost, and nobody else gets in. `scale` runs the large sizes."""
+are killed. Nothing that is allowed is refused or lost, and nobody else gets in."""
 
 import collections
 import pathlib
