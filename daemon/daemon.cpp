@@ -122,10 +122,8 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   , labeller_(job_table_, start_.config.labels, counters_)
   , udp_flows_(table_, lately_sent_, counters_)
   , exempt_listeners_(table_, counters_)
-  , records_(start_.config.owners.bpf, start_.config.labels.slurm
-                                           ? std::optional(OwnerRecords::Cgroups{
-                                                 cgroup_paths_.root_v1(), cgroup_paths_.root_v2()})
-                                           : std::nullopt)
+  , records_(start_.config.owners.bpf,
+             start_.config.labels.slurm ? std::optional(cgroup_paths_.roots()) : std::nullopt)
   , investigator_(users_, labeller_, records_, cgroup_paths_, counters_) {
     investigator_.count_subordinates(start_.config.policy.subids);
     give_up({CAP_BPF, CAP_PERFMON}); // the records' alone, and no more needed

@@ -9,8 +9,8 @@
 
 namespace ubf {
 
-// How often the tables were full since the machine was booted; 0 where that can't be read, as in
-// any network namespace but the first.
+// Counts how often the tables were full since the machine was booted; 0 where that can't be read,
+// as in any network namespace but the first.
 std::uint64_t neighbour_tables_full();
 
 // The same of one table, by the text of /proc/net/stat/arp_cache or ndisc_cache

@@ -5,6 +5,7 @@
 #include "daemon/gate/queue_table.hpp"
 #include "daemon/host.hpp"
 
+#include <algorithm>
 #include <fmt/chrono.h>
 #include <functional>
 #include <numeric>
@@ -90,9 +91,7 @@ Json Daemon::status(bool all_peers) {
 
     auto peers = peers_.list();
     const auto asked = peers.size();
-    std::size_t silent = 0;
-    for (const auto& peer : peers)
-        silent += peer.silent ? 1 : 0;
+    const auto silent = std::ranges::count(peers, true, &PeerTable::Peer::silent);
     if (!all_peers)
         peers = worst(std::move(peers), most_peers);
 

@@ -249,22 +249,28 @@ std::size_t AllowedFlows::bucket(const Flow& flow) const {
     return static_cast<std::size_t>(hash >> 48); // 16 bits: one of `buckets`
 }
 
-AllowedFlows::List& AllowedFlows::list_of(const Entry& entry) {
+// The one that it waits in; nullptr where it waits in none.
+AllowedFlows::List* AllowedFlows::list_of(const Entry& entry) {
     switch (entry.place) {
     case Entry::Place::waiting:
-        return waiting_;
+        return &waiting_;
     case Entry::Place::at_leisure:
-        return at_leisure_;
-    default:
-        return retried_;
+        return &at_leisure_;
+    case Entry::Place::retried:
+        return &retried_;
+    case Entry::Place::nowhere:
+    case Entry::Place::resting:
+    case Entry::Place::in_hand:
+        break;
     }
+    return nullptr;
 }
 
 void AllowedFlows::append(Id id, Entry::Place place, TimePoint when) {
     auto& entry = entries_[id];
     entry.place = place;
     entry.when = when;
-    auto& list = list_of(entry);
+    auto& list = *list_of(entry);
     entry.later = none;
     entry.earlier = std::exchange(list.last, id);
     (entry.earlier == none ? list.first : entries_[entry.earlier].later) = id;
@@ -274,7 +280,7 @@ void AllowedFlows::prepend(Id id, Entry::Place place, TimePoint when) {
     auto& entry = entries_[id];
     entry.place = place;
     entry.when = when;
-    auto& list = list_of(entry);
+    auto& list = *list_of(entry);
     entry.earlier = none;
     entry.later = std::exchange(list.first, id);
     (entry.later == none ? list.last : entries_[entry.later].earlier) = id;
@@ -283,12 +289,11 @@ void AllowedFlows::prepend(Id id, Entry::Place place, TimePoint when) {
 // Out of the list that it waits in, if it does.
 void AllowedFlows::take_out(Id id) {
     auto& entry = entries_[id];
-    if (entry.place != Entry::Place::waiting && entry.place != Entry::Place::at_leisure &&
-        entry.place != Entry::Place::retried)
+    auto* list = list_of(entry);
+    if (list == nullptr)
         return;
-    auto& list = list_of(entry);
-    (entry.earlier == none ? list.first : entries_[entry.earlier].later) = entry.later;
-    (entry.later == none ? list.last : entries_[entry.later].earlier) = entry.earlier;
+    (entry.earlier == none ? list->first : entries_[entry.earlier].later) = entry.later;
+    (entry.later == none ? list->last : entries_[entry.later].earlier) = entry.earlier;
 }
 
 } // namespace ubf

@@ -154,7 +154,7 @@ class AllowedFlows {
     std::size_t resting_of(const AllowedFlow& allowed) const;
     void count(const Entry& entry, bool more);
     void watch(Id id, TimePoint now);
-    List& list_of(const Entry& entry);
+    List* list_of(const Entry& entry);
     void append(Id id, Entry::Place place, TimePoint when);
     void prepend(Id id, Entry::Place place, TimePoint when);
     void take_out(Id id);

@@ -249,7 +249,8 @@ void Worker::expire(TimePoint now) {
     }
 }
 
-// What can't be asked about yet waits in the kernel, where it takes no place and is not dropped.
+// Leaves packets that can't be asked about yet in the kernel, where they take no place and are not
+// dropped.
 void Worker::hold_back() {
     if (stop_by_ || held_back_ == asker_.is_pressed())
         return;
@@ -474,8 +475,8 @@ void Worker::give_way(const Flow& flow) {
                                 : close(node.mapped(), Reason::overload);
 }
 
-// So that both ends are looked up at once. Most likely the listener is whose it was last. (A flow
-// that was let in has a SYN that comes again, more often than not.)
+// The question goes out before our own end is looked up: most likely the listener is whose it was
+// last. (A flow that was let in has a SYN that comes again, more often than not.)
 void Worker::ask_ahead(Case& item) {
     if (on_this_node(item) || may_be_told(item) || item.translated || policy(item).require_label ||
         unasked(item) || is_silent(item) || allowed_.find(item.flow))

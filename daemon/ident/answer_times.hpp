@@ -1,5 +1,5 @@
-// How long peers take to answer, and so how long to wait before a question is sent once more: by
-// the estimator of RFC 6298, its section 2. A question that is repeated while its answer is on the
+// Estimates from the answer times of peers how long to wait before a question is sent once more, as
+// section 2 of RFC 6298 does. A question that is repeated while its answer is on the
 // way costs the peer another one, and slows down all answers behind it (congestion collapse, RFC
 // 2914).
 #pragma once

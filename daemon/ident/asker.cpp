@@ -1,5 +1,7 @@
 #include "daemon/ident/asker.hpp"
 
+#include "base/groups.hpp"
+
 #include <algorithm>
 #include <sodium.h>
 #include <tuple>
@@ -10,7 +12,8 @@ namespace {
 
 // Before a question is tried again that found no room in the kernel.
 constexpr std::chrono::milliseconds room_pause{20};
-// Where an answer takes half of the deadline or more, others will miss it, for so long.
+// For so long after an answer that took half of the deadline or more, nobody counts as silent:
+// other answers will miss it.
 constexpr std::chrono::seconds forgiven_for{3};
 
 } // namespace
@@ -31,10 +34,6 @@ void Asker::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline)
     deadline_ = deadline;
 }
 
-bool Asker::is_proven(const Address& peer) const {
-    return peers_.standing(peer) == PeerTable::Standing::proven;
-}
-
 Nonce Asker::new_nonce() {
     if (nonces_left_ == 0) {
         randombytes_buf(nonces_.data(), sizeof nonces_);
@@ -51,7 +50,7 @@ Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<U
         nonce = new_nonce();
     const auto path = terms_->path(asked.destination.address, asked.source.address);
     const auto kind =
-        is_proven(path.to.address) ? BackPressure::Kind::proven : BackPressure::Kind::others;
+        peers_.asked(path.to.address) ? BackPressure::Kind::proven : BackPressure::Kind::others;
     pending_.emplace(nonce, Pending{{nonce, role, asked, same_as, wish, group},
                                     flow,
                                     path,
@@ -62,7 +61,6 @@ Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<U
     pressure_.asked(kind);
     unsent_.push_back(nonce);
     counters_.questions.add();
-    peers_.asked(path.to.address);
     return nonce;
 }
 
@@ -85,7 +83,7 @@ void Asker::flush() {
 
 // The pauses grow, so that a peer under load is not asked to death.
 void Asker::note_sent(Pending& pending, TimePoint now) {
-    if (pending.sent == TimePoint{})
+    if (!pending.sent)
         pending.pause = times_.pause();
     pending.sent = now;
     send_later(pending, now + pending.pause);
@@ -106,35 +104,33 @@ void Asker::send(const std::vector<Nonce>& nonces) {
     const auto way = [](const Pending* open) {
         return std::tie(open->path.to, open->path.from, open->interface);
     };
-    std::ranges::sort(open_, {}, way);
-    for (auto begin = open_.begin(); begin != open_.end();) {
-        const auto end = std::find_if(
-            begin, open_.end(), [&](const Pending* open) { return way(open) != way(*begin); });
+    each_group(open_, way, [this](auto group) {
+        const auto& [path, interface] = std::tie(group.front()->path, group.front()->interface);
         auto& questions = std::get<std::vector<Question>>(outgoing_.entries);
         questions.clear();
-        for (auto open = begin; open != end; ++open)
-            questions.push_back((*open)->question);
+        for (const auto* open : group)
+            questions.push_back(open->question);
         outgoing_.from = channel_;
         outgoing_.time = wall_clock();
-        const auto& path = (*begin)->path;
-        const auto& socket = is_proven(path.to.address) ? socket_ : lane_;
+        const bool proven = peers_.standing(path.to.address) == PeerTable::Standing::proven;
+        const auto& socket = proven ? socket_ : lane_;
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < questions.size();) {
-            auto open = begin + static_cast<std::ptrdiff_t>(first);
+            auto open = group.begin() + static_cast<std::ptrdiff_t>(first);
             const auto bytes = encode(buffer, outgoing_, first, path, terms_->keys.current);
-            const bool no_room = is_want_of_room(socket.send(path, (*begin)->interface, bytes));
+            const bool no_room = is_want_of_room(socket.send(path, interface, bytes));
             const auto now = Clock::now();
             if (no_room)
                 counters_.not_sent.add();
             // Another failure is as good as a loss on the way.
-            for (const auto last = begin + static_cast<std::ptrdiff_t>(first); open != last; ++open)
+            for (const auto last = group.begin() + static_cast<std::ptrdiff_t>(first); open != last;
+                 ++open)
                 if (no_room)
                     send_later(**open, now + room_pause);
                 else
                     note_sent(**open, now);
         }
-        begin = end;
-    }
+    });
 }
 
 void Asker::receive() {
@@ -173,7 +169,7 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
     auto& pending = found->second;
     if (!pending.uid) { // else it is the second answer
         peers_.answered(path.from.address, now - pending.asked, ahead);
-        times_.add(now - (pending.repeated ? pending.asked : pending.sent));
+        times_.add(now - (pending.repeated ? pending.asked : *pending.sent));
         if (now - pending.asked >= deadline_ / 2)
             peers_.forgive_until(now + forgiven_for);
     }
@@ -187,7 +183,6 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
         // The rest is being looked for. It is asked for once more, for it may get lost.
         send_later(pending, now + (pending.deadline - now) / 2);
         pending.pause = deadline_;
-        pending.repeated = true; // no answer is late
         if (!withdrawn)
             handler_(flow, Heard::uid, answer.owner);
         return;
@@ -222,16 +217,15 @@ void Asker::on_time(TimePoint now) {
             pending_.erase(found);
             continue;
         }
-        const bool was_sent = pending.sent != TimePoint{};
         const bool over = pending.deadline <= now ||
                           (!pending.uid && peers_.refuses(pending.path.to.address, pending.asked));
         // Answers may take longer by now than when it was sent.
-        if (const auto due = pending.sent + times_.pause();
-            was_sent && !pending.repeated && !over && now < due) {
-            send_later(pending, due);
+        const bool is_first = pending.sent && !pending.repeated && !pending.uid;
+        if (is_first && !over && now < *pending.sent + times_.pause()) {
+            send_later(pending, *pending.sent + times_.pause());
             continue;
         }
-        if (was_sent || over)
+        if (pending.sent || over)
             if (const auto kind = std::exchange(pending.counted, std::nullopt))
                 pressure_.unanswered(*kind);
         if (over) {
@@ -239,7 +233,7 @@ void Asker::on_time(TimePoint now) {
             pending_.erase(found);
             continue;
         }
-        if (was_sent) {
+        if (pending.sent) {
             pending.pause *= 2;
             pending.repeated = true;
             counters_.retransmissions.add();
@@ -254,7 +248,7 @@ void Asker::on_time(TimePoint now) {
 
 void Asker::expire(const Pending& pending) {
     const auto& flow = pending.flow;
-    if (pending.sent == TimePoint{})
+    if (!pending.sent)
         handler_(flow, Heard::unsent, Owner{});
     else if (pending.uid)
         handler_(flow, Heard::late, Owner::user(*pending.uid));

@@ -70,11 +70,11 @@ class Asker {
         TimePoint asked;
         TimePoint deadline;
         std::optional<BackPressure::Kind> counted; // as on its way
-        TimePoint again{};        // when it is sent again, at the latest at the deadline
-        TimePoint sent{};         // the last time; none: not yet
-        Clock::duration pause{};  // between that and the next
-        std::optional<Uid> uid{}; // that was heard
-        bool repeated = false;    // or nothing of it is late
+        TimePoint again{};               // when it is sent again, at the latest at the deadline
+        std::optional<TimePoint> sent{}; // the last time
+        Clock::duration pause{};         // between that and the next
+        std::optional<Uid> uid{};        // that was heard
+        bool repeated = false;
         bool withdrawn = false;
     };
     struct Due {
@@ -85,7 +85,6 @@ class Asker {
 
     Nonce new_nonce();
     void send(const std::vector<Nonce>& nonces);
-    bool is_proven(const Address& peer) const;
     void note_sent(Pending& pending, TimePoint now);
     void send_later(Pending& pending, TimePoint when);
     void expire(const Pending& pending);

@@ -1,6 +1,6 @@
-// When to leave packets in the kernel's queue: while so many questions are on their way that more
-// of them would only wait behind these. What waits in the kernel is lost as little as what waits
-// here, and takes no place of ours.
+// Says when a gate had better leave packets in the kernel's queue: while so many questions are on
+// their way that more of them would only wait behind these. A packet that waits in the kernel is
+// lost as little as one that waits here, and takes no place of ours.
 //
 // A question whose answer does not come in time counts no more: its peer is silent or slow, and
 // nobody waits for it. Anybody can make up peers that answer nothing, at any rate; so where most

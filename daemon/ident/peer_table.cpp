@@ -37,10 +37,12 @@ std::chrono::microseconds PeerTable::Histogram::quantile(double part) const {
     return {};
 }
 
-void PeerTable::asked(const Address& address) {
+bool PeerTable::asked(const Address& address) {
     const std::lock_guard lock(mutex_);
-    if (auto* peer = peers_.add(address))
+    auto* peer = peers_.add(address);
+    if (peer != nullptr)
         ++peer->state.questions;
+    return peer != nullptr && peer->proven();
 }
 
 void PeerTable::answered(const Address& address, std::chrono::nanoseconds took,

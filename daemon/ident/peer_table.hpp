@@ -39,7 +39,7 @@ class PeerTable {
     // For so long a ubfd may be away that was there: its restart takes seconds.
     static constexpr std::chrono::seconds patience{10};
 
-    void asked(const Address& address);
+    bool asked(const Address& address); // whether it is proven
     // ahead: of our clock, the peer's.
     void answered(const Address& address, std::chrono::nanoseconds took,
                   std::chrono::milliseconds ahead = {});

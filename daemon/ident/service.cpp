@@ -1,5 +1,6 @@
 #include "daemon/ident/service.hpp"
 
+#include "base/groups.hpp"
 #include "daemon/core/thread.hpp"
 #include "flow/own_address.hpp"
 
@@ -360,16 +361,12 @@ void Service::send_ready() {
     const auto way = [](const Ready& ready) {
         return std::tie(ready.to.path.from, ready.to.path.to, ready.to.interface, ready.to.channel);
     };
-    std::ranges::sort(ready_, {}, way);
-    for (auto begin = ready_.begin(); begin != ready_.end();) {
-        const auto end = std::find_if(
-            begin, ready_.end(), [&](const Ready& ready) { return way(ready) != way(*begin); });
+    each_group(ready_, way, [this](auto group) {
         std::vector<Answer> answers;
-        for (auto ready = begin; ready != end; ++ready)
-            answers.push_back(std::move(ready->answer));
-        send(begin->to, std::move(answers));
-        begin = end;
-    }
+        for (auto& ready : group)
+            answers.push_back(std::move(ready.answer));
+        send(group.front().to, std::move(answers));
+    });
     ready_.clear();
 }
 

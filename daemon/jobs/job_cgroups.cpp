@@ -26,7 +26,7 @@ bool read_folder(const fs::path& folder, F&& each) {
 std::optional<JobCgroups> JobCgroups::read(const fs::path& mount) {
     JobCgroups found;
     bool good = read_folder(mount / "freezer", [&](const fs::path& top, const std::string& name) {
-        if (name != "slurm" && !name.starts_with("slurm_"))
+        if (!is_slurm_top(name))
             return true;
         return read_folder(top, [&](const fs::path& user, const std::string& uid) {
             if (!uid.starts_with("uid_"))
@@ -39,15 +39,15 @@ std::optional<JobCgroups> JobCgroups::read(const fs::path& mount) {
         });
     });
     for (const auto& unified : {mount, mount / "unified"})
-        good &= read_folder(
-            unified / "system.slice", [&](const fs::path& scope, const std::string& name) {
-                if (name != "slurmstepd.scope" && !name.ends_with("_slurmstepd.scope"))
-                    return true;
-                return read_folder(scope, [&](const fs::path&, std::string job) {
-                    found.v2_.insert(std::move(job));
-                    return true;
-                });
-            });
+        good &= read_folder(unified / "system.slice",
+                            [&](const fs::path& scope, const std::string& name) {
+                                if (!is_slurm_scope(name))
+                                    return true;
+                                return read_folder(scope, [&](const fs::path&, std::string job) {
+                                    found.v2_.insert(std::move(job));
+                                    return true;
+                                });
+                            });
     return good ? std::optional(std::move(found)) : std::nullopt;
 }
 

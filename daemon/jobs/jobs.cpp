@@ -9,7 +9,8 @@
 namespace ubf {
 namespace {
 
-// So that to look takes half a percent of a CPU, however many jobs there are; but that often.
+// A look is followed by a pause of so many times its length: it takes half a percent of a CPU,
+// however many jobs there are. But it comes that often.
 constexpr int rarity = 200;
 constexpr std::chrono::seconds longest_pause{5};
 

@@ -13,14 +13,18 @@
 
 namespace ubf {
 
+// The inodes of the roots of both hierarchies, which are the ids of these; 0 where there is none.
+struct CgroupRoots {
+    std::uint64_t v1 = 0; // of the freezer
+    std::uint64_t v2 = 0;
+};
+
 class CgroupPaths {
   public:
     // Of the hierarchies that are mounted by now.
     CgroupPaths();
 
-    // The inodes of their roots, which are the ids of these; 0 where there is none.
-    std::uint64_t root_v1() const { return v1_.root; } // of the freezer
-    std::uint64_t root_v2() const { return v2_.root; }
+    CgroupRoots roots() const { return {v1_.root, v2_.root}; }
 
     // Lines of /proc/PID/cgroup for both ids, of which 0 is none at all. Nothing where one is not
     // known yet; never waits.

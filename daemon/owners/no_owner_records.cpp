@@ -7,7 +7,7 @@ void OwnerRecords::Unload::operator()(owner_records_bpf*) const {}
 
 void OwnerRecords::Unmap::operator()(const std::uint64_t*) const {}
 
-OwnerRecords::OwnerRecords(bool, std::optional<Cgroups>)
+OwnerRecords::OwnerRecords(bool, std::optional<CgroupRoots>)
   : state_("not in use: ubfd was built without BPF") {}
 
 bool OwnerRecords::has_cgroups(const ubf_owner_record&) const {

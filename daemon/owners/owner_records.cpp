@@ -53,7 +53,7 @@ std::uint32_t inode_of(const char* name_space) {
 }
 
 // 0, or an errno.
-int load(Program& program, bool udp, const std::optional<OwnerRecords::Cgroups>& cgroups) {
+int load(Program& program, bool udp, const std::optional<CgroupRoots>& cgroups) {
     program.reset(::owner_records_bpf__open());
     if (!program)
         return errno;
@@ -61,8 +61,8 @@ int load(Program& program, bool udp, const std::optional<OwnerRecords::Cgroups>&
     ::bpf_program__set_autoload(program->progs.on_move, cgroups.has_value());
     program->rodata->wants_cgroups = cgroups.has_value();
     if (cgroups) {
-        program->rodata->root_v1 = cgroups->root_v1;
-        program->rodata->root_v2 = cgroups->root_v2;
+        program->rodata->root_v1 = cgroups->v1;
+        program->rodata->root_v2 = cgroups->v2;
     }
     program->rodata->pid_namespace = inode_of("/proc/self/ns/pid");
     program->rodata->net_namespace = inode_of("/proc/self/ns/net");
@@ -101,7 +101,7 @@ void OwnerRecords::Unload::operator()(owner_records_bpf* program) const {
     ::owner_records_bpf__destroy(program);
 }
 
-OwnerRecords::OwnerRecords(bool wanted, std::optional<Cgroups> cgroups) {
+OwnerRecords::OwnerRecords(bool wanted, std::optional<CgroupRoots> cgroups) {
     if (!wanted) {
         state_ = "not in use: owners.bpf is false";
         return;

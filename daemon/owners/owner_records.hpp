@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "daemon/owners/cgroup_paths.hpp"
 #include "daemon/owners/owner_record.hpp"
 #include "ident/wire.hpp"
 
@@ -20,14 +21,10 @@ namespace ubf {
 
 class OwnerRecords {
   public:
-    // The roots of the hierarchies by which a record says in which cgroup its process was.
-    struct Cgroups {
-        std::uint64_t root_v1 = 0;
-        std::uint64_t root_v2 = 0;
-    };
     // Loads the program, where it is wanted and can be. Takes CAP_BPF and CAP_PERFMON, which
-    // nothing needs after that. cgroups: none, where nobody wants to know them.
-    OwnerRecords(bool wanted, std::optional<Cgroups> cgroups);
+    // nothing needs after that. cgroups: by which roots a
+    // record says in which cgroup its process was; none, where nobody wants to know.
+    OwnerRecords(bool wanted, std::optional<CgroupRoots> cgroups);
 
     // Never waits. Any thread may ask.
     std::optional<ubf_owner_record> find(Cookie cookie, ident::Role role) const;

@@ -19,7 +19,7 @@ std::optional<SlurmPlace> place_v1(std::string_view path) {
     const auto top = split(path, '/');
     const auto uid = number_after<std::uint32_t>("uid_", split(path, '/'));
     const auto job = number_after<std::uint32_t>("job_", split(path, '/'));
-    if ((top != "slurm" && !top.starts_with("slurm_")) || !uid || !job)
+    if (!is_slurm_top(top) || !uid || !job)
         return std::nullopt;
     return SlurmPlace{true, std::to_string(*job), Uid{*uid}};
 }
@@ -28,8 +28,7 @@ std::optional<SlurmPlace> place_v2(std::string_view path) {
     const auto slice = split(path, '/');
     const auto scope = split(path, '/');
     const auto name = split(path, '/');
-    if (slice != "system.slice" || name.empty() ||
-        (scope != "slurmstepd.scope" && !scope.ends_with("_slurmstepd.scope")))
+    if (slice != "system.slice" || name.empty() || !is_slurm_scope(scope))
         return std::nullopt;
     if (name == "system") // slurmstepd itself
         return std::nullopt;
@@ -38,6 +37,14 @@ std::optional<SlurmPlace> place_v2(std::string_view path) {
 }
 
 } // namespace
+
+bool is_slurm_top(std::string_view name) {
+    return name == "slurm" || name.starts_with("slurm_");
+}
+
+bool is_slurm_scope(std::string_view name) {
+    return name == "slurmstepd.scope" || name.ends_with("_slurmstepd.scope");
+}
 
 SlurmPlace slurm_place(std::string_view cgroups) {
     SlurmPlace place;

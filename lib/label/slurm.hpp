@@ -38,4 +38,9 @@ struct SlurmPlace {
 // it, but never at the root.
 SlurmPlace slurm_place(std::string_view cgroups);
 
+// The names in these paths that say where slurmd keeps its jobs: /slurm[_NODE], and
+// [NODE_]slurmstepd.scope.
+bool is_slurm_top(std::string_view name);
+bool is_slurm_scope(std::string_view name);
+
 } // namespace ubf

@@ -29,7 +29,7 @@ def lock():
 
 
 def job_path(user, job, step="0"):
-    """Where slurmd, of a node with several of them, keeps the processes of a job; user: a uid."""
+    """Slurmd, of a node with several of them, keeps the processes of a job there; user: a uid."""
     if hierarchy()[1]:
         return f"slurm_test/uid_{user}/job_{job}/step_{step}"
     return f"system.slice/test_slurmstepd.scope/job_{job}/step_{step}/user/task_0"

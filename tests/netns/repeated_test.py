@@ -17,7 +17,7 @@ SYN = 2
 
 
 class Tap:
-    """What leaves a node over eth0, and may leave it once more."""
+    """Hears all that leaves a node over eth0, and can send it once more."""
 
     def __init__(self, node):
         with node.inside():
@@ -69,7 +69,7 @@ class Repeated(TwoNodes):
         self.addCleanup(self.tap.close)
 
     def send_again(self, frame, times=5):
-        """What node2 counts of it, and how much it asks."""
+        """Returns what node2 counts of it, and how much it asks."""
         before = self.judged()
         with Counted(self.ubfd2) as counted:
             for _ in range(times):
@@ -113,7 +113,7 @@ class Repeated(TwoNodes):
         self.assertEqual(questions, 1)
 
     def test_of_one_that_is_being_opened_is_left_to_the_kernel(self):
-        """Whose own answer comes again too, and gets through in the end."""
+        """The kernel's own answer comes again too, and gets through in the end."""
         self.one.run("nft", "add table inet lossy; add chain inet lossy input { type filter hook input priority 0; }; "
                             "add rule inet lossy input tcp flags & (syn | ack) == syn | ack drop")
         for address in (V4, V6):

@@ -251,8 +251,8 @@ class Files(Ubfctl):
     def test_commands_that_it_does_not_know(self):
         self.assertIn("no command 'frobnicate'", self.ubfctl("frobnicate", socket=False, status=EX_USAGE))
         self.assertIn("which command?", self.ubfctl(socket=False, status=EX_USAGE))
-        for words in (["status", "x"], ["ruleset", "--instal"], ["ruleset", "a", "b"], ["check-config", "--jsn"], ["check-config", "a", "b"],
-                      ["keygen", "--force"], ["flows", "--us", "alice"], ["job", "end", "--jo", "1"],
+        for words in (["status", "x"], ["ruleset", "--instal"], ["ruleset", "a", "b"], ["check-config", "--jsn"],
+                      ["check-config", "a", "b"], ["keygen", "--force"], ["flows", "--us", "alice"], ["job", "end", "--jo", "1"],
                       ["explain", "--from", "10.0.0.1:1", "--t", "10.0.0.2:2"], ["explain", "x"]):
             with self.subTest(words):
                 self.assertIn("ubfctl --help", self.ubfctl(*words, socket=False, status=EX_USAGE))

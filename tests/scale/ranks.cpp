@@ -8,9 +8,9 @@
 // connects, waits until all have ended, and prints as JSON how many did in which way, and how long
 // it took those that connected. What is connected stays so until the standard input ends.
 #include "base/unique_fd.hpp"
+#include "storm/socket.hpp"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -19,23 +19,23 @@
 #include <fmt/format.h>
 #include <iostream>
 #include <map>
+#include <netinet/in.h>
 #include <sstream>
 #include <string>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <system_error>
+#include <utility>
 #include <vector>
 
 namespace ubf::scale {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
+using bench::fail;
+using bench::socket_address;
+using bench::SocketAddress;
 constexpr std::chrono::seconds patience{90}; // the kernel's own is longer than a test
-
-[[noreturn]] void fail(const char* what) {
-    throw std::system_error(errno, std::generic_category(), what);
-}
 
 void allow_many_descriptors() {
     rlimit limit{};
@@ -44,28 +44,9 @@ void allow_many_descriptors() {
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-sockaddr_in address_of(const std::string& text, std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    if (::inet_pton(AF_INET, text.c_str(), &address.sin_addr) != 1)
-        throw std::invalid_argument(text + " is no address");
-    return address;
-}
-
-const sockaddr* as_sockaddr(const sockaddr_in& address) {
-    return reinterpret_cast<const sockaddr*>(&address);
-}
-
 void serve(std::uint16_t port) {
-    const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const int yes = 1;
-    ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    const auto any = address_of("0.0.0.0", port);
-    if (::bind(listener.get(), as_sockaddr(any), sizeof any) < 0 ||
-        ::listen(listener.get(), 65535) < 0)
-        fail("listen");
-    std::cout << "ready" << std::endl;
+    const auto listener = bench::open_server(SOCK_STREAM, port);
+    bench::say_ready();
     std::vector<UniqueFd> kept;
     while (true) {
         UniqueFd fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -77,8 +58,8 @@ void serve(std::uint16_t port) {
 }
 
 struct Wanted {
-    sockaddr_in from;
-    sockaddr_in to;
+    SocketAddress from;
+    SocketAddress to;
 };
 
 class Connects {
@@ -128,10 +109,10 @@ class Connects {
             fail("socket");
         const int yes = 1; // the port is chosen at connect(), by both ends
         ::setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
-        if (::bind(fd, as_sockaddr(wanted_[i].from), sizeof wanted_[i].from) < 0)
+        if (::bind(fd, wanted_[i].from.get(), wanted_[i].from.length) < 0)
             fail("bind");
         begun_[i] = Clock::now();
-        if (::connect(fd, as_sockaddr(wanted_[i].to), sizeof wanted_[i].to) == 0)
+        if (::connect(fd, wanted_[i].to.get(), wanted_[i].to.length) == 0)
             return end(i, 0);
         if (errno != EINPROGRESS)
             return end(i, errno);
@@ -185,7 +166,7 @@ void connect(std::size_t most) {
         std::string from, to;
         std::uint16_t port = 0;
         words >> from >> to >> port;
-        wanted.push_back({address_of(from, 0), address_of(to, port)});
+        wanted.push_back({socket_address(from, 0), socket_address(to, port)});
     }
     Connects connects(std::move(wanted), most);
     connects.run();

@@ -103,7 +103,7 @@ class Docker(Beside):
         self.assert_judges_both_ways()
         self.serve(INSIDE, "-p", f"{PUBLISHED}:{INSIDE}")
         self.serve(OF_HOST, "--network", "host", "--user", str(case.USERS["alice"]))
-        # What is published for a container is forwarded, and not judged; on the node itself, it is a port of root's.
+        # A port that is published for a container is forwarded, and not judged; on the node itself, it is root's.
         for someone in (self.alice, self.bob):
             wait_until(lambda who=someone: who.connect("tcp", V4, PUBLISHED) == "connected", 10)
         self.assertEqual(self.person("bob", self.two).connect("tcp", "127.0.0.1", PUBLISHED), "EHOSTUNREACH")

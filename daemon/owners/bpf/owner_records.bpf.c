@@ -151,8 +151,8 @@ const volatile __u64 root_v1 = 0;
 const volatile __u64 root_v2 = 0;
 const volatile __u32 wants_cgroups = 0; // no bool: the skeleton is C++ as well
 
-// When a process with this place was moved last. Two may share one: then a record is taken for old
-// that is not. ubfd has it mapped.
+// Each place has the time at which a process of it was moved last. Two may share one: then a record
+// is taken for old that is not. ubfd has it mapped.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);

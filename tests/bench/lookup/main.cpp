@@ -68,7 +68,7 @@ struct Kind {
 // The kernel's records of owners, and none.
 struct Records {
     const CgroupPaths cgroups;
-    const OwnerRecords kernels{true, OwnerRecords::Cgroups{cgroups.root_v1(), cgroups.root_v2()}};
+    const OwnerRecords kernels{true, cgroups.roots()};
     const OwnerRecords none{false, {}};
 };
 
