@@ -124,8 +124,12 @@ class Podman(Beside):
         root = make_root(home / "root")
         run("chown", "-hR", f"{user}:{user}", home)
         self.begin(home, root)
-        self.assertEqual(self.alice.connect("tcp", V4, ROOTLESS), "EHOSTUNREACH")
-        self.assertIn("listener=alice's(700999)", run("journalctl", "-b", "-t", "ubfd", "-o", "cat"))
+
+        def told_by_name():  # a first line does not wait until the user database has answered
+            self.assertEqual(self.alice.connect("tcp", V4, ROOTLESS), "EHOSTUNREACH")
+            return "listener=alice's(700999)" in run("journalctl", "-b", "-t", "ubfd", "-o", "cat")
+
+        wait_until(told_by_name, 20, lambda: f"a line with alice's name: {run('journalctl', '-b', '-t', 'ubfd', '-n', 20)}")
         before = CONFIG.read_text(encoding="utf-8")
         self.addCleanup(run, "systemctl", "reload", "ubfd")
         self.addCleanup(CONFIG.write_text, before)

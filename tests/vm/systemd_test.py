@@ -33,6 +33,14 @@ def run(*words, status=0):
     return process.stdout
 
 
+def assert_logged(text, *selection):
+    """journald writes a line a while after it was sent."""
+    def journal():
+        return run("journalctl", "-b", *selection)
+
+    wait_until(lambda: text in journal(), 10, lambda: f"'{text}' in {journal()}")
+
+
 def property_of(unit, name):
     return run("systemctl", "show", "-P", name, unit).strip()
 
@@ -272,7 +280,7 @@ class Life(Systemd):
         wait_until(lambda: self.bob.connect("tcp", V4, PORT, timeout=10) == "connected", 10)
         CONFIG.write_text("nonsense\n")
         run("systemctl", "reload", "ubfd", status=1)
-        self.assertIn("not reloaded, the old configuration stays", run("journalctl", "-b", "-u", "ubfd"))
+        assert_logged("not reloaded, the old configuration stays", "-u", "ubfd")
         self.assertIn("DOES NOT HOLD", run("ubfctl", "status", status=EX_CONFIG))
         self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "connected")
         self.assertEqual(pid(), before)
@@ -292,7 +300,7 @@ class Life(Systemd):
         run("systemctl", "restart", "ubfd")
         self.assert_judges()
         self.assertIn("DOES NOT HOLD", run("ubfctl", "status", status=EX_CONFIG))
-        self.assertIn("there is no section [nonsense]", run("journalctl", "-b", "-t", "ubfd", "-p", "err"))
+        assert_logged("there is no section [nonsense]", "-t", "ubfd", "-p", "err")
         CONFIG.write_text(good)
         run("systemctl", "reload", "ubfd")
         run("ubfctl", "status")
@@ -305,7 +313,7 @@ class Life(Systemd):
         self.addCleanup(taken.close)
         taken.bind(("0.0.0.0", 1017))
         run("systemctl", "start", "ubfd", status=1)
-        self.assertIn(f"status={EX_UNAVAILABLE}", run("journalctl", "-b", "-u", "ubfd", "-n", "20"))
+        assert_logged(f"status={EX_UNAVAILABLE}", "-u", "ubfd", "-n", "20")
         time.sleep(6)
         self.assertLess(int(property_of("ubfd", "NRestarts")), 4)
         taken.close()
@@ -520,7 +528,7 @@ class Import(Systemd):
         self.forget_to_include()
         self.assert_is(EX_UNAVAILABLE, "stand-in")
         self.assert_judges()
-        self.assertIn("the imported ruleset is gone", run("journalctl", "-b", "-t", "ubfd"))
+        assert_logged("the imported ruleset is gone", "-t", "ubfd")
         self.assertIn("stands in", run("ubfctl", "status", status=EX_UNAVAILABLE))
         # Not forgotten over a restart; nor is the node open while ubfd is down.
         run("systemctl", "restart", "ubfd")
@@ -545,7 +553,7 @@ class Import(Systemd):
         self.assertEqual(table(), "")
         run("systemctl", "restart", "ubf-ruleset", status=1)
         self.assertEqual(property_of("ubf-ruleset", "ActiveState"), "failed")
-        self.assertIn("imported ruleset is gone", run("journalctl", "-b", "-u", "ubf-ruleset"))
+        assert_logged("imported ruleset is gone", "-u", "ubf-ruleset")
         self.assert_refuses_bob()
         run("systemctl", "start", "ubfd")
         self.assert_is(EX_UNAVAILABLE, "stand-in")
@@ -559,7 +567,7 @@ class Import(Systemd):
         self.assert_is(EX_UNAVAILABLE, "broken")
         self.assertEqual(table(), "")
         run("systemctl", "restart", "ubf-ruleset", status=1)
-        self.assertIn("this node is open", run("journalctl", "-b", "-u", "ubf-ruleset"))
+        assert_logged("this node is open", "-u", "ubf-ruleset")
         self.assertEqual(table(), "")
 
 
@@ -569,8 +577,7 @@ class BadStart(Case):
     def test_the_network_came_up_behind_a_ruleset_that_refuses(self):
         self.assertEqual(property_of("ubfd", "ActiveState"), "failed")
         self.assertEqual(property_of("ubf-ruleset", "ExecMainStatus"), "78")
-        self.assertIn("there is no section [pears]; did you mean [peers]?",
-                      run("journalctl", "-b", "-u", "ubfd", "-u", "ubf-ruleset"))
+        assert_logged("there is no section [pears]; did you mean [peers]?", "-u", "ubfd", "-u", "ubf-ruleset")
         self.assertIn("ubf:verdict:no_verdict", table())
         self.assertLess(int(property_of("ubf-ruleset", "ExecMainExitTimestampMonotonic")),
                         int(property_of("network-pre.target", "ActiveEnterTimestampMonotonic")))
