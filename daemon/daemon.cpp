@@ -38,6 +38,13 @@ UniqueFd open_signals() {
 }
 
 constexpr const char* ident_name = "ident";
+
+// Of ident's: as many as there are gates that ask, for peers have as many; within reason.
+std::size_t answering_threads(unsigned queues) {
+    constexpr unsigned most = 8;
+    return std::min(queues, most);
+}
+
 constexpr const char* table_socket_name = "table"; // as ubfctl's ruleset.cpp has it
 
 // The kernel makes the mount point where SELinux is on (selinuxfs.c); a policy may keep us from it.
@@ -153,9 +160,14 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
         askers_.push_back(std::make_unique<ident::Asker>(
             ident_sockets_[i], ident_sockets_.back(), static_cast<ident::Channel>(i),
             start_.rules->terms, start_.rules->deadline, peers_, counters_));
-    service_ = std::make_unique<ident::Service>(ident_sockets_.front(), start_.rules->terms,
-                                                start_.rules->deadline, peers_, investigator_,
-                                                udp_flows_, sent_flows_, open_pusher(), counters_);
+    pusher_ = open_pusher();
+    for (std::size_t i = 0; i < answering_threads(queue.count); ++i)
+        services_.push_back(std::make_unique<ident::Service>(
+            ident_sockets_[i == 0 ? 0 : channels + i - 1], start_.rules->terms,
+            start_.rules->deadline,
+            ident::Service::Shared{peers_, investigator_, udp_flows_, sent_flows_, pusher_.get(),
+                                   counters_},
+            i == 0 ? nullptr : services_.front().get()));
     pushed_owners_ = std::make_unique<ident::PushedOwners>(
         ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], peers_, counters_);
     const Shared shared{table_,          counters_,      peers_,
@@ -167,10 +179,11 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
     rdma_ = std::make_unique<RdmaWatcher>(
         *askers_[queue.count + 1u], rdma_rules(start_.config, *start_.rules),
         RdmaWatcher::Shared{counters_, peers_, investigator_, log_});
-    service_->on_rdma([this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); });
+    services_.front()->on_rdma(
+        [this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); });
     jobs_ = std::make_unique<Jobs>(job_table_, start_.config.labels.state_directory, log_,
                                    counters_, [this](Uid uid) { relabel(uid); });
-    service_->on_withdrawn([this](const Flow& flow) {
+    services_.front()->on_withdrawn([this](const Flow& flow) {
         for (const auto& worker : workers_)
             worker->reconsider(flow);
     });
@@ -205,7 +218,8 @@ void Daemon::install_ruleset() {
 void Daemon::open_ident(std::size_t channels) {
     const Port port = start_.config.ident.port;
     try {
-        ident_sockets_ = ident::Socket::open(port, channels, store_.take(ident_name));
+        ident_sockets_ = ident::Socket::open(
+            port, channels, answering_threads(start_.config.queue.count), store_.take(ident_name));
     } catch (const std::system_error& error) {
         const Endpoint here{*Address::parse("127.0.0.1"), port};
         const auto holder = OwnerLookup().receiver({Protocol::udp, here, here}, 0);
@@ -269,7 +283,8 @@ Daemon::~Daemon() {
     // Whoever might still call these must find them stopped, but not gone.
     investigator_.stop();
     sent_flows_.stop();
-    service_.reset();
+    while (!services_.empty())
+        services_.pop_back(); // those that hand on to the first go first
     workers_.clear();
 }
 
@@ -350,9 +365,10 @@ void Daemon::run() {
 void Daemon::watch_threads() {
     for (const auto& worker : workers_)
         threads_.add(worker->heartbeat());
-    threads_.add(service_->heartbeat());
-    if (const auto* pusher = service_->pusher())
-        threads_.add(pusher->heartbeat());
+    for (const auto& service : services_)
+        threads_.add(service->heartbeat());
+    if (pusher_)
+        threads_.add(pusher_->heartbeat());
     threads_.add(udp_flows_.heartbeat());
     threads_.add(sent_flows_.heartbeat());
     threads_.add(exempt_listeners_.heartbeat());
@@ -454,9 +470,13 @@ void Daemon::apply(Start fresh) {
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules, otherwise);
     rdma_->set_rules(rdma_rules(start_.config, *start_.rules));
-    service_->set_terms(start_.rules->terms, start_.rules->deadline);
-    if (relabelled && start_.config.labels.end_flows)
-        service_->withdraw_all();
+    if (pusher_)
+        pusher_->set_terms(start_.rules->terms);
+    for (const auto& service : services_) {
+        service->set_terms(start_.rules->terms, start_.rules->deadline);
+        if (relabelled && start_.config.labels.end_flows)
+            service->withdraw_all();
+    }
     explainer_->set_rules(start_.rules, scopes_of(start_.config, start_.environment));
     undecided_->set_scope(watched(start_.config, start_.environment),
                           ruleset_->state() == RulesetKeeper::State::installed);
@@ -472,7 +492,8 @@ void Daemon::relabel(Uid uid) {
     for (const auto& worker : workers_)
         worker->reconsider(uid);
     rdma_->reconsider(uid);
-    service_->withdraw(uid);
+    for (const auto& service : services_)
+        service->withdraw(uid);
 }
 
 // Which ports users can bind is a setting of the node, and may change while we run.

@@ -119,7 +119,8 @@ class Daemon {
     std::unique_ptr<ident::PushedOwners> pushed_owners_;
     LabelledRoom labelled_room_;
     std::unique_ptr<RdmaWatcher> rdma_;
-    std::unique_ptr<ident::Service> service_;
+    std::unique_ptr<ident::Pusher> pusher_; // nullptr: peers are told nothing ahead
+    std::vector<std::unique_ptr<ident::Service>> services_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::unique_ptr<Undecided> undecided_;
     std::unique_ptr<FlowDesk> flow_desk_;

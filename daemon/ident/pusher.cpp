@@ -34,6 +34,7 @@ void Pusher::heed(Wish wish, const Path& path, std::uint32_t interface) {
     if (wish == Wish::as_before)
         return;
     const Ends ends{path.to.address, path.from.address};
+    const std::lock_guard lock(mutex_);
     const auto known = wishes_.find(ends);
     if (wish != Wish::told) {
         if (known == wishes_.end())

@@ -15,6 +15,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -31,7 +32,7 @@ class Pusher {
     ~Pusher();
 
     void set_terms(std::shared_ptr<const Terms> terms);
-    // By ident's thread: what a question wishes that came this way.
+    // By any of ident's threads: what a question wishes that came this way.
     void heed(Wish wish, const Path& path, std::uint32_t interface);
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
@@ -62,7 +63,8 @@ class Pusher {
     const Socket& socket_;
     Counters& counters_;
 
-    std::map<Ends, TimePoint> wishes_; // of ident's thread: when they were handed on
+    std::mutex mutex_;
+    std::map<Ends, TimePoint> wishes_; // when they were handed on
 
     // Of our own.
     std::shared_ptr<const Terms> terms_;

@@ -17,22 +17,25 @@ constexpr Milliseconds travel{100};
 } // namespace
 
 Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-                 PeerTable& peers, Investigator& investigator, UdpFlows& udp_flows,
-                 SentFlows& sent_flows, std::unique_ptr<Pusher> pusher, Counters& counters)
+                 Shared shared, Service* first)
   : socket_(socket)
   , terms_(std::move(terms))
   , deadline_(deadline)
-  , peers_(peers)
-  , investigator_(investigator)
-  , udp_flows_(udp_flows)
-  , sent_flows_(sent_flows)
-  , pusher_(std::move(pusher))
-  , counters_(counters) {
+  , peers_(shared.peers)
+  , investigator_(shared.investigator)
+  , udp_flows_(shared.udp_flows)
+  , sent_flows_(shared.sent_flows)
+  , pusher_(shared.pusher)
+  , counters_(shared.counters)
+  , first_(first)
+  , heartbeat_(first == nullptr ? "ident" : "ident, one of its others") {
     loop_.watch(socket_.fd(), [this] { receive(); });
-    if (const int error = destroy_notices_.begin(); error != 0)
-        throw std::system_error(error, std::generic_category(),
-                                "listening for sockets that are gone");
-    loop_.watch(destroy_notices_.fd(), [this] { notice_destroyed(); });
+    if (first_ == nullptr) {
+        if (const int error = destroy_notices_.begin(); error != 0)
+            throw std::system_error(error, std::generic_category(),
+                                    "listening for sockets that are gone");
+        loop_.watch(destroy_notices_.fd(), [this] { notice_destroyed(); });
+    }
     loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
     thread_ = std::thread([this] { run(); });
 }
@@ -46,8 +49,6 @@ void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadlin
     mailbox_.post([this, terms = std::move(terms), deadline] {
         terms_ = terms;
         deadline_ = deadline;
-        if (pusher_)
-            pusher_->set_terms(terms);
     });
 }
 
@@ -109,12 +110,27 @@ void Service::handle(const Received& received) {
     }
     peers_.heard(received.path.from.address);
     const Sender sender{received.path, received.interface, datagram->from};
-    if (const auto* questions = std::get_if<std::vector<Question>>(&datagram->entries))
+    const bool is_question = std::holds_alternative<std::vector<Question>>(datagram->entries);
+    const bool is_seen = std::holds_alternative<std::vector<GoneSeen>>(datagram->entries);
+    if (first_ == nullptr || is_question || is_seen) // of labels, whoever told them withdraws them
+        handle(datagram->entries, sender);
+    if (first_ != nullptr && !is_question)
+        hand_on(std::move(datagram->entries), sender);
+}
+
+void Service::handle(const Entries& entries, const Sender& sender) {
+    if (const auto* questions = std::get_if<std::vector<Question>>(&entries))
         handle(*questions, sender);
-    else if (const auto* gone = std::get_if<std::vector<Gone>>(&datagram->entries))
+    else if (const auto* gone = std::get_if<std::vector<Gone>>(&entries))
         handle(*gone, sender);
-    else if (const auto* seen = std::get_if<std::vector<GoneSeen>>(&datagram->entries))
+    else if (const auto* seen = std::get_if<std::vector<GoneSeen>>(&entries))
         handle(*seen, sender);
+}
+
+// To the first, which this one is not.
+void Service::hand_on(Entries entries, const Sender& sender) {
+    first_->mailbox_.post(
+        [first = first_, entries = std::move(entries), sender] { first->handle(entries, sender); });
 }
 
 // Both nodes know then, and can say, that they do not understand each other.
@@ -134,24 +150,34 @@ void Service::answer_version(const Received& received) {
 
 void Service::handle(const std::vector<Question>& questions, const Sender& sender) {
     std::vector<Question> of_tcp;
-    std::vector<Question> of_udp;
+    std::vector<Question> others;
     for (const auto& question : questions) {
         // A peer hears only of flows between the very two addresses that the question went between:
         // those that end at the asker, and begin here.
         if (!terms_->came_between(sender.path, question.flow.destination.address,
                                   question.flow.source.address))
             counters_.rejections.add(Rejection::not_theirs);
-        else if (question.flow.protocol == Protocol::rdma)
-            ask_rdma(question, sender);
         else
-            (question.flow.protocol == Protocol::udp ? of_udp : of_tcp).push_back(question);
+            (question.flow.protocol == Protocol::tcp ? of_tcp : others).push_back(question);
     }
     if (!of_tcp.empty())
         answer(of_tcp, sender);
     if (pusher_)
-        for (const auto* asked : {&of_tcp, &of_udp})
-            for (const auto& question : *asked)
-                pusher_->heed(question.wish, sender.path, sender.interface);
+        for (const auto& question : of_tcp)
+            pusher_->heed(question.wish, sender.path, sender.interface);
+    if (others.empty())
+        return;
+    if (first_ != nullptr)
+        return hand_on(std::move(others), sender);
+    std::vector<Question> of_udp;
+    for (auto& question : others) {
+        if (pusher_)
+            pusher_->heed(question.wish, sender.path, sender.interface);
+        if (question.flow.protocol == Protocol::rdma)
+            ask_rdma(question, sender);
+        else
+            of_udp.push_back(std::move(question));
+    }
     if (!of_udp.empty())
         answer_sent(std::move(of_udp), sender);
 }

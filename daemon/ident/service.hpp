@@ -1,5 +1,7 @@
-// ident's own thread; it has no capability. It answers the questions of peers, and tells them when
-// a UDP socket that they asked about is gone.
+// ident's own threads; they have no capability. They answer the questions of peers, and tell them
+// when a UDP socket that they asked about is gone. A peer's datagrams all come to one of them, by
+// its address. What is not a question about TCP, the first does for all: only it hears of sockets
+// that are gone.
 #pragma once
 
 #include "daemon/core/counters.hpp"
@@ -28,11 +30,19 @@ namespace ubf::ident {
 
 class Service {
   public:
-    // Starts the thread. socket: that of Channel::service; pusher: none, where peers are told
-    // nothing ahead. Throws std::system_error.
+    // The threads share these.
+    struct Shared {
+        PeerTable& peers;
+        Investigator& investigator;
+        UdpFlows& udp_flows;
+        SentFlows& sent_flows;
+        Pusher* pusher; // nullptr: peers are told nothing ahead
+        Counters& counters;
+    };
+    // Starts the thread. socket: one of those of Channel::service; first: nullptr for the first
+    // itself. Throws std::system_error.
     Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
-            PeerTable& peers, Investigator& investigator, UdpFlows& udp_flows,
-            SentFlows& sent_flows, std::unique_ptr<Pusher> pusher, Counters& counters);
+            Shared shared, Service* first = nullptr);
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
@@ -46,7 +56,6 @@ class Service {
     void withdraw(Uid uid);
     void withdraw_all(); // or everybody's do
     const Heartbeat& heartbeat() const { return heartbeat_; }
-    const Pusher* pusher() const { return pusher_.get(); } // nullptr: peers are told nothing ahead
 
   private:
     // Who sent a datagram.
@@ -56,8 +65,12 @@ class Service {
         Channel channel;
     };
 
+    using Entries = decltype(Datagram::entries);
+
     void run();
     void receive();
+    void hand_on(Entries entries, const Sender& sender);
+    void handle(const Entries& entries, const Sender& sender);
     void handle(const Received& received);
     void answer_version(const Received& received);
     void handle(const std::vector<Question>& questions, const Sender& sender);
@@ -90,8 +103,9 @@ class Service {
     Investigator& investigator_;
     UdpFlows& udp_flows_;
     SentFlows& sent_flows_;
-    const std::unique_ptr<Pusher> pusher_;
+    Pusher* const pusher_;
     Counters& counters_;
+    Service* const first_; // nullptr: this one
 
     EventLoop loop_;
     Mailbox mailbox_;
@@ -113,7 +127,7 @@ class Service {
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;
     bool stopping_ = false;
-    Heartbeat heartbeat_{"ident"};
+    Heartbeat heartbeat_;
     std::thread thread_;
 };
 

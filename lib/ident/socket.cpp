@@ -71,12 +71,35 @@ UniqueFd bound(Port port, bool shared) {
 }
 
 // The kernel numbers the sockets of a shared port as they were bound, and gives a datagram to the
-// one that this program names; it sees the payload. Of a datagram that is too short it names 0.
-void steer_by_channel(int fd, std::size_t channels) {
+// one that this program names; it sees the payload, and from SKF_NET_OFF on the IP header. Of a
+// datagram that is too short it names 0.
+void steer_by_channel(int fd, std::size_t channels, std::size_t of_channel_0) {
+    constexpr std::uint32_t ip = static_cast<std::uint32_t>(SKF_NET_OFF);
+    const auto first_more = static_cast<std::uint32_t>(channels - 1); // and the first of these
     sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, channel_offset),
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, static_cast<std::uint32_t>(channels), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, static_cast<std::uint32_t>(channels), 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+        // Channel 0: by the source, of IPv4 or of IPv6.
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ip),
+        BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 6, 2, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ip + 12),
+        BPF_JUMP(BPF_JMP | BPF_JA, 10, 0, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ip + 8),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ip + 12),
+        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ip + 16),
+        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, ip + 20),
+        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, static_cast<std::uint32_t>(of_channel_0)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, first_more),
         BPF_STMT(BPF_RET | BPF_A, 0),
     };
     const sock_fprog program{std::size(code), code};
@@ -90,17 +113,19 @@ struct alignas(cmsghdr) Control {
 
 } // namespace
 
-std::vector<Socket> Socket::open(Port port, std::size_t channels, UniqueFd kept) {
+std::vector<Socket> Socket::open(Port port, std::size_t channels, std::size_t of_channel_0,
+                                 UniqueFd kept) {
+    const std::size_t named = channels + of_channel_0 - 1;
     std::vector<Socket> sockets;
-    sockets.reserve(channels + 1);
+    sockets.reserve(named + 1);
     // The first is bound for us alone, which finds out whoever else has the port; then it lets the
     // others in.
     auto first = is_bound_to(kept, port) ? std::move(kept) : bound(port, false);
     set(first.get(), SOL_SOCKET, SO_REUSEPORT, 1, "sharing the ident port");
     sockets.push_back(Socket(std::move(first), port));
-    while (sockets.size() < channels)
+    while (sockets.size() < named)
         sockets.push_back(Socket(bound(port, true), port));
-    steer_by_channel(sockets.front().fd(), channels);
+    steer_by_channel(sockets.front().fd(), channels, of_channel_0);
     sockets.push_back(Socket(bound(port, true), port)); // behind those that the program names
     for (const auto& socket : sockets) {
         make_room(socket.fd());

@@ -35,11 +35,14 @@ class Inbox {
 
 class Socket {
   public:
-    // The sockets of so many channels, which are numbered from 0, and behind them one that nothing
-    // comes in at, to send from the same port with room of its own. They are bound to the port; or
-    // the first is the one that had it before, where that is what `kept` is. What goes to a channel
-    // that is not there comes in at channel 0. Throws std::system_error.
-    static std::vector<Socket> open(Port port, std::size_t channels, UniqueFd kept = {});
+    // The sockets of so many channels, which are numbered from 0. Behind them further ones of
+    // channel 0, to make so many in all: what a peer sends there comes in at one of these, always
+    // the same, by its address. Last, one that nothing comes in at, to send from the same port with
+    // room of its own. They are bound to the port; or the first is the one that had it before,
+    // where that is what `kept` is. What goes to a channel that is not there goes to channel 0.
+    // Throws std::system_error.
+    static std::vector<Socket> open(Port port, std::size_t channels, std::size_t of_channel_0 = 1,
+                                    UniqueFd kept = {});
 
     int fd() const { return fd_.get(); }
     // From exactly path.from; the interface matters for link-local addresses. 0, or the errno.
