@@ -352,6 +352,20 @@ Chain gate_chain(const Config& config, const Environment& environment) {
     return chain.done();
 }
 
+namespace {
+
+// TCP needs none: who asks for a connection says its first packet, which the gate sees.
+void add_untracked_peers(Builder& chain, std::vector<Statement> where) {
+    chain.add_for_families("peers", "TCP between peers (peers.notrack).",
+                           [&](SetType family, const char* digit) {
+                               const auto peers = ethernet.set(fmt::format("peers{}", digit));
+                               return where + Statements{tcp(), source_in(family, peers, false),
+                                                         destination_in(family, peers), notrack()};
+                           });
+}
+
+} // namespace
+
 Chain fabric_in_chain(const Config& config) {
     Builder chain("fabric_in",
                   "No connection tracking on the fabric: its table would fill when thousands of "
@@ -359,6 +373,8 @@ Chain fabric_in_chain(const Config& config) {
                   Hook{NF_INET_PRE_ROUTING, NF_IP_PRI_RAW});
     if (config.fabric.enabled && config.fabric.notrack)
         chain.add("notrack", "", {from_fabric(), notrack()});
+    if (config.peers.notrack)
+        add_untracked_peers(chain, {});
     return chain.done();
 }
 
@@ -390,6 +406,9 @@ Chain fabric_out_chain(const Config& config) {
                   "The same on the way out. And what UDP sends may be answered: without conntrack, "
                   "a set knows it.",
                   Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_RAW});
+    if (config.peers.notrack)
+        add_untracked_peers(chain,
+                            config.fabric.enabled ? Statements{to_fabric(false)} : Statements{});
     if (!config.fabric.enabled)
         return chain.done();
     chain.add("ethernet", "", {to_fabric(false), accept()}); // first: it is what most packets meet

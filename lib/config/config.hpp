@@ -66,6 +66,7 @@ struct Config {
     struct Peers {
         std::vector<Prefix> ranges; // disjoint, and without those of peers.except
         std::vector<Prefix> except; // machines among them that never run ubfd: outside
+        bool notrack = false;       // no connection tracking of TCP between them
     } peers;
 
     Policy policy;

@@ -194,6 +194,10 @@ constexpr Option all[] = {
     {"peers", "unready", "[]",
      "addresses within the ranges that do not run ubfd yet, and are not asked; see policy.unready",
      [](Config& c, const Value& v) { c.policy.unready = prefixes(v); }},
+    {"peers", "notrack", "false",
+     "no connection tracking of TCP between addresses of the ranges; true: where no other rule "
+     "needs it",
+     [](Config& c, const Value& v) { c.peers.notrack = v.boolean(); }},
 
     {"policy", "same_user", "true", "two programs of one user may talk",
      [](Config& c, const Value& v) { c.policy.same_user = v.boolean(); }},

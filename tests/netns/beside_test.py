@@ -80,6 +80,36 @@ class Untracked(Beside):
         self.assert_answers_from_outside_arrive()
 
 
+class UntrackedPeers(TwoNodes):
+    """By a setting of ours."""
+
+    settings = {"peers": {"ranges": case.PEERS, "notrack": True}}
+
+    def tracked(self, node):
+        return [line for family in ("ipv4", "ipv6") for line in
+                node.run("conntrack", "-L", "-p", "tcp", "-f", family).splitlines() if f"dport={PORT}" in line]
+
+    def test_where_tcp_between_peers_is_not_tracked_it_is_judged_as_ever(self):
+        alice = self.person("alice", self.two)
+        for protocol in ("tcp", "udp"):
+            alice.listen(protocol, "::", PORT)
+        for way in case.WAYS:
+            node = self.one if way.across else self.two
+            with self.subTest(str(way)):
+                seen = self.person("alice", node).connect(way.protocol, way.address, PORT)
+                self.assertEqual(seen, "connected")
+                self.assertEqual(self.person("bob", node).connect(way.protocol, way.address, PORT), way.refused)
+        for node in (self.one, self.two):
+            self.assertEqual([line for line in self.tracked(node) if "127.0.0.1" not in line and "=::1" not in line], [])
+
+    def test_where_it_is_tracked_that_shows(self):
+        self.ubfd2.configure(self.ubfd2.settings | {"peers": {"ranges": case.PEERS}})
+        self.ubfd2.reload()
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        self.assertEqual(self.person("alice", self.one).connect("tcp", V4, PORT), "connected")
+        self.assertEqual(len(self.tracked(self.two)), 1)
+
+
 class Zoned(Beside):
     """As container networks do."""
 
