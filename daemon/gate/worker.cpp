@@ -690,7 +690,8 @@ void Worker::conclude(Case item) {
     auto& local = item.local;
     const bool may_be_shared = item.flow.protocol == Protocol::tcp &&
                                local.socket.state == TCP_LISTEN && local.owner.credentials &&
-                               local.owner.kind == OwnerKind::user;
+                               local.owner.kind == OwnerKind::user &&
+                               shared_.investigator.may_share(item.flow.destination.port);
     if (item.shared_known || !may_be_shared || action_of(reason) != Action::allow)
         return close(item, reason);
     item.shared_known = true;

@@ -55,6 +55,9 @@ class Investigator {
     void forget_all();
     const Changes& changes() const { return changes_; }
 
+    // Whether other listeners may share this TCP port.
+    bool may_share(Port port) const { return records_.may_share(port); }
+
     // What is remembered of this socket, or recorded; cheap, never waits. Of one that shares its
     // port it is, as below, the least that holds for all of them.
     std::optional<Owner> known(const SocketOwner& socket, ident::Role role);

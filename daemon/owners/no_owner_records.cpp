@@ -10,6 +10,10 @@ void OwnerRecords::Unmap::operator()(const std::uint64_t*) const {}
 OwnerRecords::OwnerRecords(bool, std::optional<CgroupRoots>)
   : state_("not in use: ubfd was built without BPF") {}
 
+bool OwnerRecords::may_share(Port) const {
+    return true;
+}
+
 bool OwnerRecords::has_cgroups(const ubf_owner_record&) const {
     return false;
 }

@@ -82,19 +82,20 @@ int write_down_holders(const owner_records_bpf& program) {
     return length < 0 ? errno : 0;
 }
 
-constexpr std::size_t moves_size = UBF_RECORD_MOVES * sizeof(std::uint64_t);
+constexpr std::size_t numbers_size = UBF_RECORD_MOVES * sizeof(std::uint64_t);
+static_assert(UBF_RECORD_MOVES == UBF_RECORD_PORTS);
 
-// nullptr where they can't be mapped.
-const std::uint64_t* map_moves(const owner_records_bpf& program) {
-    const int fd = ::bpf_map__fd(program.maps.moves);
-    auto* mapped = ::mmap(nullptr, moves_size, PROT_READ, MAP_SHARED, fd, 0);
-    return mapped == MAP_FAILED ? nullptr : static_cast<const std::uint64_t*>(mapped);
+// None where it can't be mapped.
+OwnerRecords::Numbers map_numbers(const bpf_map* map) {
+    auto* mapped = ::mmap(nullptr, numbers_size, PROT_READ, MAP_SHARED, ::bpf_map__fd(map), 0);
+    return OwnerRecords::Numbers(mapped == MAP_FAILED ? nullptr
+                                                      : static_cast<const std::uint64_t*>(mapped));
 }
 
 } // namespace
 
-void OwnerRecords::Unmap::operator()(const std::uint64_t* moves) const {
-    ::munmap(const_cast<std::uint64_t*>(moves), moves_size);
+void OwnerRecords::Unmap::operator()(const std::uint64_t* numbers) const {
+    ::munmap(const_cast<std::uint64_t*>(numbers), numbers_size);
 }
 
 void OwnerRecords::Unload::operator()(owner_records_bpf* program) const {
@@ -128,10 +129,18 @@ OwnerRecords::OwnerRecords(bool wanted, std::optional<CgroupRoots> cgroups) {
     } else {
         state_ = udp ? "in use" : "in use for TCP; this kernel does not let UDP be traced";
         program_ = std::move(program);
+        shared_ports_ = map_numbers(program_->maps.shared_ports);
         if (cgroups)
-            moves_.reset(map_moves(*program_));
+            moves_ = map_numbers(program_->maps.moves);
     }
     ::malloc_trim(0); // libbpf took megabytes to read the kernel's types, and needs them no more
+}
+
+bool OwnerRecords::may_share(Port port) const {
+    if (!shared_ports_)
+        return true;
+    const volatile auto& shared = shared_ports_.get()[port]; // the kernel's, at any time
+    return shared != 0;
 }
 
 bool OwnerRecords::has_cgroups(const ubf_owner_record& record) const {

@@ -33,6 +33,10 @@ class OwnerRecords {
     // moved since, as far as is known.
     bool has_cgroups(const ubf_owner_record& record) const;
 
+    // Whether listeners of this TCP port may share it with others (SO_REUSEPORT). True where
+    // nobody knows.
+    bool may_share(Port port) const;
+
     bool in_use() const { return program_ != nullptr; }
     // "in use", perhaps with what is not; or why not.
     const std::string& state() const { return state_; }
@@ -41,13 +45,16 @@ class OwnerRecords {
         void operator()(owner_records_bpf* program) const;
     };
 
+    // Of 65,536 numbers, where the kernel writes.
     struct Unmap {
-        void operator()(const std::uint64_t* moves) const;
+        void operator()(const std::uint64_t* numbers) const;
     };
+    using Numbers = std::unique_ptr<const std::uint64_t, Unmap>;
 
   private:
     std::unique_ptr<owner_records_bpf, Unload> program_;
-    std::unique_ptr<const std::uint64_t, Unmap> moves_; // when, by place; the kernel writes there
+    Numbers moves_; // when, by place
+    Numbers shared_ports_;
     std::string state_;
 };
 

@@ -4,10 +4,11 @@
 
 #include <linux/types.h>
 
-#define UBF_RECORD_GROUPS 32 // more are counted, but not kept
-#define UBF_RECORD_COMM 16   // TASK_COMM_LEN, linux/sched.h
+#define UBF_RECORD_GROUPS 32            // more are counted, but not kept
+#define UBF_RECORD_COMM 16              // TASK_COMM_LEN, linux/sched.h
 #define UBF_RECORD_MISLEADS 0xffffffffU // in place of the number of groups
 #define UBF_RECORD_NO_CGROUP (~0ULL)    // in place of a cgroup's id: nobody looked
+#define UBF_RECORD_PORTS 65536          // all of TCP
 #define UBF_RECORD_MOVES 65536          // places in which the moves of processes are told
 
 struct ubf_owner_record {
@@ -20,8 +21,8 @@ struct ubf_owner_record {
     __u32 euid;
     __u32 gid;
     __u32 egid;
-    __s32 pid; // of the process, not of the thread, as ubfd sees it; 0: it doesn't
-    __u32 place; // in which a move of the process from cgroup to cgroup is told since
+    __s32 pid;     // of the process, not of the thread, as ubfd sees it; 0: it doesn't
+    __u32 place;   // in which a move of the process from cgroup to cgroup is told since
     __u32 several; // not 0: other processes, of the same user and groups, held the socket as well
     __u32 group_count;
     __u32 groups[UBF_RECORD_GROUPS]; // supplementary; none where there are more than fit

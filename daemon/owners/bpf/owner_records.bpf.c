@@ -13,7 +13,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-#define MOST_SOCKETS 32768    // in each map; beyond it, those that were written down longest ago go
+#define MOST_SOCKETS 32768    // in a map; beyond it, those that were written down longest ago go
+#define MOST_CONNECTS 131072  // a job may have 100,000 connections on a node
 #define MOST_CGROUPS 24       // one within the other
 #define MOST_PID_NAMESPACES 8 // one within the other; a process in deeper ones has no number for us
 
@@ -105,7 +106,9 @@ typedef struct {
 } possible_net_t;
 
 struct sock_common {
+    __u16 skc_num;
     volatile unsigned char skc_state;
+    unsigned char skc_reuseport : 1;
     possible_net_t skc_net;
 };
 
@@ -132,16 +135,17 @@ enum cgroup_subsys_id {
     freezer_cgrp_id = 1, // the kernel's own number is put here
 };
 
-struct records {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, MOST_SOCKETS);
-    __type(key, __u64); // the cookie
-    __type(value, struct ubf_owner_record);
-};
+#define RECORDS(most)                                                                              \
+    struct {                                                                                       \
+        __uint(type, BPF_MAP_TYPE_LRU_HASH);                                                       \
+        __uint(max_entries, most);                                                                 \
+        __type(key, __u64); /* the cookie */                                                       \
+        __type(value, struct ubf_owner_record);                                                    \
+    }
 
-struct records listens SEC(".maps");
-struct records connects SEC(".maps");
-struct records binds SEC(".maps");
+RECORDS(MOST_SOCKETS) listens SEC(".maps");
+RECORDS(MOST_CONNECTS) connects SEC(".maps");
+RECORDS(MOST_SOCKETS) binds SEC(".maps");
 
 // Those in which ubfd runs: the inodes of its /proc/self/ns/pid and net.
 const volatile __u32 pid_namespace = 0;
@@ -160,6 +164,16 @@ struct {
     __type(key, __u32);
     __type(value, __u64);
 } moves SEC(".maps");
+
+// Not 0: of the listeners of this port, one let others share it (SO_REUSEPORT). Without, the kernel
+// has one that fits best, and that is the one. ubfd has it mapped.
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, UBF_RECORD_PORTS);
+    __type(key, __u32);
+    __type(value, __u64);
+} shared_ports SEC(".maps");
 
 // ubfd is never asked about other sockets.
 static __always_inline bool is_ours(const struct sock* socket) {
@@ -205,7 +219,8 @@ static __always_inline void add_cgroups(struct task_struct* task, struct ubf_own
         return;
     const unsigned freezer = bpf_core_enum_value(enum cgroup_subsys_id, freezer_cgrp_id);
     const struct cgroup_subsys_state* state = 0;
-    bpf_probe_read_kernel(&state, sizeof state, (const void*)&set->subsys[0] + freezer * sizeof state);
+    bpf_probe_read_kernel(&state, sizeof state,
+                          (const void*)&set->subsys[0] + freezer * sizeof state);
     if (state)
         record->cgroup_v1 = third_below(root_v1, BPF_CORE_READ(state, cgroup));
 }
@@ -235,6 +250,15 @@ static __always_inline bool describe(struct task_struct* task, struct ubf_owner_
     return bpf_probe_read_kernel_str(record->comm, sizeof record->comm, task->comm) >= 0;
 }
 
+// Who comes second must have let others in by now, or the kernel did not let it in itself.
+static __always_inline void tell_shared(struct sock* listener) {
+    if (!is_ours(listener) || !BPF_CORE_READ_BITFIELD(&listener->__sk_common, skc_reuseport))
+        return;
+    const __u32 port = listener->__sk_common.skc_num;
+    const __u64 yes = 1;
+    bpf_map_update_elem(&shared_ports, &port, &yes, BPF_ANY);
+}
+
 static __always_inline void write_down(void* map, struct sock* socket) {
     if (!is_ours(socket))
         return;
@@ -262,9 +286,10 @@ int BPF_PROG(on_move, struct cgroup* to, const char* path, struct task_struct* t
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock* socket, int before, int state) {
-    if (state == LISTEN)
+    if (state == LISTEN) {
+        tell_shared(socket);
         write_down(&listens, socket);
-    else if (state == SYN_SENT)
+    } else if (state == SYN_SENT)
         write_down(&connects, socket);
     return 0;
 }
@@ -304,6 +329,8 @@ int on_descriptor(struct bpf_iter__task_file* context) {
     const bool listens_tcp = protocol == TCP && socket->__sk_common.skc_state == LISTEN;
     if ((!listens_tcp && protocol != UDP) || !is_ours(socket))
         return 0;
+    if (listens_tcp)
+        tell_shared(socket);
     void* map = listens_tcp ? (void*)&listens : (void*)&binds;
     struct ubf_owner_record record;
     if (!describe(task, &record))
