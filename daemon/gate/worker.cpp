@@ -561,7 +561,7 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
     item.remote = owner;
     if (item.tries > 0) {
         if (heard == Heard::nothing)
-            report_silence_of(peer_of(item), shared_.peers, shared_.log);
+            report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log);
         return close_scan(item);
     }
     // Of the presumed listener the peer tells the uid alone; it takes more where he isn't.
@@ -581,10 +581,10 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
             return proceed(std::move(item));
         return close(item, for_want_of_time(item));
     case Heard::nothing:
-        report_silence_of(peer_of(item), shared_.peers, shared_.log);
-        // Unless its node said that nobody is there, it may be slow: the packet that comes again
-        // finds it silent, or heard of by then.
-        return close(item, shared_.peers.refuses(peer_of(item), item.since)
+        report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log);
+        // Unless its node said that nobody is there, it may be slow, once: who sends the packet
+        // again is refused if it is silent still.
+        return close(item, shared_.peers.refuses(peer_of(item), item.since) || is_silent(item)
                                ? silence_of(item)
                                : Reason::no_answer_yet);
     case Heard::unsent:

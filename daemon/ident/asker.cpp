@@ -12,7 +12,7 @@ namespace {
 
 // Before a question is tried again that found no room in the kernel.
 constexpr std::chrono::milliseconds room_pause{20};
-// For so long after an answer that took half of the deadline or more, nobody counts as silent:
+// For so long nobody counts as silent after an answer that took half of the deadline or more, for
 // other answers will miss it.
 constexpr std::chrono::seconds forgiven_for{3};
 
@@ -163,7 +163,8 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
     if (found == pending_.end() || found->second.path.to != path.from ||
         found->second.path.from != path.to) {
         counters_.rejections.add(Rejection::unasked);
-        peers_.heard(path.from.address); // too late for its question, and it is there
+        if (peers_.heard(path.from.address)) // too late for its question, and it is there
+            peers_.forgive_until(now + forgiven_for);
         return;
     }
     auto& pending = found->second;
@@ -204,6 +205,10 @@ std::optional<TimePoint> Asker::next() const {
 }
 
 void Asker::on_time(TimePoint now) {
+    if (!due_.empty() && due_.top().when + deadline_ / 2 <= now) {
+        peers_.forgive_until(now + deadline_); // it is we who are late
+        receive();                             // what had come in time
+    }
     std::vector<Nonce> again;
     std::vector<Pending> expired;
     while (!due_.empty() && due_.top().when <= now) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <tuple>
+#include <utility>
 
 namespace ubf {
 namespace {
@@ -57,18 +58,21 @@ void PeerTable::answered(const Address& address, std::chrono::nanoseconds took,
     peer.times->add(took);
 }
 
-void PeerTable::heard(const Address& address) {
+bool PeerTable::heard(const Address& address) {
     const std::lock_guard lock(mutex_);
-    note_proof(peers_.prove(address).state);
+    auto& peer = peers_.prove(address).state;
+    const bool was_silent = peer.silent;
+    note_proof(peer);
+    return was_silent;
 }
 
 void PeerTable::note_proof(State& peer) {
-    peer.silent = false;
+    peer.silent = peer.silent_again = false;
     peer.version.reset();
     peer.proven_at = Clock::now();
 }
 
-PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint now) {
+PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint asked, TimePoint now) {
     constexpr std::chrono::minutes minute{1};
     const std::lock_guard lock(mutex_);
     auto* entry = peers_.add(address);
@@ -77,7 +81,10 @@ PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint now) {
     peers_.doubt(*entry);
     auto& peer = entry->state;
     ++peer.timeouts;
-    peer.silent = true;
+    if (!std::exchange(peer.silent, true))
+        peer.silent_since = now;
+    else if (asked >= peer.silent_since)
+        peer.silent_again = true;
     if (peer.logged != TimePoint{} && now - peer.logged < minute)
         return Say::nothing;
     if (now - named_since_ >= minute) {
@@ -100,8 +107,10 @@ PeerTable::Standing PeerTable::standing(const Address& address, TimePoint now) c
     const auto& state = found->second.state;
     if (!state.silent)
         return Standing::unknown;
+    // One answer may come late, for a node may be busy; two most likely will never.
     const bool was_there = state.proven_at && now - *state.proven_at < patience;
-    return was_there || now < forgiven_until_ ? Standing::doubtful : Standing::silent;
+    const bool is_doubtful = !state.silent_again || was_there || now < forgiven_until_;
+    return is_doubtful ? Standing::doubtful : Standing::silent;
 }
 
 bool PeerTable::may_try(const Address& address, TimePoint now) {

@@ -34,7 +34,7 @@ class PeerTable {
         unknown, // never asked, or not answered yet
         proven,
         doubtful, // a question went without an answer, and not long ago it was proven
-        silent,   // the same, and it was not: most likely no ubfd is there
+        silent,   // it was not, and one asked after that did too: most likely no ubfd is there
     };
     // For so long a ubfd may be away that was there: its restart takes seconds.
     static constexpr std::chrono::seconds patience{10};
@@ -43,15 +43,16 @@ class PeerTable {
     // ahead: of our clock, the peer's.
     void answered(const Address& address, std::chrono::nanoseconds took,
                   std::chrono::milliseconds ahead = {});
-    // A datagram other than an answer, authenticated and fresh.
-    void heard(const Address& address);
+    // A datagram other than an answer to an open question, authenticated and fresh. Whether the
+    // last question had gone without an answer.
+    bool heard(const Address& address);
     // Its line for the log: each silent peer once a minute, while these are few.
     enum class Say : std::uint8_t {
         nothing,
         silent,   // that this peer does not answer
         and_more, // that more of them don't, and won't be named for a minute
     };
-    Say timed_out(const Address& address, TimePoint now);
+    Say timed_out(const Address& address, TimePoint asked, TimePoint now);
 
     Standing standing(const Address& address, TimePoint now = Clock::now()) const;
     // Whether a silent peer is worth a question: once a second.
@@ -100,6 +101,8 @@ class PeerTable {
         std::uint64_t answers = 0;
         std::uint64_t timeouts = 0;
         bool silent = false;                  // as Peer has it
+        TimePoint silent_since{};             // if it is
+        bool silent_again = false;            // and was asked since, in vain
         std::optional<TimePoint> proven_at{}; // the last time
         TimePoint tried{};                    // since it is silent
         TimePoint refused_at{};

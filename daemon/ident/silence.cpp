@@ -6,8 +6,8 @@
 
 namespace ubf {
 
-void report_silence_of(const Address& peer, PeerTable& peers, Log& log) {
-    switch (peers.timed_out(peer, Clock::now())) {
+void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Log& log) {
+    switch (peers.timed_out(peer, asked, Clock::now())) {
     case PeerTable::Say::silent:
         log.warning(
             fmt::format("peer {} does not answer: {}", to_string(peer), hint(Reason::no_answer)));

@@ -1,4 +1,4 @@
-// A peer that doesn't answer, told in the log as often as it is of use.
+// A peer that didn't answer a question of that time, told in the log as often as it is of use.
 #pragma once
 
 #include "daemon/ident/peer_table.hpp"
@@ -6,6 +6,6 @@
 
 namespace ubf {
 
-void report_silence_of(const Address& peer, PeerTable& peers, Log& log);
+void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Log& log);
 
 } // namespace ubf

@@ -124,8 +124,8 @@ void RdmaWatcher::answered(const Flow& flow, ident::Asker::Heard heard, const Ow
     if (heard == Heard::owner)
         return conclude(entry, {owner, end_of(owner)}, now);
     if (heard == Heard::nothing)
-        report_silence_of(rules_->terms->management(flow.source.address), shared_.peers,
-                          shared_.log);
+        report_silence_of(rules_->terms->management(flow.source.address), now - rules_->deadline,
+                          shared_.peers, shared_.log);
     if (++entry.silences >= most_silences)
         give_up(entry);
 }

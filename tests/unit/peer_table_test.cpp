@@ -32,9 +32,10 @@ TEST(PeerTable, a_question_without_an_answer_unproves_it_until_it_is_heard) {
     PeerTable peers;
     peers.asked(address(1));
     peers.answered(address(1), std::chrono::milliseconds(1));
-    EXPECT_EQ(peers.timed_out(address(1), Clock::now()), PeerTable::Say::silent);
+    EXPECT_EQ(peers.timed_out(address(1), Clock::now(), Clock::now()), PeerTable::Say::silent);
     EXPECT_EQ(peers.standing(address(1)), Standing::doubtful);
-    peers.heard(address(1));
+    EXPECT_TRUE(peers.heard(address(1)));
+    EXPECT_FALSE(peers.heard(address(1)));
     EXPECT_EQ(peers.standing(address(1)), Standing::proven);
 }
 
@@ -59,9 +60,10 @@ TEST(PeerTable, the_one_that_is_silent_for_longest_is_forgotten_first) {
     const auto now = Clock::now();
     for (unsigned n = 0; n < most; ++n) {
         peers.asked(address(n));
-        peers.timed_out(address(n), now);
+        peers.timed_out(address(n), now, now);
+        peers.timed_out(address(n), now, now);
     }
-    peers.timed_out(address(0), now); // asked again, in vain: not the oldest now
+    peers.timed_out(address(0), now, now); // asked again, in vain: not the oldest now
     peers.asked(address(most));
     EXPECT_EQ(peers.standing(address(0)), Standing::silent);
     EXPECT_EQ(peers.standing(address(1)), Standing::unknown);
@@ -74,7 +76,7 @@ TEST(PeerTable, where_all_are_proven_a_proven_one_finds_room_and_another_does_no
         peers.heard(address(n));
     peers.asked(address(most));
     EXPECT_TRUE(peers.list().empty());
-    EXPECT_EQ(peers.timed_out(address(most), Clock::now()), PeerTable::Say::nothing);
+    EXPECT_EQ(peers.timed_out(address(most), Clock::now(), Clock::now()), PeerTable::Say::nothing);
     EXPECT_EQ(peers.standing(address(0)), Standing::proven);
     peers.heard(address(most));
     EXPECT_EQ(peers.standing(address(most)), Standing::proven);
@@ -85,15 +87,32 @@ TEST(PeerTable, one_that_was_there_a_moment_ago_is_in_doubt_before_it_is_silent)
     PeerTable peers;
     const auto now = Clock::now();
     peers.heard(address(1));
-    peers.timed_out(address(1), now);
+    peers.timed_out(address(1), now, now);
+    peers.timed_out(address(1), now, now);
     EXPECT_EQ(peers.standing(address(1), now), Standing::doubtful);
     EXPECT_EQ(peers.standing(address(1), now + PeerTable::patience + std::chrono::seconds(1)),
               Standing::silent);
     peers.asked(address(3));
-    peers.timed_out(address(3), now);
+    peers.timed_out(address(3), now, now);
+    peers.timed_out(address(3), now, now);
     EXPECT_EQ(peers.standing(address(3), now), Standing::silent);
     peers.heard(address(3));
     EXPECT_EQ(peers.standing(address(3), now), Standing::proven);
+}
+
+TEST(PeerTable, one_is_silent_that_does_not_answer_twice_in_a_row) {
+    PeerTable peers;
+    const auto now = Clock::now();
+    const auto later = now + std::chrono::seconds(1);
+    peers.asked(address(1));
+    peers.timed_out(address(1), now - std::chrono::seconds(1), now);
+    peers.timed_out(address(1), now - std::chrono::milliseconds(1), later); // was on its way then
+    EXPECT_EQ(peers.standing(address(1), later), Standing::doubtful);
+    peers.timed_out(address(1), now, later);
+    EXPECT_EQ(peers.standing(address(1), later), Standing::silent);
+    peers.heard(address(1));
+    peers.timed_out(address(1), later, later);
+    EXPECT_EQ(peers.standing(address(1), later + PeerTable::patience), Standing::doubtful);
 }
 
 TEST(PeerTable, who_comes_back_forgives_for_a_while) {
@@ -101,7 +120,8 @@ TEST(PeerTable, who_comes_back_forgives_for_a_while) {
     const auto now = Clock::now();
     peers.forgive_until(now + std::chrono::seconds(5));
     peers.asked(address(1));
-    peers.timed_out(address(1), now);
+    peers.timed_out(address(1), now, now);
+    peers.timed_out(address(1), now, now);
     EXPECT_EQ(peers.standing(address(1), now), Standing::doubtful);
     EXPECT_EQ(peers.standing(address(1), now + std::chrono::seconds(5)), Standing::silent);
 }
@@ -110,7 +130,7 @@ TEST(PeerTable, a_silent_one_is_tried_once_a_second) {
     PeerTable peers;
     const auto now = Clock::now();
     peers.asked(address(1));
-    peers.timed_out(address(1), now);
+    peers.timed_out(address(1), now, now);
     EXPECT_TRUE(peers.may_try(address(1), now));
     EXPECT_FALSE(peers.may_try(address(1), now + std::chrono::milliseconds(999)));
     EXPECT_TRUE(peers.may_try(address(1), now + std::chrono::milliseconds(1000)));
