@@ -12,6 +12,7 @@ from lab import case, person  # noqa: E402
 from lab.case import V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 
 PORT, SINK, CLOSED_PORT = 9001, 9002, 9999
+NETLINK_SOCK_DIAG = 4  # linux/netlink.h
 
 
 class Endurance(TwoNodes):
@@ -159,6 +160,11 @@ class Accidents(Endurance):
         self.assertGreater(sum(queue["full_drops"] for queue in self.ubfd2.status()["queues"]), 0)
         self.assert_still_judges()
 
+    def has_dropped_notices(self):
+        rows = [line.split() for line in self.two.run("cat", "/proc/net/netlink").splitlines()]
+        bus, drops = rows[0].index("Eth"), rows[0].index("Drops")
+        return any(row[bus] == str(NETLINK_SOCK_DIAG) and row[drops] != "0" for row in rows[1:])
+
     def test_lost_notices_of_closed_sockets(self):
         """ENOBUFS: whose sockets they were is not known, so every flow of UDP asks again."""
         old = self.server.listen("udp", "0.0.0.0", SINK)
@@ -171,6 +177,7 @@ class Accidents(Endurance):
         thief.do(person.churn, 60_000)
         self.server.close(old)
         trap = thief.do(person.bound, "udp", "0.0.0.0", SINK)
+        wait_until(self.has_dropped_notices, 30, "that the kernel has dropped notices, which it sends in its own time")
         self.ubfd2.process.send_signal(signal.SIGCONT)
         wait_until(lambda: self.ubfd2.status()["notices_lost"], 30, "the loss")
         wait_until(lambda: f"dport={SINK} " not in self.two.run("conntrack", "-L", "-p", "udp"), 0.5,
