@@ -3,7 +3,7 @@
 #   make           builds into build/release
 #   sudo make demo two nodes, a few users: who gets through, and why
 #   sudo make test every test
-#   sudo make bench  what it costs
+#   sudo make bench  what it costs, and the start of a job on 64 nodes
 #   make fuzz      each fuzzer for a minute
 #   make format | sudo make asan | sudo make install | make clean
 
@@ -38,6 +38,7 @@ test: test-packages build
 
 bench: build
 	@tests/bench/run --build build/release
+	@tests/scale/scale --build build/release
 
 fuzz: test-packages
 	@$(as_owner) tests/fuzz/build

@@ -1,13 +1,18 @@
-"""Many nodes on one switch, a real ubfd on each, and one process a node that plays all ranks of a job."""
+"""Many nodes on one switch, and on each one process that plays all ranks of a job."""
 
+import contextlib
 import json
+import pathlib
+import shutil
 import subprocess
+import tempfile
 
 from lab import case
 from lab.node import Node, join_by_switch
 
 PORT = 9001
 NETWORK = "10.77.0.0/16"
+NEIGHBOURS = [pathlib.Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{number}") for number in (1, 2, 3)]
 
 
 def address(number):
@@ -15,11 +20,17 @@ def address(number):
     return f"10.77.0.{number}"
 
 
-def make_nodes(count):
-    nodes = [Node(f"node{number}") for number in range(1, count + 1)]
-    join_by_switch(nodes, [address("{}") + "/16"])
-    case.tell_of_each_refusal(*nodes)
-    return nodes
+@contextlib.contextmanager
+def room_for_neighbours(count):
+    """The whole machine has one table, with room for 1,024; its first network namespace shows how much."""
+    before = {file: file.read_text() for file in NEIGHBOURS if file.exists()}
+    try:
+        for factor, (file, most) in enumerate(before.items(), 1):
+            file.write_text(str(max(int(most), factor * count)))
+        yield
+    finally:
+        for file, most in before.items():
+            file.write_text(most)
 
 
 # --- who connects to whom: pairs of node numbers ---
@@ -88,3 +99,51 @@ def together(results):
             ends[how] = ends.get(how, 0) + count
     largest = {key: max(result[key] for result in results) for key in ("seconds", "p50", "p99", "max")}
     return {"ends": ends, "over_1s": sum(result["over_1s"] for result in results)} | largest
+
+
+class Cluster(contextlib.ExitStack):
+    """Nodes, without daemons at first, and how ranks of a rule start on them."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
+        self.enter_context(room_for_neighbours(2 * count * count))
+        self.nodes = [Node(f"node{number}") for number in range(1, count + 1)]
+        join_by_switch(self.nodes, [address("{}") + "/16"])
+        case.tell_of_each_refusal(*self.nodes)
+
+    def settings(self, rule):
+        """Of one daemon. From 16 nodes on nobody tells ahead, so that nobody does here."""
+        settings = {"peers": {"ranges": [NETWORK]}, "ident": {"push": False}} | rule.settings
+        if "labels" in settings:
+            state = tempfile.mkdtemp(dir="/run")
+            self.callback(shutil.rmtree, state)
+            settings["labels"] = settings["labels"] | {"state_directory": state}
+        return settings
+
+    def play(self, until, rule, number, user, *words, group=None):
+        """until: an ExitStack, whose end is theirs."""
+        ranks = Ranks(self.nodes[number - 1], user, *words, group=group)
+        until.callback(ranks.end)
+        rule.place(ranks.pid, user, number)
+        return ranks
+
+    def serve(self, until, rule):
+        """The listener's ranks, on every node."""
+        for number in range(1, self.count + 1):
+            self.play(until, rule, number, rule.listener, "serve", PORT, group=rule.group).wait_until_ready()
+
+    def connect(self, until, rule, wanted, meanwhile=lambda: None):
+        """wanted: by user, which nodes connect to which. All at once; what became of it, by user."""
+        players = {}
+        for user, pairs in wanted.items():
+            for number in range(1, self.count + 1):
+                lines = [f"{address(one)} {address(other)} {PORT}" for one, other in pairs if one == number]
+                if lines:
+                    players[user, number] = self.play(until, rule, number, user, "connect")
+                    players[user, number].prepare(lines)
+        for ranks in players.values():
+            ranks.go()
+        meanwhile()
+        return {user: together([ranks.result() for (one, _), ranks in players.items() if one == user])
+                for user in wanted}

@@ -4,68 +4,47 @@ are killed. Nothing that is allowed is refused or lost, and nobody else gets in.
 
 import collections
 import pathlib
-import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, cgroups  # noqa: E402
-from lab.case import USERS, V4, Case, TwoNodes  # noqa: E402
+from lab import case  # noqa: E402
+from lab.case import V4, Case, TwoNodes  # noqa: E402
 from lab.supervisor import Supervisor  # noqa: E402
 from lab.tree import FOLDER  # noqa: E402
 from lab.ubfd import write_key  # noqa: E402
-from scale import cluster  # noqa: E402
-from scale.cluster import NETWORK, PORT, Ranks, address  # noqa: E402
-
-EVERYBODY = {"allow": ["alice", "bob"]}
+from scale import cluster, rules  # noqa: E402
+from scale.cluster import NETWORK, PORT, Cluster, Ranks  # noqa: E402
 
 
 class Storm(Case):
     """The listener's ranks listen on every node, and the connector's connect; carol is a stranger."""
 
-    count, ranks = 6, 4
+    count, ranks, rule = 6, 4, rules.User
     most_repeats = 1  # a connection, of a machine that may be busy
-    listener, connector, group = "alice", "alice", None
-    # From 16 nodes on nobody tells ahead, so that nobody does here.
-    settings = {"peers": {"ranges": [NETWORK]}, "ident": {"push": False}}
 
     def setUp(self):
         super().setUp()
         self.key = write_key(FOLDER / "key")
-        self.nodes = cluster.make_nodes(self.count)
-        self.daemons = [self.start_daemon(number, node) for number, node in enumerate(self.nodes, 1)]
-        for number, node in enumerate(self.nodes, 1):
-            self.play(number, node, self.listener, "serve", PORT, group=self.group).wait_until_ready()
+        self._rule = self.rule()
+        self.addCleanup(self._rule.close)
+        self.cluster = Cluster(self.count)
+        self.addCleanup(self.cluster.close)
+        self.daemons = []
+        for number, node in enumerate(self.cluster.nodes, 1):
+            self.daemons.append(self.start_daemon(number, node, self.cluster.settings(self._rule)))
+            self._rule.begin(self.daemons[-1], number)
+        self.cluster.serve(self.cluster, self._rule)
 
-    def start_daemon(self, _, node):
-        return self.start_ubfd(node, self.settings)
-
-    def play(self, _, node, user, *words, **options):
-        ranks = Ranks(node, user, *words, **options)
-        self.addCleanup(ranks.end)
-        return ranks
-
-    def connect(self, wanted, meanwhile=lambda: None):
-        """wanted: by user, which nodes connect to which. All at once; what became of it, by user."""
-        players = {}
-        for user, pairs in wanted.items():
-            for number, node in enumerate(self.nodes, 1):
-                lines = [f"{address(one)} {address(other)} {PORT}" for one, other in pairs if one == number]
-                if lines:
-                    players[user, number] = self.play(number, node, user, "connect")
-                    players[user, number].prepare(lines)
-        for ranks in players.values():
-            ranks.go()
-        meanwhile()
-        return {user: cluster.together([ranks.result() for (one, _), ranks in players.items() if one == user])
-                for user in wanted}
+    def start_daemon(self, _, node, settings):
+        return self.start_ubfd(node, settings)
 
     def assert_all_and_nobody_else(self, pairs, meanwhile=lambda: None):
         strangers = cluster.ring(self.count, 1)
-        seen = self.connect({self.connector: pairs, "carol": strangers}, meanwhile)
-        print(f"{self.id()}: {len(pairs)} in {seen[self.connector]['seconds']:.2f} s, p99 "
-              f"{seen[self.connector]['p99'] * 1000:.0f} ms", flush=True)
-        self.assertEqual(seen[self.connector]["ends"], {"connected": len(pairs)}, self.reasons())
+        connector = self._rule.connector
+        seen = self.cluster.connect(self.cluster, self._rule, {connector: pairs, "carol": strangers}, meanwhile)
+        print(f"{self.id()}: {len(pairs)} in {seen[connector]['seconds']:.2f} s, p99 "
+              f"{seen[connector]['p99'] * 1000:.0f} ms", flush=True)
+        self.assertEqual(seen[connector]["ends"], {"connected": len(pairs)}, self.reasons())
         self.assertEqual(seen["carol"]["ends"], {"EHOSTUNREACH": len(strangers)}, self.reasons())
 
     def assert_all_patterns(self):
@@ -106,10 +85,10 @@ class User(Storm):
 
 
 class Killed(Storm):
-    def start_daemon(self, number, node):
+    def start_daemon(self, number, node, settings):
         supervisor = Supervisor(f"node{number}")
         self.addCleanup(supervisor.close)
-        return self.start_ubfd(node, self.settings, supervisor=supervisor, words=["--leave-ruleset"])
+        return self.start_ubfd(node, settings, supervisor=supervisor, words=["--leave-ruleset"])
 
     def test_while_daemons_are_killed(self):
         def kill():
@@ -121,71 +100,28 @@ class Killed(Storm):
 
 
 class Group(Storm):
-    """bob is a member of the group that alice's ranks run under."""
-
-    connector, group = "bob", case.PROJ
+    rule = rules.Group
 
     def test_of_one_group(self):
         self.assert_all_patterns()
 
 
 class Map(Storm):
-    connector = "bob"
-
-    def start_daemon(self, _, node):
-        state = tempfile.mkdtemp(dir="/run")
-        self.addCleanup(shutil.rmtree, state)
-        labels = {"map": {"team": ["alice", "bob"]}, "state_directory": state}
-        return self.start_ubfd(node, self.settings | {"labels": labels})
+    rule = rules.Map
 
     def test_of_one_label_of_the_map(self):
         self.assert_all_patterns()
 
 
-class WithJobs(Storm):
-    """alice's job and bob's have one label of Slurm's; carol is in none."""
+class Slurm(Storm):
+    rule = rules.Slurm
 
-    connector = "bob"
-    policy = {"labels": {"slurm:physics": EVERYBODY}}
-
-    def setUp(self):
-        self._cgroups = cgroups.JobCgroups()
-        self.addCleanup(self._cgroups.close)
-        super().setUp()
-
-    def start_daemon(self, number, node):
-        state = tempfile.mkdtemp(dir="/run")
-        self.addCleanup(shutil.rmtree, state)
-        ubfd = self.start_ubfd(node, self.settings | {"labels": {"slurm": True, "state_directory": state},
-                                                      "policy": self.policy})
-        for user in {self.listener, self.connector}:
-            answer = ubfd.ask(**{"command": "job-begin", "job": self._job(user, number), "uid": USERS[user],
-                                 "label": "physics"})
-            self.assertTrue(answer["ok"], answer)
-        return ubfd
-
-    @staticmethod
-    def _job(user, number):
-        """Of the machine's cgroups all nodes of the test see all: so each has a job of its own."""
-        return USERS[user] % 10 * 1000 + number
-
-    def play(self, number, node, user, *words, **options):
-        ranks = super().play(number, node, user, *words, **options)
-        if user in (self.listener, self.connector):
-            self._cgroups.put(ranks.pid, USERS[user], self._job(user, number))
-        return ranks
-
-
-class Label(WithJobs):
     def test_of_one_label_of_slurms(self):
         self.assert_all_patterns()
 
 
-class RequiredLabel(WithJobs):
-    """One user's own job, where labels must be the same."""
-
-    connector = "alice"
-    policy = WithJobs.policy | {"require_label": True}
+class Required(Storm):
+    rule = rules.Required
 
     def test_of_one_user_and_one_label_of_slurms(self):
         self.assert_all_patterns()

@@ -1,0 +1,79 @@
+"""By which rule a job's ranks may connect to each other: who they are, and what that takes of the daemons."""
+
+from lab import case, cgroups
+from lab.case import USERS
+
+EVERYBODY = {"allow": ["alice", "bob"]}
+
+
+class User:
+    name = "user"
+    listener, connector = "alice", "alice"
+    group = None  # of the listener
+    settings = {}
+
+    def begin(self, ubfd, number):
+        """Whatever the daemon of a node must be told; number: of the node."""
+
+    def place(self, pid, user, number):
+        """Where a process of this user on that node belongs."""
+
+    def close(self):
+        """What was made for it goes."""
+
+
+class Group(User):
+    """bob is a member of the group that alice's ranks run under."""
+
+    name = "group"
+    connector, group = "bob", case.PROJ
+
+
+class Map(User):
+    name = "map"
+    connector = "bob"
+    settings = {"labels": {"map": {"team": ["alice", "bob"]}}}
+
+
+class Slurm(User):
+    """alice's job and bob's have one label of Slurm's; anybody else is in none."""
+
+    name = "slurm"
+    connector = "bob"
+    settings = {"labels": {"slurm": True}, "policy": {"labels": {"slurm:physics": EVERYBODY}}}
+
+    def __init__(self):
+        self._cgroups = cgroups.JobCgroups()
+
+    def _users(self):
+        return {self.listener, self.connector}
+
+    @staticmethod
+    def _job(user, number):
+        """Of the machine's cgroups all nodes see all: so each has a job of its own."""
+        return USERS[user] % 10 * 1000 + number
+
+    def begin(self, ubfd, number):
+        for user in self._users():
+            answer = ubfd.ask(**{"command": "job-begin", "job": self._job(user, number), "uid": USERS[user],
+                                 "label": "physics"})
+            assert answer["ok"], answer
+
+    def place(self, pid, user, number):
+        if user in self._users():
+            self._cgroups.put(pid, USERS[user], self._job(user, number))
+
+    def close(self):
+        self._cgroups.close()
+
+
+class Required(Slurm):
+    """One user's own job, where labels must be the same."""
+
+    name = "required"
+    connector = "alice"
+    settings = {"labels": {"slurm": True},
+                "policy": {"labels": {"slurm:physics": EVERYBODY}, "require_label": True}}
+
+
+RULES = {rule.name: rule for rule in (User, Group, Map, Slurm, Required)}
