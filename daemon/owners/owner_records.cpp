@@ -4,6 +4,7 @@
 #include "daemon/core/thread.hpp"
 #include "owner_records.skel.h"
 
+#include <algorithm>
 #include <bpf/bpf.h>
 #include <cerrno>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include <malloc.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <thread>
 #include <unistd.h>
 
@@ -52,6 +54,17 @@ std::uint32_t inode_of(const char* name_space) {
     return ::stat(name_space, &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
 }
 
+// A job may have 100,000 connections on a node; on one with less memory than 16 GiB the kernel
+// keeps fewer of them in mind.
+std::uint32_t most_connects(std::uint32_t most) {
+    constexpr std::uint64_t memory_for_each = 128 << 10;
+    constexpr std::uint64_t least = 32768;
+    struct sysinfo memory {};
+    ::sysinfo(&memory);
+    return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(
+        std::uint64_t{memory.totalram} * memory.mem_unit / memory_for_each, least, most));
+}
+
 // 0, or an errno.
 int load(Program& program, bool udp, const std::optional<CgroupRoots>& cgroups) {
     program.reset(::owner_records_bpf__open());
@@ -59,6 +72,8 @@ int load(Program& program, bool udp, const std::optional<CgroupRoots>& cgroups) 
         return errno;
     ::bpf_program__set_autoload(program->progs.on_bind, udp);
     ::bpf_program__set_autoload(program->progs.on_move, cgroups.has_value());
+    auto* connects = program->maps.connects;
+    ::bpf_map__set_max_entries(connects, most_connects(::bpf_map__max_entries(connects)));
     program->rodata->wants_cgroups = cgroups.has_value();
     if (cgroups) {
         program->rodata->root_v1 = cgroups->v1;

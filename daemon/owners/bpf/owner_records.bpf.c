@@ -14,7 +14,7 @@
 #include <bpf/bpf_tracing.h>
 
 #define MOST_SOCKETS 32768    // in a map; beyond it, those that were written down longest ago go
-#define MOST_CONNECTS 131072  // a job may have 100,000 connections on a node
+#define MOST_CONNECTS 131072  // of who connects; fewer where ubfd finds little memory
 #define MOST_CGROUPS 24       // one within the other
 #define MOST_PID_NAMESPACES 8 // one within the other; a process in deeper ones has no number for us
 
