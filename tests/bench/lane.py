@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -10,6 +9,7 @@ import subprocess
 import time
 
 import lab
+from lab.cpu import cpu_seconds
 
 USER, OTHER = 60001, 60002  # uids; all servers are the first one's
 # What serves there. Nobody listens on CLOSED; SINK and KEEP and what follows are taken when needed.
@@ -18,8 +18,6 @@ SERVERS = (("tcp", TCP), ("udp", UDP), ("tcp", DRAIN, "drain"))
 SETTLED = 0.2  # seconds after which the kernel has cleared away what the ubfd before had in it
 MOST_HELD = 1000  # connections that one process holds: less than the usual limit of descriptors
 ADDRESS = "10.77.0.2"  # of the servers' node
-
-_libc = ctypes.CDLL(None)
 
 # A lane's name, the program that guards it, and what its configuration says beside the peers; or nftables commands.
 Kind = collections.namedtuple("Kind", "name program settings ruleset", defaults=(None, {}, ""))
@@ -101,21 +99,13 @@ class Lane:
 
     def cpu_seconds(self):
         """That the firewall took so far, on both nodes."""
-        return sum(_cpu_seconds(guard.pid) for guard in self.guards)
+        return sum(cpu_seconds(guard.pid) for guard in self.guards)
 
     def _check_guards(self):
         for guard in self.guards:
             if guard.poll() is not None:
                 logs = "\n".join(ubfd.log() for ubfd in self.daemons)
                 raise lab.Trouble(f"{self.name} ended with {guard.returncode}:\n{logs}")
-
-
-def _cpu_seconds(pid):
-    """All threads', to the nanosecond, where /proc/PID/stat counts ticks."""
-    clock = ctypes.c_int()
-    if _libc.clock_getcpuclockid(pid, ctypes.byref(clock)) != 0:
-        raise lab.Trouble(f"no CPU clock of process {pid}")
-    return time.clock_gettime(clock.value)
 
 
 def start_ready(node, user, *command):

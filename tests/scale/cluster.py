@@ -3,7 +3,6 @@
 import contextlib
 import json
 import pathlib
-import shutil
 import subprocess
 import tempfile
 
@@ -101,6 +100,16 @@ def together(results):
     return {"ends": ends, "over_1s": sum(result["over_1s"] for result in results)} | largest
 
 
+def settings_of(rule, networks, until):
+    """Of one daemon; until: an ExitStack, whose end is that of its state. From 16 nodes on nobody tells ahead, so that
+    nobody does here."""
+    settings = {"peers": {"ranges": networks}, "ident": {"push": False}} | rule.settings
+    if "labels" in settings:
+        state = until.enter_context(tempfile.TemporaryDirectory(dir="/run"))
+        settings["labels"] = settings["labels"] | {"state_directory": state}
+    return settings
+
+
 class Cluster(contextlib.ExitStack):
     """Nodes, without daemons at first, and how ranks of a rule start on them."""
 
@@ -113,13 +122,8 @@ class Cluster(contextlib.ExitStack):
         case.tell_of_each_refusal(*self.nodes)
 
     def settings(self, rule):
-        """Of one daemon. From 16 nodes on nobody tells ahead, so that nobody does here."""
-        settings = {"peers": {"ranges": [NETWORK]}, "ident": {"push": False}} | rule.settings
-        if "labels" in settings:
-            state = tempfile.mkdtemp(dir="/run")
-            self.callback(shutil.rmtree, state)
-            settings["labels"] = settings["labels"] | {"state_directory": state}
-        return settings
+        """Of one daemon."""
+        return settings_of(rule, [NETWORK], self)
 
     def play(self, until, rule, number, user, *words, group=None):
         """until: an ExitStack, whose end is theirs."""

@@ -13,13 +13,13 @@ class User:
     settings = {}
 
     def begin(self, ubfd, number):
-        """Whatever the daemon of a node must be told; number: of the node."""
+        """Tells the daemon of a node all that it must know; number: of the node."""
 
     def place(self, pid, user, number):
-        """Where a process of this user on that node belongs."""
+        """Puts a process of this user where it belongs on that node."""
 
     def close(self):
-        """What was made for it goes."""
+        """Removes all that was made for it."""
 
 
 class Group(User):
