@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <tuple>
-#include <utility>
 
 namespace ubf {
 namespace {
@@ -61,13 +60,14 @@ void PeerTable::answered(const Address& address, std::chrono::nanoseconds took,
 bool PeerTable::heard(const Address& address) {
     const std::lock_guard lock(mutex_);
     auto& peer = peers_.prove(address).state;
-    const bool was_silent = peer.silent;
+    const bool was_silent = peer.silent_since.has_value();
     note_proof(peer);
     return was_silent;
 }
 
 void PeerTable::note_proof(State& peer) {
-    peer.silent = peer.silent_again = false;
+    peer.silent_since.reset();
+    peer.silent_again = false;
     peer.version.reset();
     peer.proven_at = Clock::now();
 }
@@ -81,9 +81,9 @@ PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint asked, Tim
     peers_.doubt(*entry);
     auto& peer = entry->state;
     ++peer.timeouts;
-    if (!std::exchange(peer.silent, true))
+    if (!peer.silent_since)
         peer.silent_since = now;
-    else if (asked >= peer.silent_since)
+    else if (asked >= *peer.silent_since)
         peer.silent_again = true;
     if (peer.logged != TimePoint{} && now - peer.logged < minute)
         return Say::nothing;
@@ -105,7 +105,7 @@ PeerTable::Standing PeerTable::standing(const Address& address, TimePoint now) c
     if (found->second.proven())
         return Standing::proven;
     const auto& state = found->second.state;
-    if (!state.silent)
+    if (!state.silent_since)
         return Standing::unknown;
     // One answer may come late, for a node may be busy; two most likely will never.
     const bool was_there = state.proven_at && now - *state.proven_at < patience;
@@ -234,7 +234,8 @@ std::vector<PeerTable::Peer> PeerTable::list() const {
             if (found == peers_.all().end() || found->second.state.questions == 0)
                 continue;
             const auto& state = found->second.state;
-            Peer peer{known[i], state.questions, state.answers, state.timeouts, state.silent};
+            Peer peer{known[i], state.questions, state.answers, state.timeouts,
+                      state.silent_since.has_value()};
             if (state.times) {
                 peer.p50 = state.times->quantile(0.5);
                 peer.p99 = state.times->quantile(0.99);

@@ -100,11 +100,10 @@ class PeerTable {
         std::uint64_t questions = 0;
         std::uint64_t answers = 0;
         std::uint64_t timeouts = 0;
-        bool silent = false;                  // as Peer has it
-        TimePoint silent_since{};             // if it is
-        bool silent_again = false;            // and was asked since, in vain
-        std::optional<TimePoint> proven_at{}; // the last time
-        TimePoint tried{};                    // since it is silent
+        std::optional<TimePoint> silent_since{}; // if it is, as Peer has it
+        bool silent_again = false;               // and was asked since, in vain
+        std::optional<TimePoint> proven_at{};    // the last time
+        TimePoint tried{};                       // since it is silent
         TimePoint refused_at{};
         std::optional<std::uint8_t> version{}; // not ours
         std::chrono::milliseconds clock_ahead{};

@@ -110,25 +110,23 @@ void Service::handle(const Received& received) {
     }
     peers_.heard(received.path.from.address);
     const Sender sender{received.path, received.interface, datagram->from};
-    const bool is_question = std::holds_alternative<std::vector<Question>>(datagram->entries);
-    const bool is_seen = std::holds_alternative<std::vector<GoneSeen>>(datagram->entries);
-    if (first_ == nullptr || is_question || is_seen) // of labels, whoever told them withdraws them
-        handle(datagram->entries, sender);
-    if (first_ != nullptr && !is_question)
-        hand_on(std::move(datagram->entries), sender);
-}
-
-void Service::handle(const Entries& entries, const Sender& sender) {
-    if (const auto* questions = std::get_if<std::vector<Question>>(&entries))
+    auto& entries = datagram->entries;
+    if (const auto* questions = std::get_if<std::vector<Question>>(&entries)) {
         handle(*questions, sender);
-    else if (const auto* gone = std::get_if<std::vector<Gone>>(&entries))
-        handle(*gone, sender);
-    else if (const auto* seen = std::get_if<std::vector<GoneSeen>>(&entries))
-        handle(*seen, sender);
+    } else if (auto* gone = std::get_if<std::vector<Gone>>(&entries)) {
+        hand_on(std::move(*gone), sender);
+    } else if (auto* seen = std::get_if<std::vector<GoneSeen>>(&entries)) {
+        if (first_ != nullptr)
+            handle(*seen, sender); // whoever told labels withdraws them
+        hand_on(std::move(*seen), sender);
+    }
 }
 
-// To the first, which this one is not.
-void Service::hand_on(Entries entries, const Sender& sender) {
+// To the first, which this one may be.
+template<typename Entry>
+void Service::hand_on(std::vector<Entry> entries, const Sender& sender) {
+    if (first_ == nullptr)
+        return handle(entries, sender);
     first_->mailbox_.post(
         [first = first_, entries = std::move(entries), sender] { first->handle(entries, sender); });
 }
@@ -163,16 +161,22 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
     if (!of_tcp.empty())
         answer(of_tcp, sender);
     if (pusher_)
-        for (const auto& question : of_tcp)
-            pusher_->heed(question.wish, sender.path, sender.interface);
+        for (const auto* asked : {&of_tcp, &others})
+            for (const auto& question : *asked)
+                pusher_->heed(question.wish, sender.path, sender.interface);
     if (others.empty())
         return;
-    if (first_ != nullptr)
-        return hand_on(std::move(others), sender);
+    if (first_ == nullptr)
+        return answer_others(std::move(others), sender);
+    first_->mailbox_.post([first = first_, others = std::move(others), sender]() mutable {
+        first->answer_others(std::move(others), sender);
+    });
+}
+
+// Those of RDMA and UDP, by the first.
+void Service::answer_others(std::vector<Question> others, const Sender& sender) {
     std::vector<Question> of_udp;
     for (auto& question : others) {
-        if (pusher_)
-            pusher_->heed(question.wish, sender.path, sender.interface);
         if (question.flow.protocol == Protocol::rdma)
             ask_rdma(question, sender);
         else

@@ -1,6 +1,6 @@
 // ident's own threads; they have no capability. They answer the questions of peers, and tell them
 // when a UDP socket that they asked about is gone. A peer's datagrams all come to one of them, by
-// its address. What is not a question about TCP, the first does for all: only it hears of sockets
+// its address. The first does for all whatever is no question about TCP: only it hears of sockets
 // that are gone.
 #pragma once
 
@@ -65,15 +65,14 @@ class Service {
         Channel channel;
     };
 
-    using Entries = decltype(Datagram::entries);
-
     void run();
     void receive();
-    void hand_on(Entries entries, const Sender& sender);
-    void handle(const Entries& entries, const Sender& sender);
+    template<typename Entry>
+    void hand_on(std::vector<Entry> entries, const Sender& sender);
     void handle(const Received& received);
     void answer_version(const Received& received);
     void handle(const std::vector<Question>& questions, const Sender& sender);
+    void answer_others(std::vector<Question> others, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
     void answer(const std::vector<Question>& questions, const Sender& sender);
