@@ -56,9 +56,9 @@ std::uint32_t inode_of(const char* name_space) {
 
 // A job may have 100,000 connections on a node; on one with less memory than 16 GiB the kernel
 // keeps fewer of them in mind.
-std::uint32_t most_connects(std::uint32_t most) {
+std::uint32_t most_connects(std::uint32_t least) {
     constexpr std::uint64_t memory_for_each = 128 << 10;
-    constexpr std::uint64_t least = 32768;
+    constexpr std::uint64_t most = 131072;
     struct sysinfo memory {};
     ::sysinfo(&memory);
     return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(

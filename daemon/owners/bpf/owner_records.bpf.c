@@ -13,8 +13,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
-#define MOST_SOCKETS 32768    // in a map; beyond it, those that were written down longest ago go
-#define MOST_CONNECTS 131072  // of who connects; fewer where ubfd finds little memory
+#define MOST_SOCKETS 32768    // in each map; beyond it, those that were written down longest ago go
 #define MOST_CGROUPS 24       // one within the other
 #define MOST_PID_NAMESPACES 8 // one within the other; a process in deeper ones has no number for us
 
@@ -135,17 +134,16 @@ enum cgroup_subsys_id {
     freezer_cgrp_id = 1, // the kernel's own number is put here
 };
 
-#define RECORDS(most)                                                                              \
-    struct {                                                                                       \
-        __uint(type, BPF_MAP_TYPE_LRU_HASH);                                                       \
-        __uint(max_entries, most);                                                                 \
-        __type(key, __u64); /* the cookie */                                                       \
-        __type(value, struct ubf_owner_record);                                                    \
-    }
+struct records {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, MOST_SOCKETS);
+    __type(key, __u64); // the cookie
+    __type(value, struct ubf_owner_record);
+};
 
-RECORDS(MOST_SOCKETS) listens SEC(".maps");
-RECORDS(MOST_CONNECTS) connects SEC(".maps");
-RECORDS(MOST_SOCKETS) binds SEC(".maps");
+struct records listens SEC(".maps");
+struct records connects SEC(".maps"); // which ubfd makes larger where there is memory
+struct records binds SEC(".maps");
 
 // Those in which ubfd runs: the inodes of its /proc/self/ns/pid and net.
 const volatile __u32 pid_namespace = 0;
@@ -250,7 +248,7 @@ static __always_inline bool describe(struct task_struct* task, struct ubf_owner_
     return bpf_probe_read_kernel_str(record->comm, sizeof record->comm, task->comm) >= 0;
 }
 
-// Who comes second must have let others in by now, or the kernel did not let it in itself.
+// A second listener has let others in by now, or the kernel would not have let it in itself.
 static __always_inline void tell_shared(struct sock* listener) {
     if (!is_ours(listener) || !BPF_CORE_READ_BITFIELD(&listener->__sk_common, skc_reuseport))
         return;
