@@ -354,7 +354,7 @@ Chain gate_chain(const Config& config, const Environment& environment) {
 
 namespace {
 
-// TCP needs none: who asks for a connection says its first packet, which the gate sees.
+// TCP needs none: the gate sees the first packet, and that it is the first stands in it.
 void add_untracked_peers(Builder& chain, std::vector<Statement> where) {
     chain.add_for_families("peers", "TCP between peers (peers.notrack).",
                            [&](SetType family, const char* digit) {

@@ -39,7 +39,7 @@ class Socket {
     // channel 0, to make so many in all: what a peer sends there comes in at one of these, always
     // the same, by its address. Last, one that nothing comes in at, to send from the same port with
     // room of its own. They are bound to the port; or the first is the one that had it before,
-    // where that is what `kept` is. What goes to a channel that is not there goes to channel 0.
+    // where that is what `kept` is. Channel 0 also takes what goes to a channel that is not there.
     // Throws std::system_error.
     static std::vector<Socket> open(Port port, std::size_t channels, std::size_t of_channel_0 = 1,
                                     UniqueFd kept = {});
