@@ -81,6 +81,13 @@ Key::~Key() {
     ::sodium_memzero(bytes_.data(), bytes_.size());
 }
 
+Key::Derived Key::derive(const char* purpose) const {
+    static_assert(size == crypto_kdf_KEYBYTES);
+    Derived key{};
+    crypto_kdf_derive_from_key(key.data(), key.size(), 1, purpose, bytes_.data());
+    return key;
+}
+
 Key Key::random() {
     Bytes bytes{};
     ::randombytes_buf(bytes.data(), bytes.size());

@@ -30,6 +30,10 @@ class Key {
     // Names the key on the wire and tells nothing of it: the first 4 bytes of the 16-byte BLAKE2b
     // hash, keyed with it, of "ubf key id"; big-endian.
     std::uint32_t id() const { return id_; }
+    // A key for one use alone, of which nobody learns this one (libsodium's crypto_kdf). purpose: 8
+    // characters.
+    using Derived = std::array<std::uint8_t, 16>;
+    Derived derive(const char* purpose) const;
 
   private:
     Bytes bytes_;

@@ -2,9 +2,12 @@
 
 #include "netlink/answer.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <net/if_arp.h>
+#include <sys/socket.h>
+#include <system_error>
 
 #include <linux/rtnetlink.h>
 
@@ -22,6 +25,19 @@ std::optional<std::uint16_t> pkey_of(netlink::Bytes broadcast) {
     if (!ipv4 && !ipv6)
         return std::nullopt;
     return static_cast<std::uint16_t>(broadcast[8] << 8 | broadcast[9]);
+}
+
+// Which ends in a zero, as the kernel writes it.
+std::string text_of(netlink::Bytes value) {
+    const auto* text = reinterpret_cast<const char*>(value.data());
+    return value.empty() ? std::string() : std::string(text, ::strnlen(text, value.size()));
+}
+
+std::string kind_of_master(netlink::Bytes info) {
+    while (const auto* attribute = netlink::next_attribute(info))
+        if ((attribute->nla_type & NLA_TYPE_MASK) == IFLA_INFO_SLAVE_KIND)
+            return text_of(netlink::payload(attribute));
+    return {};
 }
 
 struct Request {
@@ -45,10 +61,29 @@ Result<Link, int> parse_link(std::span<const std::uint8_t> message, std::uint32_
     std::memcpy(&found, rest->data(), sizeof found);
     *rest = rest->subspan(sizeof found);
     Link link;
+    link.index = static_cast<std::uint32_t>(found.ifi_index);
     link.type = found.ifi_type;
-    while (const auto* attribute = netlink::next_attribute(*rest))
-        if (link.is_fabric() && (attribute->nla_type & NLA_TYPE_MASK) == IFLA_BROADCAST)
-            link.pkey = pkey_of(netlink::payload(attribute));
+    bool has_master = false;
+    bool in_vrf = false;
+    while (const auto* attribute = netlink::next_attribute(*rest)) {
+        const auto value = netlink::payload(attribute);
+        switch (attribute->nla_type & NLA_TYPE_MASK) {
+        case IFLA_IFNAME:
+            link.name = text_of(value);
+            break;
+        case IFLA_BROADCAST:
+            if (link.is_fabric())
+                link.pkey = pkey_of(value);
+            break;
+        case IFLA_MASTER:
+            has_master = true;
+            break;
+        case IFLA_LINKINFO:
+            in_vrf = kind_of_master(value) == "vrf";
+            break;
+        }
+    }
+    link.enslaved = has_master && !in_vrf;
     return link;
 }
 
@@ -66,6 +101,56 @@ Result<Link, int> Links::find(std::uint32_t interface) {
     if (const int error = socket_.send({bytes, sizeof request}); error != 0)
         return fail(int{error});
     return netlink::receive_answer(socket_, sequence_, parse_link);
+}
+
+Result<std::vector<Link>, int> Links::list() {
+    Request request{};
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = RTM_GETLINK;
+    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request.header.nlmsg_seq = ++sequence_;
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
+    if (const int error = socket_.send({bytes, sizeof request}); error != 0)
+        return fail(int{error});
+    alignas(nlmsghdr) std::array<std::uint8_t, 32768> buffer;
+    std::vector<Link> links;
+    while (true) {
+        const auto length =
+            socket_.receive(buffer, MSG_DONTWAIT); // the kernel answers as it is read
+        if (!length)
+            return fail(int{length.error()});
+        netlink::Bytes rest(buffer.data(), *length);
+        while (!rest.empty()) {
+            const auto from = rest;
+            const auto* header = netlink::next_message(rest);
+            if (header == nullptr)
+                return fail(int{EBADMSG});
+            if (header->nlmsg_seq != sequence_)
+                continue; // of a dump that we gave up
+            if (header->nlmsg_type == NLMSG_DONE)
+                return links;
+            auto link = parse_link(from.first(header->nlmsg_len), sequence_);
+            if (!link)
+                return fail(int{link.error()});
+            links.push_back(std::move(*link));
+        }
+    }
+}
+
+LinkNotices::LinkNotices()
+  : socket_(NETLINK_ROUTE) {
+    const int group = RTNLGRP_LINK;
+    if (::setsockopt(socket_.fd(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0)
+        throw std::system_error(errno, std::generic_category(), "hearing of network interfaces");
+}
+
+void LinkNotices::discard() {
+    constexpr unsigned most_at_a_time = 256;
+    alignas(nlmsghdr) std::array<std::uint8_t, 32768> buffer;
+    for (unsigned i = 0; i < most_at_a_time; ++i)
+        if (const auto length = socket_.receive(buffer, MSG_DONTWAIT);
+            !length && length.error() == EAGAIN)
+            return;
 }
 
 } // namespace ubf
