@@ -324,6 +324,10 @@ Chain gate_chain(const Config& config, const Environment& environment) {
     chain.add("scope", "", {jump("scope")});
     chain.add("translated", "ubfd must know that its sender's socket has another flow,",
               {ct_translated(), set_mark(mark, mark.translated(), "$mark_translated")});
+    chain.add("recognised",
+              "(The kernel itself has seen that both ends are one user's: nobody need be asked.)",
+              {tcp(), mark_is(mark, 0, "0"), priority_in(set_of_recognised),
+               set_mark(mark, mark.allow(), "$mark_allow"), count(), accept()});
     chain.add("direction", "and which end began.",
               {udp(), ct_reply(), set_mark(mark, mark.reply(), "$mark_reply")});
     chain.add_for_families("direction:untracked", "", [&](SetType family, const char* digit) {

@@ -33,6 +33,7 @@ constexpr KeyType ipv6_address{8, 16, network_order};
 constexpr KeyType protocol{12, 1, network_order};
 constexpr KeyType port{13, 2, network_order};
 constexpr KeyType interface_index{20, 4, host_order};
+constexpr KeyType priority{23, 4, host_order};
 constexpr KeyType uid{24, 4, host_order};
 constexpr KeyType interface_name{41, 16, host_order};
 
@@ -76,6 +77,8 @@ KeyType key_type(SetType type) {
         return concatenation({ipv6_address, port, uid});
     case SetType::protocol:
         return protocol;
+    case SetType::priority:
+        return priority;
     }
     throw std::logic_error("a set of no type");
 }

@@ -65,7 +65,8 @@ enum class SetType : std::uint8_t {
     place6,
     held_place4,
     held_place6,
-    protocol
+    protocol,
+    priority // of a packet, for traffic control
 };
 
 struct Set {

@@ -157,6 +157,10 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
     sets.push_back(std::move(senders));
     add_dynamic(sets, set_of_multicast, "where what was dropped for many listeners went",
                 {SetType::place4, SetType::place6}, room_for_multicast, true);
+    Set recognised{set_of_recognised, "the priority of packets that the kernel recognised",
+                   SetType::priority};
+    recognised.room = room_for_recognised;
+    sets.push_back(std::move(recognised));
     return sets;
 }
 

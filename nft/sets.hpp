@@ -15,6 +15,7 @@ inline constexpr std::uint32_t room_for_seen = 65536;
 inline constexpr std::uint32_t room_for_sent = 262144;
 inline constexpr std::uint32_t room_for_senders = 65536;
 inline constexpr std::uint32_t room_for_multicast = 256;
+inline constexpr std::uint32_t room_for_recognised = 16;
 
 // Those that packets or ubfd fill, one of each family. Named here once, for the chains that look
 // into them and for who fills them.
@@ -28,6 +29,7 @@ inline constexpr const char* set_of_exempt_holders = "exempt_holders";
 inline constexpr const char* set_of_sent = "sent";
 inline constexpr const char* set_of_senders = "senders"; // of both families
 inline constexpr const char* set_of_multicast = "multicast";
+inline constexpr const char* set_of_recognised = "recognised"; // of both families
 
 // Of what the configuration lists.
 constexpr const char* set_of_interfaces(const WatchedInterfaces& interfaces) {

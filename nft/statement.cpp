@@ -409,6 +409,11 @@ Statement ct_translated() {
              Compare{NFT_CMP_NEQ, host(0)}}};
 }
 
+Statement priority_in(const std::string& set) {
+    return {fmt::format("meta priority @{}", set),
+            {LoadMeta{NFT_META_PRIORITY}, Lookup{set, false}}};
+}
+
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text) {
     return {fmt::format("meta mark and $mark_mask == {}", text),
             {LoadMeta{NFT_META_MARK}, Bitwise{host(mark.mask), host(0)}, equal(host(field))}};

@@ -72,6 +72,8 @@ Statement ct_zoned();     // it is tracked apart from others
 Statement ct_reply();
 Statement ct_established();
 Statement ct_translated(); // by NAT: another source, or another destination
+// By a number that stands in this set: a program of ours in the kernel writes it there.
+Statement priority_in(const std::string& set);
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text);
 
 // --- actions ---

@@ -104,6 +104,8 @@ std::string_view type_of(SetType type) {
         return "ipv6_addr . inet_service . uid";
     case SetType::protocol:
         return "inet_proto";
+    case SetType::priority:
+        return "classid";
     }
     return "";
 }

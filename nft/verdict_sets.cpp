@@ -229,6 +229,19 @@ int VerdictSets::forget_exempt(const ListenerKey& listener, Uid holder) {
     return commit(batch);
 }
 
+int VerdictSets::recognise(std::optional<std::uint32_t> priority) {
+    auto batch = connection_.begin();
+    clear(batch, set_of_recognised);
+    if (priority) {
+        const auto set = named(set_of_recognised);
+        add_element(set, Key().add(*priority), std::nullopt);
+        batch.add(NFT_MSG_NEWSETELEM, NLM_F_CREATE, {set_of_recognised}, [&](nlmsghdr* message) {
+            nftnl_set_elems_nlmsg_build_payload(message, set.get());
+        });
+    }
+    return commit(batch);
+}
+
 int VerdictSets::clear_allowed() {
     return clear({set_of_udp, set_of_fabric_udp});
 }
@@ -244,13 +257,15 @@ int VerdictSets::clear_exempt() {
 int VerdictSets::clear(std::initializer_list<const char*> names) {
     auto batch = connection_.begin();
     for (const char* name : names)
-        for (const bool v4 : {true, false}) {
-            const auto set = named(name_of(name, v4));
-            batch.add(NFT_MSG_DELSETELEM, 0, {name_of(name, v4)}, [&](nlmsghdr* message) {
-                nftnl_set_elems_nlmsg_build_payload(message, set.get());
-            });
-        }
+        for (const bool v4 : {true, false})
+            clear(batch, name_of(name, v4));
     return commit(batch);
+}
+
+void VerdictSets::clear(Batch& batch, const std::string& name) {
+    const auto set = named(name);
+    batch.add(NFT_MSG_DELSETELEM, 0, {name},
+              [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, set.get()); });
 }
 
 int VerdictSets::commit(Batch& batch) {

@@ -13,6 +13,7 @@
 #include <compare>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 
 namespace ubf::nft {
@@ -58,6 +59,10 @@ class VerdictSets {
     // There and on all interfaces: what answers from there is anybody's again.
     int forget_exempt(const ListenerKey& listener, Uid holder);
 
+    // --- connections that the kernel recognises ---
+    // The priority that their packets have from now on, and no other; nothing: none is recognised.
+    int recognise(std::optional<std::uint32_t> priority);
+
     // Empties them: the verdicts of another policy, or of a ubfd before us.
     int clear_allowed();
     int clear_denied();
@@ -66,6 +71,7 @@ class VerdictSets {
   private:
     int commit(Batch& batch);
     int find(const char* set, const Flow& flow);
+    static void clear(Batch& batch, const std::string& set);
     int clear(std::initializer_list<const char*> names); // in one transaction
 
     Connection& connection_;
