@@ -45,6 +45,7 @@ std::size_t answering_threads(unsigned queues) {
     return std::min(queues, most);
 }
 
+constexpr const char* stamps_name = "stamps";
 constexpr const char* table_socket_name = "table"; // as ubfctl's ruleset.cpp has it
 
 // The kernel makes the mount point where SELinux is on (selinuxfs.c); a policy may keep us from it.
@@ -131,9 +132,11 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   , exempt_listeners_(table_, counters_)
   , records_(start_.config.owners.bpf,
              start_.config.labels.slurm ? std::optional(cgroup_paths_.roots()) : std::nullopt)
+  , recognition_(start_.config.owners.recognise, cgroup_paths_.v2_fd(), store_.take(stamps_name),
+                 table_)
   , investigator_(users_, labeller_, records_, cgroup_paths_, counters_) {
     investigator_.count_subordinates(start_.config.policy.subids);
-    give_up({CAP_BPF, CAP_PERFMON}); // the records' alone, and no more needed
+    give_up({CAP_BPF, CAP_PERFMON}); // of those two alone, and no more needed
 
     if (store_.had_any())
         peers_.forgive_until(Clock::now() + PeerTable::patience);
@@ -187,9 +190,9 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
         for (const auto& worker : workers_)
             worker->reconsider(flow);
     });
-    explainer_ =
-        std::make_unique<Explainer>(loop_, *askers_[queue.count], start_.rules,
-                                    scopes_of(start_.config, start_.environment), shared, users_);
+    explainer_ = std::make_unique<Explainer>(loop_, *askers_[queue.count], start_.rules,
+                                             scopes_of(start_.config, start_.environment), shared,
+                                             users_, recognition_.terms());
     flow_desk_ = std::make_unique<FlowDesk>(loop_, workers_);
     control_ = std::make_unique<ControlServer>(
         loop_, start_.config.control.socket,
@@ -205,13 +208,31 @@ void Daemon::install_ruleset() {
     ruleset_ = std::make_unique<RulesetKeeper>(start_.config, start_.environment, table_,
                                                keep_table_socket(), loop_, log_);
     ruleset_->install();
-    ruleset_->on_whole_again([this] { undecided_->look_for_them(Clock::now()); });
+    ruleset_->on_whole_again([this] {
+        recognition_.put_evidence();
+        undecided_->look_for_them(Clock::now());
+    });
     // At a first start, connections are older than the ruleset, and go on; otherwise they were
     // decided before, but where the table was gone when we came back.
     if (store_.had_any() && !ruleset_->was_there())
         undecided_->look_for_them(Clock::now());
     else
         undecided_->pass_over_present();
+    loop_.watch(recognition_.notices_fd(), [this] { recognition_.interfaces_changed(); });
+    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
+    begin_recognition();
+}
+
+void Daemon::begin_recognition() {
+    const auto& config = start_.config;
+    recognition_.begin(recognition_terms(config, start_.rules->terms->keys),
+                       config.scope.interfaces, config.fabric.enabled);
+}
+
+// What the kernel has let in by itself is among the flows that workers know, when `then` is called.
+void Daemon::with_recognised(const std::function<void()>& then) {
+    undecided_->adopt([this](Uid uid) { return is_recognised(recognition_.terms(), uid); },
+                      [this, then] { mailbox_.post(then); });
 }
 
 // Any user may have taken the port before us, where it isn't privileged.
@@ -303,6 +324,7 @@ void Daemon::run() {
                           start_.config.peers.ranges.size(),
                           nft::to_string(start_.environment.queue_expression)));
     log_.info(fmt::format("the kernel's records of owners: {}", records_.state()));
+    log_.info(fmt::format("recognition of one user's connections: {}", recognition_.state()));
     if (mistake_.empty())
         keep_as_last_good();
     else
@@ -320,6 +342,8 @@ void Daemon::run() {
     for (const auto& worker : workers_)
         store_.keep(queue_name(worker->queue().number()), worker->queue().fd());
     store_.keep(ident_name, ident_sockets_.front().fd());
+    if (recognition_.link_fd() >= 0)
+        store_.keep(stamps_name, recognition_.link_fd());
     store_.drop_rest();
     std::uint64_t watchdog_us = 0;
     if (::sd_watchdog_enabled(0, &watchdog_us) > 0)
@@ -336,6 +360,7 @@ void Daemon::run() {
             ask_for_names(now);
             ruleset_->look(now);
             surroundings_.look(start_.config, now);
+            recognition_.look(now);
             name_other_versions(now);
             name_other_clocks(now);
             show_life();
@@ -422,6 +447,7 @@ std::optional<std::string> Daemon::reload() {
             fresh.config.queue.count != old.queue.count ||
             fresh.config.queue.length != old.queue.length ||
             fresh.config.owners.bpf != old.owners.bpf ||
+            fresh.config.owners.recognise != old.owners.recognise ||
             fresh.config.ident.port != old.ident.port ||
             fresh.config.ident.push != old.ident.push ||
             fresh.config.ident.push_group != old.ident.push_group ||
@@ -430,7 +456,7 @@ std::optional<std::string> Daemon::reload() {
             fresh.config.labels.state_directory != old.labels.state_directory ||
             fresh.config.log.target != old.log.target || fresh.config.log.fold != old.log.fold;
         if (needs_restart)
-            throw ConfigError("[queue], [mark], [log], owners.bpf, ident.port, ident.push, "
+            throw ConfigError("[queue], [mark], [log], [owners], ident.port, ident.push, "
                               "ident.push_group, control.socket and labels.state_directory take "
                               "effect at a restart only: restart ubfd, or leave them as they are");
         fresh.environment.push = start_.environment.push; // as the thread that reads it began
@@ -463,6 +489,7 @@ void Daemon::apply(Start fresh) {
     const bool otherwise = !decide_alike(start_.config, fresh.config);
     const bool relabelled = !start_.config.labels.same_sources(fresh.config.labels);
     start_ = std::move(fresh);
+    recognition_.pause();
     surroundings_.look_again();
     labeller_.set_sources(start_.config.labels);
     investigator_.count_subordinates(start_.config.policy.subids);
@@ -480,6 +507,9 @@ void Daemon::apply(Start fresh) {
     explainer_->set_rules(start_.rules, scopes_of(start_.config, start_.environment));
     undecided_->set_scope(watched(start_.config, start_.environment),
                           ruleset_->state() == RulesetKeeper::State::installed);
+    begin_recognition();
+    if (otherwise)
+        undecided_->judge_recognised();
 }
 
 // The processes of this user carry something else now: all that was found of them is forgotten
@@ -592,9 +622,9 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
     else if (command == "explain")
         explainer_->explain(request, reply);
     else if (command == "flows")
-        flow_desk_->list(request, reply);
+        with_recognised([=, this] { flow_desk_->list(request, reply); });
     else if (command == "revoke")
-        flow_desk_->revoke(request, reply);
+        with_recognised([=, this] { flow_desk_->revoke(request, reply); });
     else if (command == "reload") {
         const auto mistake = reload();
         reply(mistake ? ControlServer::Json{{"ok", false}, {"error", *mistake}}

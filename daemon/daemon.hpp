@@ -8,6 +8,7 @@
 #include "daemon/core/counters.hpp"
 #include "daemon/core/descriptor_store.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/mailbox.hpp"
 #include "daemon/core/thread_watch.hpp"
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/undecided.hpp"
@@ -24,6 +25,7 @@
 #include "daemon/owners/owner_records.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "daemon/rdma/watcher.hpp"
+#include "daemon/recognition/recognition.hpp"
 #include "daemon/ruleset_keeper.hpp"
 #include "daemon/surroundings.hpp"
 #include "daemon/udp/udp_flows.hpp"
@@ -82,6 +84,8 @@ class Daemon {
     nft::Ownership keep_table_socket();
     void open_ident(std::size_t channels);
     void relabel(Uid uid);
+    void begin_recognition();
+    void with_recognised(const std::function<void()>& then);
     void stop_workers();
     std::unique_ptr<ident::Pusher> open_pusher();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
@@ -112,6 +116,7 @@ class Daemon {
     ExemptListeners exempt_listeners_;
     CgroupPaths cgroup_paths_;
     OwnerRecords records_;
+    Recognition recognition_;
     Investigator investigator_;
     EventLoop loop_;
     std::vector<ident::Socket> ident_sockets_; // by channel; and, last, the lane of the unproven
@@ -130,6 +135,7 @@ class Daemon {
     std::unique_ptr<RulesetKeeper> ruleset_;
     Surroundings surroundings_{log_};
     ThreadWatch threads_;
+    Mailbox mailbox_; // for what other threads have done for us
     Heartbeat heartbeat_{"main"};
     bool stopping_ = false;
     std::chrono::microseconds watchdog_{}; // 0: nobody watches

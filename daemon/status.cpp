@@ -61,6 +61,20 @@ Json to_json(const KeyRing& keys) {
     return json;
 }
 
+Json to_json(const Recognition& recognition) {
+    const auto counts = recognition.counts();
+    return {{"state", recognition.state()},
+            {"interfaces", recognition.interfaces()},
+            {"stamped", counts[UBF_COUNT_STAMPED]},
+            {"recognised", counts[UBF_COUNT_RECOGNISED]},
+            {"unstamped", counts[UBF_COUNT_UNSTAMPED]},
+            {"foreign_key", counts[UBF_COUNT_FOREIGN_KEY]},
+            {"other_time", counts[UBF_COUNT_OTHER_TIME]},
+            {"unfit", counts[UBF_COUNT_UNFIT]},
+            {"repeated", counts[UBF_COUNT_REPEATED]},
+            {"no_listener", counts[UBF_COUNT_NO_LISTENER]}};
+}
+
 } // namespace
 
 std::size_t Daemon::flows_remembered() const {
@@ -138,6 +152,7 @@ Json Daemon::status(bool all_peers) {
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},
             {"owner_records", records_.state()},
+            {"recognition", to_json(recognition_)},
             {"searches_refused", counters_.searches_refused.read()},
             {"verdicts_in_kernel",
              {{"udp", udp_flows_.size(Keeper::ethernet)},

@@ -18,11 +18,13 @@ constexpr std::size_t most_questions = 64;
 } // namespace
 
 Explainer::Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
-                     Scopes scopes, Shared shared, UserCache& users)
+                     Scopes scopes, Shared shared, UserCache& users,
+                     const RecognitionTerms& recognised)
   : rules_(std::move(rules))
   , scopes_(std::move(scopes))
   , shared_(shared)
   , users_(users)
+  , recognised_(recognised)
   , asker_(asker) {
     asker_.set_handler([this](const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
         answered(flow, heard, owner);
@@ -199,6 +201,11 @@ void Explainer::conclude(const Flow& flow, Question question, Owner connector) {
     const auto verdict = decide(flow, listener, connector, policy);
     question.steps.push_back(
         fmt::format("verdict: {}, {}", to_string(verdict.action()), to_string(verdict.reason)));
+    if (verdict.reason == Reason::same_user && flow.protocol == Protocol::tcp &&
+        is_recognised(recognised_, question.fabric ? UBF_SIDE_FABRIC : UBF_SIDE_ETHERNET,
+                      flow.source.address, connector.uid))
+        question.steps.push_back("the kernel recognises such connections by themselves, where the "
+                                 "connector's node has put a stamp on them: ubfd is not asked");
     question.reply({{"ok", true},
                     {"flow", to_string(flow)},
                     {"steps", question.steps},

@@ -3,6 +3,7 @@
 
 #include "daemon/control/server.hpp"
 #include "daemon/gate/worker.hpp"
+#include "daemon/recognition/terms.hpp"
 
 #include <memory>
 #include <unordered_map>
@@ -23,7 +24,7 @@ class Explainer {
     };
 
     Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
-              Scopes scopes, Shared shared, UserCache& users);
+              Scopes scopes, Shared shared, UserCache& users, const RecognitionTerms& recognised);
 
     // request: from, to, protocol, as text.
     void explain(const Json& request, const ControlServer::Reply& reply);
@@ -55,6 +56,7 @@ class Explainer {
     Links links_;
     Shared shared_;
     UserCache& users_;
+    const RecognitionTerms& recognised_; // by the kernel
     OwnerLookup lookup_;
     ident::Asker& asker_;
     std::unordered_map<Flow, Question> questions_;

@@ -50,9 +50,18 @@ void Undecided::pass_over_present() {
 }
 
 void Undecided::set_scope(Scope scope, bool whole) {
-    scope_ = std::move(scope);
     if (whole && !next_)
-        pass_over_present();
+        pass_over_unwatched();
+    scope_ = std::move(scope);
+}
+
+void Undecided::pass_over_unwatched() {
+    Look memory{{}, {}, {}, ephemeral_ports()};
+    std::vector<TcpConnection> all; // one after the other: to look up another, the kernel is asked
+    connections_.each([&](const TcpConnection& connection) { all.push_back(connection); });
+    for (const auto& connection : all)
+        if (!as_flow(connection, memory))
+            present_.insert(connection.socket.cookie);
 }
 
 void Undecided::look_for_them(TimePoint now) {
@@ -73,6 +82,59 @@ void Undecided::on_time(TimePoint now) {
 
 void Undecided::look(TimePoint now) {
     Look memory{{}, {}, {}, ephemeral_ports()};
+    auto flows = find(memory);
+    if (!flows) {
+        last_ = std::max(last_, now + pause);
+        return;
+    }
+    std::unordered_set<Cookie> judged;
+    for (auto& flow : *flows) {
+        flow.judged = judged_.contains(flow.cookie);
+        judged.insert(flow.cookie);
+    }
+    judged_ = std::move(judged);
+    begin_part(std::make_shared<Walk>(
+        Walk{std::move(*flows), [this](const Flows& unknown) {
+                 counters_.connections_undecided.add(unknown.size());
+                 log_.warning(
+                     fmt::format("{} connections were not decided here, {} for one: they began "
+                                 "while the ruleset was not whole, or the kernel recognised them; "
+                                 "each is judged now, and ended where it is not allowed",
+                                 unknown.size(), to_string(unknown.front().flow)));
+                 judge(unknown);
+             }}));
+}
+
+void Undecided::judge_recognised() {
+    Look memory{{}, {}, {}, ephemeral_ports()};
+    auto flows = find(memory);
+    if (!flows)
+        return;
+    for (auto& flow : *flows)
+        flow.judged = true; // those that are known are decided again anyway
+    begin_part(std::make_shared<Walk>(
+        Walk{std::move(*flows), [this](const Flows& unknown) { judge(unknown); }}));
+}
+
+void Undecided::adopt(const std::function<bool(Uid)>& recognisable, std::function<void()> done) {
+    Look memory{{}, {}, {}, ephemeral_ports()};
+    auto flows = find(memory);
+    if (!flows)
+        return done();
+    std::erase_if(*flows,
+                  [&](const UndecidedFlow& flow) { return !flow.uid || !recognisable(*flow.uid); });
+    for (auto& flow : *flows)
+        flow.judged = true;
+    const auto adopt = [this](const Flows& unknown) {
+        const auto all = shares(unknown);
+        for (std::size_t i = 0; i < all.size(); ++i)
+            workers_[i]->adopt(all[i]);
+    };
+    begin_part(std::make_shared<Walk>(Walk{std::move(*flows), adopt, std::move(done)}));
+}
+
+// Those that were there when we began to watch are left out.
+std::optional<Undecided::Flows> Undecided::find(Look& look) {
     std::unordered_set<Cookie> still_present;
     std::vector<TcpConnection> candidates;
     const int error = connections_.each([&](const TcpConnection& connection) {
@@ -82,26 +144,17 @@ void Undecided::look(TimePoint now) {
             candidates.push_back(connection);
     });
     if (error != 0) {
-        log_.warning(fmt::format("the connections that began while the ruleset was not whole could "
-                                 "not be listed: {}; it is tried again in some seconds",
+        log_.warning(fmt::format("the connections of this node could not be listed, to find those "
+                                 "that were not decided here: {}",
                                  std::strerror(error)));
-        last_ = std::max(last_, now + pause);
-    } else {
-        present_ = std::move(still_present);
+        return std::nullopt;
     }
-    auto flows = std::make_shared<Flows>();
-    std::unordered_set<Cookie> judged;
-    for (const auto& connection : candidates) {
-        const Cookie cookie = connection.socket.cookie;
-        auto flow = as_flow(connection, memory);
-        if (!flow)
-            continue;
-        flow->judged = judged_.contains(cookie);
-        flows->push_back(*flow);
-        judged.insert(cookie);
-    }
-    judged_ = std::move(judged);
-    begin_part(std::move(flows));
+    present_ = std::move(still_present);
+    Flows flows;
+    for (const auto& connection : candidates)
+        if (auto flow = as_flow(connection, look))
+            flows.push_back(std::move(*flow));
+    return flows;
 }
 
 // Nothing where no packet of it would have been queued.
@@ -115,7 +168,12 @@ std::optional<UndecidedFlow> Undecided::as_flow(const TcpConnection& connection,
     const bool fabric = is_fabric(index, look);
     if (!in_scope(index, fabric, local.port) || !was_accepted(connection, index, look))
         return std::nullopt;
-    return UndecidedFlow{{Protocol::tcp, remote, local}, index, fabric};
+    UndecidedFlow flow{{Protocol::tcp, remote, local}, index, fabric};
+    flow.cookie = socket.cookie;
+    flow.uid = listener(local, index, look).uid;
+    if (!flow.uid && socket.inode != 0) // before it is accepted, it has no user of its own
+        flow.uid = socket.uid;
+    return flow;
 }
 
 // Of an address of this node's.
@@ -154,55 +212,62 @@ bool Undecided::in_scope(std::uint32_t interface, bool fabric, Port port) const 
            scope_.interfaces.watches(name.data());
 }
 
+const Undecided::Look::Listener& Undecided::listener(const Endpoint& place, std::uint32_t interface,
+                                                     Look& look) {
+    const auto [found, is_new] = look.listeners.try_emplace({place, interface});
+    if (is_new) {
+        const auto socket = lookup_.listener(place, interface);
+        found->second = {socket || socket.error() == LookupError::failed, std::nullopt};
+        if (socket && socket->owner.kind == OwnerKind::user)
+            found->second.uid = socket->owner.uid;
+    }
+    return found->second;
+}
+
 // A socket doesn't say whether it was accepted, or has connected. Where it has a listener's place,
 // it was accepted. A listener may be gone by now; then its port is one that a program has asked
 // for, and the other end's one that the kernel has given.
 bool Undecided::was_accepted(const TcpConnection& connection, std::uint32_t interface, Look& look) {
-    const auto [found, is_new] = look.listeners.try_emplace({connection.local, interface});
-    if (is_new) {
-        const auto listener = lookup_.listener(connection.local, interface);
-        found->second = listener || listener.error() == LookupError::failed;
-    }
-    if (found->second)
+    if (listener(connection.local, interface, look).is_there)
         return true;
     return look.ephemeral.contains(connection.remote.port) &&
            !look.ephemeral.contains(connection.local.port);
 }
 
-void Undecided::begin_part(std::shared_ptr<Flows> rest) {
-    if (rest->empty())
-        return;
+void Undecided::begin_part(std::shared_ptr<Walk> walk) {
+    auto& rest = walk->rest;
+    if (rest.empty())
+        return walk->done();
     const auto begin =
-        rest->end() - static_cast<std::ptrdiff_t>(std::min(rest->size(), most_in_a_part));
-    Flows part(begin, rest->end());
-    rest->erase(begin, rest->end());
-    pass_on(0, std::move(part), std::move(rest));
+        rest.end() - static_cast<std::ptrdiff_t>(std::min(rest.size(), most_in_a_part));
+    Flows part(begin, rest.end());
+    rest.erase(begin, rest.end());
+    pass_on(0, std::move(part), std::move(walk));
 }
 
-// From worker to worker, on whose threads this is called; each takes out those that it knows. What
-// is left nobody has decided.
-void Undecided::pass_on(std::size_t worker, Flows part, std::shared_ptr<Flows> rest) {
+// From worker to worker, on whose threads this is called; each takes out those that it knows.
+void Undecided::pass_on(std::size_t worker, Flows part, std::shared_ptr<Walk> walk) {
     if (worker == workers_.size() || part.empty()) {
-        share_out(part);
-        return begin_part(std::move(rest));
+        if (!part.empty())
+            walk->unknown(part);
+        return begin_part(std::move(walk));
     }
-    workers_[worker]->take_known(std::move(part), [this, worker, rest](Flows unknown) {
-        pass_on(worker + 1, std::move(unknown), rest);
+    workers_[worker]->take_known(std::move(part), [this, worker, walk](Flows unknown) {
+        pass_on(worker + 1, std::move(unknown), walk);
     });
 }
 
-void Undecided::share_out(const Flows& flows) {
-    if (flows.empty())
-        return;
-    counters_.connections_undecided.add(flows.size());
-    log_.warning(fmt::format("{} connections began while the ruleset was not whole, {} for one; "
-                             "each is judged now, and ended where it is not allowed",
-                             flows.size(), to_string(flows.front().flow)));
+std::vector<Undecided::Flows> Undecided::shares(const Flows& flows) const {
     std::vector<Flows> shares(workers_.size());
     for (std::size_t i = 0; i < flows.size(); ++i)
         shares[i % shares.size()].push_back(flows[i]);
-    for (std::size_t i = 0; i < shares.size(); ++i)
-        workers_[i]->judge(std::move(shares[i]));
+    return shares;
+}
+
+void Undecided::judge(const Flows& flows) {
+    auto all = shares(flows);
+    for (std::size_t i = 0; i < all.size(); ++i)
+        workers_[i]->judge(std::move(all[i]));
 }
 
 } // namespace ubf

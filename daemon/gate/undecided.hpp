@@ -1,6 +1,8 @@
-// TCP connections that nobody has decided: they began while the ruleset was not whole, and nothing
-// of the kernel's queues them any more. Once it is whole again they are found among the sockets of
-// the node, and judged as if they began now: what is allowed goes on, and can be listed and ended
+// TCP connections that no worker knows. Some nobody has decided: they began while the ruleset was
+// not whole, and nothing of the kernel's queues them any more. Others the kernel let in by itself,
+// for it recognised both ends as one user's (daemon/recognition). Both are found among the sockets
+// of the node. Once the ruleset is whole again, or the policy is another, they are judged as if
+// they began now: what is allowed goes on, and can be listed and ended
 // like any other; what is not is ended. So are, once, those of which a worker knows: the one that
 // it allowed may be over, and another have begun meanwhile between the same ports.
 //
@@ -16,6 +18,7 @@
 #include "netlink/tcp_connections.hpp"
 #include "owner/lookup.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -50,6 +53,11 @@ class Undecided {
     // one that the kernel answered with a SYN cookie two minutes later: so it is looked more than
     // once.
     void look_for_them(TimePoint now);
+    // The policy is another than that by which the kernel recognised some.
+    void judge_recognised();
+    // Those that the kernel recognised, of listeners of such users, are workers' from now on, so
+    // that they can be listed and ended like all others. `done` is called on any thread.
+    void adopt(const std::function<bool(Uid)>& recognisable, std::function<void()> done);
     // Other ports are watched now. Nobody was asked about connections to the new ones, and nobody
     // will be.
     // whole: whether the ruleset is.
@@ -64,20 +72,36 @@ class Undecided {
     struct Look {
         std::map<Address, std::optional<std::uint32_t>> interfaces; // of this node's addresses
         std::map<std::uint32_t, bool> watched_as_fabric;            // by interface
-        std::map<std::pair<Endpoint, std::uint32_t>, bool> listeners;
+        struct Listener {
+            bool is_there; // or may be
+            std::optional<Uid> uid;
+        };
+        std::map<std::pair<Endpoint, std::uint32_t>, Listener> listeners;
         PortRange ephemeral; // that the kernel gives to who connects and asks for none
     };
 
+    using Flows = std::vector<UndecidedFlow>;
+    // Part by part, so that no worker is held up; each part that is left goes to `unknown`, on some
+    // worker's thread, and after the last of them `done` is called.
+    struct Walk {
+        Flows rest;
+        std::function<void(const Flows&)> unknown;
+        std::function<void()> done = [] {};
+    };
+
+    void pass_over_unwatched(); // nor let out, by what is watched so far
     void look(TimePoint now);
+    std::optional<Flows> find(Look& look); // nothing: the kernel didn't say
     std::optional<UndecidedFlow> as_flow(const TcpConnection& connection, Look& look);
     std::optional<std::uint32_t> interface_with(const Address& address, Look& look) const;
     bool is_fabric(std::uint32_t interface, Look& look);
     bool in_scope(std::uint32_t interface, bool fabric, Port port) const;
+    const Look::Listener& listener(const Endpoint& place, std::uint32_t interface, Look& look);
     bool was_accepted(const TcpConnection& connection, std::uint32_t interface, Look& look);
-    using Flows = std::vector<UndecidedFlow>;
-    void begin_part(std::shared_ptr<Flows> rest);
-    void pass_on(std::size_t worker, Flows part, std::shared_ptr<Flows> rest);
-    void share_out(const Flows& flows);
+    void begin_part(std::shared_ptr<Walk> walk);
+    void pass_on(std::size_t worker, Flows part, std::shared_ptr<Walk> walk);
+    std::vector<Flows> shares(const Flows& flows) const; // one for each worker
+    void judge(const Flows& flows);
 
     const Workers& workers_;
     Scope scope_;

@@ -148,6 +148,13 @@ void Worker::judge(std::vector<UndecidedFlow> flows) {
     });
 }
 
+void Worker::adopt(std::vector<UndecidedFlow> flows) {
+    mailbox_.post([this, flows = std::move(flows)] {
+        for (const auto& recognised : flows)
+            add_recognised(recognised);
+    });
+}
+
 void Worker::run() {
     enter_thread("gate", {CAP_NET_ADMIN}); // for verdicts, and to make the kernel forget a flow
     while (!stop_by_ || (!cases_.empty() && Clock::now() < *stop_by_)) {

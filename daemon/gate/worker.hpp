@@ -70,7 +70,9 @@ struct UndecidedFlow {
     Flow flow; // as its packets have it: the destination is ours
     std::uint32_t interface = 0;
     bool fabric = false;
-    bool judged = false; // it has been before; it is again only where nobody remembers
+    bool judged = false;      // it has been before; it is again only where nobody remembers
+    Cookie cookie{};          // of its socket here
+    std::optional<Uid> uid{}; // whose that is
 };
 
 // The workers share these; each part may be used from any thread.
@@ -116,6 +118,8 @@ class Worker {
                     std::function<void(std::vector<UndecidedFlow>)> done);
     // They are decided, as if each began now; one that is not allowed is ended.
     void judge(std::vector<UndecidedFlow> flows);
+    // They are allowed: the kernel has recognised both ends as this user's.
+    void adopt(std::vector<UndecidedFlow> flows);
     std::size_t flows() const { return flows_.load(std::memory_order_relaxed); } // remembered
 
   private:
@@ -218,6 +222,7 @@ class Worker {
     void add_again(const AllowedFlow& allowed, TimePoint now);
     void look_again(AllowedFlows::Id id);
     void add_undecided(const UndecidedFlow& undecided);
+    void add_recognised(const UndecidedFlow& recognised);
     void close_again(const Case& item, Reason reason);
     void end(const Case& item, AllowedFlows::Id id, Reason reason);
     FlowWalks::Ended end(const AllowedFlow& allowed, Reason reason);

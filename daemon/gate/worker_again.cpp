@@ -154,6 +154,18 @@ void Worker::add_undecided(const UndecidedFlow& undecided) {
     allowed_.hasten(*allowed_.find(allowed.flow), now);
 }
 
+void Worker::add_recognised(const UndecidedFlow& recognised) {
+    if (allowed_.find(recognised.flow) || cases_.contains(recognised.flow) || !recognised.uid)
+        return;
+    AllowedFlow allowed;
+    allowed.flow = recognised.flow;
+    allowed.interface = recognised.interface;
+    allowed.fabric = recognised.fabric;
+    allowed.listener = allowed.connector = {OwnerKind::user, *recognised.uid};
+    allowed.since = Clock::now();
+    remember(allowed);
+}
+
 void Worker::add_again(const AllowedFlow& allowed, TimePoint now) {
     arrived_.push_back(
         {++last_number_, allowed.flow, allowed.interface, allowed.reply, allowed.fabric, {}, now});

@@ -24,6 +24,7 @@ class CgroupPaths {
     // Of the hierarchies that are mounted by now.
     CgroupPaths();
 
+    int v2_fd() const { return v2_.fd ? v2_.fd.get() : -1; } // of the root
     CgroupRoots roots() const { return {v1_.root, v2_.root}; }
 
     // Lines of /proc/PID/cgroup for both ids, of which 0 is none at all. Nothing where one is not

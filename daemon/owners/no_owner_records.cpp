@@ -1,4 +1,4 @@
-// In place of owner_records.cpp, where ubfd is built without BPF (UBF_BPF in CMakeLists.txt).
+// In place of owner_records.cpp, where ubfd is built without BPF (UBF_BPF in bpf.cmake).
 #include "daemon/owners/owner_records.hpp"
 
 namespace ubf {

@@ -116,6 +116,7 @@ struct Config {
 
     struct Owners {
         bool bpf = true; // the kernel records who makes a socket listen or connect, where it can
+        bool recognise = true; // it recognises connections between one user's programs
     } owners;
 
     struct Ident {

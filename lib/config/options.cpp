@@ -294,6 +294,9 @@ constexpr Option all[] = {
     {"owners", "bpf", "true",
      "the kernel records who makes a socket listen or connect, where it can; false: it doesn't",
      [](Config& c, const Value& v) { c.owners.bpf = v.boolean(); }},
+    {"owners", "recognise", "true",
+     "the kernel lets in by itself what both ends' programs of one user begin, where it can",
+     [](Config& c, const Value& v) { c.owners.recognise = v.boolean(); }},
 
     {"ident", "port", "1017", "privileged UDP port on which the nodes' ubfd ask each other",
      [](Config& c, const Value& v) { c.ident.port = static_cast<Port>(v.integer(1, 1023)); }},

@@ -1,0 +1,448 @@
+// The part of ubfd that recognises, in the kernel, connections between two programs of one user.
+// Where a program connects to a peer's address, its SYN gets a stamp: a tag that only a node with
+// the cluster's key can make, over the flow and the user. Where a SYN comes in, the tag is made
+// again with the listener's user, and where both are the same the packet carries a number from
+// there on that the ruleset knows (chain gate), and waits for nobody. It allows, and never refuses:
+// a packet that is not recognised is judged as ever.
+#include "recognition.h"
+#include "siphash.h"
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/tcp.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_core_read.h>
+
+#define MOST_SEEN 65536
+#define MOST_ADDRESSES 16384 // of both sides; user space says where there are more
+
+enum {
+    INET = 2, // AF_INET, AF_INET6, linux/socket.h
+    INET6 = 10,
+    TCP_HEADER = 20,
+    MOST_OPTIONS = 40,
+    SYN = 0x02, // RFC 9293, 3.1; RFC 3168, 6.1
+    ACK = 0x10,
+    ECN = 0xc0,
+};
+
+// Of the kernel's types, what is read here. Where it stands in them, the running kernel says (BTF).
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+    __u32 val;
+} kuid_t;
+
+struct ns_common {
+    unsigned inum;
+};
+
+struct net {
+    struct ns_common ns;
+};
+
+typedef struct {
+    struct net* net;
+} possible_net_t;
+
+struct sock_common {
+    possible_net_t skc_net;
+};
+
+struct sock {
+    struct sock_common __sk_common;
+    kuid_t sk_uid;
+};
+
+#pragma clang attribute pop
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct ubf_recognition_terms);
+} terms SEC(".maps");
+
+// Not 0: a peer that runs ubfd.
+struct {
+    __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, MOST_ADDRESSES);
+    __type(key, struct ubf_recognition_address);
+    __type(value, __u32);
+} peers SEC(".maps");
+
+// Tags that fitted: each is good for one packet.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, MOST_SEEN);
+    __type(key, __u64);
+    __type(value, __u8);
+} seen SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, UBF_COUNTS);
+    __type(key, __u32);
+    __type(value, __u64);
+} counts SEC(".maps");
+
+// The one in which ubfd runs: the inode of its /proc/self/ns/net.
+const volatile __u32 net_namespace = 0;
+
+// As the tag covers it.
+struct flow {
+    __u64 source[2];
+    __u64 destination[2];
+    __u64 ports_and_sequence;
+};
+
+static __always_inline void count(__u32 which) {
+    __u64* number = bpf_map_lookup_elem(&counts, &which);
+    if (number)
+        ++*number;
+}
+
+// None, where ubfd doesn't run.
+static __always_inline const struct ubf_recognition_terms* find_terms(void) {
+    const __u32 first = 0;
+    const struct ubf_recognition_terms* agreed = bpf_map_lookup_elem(&terms, &first);
+    return agreed && bpf_ktime_get_boot_ns() < agreed->until ? agreed : 0;
+}
+
+static __always_inline __u64 seconds_now(const struct ubf_recognition_terms* agreed) {
+    return (bpf_ktime_get_boot_ns() + agreed->clock) / 1000000000;
+}
+
+// The two halves of an address, each as a number.
+static __always_inline void set_v4(__u64 half[2], __be32 address) {
+    half[0] = 0;
+    half[1] = 0x0000ffff00000000ULL | bpf_ntohl(address);
+}
+
+static __always_inline void set_v6(__u64 half[2], __be32 a, __be32 b, __be32 c, __be32 d) {
+    half[0] = (__u64)bpf_ntohl(a) << 32 | bpf_ntohl(b);
+    half[1] = (__u64)bpf_ntohl(c) << 32 | bpf_ntohl(d);
+}
+
+static __always_inline bool is_peer(__u32 side, const __u64 half[2]) {
+    struct ubf_recognition_address place = {.prefix = 32 + 128, .side = side};
+    const __u64 first = bpf_cpu_to_be64(half[0]), second = bpf_cpu_to_be64(half[1]);
+    __builtin_memcpy(place.address, &first, sizeof first);
+    __builtin_memcpy(place.address + sizeof first, &second, sizeof second);
+    const __u32* runs_ubfd = bpf_map_lookup_elem(&peers, &place);
+    return runs_ubfd && *runs_ubfd;
+}
+
+// Root and the exempt may more than others, which is not said here.
+static __always_inline bool is_plain_user(const struct ubf_recognition_terms* agreed, __u32 uid) {
+    if (uid == 0)
+        return false;
+    for (unsigned i = 0; i < UBF_RECOGNITION_EXEMPT && i < agreed->exempt_count; ++i)
+        if (uid >= agreed->exempt[i].first && uid <= agreed->exempt[i].last)
+            return false;
+    return true;
+}
+
+static __always_inline __u64 make_tag(const __u64 key[2], const struct flow* flow, __u64 seconds,
+                                      __u32 uid) {
+    const __u64 words[UBF_STAMP_WORDS] = {flow->source[0],
+                                          flow->source[1],
+                                          flow->destination[0],
+                                          flow->destination[1],
+                                          flow->ports_and_sequence,
+                                          seconds,
+                                          uid};
+    return ubf_siphash_tag(key, words, UBF_STAMP_WORDS, UBF_STAMP_REST);
+}
+
+// --- on the way out ---
+
+static __always_inline struct sock* full_socket(struct bpf_sock* socket) {
+    return socket ? (struct sock*)bpf_skc_to_tcp_sock(socket) : 0;
+}
+
+// (Volatile, for the kernel lets no two of these words be read at once.)
+static __always_inline void addresses_of(const volatile struct bpf_sock_ops* ops,
+                                         struct flow* flow) {
+    if (ops->family == INET) {
+        set_v4(flow->source, ops->local_ip4);
+        set_v4(flow->destination, ops->remote_ip4);
+    } else {
+        set_v6(flow->source, ops->local_ip6[0], ops->local_ip6[1], ops->local_ip6[2],
+               ops->local_ip6[3]);
+        set_v6(flow->destination, ops->remote_ip6[0], ops->remote_ip6[1], ops->remote_ip6[2],
+               ops->remote_ip6[3]);
+    }
+}
+
+static __always_inline bool is_to_be_stamped(struct bpf_sock_ops* ops) {
+    const struct sock* socket = full_socket(ops->sk);
+    const struct ubf_recognition_terms* agreed = find_terms();
+    if (!socket || !agreed || !agreed->keys[0].is_there ||
+        BPF_CORE_READ(socket, __sk_common.skc_net.net, ns.inum) != net_namespace ||
+        !is_plain_user(agreed, BPF_CORE_READ(socket, sk_uid.val)))
+        return false;
+    struct flow flow = {};
+    addresses_of(ops, &flow);
+    return is_peer(UBF_SIDE_ETHERNET, flow.destination) ||
+           is_peer(UBF_SIDE_FABRIC, flow.destination);
+}
+
+static __always_inline void write_stamp(struct bpf_sock_ops* ops) {
+    const struct sock* socket = full_socket(ops->sk);
+    const struct ubf_recognition_terms* agreed = find_terms();
+    const struct tcphdr* header = ops->skb_data;
+    if (!socket || !agreed || (const void*)(header + 1) > ops->skb_data_end)
+        return;
+    struct flow flow = {};
+    addresses_of(ops, &flow);
+    flow.ports_and_sequence = (__u64)bpf_ntohs(header->source) << 48 |
+                              (__u64)bpf_ntohs(header->dest) << 32 | bpf_ntohl(header->seq);
+    const __u64 now = seconds_now(agreed);
+    const __u64 key[2] = {agreed->keys[0].words[0], agreed->keys[0].words[1]};
+    const __u64 tag = bpf_cpu_to_be64(make_tag(key, &flow, now, BPF_CORE_READ(socket, sk_uid.val)));
+    struct ubf_stamp stamp = {.kind = UBF_STAMP_KIND,
+                              .length = UBF_STAMP_SIZE,
+                              .exid = {UBF_STAMP_EXID >> 8, UBF_STAMP_EXID & 0xff},
+                              .format = UBF_STAMP_FORMAT,
+                              .key = (__u8)agreed->keys[0].id,
+                              .time = {(__u8)(now >> 8), (__u8)now}};
+    __builtin_memcpy(stamp.tag, &tag, sizeof tag);
+    if (bpf_store_hdr_opt(ops, &stamp, sizeof stamp, 0) == 0)
+        count(UBF_COUNT_STAMPED);
+}
+
+static __always_inline bool writes_syn(const struct bpf_sock_ops* ops) {
+    return (ops->skb_tcp_flags & (SYN | ACK)) == SYN;
+}
+
+// Of all TCP sockets on the node: those that are not to be stamped are called for once.
+SEC("sockops")
+int stamp(struct bpf_sock_ops* ops) {
+    const int flags = ops->bpf_sock_ops_cb_flags;
+    switch (ops->op) {
+    case BPF_SOCK_OPS_TCP_CONNECT_CB:
+        if (is_to_be_stamped(ops))
+            bpf_sock_ops_cb_flags_set(ops, flags | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+        break;
+    case BPF_SOCK_OPS_HDR_OPT_LEN_CB:
+        if (writes_syn(ops) && is_to_be_stamped(ops))
+            bpf_reserve_hdr_opt(ops, UBF_STAMP_SIZE, 0); // where it does not fit, there is none
+        break;
+    case BPF_SOCK_OPS_WRITE_HDR_OPT_CB:
+        if (writes_syn(ops) && is_to_be_stamped(ops))
+            write_stamp(ops);
+        break;
+    case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+        if (flags & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG && is_to_be_stamped(ops))
+            bpf_sock_ops_cb_flags_set(ops, flags & ~BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+        break;
+    }
+    return 1;
+}
+
+// --- on the way in ---
+
+struct packet {
+    struct flow flow;
+    struct bpf_sock_tuple tuple;
+    bool v4;
+    __u32 options_at; // from the network header
+    __u32 options_size;
+};
+
+// False where it is no SYN, or one that has more to it than headers.
+static __always_inline bool read_tcp(struct __sk_buff* skb, __u32 at, __u32 size,
+                                     struct tcphdr* header, struct packet* packet) {
+    if (bpf_skb_load_bytes_relative(skb, at, header, sizeof *header, BPF_HDR_START_NET) != 0)
+        return false;
+    const __u8 flags = ((const __u8*)header)[13];
+    const __u32 length = header->doff * 4u;
+    if ((flags & ~ECN) != SYN || length < TCP_HEADER || length != size)
+        return false;
+    packet->options_at = at + TCP_HEADER;
+    packet->options_size = length - TCP_HEADER;
+    packet->flow.ports_and_sequence = (__u64)bpf_ntohs(header->source) << 48 |
+                                      (__u64)bpf_ntohs(header->dest) << 32 | bpf_ntohl(header->seq);
+    return true;
+}
+
+static __always_inline bool read_v4(struct __sk_buff* skb, struct packet* packet) {
+    struct iphdr ip;
+    struct tcphdr tcp;
+    if (bpf_skb_load_bytes_relative(skb, 0, &ip, sizeof ip, BPF_HDR_START_NET) != 0)
+        return false;
+    const __u32 size = bpf_ntohs(ip.tot_len);
+    if (ip.protocol != IPPROTO_TCP || ip.ihl != 5 || ip.frag_off & bpf_htons(0x3fff) ||
+        size < sizeof ip || !read_tcp(skb, sizeof ip, size - sizeof ip, &tcp, packet))
+        return false;
+    set_v4(packet->flow.source, ip.saddr);
+    set_v4(packet->flow.destination, ip.daddr);
+    packet->tuple.ipv4.saddr = ip.saddr;
+    packet->tuple.ipv4.daddr = ip.daddr;
+    packet->tuple.ipv4.sport = tcp.source;
+    packet->tuple.ipv4.dport = tcp.dest;
+    packet->v4 = true;
+    return true;
+}
+
+static __always_inline bool read_v6(struct __sk_buff* skb, struct packet* packet) {
+    struct ipv6hdr ip;
+    struct tcphdr tcp;
+    if (bpf_skb_load_bytes_relative(skb, 0, &ip, sizeof ip, BPF_HDR_START_NET) != 0 ||
+        ip.nexthdr != IPPROTO_TCP ||
+        !read_tcp(skb, sizeof ip, bpf_ntohs(ip.payload_len), &tcp, packet))
+        return false;
+    const __be32* from = ip.saddr.in6_u.u6_addr32;
+    const __be32* to = ip.daddr.in6_u.u6_addr32;
+    set_v6(packet->flow.source, from[0], from[1], from[2], from[3]);
+    set_v6(packet->flow.destination, to[0], to[1], to[2], to[3]);
+    __builtin_memcpy(packet->tuple.ipv6.saddr, from, 16);
+    __builtin_memcpy(packet->tuple.ipv6.daddr, to, 16);
+    packet->tuple.ipv6.sport = tcp.source;
+    packet->tuple.ipv6.dport = tcp.dest;
+    packet->v4 = false;
+    return true;
+}
+
+// (The mask and the barrier let the kernel's verifier see that it stays within.)
+static __always_inline __u8 option_byte(const __u8* options, __u32 at) {
+    asm volatile("" : "+r"(at));
+    return options[at & 31];
+}
+
+static __always_inline bool begins(const __u8* options, __u32 at, __u8 kind, __u8 next) {
+    return option_byte(options, at) == kind && option_byte(options, at + 1) == next;
+}
+
+// The length of the options that stand before the stamp, where they are those of a plain socket, as
+// Linux orders them: segment size; selective acknowledgements and times, or one of both; window
+// scale (RFC 9293, 2018, 7323; tcp_options_write(), net/ipv4/tcp_output.c).
+static __always_inline __u32 plain_length(const __u8* options) {
+    __u32 at = 0;
+    if (begins(options, at, 2, 4))
+        at += 4;
+    if ((begins(options, at, 4, 2) || begins(options, at, 1, 1)) && begins(options, at + 2, 8, 10))
+        at += 12;
+    else if (begins(options, at, 1, 1) && begins(options, at + 2, 4, 2))
+        at += 4;
+    if (begins(options, at, 1, 3) && option_byte(options, at + 2) == 3)
+        at += 4;
+    return at;
+}
+
+// False where there is none, or more than one, or another option than plain sockets send.
+static __always_inline bool read_stamp(struct __sk_buff* skb, const struct packet* packet,
+                                       struct ubf_stamp* stamp) {
+    const __u32 at = packet->options_at;
+    const __u32 size = packet->options_size;
+    __u8 options[MOST_OPTIONS] = {};
+    if (size < UBF_STAMP_SIZE || size > MOST_OPTIONS ||
+        bpf_skb_load_bytes_relative(skb, at, options, size, BPF_HDR_START_NET) != 0 ||
+        plain_length(options) != size - UBF_STAMP_SIZE ||
+        bpf_skb_load_bytes_relative(skb, at + size - UBF_STAMP_SIZE, stamp, sizeof *stamp,
+                                    BPF_HDR_START_NET) != 0)
+        return false;
+    return stamp->kind == UBF_STAMP_KIND && stamp->length == UBF_STAMP_SIZE &&
+           stamp->exid[0] == UBF_STAMP_EXID >> 8 && stamp->exid[1] == (UBF_STAMP_EXID & 0xff) &&
+           stamp->format == UBF_STAMP_FORMAT;
+}
+
+// The time near `now` that has the stamp's bits.
+static __always_inline __u64 whole_time(const struct ubf_stamp* stamp, __u64 now) {
+    const __u16 bits = (__u16)(stamp->time[0] << 8 | stamp->time[1]);
+    return now + (__s16)(bits - (__u16)now);
+}
+
+static __always_inline bool is_near(__u64 then, __u64 now, __u32 skew) {
+    return then + skew >= now && then <= now + skew;
+}
+
+// The user of the listener that would get the packet; 0 where there is none.
+static __always_inline __u32 listener_user(struct __sk_buff* skb, struct packet* packet) {
+    struct bpf_sock_tuple* tuple = &packet->tuple;
+    struct bpf_sock* socket =
+        packet->v4 ? bpf_skc_lookup_tcp(skb, tuple, sizeof tuple->ipv4, BPF_F_CURRENT_NETNS, 0)
+                   : bpf_skc_lookup_tcp(skb, tuple, sizeof tuple->ipv6, BPF_F_CURRENT_NETNS, 0);
+    if (!socket)
+        return 0;
+    __u32 uid = 0;
+    const struct sock* full = socket->state == BPF_TCP_LISTEN ? full_socket(socket) : 0;
+    if (full)
+        uid = BPF_CORE_READ(full, sk_uid.val);
+    bpf_sk_release(socket);
+    return uid;
+}
+
+static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
+                                   const struct ubf_recognition_terms* agreed, __u32 side) {
+    struct ubf_stamp stamp;
+    if (!read_stamp(skb, packet, &stamp) || !is_peer(side, packet->flow.source))
+        return UBF_COUNT_UNSTAMPED;
+    const __u32 which = agreed->keys[0].is_there && (__u8)agreed->keys[0].id == stamp.key ? 0 : 1;
+    const struct ubf_recognition_key* signed_by = &agreed->keys[which];
+    if (!signed_by->is_there || (__u8)signed_by->id != stamp.key)
+        return UBF_COUNT_FOREIGN_KEY;
+    const __u64 now = seconds_now(agreed);
+    const __u64 then = whole_time(&stamp, now);
+    if (!is_near(then, now, agreed->clock_skew))
+        return UBF_COUNT_OTHER_TIME;
+    const __u32 uid = listener_user(skb, packet);
+    if (!is_plain_user(agreed, uid))
+        return UBF_COUNT_NO_LISTENER;
+    const __u64 key[2] = {signed_by->words[0], signed_by->words[1]};
+    const __u64 tag = make_tag(key, &packet->flow, then, uid);
+    __u64 sent;
+    __builtin_memcpy(&sent, stamp.tag, sizeof sent);
+    if (tag != bpf_be64_to_cpu(sent))
+        return UBF_COUNT_UNFIT;
+    const __u8 once = 1;
+    if (bpf_map_update_elem(&seen, &tag, &once, BPF_NOEXIST) != 0)
+        return UBF_COUNT_REPEATED;
+    return UBF_COUNT_RECOGNISED;
+}
+
+static __always_inline int recognise(struct __sk_buff* skb, __u32 side) {
+    const struct ubf_recognition_terms* agreed = find_terms();
+    if (!agreed)
+        return TC_ACT_UNSPEC;
+    if (skb->priority == agreed->evidence) // nobody says so but what follows
+        skb->priority = 0;
+    if (!agreed->recognises[side] || skb->vlan_present) // that comes again, without the tag
+        return TC_ACT_UNSPEC;
+    struct packet packet = {};
+    const bool is_syn = skb->protocol == bpf_htons(ETH_P_IP)     ? read_v4(skb, &packet)
+                        : skb->protocol == bpf_htons(ETH_P_IPV6) ? read_v6(skb, &packet)
+                                                                 : false;
+    if (!is_syn)
+        return TC_ACT_UNSPEC;
+    const __u32 result = judge(skb, &packet, agreed, side);
+    count(result);
+    if (result == UBF_COUNT_RECOGNISED)
+        skb->priority = agreed->evidence;
+    return TC_ACT_UNSPEC;
+}
+
+// At ingress; others' programs at the same place go on.
+
+SEC("tc")
+int recognise_ethernet(struct __sk_buff* skb) {
+    return recognise(skb, UBF_SIDE_ETHERNET);
+}
+
+SEC("tc")
+int recognise_fabric(struct __sk_buff* skb) {
+    return recognise(skb, UBF_SIDE_FABRIC);
+}
+
+// What reads the kernel's memory may be used by programs under the GPL alone.
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

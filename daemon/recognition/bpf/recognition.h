@@ -1,0 +1,76 @@
+// The stamp in a SYN, and what ubfd tells the programs that write and read it. C, for BPF and for
+// C++. See docs/recognition.md.
+#pragma once
+
+#include <linux/types.h>
+
+// A TCP option (RFC 9293, 3.1; RFC 6994 for kind and ExID). Multi-byte fields are in network order.
+#define UBF_STAMP_KIND 254    // for experiments
+#define UBF_STAMP_EXID 0x5542 // "UB"
+#define UBF_STAMP_SIZE 16
+
+struct ubf_stamp {
+    __u8 kind;
+    __u8 length;
+    __u8 exid[2];
+    __u8 format; // UBF_STAMP_FORMAT
+    __u8 key;    // the lowest byte of the key's id
+    __u8 time[2]; // the lowest bits of the seconds since 1970
+    __u8 tag[8];
+};
+
+#define UBF_STAMP_FORMAT 1
+
+// The message under the tag: source and destination (16 bytes each, an IPv4 address in its mapped
+// form) as two numbers each; ports and sequence number; all of the time; the uid of the socket.
+#define UBF_STAMP_WORDS 7
+#define UBF_STAMP_REST ((__u64)(UBF_STAMP_WORDS * 8) << 56 | UBF_STAMP_FORMAT)
+
+struct ubf_recognition_key {
+    __u64 words[2];
+    __u32 id;
+    __u32 is_there;
+};
+
+// 32 lists, of as many users as there are.
+#define UBF_RECOGNITION_EXEMPT 32
+
+struct ubf_recognition_uids {
+    __u32 first;
+    __u32 last;
+};
+
+enum ubf_recognition_side { UBF_SIDE_ETHERNET, UBF_SIDE_FABRIC, UBF_SIDES };
+
+struct ubf_recognition_terms {
+    __u64 clock; // nanoseconds from CLOCK_BOOTTIME to CLOCK_REALTIME
+    // Of CLOCK_BOOTTIME, in nanoseconds: then they end, unless ubfd is there to say that they don't.
+    __u64 until;
+    struct ubf_recognition_key keys[2]; // the first signs
+    __u32 clock_skew;                   // seconds
+    // The priority of a packet (skb->priority) that is recognised: a number that nobody else knows.
+    __u32 evidence;
+    __u32 recognises[UBF_SIDES]; // not 0: on interfaces of this side it does
+    __u32 exempt_count;
+    struct ubf_recognition_uids exempt[UBF_RECOGNITION_EXEMPT];
+};
+
+// Of the map of peers' addresses (BPF_MAP_TYPE_LPM_TRIE): prefix counts the bits of side, too.
+struct ubf_recognition_address {
+    __u32 prefix;
+    __u32 side;
+    __u8 address[16]; // an IPv4 address in its mapped form
+};
+
+// Of SYNs. All that is not recognised is judged as if there were no recognition.
+enum ubf_recognition_count {
+    UBF_COUNT_STAMPED,     // on the way out
+    UBF_COUNT_RECOGNISED,  // on the way in, and all below
+    UBF_COUNT_UNSTAMPED,   // without a stamp, or not as plain as such a SYN is
+    UBF_COUNT_FOREIGN_KEY, // by a key that this node has not
+    UBF_COUNT_OTHER_TIME,  // from too long ago, or to come
+    UBF_COUNT_UNFIT,       // another user's, or forged: the two look alike
+    UBF_COUNT_REPEATED,    // it came before
+    UBF_COUNT_NO_LISTENER, // or none whose user is recognised
+    UBF_COUNTS
+};

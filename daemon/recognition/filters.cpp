@@ -1,0 +1,117 @@
+#include "daemon/recognition/filters.hpp"
+
+#include "netlink/message.hpp"
+
+#include <array>
+#include <bpf/libbpf.h>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <set>
+#include <sys/socket.h>
+
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+namespace ubf {
+namespace {
+
+// Late among others, so that what they drop, or let in, is theirs to say.
+constexpr std::uint32_t priority = 0xbfff;
+constexpr std::uint32_t handle = 1;
+
+bpf_tc_hook hook_of(std::uint32_t interface, bpf_tc_attach_point point) {
+    bpf_tc_hook hook{};
+    hook.sz = sizeof hook;
+    hook.ifindex = static_cast<int>(interface);
+    hook.attach_point = point;
+    return hook;
+}
+
+bpf_tc_opts options_of(int program) {
+    bpf_tc_opts options{};
+    options.sz = sizeof options;
+    options.handle = handle;
+    options.priority = priority;
+    options.prog_fd = program;
+    options.flags = program != 0 ? BPF_TC_F_REPLACE : 0;
+    return options;
+}
+
+// Whether nobody has a filter there. No, where the kernel doesn't say.
+bool is_empty(std::uint32_t interface, std::uint32_t direction) {
+    struct {
+        nlmsghdr header;
+        tcmsg body;
+    } request{};
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = RTM_GETTFILTER;
+    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request.body.tcm_ifindex = static_cast<int>(interface);
+    request.body.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction);
+    NetlinkSocket socket(NETLINK_ROUTE);
+    alignas(nlmsghdr) std::array<std::uint8_t, 32768> buffer;
+    if (socket.send({reinterpret_cast<const std::uint8_t*>(&request), sizeof request}) != 0)
+        return false;
+    const auto length = socket.receive(buffer, MSG_DONTWAIT); // the kernel answers as it is read
+    if (!length)
+        return false;
+    netlink::Bytes rest(buffer.data(), *length);
+    const auto* first = netlink::next_message(rest);
+    return first != nullptr && first->nlmsg_type == NLMSG_DONE;
+}
+
+} // namespace
+
+std::string Filters::put(Programs programs, const WatchedInterfaces& watched, bool has_fabric) {
+    const auto links = links_.list();
+    if (!links)
+        return fmt::format("the interfaces could not be listed: {}", std::strerror(links.error()));
+    std::string failed;
+    std::set<std::uint32_t> wanted;
+    for (const auto& link : *links) {
+        const bool fabric = has_fabric && link.is_fabric();
+        if (link.enslaved || !(fabric || watched.watches(link.name)))
+            continue;
+        wanted.insert(link.index);
+        auto hook = hook_of(link.index, BPF_TC_INGRESS);
+        const int made = ::bpf_tc_hook_create(&hook);
+        const int program = fabric ? programs.fabric : programs.ethernet;
+        auto options = options_of(program);
+        const int error = made != 0 && made != -EEXIST ? made : ::bpf_tc_attach(&hook, &options);
+        if (error != 0 && error != -ENODEV) // it may be gone by now
+            failed = fmt::format("not on {}: {}", link.name, std::strerror(-error));
+        if (error == 0)
+            on_.try_emplace(link.index, Place{program, made == 0}).first->second.program = program;
+    }
+    for (auto place = on_.begin(); place != on_.end();) {
+        if (!wanted.contains(place->first)) {
+            take_off(place->first, place->second);
+            place = on_.erase(place);
+        } else {
+            ++place;
+        }
+    }
+    return failed;
+}
+
+void Filters::remove() {
+    for (const auto& [interface, place] : on_)
+        take_off(interface, place);
+    on_.clear();
+}
+
+// Of one that is gone, nothing is left to take off.
+void Filters::take_off(std::uint32_t interface, const Place& place) {
+    const auto hook = hook_of(interface, BPF_TC_INGRESS);
+    const auto options = options_of(0);
+    ::bpf_tc_detach(&hook, &options);
+    if (!place.made_hook || !is_empty(interface, TC_H_MIN_INGRESS) ||
+        !is_empty(interface, TC_H_MIN_EGRESS))
+        return;
+    auto both =
+        hook_of(interface, static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
+    ::bpf_tc_hook_destroy(&both);
+}
+
+} // namespace ubf

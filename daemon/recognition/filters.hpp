@@ -1,0 +1,44 @@
+// Our program on the interfaces that are watched, where packets come in (traffic control, clsact).
+// Interfaces come, go and get other names: those that are there have it, and nobody else's filters
+// are touched.
+#pragma once
+
+#include "config/config.hpp"
+#include "netlink/link.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace ubf {
+
+class Filters {
+  public:
+    struct Programs {
+        int ethernet = -1;
+        int fabric = -1;
+    };
+
+    // Throws std::system_error.
+    Filters() = default;
+    ~Filters() { remove(); }
+    Filters(const Filters&) = delete;
+    Filters& operator=(const Filters&) = delete;
+
+    // Whatever is there now. Takes CAP_NET_ADMIN. Says what failed, and where; empty: nothing.
+    std::string put(Programs programs, const WatchedInterfaces& watched, bool has_fabric);
+    void remove();
+    std::size_t size() const { return on_.size(); }
+
+  private:
+    struct Place {
+        int program;
+        bool made_hook;
+    };
+    void take_off(std::uint32_t interface, const Place& place);
+
+    Links links_;
+    std::map<std::uint32_t, Place> on_; // by interface
+};
+
+} // namespace ubf

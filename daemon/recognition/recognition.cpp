@@ -1,0 +1,203 @@
+#include "daemon/recognition/recognition.hpp"
+
+#include "recognition.skel.h"
+
+#include <algorithm>
+#include <bpf/bpf.h>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace ubf {
+namespace {
+
+constexpr std::uint64_t nanoseconds = 1'000'000'000;
+constexpr std::uint64_t alive_for = 3 * nanoseconds; // after we were last heard of
+constexpr std::chrono::seconds filters_pause{10};    // somebody may take one off
+
+std::uint64_t now(clockid_t clock) {
+    timespec time{};
+    ::clock_gettime(clock, &time);
+    return static_cast<std::uint64_t>(time.tv_sec) * nanoseconds +
+           static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+// A number that no packet has by chance, nor by anybody's choice. Small ones are classes of traffic
+// (SO_PRIORITY, linux/pkt_sched.h).
+std::uint32_t make_evidence() {
+    std::uint32_t number = 0;
+    while (::getrandom(&number, sizeof number, 0) != sizeof number || number < 0x01000000) {
+    }
+    return number;
+}
+
+std::string lacks(const char* what, int error) {
+    if (error == EPERM)
+        return fmt::format("{} is not permitted; it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
+                           what);
+    return fmt::format("{} failed: {}; it takes Linux 5.19 or later", what, std::strerror(error));
+}
+
+ubf_recognition_address address_of(const RecognitionTerms::Peers& peers) {
+    constexpr unsigned side_bits = 32;
+    const auto& range = peers.range;
+    ubf_recognition_address address{};
+    address.prefix = side_bits + range.length() + (range.is_v4() ? 96 : 0);
+    address.side = peers.side;
+    std::ranges::copy(range.first().bytes(), address.address);
+    return address;
+}
+
+bool same(const ubf_recognition_address& a, const ubf_recognition_address& b) {
+    return std::memcmp(&a, &b, sizeof a) == 0;
+}
+
+} // namespace
+
+void Recognition::Unload::operator()(recognition_bpf* program) const {
+    ::recognition_bpf__destroy(program);
+}
+
+Recognition::Recognition(bool wanted, int cgroup, UniqueFd kept, nft::Connection& table)
+  : sets_(table) {
+    sets_.recognise(std::nullopt); // where the table is there already
+    lacks_ = wanted ? load(cgroup, std::move(kept)) : "owners.recognise is false";
+    if (!lacks_.empty())
+        program_.reset();
+    ::malloc_trim(0); // libbpf took megabytes to read the kernel's types, and needs them no more
+}
+
+Recognition::~Recognition() {
+    pause();
+}
+
+std::string Recognition::load(int cgroup, UniqueFd kept) {
+    if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+        return "the kernel does not describe its types (CONFIG_DEBUG_INFO_BTF)";
+    if (cgroup < 0)
+        return "there are no cgroups of version 2 (/sys/fs/cgroup)";
+    ::libbpf_set_print(nullptr); // state() says it
+    program_.reset(::recognition_bpf__open());
+    if (!program_)
+        return lacks("opening the BPF programs", errno);
+    struct stat network {};
+    if (::stat("/proc/self/ns/net", &network) == 0)
+        program_->rodata->net_namespace = static_cast<std::uint32_t>(network.st_ino);
+    if (const int error = ::recognition_bpf__load(program_.get()); error != 0)
+        return lacks("loading the BPF programs", -error);
+    const int stamp = ::bpf_program__fd(program_->progs.stamp);
+    if (kept && ::bpf_link_update(kept.get(), stamp, nullptr) == 0) {
+        link_ = std::move(kept);
+        return {};
+    }
+    link_ = UniqueFd(::bpf_link_create(stamp, cgroup, BPF_CGROUP_SOCK_OPS, nullptr));
+    return link_ ? std::string() : lacks("attaching the BPF program that stamps", errno);
+}
+
+void Recognition::pause() {
+    sets_.recognise(std::nullopt);
+    tell(false);
+}
+
+void Recognition::begin(const RecognitionTerms& terms, const WatchedInterfaces& watched,
+                        bool has_fabric) {
+    pause();
+    terms_ = terms;
+    if (!program_)
+        terms_.why_not = lacks_;
+    if (!in_use())
+        return filters_.remove();
+    terms_.agreed.evidence = make_evidence();
+    watched_ = watched;
+    has_fabric_ = has_fabric;
+    tell_peers(terms.peers);
+    put_filters();
+    tell(true);
+    put_evidence();
+}
+
+void Recognition::put_evidence() {
+    has_set_ = in_use() && sets_.recognise(terms_.agreed.evidence) == 0;
+}
+
+void Recognition::look(TimePoint now) {
+    if (!in_use())
+        return;
+    tell(true);
+    if (!has_set_)
+        put_evidence();
+    if (now >= filters_due_)
+        put_filters();
+}
+
+void Recognition::interfaces_changed() {
+    notices_.discard();
+    if (in_use())
+        put_filters();
+}
+
+void Recognition::put_filters() {
+    filters_due_ = Clock::now() + filters_pause;
+    failed_ = filters_.put({::bpf_program__fd(program_->progs.recognise_ethernet),
+                            ::bpf_program__fd(program_->progs.recognise_fabric)},
+                           watched_, has_fabric_);
+}
+
+// The clock may have been set.
+void Recognition::tell(bool alive) {
+    if (!program_)
+        return;
+    const auto since_boot = now(CLOCK_BOOTTIME);
+    terms_.agreed.clock = now(CLOCK_REALTIME) - since_boot;
+    terms_.agreed.until = alive ? since_boot + alive_for : 0;
+    const std::uint32_t first = 0;
+    ::bpf_map_update_elem(::bpf_map__fd(program_->maps.terms), &first, &terms_.agreed, BPF_ANY);
+}
+
+// What stays is never missing meanwhile.
+void Recognition::tell_peers(const std::vector<RecognitionTerms::Peers>& peers) {
+    const int map = ::bpf_map__fd(program_->maps.peers);
+    std::vector<ubf_recognition_address> now;
+    for (const auto& range : peers)
+        now.push_back(address_of(range));
+    for (const auto& old : peers_)
+        if (std::ranges::none_of(now, [&](const auto& address) { return same(address, old); }))
+            ::bpf_map_delete_elem(map, &old);
+    for (std::size_t i = 0; i < now.size(); ++i) {
+        const std::uint32_t runs_ubfd = peers[i].run_ubfd;
+        ::bpf_map_update_elem(map, &now[i], &runs_ubfd, BPF_ANY);
+    }
+    peers_ = std::move(now);
+}
+
+int Recognition::link_fd() const {
+    return link_ ? link_.get() : -1;
+}
+
+std::string Recognition::state() const {
+    if (const auto& why_not = lacks_.empty() ? terms_.why_not : lacks_; !why_not.empty())
+        return fmt::format("not in use: {}", why_not);
+    if (!has_set_)
+        return "not in use: the table has no set of that name, recognised";
+    return failed_.empty() ? "in use" : fmt::format("in use, but {}", failed_);
+}
+
+std::array<std::uint64_t, UBF_COUNTS> Recognition::counts() const {
+    std::array<std::uint64_t, UBF_COUNTS> sums{};
+    const int processors = ::libbpf_num_possible_cpus();
+    if (!program_ || processors <= 0)
+        return sums;
+    std::vector<std::uint64_t> each(static_cast<std::size_t>(processors));
+    for (std::uint32_t which = 0; which < UBF_COUNTS; ++which)
+        if (::bpf_map_lookup_elem(::bpf_map__fd(program_->maps.counts), &which, each.data()) == 0)
+            for (const auto number : each)
+                sums[which] += number;
+    return sums;
+}
+
+} // namespace ubf

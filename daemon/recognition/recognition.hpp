@@ -1,0 +1,81 @@
+// The kernel recognises connections that begin and end with one user's programs, and lets them in
+// without asking (bpf/recognition.bpf.c, docs/recognition.md). Here it is loaded, told whom it may
+// recognise, and told twice a second that we are still there: without us it recognises nobody.
+// Where the kernel takes no such program, or ubfd is built without it, all connections are asked
+// about.
+#pragma once
+
+#include "base/unique_fd.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/recognition/filters.hpp"
+#include "daemon/recognition/terms.hpp"
+#include "nft/verdict_sets.hpp"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct recognition_bpf; // made by bpftool
+
+namespace ubf {
+
+class Recognition {
+  public:
+    // Loads the programs, where they are wanted and can be. Takes CAP_BPF, CAP_PERFMON and
+    // CAP_NET_ADMIN, and after that the last alone. cgroup: of the root of version 2; -1: there is
+    // none. kept: the link of a ubfd before us, which the new program takes over. Throws
+    // std::system_error.
+    Recognition(bool wanted, int cgroup, UniqueFd kept, nft::Connection& table);
+    ~Recognition();
+
+    // Nobody is recognised from now on, until begin().
+    void pause();
+    // By these terms, on these interfaces. Packets that were recognised before, and are still on
+    // their way, are asked about.
+    void begin(const RecognitionTerms& terms, const WatchedInterfaces& watched, bool has_fabric);
+    // Often: that we are still there.
+    void look(TimePoint now);
+    // The table is a new one, without what we have put there.
+    void put_evidence();
+
+    int notices_fd() const { return notices_.fd(); } // readable when interfaces have changed
+    void interfaces_changed();
+
+    int link_fd() const; // for whoever keeps it while we restart; -1: none
+
+    // "in use", perhaps with what is not; or why not.
+    std::string state() const;
+    bool in_use() const { return program_ != nullptr && terms_.why_not.empty(); }
+    // By whom it goes now; nobody, where it is not in use.
+    const RecognitionTerms& terms() const { return terms_; }
+    std::size_t interfaces() const { return filters_.size(); }
+    std::array<std::uint64_t, UBF_COUNTS> counts() const;
+
+    struct Unload {
+        void operator()(recognition_bpf* program) const;
+    };
+
+  private:
+    std::string load(int cgroup, UniqueFd kept);
+    void tell(bool alive);
+    void tell_peers(const std::vector<RecognitionTerms::Peers>& peers);
+    void put_filters();
+
+    std::unique_ptr<recognition_bpf, Unload> program_;
+    UniqueFd link_; // of the program that stamps
+    nft::VerdictSets sets_;
+    Filters filters_;
+    LinkNotices notices_;
+    RecognitionTerms terms_;
+    std::vector<ubf_recognition_address> peers_; // that are in the kernel's map
+    WatchedInterfaces watched_;
+    bool has_fabric_ = false;
+    std::string lacks_;    // why the programs are not there
+    std::string failed_;   // or not everywhere
+    bool has_set_ = false; // our number is in the ruleset's
+    TimePoint filters_due_{};
+};
+
+} // namespace ubf

@@ -1,0 +1,99 @@
+#include "daemon/recognition/terms.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+#include <span>
+
+namespace ubf {
+namespace {
+
+constexpr std::size_t most_peers = 16384; // as the kernel's part has it
+
+// SipHash takes its key as two numbers, the lowest byte first.
+ubf_recognition_key key_of(const Key& key) {
+    const auto bytes = key.derive("ubfstamp");
+    ubf_recognition_key result{{}, key.id(), 1};
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        result.words[i / 8] |= std::uint64_t{bytes[i]} << i % 8 * 8;
+    return result;
+}
+
+void add(std::vector<RecognitionTerms::Peers>& peers, ubf_recognition_side side,
+         const std::vector<Prefix>& ranges, bool run_ubfd) {
+    for (const auto& range : ranges)
+        peers.push_back({side, range, run_ubfd});
+}
+
+// By which a node speaks to itself. The kernel lets none in from elsewhere.
+std::vector<Prefix> loopback() {
+    return {*Prefix::parse("127.0.0.0/8"), *Prefix::parse("::1/128")};
+}
+
+void add_side(RecognitionTerms& terms, ubf_recognition_side side, const std::vector<Prefix>& ranges,
+              const Policy& policy) {
+    terms.agreed.recognises[side] = policy.same_user && !policy.require_label;
+    add(terms.peers, side, ranges, true);
+    add(terms.peers, side, policy.unready, false);
+}
+
+} // namespace
+
+RecognitionTerms recognition_terms(const Config& config, const KeyRing& keys) {
+    RecognitionTerms terms;
+    auto& agreed = terms.agreed;
+    if (!config.owners.recognise) {
+        terms.why_not = "owners.recognise is false";
+        return terms;
+    }
+    const auto fabric_policy = config.fabric_policy();
+    std::vector<Exemption> exempt;
+    for (const auto* list : {&fabric_policy.exempt_listeners, &fabric_policy.exempt_connectors})
+        exempt.insert(exempt.end(), list->begin(), list->end()); // those of [policy] are among them
+    if (exempt.size() > UBF_RECOGNITION_EXEMPT) {
+        terms.why_not = fmt::format("more than {} entries name exempt users; give them one range",
+                                    UBF_RECOGNITION_EXEMPT);
+        return terms;
+    }
+    for (const auto& exemption : exempt)
+        agreed.exempt[agreed.exempt_count++] = {value(exemption.users.first),
+                                                value(exemption.users.last)};
+    agreed.keys[0] = key_of(keys.current);
+    if (keys.previous)
+        agreed.keys[1] = key_of(*keys.previous);
+    agreed.clock_skew = static_cast<std::uint32_t>(
+        std::chrono::ceil<std::chrono::seconds>(config.ident.clock_skew).count());
+    add(terms.peers, UBF_SIDE_ETHERNET, loopback(), true);
+    add_side(terms, UBF_SIDE_ETHERNET, config.peers.ranges, config.policy);
+    if (config.fabric.enabled)
+        add_side(terms, UBF_SIDE_FABRIC, config.fabric_peers(), fabric_policy);
+    if (terms.peers.size() > most_peers)
+        terms.why_not = fmt::format("the peers' ranges are more than {}", most_peers);
+    else if (!std::ranges::any_of(agreed.recognises, [](auto side) { return side != 0; }))
+        terms.why_not = "the policy does not let users in for being the same, or asks for labels";
+    if (!terms.why_not.empty())
+        std::ranges::fill(agreed.recognises, 0);
+    return terms;
+}
+
+bool is_recognised(const RecognitionTerms& terms, Uid uid) {
+    const auto& agreed = terms.agreed;
+    const std::span exempt(agreed.exempt, agreed.exempt_count);
+    return terms.why_not.empty() && value(uid) != 0 &&
+           std::ranges::none_of(exempt, [&](const auto& uids) {
+               return value(uid) >= uids.first && value(uid) <= uids.last;
+           });
+}
+
+bool is_recognised(const RecognitionTerms& terms, ubf_recognition_side side, const Address& source,
+                   Uid uid) {
+    const RecognitionTerms::Peers* longest = nullptr;
+    for (const auto& peers : terms.peers)
+        if (peers.side == side && peers.range.contains(source) &&
+            (longest == nullptr || peers.range.length() > longest->range.length()))
+            longest = &peers;
+    return longest != nullptr && longest->run_ubfd && terms.agreed.recognises[side] != 0 &&
+           is_recognised(terms, uid);
+}
+
+} // namespace ubf
