@@ -36,6 +36,7 @@ ELSEWHERE = "in a guest only: "
 
 build = None  # the build tree
 over_fabric = False  # whether eth0 is an interface of a fabric
+recognise = False  # whether the kernel may, which most tests are not about: what it lets in, ubfd does not see
 
 
 def in_guest():
@@ -101,6 +102,7 @@ class Case(unittest.TestCase):
     """People on nodes, and ubfd."""
 
     settings = {}  # beside the peers' ranges; of all daemons
+    recognise = property(lambda self: recognise)
     good_ends = (0, -9)  # exit statuses of a daemon: stopped, or killed by the test
     longMessage = True
 
@@ -116,7 +118,8 @@ class Case(unittest.TestCase):
         if over_fabric:  # what the test says of all interfaces, it says of this one
             scope = {key: value for key, value in settings.get("scope", {}).items() if key != "interfaces"}
             settings |= {"fabric": scope | settings.get("fabric", {})}
-        ubfd = Ubfd(build / "daemon" / "ubfd", node, options.pop("key", self.key), settings, **options)
+        ubfd = Ubfd(build / "daemon" / "ubfd", node, options.pop("key", self.key), settings, recognise=self.recognise,
+                    **options)
         self.addCleanup(self._see_it_end_well, ubfd)
         return ubfd
 
@@ -203,6 +206,7 @@ def main(private=True, instead=None):
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build" / "release")
     parser.add_argument("--fabric", action="store_true", help="join the nodes by a fabric")
+    parser.add_argument("--recognise", action="store_true", help="let the kernel recognise one user's connections")
     options, rest = parser.parse_known_args()
     if not private:
         FOLDER.mkdir(exist_ok=True)
@@ -214,8 +218,8 @@ def main(private=True, instead=None):
 
 
 def _run(options, arguments, instead=None):
-    global build, over_fabric
-    build, over_fabric = reachable(options.build.resolve()), options.fabric
+    global build, over_fabric, recognise
+    build, over_fabric, recognise = reachable(options.build.resolve()), options.fabric, options.recognise
     if instead:
         return instead()
     program = unittest.main(module="__main__", argv=[sys.argv[0], *arguments], exit=False, verbosity=2)

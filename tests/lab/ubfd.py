@@ -39,7 +39,7 @@ class Ubfd:
     is added."""
 
     def __init__(self, program, node, key, settings, ready=None, supervisor=None, words=(), environment=None,
-                 stderr=None):
+                 stderr=None, recognise=False):
         """ready: waits until the log, where that is not stderr, says so. words: for the command line. stderr: a
         file, where it doesn't go to the log."""
         self.node = node
@@ -51,6 +51,7 @@ class Ubfd:
         self._environment = environment
         self._stderr = stderr
         self._key = key
+        self._recognise = recognise
         self._ready = ready or (lambda: self.wait_for_log("ready: ", seconds=60))  # a guest loads modules first
         self.configure(settings)
         self.start()
@@ -58,7 +59,8 @@ class Ubfd:
     def configure(self, settings):
         """Writes the configuration; a running daemon reads it at reload()."""
         self.settings = settings
-        own = {"control": {"socket": str(self.socket)}, "ident": {"key_file": str(self._key)}}
+        own = {"control": {"socket": str(self.socket)}, "ident": {"key_file": str(self._key)},
+               "owners": {"recognise": self._recognise}}
         merged = {name: {**own.get(name, {}), **settings.get(name, {})} for name in {**own, **settings}}
         self.config.write_text(to_toml(merged))
 

@@ -1,0 +1,499 @@
+#!/usr/bin/python3
+"""The kernel recognises connections between two programs of one user and lets them in without asking; everybody else
+is asked about as ever. Stamps are made here once more, from docs/recognition.md, and sent by hand."""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import ADDRESSES, COMMON, PROJ, USERS, V4, V6, WAYS, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.node import Node, join  # noqa: E402
+from lab.tree import FOLDER  # noqa: E402
+from lab.ubfd import write_key  # noqa: E402
+
+PORT, SHARED, CLOSED, REDIRECTED = 9001, 9002, 9003, 9004
+SOURCE, KEY, OTHER_KEY = "10.77.0.1", "11" * 32, "22" * 32
+TCP = [way for way in WAYS if way.protocol == "tcp"]
+SYN, MASK64 = 0x02, 2**64 - 1
+
+
+# --- stamps ---
+
+def siphash(key, message):
+    """SipHash-2-4, after the paper."""
+    k = struct.unpack("<2Q", key)
+    v = [k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573]
+
+    def rotate(word, bits):
+        return (word << bits | word >> (64 - bits)) & MASK64
+
+    def rounds(count):
+        for _ in range(count):
+            for a, b, c, d, first, second in ((0, 1, 2, 3, 13, 16), (2, 1, 0, 3, 17, 21)):
+                v[a] = (v[a] + v[b]) & MASK64
+                v[b] = rotate(v[b], first) ^ v[a]
+                v[a] = rotate(v[a], 32)
+                v[c] = (v[c] + v[d]) & MASK64
+                v[d] = rotate(v[d], second) ^ v[c]
+
+    for (word,) in struct.iter_unpack("<Q", message):
+        v[3] ^= word
+        rounds(2)
+        v[0] ^= word
+    v[2] ^= 0xff
+    rounds(4)
+    return v[0] ^ v[1] ^ v[2] ^ v[3]
+
+
+def stamp(source, destination, sequence, user, key=KEY, when=None):
+    """The option, for a flow of (address, port) each, IPv4."""
+    master = bytes.fromhex(key)
+    derived = hashlib.blake2b(digest_size=16, key=master, salt=struct.pack("<QQ", 1, 0),
+                              person=b"ubfstamp".ljust(16, b"\0")).digest()
+    key_id = hashlib.blake2b(b"ubf key id", digest_size=16, key=master).digest()[3]
+    when = int(time.time() if when is None else when)
+    halves = [half for address, _ in (source, destination)
+              for half in (0, 0xffff00000000 | int.from_bytes(socket.inet_aton(address), "big"))]
+    words = [*halves, source[1] << 48 | destination[1] << 32 | sequence, when, USERS[user]]
+    tag = siphash(derived, struct.pack("<7Q", *words) + struct.pack("<Q", len(words) * 8 << 56 | 1))
+    return struct.pack("!BBHBBHQ", 254, 16, 0x5542, 1, key_id, when & 0xffff, tag)
+
+
+PLAIN = bytes([2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7])
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data[:len(data) & ~1])) + (data[-1] << 8 if len(data) % 2 else 0)
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def syn(source, destination, sequence, options, data=b"", ip_options=b"", fragment=0):
+    """A whole packet of IPv4; flow of (address, port) each."""
+    options += b"\1" * (-len(options) % 4)
+    header = struct.pack("!HHIIBBHHH", source[1], destination[1], sequence, 0, (20 + len(options)) // 4 << 4, SYN, 65535,
+                         0, 0) + options
+    ends = socket.inet_aton(source[0]) + socket.inet_aton(destination[0])
+    total = checksum(ends + struct.pack("!HH", 6, len(header) + len(data)) + header + data)
+    header = header[:16] + struct.pack("!H", total) + header[18:]
+    size = 20 + len(ip_options)
+    return struct.pack("!BBHHHBBH", 0x40 | size // 4, 0, size + len(header) + len(data), 7, fragment, 64, 6, 0) + ends + \
+        ip_options + header + data
+
+
+class Recognising(TwoNodes):
+    recognise = True
+
+    def setUp(self):
+        super().setUp()
+        self.listen("alice", PORT)
+        self.people = {}
+
+    def listen(self, user, port, node=None, **options):
+        listener = self.person(user, node or self.two, **options)
+        listener.listen("tcp", "::", port)
+        return listener
+
+    def somebody(self, user, across=True):
+        if (user, across) not in self.people:
+            self.people[user, across] = self.person(user, self.one if across else self.two)
+        return self.people[user, across]
+
+    def connect(self, user="alice", port=PORT, address=V4, across=True):
+        """What is seen, what was counted of recognition, and for which reasons ubfd decided."""
+        with Counted(self.ubfd2) as counted:
+            seen = self.somebody(user, across).connect("tcp", address, port)
+        return seen, self.grown(counted), set(counted.reasons())
+
+    @staticmethod
+    def grown(counted):
+        names = ("recognised", "unstamped", "foreign_key", "other_time", "unfit", "repeated", "no_listener")
+        return {name: counted[f"recognition.{name}"] for name in names if counted[f"recognition.{name}"]}
+
+    def assert_recognised(self, *args, **options):
+        self.assertEqual(self.connect(*args, **options), ("connected", {"recognised": 1}, set()))
+
+    def assert_asked(self, *args, reason="same-user", **options):
+        """As ever."""
+        seen, recognised, reasons = self.connect(*args, **options)
+        self.assertEqual((seen, reasons), ("connected", {reason}))
+        self.assertNotIn("recognised", recognised)
+        return recognised
+
+    def state(self):
+        return self.ubfd2.status()["recognition"]["state"]
+
+    def reload_with(self, **sections):
+        settings = json.loads(json.dumps(self.ubfd2.settings))
+        for section, keys in sections.items():
+            settings[section] = settings.get(section, {}) | keys
+        self.ubfd2.configure(settings)
+        self.ubfd2.reload()
+
+    def ubfctl(self, *words):
+        return subprocess.run([case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, *words], text=True,
+                              capture_output=True, check=True).stdout
+
+    def filters(self, node=None, interface="eth0"):
+        return (node or self.two).run("tc", "filter", "show", "dev", interface, "ingress")
+
+
+class Recognition(Recognising):
+    settings = {"policy": {"exempt_listeners": ["service"], "exempt_connectors": ["monitor"]}}
+
+    def test_one_users_connection_waits_for_nobody(self):
+        self.assertEqual(self.state(), "in use")
+        before = self.ubfd2.status()["queues"]
+        for way in TCP:
+            with self.subTest(str(way)):
+                self.assert_recognised(address=way.address, across=way.across)
+        self.assertEqual(self.ubfd2.status()["queues"], before)
+        self.assertEqual(self.ubfd2.status()["kernel"]["recognised"]["packets"], len(TCP))
+
+    def test_another_users_is_refused_as_ever(self):
+        for way in TCP:
+            with self.subTest(str(way)):
+                self.assertEqual(self.connect("bob", address=way.address, across=way.across),
+                                 (way.refused, {"unfit": 1}, {"different-user"}))
+
+    def test_a_group_is_asked_about(self):
+        self.listen("alice", SHARED, group=PROJ)
+        for way in TCP:
+            with self.subTest(str(way)):
+                self.assertEqual(self.assert_asked("bob", SHARED, way.address, way.across, reason="same-group"),
+                                 {"unfit": 1})
+
+    def test_nothing_is_stamped_for_root_and_the_exempt(self):
+        with Counted(self.ubfd1) as counted:
+            self.assertEqual(self.connect("root")[1:], ({"unstamped": 1}, {"different-user"}))
+            self.assert_asked("monitor", reason="exempt-connector")
+        self.assertEqual(counted["recognition.stamped"], 0)
+        self.listen("service", SHARED)
+        self.assert_asked("service", SHARED, reason="exempt-listener")
+
+    def test_nothing_is_stamped_that_goes_elsewhere(self):
+        outside = Node("outside")
+        join(self.one, outside, [("192.0.2.1/24", "192.0.2.2/24")], interface="eth1")
+        self.listen("alice", PORT, node=outside)
+        with Counted(self.ubfd1) as counted:
+            self.assertEqual(self.somebody("alice").connect("tcp", "192.0.2.2", PORT), "connected")
+        self.assertEqual(counted["recognition.stamped"], 0)
+
+    def test_nothing_is_stamped_in_another_network_namespace(self):
+        self.ubfd1.stop()  # ubfd on node2 sees the sockets of all nodes here, for they share a kernel
+        with Counted(self.ubfd2) as counted:
+            self.somebody("alice").connect("tcp", V4, PORT, timeout=0.5)
+        self.assertEqual((counted["recognition.stamped"], counted["recognition.recognised"]), (0, 0))
+
+    def test_a_closed_port_is_closed(self):
+        self.assertEqual(self.connect(port=CLOSED), ("ECONNREFUSED", {"no_listener": 1}, {"no-listener"}))
+
+    def test_one_that_is_redirected_is_judged_by_where_it_arrives(self):
+        self.listen("bob", REDIRECTED)
+        self.two.run("nft", "add table ip site; add chain ip site pre { type nat hook prerouting priority -100; }; "
+                     f"add rule ip site pre tcp dport {PORT} redirect to :{REDIRECTED}")
+        self.assertEqual(self.connect(), ("EHOSTUNREACH", {"recognised": 1}, {"translated"}))
+
+    def test_what_others_write_into_a_packet_opens_nothing(self):
+        self.two.run("nft", "add table inet site; add chain inet site pre { type filter hook prerouting priority raw; }; "
+                     "add rule inet site pre meta mark set 0x00200000 meta priority set 1234:5678")
+        self.assertEqual(self.connect("bob")[0], "EHOSTUNREACH")
+        seen, _, reasons = self.connect()
+        self.assertEqual((seen, reasons), ("connected", {"same-user"}))  # its number was overwritten
+
+    def test_connections_are_listed_and_revoked_like_others(self):
+        self.assert_recognised()
+        seen = self.somebody("alice").connect("tcp", V4, PORT)
+        flows = json.loads(self.ubfctl("flows", "--json", "--user", "alice"))["flows"]
+        self.assertEqual([(flow["reason"], flow["connector"]["uid"], flow["listener"]["uid"]) for flow in flows],
+                         [("same-user", USERS["alice"], USERS["alice"])] * 2)
+        self.assertIn(f"{SOURCE}:{seen.local[1]}", [flow["from"] for flow in flows])
+        self.ubfctl("revoke", "--user", "alice")
+        self.assertEqual(self.somebody("alice").do(person.say, seen.handle), "ECONNRESET")
+        self.assertEqual(json.loads(self.ubfctl("flows", "--json", "--user", "alice"))["flows"], [])
+
+    def test_explain_says_that_the_kernel_recognises_it(self):
+        seen = self.somebody("alice").connect("tcp", V4, PORT)
+        text = self.ubfctl("explain", "--from", f"{SOURCE}:{seen.local[1]}", "--to", f"{V4}:{PORT}")
+        self.assertIn("the kernel recognises", text)
+
+    def test_it_goes_on_when_the_ruleset_is_flushed(self):
+        self.assert_recognised()
+        self.two.run("nft", "flush", "ruleset")
+        wait_until(lambda: self.ubfd2.status()["ruleset"]["state"] == "installed" and self.connect()[1] ==
+                   {"recognised": 1}, 5)
+
+    def test_without_ubfd_nobody_is_recognised_for_long(self):
+        self.ubfd2.kill()
+        self.ubfd2.stop = lambda: 0
+        time.sleep(3.5)
+        self.assertEqual(self.somebody("alice").connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.ubfd2.start()
+        del self.ubfd2.stop
+        self.assert_recognised()
+
+    def test_where_the_connectors_node_has_no_recognition_it_is_asked(self):
+        self.ubfd1.stop()
+        self.recognise = False
+        self.start_ubfd(self.one)
+        self.assertEqual(self.assert_asked(), {"unstamped": 1})
+
+    def test_where_the_listeners_node_has_none_the_stamp_says_nothing(self):
+        self.ubfd2.stop()
+        self.recognise = False
+        self.ubfd2 = self.start_ubfd(self.two)
+        self.assertEqual(self.assert_asked(), {})
+        self.assertEqual(self.state(), "not in use: owners.recognise is false")
+
+
+class Policies(Recognising):
+    def assert_not_recognised_with(self, reason="same-user", **sections):
+        self.assert_recognised()
+        self.reload_with(**sections)
+        self.assert_asked(reason=reason)
+
+    def test_a_label_that_is_required(self):
+        self.assert_recognised()
+        self.reload_with(policy={"require_label": True}, labels={"map": {"teamx": ["alice"]}})
+        self.assertIn("not in use", self.state())
+        self.assertEqual(self.connect(), ("EHOSTUNREACH", {}, {"label-required"}))  # node1 says nothing of labels
+
+    def test_peers_that_are_not_ready(self):
+        self.assert_recognised()
+        self.reload_with(peers={"ranges": case.PEERS, "unready": [f"{SOURCE}/32"]})
+        self.assertNotIn("recognised", self.connect()[1])
+        self.assert_recognised(address=V6)
+
+    def test_addresses_beyond_the_peers(self):
+        self.assert_recognised()
+        self.reload_with(peers={"ranges": ["10.88.0.0/24", "fd77::/64"]})
+        self.assertNotIn("recognised", self.connect()[1])
+
+    def test_a_user_who_is_exempt_by_now(self):
+        self.assert_not_recognised_with(reason="exempt-listener", policy={"exempt_listeners": ["alice"]})
+
+    def test_connections_end_when_the_policy_no_longer_allows_them(self):
+        seen = self.somebody("alice").connect("tcp", V4, PORT)
+        self.assertEqual(seen, "connected")
+        self.reload_with(policy={"same_user": False, "same_group": False})
+        wait_until(lambda: self.somebody("alice").do(person.say, seen.handle) != "hello", 5)
+
+    def test_none_begins_after_a_reload_that_forbids_it(self):
+        results = []
+        stop = threading.Event()
+        people = [self.person("alice", self.one) for _ in range(3)]
+
+        def storm(somebody):
+            while not stop.is_set():
+                begun = time.monotonic()
+                results.append((begun, str(somebody.connect("tcp", V4, PORT))))
+
+        threads = [threading.Thread(target=storm, args=(somebody,)) for somebody in people]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        self.reload_with(policy={"same_user": False, "same_group": False})
+        returned = time.monotonic()
+        time.sleep(1)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        before = [seen for begun, seen in results if begun < returned - 1]
+        after = [seen for begun, seen in results if begun > returned]
+        self.assertIn("connected", [seen for _, seen in results])
+        self.assertGreater(len(after), 10)
+        self.assertEqual(set(after), {"EHOSTUNREACH"}, before[:3])
+
+
+class Keys(Recognising):
+    def start_daemons(self):
+        self.keys = [write_key(FOLDER / "key1", KEY), write_key(FOLDER / "key2", KEY)]
+        self.ubfd1 = self.start_ubfd(self.one, key=self.keys[0])
+        self.ubfd2 = self.start_ubfd(self.two, key=self.keys[1])
+
+    def test_while_keys_rotate_both_are_known(self):
+        stop, seen = threading.Event(), []
+        somebody = self.person("alice", self.one)
+
+        def storm():
+            while not stop.is_set():
+                seen.append(str(somebody.connect("tcp", V4, PORT)))
+
+        thread = threading.Thread(target=storm)
+        thread.start()
+        with Counted(self.ubfd2) as counted:
+            for node, keys in ((1, [KEY, OTHER_KEY]), (0, [KEY, OTHER_KEY]), (1, [OTHER_KEY, KEY]),
+                               (0, [OTHER_KEY, KEY]), (1, [OTHER_KEY]), (0, [OTHER_KEY])):
+                write_key(self.keys[node], *keys)
+                (self.ubfd1, self.ubfd2)[node].reload()
+                time.sleep(0.1)
+        stop.set()
+        thread.join()
+        self.assertEqual(set(seen), {"connected"})
+        self.assertEqual(counted["recognition.foreign_key"], 0)
+        self.assertGreater(counted["recognition.recognised"], len(seen) / 2)
+        self.assert_recognised()
+
+    def test_a_foreign_key_is_counted_and_nobody_is_refused_for_it(self):
+        write_key(self.keys[1], OTHER_KEY, KEY)
+        self.ubfd2.reload()
+        write_key(self.keys[0], KEY, OTHER_KEY)
+        self.ubfd1.reload()
+        self.assert_recognised()
+        write_key(self.keys[1], OTHER_KEY)
+        self.ubfd2.reload()
+        with Counted(self.ubfd2) as counted:
+            self.somebody("alice").connect("tcp", V4, PORT, timeout=0.5)
+        self.assertEqual(self.grown(counted), {"foreign_key": 1})
+
+
+class ByHand(Recognising):
+    """A node of the same cluster, of which somebody else is root: SYNs in another's name."""
+
+    def start_daemons(self):
+        key = write_key(FOLDER / "key", KEY)
+        self.ubfd2 = self.start_ubfd(self.two, key=key)
+        self.one.run("nft", "add table ip quiet; add chain ip quiet out { type filter hook output priority 0; }; "
+                     "add rule ip quiet out tcp flags rst drop")
+        self.source, self.sequence = (SOURCE, 40000), 1000
+
+    def send(self, *packets):
+        with self.one.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+            for packet in packets:
+                raw.sendto(packet, (V4, 0))
+
+    def judged(self, options, user="alice", packets=1, **more):
+        """What became of such SYNs; options: a function of the flow, or bytes."""
+        destination = (V4, PORT)
+        self.source = (SOURCE, self.source[1] + 1)
+        made = options(self.source, destination, self.sequence, user) if callable(options) else options
+        with Counted(self.ubfd2) as counted:
+            self.send(*[syn(self.source, destination, self.sequence, made, **more)] * packets)
+            time.sleep(0.2)
+        return self.grown(counted)
+
+    def test_a_stamp_that_is_right_is_recognised(self):
+        self.assertEqual(self.judged(lambda *flow: PLAIN + stamp(*flow)), {"recognised": 1})
+        self.assertEqual(self.judged(lambda *flow: stamp(*flow)), {"recognised": 1})
+
+    def test_anything_else_is_not(self):
+        def forged(*flow):
+            made = bytearray(stamp(*flow))
+            made[-1] ^= 1
+            return PLAIN + bytes(made)
+
+        now = time.time()
+        for name, options, more, expected in (
+                ("forged", forged, {}, "unfit"),
+                ("another user's", lambda *flow: PLAIN + stamp(*flow[:3], "bob"), {}, "unfit"),
+                ("of another key", lambda *flow: PLAIN + stamp(*flow, key=OTHER_KEY), {}, "foreign_key"),
+                ("of another port", lambda a, b, *rest: PLAIN + stamp((a[0], 1), b, *rest), {}, "unfit"),
+                ("of another sequence number", lambda a, b, s, u: PLAIN + stamp(a, b, s + 1, u), {}, "unfit"),
+                ("too old", lambda *flow: PLAIN + stamp(*flow, when=now - 40), {}, "other_time"),
+                ("to come", lambda *flow: PLAIN + stamp(*flow, when=now + 40), {}, "other_time"),
+                ("of 65536 s ago", lambda *flow: PLAIN + stamp(*flow, when=now - 65536), {}, "unfit"),
+                ("none", PLAIN, {}, "unstamped"),
+                ("two", lambda *flow: stamp(*flow) * 2, {}, "unstamped"),
+                ("first", lambda *flow: stamp(*flow) + PLAIN, {}, "unstamped"),
+                ("40 bytes of nothing", b"\1" * 40, {}, "unstamped"),
+                ("40 bytes", lambda *flow: b"\1" * 24 + stamp(*flow), {}, "unstamped"),
+                ("an option without an end", lambda *flow: bytes([2, 255, 0, 0]) + stamp(*flow), {}, "unstamped"),
+                ("of MPTCP", lambda *flow: bytes([30, 4, 1, 0]) + stamp(*flow), {}, "unstamped"),
+                ("of Fast Open", lambda *flow: bytes([34, 2, 1, 1]) + stamp(*flow), {}, "unstamped"),
+                ("of TCP-MD5", lambda *flow: bytes([19, 18] + [0] * 16 + [1, 1]) + stamp(*flow), {}, "unstamped"),
+                ("with data", lambda *flow: PLAIN + stamp(*flow), {"data": b"hello"}, None),
+                ("with IP options", lambda *flow: PLAIN + stamp(*flow), {"ip_options": b"\1" * 4}, None),
+                ("a fragment", lambda *flow: PLAIN + stamp(*flow), {"fragment": 0x2000}, None)):
+            with self.subTest(name):
+                self.assertEqual(self.judged(options, **more), {expected: 1} if expected else {})
+
+    def test_a_stamp_is_good_for_one_packet(self):
+        self.assertEqual(self.judged(lambda *flow: PLAIN + stamp(*flow), packets=2).get("recognised"), 1)
+        self.send(*[syn((SOURCE, self.source[1]), (V4, PORT), self.sequence,
+                        PLAIN + stamp((SOURCE, self.source[1]), (V4, PORT), self.sequence, "alice"))])
+
+    def test_replayed_when_its_connection_is_over_it_is_asked_about(self):
+        source, destination = (SOURCE, 45000), (V4, PORT)
+        packet = syn(source, destination, 1, PLAIN + stamp(source, destination, 1, "alice"))
+        self.send(packet)
+        wait_until(lambda: self.ubfd2.status()["recognition"]["recognised"] == 1)
+        self.two.run("ss", "-K", "state", "syn-recv", "sport", f"= :{PORT}")
+        with Counted(self.ubfd2) as counted:
+            self.send(packet)
+            time.sleep(0.2)
+        self.assertEqual(self.grown(counted), {"repeated": 1})
+
+
+class Interfaces(Recognising):
+    def add(self, interface, *words, address):
+        for index, node in enumerate((self.one, self.two)):
+            node.run("ip", "link", "add", interface, *words)
+            node.run("ip", "addr", "add", f"{address}.{index + 1}/24", "dev", interface)
+            node.run("ip", "link", "set", interface, "up")
+
+    def start_daemons(self):
+        ranges = case.PEERS + ["10.79.0.0/16"]
+        self.ubfd1 = self.start_ubfd(self.one, {"peers": {"ranges": ranges}})
+        self.ubfd2 = self.start_ubfd(self.two, {"peers": {"ranges": ranges}})
+
+    def test_one_that_comes_gets_another_name_and_goes(self):
+        join(self.one, self.two, [("10.79.1.1/24", "10.79.1.2/24")], interface="eth1")
+        self.assert_recognised(address="10.79.1.2")
+        self.two.run("ip", "link", "set", "eth1", "down")
+        self.two.run("ip", "link", "set", "eth1", "name", "other0")
+        self.two.run("ip", "link", "set", "other0", "up")
+        self.assert_recognised(address="10.79.1.2")
+        other = Node("other")
+        self.two.run("ip", "link", "set", "other0", "netns", other.path)
+        wait_until(lambda: self.ubfd2.status()["recognition"]["interfaces"] == 2)
+        self.assertEqual(other.run("tc", "filter", "show", "dev", "other0", "ingress"), "")
+
+    def test_a_vlan(self):
+        try:
+            self.add("eth0.5", "link", "eth0", "type", "vlan", "id", "5", address="10.79.5")
+        except Exception as trouble:  # pylint: disable=broad-except
+            self.leave_it_to_a_guest(str(trouble))
+        self.assert_recognised(address="10.79.5.2")
+
+    def test_others_filters_go_on_and_ours_go_with_us(self):
+        try:
+            self.two.run("tc", "qdisc", "add", "dev", "lo", "clsact")
+        except Exception:  # pylint: disable=broad-except # ubfd has made it
+            pass
+        self.two.run("tc", "filter", "add", "dev", "eth0", "ingress", "prio", "5", "protocol", "all", "u32", "match",
+                     "u32", "0", "0", "flowid", "1:1")
+        self.assertEqual(self.ubfd2.status()["recognition"]["interfaces"], 2)
+        self.assert_asked()  # the other lets all packets pass, before ours is called
+        self.assertIn("recognise", self.filters())
+        self.ubfd2.stop()
+        self.assertNotIn("recognise", self.filters())
+        self.assertIn("u32", self.filters())
+        self.assertNotIn("clsact", self.two.run("tc", "qdisc", "show", "dev", "lo"))
+
+    def test_one_that_somebody_takes_off_is_put_back(self):
+        self.two.run("tc", "qdisc", "del", "dev", "eth0", "clsact")
+        self.assert_asked()
+        wait_until(lambda: "recognise" in self.filters(), 15)
+        self.assert_recognised()
+
+
+class Untracked(Recognising):
+    settings = {"peers": {"ranges": case.PEERS, "notrack": True}}
+
+    def test_it_needs_no_connection_tracking(self):
+        self.assert_recognised()
+        self.assertEqual(self.connect("bob")[0], "EHOSTUNREACH")
+
+
+if __name__ == "__main__":
+    case.main()
