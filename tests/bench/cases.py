@@ -9,7 +9,6 @@ from lane import ADDRESS, CLOSED, DRAIN, ECHO, OTHER, SINK, TCP, UDP, USER
 Case = collections.namedtuple("Case", "name lanes measure")
 
 ALL = ("none", "floor", "ubfd")
-ASKED = ALL + ("ubfd-pull",)  # where one node asks another
 
 
 def new_flows(name, protocol, across, concurrency=1, user=USER):
@@ -27,7 +26,7 @@ def new_flows(name, protocol, across, concurrency=1, user=USER):
         result["wrong"] = count - good
         return result
 
-    return Case(name, ASKED if across else ALL, middle(measure, "per_second") if concurrency > 1 else measure)
+    return Case(name, ALL, middle(measure, "per_second") if concurrency > 1 else measure)
 
 
 def middle(measure, key):

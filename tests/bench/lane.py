@@ -27,7 +27,6 @@ KINDS = (
                               "ct state established accept; }; }"),
     Kind("floor", "floor"),
     Kind("ubfd", "ubfd"),
-    Kind("ubfd-pull", "ubfd", {"ident": {"push": False}}),
 )
 
 
