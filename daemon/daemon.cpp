@@ -114,8 +114,7 @@ Daemon::Start Daemon::prepare(Config config) const {
                                             std::move(terms),
                                             labels.any() || !config.fabric.pkeys.empty(),
                                             labels.selinux,
-                                            labels.end_flows,
-                                            config.ident.push});
+                                            labels.end_flows});
     return {std::move(config), environment, std::move(rules)};
 }
 
@@ -163,19 +162,14 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
         askers_.push_back(std::make_unique<ident::Asker>(
             ident_sockets_[i], ident_sockets_.back(), static_cast<ident::Channel>(i),
             start_.rules->terms, start_.rules->deadline, peers_, counters_));
-    pusher_ = open_pusher();
     for (std::size_t i = 0; i < answering_threads(queue.count); ++i)
         services_.push_back(std::make_unique<ident::Service>(
             ident_sockets_[i == 0 ? 0 : channels + i - 1], start_.rules->terms,
             start_.rules->deadline,
-            ident::Service::Shared{peers_, investigator_, udp_flows_, sent_flows_, pusher_.get(),
-                                   counters_},
+            ident::Service::Shared{peers_, investigator_, udp_flows_, sent_flows_, counters_},
             i == 0 ? nullptr : services_.front().get()));
-    pushed_owners_ = std::make_unique<ident::PushedOwners>(
-        ident_sockets_[static_cast<std::size_t>(ident::Channel::pushes)], peers_, counters_);
-    const Shared shared{table_,          counters_,      peers_,
-                        investigator_,   udp_flows_,     exempt_listeners_,
-                        *pushed_owners_, labelled_room_, log_};
+    const Shared shared{table_,     counters_,         peers_,         investigator_,
+                        udp_flows_, exempt_listeners_, labelled_room_, log_};
     for (unsigned i = 0; i < queue.count; ++i)
         workers_.push_back(
             std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
@@ -275,26 +269,6 @@ nft::Ownership Daemon::keep_table_socket() {
     return most == Ownership::persistent || DescriptorStore::settle() ? most : Ownership::none;
 }
 
-// Peers that are told nothing ahead ask, so this is nothing to die of.
-std::unique_ptr<ident::Pusher> Daemon::open_pusher() {
-    const auto& ident = start_.config.ident;
-    if (!ident.push)
-        return nullptr;
-    std::string why = "the kernel lacks nft_log or nfnetlink_log; load them with modprobe";
-    try {
-        if (start_.environment.push)
-            return std::make_unique<ident::Pusher>(ident.push_group, ident_sockets_.front(),
-                                                   start_.rules->terms, counters_);
-    } catch (const std::system_error& error) {
-        why = fmt::format("{}; if another program has that group, set ident.push_group to another",
-                          error.what());
-    }
-    start_.environment.push = false;
-    log_.warning(
-        fmt::format("peers are told nothing ahead (ident.push), and ask: {}, or turn it off", why));
-    return nullptr;
-}
-
 Daemon::~Daemon() {
     control_.reset();
     explainer_.reset();
@@ -392,8 +366,6 @@ void Daemon::watch_threads() {
         threads_.add(worker->heartbeat());
     for (const auto& service : services_)
         threads_.add(service->heartbeat());
-    if (pusher_)
-        threads_.add(pusher_->heartbeat());
     threads_.add(udp_flows_.heartbeat());
     threads_.add(sent_flows_.heartbeat());
     threads_.add(exempt_listeners_.heartbeat());
@@ -448,18 +420,14 @@ std::optional<std::string> Daemon::reload() {
             fresh.config.queue.length != old.queue.length ||
             fresh.config.owners.bpf != old.owners.bpf ||
             fresh.config.owners.recognise != old.owners.recognise ||
-            fresh.config.ident.port != old.ident.port ||
-            fresh.config.ident.push != old.ident.push ||
-            fresh.config.ident.push_group != old.ident.push_group ||
-            fresh.config.mark.mask != old.mark.mask ||
+            fresh.config.ident.port != old.ident.port || fresh.config.mark.mask != old.mark.mask ||
             fresh.config.control.socket != old.control.socket ||
             fresh.config.labels.state_directory != old.labels.state_directory ||
             fresh.config.log.target != old.log.target || fresh.config.log.fold != old.log.fold;
         if (needs_restart)
-            throw ConfigError("[queue], [mark], [log], [owners], ident.port, ident.push, "
-                              "ident.push_group, control.socket and labels.state_directory take "
-                              "effect at a restart only: restart ubfd, or leave them as they are");
-        fresh.environment.push = start_.environment.push; // as the thread that reads it began
+            throw ConfigError("[queue], [mark], [log], [owners], ident.port, control.socket and "
+                              "labels.state_directory take effect at a restart only: restart "
+                              "ubfd, or leave them as they are");
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));
         for (const auto& warning : warnings(start_.config))
@@ -497,8 +465,6 @@ void Daemon::apply(Start fresh) {
     for (const auto& worker : workers_)
         worker->set_rules(start_.rules, otherwise);
     rdma_->set_rules(rdma_rules(start_.config, *start_.rules));
-    if (pusher_)
-        pusher_->set_terms(start_.rules->terms);
     for (const auto& service : services_) {
         service->set_terms(start_.rules->terms, start_.rules->deadline);
         if (relabelled && start_.config.labels.end_flows)

@@ -15,7 +15,6 @@
 #include "daemon/gate/worker.hpp"
 #include "daemon/ident/asker.hpp"
 #include "daemon/ident/peer_table.hpp"
-#include "daemon/ident/pushed_owners.hpp"
 #include "daemon/ident/service.hpp"
 #include "daemon/jobs/job_table.hpp"
 #include "daemon/jobs/jobs.hpp"
@@ -87,7 +86,6 @@ class Daemon {
     void begin_recognition();
     void with_recognised(const std::function<void()>& then);
     void stop_workers();
-    std::unique_ptr<ident::Pusher> open_pusher();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json status(bool all_peers);
 
@@ -121,10 +119,8 @@ class Daemon {
     EventLoop loop_;
     std::vector<ident::Socket> ident_sockets_; // by channel; and, last, the lane of the unproven
     std::vector<std::unique_ptr<ident::Asker>> askers_;
-    std::unique_ptr<ident::PushedOwners> pushed_owners_;
     LabelledRoom labelled_room_;
     std::unique_ptr<RdmaWatcher> rdma_;
-    std::unique_ptr<ident::Pusher> pusher_; // nullptr: peers are told nothing ahead
     std::vector<std::unique_ptr<ident::Service>> services_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::unique_ptr<Undecided> undecided_;

@@ -516,7 +516,7 @@ Chain datagrams_out_chain(const Config& config, const Environment& environment) 
     return chain.done();
 }
 
-Chain connections_out_chain(const Config& config, const Environment& environment) {
+Chain connections_out_chain() {
     Builder chain("connections_out", "What begins or answers a TCP connection here.");
     const auto from_exempt_place = [](SetType family, const char* digit) {
         return Statements{tcp(), syn_with_ack(),
@@ -543,23 +543,6 @@ Chain connections_out_chain(const Config& config, const Environment& environment
         });
     chain.add("answer", "", {tcp(), syn_with_ack(), accept()});
     chain.add("unlisted", "", {jump("unlisted")});
-    if (!environment.push)
-        return chain.done();
-    std::string why = "So that ubfd can tell the peer's before that asks; nothing waits for it.";
-    const auto add = [&](const Side& side, std::string_view name) {
-        chain.add_for_families(
-            name, std::exchange(why, {}), [&](SetType family, const char* digit) {
-                return Statements{side.fabric ? to_fabric(true) : not_to_loopback(),
-                                  destination_port_in(side.set("ports"), false),
-                                  destination_port_in(side.set("exempt_tcp"), true),
-                                  destination_in(family, side.set(fmt::format("peers{}", digit))),
-                                  log_to(config.ident.push_group),
-                                  accept()};
-            });
-    };
-    add(ethernet, "syn");
-    if (config.fabric.enabled)
-        add(fabric, "fabric_syn");
     return chain.done();
 }
 

@@ -27,7 +27,7 @@ Chain untracked_out_chain(const Config& config);
 Chain fabric_unlisted_chain(const Config& config);
 Chain unlisted_chain(const Config& config);
 Chain datagrams_out_chain(const Config& config, const Environment& environment);
-Chain connections_out_chain(const Config& config, const Environment& environment);
+Chain connections_out_chain();
 Chain protocols_out_chain(const Config& config);
 Chain not_local_chain();
 Chain output_chain();

@@ -177,14 +177,6 @@ ExprPtr to_nftnl(const ToQueue& queue) {
     return queue.native ? native_queue(queue) : xt_queue(queue);
 }
 
-ExprPtr to_nftnl(const LogTo& log) {
-    auto e = make("log");
-    nftnl_expr_set_u16(e.get(), NFTNL_EXPR_LOG_GROUP, log.group);
-    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_LOG_SNAPLEN, log.bytes);
-    nftnl_expr_set_u16(e.get(), NFTNL_EXPR_LOG_QTHRESHOLD, 1);
-    return e;
-}
-
 } // namespace
 
 void append(nftnl_rule* rule, const Expression& expression) {
@@ -207,8 +199,6 @@ std::string_view modules(const Expression& expression) {
         return "nft_reject_inet";
     if (const auto* queue = std::get_if<ToQueue>(&expression))
         return queue->native ? "nft_queue" : "nft_compat, xt_NFQUEUE";
-    if (std::holds_alternative<LogTo>(expression))
-        return "nft_log, nfnetlink_log";
     return "";
 }
 

@@ -85,15 +85,9 @@ struct ToQueue {
     bool native;
 };
 
-// A copy of the packet's head, to whoever reads that group of nfnetlink_log, without delay.
-struct LogTo {
-    std::uint16_t group;
-    std::uint32_t bytes;
-};
-
-using Expression = std::variant<LoadMeta, StoreMeta, LoadCt, LoadPayload, LoadFib, LoadSocket,
-                                Bitwise, Compare, Lookup, Update, UpdateOverLimit, Notrack, Count,
-                                Immediate, Reject, ToQueue, LogTo>;
+using Expression =
+    std::variant<LoadMeta, StoreMeta, LoadCt, LoadPayload, LoadFib, LoadSocket, Bitwise, Compare,
+                 Lookup, Update, UpdateOverLimit, Notrack, Count, Immediate, Reject, ToQueue>;
 
 // Throws std::bad_alloc when libnftnl has no memory.
 void append(nftnl_rule* rule, const Expression& expression);

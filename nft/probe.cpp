@@ -32,7 +32,6 @@ Environment probe(const Config& config, Installer& installer) {
     auto environment = read_environment(config);
     if (!installer.can({native_queue}) && installer.can({xt_queue}))
         environment.queue_expression = QueueExpression::xt;
-    environment.push = config.ident.push && installer.can({LogTo{config.ident.push_group, 0}});
     const auto ruleset = make_ruleset(config, environment);
     const auto parts = one_of_each(ruleset);
     std::vector<Expression> all;

@@ -64,7 +64,7 @@ Ruleset make_ruleset(const Config& config, const Environment& environment) {
              fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
              fabric_in_chain(config), fabric_out_chain(config), fabric_unlisted_chain(config),
              unlisted_chain(config), untracked_out_chain(config),
-             datagrams_out_chain(config, environment), connections_out_chain(config, environment),
+             datagrams_out_chain(config, environment), connections_out_chain(),
              protocols_out_chain(config), not_local_chain(), output_chain()}};
 }
 
@@ -79,7 +79,6 @@ Environment read_environment(const Config& config) {
         config.queue.count != 0
             ? config.queue.count
             : static_cast<std::uint16_t>(std::min(cpus, most_queues_by_default));
-    environment.push = config.ident.push;
     return environment;
 }
 

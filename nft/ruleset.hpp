@@ -111,7 +111,6 @@ struct Environment {
     Port unprivileged_port_start = 1024; // net.ipv4.ip_unprivileged_port_start
     std::uint16_t queue_count = 1;       // never 0
     QueueExpression queue_expression = QueueExpression::native;
-    bool push = false; // wanted, and the kernel can
     // Kernel modules that the ruleset takes and the kernel has not, as modules() names them.
     std::vector<std::string> lacks{};
 };

@@ -503,13 +503,6 @@ Statement reject_reset() {
     return reject("reject with tcp reset", NFT_REJECT_TCP_RST, 0);
 }
 
-// nft takes no variable for the group.
-Statement log_to(std::uint16_t group) {
-    constexpr std::uint32_t bytes = 128; // IPv6 with a few extension headers, and TCP's own
-    return {fmt::format("log group {} snaplen {} queue-threshold 1", group, bytes),
-            {LogTo{group, bytes}}};
-}
-
 // The text is always nft's own; xt NFQUEUE has no text that nft could read back.
 Statement queue(std::uint16_t first, std::uint16_t count, QueueExpression expression) {
     return {count > 1 ? "queue flags bypass,fanout to $queues" : "queue flags bypass to $queues",

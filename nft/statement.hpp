@@ -102,7 +102,6 @@ Statement reject_prohibited();
 Statement reject_address_unreachable();
 Statement reject_port_unreachable();
 Statement reject_reset();
-Statement log_to(std::uint16_t group);
 Statement queue(std::uint16_t first, std::uint16_t count, QueueExpression expression);
 
 } // namespace ubf::nft::statement

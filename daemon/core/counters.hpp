@@ -62,16 +62,12 @@ struct Counters {
 
     Counter questions; // asked of peers
     Counter retransmissions;
-    Counter answers;         // received, and believed
-    Counter answers_busy;    // of these, without the credentials, for which the peer had no time
-    Counter answered;        // questions of peers
-    Counter no_evidence;     // of these, about datagrams that this node has not sent
-    Counter answered_busy;   // of these, without the credentials, for which we had no time
-    Counter not_sent;        // datagrams that found no room in the kernel; asked or told again
-    Counter pushes_sent;     // told ahead, to peers
-    Counter pushes_received; // by peers
-    Counter pushes_missed;   // that did not come in time
-    Counter pushes_unheard;  // the kernel's log could not be had; peers ask
+    Counter answers;       // received, and believed
+    Counter answers_busy;  // of these, without the credentials, for which the peer had no time
+    Counter answered;      // questions of peers
+    Counter no_evidence;   // of these, about datagrams that this node has not sent
+    Counter answered_busy; // of these, without the credentials, for which we had no time
+    Counter not_sent;      // datagrams that found no room in the kernel; asked or told again
     Counter gone_sent;
     Counter gone_received;
     Counter told_forgotten; // for want of room; the peers decide these flows again by themselves

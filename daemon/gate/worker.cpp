@@ -18,11 +18,6 @@ namespace {
 constexpr std::size_t most_packets = 1024; // of one flow; what is beyond them is sent again
 // A case that takes no longer than a round of packets is not looked at once more.
 constexpr std::chrono::milliseconds brief{1};
-// With so many that wait at once a worker is busy, and asks: many questions take one datagram.
-constexpr std::size_t few_cases = 4;
-constexpr std::chrono::seconds busy_for{1};
-// How long a packet waits to hear of it from a peer that tells ahead.
-constexpr std::chrono::milliseconds patience{3};
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
 
@@ -43,9 +38,6 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
   , shared_(shared)
   , loopback_(::if_nametoindex("lo"))
   , asker_(asker)
-  , waiter_(shared.pushed_owners.add_waiter([this](const Flow& flow, Uid uid) {
-      mailbox_.post([this, flow, uid] { pushed(flow, uid); });
-  }))
   , sets_(shared.table)
   , kernel_(shared.udp_flows)
   , allowed_(shared.labelled_room)
@@ -60,8 +52,6 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
     loop_.watch(queue_->fd(), [this] { receive(); });
     loop_.watch(asker_.fd(), [this] { asker_.receive(); });
     loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
-    loop_.watch(shared_.pushed_owners.fd(), [this] { read_pushes(); });
-    loop_.pause(shared_.pushed_owners.fd());
     thread_ = std::thread([this] { run(); });
 }
 
@@ -164,9 +154,6 @@ void Worker::run() {
         const auto now = Clock::now();
         heartbeat_.beat(now);
         asker_.on_time(now);
-        if (now - pushes_read_ > Heartbeat::period)
-            read_pushes(); // so that what nobody waited for takes no room
-        ask_unpushed(now);
         expire(now);
         decide_again(now);
         settle();
@@ -233,8 +220,6 @@ std::optional<TimePoint> Worker::next() const {
     auto when = asker_.next();
     if (!expiries_.empty() && (!when || expiries_.front().when < *when))
         when = expiries_.front().when;
-    if (!unpushed_.empty() && (!when || unpushed_.front().when < *when))
-        when = unpushed_.front().when;
     if (const auto again = next_again(); again && (!when || *again < *when))
         when = again;
     return when;
@@ -248,7 +233,6 @@ void Worker::expire(TimePoint now) {
         if (found == cases_.end() || found->second.number != expiry.number)
             continue;
         auto node = cases_.extract(found);
-        stop_waiting_for_push(node.mapped());
         if (node.mapped().tries > 0)
             close_scan(node.mapped());
         else
@@ -270,13 +254,6 @@ void Worker::hold_back() {
 
 void Worker::receive() {
     queue_->receive([this](Arrival arrival) { arrive(std::move(arrival)); });
-    const bool across =
-        std::ranges::any_of(arrived_, [this](const Case& item) { return !on_this_node(item); });
-    if (across && shared_.pushed_owners.any() && busy_until_ <= Clock::now())
-        read_pushes();
-    // A busy worker asks in batches instead.
-    if (arrived_.size() == 1 && cases_.size() < few_cases)
-        ask_ahead(arrived_.front());
     begin_arrived();
 }
 
@@ -407,27 +384,10 @@ void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
     // An exempt listener needs no question.
     if (const auto verdict = decide_case(item); verdict.action() == Action::allow)
         return close(item, verdict.reason);
-    if (!may_be_told(item) || item.again)
-        return ask(std::move(item));
-    auto& pushes = shared_.pushed_owners;
-    if (cases_.size() >= few_cases)
-        busy_until_ = item.since + busy_for;
-    const bool quiet = busy_until_ <= item.since;
-    const auto told = pushes.find(item.flow, item.sequence, waiter_, quiet, item.since);
-    if (told.uid)
-        return decide_pushed(std::move(item), *told.uid);
-    if (!told.wait)
-        return ask(std::move(item), quiet ? ident::Wish::told : ident::Wish::not_told);
-    item.waits_for_push = true;
-    if (waiting_for_pushes_++ == 0)
-        loop_.resume(pushes.fd());
-    unpushed_.push_back({Clock::now() + patience, item.flow, item.number});
-    wait(std::move(item));
+    ask(std::move(item));
 }
 
-void Worker::ask(Case item, ident::Wish wish) {
-    if (item.question) // sent ahead
-        return wait(std::move(item));
+void Worker::ask(Case item) {
     if (!item.again && is_silent(item)) {
         ask_in_passing(item);
         return close(item, silence_of(item));
@@ -435,10 +395,8 @@ void Worker::ask(Case item, ident::Wish wish) {
     std::optional<Uid> same_as;
     if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
         same_as = item.local.owner.uid;
-    if (!send_question(item, same_as, item.local.owner.uid, wish))
+    if (!send_question(item, same_as, item.local.owner.uid))
         return close(item, Reason::overload);
-    if (same_as)
-        last_listeners_.add(item.flow, *same_as);
     wait(std::move(item));
 }
 
@@ -459,7 +417,7 @@ void Worker::ask_in_passing(const Case& item) {
 }
 
 // local: to whom the flow goes, as far as we know. False where there is no room for it.
-bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish,
+bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local,
                            std::optional<Gid> group) {
     const auto peer = peer_of(item);
     const auto begun = asks_.begin(item.flow, peer, shared_.peers.standing(peer),
@@ -468,10 +426,8 @@ bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local, id
         give_way(*begun.gave_way);
     if (!begun.has_room)
         return false;
-    if (!rules_->push)
-        wish = ident::Wish::not_told;
     const auto role = item.reply ? ident::Role::listener : ident::Role::connector;
-    item.question = asker_.ask(item.flow, sent(item), role, same_as, item.interface, wish, group);
+    item.question = asker_.ask(item.flow, sent(item), role, same_as, item.interface, group);
     return true;
 }
 
@@ -482,76 +438,12 @@ void Worker::give_way(const Flow& flow) {
                                 : close(node.mapped(), Reason::overload);
 }
 
-// The question goes out before our own end is looked up: most likely the listener is whose it was
-// last. (A flow that was let in has a SYN that comes again, more often than not.)
-void Worker::ask_ahead(Case& item) {
-    if (on_this_node(item) || may_be_told(item) || item.translated || policy(item).require_label ||
-        unasked(item) || is_silent(item) || allowed_.find(item.flow))
-        return;
-    const auto presumed = last_listeners_.find(item.flow);
-    if (!presumed)
-        return;
-    if (send_question(item, *presumed, *presumed, ident::Wish::as_before)) {
-        item.presumed = presumed;
-        asker_.flush();
-    }
-}
-
 // The packet is judged already; nobody needs the answer.
 void Worker::withdraw(Case& item) {
     if (!item.question)
         return;
     asker_.withdraw(*std::exchange(item.question, std::nullopt));
     asks_.end(item.flow);
-    if (item.presumed)
-        last_listeners_.forget(item.flow);
-}
-
-// --- what peers tell ahead ---
-
-void Worker::read_pushes() {
-    pushes_read_ = Clock::now();
-    shared_.pushed_owners.receive(waiter_, pushes_, *rules_->terms,
-                                  [this](const Flow& flow, Uid uid) { pushed(flow, uid); });
-}
-
-void Worker::pushed(const Flow& flow, Uid uid) {
-    const auto found = cases_.find(flow);
-    if (found == cases_.end() || !found->second.waits_for_push)
-        return;
-    auto node = cases_.extract(found);
-    stop_waiting_for_push(node.mapped());
-    decide_pushed(std::move(node.mapped()), uid);
-}
-
-// It may allow. Where it doesn't, the peer is asked, and may know more.
-void Worker::decide_pushed(Case item, Uid uid) {
-    item.remote = Owner::user(uid);
-    if (settled(item))
-        if (const auto reason = decide_case(item).reason; action_of(reason) == Action::allow)
-            return close(item, reason);
-    item.remote = Owner{};
-    ask(std::move(item), ident::Wish::told);
-}
-
-void Worker::stop_waiting_for_push(Case& item) {
-    if (std::exchange(item.waits_for_push, false) && --waiting_for_pushes_ == 0)
-        loop_.pause(shared_.pushed_owners.fd());
-}
-
-void Worker::ask_unpushed(TimePoint now) {
-    while (!unpushed_.empty() && unpushed_.front().when <= now) {
-        const auto expiry = unpushed_.front();
-        unpushed_.pop_front();
-        const auto found = cases_.find(expiry.flow);
-        if (found == cases_.end() || found->second.number != expiry.number ||
-            !found->second.waits_for_push)
-            continue;
-        shared_.pushed_owners.give_up(expiry.flow);
-        auto node = cases_.extract(found);
-        stop_waiting_for_push(node.mapped());
-        ask(std::move(node.mapped()), ident::Wish::told);
-    }
 }
 
 void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
@@ -564,20 +456,14 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
         return;
     auto& item = node.mapped();
     item.question.reset();
-    const auto presumed = std::exchange(item.presumed, std::nullopt);
     item.remote = owner;
     if (item.tries > 0) {
         if (heard == Heard::nothing)
             report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log);
         return close_scan(item);
     }
-    // Of the presumed listener the peer tells the uid alone; it takes more where he isn't.
-    const auto& local = item.local.owner;
     switch (heard) {
     case Heard::owner:
-        if (presumed && (local.kind != OwnerKind::user || local.uid != presumed) &&
-            owner.kind == OwnerKind::user && owner.uid == presumed)
-            return ask(std::move(item));
         return proceed(std::move(item));
     case Heard::uid:
         break;
@@ -726,7 +612,7 @@ std::optional<Gid> Worker::group_to_ask_for(const Case& item) const {
 void Worker::ask_for_group(Case item, Gid group) {
     item.group_known = true;
     item.remote = Owner{};
-    if (!send_question(item, std::nullopt, item.local.owner.uid, ident::Wish::as_before, group))
+    if (!send_question(item, std::nullopt, item.local.owner.uid, group))
         return close(item, Reason::overload);
     wait(std::move(item));
 }
@@ -826,9 +712,7 @@ void Worker::close_port(Case item, const OwnerLookup::Found& sender) {
             shared_.investigator.known(*sender, ident::Role::connector).value_or(sender->owner);
     else if (const auto nobody = on_this_node(item) ? std::nullopt : unasked(item))
         item.remote = *nobody;
-    else if (!on_this_node(item) &&
-             (item.question ||
-              send_question(item, std::nullopt, item.local.owner.uid, ident::Wish::as_before)))
+    else if (!on_this_node(item) && send_question(item, std::nullopt, item.local.owner.uid))
         return wait(std::move(item));
     close_scan(item);
 }

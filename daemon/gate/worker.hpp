@@ -14,11 +14,9 @@
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/flow_walks.hpp"
 #include "daemon/gate/kernel_flows.hpp"
-#include "daemon/gate/last_listeners.hpp"
 #include "daemon/gate/open_questions.hpp"
 #include "daemon/gate/queue.hpp"
 #include "daemon/ident/asker.hpp"
-#include "daemon/ident/pushed_owners.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "daemon/udp/udp_flows.hpp"
@@ -58,7 +56,6 @@ struct Rules {
     bool labelled = false; // something gives labels
     bool selinux = false;  // SELinux does
     bool end_flows = true; // whose label was withdrawn
-    bool push = true;      // peers tell ahead
 
     const Side& side(bool is_fabric) const { return is_fabric ? fabric : ethernet; }
     // The label of both ends of a flow that comes in over this interface of the fabric.
@@ -83,7 +80,6 @@ struct Shared {
     Investigator& investigator;
     UdpFlows& udp_flows;
     ExemptListeners& exempt_listeners;
-    ident::PushedOwners& pushed_owners;
     LabelledRoom& labelled_room;
     Log& log;
 };
@@ -136,14 +132,11 @@ class Worker {
         std::uint32_t sequence = 0;             // of that packet
         std::vector<QueuedPacket> more{};       // that came while it waited
         std::optional<ident::Nonce> question{}; // to the peer, while it is open
-        // The question was sent before our own socket was looked up, as if it were that user's.
-        std::optional<Uid> presumed{};
-        SocketOwner local{};                 // of the destination
-        Owner remote{};                      // of the source
-        std::optional<SocketOwner> sender{}; // the same, when it is on this node too
-        unsigned searches = 0;               // under way
+        SocketOwner local{};                    // of the destination
+        Owner remote{};                         // of the source
+        std::optional<SocketOwner> sender{};    // the same, when it is on this node too
+        unsigned searches = 0;                  // under way
         Changes::Moment begun{};
-        bool waits_for_push = false;
         bool translated = false;        // on the way here, by NAT
         std::optional<Flow> original{}; // what its sender's socket has then, where that is known
         bool in_time = true;            // or time ran out, and what wasn't found denies nobody
@@ -170,22 +163,16 @@ class Worker {
     bool can_be_traced(const Case& item) const;
     bool is_repeated(const Case& item) const;
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
-    void ask(Case item, ident::Wish wish = ident::Wish::as_before);
+    void ask(Case item);
     bool is_silent(const Case& item) const;
     Reason silence_of(const Case& item) const;
     void ask_in_passing(const Case& item);
-    bool send_question(Case& item, std::optional<Uid> same_as, Uid local, ident::Wish wish,
+    bool send_question(Case& item, std::optional<Uid> same_as, Uid local,
                        std::optional<Gid> group = {});
     std::optional<Gid> group_to_ask_for(const Case& item) const;
     void ask_for_group(Case item, Gid group);
     void give_way(const Flow& flow);
-    void ask_ahead(Case& item);
     void withdraw(Case& item);
-    void pushed(const Flow& flow, Uid uid);
-    void decide_pushed(Case item, Uid uid);
-    void stop_waiting_for_push(Case& item);
-    void ask_unpushed(TimePoint now);
-    void read_pushes();
     void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
     void named(const Flow& flow, const Owner& owner);
     void proceed(Case item);
@@ -250,10 +237,6 @@ class Worker {
     Address peer_of(const Case& item) const {
         return rules_->terms->management(sent(item).source.address);
     }
-    // Whether the peer tells of such a flow ahead, where it tells.
-    bool may_be_told(const Case& item) const {
-        return rules_->push && item.flow.protocol == Protocol::tcp && !item.translated;
-    }
     static Keeper keeper(bool fabric) { return fabric ? Keeper::fabric : Keeper::ethernet; }
 
     std::unique_ptr<Queue> queue_;
@@ -271,7 +254,6 @@ class Worker {
     std::vector<OwnerLookup::Wanted> wanted_;
     std::vector<OwnerLookup::Ends> ends_;
     OpenQuestions asks_;
-    LastListeners last_listeners_;
     ClosedPorts closed_ports_;
     // Those that wait. The pool keeps what they take, so that a packet costs no allocation.
     std::pmr::unsynchronized_pool_resource pool_;
@@ -282,12 +264,6 @@ class Worker {
         std::uint64_t number;
     };
     std::deque<Expiry> expiries_;
-    std::deque<Expiry> unpushed_; // cases that wait to be told, and some that were
-    std::size_t waiting_for_pushes_ = 0;
-    const ident::PushedOwners::Waiter waiter_;
-    ident::Inbox pushes_;
-    TimePoint pushes_read_{};
-    TimePoint busy_until_{};
     std::uint64_t last_number_ = 0;
     std::vector<AllowedFlow> unconfirmed_; // UDP flows whose verdict is on its way
     std::vector<AllowedFlow> renewed_;     // the same, of one more lease

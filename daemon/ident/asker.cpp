@@ -43,7 +43,7 @@ Nonce Asker::new_nonce() {
 }
 
 Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
-                 std::uint32_t interface, Wish wish, std::optional<Gid> group) {
+                 std::uint32_t interface, std::optional<Gid> group) {
     const auto now = Clock::now();
     Nonce nonce = new_nonce();
     while (pending_.contains(nonce))
@@ -51,7 +51,7 @@ Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<U
     const auto path = terms_->path(asked.destination.address, asked.source.address);
     const auto kind =
         peers_.asked(path.to.address) ? BackPressure::Kind::proven : BackPressure::Kind::others;
-    pending_.emplace(nonce, Pending{{nonce, role, asked, same_as, wish, group},
+    pending_.emplace(nonce, Pending{{nonce, role, asked, same_as, group},
                                     flow,
                                     path,
                                     interface,

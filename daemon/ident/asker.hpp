@@ -48,7 +48,7 @@ class Asker {
     // asked: as the peer knows the flow. interface: where the packet came in, for link-local
     // addresses.
     Nonce ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
-              std::uint32_t interface, Wish wish = Wish::as_before, std::optional<Gid> group = {});
+              std::uint32_t interface, std::optional<Gid> group = {});
     void flush();
     // The handler hears nothing more of that question.
     void withdraw(Nonce nonce);

@@ -25,7 +25,6 @@ Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milli
   , investigator_(shared.investigator)
   , udp_flows_(shared.udp_flows)
   , sent_flows_(shared.sent_flows)
-  , pusher_(shared.pusher)
   , counters_(shared.counters)
   , first_(first)
   , heartbeat_(first == nullptr ? "ident" : "ident, one of its others") {
@@ -97,10 +96,9 @@ void Service::handle(const Received& received) {
         answer_version(received);
     if (!datagram)
         return;
-    // An answer goes to the channel that asked, and what is told ahead to its own.
+    // An answer goes to the channel that asked.
     if (datagram->to != Channel::service ||
-        std::holds_alternative<std::vector<Answer>>(datagram->entries) ||
-        std::holds_alternative<std::vector<Pushed>>(datagram->entries)) {
+        std::holds_alternative<std::vector<Answer>>(datagram->entries)) {
         counters_.rejections.add(Rejection::unasked);
         return;
     }
@@ -160,10 +158,6 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
     }
     if (!of_tcp.empty())
         answer(of_tcp, sender);
-    if (pusher_)
-        for (const auto* asked : {&of_tcp, &others})
-            for (const auto& question : *asked)
-                pusher_->heed(question.wish, sender.path, sender.interface);
     if (others.empty())
         return;
     if (first_ == nullptr)

@@ -10,7 +10,6 @@
 #include "daemon/core/mailbox.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/peer_table.hpp"
-#include "daemon/ident/pusher.hpp"
 #include "daemon/ident/replay_window.hpp"
 #include "daemon/ident/told_flows.hpp"
 #include "daemon/owners/investigator.hpp"
@@ -36,7 +35,6 @@ class Service {
         Investigator& investigator;
         UdpFlows& udp_flows;
         SentFlows& sent_flows;
-        Pusher* pusher; // nullptr: peers are told nothing ahead
         Counters& counters;
     };
     // Starts the thread. socket: one of those of Channel::service; first: nullptr for the first
@@ -102,7 +100,6 @@ class Service {
     Investigator& investigator_;
     UdpFlows& udp_flows_;
     SentFlows& sent_flows_;
-    Pusher* const pusher_;
     Counters& counters_;
     Service* const first_; // nullptr: this one
 

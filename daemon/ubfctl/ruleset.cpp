@@ -41,9 +41,6 @@ void install(const Config& config) {
     }
     if (const auto missing = nft::install_most(installer, config); !missing.empty())
         throw nft::NftError(missing, EOPNOTSUPP);
-    if (config.ident.push && !installer.can({nft::LogTo{config.ident.push_group, 0}}))
-        std::cerr << "ubfctl: warning: the kernel lacks nft_log or nfnetlink_log; load them with "
-                     "modprobe, or peers are told nothing ahead (ident.push), and ask\n";
 }
 
 // If the administrator's own ruleset is there, nothing is to be done.

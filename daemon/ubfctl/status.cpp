@@ -153,7 +153,6 @@ std::string to_text(const Json& status) {
         "ident     asked {}, again {}, answers {} ({} busy); answered {} ({} busy, {} of what was "
         "never sent); rejected: {}\n"
         "          no room: {} not sent, {} forgotten of what peers were told\n"
-        "          told ahead: {} by peers, {} too late or not at all; {} to peers\n"
         "          signs with key {}\n"
         "peers     {} asked, {} silent\n{}"
         "log       {} lines, {} folded, {} beyond their user's share, {} lost\n{}",
@@ -173,12 +172,10 @@ std::string to_text(const Json& status) {
         number(ident, "/retransmissions"), number(ident, "/answers"),
         number(ident, "/answers_busy"), number(ident, "/answered"), number(ident, "/answered_busy"),
         number(ident, "/no_evidence"), counts(part(ident, "/rejected")), number(ident, "/not_sent"),
-        number(ident, "/told_forgotten"), number(ident, "/pushes_received"),
-        number(ident, "/pushes_missed"), number(ident, "/pushes_sent"),
-        keys_text(part(ident, "/keys")), number(status, "/peers_asked"),
-        number(status, "/peers_silent"), peers_text(status), number(log, "/written"),
-        number(log, "/folded"), number(log, "/over_share"), number(log, "/lost"),
-        warnings_text(status));
+        number(ident, "/told_forgotten"), keys_text(part(ident, "/keys")),
+        number(status, "/peers_asked"), number(status, "/peers_silent"), peers_text(status),
+        number(log, "/written"), number(log, "/folded"), number(log, "/over_share"),
+        number(log, "/lost"), warnings_text(status));
 }
 
 } // namespace

@@ -187,6 +187,20 @@ constexpr NamedTable named_tables[] = {
     {"labels", "aliases", read_aliases},
 };
 
+// Settings of older versions, which a file may still have. Each is passed over, with a warning.
+struct Retired {
+    std::string_view section;
+    std::string_view key;
+};
+
+constexpr Retired retired[] = {{"ident", "push"}, {"ident", "push_group"}};
+
+bool is_retired(std::string_view section, std::string_view key) {
+    return std::ranges::any_of(retired, [&](const Retired& candidate) {
+        return candidate.section == section && candidate.key == key;
+    });
+}
+
 std::set<std::string_view> keys_of(std::string_view section) {
     std::set<std::string_view> names;
     for (const auto& option : config::options())
@@ -208,6 +222,11 @@ void read_section(Config& config, const Reading& reading, std::string_view secti
             });
         if (table_reader != std::end(named_tables))
             return table_reader->read(config, reading, node);
+        if (is_retired(section, name)) {
+            config.retired.push_back(fmt::format("{}.{} does nothing any more; take line {} out",
+                                                 section, name, key.source().begin.line));
+            return;
+        }
         const auto options = config::options();
         const auto option = std::ranges::find_if(options, [&](const Option& candidate) {
             return candidate.section == section && candidate.key == name;

@@ -124,8 +124,6 @@ struct Config {
         std::filesystem::path key_file = "/etc/ubf/ident.key";
         std::chrono::milliseconds deadline{900};
         std::chrono::milliseconds clock_skew{30000};
-        bool push = true;                // tell peers who begins a connection before they ask
-        std::uint16_t push_group = 1017; // of nfnetlink_log
     } ident;
 
     struct Ruleset {
@@ -146,7 +144,8 @@ struct Config {
         std::filesystem::path socket = "/run/ubf/control.sock";
     } control;
 
-    std::string text; // that it was made of
+    std::string text;                 // that it was made of
+    std::vector<std::string> retired; // a warning for each setting that does nothing any more
     // Users and groups that the user database doesn't know, where that is no error.
     std::vector<std::string> unknown_names;
     bool ignores_unknown_group =

@@ -311,13 +311,6 @@ constexpr Option all[] = {
      [](Config& c, const Value& v) {
          c.ident.clock_skew = std::chrono::milliseconds(v.integer(100, 3'600'000));
      }},
-    {"ident", "push", "true",
-     "peers tell each other who begins a connection, before they are asked",
-     [](Config& c, const Value& v) { c.ident.push = v.boolean(); }},
-    {"ident", "push_group", "1017", "the group of nfnetlink_log by which ubfd hears who does",
-     [](Config& c, const Value& v) {
-         c.ident.push_group = static_cast<std::uint16_t>(v.integer(0, 65535));
-     }},
 
     {"ruleset", "manage", "true",
      "ubfd installs its nftables table; false: the administrator imports it, ubfd checks it",

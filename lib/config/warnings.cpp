@@ -92,7 +92,7 @@ std::vector<std::string> warnings(const Config& config) {
     const List listeners[] = {
         {"policy.exempt_listeners", policy.exempt_listeners, all},
         {"fabric.exempt_listeners", fabric.exempt_listeners, config.fabric_peers()}};
-    std::vector<std::string> warnings;
+    auto warnings = config.retired;
     if (all.empty())
         warnings.emplace_back("peers.ranges: no peers: all other machines are outside, and no "
                               "user reaches a program on another node; write the addresses of "

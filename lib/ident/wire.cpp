@@ -15,6 +15,7 @@ constexpr std::size_t length_offset = 6;
 constexpr std::size_t count_offset = 5;
 constexpr std::uint64_t max_time = std::uint64_t{1} << 50; // so that no arithmetic on it overflows
 
+// pushed: owners that an older ubfd tells ahead. Nobody reads them any more.
 enum class Kind : std::uint8_t { question = 1, answer = 2, gone = 3, gone_seen = 4, pushed = 5 };
 
 constexpr std::size_t label_overhead = 2; // its origin, and its length
@@ -82,17 +83,14 @@ std::optional<Flow> get_flow(Reader& in) {
 }
 
 constexpr std::uint8_t has_uid = 1;
-constexpr std::uint8_t wants_pushes = 2;
-constexpr std::uint8_t wants_no_pushes = 4;
+constexpr std::uint8_t wishes = 2 | 4; // an older ubfd's, to be told ahead or not; passed over
 constexpr std::uint8_t has_group = 8;
 
 // Nonce, role, flags, same_as, flow.
 void put(Writer& out, const Question& question) {
     out.number(static_cast<std::uint64_t>(question.nonce));
     out.number(static_cast<std::uint8_t>(question.role));
-    std::uint8_t flags = question.group ? has_group : question.same_as ? has_uid : 0;
-    if (question.wish != Wish::as_before)
-        flags |= question.wish == Wish::told ? wants_pushes : wants_no_pushes;
+    const std::uint8_t flags = question.group ? has_group : question.same_as ? has_uid : 0;
     out.number(flags);
     out.number(question.group ? value(*question.group) : value(question.same_as.value_or(Uid{0})));
     put(out, question.flow);
@@ -105,18 +103,15 @@ std::optional<Question> get(Reader& in, const Question*) {
     const auto flags = in.number<std::uint8_t>();
     const auto id = in.number<std::uint32_t>();
     const auto flow = get_flow(in);
-    constexpr auto both_wishes = wants_pushes | wants_no_pushes;
     constexpr auto both_ids = has_uid | has_group;
-    if (!flow || (role != 1 && role != 2) || flags > (both_ids | both_wishes) ||
-        (flags & both_wishes) == both_wishes || (flags & both_ids) == both_ids)
+    if (!flow || (role != 1 && role != 2) || flags > (both_ids | wishes) ||
+        (flags & both_ids) == both_ids)
         return std::nullopt;
     question.role = Role{role};
     if ((flags & has_uid) != 0)
         question.same_as = Uid{id};
     if ((flags & has_group) != 0)
         question.group = Gid{id};
-    if ((flags & both_wishes) != 0)
-        question.wish = (flags & wants_pushes) != 0 ? Wish::told : Wish::not_told;
     question.flow = *flow;
     return question;
 }
@@ -325,22 +320,6 @@ std::optional<GoneSeen> get(Reader& in, const GoneSeen*) {
     return GoneSeen{nonce};
 }
 
-// Sequence number, uid, flow.
-void put(Writer& out, const Pushed& pushed) {
-    out.number(pushed.sequence);
-    out.number(value(pushed.uid));
-    put(out, pushed.flow);
-}
-
-std::optional<Pushed> get(Reader& in, const Pushed*) {
-    const auto sequence = in.number<std::uint32_t>();
-    const auto uid = in.number<std::uint32_t>();
-    const auto flow = get_flow(in);
-    if (!flow || flow->protocol != Protocol::tcp)
-        return std::nullopt;
-    return Pushed{*flow, sequence, Uid{uid}};
-}
-
 template<typename Entry>
 std::optional<Entries> get_all(Reader& in, std::uint8_t count) {
     std::vector<Entry> entries;
@@ -367,7 +346,7 @@ std::optional<Entries> get_all(Reader& in, std::uint8_t kind, std::uint8_t count
     case Kind::gone_seen:
         return get_all<GoneSeen>(in, count);
     case Kind::pushed:
-        return get_all<Pushed>(in, count);
+        break;
     }
     return std::nullopt;
 }
@@ -476,6 +455,8 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
         return fail(Rejection::other_version);
     if ((from & 0xffffff) != 0 || count == 0 || time > max_time)
         return fail(Rejection::malformed);
+    if (Kind{kind} == Kind::pushed)
+        return fail(Rejection::unasked);
     auto entries = get_all(in, kind, count);
     if (!entries)
         return fail(Rejection::malformed);

@@ -13,8 +13,8 @@
 //
 // The MAC is BLAKE2b, keyed with the cluster key, of both addresses and ports and of all before it.
 // `to` and `from` are channels: each of a peer's threads that ask has one, and an answer goes back
-// to the one that asked. Every entry but what is told without a question begins with the nonce of
-// its question: 64 random bits that the answer must repeat.
+// to the one that asked. Every entry begins with the nonce of its question: 64 random bits that the
+// answer must repeat.
 //
 // Everything that decode() returns was written by somebody who knows the key, between these two
 // endpoints, and fits the format; the clock and the nonce are for the caller to check.
@@ -49,14 +49,11 @@ inline constexpr std::size_t channel_offset = 3; // of `to`
 inline constexpr std::uint8_t version = 3;
 
 enum class Nonce : std::uint64_t {};
-enum class Channel : std::uint8_t { service = 0, pushes = 1, first_asker = 2 };
+enum class Channel : std::uint8_t { service = 0, first_asker = 1 };
 using Milliseconds = std::chrono::milliseconds; // since 1970
 
 // Which end of the flow is asked about: it is always the answerer's, the flow's source.
 enum class Role : std::uint8_t { connector = 1, listener = 2 };
-
-// Whether the asker is to be told ahead whose packets come, for a while from now on.
-enum class Wish : std::uint8_t { as_before, told, not_told };
 
 struct Question {
     Nonce nonce{};
@@ -65,7 +62,6 @@ struct Question {
     Flow flow;
     // The asker's own end belongs to this uid: the answer needs no credentials when it is the same.
     std::optional<Uid> same_as;
-    Wish wish = Wish::as_before;
     // Instead of same_as, where an answer before had as many groups as fit: if the socket's process
     // has this one as well, the answer names it among them.
     std::optional<Gid> group{};
@@ -94,16 +90,8 @@ struct GoneSeen {
     Nonce nonce{};
 };
 
-// Told ahead, without a question: the SYN of this flow with that sequence number was sent by a
-// socket of that user's.
-struct Pushed {
-    Flow flow; // as the packet has it
-    std::uint32_t sequence = 0;
-    Uid uid{};
-};
-
 using Entries = std::variant<std::vector<Question>, std::vector<Answer>, std::vector<Gone>,
-                             std::vector<GoneSeen>, std::vector<Pushed>>;
+                             std::vector<GoneSeen>>;
 
 struct Datagram {
     Channel to = Channel::service;
@@ -127,7 +115,7 @@ enum class Rejection : std::uint8_t {
     wrong_key,  // the MAC is not made with a key of ours, or for other addresses
     late,       // the sender's clock is out of the window
     repeated,   // seen before
-    unasked,    // an answer to nothing that is being asked, or from another address
+    unasked,    // an answer to nothing that is being asked, or from another address; or told ahead
     not_theirs, // a question about a flow that doesn't end at the asker
     count_,
 };

@@ -25,13 +25,11 @@ Owner other_owner() {
 
 } // namespace
 
-Play::Play(const Scenario& scenario, std::vector<RecordedFlow> flows, KeyRing keys, int asker,
-           int pushes)
+Play::Play(const Scenario& scenario, std::vector<RecordedFlow> flows, KeyRing keys, int asker)
   : scenario_(scenario)
   , flows_(std::move(flows))
   , keys_(std::move(keys))
-  , asker_(asker)
-  , pushes_(pushes) {}
+  , asker_(asker) {}
 
 int Play::pass_time() {
     if (!waiting_.empty()) {
@@ -73,13 +71,6 @@ void Play::begin_connection() {
     const auto id = ++connections_;
     by_port_[port] = &flow;
     waiting_.insert(id);
-    // Nothing was asked yet when the first packet comes; and whether somebody tells, the daemon
-    // looks once a second while it doesn't know.
-    if (scenario_.peer == Scenario::Peer::tells && id > 1) {
-        if (id == 2)
-            Time::pass(std::chrono::seconds(2));
-        tell_ahead(flow.parsed(port));
-    }
     Kernel::only().deliver(Kernel::only().queue(), {flow.packet(id, port)});
 }
 
@@ -132,15 +123,6 @@ ident::Answer Play::answer_to(const ident::Question& question) const {
     if (!question.same_as)
         give_up("the daemon did not say whose its own end is");
     return {question.nonce, Owner::user(*question.same_as)};
-}
-
-void Play::tell_ahead(const Packet& packet) {
-    const auto& [flow, sequence] = packet;
-    send(pushes_, {{flow.source.address, ident_port}, {flow.destination.address, ident_port}},
-         {ident::Channel::pushes,
-          {},
-          {},
-          std::vector{ident::Pushed{flow, sequence, flows_.front().listener()}}});
 }
 
 void Play::send(int fd, const ident::Path& path, ident::Datagram datagram) {

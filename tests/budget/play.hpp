@@ -21,7 +21,6 @@ struct Scenario {
     enum class Peer : std::uint8_t {
         none,    // the connection comes from the same node
         answers, // when it is asked
-        tells,   // ahead, in the same moment as the packet comes
     };
 
     std::string_view name;
@@ -34,9 +33,8 @@ struct Scenario {
 inline constexpr std::array scenarios{
     Scenario{"same-node", "tcp", 1},
     Scenario{"same-node-batch", "tcp", 64},
-    Scenario{"pull", "tcp", 1, Scenario::Peer::answers},
-    Scenario{"pull-batch", "tcp", 64, Scenario::Peer::answers},
-    Scenario{"push", "tcp", 1, Scenario::Peer::tells},
+    Scenario{"across", "tcp", 1, Scenario::Peer::answers},
+    Scenario{"across-batch", "tcp", 64, Scenario::Peer::answers},
     Scenario{"denied", "tcp", 1, Scenario::Peer::answers, true},
     Scenario{"udp", "udp", 1},
 };
@@ -46,10 +44,8 @@ class Play : public World {
     static constexpr Port ident_port = 1017;
     static constexpr std::uint64_t measured = 2048; // verdicts; a multiple of every batch
 
-    // flows: those of the recording that are this scenario's. asker, pushes: where ident's
-    // datagrams go to.
-    Play(const Scenario& scenario, std::vector<RecordedFlow> flows, KeyRing keys, int asker,
-         int pushes);
+    // flows: those of the recording that are this scenario's. asker: where ident's datagrams go to.
+    Play(const Scenario& scenario, std::vector<RecordedFlow> flows, KeyRing keys, int asker);
 
     // When it is over, and all was as it must be; otherwise the program ends.
     std::future<void> end() { return over_.get_future(); }
@@ -62,7 +58,6 @@ class Play : public World {
 
   private:
     void begin_connection();
-    void tell_ahead(const Packet& packet);
     void send(int fd, const ident::Path& path, ident::Datagram datagram);
     ident::Answer answer_to(const ident::Question& question) const;
     void check() const;
@@ -71,7 +66,6 @@ class Play : public World {
     const std::vector<RecordedFlow> flows_;
     const KeyRing keys_;
     const int asker_;
-    const int pushes_;
 
     std::unordered_set<std::uint32_t> waiting_; // packets, by id
     std::unordered_map<Port, const RecordedFlow*> by_port_;

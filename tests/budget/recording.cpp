@@ -1,7 +1,7 @@
 #include "recording.hpp"
 
 #include "base/text.hpp"
-#include "netlink/sock_diag.hpp"
+#include "flow/packet.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -74,7 +74,7 @@ RecordedFlow::RecordedFlow(std::string kind, Message packet)
     }
     if (!parsed || id_at_ == 0)
         throw std::runtime_error("a recorded packet can't be read");
-    parsed_ = *parsed;
+    port_ = parsed->flow.source.port;
 }
 
 void RecordedFlow::add(Message asked, Message answered) {
@@ -88,24 +88,17 @@ Message RecordedFlow::packet(std::uint32_t id, Port from) const {
     return packet;
 }
 
-Packet RecordedFlow::parsed(Port from) const {
-    auto parsed = parsed_;
-    parsed.flow.source.port = from;
-    return parsed;
-}
-
 Message RecordedFlow::answer(Bytes request, Port from) const {
-    const Port recorded = parsed_.flow.source.port;
     Message asked(request.begin(), request.end());
     const auto sequence = reinterpret_cast<const nlmsghdr*>(request.data())->nlmsg_seq;
     write(asked, offsetof(nlmsghdr, nlmsg_seq), std::uint32_t{0});
-    replace_port(asked, asked_id_at, from, recorded);
+    replace_port(asked, asked_id_at, from, port_);
     const auto found = std::ranges::find(answers_, asked, &std::pair<Message, Message>::first);
     if (found == answers_.end())
         return {};
     auto answer = found->second;
     write(answer, offsetof(nlmsghdr, nlmsg_seq), sequence);
-    replace_port(answer, answered_id_at, recorded, from);
+    replace_port(answer, answered_id_at, port_, from);
     return answer;
 }
 
@@ -113,13 +106,6 @@ std::array<Port, 2> RecordedFlow::ports(Bytes request) {
     inet_diag_sockid id{};
     std::memcpy(&id, request.subspan(asked_id_at, sizeof id).data(), sizeof id);
     return {ntohs(id.idiag_sport), ntohs(id.idiag_dport)};
-}
-
-Uid RecordedFlow::listener() const {
-    const auto socket = parse_socket(answers_.at(0).second, 0);
-    if (!socket)
-        throw std::runtime_error("the first thing that was asked must be who listens");
-    return socket->uid;
 }
 
 std::vector<RecordedFlow> read_recording(const std::filesystem::path& file) {

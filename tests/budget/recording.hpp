@@ -1,7 +1,7 @@
 // What a kernel once said to ubfd (recording.txt), to be said again.
 #pragma once
 
-#include "flow/packet.hpp"
+#include "base/types.hpp"
 #include "netlink/message.hpp"
 
 #include <array>
@@ -24,12 +24,9 @@ class RecordedFlow {
 
     const std::string& kind() const { return kind_; } // "tcp v4 same-node"
     Message packet(std::uint32_t id, Port from) const;
-    // What parse_packet() makes of it.
-    Packet parsed(Port from) const;
     // What sock_diag says to this request; nothing where it was never asked that.
     Message answer(Bytes request, Port from) const;
     static std::array<Port, 2> ports(Bytes request);
-    Uid listener() const; // whose it is
 
   private:
     std::string kind_;
@@ -37,7 +34,7 @@ class RecordedFlow {
     std::size_t id_at_ = 0; // where in it, as the next
     std::size_t ip_at_ = 0;
     std::size_t port_at_ = 0;
-    Packet parsed_{};
+    Port port_ = 0;                                    // from which it came
     std::vector<std::pair<Message, Message>> answers_; // by request
 };
 

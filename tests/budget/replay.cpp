@@ -63,23 +63,19 @@ void run(const Scenario& scenario, const char* recording) {
     Investigator investigator(users, labeller, no_records, cgroups, counters);
     auto queue =
         std::make_unique<Queue>(std::uint16_t{0}, Config::Queue{}.length, Mark{}, counters);
-    const auto sockets = ident::Socket::open(Play::ident_port, 3);
-    const auto socket_of = [&](ident::Channel channel) -> const ident::Socket& {
-        return sockets[static_cast<std::size_t>(channel)];
-    };
+    const auto sockets = ident::Socket::open(Play::ident_port, 2);
     PeerTable peers;
     const auto channel = ident::Channel::first_asker;
-    ident::Asker asker(socket_of(channel), sockets.back(), channel, rules->terms, deadline, peers,
-                       counters);
-    ident::PushedOwners pushed_owners(socket_of(ident::Channel::pushes), peers, counters);
+    ident::Asker asker(sockets[static_cast<std::size_t>(channel)], sockets.back(), channel,
+                       rules->terms, deadline, peers, counters);
     LabelledRoom labelled_room;
 
-    Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd(), pushed_owners.fd());
+    Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd());
     Kernel::only().play(play);
     auto end = play.end();
-    Worker worker(std::move(queue), asker, rules,
-                  {table, counters, peers, investigator, udp_flows, exempt_listeners, pushed_owners,
-                   labelled_room, log});
+    Worker worker(
+        std::move(queue), asker, rules,
+        {table, counters, peers, investigator, udp_flows, exempt_listeners, labelled_room, log});
     end.wait();
     worker.stop();
     investigator.stop();

@@ -1,10 +1,9 @@
-// Netlink: queued and logged packets with what is in them, answers about sockets and interfaces,
+// Netlink: queued packets with what is in them, answers about sockets and interfaces,
 // and the tables of RDMA.
 #include "daemon/gate/queue_message.hpp"
 #include "flow/packet.hpp"
 #include "fuzzer.hpp"
 #include "netlink/link.hpp"
-#include "netlink/packet_log.hpp"
 #include "netlink/rdma.hpp"
 #include "netlink/sock_diag.hpp"
 #include "netlink/tcp_connections.hpp"
@@ -24,9 +23,6 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     for (const auto& message : messages)
         if (const auto* packet = std::get_if<ubf::PacketMessage>(&message))
             static_cast<void>(ubf::parse_packet(packet->bytes));
-    ubf::parse_log_messages(bytes, [](const ubf::LoggedPacket& packet) {
-        static_cast<void>(ubf::parse_packet(packet.bytes));
-    });
     static_cast<void>(ubf::parse_socket(bytes, 1));
     static_cast<void>(ubf::parse_connection(bytes, 1));
     static_cast<void>(ubf::nft::tells_of_change(bytes, 1));

@@ -11,9 +11,10 @@ import time
 
 PORT = 1017
 VERSION = 3
-QUESTION, ANSWER, GONE, GONE_SEEN, PUSHED = 1, 2, 3, 4, 5
-SERVICE, PUSHES = 0, 1  # channels
-TELL_ME, TELL_ME_NO_MORE = 2, 4  # flags of a question
+QUESTION, ANSWER, GONE, GONE_SEEN = 1, 2, 3, 4
+TOLD_AHEAD = 5  # by an older ubfd
+TELL_ME, TELL_ME_NO_MORE = 2, 4  # flags of its questions
+SERVICE = 0  # channel
 UNKNOWN, USER, KERNEL = 0, 1, 2
 CREDENTIALS, GID, ALL_LABELS, FOLLOWS, BUSY = 1, 2, 4, 8, 16  # flags of an answer
 _HEADER = struct.Struct(">2sBBBBHIB3xQ")
@@ -65,17 +66,8 @@ def question(the_flow, flags=0, role=1):
     return secrets.token_bytes(8) + struct.pack(">BBI", role, flags, 0) + the_flow
 
 
-def pushed(the_flow, sequence, uid):
+def told_ahead(the_flow, sequence, uid):
     return struct.pack(">II", sequence, uid) + the_flow
-
-
-def all_pushed(datagram):
-    """Those that a datagram has: (sequence, uid, flow)."""
-    _, _, channel, kind, count, *_ = _HEADER.unpack_from(datagram)
-    if (channel, kind) != (PUSHES, PUSHED):
-        return []
-    entries = (datagram[_HEADER.size + i * 46:][:46] for i in range(count))
-    return [(*struct.unpack_from(">II", entry), entry[8:]) for entry in entries]
 
 
 def answer(nonce, uid, kind=USER, flags=0):
@@ -134,16 +126,6 @@ class Peer:
             if questions and questions[0].nonce != self._last:
                 self._last = questions[0].nonce
                 return questions[0]
-
-    def pushed(self, timeout=2):
-        """What is told ahead, up to a moment in which nothing comes; what else comes is passed over."""
-        told = []
-        while select.select([self.socket], [], [], 0.2 if told else timeout)[0]:
-            data, control, _, sender = self.socket.recvmsg(2048, 256)
-            here = ipaddress.IPv6Address(control[0][2][:16])
-            if data[-16:] == mac(data[:-16], (sender[0], sender[1]), (str(here), self.port), self.key):
-                told += all_pushed(data)
-        return told
 
     def send(self, data, to, here=None):
         """here: the address that it comes from, where the node has several."""

@@ -150,7 +150,7 @@ class Privileges(TwoNodes):
         self.assertTrue(capabilities.pop("ubfd").isdisjoint({perfmon, bpf}))
         self.assertEqual(capabilities, {
             "gate": {net_admin}, "udp": {net_admin}, "sent": {net_admin}, "owners": {dac_read_search, sys_ptrace},
-            "listeners": {net_admin}, "push": {net_admin}, "rdma": {kill, sys_ptrace}, "ident": set(),
+            "listeners": {net_admin}, "rdma": {kill, sys_ptrace}, "ident": set(),
             "users": set(), "log": set()})
 
 

@@ -363,17 +363,6 @@ class Management(Fabric):
                 self.assertEqual(self.person("bob", self.one).connect(protocol, address, PORT), refused(protocol, family))
         self.assertIn("packets 0 ", self.two.run("nft", "list", "chain", "inet", "block", "c"))
 
-    def test_tells_ahead_of_connections_over_the_fabric(self):
-        for address in FABRIC.values():
-            _, client, _ = self.talk("alice", address, "tcp", PORT)
-            before = self.ubfd2.status()["ident"]["pushes_received"]
-            wait_until(lambda: client.connect("tcp", address, PORT) == "connected"
-                       and self.ubfd2.status()["ident"]["pushes_received"] > before)
-            with Counted(self.ubfd2) as counted:
-                self.assertEqual(client.do(person.ask_each, "tcp", address, PORT, 10), {"connected": 10})
-            self.assertEqual(counted.reasons(), {"same-user": 10})
-            self.assertLess(counted["ident.questions"], 5)
-
     def test_tells_of_sockets_that_are_gone(self):
         server, client = self.person("alice", self.two), self.person("alice", self.one)
         handle = server.do(person.bound, "udp", V4, PORT)

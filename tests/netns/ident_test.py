@@ -314,46 +314,28 @@ class Silence(TwoNodes):
         self.assertEqual(self.ubfd2.log().count("does not answer"), 1)
 
 
-class AskedAhead(TwoNodes):
-    """Before a listener is looked up, the peer is asked as if it were the last one's there."""
+class Older(OneSided):
+    """A peer whose ubfd still tells owners ahead, and wishes to be told."""
 
-    settings = {"ident": {"push": False}, "queue": {"count": 1}}
-
-    def listen(self, user, **options):
-        somebody = self.person(user, self.two, **options)
-        for protocol in ("tcp", "udp"):
-            somebody.listen(protocol, "0.0.0.0", PORT)
-        return somebody
-
-    def sees(self, user):
-        return [str(self.person(user, self.one).connect(protocol, V4, PORT)) for protocol in ("tcp", "udp")]
-
-    def test_who_comes_after_the_last_listener_is_judged_as_ever(self):
-        first = self.listen("alice")
-        self.assertEqual(self.sees("alice"), ["connected"] * 2)
-        self.dismiss(first)
-        second = self.listen("bob", group=PROJ)
+    def test_is_answered_and_what_it_tells_is_dropped(self):
+        client = self.person("alice", self.two)
+        self.person("alice", self.one).listen("tcp", "0.0.0.0", PORT)  # where no ubfd asks
+        self.assertEqual(client.connect("tcp", HERE, PORT, bind=(V4, 9100)), "connected")
+        for flags in (ident.TELL_ME, ident.TELL_ME_NO_MORE):
+            question = ident.question(ident.flow((V4, 9100), (HERE, PORT)), flags)
+            self.peer.send(ident.datagram([question], (HERE, ident.PORT), ASKER, self.peer.key, kind=ident.QUESTION,
+                                          channel=ident.SERVICE, own_channel=2), ASKER)
+            uids = {uid for _, _, _, uid in self.peer.answers()}
+            self.assertEqual(uids, {USERS["alice"]})
         with Counted(self.ubfd2) as counted:
-            self.assertEqual(self.sees("carol"), [DENIED] * 2)
-            self.assertEqual(self.sees("alice"), ["connected"] * 2)  # of the group, which takes a second question
-            self.assertEqual(self.sees("bob"), ["connected"] * 2)
-        self.assertEqual(set(counted.reasons()), {"different-user", "same-group", "same-user"})
-        self.dismiss(second)
-        self.listen("alice")
-        self.assertEqual(self.sees("bob"), [DENIED] * 2)
-
-    def test_a_port_that_is_closed_by_then_answers_as_such_and_is_not_asked_about_again(self):
-        first = self.listen("alice")
-        self.assertEqual(self.sees("alice"), ["connected"] * 2)
-        self.dismiss(first)
-        with Counted(self.ubfd2) as counted:
-            for _ in range(3):
-                self.assertEqual(self.sees("alice"), ["ECONNREFUSED"] * 2)
-        self.assertEqual(counted["ident.questions"], 2)
-        self.assertEqual(set(counted.reasons()), {"no-listener"})
-        self.assertEqual(sum(self.ubfd2.status()["ident"]["rejected"].values()), 0)
-        self.listen("alice")
-        self.assertEqual(self.sees("alice"), ["connected"] * 2)
+            handle = self.bob.do(person.send_to, "tcp", V4, PORT)
+            question = self.peer.question()
+            told = ident.told_ahead(question.flow, 0, USERS["alice"])
+            self.peer.send(ident.datagram([told], (HERE, ident.PORT), ASKER, self.peer.key, kind=ident.TOLD_AHEAD,
+                                          channel=1), ASKER)
+            self.peer.tell(question, USERS["bob"], HERE)
+            self.assertEqual(self.bob.do(person.outcome, handle), DENIED)
+        self.assertEqual((counted["ident.rejected.unasked"], counted["ident.rejected.malformed"]), (1, 0))
 
 
 class Keys(TwoNodes):

@@ -116,14 +116,6 @@ class Sockets(TwoNodes):
             self.assertEqual(self.person("alice", self.one).connect(protocol, f"{address}%eth0", PORT), "connected")
             self.assertEqual(self.person("bob", self.one).connect(protocol, f"{address}%eth0", PORT),
                              case.refused(protocol, "v6"))
-        alice = self.person("alice", self.one)
-        case.wait_until(lambda: alice.connect("tcp", f"{address}%eth0", PORT) == "connected"
-                        and self.ubfd2.status()["ident"]["pushes_received"] > 0)
-        with Counted(self.ubfd2) as counted:  # of those that are told of ahead
-            for _ in range(10):
-                self.assertEqual(alice.connect("tcp", f"{address}%eth0", PORT), "connected")
-        self.assertEqual(counted.reasons(), {"same-user": 10})
-        self.assertLess(counted["ident.questions"], 5)
 
     def start_daemons(self):
         self.settings = {"peers": {"ranges": [*case.PEERS, "fe80::/64"]}}

@@ -58,7 +58,7 @@ def with_checksum(frame, at):
 
 
 class Repeated(TwoNodes):
-    settings = {"queue": {"count": 1}, "ident": {"push": False}}
+    settings = {"queue": {"count": 1}}
 
     def setUp(self):
         super().setUp()

@@ -77,9 +77,6 @@ class Threads(TwoNodes):
     def test_rdma_ends_the_signs_of_life(self):
         self.hold("rdma", "rdma")
 
-    def test_push_ends_the_signs_of_life(self):
-        self.hold("push", "push")
-
     def test_the_main_thread_ends_the_signs_of_life_and_the_log_names_it(self):
         with stopped(self.ubfd2.process.pid):
             self.ubfd2.wait_for_log("thread main has stood still for ", 15)

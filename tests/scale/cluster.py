@@ -101,9 +101,8 @@ def together(results):
 
 
 def settings_of(rule, networks, until):
-    """Of one daemon; until: an ExitStack, whose end is that of its state. From 16 nodes on nobody tells ahead, so that
-    nobody does here."""
-    settings = {"peers": {"ranges": networks}, "ident": {"push": False}} | rule.settings
+    """Of one daemon; until: an ExitStack, whose end is that of its state."""
+    settings = {"peers": {"ranges": networks}} | rule.settings
     if "labels" in settings:
         state = until.enter_context(tempfile.TemporaryDirectory(dir="/run"))
         settings["labels"] = settings["labels"] | {"state_directory": state}

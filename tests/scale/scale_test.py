@@ -136,7 +136,7 @@ class ManyPeers(TwoNodes):
     def start_daemons(self):
         self.one.run("ip", "route", "add", "local", self.network, "dev", "lo")
         self.two.run("ip", "route", "add", self.network, "via", "10.77.0.1")
-        settings = {"peers": {"ranges": [NETWORK, self.network]}, "ident": {"push": False}}
+        settings = {"peers": {"ranges": [NETWORK, self.network]}}
         self.ubfd1, self.ubfd2 = (self.start_ubfd(node, settings) for node in (self.one, self.two))
 
     def test_that_were_never_asked_before_connect_to_one_node_at_once(self):

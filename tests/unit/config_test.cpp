@@ -236,6 +236,16 @@ TEST(Configuration, a_key_outside_all_sections_is_told_where_it_belongs) {
     EXPECT_THAT(error_of("rangos = []\n"), HasSubstr("none has it"));
 }
 
+TEST(Configuration, a_retired_setting_is_passed_over_with_a_warning) {
+    const auto config = parse_config("[peers]\nranges = [\"10.0.0.0/8\"]\n[ident]\npush = false\n"
+                                     "push_group = 1018\n",
+                                     "f");
+    EXPECT_THAT(warnings(config),
+                testing::ElementsAre("ident.push does nothing any more; take line 4 out",
+                                     "ident.push_group does nothing any more; take line 5 out"));
+    EXPECT_THAT(error_of("[queue]\npush = 1\n"), HasSubstr("no key 'push'"));
+}
+
 TEST(Configuration, long_lists_of_users_are_read_and_overlaps_in_them_found) {
     std::string text = "[policy]\nexempt_listeners = [";
     for (int i = 200'000; i > 0; --i)

@@ -20,9 +20,7 @@ exempt_ports = [9100]
 )";
 
 Ruleset make(std::string_view toml = full_config) {
-    Environment environment;
-    environment.push = true;
-    return make_ruleset(parse_config(toml, "test.toml"), environment);
+    return make_ruleset(parse_config(toml, "test.toml"), Environment{});
 }
 
 const Chain& chain(const Ruleset& ruleset, std::string_view name) {

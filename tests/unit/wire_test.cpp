@@ -26,9 +26,6 @@ struct Wire : testing::Test {
         return encode_one(std::vector<Question>{{Nonce{7}, Role::listener, flow, Uid{2001}}},
                           keys.current);
     }
-    std::vector<std::uint8_t> told(std::vector<Pushed> pushed) {
-        return encode_one(std::move(pushed), keys.current);
-    }
     // With a MAC of its own, as somebody makes it who knows the key.
     std::vector<std::uint8_t> sign(std::vector<std::uint8_t> bytes) {
         const auto message = std::span(bytes).first(bytes.size() - 16);
@@ -86,62 +83,23 @@ TEST_F(Wire, a_flow_is_of_a_known_protocol) {
     }
 }
 
-TEST_F(Wire, a_question_has_one_wish_or_none_with_a_uid_or_without) {
-    for (const auto wish : {Wish::as_before, Wish::told, Wish::not_told})
-        for (const auto same_as : {std::optional<Uid>{}, std::optional(Uid{2001})}) {
-            const auto datagram = decode(
-                encode_one(std::vector<Question>{{Nonce{7}, Role::connector, flow, same_as, wish}},
-                           keys.current),
-                path, keys);
-            ASSERT_TRUE(datagram);
-            const auto& question = std::get<std::vector<Question>>(datagram->entries).at(0);
-            EXPECT_EQ(question.wish, wish);
-            EXPECT_EQ(question.same_as, same_as);
-        }
-}
-
 TEST_F(Wire, flags_of_a_question_that_mean_nothing_are_malformed) {
     constexpr std::size_t flags_offset = 24 + 9;
     for (unsigned flags = 0; flags < 256; ++flags) {
         auto bytes = question();
         bytes[flags_offset] = static_cast<std::uint8_t>(flags);
         EXPECT_EQ(decode(sign(std::move(bytes)), path, keys).has_value(),
-                  flags < 6 || flags == 8 || flags == 10 || flags == 12)
+                  flags < 16 && (flags & 9) != 9) // 2 and 4 are an older ubfd's, and no matter
             << flags;
     }
 }
 
-TEST_F(Wire, what_is_told_ahead_comes_out_as_it_went_in) {
-    const auto datagram =
-        decode(told({{flow, 0xfffffffe, Uid{2001}}, {flow, 0, Uid{0}}}), path, keys);
-    ASSERT_TRUE(datagram);
-    const auto& pushed = std::get<std::vector<Pushed>>(datagram->entries);
-    ASSERT_EQ(pushed.size(), 2u);
-    EXPECT_EQ(pushed[0].flow, flow);
-    EXPECT_EQ(pushed[0].sequence, 0xfffffffe);
-    EXPECT_EQ(pushed[0].uid, Uid{2001});
-    EXPECT_EQ(pushed[1].sequence, 0u);
-}
-
-TEST_F(Wire, what_is_told_ahead_is_of_tcp) {
-    for (const auto protocol : {Protocol::udp, Protocol::rdma, Protocol{132}}) {
-        auto other = flow;
-        other.protocol = protocol;
-        EXPECT_EQ(decode(told({{other, 1, Uid{1}}}), path, keys).error(), Rejection::malformed);
-    }
-}
-
-TEST_F(Wire, much_that_is_told_ahead_goes_in_several_datagrams) {
-    const Datagram datagram{Channel::pushes, Channel::service, Milliseconds(1),
-                            std::vector<Pushed>(100, {flow, 1, Uid{1}})};
-    std::vector<std::size_t> counts;
-    for (std::size_t first = 0; first < 100;) {
-        const auto decoded =
-            decode(encode(buffer, datagram, first, path, keys.current), path, keys);
-        ASSERT_TRUE(decoded);
-        counts.push_back(std::get<std::vector<Pushed>>(decoded->entries).size());
-    }
-    EXPECT_EQ(counts, (std::vector<std::size_t>{29, 29, 29, 13})); // of 46 bytes each
+TEST_F(Wire, what_an_older_ubfd_tells_ahead_is_unasked) {
+    constexpr std::size_t kind_offset = 4;
+    auto bytes = question();
+    bytes[kind_offset] = 5;
+    EXPECT_EQ(decode(bytes, path, keys).error(), Rejection::wrong_key);
+    EXPECT_EQ(decode(sign(std::move(bytes)), path, keys).error(), Rejection::unasked);
 }
 
 TEST_F(Wire, an_answer_comes_out_as_it_went_in) {

@@ -19,7 +19,7 @@ from lab.tree import add_users  # noqa: E402
 
 PORT = 9001
 MODULES = ("nf_tables nfnetlink_queue nft_queue nft_ct nft_reject_inet nf_conntrack_netlink inet_diag tcp_diag udp_diag "
-           "nft_compat xt_NFQUEUE nft_limit nft_fib_inet nft_socket nft_log nfnetlink_log veth").split()
+           "nft_compat xt_NFQUEUE nft_limit nft_fib_inet nft_socket veth").split()
 SERVER = """
 import socket, threading
 listener = socket.create_server(("", {port}))
