@@ -264,9 +264,10 @@ TEST_F(Wire, random_entries_with_a_good_mac_do_no_harm) {
         for (std::size_t j = 24; j < bytes.size() - 16; ++j)
             if (random() % 4 == 0)
                 bytes[j] = static_cast<std::uint8_t>(random());
+        const bool ahead = bytes[4] == 5 && bytes[5] != 0;
         const auto datagram = decode(sign(std::move(bytes)), path, keys);
         if (!datagram) {
-            EXPECT_EQ(datagram.error(), Rejection::malformed);
+            EXPECT_EQ(datagram.error(), ahead ? Rejection::unasked : Rejection::malformed);
         }
     }
 }
