@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, ident, person, write_key  # noqa: E402
-from lab.case import PROJ, USERS, V4, V6, Counted, TwoNodes, refused  # noqa: E402
+from lab.case import USERS, V4, V6, Counted, TwoNodes, refused  # noqa: E402
 
 PORT = 9001
 HERE, ASKER = "10.77.0.1", (V4, ident.PORT)  # the liar's address, and whom it lies to
