@@ -46,7 +46,9 @@ class Status(Ubfctl):
         text = self.ubfctl("status")
         for words in ("up since ", "ruleset   installed, managed by ubfd, queue rule: xt NFQUEUE",
                       "packets      0 of 16384 waiting", "verdicts  allow 1, deny 1",
-                      "reasons   same-user 1, different-user 1", "owners    socket 2", "10.77.0.1", " us median"):
+                      "reasons   same-user 1, different-user 1", "owners    socket 2",
+                      "recognition not in use: owners.recognise is false; 0 interfaces; stamped 0, recognised 0",
+                      "10.77.0.1", " us median"):
             self.assertIn(words, text)
         self.assertLess(text.count("\n"), 24)
 
