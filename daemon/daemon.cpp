@@ -127,7 +127,8 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   , start_(prepare(std::move(config)))
   , table_(store_.take(table_socket_name))
   , labeller_(job_table_, start_.config.labels, counters_)
-  , udp_flows_(table_, lately_sent_, counters_)
+  , udp_receivers_(start_.config.owners.bpf, cgroup_paths_.v2_fd())
+  , udp_flows_(table_, lately_sent_, udp_receivers_, counters_)
   , exempt_listeners_(table_, counters_)
   , records_(start_.config.owners.bpf,
              start_.config.labels.slurm ? std::optional(cgroup_paths_.roots()) : std::nullopt)
@@ -225,8 +226,12 @@ void Daemon::begin_recognition() {
 
 // What the kernel has let in by itself is among the flows that workers know, when `then` is called.
 void Daemon::with_recognised(const std::function<void()>& then) {
-    undecided_->adopt([this](Uid uid) { return is_recognised(recognition_.terms(), uid); },
-                      [this, then] { mailbox_.post(then); });
+    const auto recognisable = [this](const UndecidedFlow& flow) {
+        return is_recognised(recognition_.terms(),
+                             flow.fabric ? UBF_SIDE_FABRIC : UBF_SIDE_ETHERNET,
+                             flow.flow.source.address, *flow.uid);
+    };
+    undecided_->adopt(recognisable, [this, then] { mailbox_.post(then); });
 }
 
 // Any user may have taken the port before us, where it isn't privileged.
@@ -475,7 +480,7 @@ void Daemon::apply(Start fresh) {
                           ruleset_->state() == RulesetKeeper::State::installed);
     begin_recognition();
     if (otherwise)
-        undecided_->judge_recognised();
+        undecided_->judge_recognised(Clock::now());
 }
 
 // The processes of this user carry something else now: all that was found of them is forgotten

@@ -109,10 +109,11 @@ class Daemon {
     JobTable job_table_;
     Labeller labeller_;
     LatelySent lately_sent_;
+    CgroupPaths cgroup_paths_;
+    UdpReceivers udp_receivers_;
     UdpFlows udp_flows_;
     SentFlows sent_flows_{lately_sent_};
     ExemptListeners exempt_listeners_;
-    CgroupPaths cgroup_paths_;
     OwnerRecords records_;
     Recognition recognition_;
     Investigator investigator_;

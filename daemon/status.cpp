@@ -72,7 +72,8 @@ Json to_json(const Recognition& recognition) {
             {"other_time", counts[UBF_COUNT_OTHER_TIME]},
             {"unfit", counts[UBF_COUNT_UNFIT]},
             {"repeated", counts[UBF_COUNT_REPEATED]},
-            {"no_listener", counts[UBF_COUNT_NO_LISTENER]}};
+            {"no_listener", counts[UBF_COUNT_NO_LISTENER]},
+            {"astray", counts[UBF_COUNT_ASTRAY]}};
 }
 
 } // namespace
@@ -153,6 +154,7 @@ Json Daemon::status(bool all_peers) {
             {"owner_methods", to_json(counters_.methods)},
             {"owner_records", records_.state()},
             {"recognition", to_json(recognition_)},
+            {"udp_receivers", udp_receivers_.state()},
             {"searches_refused", counters_.searches_refused.read()},
             {"verdicts_in_kernel",
              {{"udp", udp_flows_.size(Keeper::ethernet)},

@@ -758,7 +758,7 @@ void Worker::remember_listener(const Case& item) {
 }
 
 UdpFlows::Ends Worker::ends_of(const Case& item) {
-    return {item.local.socket.cookie,
+    return {item.local.socket.cookie, item.local.socket.uid,
             item.sender ? std::optional(item.sender->socket.cookie) : std::nullopt, item.since};
 }
 

@@ -1,7 +1,7 @@
 #include "daemon/owners/owner_records.hpp"
 
 #include "base/unique_fd.hpp"
-#include "daemon/core/thread.hpp"
+#include "daemon/core/bpf_maps.hpp"
 #include "owner_records.skel.h"
 
 #include <algorithm>
@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
-#include <thread>
 #include <unistd.h>
 
 namespace ubf {
@@ -24,17 +23,6 @@ std::optional<ubf_owner_record> read(const bpf_map* map, Cookie cookie) {
     if (::bpf_map_lookup_elem(::bpf_map__fd(map), &cookie, &record) != 0)
         return std::nullopt;
     return record;
-}
-
-// Since Linux 5.19 who has the map may read it (kernel/bpf/syscall.c, c8644cd0efe7); before, it
-// takes CAP_BPF where kernel.unprivileged_bpf_disabled is set, and no thread of ours keeps that.
-bool can_be_read_without_privileges(const bpf_map* map) {
-    bool readable = false;
-    std::thread([&] {
-        enter_thread("records");
-        readable = read(map, Cookie{0}) || errno == ENOENT;
-    }).join();
-    return readable;
 }
 
 std::string not_in_use(const char* what, int error) {
@@ -138,9 +126,8 @@ OwnerRecords::OwnerRecords(bool wanted, std::optional<CgroupRoots> cgroups) {
         state_ = not_in_use("attaching the BPF program", -attached);
     } else if (const int read = write_down_holders(*program); read != 0) {
         state_ = not_in_use("looking at the sockets that are open", read);
-    } else if (!can_be_read_without_privileges(program->maps.listens)) {
-        state_ = "not in use: before Linux 5.19, reading takes CAP_BPF for as long as ubfd runs, "
-                 "while kernel.unprivileged_bpf_disabled is not 0";
+    } else if (!can_be_used_without_privileges(::bpf_map__fd(program->maps.listens))) {
+        state_ = fmt::format("not in use: {}", needs_privileges);
     } else {
         state_ = udp ? "in use" : "in use for TCP; this kernel does not let UDP be traced";
         program_ = std::move(program);

@@ -125,12 +125,13 @@ std::string threads_text(const Json& threads) {
 
 std::string recognition_text(const Json& recognition) {
     auto asked = recognition; // about the SYNs that are in none of its other figures
-    for (const char* other : {"state", "interfaces", "stamped", "recognised"})
+    for (const char* other : {"state", "interfaces", "stamped", "recognised", "astray"})
         asked.erase(other);
-    return fmt::format("{}; {} interfaces; stamped {}, recognised {}; asked about: {}",
+    return fmt::format("{}; {} interfaces; stamped {}, recognised {} (dropped on their way to "
+                       "another's socket {}); asked about: {}",
                        word(recognition, "/state"), number(recognition, "/interfaces"),
                        number(recognition, "/stamped"), number(recognition, "/recognised"),
-                       counts(asked));
+                       number(recognition, "/astray"), counts(asked));
 }
 
 std::string rdma_text(const Json& rdma) {
@@ -159,6 +160,7 @@ std::string to_text(const Json& status) {
         "owners    {}\n"
         "          the kernel's records: {}\n"
         "recognition {}\n"
+        "receivers {} (who gets the datagrams of an allowed flow)\n"
         "labels    {}; not known {}; jobs running {}; flows ended {}\n"
         "rdma      {}\n"
         "ident     asked {}, again {}, answers {} ({} busy); answered {} ({} busy, {} of what was "
@@ -177,10 +179,11 @@ std::string to_text(const Json& status) {
         counts(part(status, "/actions")), counts(part(status, "/reasons")),
         rules(part(status, "/kernel")), counts(part(status, "/verdicts_in_kernel")),
         counts(part(status, "/owner_methods")), word(status, "/owner_records"),
-        recognition_text(part(status, "/recognition")), counts(part(status, "/labels/found")),
-        number(status, "/labels/unknown"), number(status, "/jobs/running"),
-        number(status, "/flows_ended"), rdma_text(part(status, "/rdma")),
-        number(ident, "/questions"), number(ident, "/retransmissions"), number(ident, "/answers"),
+        recognition_text(part(status, "/recognition")), word(status, "/udp_receivers"),
+        counts(part(status, "/labels/found")), number(status, "/labels/unknown"),
+        number(status, "/jobs/running"), number(status, "/flows_ended"),
+        rdma_text(part(status, "/rdma")), number(ident, "/questions"),
+        number(ident, "/retransmissions"), number(ident, "/answers"),
         number(ident, "/answers_busy"), number(ident, "/answered"), number(ident, "/answered_busy"),
         number(ident, "/no_evidence"), counts(part(ident, "/rejected")), number(ident, "/not_sent"),
         number(ident, "/told_forgotten"), keys_text(part(ident, "/keys")),

@@ -17,10 +17,12 @@ constexpr std::chrono::milliseconds retry_pause{50};
 
 } // namespace
 
-UdpFlows::UdpFlows(nft::Connection& table, LatelySent& lately_sent, Counters& counters)
+UdpFlows::UdpFlows(nft::Connection& table, LatelySent& lately_sent, UdpReceivers& receivers,
+                   Counters& counters)
   : table_(table)
   , lately_sent_(lately_sent)
   , counters_(counters)
+  , receivers_(receivers)
   , kernel_(table, lately_sent) {
     if (const int error = kernel_.forget_all(); error != 0)
         throw std::system_error(error, std::generic_category(),
@@ -72,7 +74,7 @@ std::optional<UdpFlows::Lease> UdpFlows::allow(const Flow& flow, Keeper keeper, 
         return std::nullopt;
     if (!flows_.contains(flow) && flows_.size() - count_of(Keeper::denied) >= most)
         make_room();
-    Entry entry{{}, keeper, ends.local, ends.other};
+    Entry entry{{}, keeper, ends.local, ends.user, ends.other};
     entry.until = Clock::now() + nft::udp_lease;
     return add(flow, entry);
 }
@@ -96,7 +98,7 @@ std::optional<UdpFlows::Lease> UdpFlows::deny(const Flow& flow, OwnerKind kind, 
     if (const auto count = denied_of_.find(sender);
         count != denied_of_.end() && count->second >= most_denied_of_one)
         return std::nullopt;
-    const auto lease = add(flow, {{}, Keeper::denied, ends.local, ends.other, sender});
+    const auto lease = add(flow, {{}, Keeper::denied, ends.local, ends.user, ends.other, sender});
     if (lease)
         expiries_.push_back({now + denied_for, flow, *lease});
     return lease;
@@ -108,7 +110,8 @@ bool UdpFlows::is_certain(const Flow& flow, const Ends& ends) const {
            !gone_flows_.maybe_since(flow, ends.since);
 }
 
-// Nothing where the kernel could not be told that another verdict on the flow ends.
+// Nothing where the kernel could not be told that another verdict on the flow ends, or whose its
+// datagrams are.
 std::optional<UdpFlows::Lease> UdpFlows::add(const Flow& flow, Entry entry) {
     entry.lease = Lease{++last_lease_};
     if (const auto found = flows_.find(flow); found != flows_.end()) {
@@ -123,6 +126,8 @@ std::optional<UdpFlows::Lease> UdpFlows::add(const Flow& flow, Entry entry) {
         if (end(found) != 0) // it was another socket's, or the verdict another
             return std::nullopt;
     }
+    if (entry.keeper != Keeper::denied && !receivers_.bind(flow, entry.user))
+        return std::nullopt;
     flows_[flow] = entry;
     ++count_of(entry.keeper);
     if (entry.keeper == Keeper::denied)
@@ -237,6 +242,8 @@ void UdpFlows::erase(Entries::iterator found) {
     --count_of(entry.keeper);
     if (entry.keeper == Keeper::denied && --denied_of_[entry.sender] == 0)
         denied_of_.erase(entry.sender);
+    if (entry.keeper != Keeper::denied)
+        receivers_.release(flow, entry.user);
     unlink(entry.local, flow);
     if (entry.other)
         unlink(*entry.other, flow);

@@ -10,6 +10,7 @@
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/udp/departures.hpp"
 #include "daemon/udp/lately_sent.hpp"
+#include "daemon/udp/receivers.hpp"
 #include "daemon/udp/udp_verdicts.hpp"
 #include "flow/flow.hpp"
 #include "nft/sets.hpp"
@@ -37,7 +38,8 @@ class UdpFlows {
 
     // The kernel forgets the flows that a predecessor allowed. table: the socket that all share who
     // write into the table. Throws std::system_error.
-    UdpFlows(nft::Connection& table, LatelySent& lately_sent, Counters& counters);
+    UdpFlows(nft::Connection& table, LatelySent& lately_sent, UdpReceivers& receivers,
+             Counters& counters);
     ~UdpFlows();
 
     // --- by threads with CAP_NET_ADMIN ---
@@ -45,6 +47,7 @@ class UdpFlows {
     // Whose sockets a flow has, which were looked up from `since` on.
     struct Ends {
         Cookie local;
+        Uid user;                    // whose that is
         std::optional<Cookie> other; // that is ours as well
         TimePoint since;
     };
@@ -87,6 +90,7 @@ class UdpFlows {
         Lease lease;
         Keeper keeper;
         Cookie local;
+        Uid user;
         std::optional<Cookie> other;
         Sender sender{};     // of a denied one
         TimePoint until{};   // the kernel ends an allowed one by itself
@@ -124,6 +128,7 @@ class UdpFlows {
     LatelySent& lately_sent_;
     Counters& counters_;
     mutable std::mutex mutex_;
+    UdpReceivers& receivers_; // of those that are allowed
     UdpVerdicts kernel_;
     Entries flows_;
     std::array<std::size_t, static_cast<std::size_t>(Keeper::count_)> sizes_{};

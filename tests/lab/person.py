@@ -310,9 +310,10 @@ def count_arrivals(handle):
     _arrivals[handle] = 0
 
     def run():
-        while True:
-            sock.recv(65536)
-            _arrivals[handle] += 1
+        with contextlib.suppress(OSError):  # until it is closed
+            while True:
+                sock.recv(65536)
+                _arrivals[handle] += 1
 
     threading.Thread(target=run, daemon=True).start()
 

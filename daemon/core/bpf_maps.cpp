@@ -1,0 +1,26 @@
+#include "daemon/core/bpf_maps.hpp"
+
+#include "daemon/core/thread.hpp"
+
+#include <bpf/bpf.h>
+#include <cerrno>
+#include <cstddef>
+#include <thread>
+#include <vector>
+
+namespace ubf {
+
+bool can_be_used_without_privileges(int map) {
+    constexpr std::size_t most_of_a_value = 65536;
+    constexpr std::size_t most_of_a_key = 64;
+    bool usable = false;
+    std::thread([&] {
+        enter_thread("maps");
+        const std::vector<char> none(most_of_a_key);
+        std::vector<char> value(most_of_a_value);
+        usable = ::bpf_map_lookup_elem(map, none.data(), value.data()) == 0 || errno == ENOENT;
+    }).join();
+    return usable;
+}
+
+} // namespace ubf

@@ -1,0 +1,20 @@
+// For whom the datagrams of UDP flows are, as ubfd tells its program in the kernel. C, for BPF and
+// for C++.
+#pragma once
+
+#include <linux/types.h>
+
+#define UBF_RECEIVER_FLOWS 65536
+#define UBF_RECEIVER_PORTS 65536 // all of UDP
+
+// In place of a user, of a port: of no flow that is allowed, or of flows of several users.
+#define UBF_RECEIVER_NOBODY 0xffffffffU
+#define UBF_RECEIVER_SEVERAL 0xfffffffeU
+
+// As its packets have it, an IPv4 address in its mapped form; all in network order.
+struct ubf_udp_flow {
+    __u8 source[16];
+    __u8 destination[16];
+    __u16 source_port;
+    __u16 destination_port;
+};

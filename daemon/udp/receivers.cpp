@@ -1,0 +1,137 @@
+#include "daemon/udp/receivers.hpp"
+
+#include "base/unique_fd.hpp"
+#include "daemon/core/bpf_maps.hpp"
+#include "daemon/udp/bpf/udp_receivers.h"
+#include "udp_receivers.skel.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <atomic>
+#include <bpf/bpf.h>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <span>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace ubf {
+namespace {
+
+constexpr std::size_t ports_size = UBF_RECEIVER_PORTS * sizeof(std::uint64_t);
+
+std::string lacks(const char* what, int error) {
+    return fmt::format("{} failed: {}; it takes Linux 5.19 or later, CAP_BPF, CAP_PERFMON and "
+                       "CAP_NET_ADMIN",
+                       what, std::strerror(error));
+}
+
+// 0: the kernel doesn't say, and no namespace has that one.
+std::uint64_t own_namespace() {
+    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    std::uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    ::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size);
+    return cookie;
+}
+
+ubf_udp_flow key_of(const Flow& flow) {
+    ubf_udp_flow key{};
+    std::ranges::copy(flow.source.address.bytes(), key.source);
+    std::ranges::copy(flow.destination.address.bytes(), key.destination);
+    key.source_port = htons(flow.source.port);
+    key.destination_port = htons(flow.destination.port);
+    return key;
+}
+
+} // namespace
+
+void UdpReceivers::Unload::operator()(udp_receivers_bpf* program) const {
+    ::udp_receivers_bpf__destroy(program);
+}
+
+void UdpReceivers::Unmap::operator()(std::uint64_t* users) const {
+    ::munmap(users, ports_size);
+}
+
+UdpReceivers::UdpReceivers(bool wanted, int cgroup) {
+    const auto why_not = wanted ? load(cgroup) : "owners.bpf is false";
+    state_ = why_not.empty() ? "in use" : fmt::format("not in use: {}", why_not);
+    if (!why_not.empty())
+        program_.reset();
+}
+
+std::string UdpReceivers::load(int cgroup) {
+    if (cgroup < 0)
+        return "there are no cgroups of version 2 (/sys/fs/cgroup)";
+    ::libbpf_set_print(nullptr); // state() says it
+    program_.reset(::udp_receivers_bpf__open());
+    if (!program_)
+        return lacks("opening the BPF programs", errno);
+    program_->rodata->net_namespace = own_namespace();
+    if (const int error = ::udp_receivers_bpf__load(program_.get()); error != 0)
+        return lacks("loading the BPF programs", -error);
+    if (!can_be_used_without_privileges(::bpf_map__fd(program_->maps.flows)))
+        return needs_privileges;
+    auto* mapped = ::mmap(nullptr, ports_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                          ::bpf_map__fd(program_->maps.ports), 0);
+    if (mapped == MAP_FAILED)
+        return lacks("mapping a BPF map", errno);
+    ports_.reset(static_cast<std::uint64_t*>(mapped));
+    std::ranges::fill(std::span(ports_.get(), UBF_RECEIVER_PORTS), UBF_RECEIVER_NOBODY);
+
+    auto& links = program_->links;
+    auto& programs = program_->progs;
+    links.on_socket = ::bpf_program__attach_cgroup(programs.on_socket, cgroup);
+    links.on_each = ::bpf_program__attach_iter(programs.on_each, nullptr);
+    links.on_packet = ::bpf_program__attach_cgroup(programs.on_packet, cgroup);
+    if (!links.on_socket || !links.on_each || !links.on_packet)
+        return lacks("attaching the BPF programs", errno);
+    const UniqueFd sockets(::bpf_iter_create(::bpf_link__fd(links.on_each)));
+    char none;
+    ssize_t length = sockets ? 0 : -1;
+    do // reading is what runs it; it has no text
+        length = sockets ? ::read(sockets.get(), &none, sizeof none) : -1;
+    while (length > 0 || (length < 0 && sockets && (errno == EINTR || errno == EAGAIN)));
+    return length < 0 ? lacks("looking at the sockets that are open", errno) : std::string();
+}
+
+bool UdpReceivers::bind(const Flow& flow, Uid user) {
+    if (!program_)
+        return true;
+    const auto key = key_of(flow);
+    const auto whose = value(user);
+    if (::bpf_map_update_elem(::bpf_map__fd(program_->maps.flows), &key, &whose, BPF_ANY) != 0)
+        return false;
+    ++users_[flow.destination.port][user];
+    tell(flow.destination.port);
+    return true;
+}
+
+void UdpReceivers::release(const Flow& flow, Uid user) {
+    if (!program_)
+        return;
+    const auto key = key_of(flow);
+    ::bpf_map_delete_elem(::bpf_map__fd(program_->maps.flows), &key);
+    const auto port = users_.find(flow.destination.port);
+    if (port == users_.end())
+        return;
+    if (const auto count = port->second.find(user);
+        count != port->second.end() && --count->second == 0)
+        port->second.erase(count);
+    if (port->second.empty())
+        users_.erase(port);
+    tell(flow.destination.port);
+}
+
+void UdpReceivers::tell(Port port) {
+    const auto found = users_.find(port);
+    const std::uint64_t whose = found == users_.end()       ? UBF_RECEIVER_NOBODY
+                                : found->second.size() == 1 ? value(found->second.begin()->first)
+                                                            : UBF_RECEIVER_SEVERAL;
+    std::atomic_ref(ports_.get()[port]).store(whose, std::memory_order_release);
+}
+
+} // namespace ubf
