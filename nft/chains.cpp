@@ -326,7 +326,7 @@ Chain gate_chain(const Config& config, const Environment& environment) {
               {ct_translated(), set_mark(mark, mark.translated(), "$mark_translated")});
     chain.add("recognised",
               "(The kernel itself has seen that both ends are one user's: nobody need be asked.)",
-              {tcp(), mark_is(mark, 0, "0"), priority_in(set_of_recognised),
+              {tcp(), mark_is(mark, 0, "0"), priority_in(set_of_recognised, recognised_mask),
                set_mark(mark, mark.allow(), "$mark_allow"), count(), accept()});
     chain.add("direction", "and which end began.",
               {udp(), ct_reply(), set_mark(mark, mark.reply(), "$mark_reply")});

@@ -31,6 +31,9 @@ inline constexpr const char* set_of_senders = "senders"; // of both families
 inline constexpr const char* set_of_multicast = "multicast";
 inline constexpr const char* set_of_recognised = "recognised"; // of both families
 
+// The bits of a packet's priority that say that it is recognised (daemon/recognition).
+inline constexpr std::uint32_t recognised_mask = 0xffff0000;
+
 // Of what the configuration lists.
 constexpr const char* set_of_interfaces(const WatchedInterfaces& interfaces) {
     return interfaces.except ? "unwatched_interfaces" : "watched_interfaces";

@@ -409,9 +409,9 @@ Statement ct_translated() {
              Compare{NFT_CMP_NEQ, host(0)}}};
 }
 
-Statement priority_in(const std::string& set) {
-    return {fmt::format("meta priority @{}", set),
-            {LoadMeta{NFT_META_PRIORITY}, Lookup{set, false}}};
+Statement priority_in(const std::string& set, std::uint32_t mask) {
+    return {fmt::format("meta priority and 0x{:08x} @{}", mask, set),
+            {LoadMeta{NFT_META_PRIORITY}, Bitwise{host(mask), host(0)}, Lookup{set, false}}};
 }
 
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text) {

@@ -72,8 +72,9 @@ Statement ct_zoned();     // it is tracked apart from others
 Statement ct_reply();
 Statement ct_established();
 Statement ct_translated(); // by NAT: another source, or another destination
-// By a number that stands in this set: a program of ours in the kernel writes it there.
-Statement priority_in(const std::string& set);
+// These bits of the packet's priority, which a program of ours in the kernel writes, are in the
+// set.
+Statement priority_in(const std::string& set, std::uint32_t mask);
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text);
 
 // --- actions ---

@@ -65,6 +65,17 @@ void Undecided::pass_over_unwatched() {
 }
 
 void Undecided::look_for_them(TimePoint now) {
+    was_whole_ = false;
+    begin_looks(now);
+}
+
+void Undecided::judge_recognised(TimePoint now) {
+    if (!next_)
+        was_whole_ = true;
+    begin_looks(now);
+}
+
+void Undecided::begin_looks(TimePoint now) {
     last_ = now + for_so_long;
     look(now);
     next_ = now + second_look;
@@ -93,36 +104,29 @@ void Undecided::look(TimePoint now) {
         judged.insert(flow.cookie);
     }
     judged_ = std::move(judged);
-    begin_part(std::make_shared<Walk>(
-        Walk{std::move(*flows), [this](const Flows& unknown) {
-                 counters_.connections_undecided.add(unknown.size());
-                 log_.warning(
-                     fmt::format("{} connections were not decided here, {} for one: they began "
-                                 "while the ruleset was not whole, or the kernel recognised them; "
-                                 "each is judged now, and ended where it is not allowed",
-                                 unknown.size(), to_string(unknown.front().flow)));
-                 judge(unknown);
-             }}));
+    begin_part(std::make_shared<Walk>(Walk{std::move(*flows), [this](const Flows& unknown) {
+                                               if (!was_whole_)
+                                                   tell_of(unknown);
+                                               judge(unknown);
+                                           }}));
 }
 
-void Undecided::judge_recognised() {
-    Look memory{{}, {}, {}, ephemeral_ports()};
-    auto flows = find(memory);
-    if (!flows)
-        return;
-    for (auto& flow : *flows)
-        flow.judged = true; // those that are known are decided again anyway
-    begin_part(std::make_shared<Walk>(
-        Walk{std::move(*flows), [this](const Flows& unknown) { judge(unknown); }}));
+void Undecided::tell_of(const Flows& unknown) {
+    counters_.connections_undecided.add(unknown.size());
+    log_.warning(fmt::format("{} connections were not decided here, {} for one: they began while "
+                             "the ruleset was not whole, or the kernel recognised them; each is "
+                             "judged now, and ended where it is not allowed",
+                             unknown.size(), to_string(unknown.front().flow)));
 }
 
-void Undecided::adopt(const std::function<bool(Uid)>& recognisable, std::function<void()> done) {
+void Undecided::adopt(const std::function<bool(const UndecidedFlow&)>& recognisable,
+                      std::function<void()> done) {
     Look memory{{}, {}, {}, ephemeral_ports()};
     auto flows = find(memory);
     if (!flows)
         return done();
     std::erase_if(*flows,
-                  [&](const UndecidedFlow& flow) { return !flow.uid || !recognisable(*flow.uid); });
+                  [&](const UndecidedFlow& flow) { return !flow.uid || !recognisable(flow); });
     for (auto& flow : *flows)
         flow.judged = true;
     const auto adopt = [this](const Flows& unknown) {

@@ -18,6 +18,7 @@
 #include "netlink/tcp_connections.hpp"
 #include "owner/lookup.hpp"
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -54,10 +55,11 @@ class Undecided {
     // once.
     void look_for_them(TimePoint now);
     // The policy is another than that by which the kernel recognised some.
-    void judge_recognised();
+    void judge_recognised(TimePoint now);
     // Those that the kernel recognised, of listeners of such users, are workers' from now on, so
     // that they can be listed and ended like all others. `done` is called on any thread.
-    void adopt(const std::function<bool(Uid)>& recognisable, std::function<void()> done);
+    void adopt(const std::function<bool(const UndecidedFlow&)>& recognisable,
+               std::function<void()> done);
     // Other ports are watched now. Nobody was asked about connections to the new ones, and nobody
     // will be.
     // whole: whether the ruleset is.
@@ -90,6 +92,7 @@ class Undecided {
     };
 
     void pass_over_unwatched(); // nor let out, by what is watched so far
+    void begin_looks(TimePoint now);
     void look(TimePoint now);
     std::optional<Flows> find(Look& look); // nothing: the kernel didn't say
     std::optional<UndecidedFlow> as_flow(const TcpConnection& connection, Look& look);
@@ -101,6 +104,7 @@ class Undecided {
     void begin_part(std::shared_ptr<Walk> walk);
     void pass_on(std::size_t worker, Flows part, std::shared_ptr<Walk> walk);
     std::vector<Flows> shares(const Flows& flows) const; // one for each worker
+    void tell_of(const Flows& unknown);
     void judge(const Flows& flows);
 
     const Workers& workers_;
@@ -111,6 +115,7 @@ class Undecided {
     TcpConnections connections_;
     OwnerLookup lookup_;
     Links links_;
+    std::atomic<bool> was_whole_{true};  // the ruleset, when what we look for began
     std::unordered_set<Cookie> present_; // that were there before
     std::unordered_set<Cookie> judged_;  // or are to be
     std::optional<TimePoint> next_;      // look

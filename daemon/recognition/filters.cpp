@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <set>
 #include <sys/socket.h>
+#include <utility>
 
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -28,14 +29,24 @@ bpf_tc_hook hook_of(std::uint32_t interface, bpf_tc_attach_point point) {
     return hook;
 }
 
-bpf_tc_opts options_of(int program) {
+bpf_tc_opts options_of(int program, std::uint32_t flags = 0) {
     bpf_tc_opts options{};
     options.sz = sizeof options;
     options.handle = handle;
     options.priority = priority;
     options.prog_fd = program;
-    options.flags = program != 0 ? BPF_TC_F_REPLACE : 0;
+    options.flags = flags;
     return options;
+}
+
+// 0 or a negative errno; and whether one of ours was there, perhaps of a ubfd before us.
+std::pair<int, bool> attach(const bpf_tc_hook& hook, int program) {
+    auto options = options_of(program);
+    const int error = ::bpf_tc_attach(&hook, &options);
+    if (error != -EEXIST)
+        return {error, false};
+    auto instead = options_of(program, BPF_TC_F_REPLACE);
+    return {::bpf_tc_attach(&hook, &instead), true};
 }
 
 // Whether nobody has a filter there. No, where the kernel doesn't say.
@@ -77,36 +88,36 @@ std::string Filters::put(Programs programs, const WatchedInterfaces& watched, bo
         auto hook = hook_of(link.index, BPF_TC_INGRESS);
         const int made = ::bpf_tc_hook_create(&hook);
         const int program = fabric ? programs.fabric : programs.ethernet;
-        auto options = options_of(program);
-        const int error = made != 0 && made != -EEXIST ? made : ::bpf_tc_attach(&hook, &options);
+        const auto [error, was_there] =
+            made != 0 && made != -EEXIST ? std::pair(made, false) : attach(hook, program);
         if (error != 0 && error != -ENODEV) // it may be gone by now
             failed = fmt::format("not on {}: {}", link.name, std::strerror(-error));
         if (error == 0)
-            on_.try_emplace(link.index, Place{program, made == 0}).first->second.program = program;
+            on_[link.index] |= made == 0 || was_there;
     }
     for (auto place = on_.begin(); place != on_.end();) {
-        if (!wanted.contains(place->first)) {
-            take_off(place->first, place->second);
-            place = on_.erase(place);
-        } else {
+        if (wanted.contains(place->first)) {
             ++place;
+            continue;
         }
+        take_off(place->first, place->second);
+        place = on_.erase(place);
     }
     return failed;
 }
 
 void Filters::remove() {
-    for (const auto& [interface, place] : on_)
-        take_off(interface, place);
+    for (const auto& [interface, is_our_hook] : on_)
+        take_off(interface, is_our_hook);
     on_.clear();
 }
 
 // Of one that is gone, nothing is left to take off.
-void Filters::take_off(std::uint32_t interface, const Place& place) {
+void Filters::take_off(std::uint32_t interface, bool is_our_hook) {
     const auto hook = hook_of(interface, BPF_TC_INGRESS);
     const auto options = options_of(0);
     ::bpf_tc_detach(&hook, &options);
-    if (!place.made_hook || !is_empty(interface, TC_H_MIN_INGRESS) ||
+    if (!is_our_hook || !is_empty(interface, TC_H_MIN_INGRESS) ||
         !is_empty(interface, TC_H_MIN_EGRESS))
         return;
     auto both =

@@ -31,14 +31,10 @@ class Filters {
     std::size_t size() const { return on_.size(); }
 
   private:
-    struct Place {
-        int program;
-        bool made_hook;
-    };
-    void take_off(std::uint32_t interface, const Place& place);
+    void take_off(std::uint32_t interface, bool is_our_hook);
 
     Links links_;
-    std::map<std::uint32_t, Place> on_; // by interface
+    std::map<std::uint32_t, bool> on_; // interfaces; whether the hook there is ours, too
 };
 
 } // namespace ubf

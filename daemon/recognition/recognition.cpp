@@ -1,5 +1,7 @@
 #include "daemon/recognition/recognition.hpp"
 
+#include "daemon/core/bpf_maps.hpp"
+#include "nft/sets.hpp"
 #include "recognition.skel.h"
 
 #include <algorithm>
@@ -16,9 +18,11 @@
 namespace ubf {
 namespace {
 
+static_assert(nft::recognised_mask == UBF_EVIDENCE_MASK);
+
 constexpr std::uint64_t nanoseconds = 1'000'000'000;
 constexpr std::uint64_t alive_for = 3 * nanoseconds; // after we were last heard of
-constexpr std::chrono::seconds filters_pause{10};    // somebody may take one off
+constexpr std::chrono::seconds pause_between_looks{10};
 
 std::uint64_t now(clockid_t clock) {
     timespec time{};
@@ -27,13 +31,14 @@ std::uint64_t now(clockid_t clock) {
            static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-// A number that no packet has by chance, nor by anybody's choice. Small ones are classes of traffic
-// (SO_PRIORITY, linux/pkt_sched.h).
+// A number that no packet has by chance, nor by anybody's choice. Small ones are those that people
+// give to classes of traffic (tc(8)).
 std::uint32_t make_evidence() {
+    constexpr std::uint32_t small = 0x0fff0000;
     std::uint32_t number = 0;
-    while (::getrandom(&number, sizeof number, 0) != sizeof number || number < 0x01000000) {
+    while (::getrandom(&number, sizeof number, 0) != sizeof number || number <= small) {
     }
-    return number;
+    return number & UBF_EVIDENCE_MASK;
 }
 
 std::string lacks(const char* what, int error) {
@@ -90,13 +95,23 @@ std::string Recognition::load(int cgroup, UniqueFd kept) {
         program_->rodata->net_namespace = static_cast<std::uint32_t>(network.st_ino);
     if (const int error = ::recognition_bpf__load(program_.get()); error != 0)
         return lacks("loading the BPF programs", -error);
+    if (!can_be_used_without_privileges(::bpf_map__fd(program_->maps.counts)))
+        return needs_privileges;
+    program_->links.arrive = ::bpf_program__attach_cgroup(program_->progs.arrive, cgroup);
+    if (!program_->links.arrive)
+        return lacks("attaching the BPF program at sockets", errno);
     const int stamp = ::bpf_program__fd(program_->progs.stamp);
     if (kept && ::bpf_link_update(kept.get(), stamp, nullptr) == 0) {
         link_ = std::move(kept);
         return {};
     }
     link_ = UniqueFd(::bpf_link_create(stamp, cgroup, BPF_CGROUP_SOCK_OPS, nullptr));
-    return link_ ? std::string() : lacks("attaching the BPF program that stamps", errno);
+    if (!link_)
+        return fmt::format(
+            "the BPF program that stamps could not be attached: {}; is another of its "
+            "kind there, attached so that it stays alone (bpftool cgroup tree)?",
+            std::strerror(errno));
+    return {};
 }
 
 void Recognition::pause() {
@@ -115,6 +130,7 @@ void Recognition::begin(const RecognitionTerms& terms, const WatchedInterfaces& 
     terms_.agreed.evidence = make_evidence();
     watched_ = watched;
     has_fabric_ = has_fabric;
+    tell(false); // they count when all of them are there
     tell_peers(terms.peers);
     put_filters();
     tell(true);
@@ -129,10 +145,11 @@ void Recognition::look(TimePoint now) {
     if (!in_use())
         return;
     tell(true);
-    if (!has_set_)
-        put_evidence();
-    if (now >= filters_due_)
-        put_filters();
+    if (now < due_)
+        return;
+    due_ = now + pause_between_looks;
+    put_evidence(); // which somebody may have taken out, as they may our programs
+    put_filters();
 }
 
 void Recognition::interfaces_changed() {
@@ -142,7 +159,6 @@ void Recognition::interfaces_changed() {
 }
 
 void Recognition::put_filters() {
-    filters_due_ = Clock::now() + filters_pause;
     failed_ = filters_.put({::bpf_program__fd(program_->progs.recognise_ethernet),
                             ::bpf_program__fd(program_->progs.recognise_fabric)},
                            watched_, has_fabric_);
@@ -168,10 +184,9 @@ void Recognition::tell_peers(const std::vector<RecognitionTerms::Peers>& peers) 
     for (const auto& old : peers_)
         if (std::ranges::none_of(now, [&](const auto& address) { return same(address, old); }))
             ::bpf_map_delete_elem(map, &old);
-    for (std::size_t i = 0; i < now.size(); ++i) {
-        const std::uint32_t runs_ubfd = peers[i].run_ubfd;
-        ::bpf_map_update_elem(map, &now[i], &runs_ubfd, BPF_ANY);
-    }
+    const std::uint32_t yes = 1;
+    for (const auto& address : now)
+        ::bpf_map_update_elem(map, &address, &yes, BPF_ANY);
     peers_ = std::move(now);
 }
 

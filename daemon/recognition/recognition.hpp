@@ -37,7 +37,7 @@ class Recognition {
     void begin(const RecognitionTerms& terms, const WatchedInterfaces& watched, bool has_fabric);
     // Often: that we are still there.
     void look(TimePoint now);
-    // The table is a new one, without what we have put there.
+    // The table may be a new one, without what we have put there.
     void put_evidence();
 
     int notices_fd() const { return notices_.fd(); } // readable when interfaces have changed
@@ -75,7 +75,7 @@ class Recognition {
     std::string lacks_;    // why the programs are not there
     std::string failed_;   // or not everywhere
     bool has_set_ = false; // our number is in the ruleset's
-    TimePoint filters_due_{};
+    TimePoint due_{};
 };
 
 } // namespace ubf

@@ -20,9 +20,9 @@ ubf_recognition_key key_of(const Key& key) {
 }
 
 void add(std::vector<RecognitionTerms::Peers>& peers, ubf_recognition_side side,
-         const std::vector<Prefix>& ranges, bool run_ubfd) {
+         const std::vector<Prefix>& ranges) {
     for (const auto& range : ranges)
-        peers.push_back({side, range, run_ubfd});
+        peers.push_back({side, range});
 }
 
 // By which a node speaks to itself. The kernel lets none in from elsewhere.
@@ -33,8 +33,7 @@ std::vector<Prefix> loopback() {
 void add_side(RecognitionTerms& terms, ubf_recognition_side side, const std::vector<Prefix>& ranges,
               const Policy& policy) {
     terms.agreed.recognises[side] = policy.same_user && !policy.require_label;
-    add(terms.peers, side, ranges, true);
-    add(terms.peers, side, policy.unready, false);
+    add(terms.peers, side, without(ranges, policy.unready));
 }
 
 } // namespace
@@ -63,7 +62,7 @@ RecognitionTerms recognition_terms(const Config& config, const KeyRing& keys) {
         agreed.keys[1] = key_of(*keys.previous);
     agreed.clock_skew = static_cast<std::uint32_t>(
         std::chrono::ceil<std::chrono::seconds>(config.ident.clock_skew).count());
-    add(terms.peers, UBF_SIDE_ETHERNET, loopback(), true);
+    add(terms.peers, UBF_SIDE_ETHERNET, loopback());
     add_side(terms, UBF_SIDE_ETHERNET, config.peers.ranges, config.policy);
     if (config.fabric.enabled)
         add_side(terms, UBF_SIDE_FABRIC, config.fabric_peers(), fabric_policy);
@@ -87,13 +86,10 @@ bool is_recognised(const RecognitionTerms& terms, Uid uid) {
 
 bool is_recognised(const RecognitionTerms& terms, ubf_recognition_side side, const Address& source,
                    Uid uid) {
-    const RecognitionTerms::Peers* longest = nullptr;
-    for (const auto& peers : terms.peers)
-        if (peers.side == side && peers.range.contains(source) &&
-            (longest == nullptr || peers.range.length() > longest->range.length()))
-            longest = &peers;
-    return longest != nullptr && longest->run_ubfd && terms.agreed.recognises[side] != 0 &&
-           is_recognised(terms, uid);
+    return terms.agreed.recognises[side] != 0 && is_recognised(terms, uid) &&
+           std::ranges::any_of(terms.peers, [&](const auto& peers) {
+               return peers.side == side && peers.range.contains(source);
+           });
 }
 
 } // namespace ubf

@@ -14,11 +14,10 @@ struct RecognitionTerms {
     struct Peers {
         ubf_recognition_side side;
         Prefix range;
-        bool run_ubfd;
     };
     // Without what changes from moment to moment: the clock, the evidence, until when.
     ubf_recognition_terms agreed{};
-    std::vector<Peers> peers{}; // the longest range that fits an address counts
+    std::vector<Peers> peers{}; // that run ubfd; and this node, to itself
     std::string why_not{};      // nobody is recognised; empty: some are
 };
 

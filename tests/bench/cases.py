@@ -3,12 +3,13 @@
 import collections
 import json
 
+from lab.cpu import busy_seconds
 from lane import ADDRESS, CLOSED, DRAIN, ECHO, OTHER, SINK, TCP, UDP, USER
 
 # measure(lane, options): the figures of one round. lanes: which ones.
 Case = collections.namedtuple("Case", "name lanes measure")
 
-ALL = ("none", "floor", "ubfd")
+ALL = ("none", "floor", "ubfd", "recognised")
 
 
 def new_flows(name, protocol, across, concurrency=1, user=USER):
@@ -19,9 +20,10 @@ def new_flows(name, protocol, across, concurrency=1, user=USER):
         if user == OTHER and not lane.is_ubfd:
             port = CLOSED  # what the kernel's own refusal costs
         node, address = (lane.a, ADDRESS) if across else (lane.b, "127.0.0.1")
-        before = lane.cpu_seconds()
+        before, all_before = lane.cpu_seconds(), busy_seconds()
         result = lane.storm(node, user, "connect", protocol, address, port, count, concurrency)
         result["cpu_us"] = (lane.cpu_seconds() - before) * 1e6 / count
+        result["all_cpu_us"] = (busy_seconds() - all_before) * 1e6 / count
         good = result["connected"] if user == USER else sum(result["errors"].values())
         result["wrong"] = count - good
         return result

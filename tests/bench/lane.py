@@ -20,13 +20,15 @@ MOST_HELD = 1000  # connections that one process holds: less than the usual limi
 ADDRESS = "10.77.0.2"  # of the servers' node
 
 # A lane's name, the program that guards it, and what its configuration says beside the peers; or nftables commands.
-Kind = collections.namedtuple("Kind", "name program settings ruleset", defaults=(None, {}, ""))
+# recognise: the kernel lets one user's connections in; otherwise, as where it can't, ubfd is asked about each.
+Kind = collections.namedtuple("Kind", "name program settings ruleset recognise", defaults=(None, {}, "", False))
 KINDS = (
     Kind("none"),
     Kind("conntrack", ruleset="table inet least { chain input { type filter hook input priority filter; "
                               "ct state established accept; }; }"),
     Kind("floor", "floor"),
     Kind("ubfd", "ubfd"),
+    Kind("recognised", "ubfd", recognise=True),
 )
 
 
@@ -47,7 +49,7 @@ class Lane:
         self.daemons = []  # ubfd, of a and of b, in guarded()
         self.guards = []  # processes, these among them
         settings = {"peers": {"ranges": ["10.77.0.0/24"]}} | kind.settings
-        self._start_ubfd = lambda node: lab.Ubfd(programs["ubfd"], node, key, settings)
+        self._start_ubfd = lambda node: lab.Ubfd(programs["ubfd"], node, key, settings, recognise=kind.recognise)
         for node in (self.a, self.b):
             if kind.ruleset:
                 node.run("nft", kind.ruleset)

@@ -24,6 +24,10 @@ def _round_trips_above_floor(at):
     return (at(ACROSS, "ubfd", "p50_us") - at(ACROSS, "floor", "p50_us")) / at("UDP round trip", "none", "p50_us")
 
 
+def _more_than_none(case, key):
+    return lambda at: at(case, "recognised", key) - at(case, "none", key)
+
+
 def _at_most(limit):
     return lambda values: statistics.median(values) <= limit
 
@@ -53,6 +57,20 @@ ROWS = (
         _ratio(SAME_STORM, "cpu_us"), _at_most(2), 2),
     Row("across nodes, C = 64: firewall CPU per connection", "≤ 2 × floor", "× floor",
         _ratio(ACROSS_STORM, "cpu_us"), _at_most(2), 2),
+    Row("recognised, same node, C = 1: p50 connect latency", "≤ 1.25 × none", "× none",
+        _ratio(SAME, "p50_us", "recognised", "none"), _at_most(1.25), 1.25),
+    Row("recognised, across nodes, C = 1: p50 connect latency", "≤ 1.25 × none", "× none",
+        _ratio(ACROSS, "p50_us", "recognised", "none"), _at_most(1.25), 1.25),
+    Row("recognised, same node, C = 64: connections per second", "≥ 0.9 × none", "× none",
+        _ratio(SAME_STORM, "per_second", "recognised", "none"), _at_least(0.9), 0.9),
+    Row("recognised, across nodes, C = 64: connections per second", "≥ 0.9 × none", "× none",
+        _ratio(ACROSS_STORM, "per_second", "recognised", "none"), _at_least(0.9), 0.9),
+    Row("recognised, same node, C = 64: all CPU per connection", "≤ none + 3 µs", "µs more than none",
+        _more_than_none(SAME_STORM, "all_cpu_us"), _at_most(3), None),
+    Row("recognised, across nodes, C = 64: all CPU per connection", "≤ none + 3 µs", "µs more than none",
+        _more_than_none(ACROSS_STORM, "all_cpu_us"), _at_most(3), None),
+    Row("refusal across nodes, with recognition", "≤ without it", "× without",
+        _ratio("refusal, across nodes", "p50_us", "recognised", "ubfd"), _at_most(1.05), 1.05),
     Row("one-way UDP stream after its first packet", "≥ 0.9 × no firewall", "× none",
         _ratio("UDP stream", "per_second", base="none"), _at_least(0.9), 0.9),
     Row("the same with one rule on conntrack's state, and no ubfd", "-", "× none",

@@ -25,9 +25,11 @@ def loaded_rows(results, load):
     rows = []
     for case, key, what in LOADED:
         for lane in results.lanes(case):
-            if not lane.startswith("ubfd"):
+            if lane not in ("ubfd", "recognised"):
                 continue
             values, *beside = [_against_idle(results, case, key, name, load) for name in (lane, "floor", "none")]
+            if not values: # no time of its own, idle
+                continue
             middle = statistics.median(values)
             worse = 1 - middle if what == "rate" else middle - 1
             rows.append(Loaded(case, what, lane, values, beside, worse, worse <= WITHIN))

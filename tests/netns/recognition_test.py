@@ -64,7 +64,7 @@ def stamp(source, destination, sequence, user, key=KEY, when=None):
     halves = [half for address, _ in (source, destination)
               for half in (0, 0xffff00000000 | int.from_bytes(socket.inet_aton(address), "big"))]
     words = [*halves, source[1] << 48 | destination[1] << 32 | sequence, when, USERS[user]]
-    tag = siphash(derived, struct.pack("<7Q", *words) + struct.pack("<Q", len(words) * 8 << 56 | 1))
+    tag = siphash(derived, struct.pack("<7Q", *words) + struct.pack("<Q", (len(words) * 8 + 1) << 56 | 1))
     return struct.pack("!BBHBBHQ", 254, 16, 0x5542, 1, key_id, when & 0xffff, tag)
 
 
@@ -160,6 +160,10 @@ class Recognition(Recognising):
         self.assertEqual(self.ubfd2.status()["queues"], before)
         self.assertEqual(self.ubfd2.status()["kernel"]["recognised"]["packets"], len(TCP))
 
+    def test_so_does_one_of_ipv4_from_a_socket_of_ipv6(self):
+        self.assert_recognised(address=f"::ffff:{V4}")
+        self.assert_recognised(address="::ffff:127.0.0.1", across=False)
+
     def test_another_users_is_refused_as_ever(self):
         for way in TCP:
             with self.subTest(str(way)):
@@ -203,6 +207,16 @@ class Recognition(Recognising):
         self.two.run("nft", "add table ip site; add chain ip site pre { type nat hook prerouting priority -100; }; "
                      f"add rule ip site pre tcp dport {PORT} redirect to :{REDIRECTED}")
         self.assertEqual(self.connect(), ("EHOSTUNREACH", {"recognised": 1}, {"translated"}))
+
+    def test_one_that_is_rewritten_without_a_trace_reaches_nobody_else(self):
+        self.listen("bob", REDIRECTED)
+        self.two.run("nft", "add table ip site; add chain ip site pre { type filter hook prerouting priority raw; }; "
+                     f"add rule ip site pre tcp dport {PORT} tcp dport set {REDIRECTED}; "
+                     "add chain ip site out { type filter hook output priority raw; }; "
+                     f"add rule ip site out tcp sport {REDIRECTED} tcp sport set {PORT}")
+        with Counted(self.ubfd2) as counted:
+            self.assertNotEqual(self.somebody("alice").connect("tcp", V4, PORT, timeout=1.5), "connected")
+        self.assertGreater(counted["recognition.astray"], 0)
 
     def test_what_others_write_into_a_packet_opens_nothing(self):
         self.two.run("nft", "add table inet site; add chain inet site pre { type filter hook prerouting priority raw; }; "
@@ -273,6 +287,11 @@ class Policies(Recognising):
         self.reload_with(peers={"ranges": case.PEERS, "unready": [f"{SOURCE}/32"]})
         self.assertNotIn("recognised", self.connect()[1])
         self.assert_recognised(address=V6)
+
+    def test_nor_where_others_are_cut_out_of_their_range(self):
+        self.assert_recognised()
+        self.reload_with(peers={"ranges": case.PEERS, "except": ["10.77.0.77"], "unready": ["10.77.0.0/25"]})
+        self.assertNotIn("recognised", self.connect()[1])
 
     def test_addresses_beyond_the_peers(self):
         self.assert_recognised()
@@ -480,8 +499,18 @@ class Interfaces(Recognising):
         self.assertIn("u32", self.filters())
         self.assertNotIn("clsact", self.two.run("tc", "qdisc", "show", "dev", "lo"))
 
+    def test_what_a_killed_ubfd_left_goes_with_the_next(self):
+        self.ubfd2.kill()
+        self.assertIn("recognise", self.filters())
+        self.ubfd2.start()
+        self.assert_recognised(address=V4)
+        self.ubfd2.stop()
+        for interface in ("eth0", "lo"):
+            self.assertNotIn("clsact", self.two.run("tc", "qdisc", "show", "dev", interface))
+
     def test_one_that_somebody_takes_off_is_put_back(self):
         self.two.run("tc", "qdisc", "del", "dev", "eth0", "clsact")
+        self.two.run("nft", "flush", "set", "inet", "ubf", "recognised")
         self.assert_asked()
         wait_until(lambda: "recognise" in self.filters(), 15)
         self.assert_recognised()

@@ -48,6 +48,12 @@ TEST(RecognitionTerms, leave_out_peers_that_are_not_ready_and_those_that_never_a
     EXPECT_TRUE(recognises(terms, "10.2.2.3"));
 }
 
+TEST(RecognitionTerms, leave_out_those_that_are_not_ready_however_their_range_is_cut) {
+    const auto terms = terms_of("except = [\"10.1.2.4/32\"]\nunready = [\"10.1.0.0/16\"]\n");
+    EXPECT_FALSE(recognises(terms, "10.1.2.3"));
+    EXPECT_TRUE(recognises(terms, "10.2.2.3"));
+}
+
 TEST(RecognitionTerms, leave_out_the_exempt) {
     const auto terms = terms_of("[policy]\nexempt_listeners = [\"100-200\"]\n"
                                 "exempt_connectors = [\"300\"]\n");

@@ -2,8 +2,9 @@
 // Where a program connects to a peer's address, its SYN gets a stamp: a tag that only a node with
 // the cluster's key can make, over the flow and the user. Where a SYN comes in, the tag is made
 // again with the listener's user, and where both are the same the packet carries a number from
-// there on that the ruleset knows (chain gate), and waits for nobody. It allows, and never refuses:
-// a packet that is not recognised is judged as ever.
+// there on that the ruleset knows (chain gate), and waits for nobody. A packet that is not
+// recognised is judged as ever. One that is reaches no socket but that user's, whatever rewrites or
+// redirects it on its way.
 #include "recognition.h"
 #include "siphash.h"
 
@@ -32,6 +33,7 @@ enum {
     SYN = 0x02, // RFC 9293, 3.1; RFC 3168, 6.1
     ACK = 0x10,
     ECN = 0xc0,
+    VLAN = 0x0fff, // the number, 0 being none (IEEE 802.1Q)
 };
 
 // Of the kernel's types, what is read here. Where it stands in them, the running kernel says (BTF).
@@ -71,7 +73,6 @@ struct {
     __type(value, struct ubf_recognition_terms);
 } terms SEC(".maps");
 
-// Not 0: a peer that runs ubfd.
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -138,8 +139,7 @@ static __always_inline bool is_peer(__u32 side, const __u64 half[2]) {
     const __u64 first = bpf_cpu_to_be64(half[0]), second = bpf_cpu_to_be64(half[1]);
     __builtin_memcpy(place.address, &first, sizeof first);
     __builtin_memcpy(place.address + sizeof first, &second, sizeof second);
-    const __u32* runs_ubfd = bpf_map_lookup_elem(&peers, &place);
-    return runs_ubfd && *runs_ubfd;
+    return bpf_map_lookup_elem(&peers, &place) != 0;
 }
 
 // Root and the exempt may more than others, which is not said here.
@@ -150,6 +150,13 @@ static __always_inline bool is_plain_user(const struct ubf_recognition_terms* ag
         if (uid >= agreed->exempt[i].first && uid <= agreed->exempt[i].last)
             return false;
     return true;
+}
+
+// By which a recognised packet's priority says whose it is.
+static __always_inline __u32 sign_of(const struct ubf_recognition_terms* agreed, __u32 uid) {
+    const __u64 key[2] = {agreed->keys[0].words[0], agreed->keys[0].words[1]};
+    const __u64 words[1] = {uid};
+    return (__u32)ubf_siphash_tag(key, words, 1, 8ULL << 56) & ~UBF_EVIDENCE_MASK;
 }
 
 static __always_inline __u64 make_tag(const __u64 key[2], const struct flow* flow, __u64 seconds,
@@ -221,8 +228,10 @@ static __always_inline void write_stamp(struct bpf_sock_ops* ops) {
         count(UBF_COUNT_STAMPED);
 }
 
+// The first two that a connection sends: should something on the way not like the option, the next
+// is as it likes it.
 static __always_inline bool writes_syn(const struct bpf_sock_ops* ops) {
-    return (ops->skb_tcp_flags & (SYN | ACK)) == SYN;
+    return (ops->skb_tcp_flags & (SYN | ACK)) == SYN && ops->total_retrans == 0;
 }
 
 // Of all TCP sockets on the node: those that are not to be stamped are called for once.
@@ -383,8 +392,10 @@ static __always_inline __u32 listener_user(struct __sk_buff* skb, struct packet*
     return uid;
 }
 
+// What is counted; of a packet that is recognised, `whose` as well.
 static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
-                                   const struct ubf_recognition_terms* agreed, __u32 side) {
+                                   const struct ubf_recognition_terms* agreed, __u32 side,
+                                   __u32* whose) {
     struct ubf_stamp stamp;
     if (!read_stamp(skb, packet, &stamp) || !is_peer(side, packet->flow.source))
         return UBF_COUNT_UNSTAMPED;
@@ -408,6 +419,7 @@ static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
     const __u8 once = 1;
     if (bpf_map_update_elem(&seen, &tag, &once, BPF_NOEXIST) != 0)
         return UBF_COUNT_REPEATED;
+    *whose = uid;
     return UBF_COUNT_RECOGNISED;
 }
 
@@ -415,9 +427,10 @@ static __always_inline int recognise(struct __sk_buff* skb, __u32 side) {
     const struct ubf_recognition_terms* agreed = find_terms();
     if (!agreed)
         return TC_ACT_UNSPEC;
-    if (skb->priority == agreed->evidence) // nobody says so but what follows
+    const __u32 evidence = agreed->evidence; // first: with other terms goes another
+    if ((skb->priority & UBF_EVIDENCE_MASK) == evidence) // nobody says so but what follows
         skb->priority = 0;
-    if (!agreed->recognises[side] || skb->vlan_present) // that comes again, without the tag
+    if (!agreed->recognises[side] || skb->vlan_tci & VLAN) // it comes again, out of the VLAN
         return TC_ACT_UNSPEC;
     struct packet packet = {};
     const bool is_syn = skb->protocol == bpf_htons(ETH_P_IP)     ? read_v4(skb, &packet)
@@ -425,10 +438,11 @@ static __always_inline int recognise(struct __sk_buff* skb, __u32 side) {
                                                                  : false;
     if (!is_syn)
         return TC_ACT_UNSPEC;
-    const __u32 result = judge(skb, &packet, agreed, side);
+    __u32 whose = 0;
+    const __u32 result = judge(skb, &packet, agreed, side, &whose);
     count(result);
     if (result == UBF_COUNT_RECOGNISED)
-        skb->priority = agreed->evidence;
+        skb->priority = evidence | sign_of(agreed, whose);
     return TC_ACT_UNSPEC;
 }
 
@@ -442,6 +456,23 @@ int recognise_ethernet(struct __sk_buff* skb) {
 SEC("tc")
 int recognise_fabric(struct __sk_buff* skb) {
     return recognise(skb, UBF_SIDE_FABRIC);
+}
+
+// --- at the socket ---
+
+// Of every packet of every socket; all that are not recognised are done with at once.
+SEC("cgroup_skb/ingress")
+int arrive(struct __sk_buff* skb) {
+    const __u32 priority = skb->priority;
+    if ((priority & UBF_EVIDENCE_MASK) == 0)
+        return 1;
+    const __u32 first = 0;
+    const struct ubf_recognition_terms* agreed = bpf_map_lookup_elem(&terms, &first);
+    if (!agreed || (priority & UBF_EVIDENCE_MASK) != agreed->evidence ||
+        (priority & ~UBF_EVIDENCE_MASK) == sign_of(agreed, bpf_get_socket_uid(skb)))
+        return 1;
+    count(UBF_COUNT_ASTRAY);
+    return 0;
 }
 
 // What reads the kernel's memory may be used by programs under the GPL alone.

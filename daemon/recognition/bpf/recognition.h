@@ -22,9 +22,10 @@ struct ubf_stamp {
 #define UBF_STAMP_FORMAT 1
 
 // The message under the tag: source and destination (16 bytes each, an IPv4 address in its mapped
-// form) as two numbers each; ports and sequence number; all of the time; the uid of the socket.
+// form) as two numbers each; ports and sequence number; all of the time; the uid of the socket; and
+// a byte more, the format.
 #define UBF_STAMP_WORDS 7
-#define UBF_STAMP_REST ((__u64)(UBF_STAMP_WORDS * 8) << 56 | UBF_STAMP_FORMAT)
+#define UBF_STAMP_REST ((__u64)(UBF_STAMP_WORDS * 8 + 1) << 56 | UBF_STAMP_FORMAT)
 
 struct ubf_recognition_key {
     __u64 words[2];
@@ -40,6 +41,8 @@ struct ubf_recognition_uids {
     __u32 last;
 };
 
+#define UBF_EVIDENCE_MASK 0xffff0000U
+
 enum ubf_recognition_side { UBF_SIDE_ETHERNET, UBF_SIDE_FABRIC, UBF_SIDES };
 
 struct ubf_recognition_terms {
@@ -48,14 +51,15 @@ struct ubf_recognition_terms {
     __u64 until;
     struct ubf_recognition_key keys[2]; // the first signs
     __u32 clock_skew;                   // seconds
-    // The priority of a packet (skb->priority) that is recognised: a number that nobody else knows.
+    // The upper half of the priority of a packet (skb->priority) that is recognised: a number that
+    // nobody else knows. The lower says for whose socket.
     __u32 evidence;
     __u32 recognises[UBF_SIDES]; // not 0: on interfaces of this side it does
     __u32 exempt_count;
     struct ubf_recognition_uids exempt[UBF_RECOGNITION_EXEMPT];
 };
 
-// Of the map of peers' addresses (BPF_MAP_TYPE_LPM_TRIE): prefix counts the bits of side, too.
+// Of the map of peers' addresses (BPF_MAP_TYPE_LPM_TRIE), of those that run ubfd: prefix counts the bits of side, too.
 struct ubf_recognition_address {
     __u32 prefix;
     __u32 side;
@@ -72,5 +76,6 @@ enum ubf_recognition_count {
     UBF_COUNT_UNFIT,       // another user's, or forged: the two look alike
     UBF_COUNT_REPEATED,    // it came before
     UBF_COUNT_NO_LISTENER, // or none whose user is recognised
+    UBF_COUNT_ASTRAY,      // recognised, and on its way to another user's socket: dropped
     UBF_COUNTS
 };
