@@ -5,12 +5,13 @@
 namespace ubf {
 namespace {
 
-const Key::Bytes bytes = [] {
+Key make_key() {
     Key::Bytes bytes{};
     bytes.fill(0x11);
-    return bytes;
-}();
-const KeyRing keys{Key(bytes), std::nullopt};
+    return Key(bytes);
+}
+
+const KeyRing keys{make_key(), std::nullopt};
 constexpr Uid alice{2001};
 
 Config config_of(const std::string& text) {
@@ -63,7 +64,8 @@ TEST(RecognitionTerms, leave_out_the_exempt) {
 }
 
 TEST(RecognitionTerms, are_nobody_where_being_the_same_user_is_not_enough) {
-    for (const auto* text : {"[policy]\nsame_user = false\n", "[policy]\nrequire_label = true\n",
+    for (const auto* text : {"[policy]\nsame_user = false\n",
+                             "[policy]\nrequire_label = true\n[labels]\nslurm = true\n",
                              "[owners]\nrecognise = false\n"}) {
         const auto terms = terms_of(text);
         EXPECT_NE(terms.why_not, "") << text;

@@ -430,7 +430,8 @@ static __always_inline int recognise(struct __sk_buff* skb, __u32 side) {
     const __u32 evidence = agreed->evidence; // first: with other terms goes another
     if ((skb->priority & UBF_EVIDENCE_MASK) == evidence) // nobody says so but what follows
         skb->priority = 0;
-    if (!agreed->recognises[side] || skb->vlan_tci & VLAN) // it comes again, out of the VLAN
+    const bool in_vlan = skb->vlan_present && skb->vlan_tci & VLAN; // it comes again, out of that
+    if (!agreed->recognises[side] || in_vlan)
         return TC_ACT_UNSPEC;
     struct packet packet = {};
     const bool is_syn = skb->protocol == bpf_htons(ETH_P_IP)     ? read_v4(skb, &packet)
