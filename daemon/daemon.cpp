@@ -45,7 +45,9 @@ std::size_t answering_threads(unsigned queues) {
     return std::min(queues, most);
 }
 
-constexpr const char* stamps_name = "stamps";
+constexpr const char* stamp_name = "stamp"; // links of programs in the kernel
+constexpr const char* arrive_name = "arrive";
+constexpr const char* receivers_name = "receivers";
 constexpr const char* table_socket_name = "table"; // as ubfctl's ruleset.cpp has it
 
 // The kernel makes the mount point where SELinux is on (selinuxfs.c); a policy may keep us from it.
@@ -127,16 +129,17 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   , start_(prepare(std::move(config)))
   , table_(store_.take(table_socket_name))
   , labeller_(job_table_, start_.config.labels, counters_)
-  , udp_receivers_(start_.config.owners.bpf, cgroup_paths_.v2_fd())
+  , udp_receivers_(start_.config.owners.bpf, cgroup_paths_.v2_fd(), store_.take(receivers_name),
+                   [this](int link) { keep(receivers_name, link); })
   , udp_flows_(table_, lately_sent_, udp_receivers_, counters_)
   , exempt_listeners_(table_, counters_)
   , records_(start_.config.owners.bpf,
              start_.config.labels.slurm ? std::optional(cgroup_paths_.roots()) : std::nullopt)
-  , recognition_(start_.config.owners.recognise, cgroup_paths_.v2_fd(), store_.take(stamps_name),
-                 table_)
+  , recognition_(start_.config.owners.recognise, cgroup_paths_.v2_fd(),
+                 {store_.take(stamp_name), store_.take(arrive_name)}, table_)
   , investigator_(users_, labeller_, records_, cgroup_paths_, counters_) {
     investigator_.count_subordinates(start_.config.policy.subids);
-    give_up({CAP_BPF, CAP_PERFMON}); // of those two alone, and no more needed
+    give_up({CAP_BPF, CAP_PERFMON}); // to load BPF programs, which is done
 
     if (store_.had_any())
         peers_.forgive_until(Clock::now() + PeerTable::patience);
@@ -225,13 +228,17 @@ void Daemon::begin_recognition() {
 }
 
 // What the kernel has let in by itself is among the flows that workers know, when `then` is called.
-void Daemon::with_recognised(const std::function<void()>& then) {
+void Daemon::with_recognised(const ControlServer::Reply& reply, const std::function<void()>& then) {
     const auto recognisable = [this](const UndecidedFlow& flow) {
         return is_recognised(recognition_.terms(),
                              flow.fabric ? UBF_SIDE_FABRIC : UBF_SIDE_ETHERNET,
                              flow.flow.source.address, *flow.uid);
     };
-    undecided_->adopt(recognisable, [this, then] { mailbox_.post(then); });
+    const bool found = undecided_->adopt(recognisable, [this, then] { mailbox_.post(then); });
+    if (!found)
+        reply({{"ok", false},
+               {"error", "the kernel did not list the connections of this node, among which are "
+                         "those that it recognised; try again"}});
 }
 
 // Any user may have taken the port before us, where it isn't privileged.
@@ -259,6 +266,13 @@ void Daemon::open_ident(std::size_t channels) {
                                  "who then keeps it from starting: choose one below "
                                  "net.ipv4.ip_unprivileged_port_start, {}",
                                  port, start_.environment.unprivileged_port_start));
+}
+
+// By systemd, in the place of another of that name; -1: of nothing.
+void Daemon::keep(const char* name, int fd) {
+    store_.drop(name);
+    if (fd >= 0)
+        store_.keep(name, fd);
 }
 
 // A table that is our socket's goes with the socket, but where the kernel lets it stay: so somebody
@@ -321,8 +335,8 @@ void Daemon::run() {
     for (const auto& worker : workers_)
         store_.keep(queue_name(worker->queue().number()), worker->queue().fd());
     store_.keep(ident_name, ident_sockets_.front().fd());
-    if (recognition_.link_fd() >= 0)
-        store_.keep(stamps_name, recognition_.link_fd());
+    keep(stamp_name, recognition_.links().stamp.get());
+    keep(arrive_name, recognition_.links().arrive.get());
     store_.drop_rest();
     std::uint64_t watchdog_us = 0;
     if (::sd_watchdog_enabled(0, &watchdog_us) > 0)
@@ -593,9 +607,9 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
     else if (command == "explain")
         explainer_->explain(request, reply);
     else if (command == "flows")
-        with_recognised([=, this] { flow_desk_->list(request, reply); });
+        with_recognised(reply, [=, this] { flow_desk_->list(request, reply); });
     else if (command == "revoke")
-        with_recognised([=, this] { flow_desk_->revoke(request, reply); });
+        with_recognised(reply, [=, this] { flow_desk_->revoke(request, reply); });
     else if (command == "reload") {
         const auto mistake = reload();
         reply(mistake ? ControlServer::Json{{"ok", false}, {"error", *mistake}}

@@ -84,7 +84,8 @@ class Daemon {
     void open_ident(std::size_t channels);
     void relabel(Uid uid);
     void begin_recognition();
-    void with_recognised(const std::function<void()>& then);
+    void with_recognised(const ControlServer::Reply& reply, const std::function<void()>& then);
+    void keep(const char* name, int fd);
     void stop_workers();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json status(bool all_peers);

@@ -117,6 +117,14 @@ void add_element(const SetPtr& set, const Key& key, std::optional<milliseconds> 
                                static_cast<std::uint64_t>(timeout->count()));
 }
 
+// The element that this set object has.
+int look_for(Connection& connection, const SetPtr& set) {
+    return connection.get(
+        NFT_MSG_GETSETELEM,
+        [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, set.get()); },
+        [](const nlmsghdr*) {});
+}
+
 // The messages about these keys, those of each family by themselves.
 template<typename T>
 void change(Batch& batch, const char* set, std::uint16_t type, std::span<const T> keys,
@@ -189,10 +197,7 @@ int VerdictSets::find_sent(const Flow& flow) {
 int VerdictSets::find(const char* name, const Flow& flow) {
     const auto set = named(name_of(name, is_v4(flow)));
     add_element(set, key_of(flow), std::nullopt);
-    return connection_.get(
-        NFT_MSG_GETSETELEM,
-        [&](nlmsghdr* message) { nftnl_set_elems_nlmsg_build_payload(message, set.get()); },
-        [](const nlmsghdr*) {});
+    return look_for(connection_, set);
 }
 
 int VerdictSets::deny(std::span<const Flow> flows, seconds timeout) {
@@ -240,6 +245,12 @@ int VerdictSets::recognise(std::optional<std::uint32_t> priority) {
         });
     }
     return commit(batch);
+}
+
+int VerdictSets::find_recognised(std::uint32_t priority) {
+    const auto set = named(set_of_recognised);
+    add_element(set, Key().add(priority), std::nullopt);
+    return look_for(connection_, set);
 }
 
 int VerdictSets::clear_allowed() {

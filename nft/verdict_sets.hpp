@@ -62,6 +62,8 @@ class VerdictSets {
     // --- connections that the kernel recognises ---
     // The priority that their packets have from now on, and no other; nothing: none is recognised.
     int recognise(std::optional<std::uint32_t> priority);
+    // 0 where they still have it; ENOENT where somebody has taken it out.
+    int find_recognised(std::uint32_t priority);
 
     // Empties them: the verdicts of another policy, or of a ubfd before us.
     int clear_allowed();

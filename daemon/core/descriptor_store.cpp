@@ -40,6 +40,10 @@ void DescriptorStore::keep(const std::string& name, int fd) {
     ::sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1);
 }
 
+void DescriptorStore::drop(const std::string& name) {
+    ::sd_notify(0, fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name).c_str());
+}
+
 bool DescriptorStore::settle() {
     constexpr std::uint64_t patience_us = 5'000'000;
     return ::sd_notify_barrier(0, patience_us) > 0;
@@ -47,7 +51,7 @@ bool DescriptorStore::settle() {
 
 void DescriptorStore::drop_rest() {
     for (const auto& [name, fd] : kept_)
-        ::sd_notify(0, fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name).c_str());
+        drop(name);
     kept_.clear();
 }
 

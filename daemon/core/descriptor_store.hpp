@@ -23,6 +23,8 @@ class DescriptorStore {
     bool had_any() const { return had_any_; }
     // To be kept from now on; names have no colon.
     void keep(const std::string& name, int fd);
+    // Not any more.
+    void drop(const std::string& name);
     // Waits until what was said is heard: from then on it is kept whatever becomes of us. False
     // where it takes too long.
     static bool settle();

@@ -50,18 +50,22 @@ void Undecided::pass_over_present() {
 }
 
 void Undecided::set_scope(Scope scope, bool whole) {
-    if (whole && !next_)
+    if (whole)
         pass_over_unwatched();
     scope_ = std::move(scope);
 }
 
 void Undecided::pass_over_unwatched() {
     Look memory{{}, {}, {}, ephemeral_ports()};
-    std::vector<TcpConnection> all; // one after the other: to look up another, the kernel is asked
-    connections_.each([&](const TcpConnection& connection) { all.push_back(connection); });
-    for (const auto& connection : all)
-        if (!as_flow(connection, memory))
+    const int error = connections_.each([&](const TcpConnection& connection) {
+        const auto [interface, fabric] = place_of(connection, memory);
+        if (!in_scope(interface, fabric, connection.local.port))
             present_.insert(connection.socket.cookie);
+    });
+    if (error != 0)
+        log_.warning(fmt::format("the connections to ports that were not watched could not be "
+                                 "listed: {}; they may be ended as if they began now",
+                                 std::strerror(error)));
 }
 
 void Undecided::look_for_them(TimePoint now) {
@@ -119,12 +123,12 @@ void Undecided::tell_of(const Flows& unknown) {
                              unknown.size(), to_string(unknown.front().flow)));
 }
 
-void Undecided::adopt(const std::function<bool(const UndecidedFlow&)>& recognisable,
+bool Undecided::adopt(const std::function<bool(const UndecidedFlow&)>& recognisable,
                       std::function<void()> done) {
     Look memory{{}, {}, {}, ephemeral_ports()};
     auto flows = find(memory);
     if (!flows)
-        return done();
+        return false;
     std::erase_if(*flows,
                   [&](const UndecidedFlow& flow) { return !flow.uid || !recognisable(flow); });
     for (auto& flow : *flows)
@@ -135,6 +139,7 @@ void Undecided::adopt(const std::function<bool(const UndecidedFlow&)>& recognisa
             workers_[i]->adopt(all[i]);
     };
     begin_part(std::make_shared<Walk>(Walk{std::move(*flows), adopt, std::move(done)}));
+    return true;
 }
 
 // Those that were there when we began to watch are left out.
@@ -161,15 +166,21 @@ std::optional<Undecided::Flows> Undecided::find(Look& look) {
     return flows;
 }
 
-// Nothing where no packet of it would have been queued.
-std::optional<UndecidedFlow> Undecided::as_flow(const TcpConnection& connection, Look& look) {
+// Where its packets come in.
+Undecided::Where Undecided::place_of(const TcpConnection& connection, Look& look) {
     const auto& [local, remote, socket] = connection;
     // The packets of a program on this node come in over loopback, whatever their address.
     const auto interface = interface_with(remote.address, look) ? std::optional(loopback_)
                            : socket.interface != 0              ? std::optional(socket.interface)
                                                    : interface_with(local.address, look);
     const auto index = interface.value_or(0); // of a route, or an address that went away
-    const bool fabric = is_fabric(index, look);
+    return {index, is_fabric(index, look)};
+}
+
+// Nothing where no packet of it would have been queued.
+std::optional<UndecidedFlow> Undecided::as_flow(const TcpConnection& connection, Look& look) {
+    const auto& [local, remote, socket] = connection;
+    const auto [index, fabric] = place_of(connection, look);
     if (!in_scope(index, fabric, local.port) || !was_accepted(connection, index, look))
         return std::nullopt;
     UndecidedFlow flow{{Protocol::tcp, remote, local}, index, fabric};

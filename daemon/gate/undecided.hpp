@@ -57,8 +57,9 @@ class Undecided {
     // The policy is another than that by which the kernel recognised some.
     void judge_recognised(TimePoint now);
     // Those that the kernel recognised, of listeners of such users, are workers' from now on, so
-    // that they can be listed and ended like all others. `done` is called on any thread.
-    void adopt(const std::function<bool(const UndecidedFlow&)>& recognisable,
+    // that they can be listed and ended like all others. `done` is called on any thread; not where
+    // this is false, for the kernel didn't say which there are.
+    bool adopt(const std::function<bool(const UndecidedFlow&)>& recognisable,
                std::function<void()> done);
     // Other ports are watched now. Nobody was asked about connections to the new ones, and nobody
     // will be.
@@ -91,10 +92,15 @@ class Undecided {
         std::function<void()> done = [] {};
     };
 
-    void pass_over_unwatched(); // nor let out, by what is watched so far
+    void pass_over_unwatched(); // so far
     void begin_looks(TimePoint now);
     void look(TimePoint now);
     std::optional<Flows> find(Look& look); // nothing: the kernel didn't say
+    struct Where {
+        std::uint32_t interface;
+        bool fabric;
+    };
+    Where place_of(const TcpConnection& connection, Look& look);
     std::optional<UndecidedFlow> as_flow(const TcpConnection& connection, Look& look);
     std::optional<std::uint32_t> interface_with(const Address& address, Look& look) const;
     bool is_fabric(std::uint32_t interface, Look& look);

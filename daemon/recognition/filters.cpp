@@ -17,8 +17,9 @@
 namespace ubf {
 namespace {
 
-// Late among others, so that what they drop, or let in, is theirs to say.
-constexpr std::uint32_t priority = 0xbfff;
+// Late among others, so that what they drop, or let in, is theirs to say; and none that the kernel
+// gives by itself, which are from 0xc000 down (tcf_auto_prio(), net/sched/cls_api.c).
+constexpr std::uint32_t priority = 0xcfff;
 constexpr std::uint32_t handle = 1;
 
 bpf_tc_hook hook_of(std::uint32_t interface, bpf_tc_attach_point point) {
@@ -74,7 +75,8 @@ bool is_empty(std::uint32_t interface, std::uint32_t direction) {
 
 } // namespace
 
-std::string Filters::put(Programs programs, const WatchedInterfaces& watched, bool has_fabric) {
+std::string Filters::put(Programs programs, const WatchedInterfaces& watched, bool has_fabric,
+                         On on) {
     const auto links = links_.list();
     if (!links)
         return fmt::format("the interfaces could not be listed: {}", std::strerror(links.error()));
@@ -85,6 +87,8 @@ std::string Filters::put(Programs programs, const WatchedInterfaces& watched, bo
         if (link.enslaved || !(fabric || watched.watches(link.name)))
             continue;
         wanted.insert(link.index);
+        if (on == On::new_ones && on_.contains(link.index))
+            continue;
         auto hook = hook_of(link.index, BPF_TC_INGRESS);
         const int made = ::bpf_tc_hook_create(&hook);
         const int program = fabric ? programs.fabric : programs.ethernet;
@@ -112,13 +116,19 @@ void Filters::remove() {
     on_.clear();
 }
 
+void Filters::remove_all() {
+    remove();
+    if (const auto links = links_.list())
+        for (const auto& link : *links)
+            take_off(link.index, true);
+}
+
 // Of one that is gone, nothing is left to take off.
 void Filters::take_off(std::uint32_t interface, bool is_our_hook) {
     const auto hook = hook_of(interface, BPF_TC_INGRESS);
     const auto options = options_of(0);
-    ::bpf_tc_detach(&hook, &options);
-    if (!is_our_hook || !is_empty(interface, TC_H_MIN_INGRESS) ||
-        !is_empty(interface, TC_H_MIN_EGRESS))
+    if (::bpf_tc_detach(&hook, &options) != 0 || !is_our_hook ||
+        !is_empty(interface, TC_H_MIN_INGRESS) || !is_empty(interface, TC_H_MIN_EGRESS))
         return;
     auto both =
         hook_of(interface, static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));

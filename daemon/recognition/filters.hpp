@@ -25,9 +25,13 @@ class Filters {
     Filters(const Filters&) = delete;
     Filters& operator=(const Filters&) = delete;
 
-    // Whatever is there now. Takes CAP_NET_ADMIN. Says what failed, and where; empty: nothing.
-    std::string put(Programs programs, const WatchedInterfaces& watched, bool has_fabric);
+    // Those that were not there before; or all, for somebody may have taken one off.
+    enum class On : std::uint8_t { new_ones, all };
+    // Takes CAP_NET_ADMIN. Says what failed, and where; empty: nothing.
+    std::string put(Programs programs, const WatchedInterfaces& watched, bool has_fabric, On on);
     void remove();
+    // Those of a ubfd before us as well.
+    void remove_all();
     std::size_t size() const { return on_.size(); }
 
   private:

@@ -6,9 +6,11 @@ namespace ubf {
 
 void Filters::remove() {}
 
+void Filters::remove_all() {}
+
 void Recognition::Unload::operator()(recognition_bpf*) const {}
 
-Recognition::Recognition(bool, int, UniqueFd, nft::Connection& table)
+Recognition::Recognition(bool, int, Links, nft::Connection& table)
   : sets_(table)
   , lacks_("ubfd was built without BPF") {
     terms_.why_not = lacks_;
@@ -26,10 +28,6 @@ void Recognition::put_evidence() {}
 
 void Recognition::interfaces_changed() {
     notices_.discard();
-}
-
-int Recognition::link_fd() const {
-    return -1;
 }
 
 std::string Recognition::state() const {

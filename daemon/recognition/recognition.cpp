@@ -35,8 +35,11 @@ std::uint64_t now(clockid_t clock) {
 // give to classes of traffic (tc(8)).
 std::uint32_t make_evidence() {
     constexpr std::uint32_t small = 0x0fff0000;
+    constexpr std::uint32_t automatic =
+        0x8; // from 8000: to 8fff: the kernel gives them (sch_api.c)
     std::uint32_t number = 0;
-    while (::getrandom(&number, sizeof number, 0) != sizeof number || number <= small) {
+    while (::getrandom(&number, sizeof number, 0) != sizeof number || number <= small ||
+           number >> 28 == automatic) {
     }
     return number & UBF_EVIDENCE_MASK;
 }
@@ -58,6 +61,16 @@ ubf_recognition_address address_of(const RecognitionTerms::Peers& peers) {
     return address;
 }
 
+// In the place of a program of a ubfd before us, where one was kept: there is no moment without.
+void attach(UniqueFd& link, UniqueFd kept, const bpf_program* program, int cgroup,
+            bpf_attach_type type) {
+    const int fd = ::bpf_program__fd(program);
+    if (kept && ::bpf_link_update(kept.get(), fd, nullptr) == 0)
+        link = std::move(kept);
+    else
+        link = UniqueFd(::bpf_link_create(fd, cgroup, type, nullptr));
+}
+
 bool same(const ubf_recognition_address& a, const ubf_recognition_address& b) {
     return std::memcmp(&a, &b, sizeof a) == 0;
 }
@@ -68,12 +81,14 @@ void Recognition::Unload::operator()(recognition_bpf* program) const {
     ::recognition_bpf__destroy(program);
 }
 
-Recognition::Recognition(bool wanted, int cgroup, UniqueFd kept, nft::Connection& table)
+Recognition::Recognition(bool wanted, int cgroup, Links kept, nft::Connection& table)
   : sets_(table) {
     sets_.recognise(std::nullopt); // where the table is there already
     lacks_ = wanted ? load(cgroup, std::move(kept)) : "owners.recognise is false";
-    if (!lacks_.empty())
+    if (!lacks_.empty()) {
         program_.reset();
+        links_ = {};
+    }
     ::malloc_trim(0); // libbpf took megabytes to read the kernel's types, and needs them no more
 }
 
@@ -81,7 +96,7 @@ Recognition::~Recognition() {
     pause();
 }
 
-std::string Recognition::load(int cgroup, UniqueFd kept) {
+std::string Recognition::load(int cgroup, Links kept) {
     if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0)
         return "the kernel does not describe its types (CONFIG_DEBUG_INFO_BTF)";
     if (cgroup < 0)
@@ -97,20 +112,14 @@ std::string Recognition::load(int cgroup, UniqueFd kept) {
         return lacks("loading the BPF programs", -error);
     if (!can_be_used_without_privileges(::bpf_map__fd(program_->maps.counts)))
         return needs_privileges;
-    program_->links.arrive = ::bpf_program__attach_cgroup(program_->progs.arrive, cgroup);
-    if (!program_->links.arrive)
-        return lacks("attaching the BPF program at sockets", errno);
-    const int stamp = ::bpf_program__fd(program_->progs.stamp);
-    if (kept && ::bpf_link_update(kept.get(), stamp, nullptr) == 0) {
-        link_ = std::move(kept);
-        return {};
-    }
-    link_ = UniqueFd(::bpf_link_create(stamp, cgroup, BPF_CGROUP_SOCK_OPS, nullptr));
-    if (!link_)
-        return fmt::format(
-            "the BPF program that stamps could not be attached: {}; is another of its "
-            "kind there, attached so that it stays alone (bpftool cgroup tree)?",
-            std::strerror(errno));
+    const auto& programs = program_->progs;
+    attach(links_.arrive, std::move(kept.arrive), programs.arrive, cgroup, BPF_CGROUP_INET_INGRESS);
+    if (links_.arrive)
+        attach(links_.stamp, std::move(kept.stamp), programs.stamp, cgroup, BPF_CGROUP_SOCK_OPS);
+    if (!links_.stamp)
+        return fmt::format("a BPF program could not be attached: {}; is another of its kind there, "
+                           "attached so that it stays alone (bpftool cgroup tree)?",
+                           std::strerror(errno));
     return {};
 }
 
@@ -126,12 +135,16 @@ void Recognition::begin(const RecognitionTerms& terms, const WatchedInterfaces& 
     if (!program_)
         terms_.why_not = lacks_;
     if (!in_use())
-        return filters_.remove();
+        return filters_.remove_all();
     terms_.agreed.evidence = make_evidence();
     watched_ = watched;
     has_fabric_ = has_fabric;
     tell(false); // they count when all of them are there
     tell_peers(terms.peers);
+    if (failed_peers_) { // whom it has now, nobody knows
+        terms_.why_not = "the kernel has no room for the peers' ranges";
+        return filters_.remove_all();
+    }
     put_filters();
     tell(true);
     put_evidence();
@@ -148,20 +161,22 @@ void Recognition::look(TimePoint now) {
     if (now < due_)
         return;
     due_ = now + pause_between_looks;
-    put_evidence(); // which somebody may have taken out, as they may our programs
+    // Somebody may have taken them out, or off.
+    if (!has_set_ || sets_.find_recognised(terms_.agreed.evidence) != 0)
+        put_evidence();
     put_filters();
 }
 
 void Recognition::interfaces_changed() {
     notices_.discard();
     if (in_use())
-        put_filters();
+        put_filters(Filters::On::new_ones);
 }
 
-void Recognition::put_filters() {
+void Recognition::put_filters(Filters::On on) {
     failed_ = filters_.put({::bpf_program__fd(program_->progs.recognise_ethernet),
                             ::bpf_program__fd(program_->progs.recognise_fabric)},
-                           watched_, has_fabric_);
+                           watched_, has_fabric_, on);
 }
 
 // The clock may have been set.
@@ -182,23 +197,21 @@ void Recognition::tell_peers(const std::vector<RecognitionTerms::Peers>& peers) 
     for (const auto& range : peers)
         now.push_back(address_of(range));
     for (const auto& old : peers_)
-        if (std::ranges::none_of(now, [&](const auto& address) { return same(address, old); }))
-            ::bpf_map_delete_elem(map, &old);
+        if (std::ranges::none_of(now, [&](const auto& address) { return same(address, old); }) &&
+            ::bpf_map_delete_elem(map, &old) != 0)
+            failed_peers_ = true;
     const std::uint32_t yes = 1;
     for (const auto& address : now)
-        ::bpf_map_update_elem(map, &address, &yes, BPF_ANY);
+        if (::bpf_map_update_elem(map, &address, &yes, BPF_ANY) != 0)
+            failed_peers_ = true;
     peers_ = std::move(now);
-}
-
-int Recognition::link_fd() const {
-    return link_ ? link_.get() : -1;
 }
 
 std::string Recognition::state() const {
     if (const auto& why_not = lacks_.empty() ? terms_.why_not : lacks_; !why_not.empty())
         return fmt::format("not in use: {}", why_not);
     if (!has_set_)
-        return "not in use: the table has no set of that name, recognised";
+        return "not in use: the table has no set recognised, or it can't be written into";
     return failed_.empty() ? "in use" : fmt::format("in use, but {}", failed_);
 }
 

@@ -23,11 +23,16 @@ namespace ubf {
 
 class Recognition {
   public:
+    // Of programs to the root of the cgroups: for whoever keeps them while we restart, or are dead.
+    struct Links {
+        UniqueFd stamp{};
+        UniqueFd arrive{};
+    };
+
     // Loads the programs, where they are wanted and can be. Takes CAP_BPF, CAP_PERFMON and
     // CAP_NET_ADMIN, and after that the last alone. cgroup: of the root of version 2; -1: there is
-    // none. kept: the link of a ubfd before us, which the new program takes over. Throws
-    // std::system_error.
-    Recognition(bool wanted, int cgroup, UniqueFd kept, nft::Connection& table);
+    // none. kept: of a ubfd before us, which the new programs take over. Throws std::system_error.
+    Recognition(bool wanted, int cgroup, Links kept, nft::Connection& table);
     ~Recognition();
 
     // Nobody is recognised from now on, until begin().
@@ -43,7 +48,7 @@ class Recognition {
     int notices_fd() const { return notices_.fd(); } // readable when interfaces have changed
     void interfaces_changed();
 
-    int link_fd() const; // for whoever keeps it while we restart; -1: none
+    const Links& links() const { return links_; } // none, where it can't be in use
 
     // "in use", perhaps with what is not; or why not.
     std::string state() const;
@@ -58,13 +63,13 @@ class Recognition {
     };
 
   private:
-    std::string load(int cgroup, UniqueFd kept);
+    std::string load(int cgroup, Links kept);
     void tell(bool alive);
     void tell_peers(const std::vector<RecognitionTerms::Peers>& peers);
-    void put_filters();
+    void put_filters(Filters::On on = Filters::On::all);
 
     std::unique_ptr<recognition_bpf, Unload> program_;
-    UniqueFd link_; // of the program that stamps
+    Links links_;
     nft::VerdictSets sets_;
     Filters filters_;
     LinkNotices notices_;
@@ -72,8 +77,9 @@ class Recognition {
     std::vector<ubf_recognition_address> peers_; // that are in the kernel's map
     WatchedInterfaces watched_;
     bool has_fabric_ = false;
-    std::string lacks_;    // why the programs are not there
-    std::string failed_;   // or not everywhere
+    std::string lacks_;  // why the programs are not there
+    std::string failed_; // or not everywhere
+    bool failed_peers_ = false;
     bool has_set_ = false; // our number is in the ruleset's
     TimePoint due_{};
 };

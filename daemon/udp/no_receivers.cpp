@@ -7,13 +7,20 @@ void UdpReceivers::Unload::operator()(udp_receivers_bpf*) const {}
 
 void UdpReceivers::Unmap::operator()(std::uint64_t*) const {}
 
-UdpReceivers::UdpReceivers(bool, int)
-  : state_("not in use: ubfd was built without BPF") {}
+UdpReceivers::UdpReceivers(bool, int, UniqueFd, Keep)
+  : cgroup_(-1)
+  , why_not_("ubfd was built without BPF") {}
 
 bool UdpReceivers::bind(const Flow&, Uid) {
     return true;
 }
 
 void UdpReceivers::release(const Flow&, Uid) {}
+
+void UdpReceivers::look(TimePoint) {}
+
+std::string UdpReceivers::state() const {
+    return "not in use: " + why_not_;
+}
 
 } // namespace ubf

@@ -15,7 +15,7 @@
 #include <span>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
+#include <utility>
 
 namespace ubf {
 namespace {
@@ -56,15 +56,17 @@ void UdpReceivers::Unmap::operator()(std::uint64_t* users) const {
     ::munmap(users, ports_size);
 }
 
-UdpReceivers::UdpReceivers(bool wanted, int cgroup) {
-    const auto why_not = wanted ? load(cgroup) : "owners.bpf is false";
-    state_ = why_not.empty() ? "in use" : fmt::format("not in use: {}", why_not);
-    if (!why_not.empty())
+UdpReceivers::UdpReceivers(bool wanted, int cgroup, UniqueFd kept, Keep keep)
+  : cgroup_(cgroup)
+  , keep_(std::move(keep))
+  , link_(std::move(kept))
+  , why_not_(wanted ? load() : "owners.bpf is false") {
+    if (!why_not_.empty())
         program_.reset();
 }
 
-std::string UdpReceivers::load(int cgroup) {
-    if (cgroup < 0)
+std::string UdpReceivers::load() {
+    if (cgroup_ < 0)
         return "there are no cgroups of version 2 (/sys/fs/cgroup)";
     ::libbpf_set_print(nullptr); // state() says it
     program_.reset(::udp_receivers_bpf__open());
@@ -82,24 +84,44 @@ std::string UdpReceivers::load(int cgroup) {
     ports_.reset(static_cast<std::uint64_t*>(mapped));
     std::ranges::fill(std::span(ports_.get(), UBF_RECEIVER_PORTS), UBF_RECEIVER_NOBODY);
 
-    auto& links = program_->links;
-    auto& programs = program_->progs;
-    links.on_socket = ::bpf_program__attach_cgroup(programs.on_socket, cgroup);
-    links.on_each = ::bpf_program__attach_iter(programs.on_each, nullptr);
-    links.on_packet = ::bpf_program__attach_cgroup(programs.on_packet, cgroup);
-    if (!links.on_socket || !links.on_each || !links.on_packet)
-        return lacks("attaching the BPF programs", errno);
-    const UniqueFd sockets(::bpf_iter_create(::bpf_link__fd(links.on_each)));
-    char none;
-    ssize_t length = sockets ? 0 : -1;
-    do // reading is what runs it; it has no text
-        length = sockets ? ::read(sockets.get(), &none, sizeof none) : -1;
-    while (length > 0 || (length < 0 && sockets && (errno == EINTR || errno == EAGAIN)));
-    return length < 0 ? lacks("looking at the sockets that are open", errno) : std::string();
+    program_->links.on_socket = ::bpf_program__attach_cgroup(program_->progs.on_socket, cgroup_);
+    return program_->links.on_socket ? std::string() : lacks("attaching the BPF programs", errno);
 }
 
+// Where a ubfd before us left its program, that goes on until ours takes its place.
+bool UdpReceivers::attach() {
+    if (is_ours_)
+        return true;
+    const int program = ::bpf_program__fd(program_->progs.on_packet);
+    if (!link_ || ::bpf_link_update(link_.get(), program, nullptr) != 0)
+        link_ = UniqueFd(::bpf_link_create(program, cgroup_, BPF_CGROUP_INET_INGRESS, nullptr));
+    is_ours_ = static_cast<bool>(link_);
+    failed_ = !is_ours_;
+    if (is_ours_)
+        keep_(link_.get());
+    return is_ours_;
+}
+
+void UdpReceivers::look(TimePoint now) {
+    if (!users_.empty() || used_ == TimePoint{})
+        used_ = now;
+    if (!link_ || now - used_ < a_while)
+        return;
+    link_.reset();
+    is_ours_ = false;
+    keep_(-1);
+}
+
+std::string UdpReceivers::state() const {
+    if (!why_not_.empty())
+        return fmt::format("not in use: {}", why_not_);
+    return failed_ ? "not in use: the BPF program could not be attached (bpftool cgroup tree)"
+                   : "in use";
+}
+
+// Where the program can't be attached it is as without.
 bool UdpReceivers::bind(const Flow& flow, Uid user) {
-    if (!program_)
+    if (!program_ || !attach())
         return true;
     const auto key = key_of(flow);
     const auto whose = value(user);
@@ -114,7 +136,8 @@ void UdpReceivers::release(const Flow& flow, Uid user) {
     if (!program_)
         return;
     const auto key = key_of(flow);
-    ::bpf_map_delete_elem(::bpf_map__fd(program_->maps.flows), &key);
+    if (::bpf_map_delete_elem(::bpf_map__fd(program_->maps.flows), &key) != 0)
+        return; // it began while the program could not be attached
     const auto port = users_.find(flow.destination.port);
     if (port == users_.end())
         return;

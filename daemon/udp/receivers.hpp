@@ -5,10 +5,15 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/core/event_loop.hpp"
 #include "flow/flow.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -20,19 +25,25 @@ namespace ubf {
 
 class UdpReceivers {
   public:
+    // Keeps the program at its place while we restart, or are dead; -1: it need not be kept. Called
+    // on any thread.
+    using Keep = std::function<void(int link)>;
+
     // Loads the programs, where they are wanted and can be. Takes CAP_BPF, CAP_PERFMON and
-    // CAP_NET_ADMIN, which nothing needs after that. cgroup: of the root of version 2; -1: there
-    // is none.
-    UdpReceivers(bool wanted, int cgroup);
+    // CAP_NET_ADMIN, and after that the last alone. cgroup: of the root of version 2, which must
+    // stay open; -1: there is none. kept: what was kept by a ubfd before us.
+    UdpReceivers(bool wanted, int cgroup, UniqueFd kept, Keep keep);
 
     // Before the flow is allowed: its datagrams are this user's. False where the kernel has no
     // room.
     bool bind(const Flow& flow, Uid user);
     // When it is not any more.
     void release(const Flow& flow, Uid user);
+    // From time to time: packets meet the program while there are such flows, and a while longer.
+    void look(TimePoint now);
 
-    // "in use", or why not.
-    const std::string& state() const { return state_; }
+    // "in use", or why not. By any thread, as nothing else here is.
+    std::string state() const;
 
     struct Unload {
         void operator()(udp_receivers_bpf* program) const;
@@ -43,14 +54,23 @@ class UdpReceivers {
     };
 
   private:
-    std::string load(int cgroup);
+    std::string load();
+    bool attach();
     void tell(Port port);
+
+    static constexpr std::chrono::seconds a_while{60};
 
     std::unique_ptr<udp_receivers_bpf, Unload> program_;
     std::unique_ptr<std::uint64_t, Unmap> ports_;
     // How many flows go to a port, by user.
     std::unordered_map<Port, std::map<Uid, std::size_t>> users_;
-    std::string state_;
+    const int cgroup_;
+    const Keep keep_;
+    UniqueFd link_; // of the program that packets meet
+    bool is_ours_ = false;
+    TimePoint used_{}; // last
+    std::string why_not_;
+    std::atomic<bool> failed_{false}; // to attach the program
 };
 
 } // namespace ubf

@@ -49,6 +49,7 @@ void UdpFlows::run() {
         if (stopping_)
             return;
         heartbeat_.beat(Clock::now());
+        receivers_.look(Clock::now());
         doomed.swap(doomed_);
         for (const auto& each : doomed) {
             lock.unlock();

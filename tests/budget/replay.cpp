@@ -56,7 +56,7 @@ void run(const Scenario& scenario, const char* recording) {
     Labeller labeller(jobs, {}, counters);
     nft::Connection table;
     LatelySent lately_sent;
-    UdpReceivers no_receivers(false, -1);
+    UdpReceivers no_receivers(false, -1, {}, {});
     UdpFlows udp_flows(table, lately_sent, no_receivers, counters);
     ExemptListeners exempt_listeners(table, counters);
     const OwnerRecords no_records(false, {});

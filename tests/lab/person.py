@@ -99,6 +99,10 @@ def keep_open(protocol, address):
     return keep(_open(protocol, address))
 
 
+def bind(handle, address, port):
+    _sockets[handle].bind(resolve(address, port))
+
+
 def listen(protocol, address, port, answer=True, backlog=128, **options):
     handle = bound(protocol, address, port, **options)
     if protocol == "tcp":

@@ -29,8 +29,8 @@ class Supervisor:
                 os.close(fds[0])
                 continue
             if "FDSTOREREMOVE" in fields:
-                os.close(self.kept[fields["FDNAME"]])
-                del self.kept[fields["FDNAME"]]  # so that what is not there is closed
+                if fields["FDNAME"] in self.kept:  # systemd says nothing where it isn't
+                    os.close(self.kept.pop(fields["FDNAME"]))
             elif "FDSTORE" in fields:
                 if fields["FDNAME"] in self.kept:
                     os.close(self.kept[fields["FDNAME"]])

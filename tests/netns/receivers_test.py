@@ -23,7 +23,7 @@ class Receivers(TwoNodes):
         self.assertEqual(self.ubfd2.status()["udp_receivers"], "in use")
         self.alice = {True: self.person("alice", self.one), False: self.person("alice", self.two)}
         self.closed = []
-        self.listener, self.bob = self.person("alice", self.two), self.person("bob", self.two)
+        self.listener = self.person("alice", self.two)
 
     @contextlib.contextmanager
     def standing_still(self):
@@ -62,7 +62,7 @@ class Receivers(TwoNodes):
                     self.send(way, handle)
                     self.assertEqual(somebody.do(person.arrivals, taken), self.expected)
                 self.alice[way.across].close(handle)
-                somebody.close(taken)
+                self.dismiss(somebody)  # a socket that a thread reads from stays while it does
                 if listener not in self.closed:
                     self.listener.close(listener)
 
@@ -75,24 +75,41 @@ class Receivers(TwoNodes):
     def test_a_port_that_another_takes_when_it_is_closed(self):
         def take(way, listener):
             self.close(listener)
-            return self.bob, self.taken_by(self.bob, case.WILDCARD[way.family])
+            bob = self.person("bob", self.two)
+            return bob, self.taken_by(bob, case.WILDCARD[way.family])
 
         self.check_each_way(take)
 
     def test_a_port_that_another_shares_by_address(self):
         """More exact than the wildcard, he ranks before her."""
         def take(way, _):
-            return self.bob, self.taken_by(self.bob, way.address)
+            bob = self.person("bob", self.two)
+            return bob, self.taken_by(bob, way.address)
 
         self.check_each_way(take)
 
     def test_the_same_user_goes_on(self):
         self.expected = MANY
-        again = self.person("alice", self.two)
 
         def take(way, listener):
             self.close(listener)
+            again = self.person("alice", self.two)
             return again, self.taken_by(again, case.WILDCARD[way.family])
+
+        self.check_each_way(take)
+
+    def test_a_port_that_another_takes_with_a_socket_from_before(self):
+        """Which he had before ubfd began."""
+        bobs = {way: self.person("bob", self.two) for way in UDP}
+        handles = {way: bobs[way].do(person.keep_open, "udp", case.WILDCARD[way.family]) for way in UDP}
+        self.ubfd2.stop()
+        self.ubfd2.start()
+
+        def take(way, listener):
+            self.close(listener)
+            bobs[way].do(person.bind, handles[way], case.WILDCARD[way.family], PORT)
+            bobs[way].do(person.count_arrivals, handles[way])
+            return bobs[way], handles[way]
 
         self.check_each_way(take)
 
@@ -110,19 +127,20 @@ class Receivers(TwoNodes):
                 self.assertEqual(self.listener.do(person.say, client), "hello")
                 with self.standing_still():
                     self.listener.close(client)
-                    taken = self.taken_by(self.bob, case.WILDCARD[way.family])
+                    bob = self.person("bob", self.two)
+                    taken = self.taken_by(bob, case.WILDCARD[way.family])
                     for _ in range(MANY):
                         server.do(person.send_from, handle, way.address, PORT)
                     time.sleep(0.1)
-                    self.assertEqual(self.bob.do(person.arrivals, taken), 0)
-                server.close(handle)
-                self.bob.close(taken)
+                    self.assertEqual(bob.do(person.arrivals, taken), 0)
+                self.dismiss(server)
+                self.dismiss(bob)
 
     def test_when_ubfd_hears_of_it_another_has_flows_of_his_own(self):
         way = UDP[0]
         listener, handle = self.begin(way)
         self.listener.close(listener)
-        self.bob.listen("udp", "0.0.0.0", PORT)
+        self.person("bob", self.two).listen("udp", "0.0.0.0", PORT)
         bob = self.person("bob", self.one)
         self.assertEqual(bob.connect("udp", way.address, PORT), "connected")
         self.assertNotEqual(self.alice[True].do(person.say, handle, timeout=1), "hello")

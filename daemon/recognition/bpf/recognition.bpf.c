@@ -173,8 +173,8 @@ static __always_inline __u64 make_tag(const __u64 key[2], const struct flow* flo
 
 // --- on the way out ---
 
-static __always_inline struct sock* full_socket(struct bpf_sock* socket) {
-    return socket ? (struct sock*)bpf_skc_to_tcp_sock(socket) : 0;
+static __always_inline const struct sock* full_socket(struct bpf_sock* socket) {
+    return socket ? (const struct sock*)bpf_skc_to_tcp_sock(socket) : 0;
 }
 
 // (Volatile, for the kernel lets no two of these words be read at once.)
@@ -191,11 +191,14 @@ static __always_inline void addresses_of(const volatile struct bpf_sock_ops* ops
     }
 }
 
+static __always_inline bool is_ours(const struct sock* socket) {
+    return socket && BPF_CORE_READ(socket, __sk_common.skc_net.net, ns.inum) == net_namespace;
+}
+
 static __always_inline bool is_to_be_stamped(struct bpf_sock_ops* ops) {
     const struct sock* socket = full_socket(ops->sk);
     const struct ubf_recognition_terms* agreed = find_terms();
-    if (!socket || !agreed || !agreed->keys[0].is_there ||
-        BPF_CORE_READ(socket, __sk_common.skc_net.net, ns.inum) != net_namespace ||
+    if (!agreed || !agreed->keys[0].is_there || !is_ours(socket) ||
         !is_plain_user(agreed, BPF_CORE_READ(socket, sk_uid.val)))
         return false;
     struct flow flow = {};
@@ -252,7 +255,7 @@ int stamp(struct bpf_sock_ops* ops) {
             write_stamp(ops);
         break;
     case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-        if (flags & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG && is_to_be_stamped(ops))
+        if (flags & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG && is_ours(full_socket(ops->sk)))
             bpf_sock_ops_cb_flags_set(ops, flags & ~BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
         break;
     }
@@ -392,6 +395,19 @@ static __always_inline __u32 listener_user(struct __sk_buff* skb, struct packet*
     return uid;
 }
 
+// (The ids of both may end in the same byte.)
+static __always_inline bool has_key(const struct ubf_recognition_terms* agreed, unsigned which,
+                                    __u8 id) {
+    return agreed->keys[which].is_there && (__u8)agreed->keys[which].id == id;
+}
+
+static __always_inline bool is_tag(const struct ubf_recognition_terms* agreed, unsigned which,
+                                   const struct ubf_stamp* stamp, const struct flow* flow,
+                                   __u64 seconds, __u32 uid, __u64 tag) {
+    const __u64 key[2] = {agreed->keys[which].words[0], agreed->keys[which].words[1]};
+    return has_key(agreed, which, stamp->key) && make_tag(key, flow, seconds, uid) == tag;
+}
+
 // What is counted; of a packet that is recognised, `whose` as well.
 static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
                                    const struct ubf_recognition_terms* agreed, __u32 side,
@@ -399,9 +415,7 @@ static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
     struct ubf_stamp stamp;
     if (!read_stamp(skb, packet, &stamp) || !is_peer(side, packet->flow.source))
         return UBF_COUNT_UNSTAMPED;
-    const __u32 which = agreed->keys[0].is_there && (__u8)agreed->keys[0].id == stamp.key ? 0 : 1;
-    const struct ubf_recognition_key* signed_by = &agreed->keys[which];
-    if (!signed_by->is_there || (__u8)signed_by->id != stamp.key)
+    if (!has_key(agreed, 0, stamp.key) && !has_key(agreed, 1, stamp.key))
         return UBF_COUNT_FOREIGN_KEY;
     const __u64 now = seconds_now(agreed);
     const __u64 then = whole_time(&stamp, now);
@@ -410,11 +424,11 @@ static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
     const __u32 uid = listener_user(skb, packet);
     if (!is_plain_user(agreed, uid))
         return UBF_COUNT_NO_LISTENER;
-    const __u64 key[2] = {signed_by->words[0], signed_by->words[1]};
-    const __u64 tag = make_tag(key, &packet->flow, then, uid);
-    __u64 sent;
-    __builtin_memcpy(&sent, stamp.tag, sizeof sent);
-    if (tag != bpf_be64_to_cpu(sent))
+    __u64 tag;
+    __builtin_memcpy(&tag, stamp.tag, sizeof tag);
+    tag = bpf_be64_to_cpu(tag);
+    if (!is_tag(agreed, 0, &stamp, &packet->flow, then, uid, tag) &&
+        !is_tag(agreed, 1, &stamp, &packet->flow, then, uid, tag))
         return UBF_COUNT_UNFIT;
     const __u8 once = 1;
     if (bpf_map_update_elem(&seen, &tag, &once, BPF_NOEXIST) != 0)
@@ -469,7 +483,8 @@ int arrive(struct __sk_buff* skb) {
         return 1;
     const __u32 first = 0;
     const struct ubf_recognition_terms* agreed = bpf_map_lookup_elem(&terms, &first);
-    if (!agreed || (priority & UBF_EVIDENCE_MASK) != agreed->evidence ||
+    if (!agreed || (priority & UBF_EVIDENCE_MASK) != agreed->evidence || !skb->sk ||
+        !is_ours(full_socket(skb->sk)) || // in a container's it opens nothing
         (priority & ~UBF_EVIDENCE_MASK) == sign_of(agreed, bpf_get_socket_uid(skb)))
         return 1;
     count(UBF_COUNT_ASTRAY);

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <stdbool.h>
@@ -14,21 +15,11 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include <bpf/bpf_tracing.h>
-
 enum {
     DATAGRAMS = 2, // SOCK_DGRAM, linux/net.h
+    MOST_HEADERS = 8,
     DROP = 0,
     PASS = 1,
-};
-
-struct udp_sock;
-
-struct bpf_iter_meta;
-
-struct bpf_iter__udp {
-    __bpf_md_ptr(struct bpf_iter_meta*, meta);
-    __bpf_md_ptr(struct udp_sock*, udp_sk);
 };
 
 // Whose flows go to this port. ubfd has it mapped, where each takes eight bytes. Where it is the receiver, as nearly always, there
@@ -49,32 +40,23 @@ struct {
     __type(value, __u32); // whose
 } flows SEC(".maps");
 
-// Sockets of ubfd's own network namespace. In a container's the same flow may be another's.
+// Sockets of other network namespaces. In a container's the same flow may be another's. Those that
+// are older than this are taken for ours.
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, int);
     __type(value, __u8);
-} ours SEC(".maps");
+} foreign SEC(".maps");
 
-const volatile __u64 net_namespace = 0; // its cookie (SO_NETNS_COOKIE)
+const volatile __u64 net_namespace = 0; // ubfd's, by its cookie (SO_NETNS_COOKIE)
 
-// A socket that can't be told from others' is not made: there is no memory.
 SEC("cgroup/sock_create")
 int on_socket(struct bpf_sock* socket) {
-    if (socket->type != DATAGRAMS || socket->protocol != IPPROTO_UDP ||
+    if (socket->type == DATAGRAMS && socket->protocol == IPPROTO_UDP &&
         bpf_get_netns_cookie(socket) != net_namespace)
-        return PASS;
-    return bpf_sk_storage_get(&ours, socket, 0, BPF_SK_STORAGE_GET_F_CREATE) ? PASS : DROP;
-}
-
-// Of those that were there before. (It sees those of one namespace.)
-SEC("iter/udp")
-int on_each(struct bpf_iter__udp* context) {
-    struct udp_sock* socket = context->udp_sk;
-    if (socket)
-        bpf_sk_storage_get(&ours, socket, 0, BPF_SK_STORAGE_GET_F_CREATE);
-    return 0;
+        bpf_sk_storage_get(&foreign, socket, 0, BPF_SK_STORAGE_GET_F_CREATE);
+    return PASS;
 }
 
 static __always_inline void set_v4(__u8 mapped[16], __be32 address) {
@@ -82,23 +64,36 @@ static __always_inline void set_v4(__u8 mapped[16], __be32 address) {
     __builtin_memcpy(mapped + 12, &address, sizeof address);
 }
 
+// Where the ports are, behind the headers that UDP may have before it over IPv6 (RFC 8200, 4).
+static __always_inline bool skip_headers(struct __sk_buff* skb, __u8 next, __u32* at) {
+    for (int i = 0; i < MOST_HEADERS && next != IPPROTO_UDP; ++i) {
+        __u8 header[2];
+        if ((next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS) ||
+            bpf_skb_load_bytes(skb, *at, header, sizeof header) != 0)
+            return false;
+        next = header[0];
+        *at += (header[1] + 1u) * 8;
+    }
+    return next == IPPROTO_UDP;
+}
+
 // False where its ports are not where they are looked for.
 static __always_inline bool read_flow(struct __sk_buff* skb, struct ubf_udp_flow* flow) {
     __u32 at;
     if (skb->protocol == bpf_htons(ETH_P_IP)) {
         struct iphdr ip;
-        if (bpf_skb_load_bytes(skb, 0, &ip, sizeof ip) != 0 || ip.protocol != IPPROTO_UDP)
+        if (bpf_skb_load_bytes(skb, 0, &ip, sizeof ip) != 0)
             return false;
         set_v4(flow->source, ip.saddr);
         set_v4(flow->destination, ip.daddr);
         at = ip.ihl * 4u;
     } else {
         struct ipv6hdr ip;
-        if (bpf_skb_load_bytes(skb, 0, &ip, sizeof ip) != 0 || ip.nexthdr != IPPROTO_UDP)
+        at = sizeof ip;
+        if (bpf_skb_load_bytes(skb, 0, &ip, sizeof ip) != 0 || !skip_headers(skb, ip.nexthdr, &at))
             return false;
         __builtin_memcpy(flow->source, &ip.saddr, sizeof flow->source);
         __builtin_memcpy(flow->destination, &ip.daddr, sizeof flow->destination);
-        at = sizeof ip;
     }
     return bpf_skb_load_bytes(skb, at, &flow->source_port, 2 * sizeof flow->source_port) == 0;
 }
@@ -115,7 +110,7 @@ int on_packet(struct __sk_buff* skb) {
     if (!whose || *whose == UBF_RECEIVER_NOBODY)
         return PASS;
     const __u32 receiver = bpf_get_socket_uid(skb);
-    if (*whose == receiver || !bpf_sk_storage_get(&ours, socket, 0, 0))
+    if (*whose == receiver || bpf_sk_storage_get(&foreign, socket, 0, 0))
         return PASS;
     struct ubf_udp_flow flow = {};
     if (!read_flow(skb, &flow))

@@ -8,8 +8,8 @@
 #define UBF_RECEIVER_PORTS 65536 // all of UDP
 
 // In place of a user, of a port: of no flow that is allowed, or of flows of several users.
-#define UBF_RECEIVER_NOBODY 0xffffffffU
-#define UBF_RECEIVER_SEVERAL 0xfffffffeU
+#define UBF_RECEIVER_NOBODY (1ULL << 32) // no uid is as large
+#define UBF_RECEIVER_SEVERAL (2ULL << 32)
 
 // As its packets have it, an IPv4 address in its mapped form; all in network order.
 struct ubf_udp_flow {
