@@ -2,9 +2,9 @@
 // not whole, and nothing of the kernel's queues them any more. Others the kernel let in by itself,
 // for it recognised both ends as one user's (daemon/recognition). Both are found among the sockets
 // of the node. Once the ruleset is whole again, or the policy is another, they are judged as if
-// they began now: what is allowed goes on, and can be listed and ended
-// like any other; what is not is ended. So are, once, those of which a worker knows: the one that
-// it allowed may be over, and another have begun meanwhile between the same ports.
+// they began now: what is allowed goes on, and can be listed and ended like any other; what is not
+// is ended. So are, once, those of which a worker knows: the one that it allowed may be over, and
+// another have begun meanwhile between the same ports.
 //
 // Connections that were there when ubfd began to watch are left alone: they are older than the
 // ruleset, or the ubfd before us has decided them.
