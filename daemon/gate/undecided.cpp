@@ -104,7 +104,8 @@ void Undecided::look(TimePoint now) {
     }
     std::unordered_set<Cookie> judged;
     for (auto& flow : *flows) {
-        flow.judged = judged_.contains(flow.cookie);
+        // Of another policy those that are known are decided again anyway.
+        flow.judged = was_whole_ || judged_.contains(flow.cookie);
         judged.insert(flow.cookie);
     }
     judged_ = std::move(judged);

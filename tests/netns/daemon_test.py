@@ -304,7 +304,7 @@ class Reload(TwoNodes):
 
     def test_a_bad_configuration_leaves_the_old_one_running(self):
         good = self.ubfd2.config.read_text()
-        for bad, words in ((good + "[policy]\noutside = 3\n", ":8:11: policy.outside"),
+        for bad, words in ((good + "[policy]\noutside = 3\n", ":10:11: policy.outside"),
                            (good + '[policy]\nexempt_listeners = ["nosuchuser"]\n', "check the name, or write the uid"),
                            (good.replace(str(self.key), "/run/nothing"), "/run/nothing: no such file"),
                            (good + "[queue]\ncount = 3\n", "restart only"),
