@@ -139,7 +139,8 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
                  {store_.take(stamp_name), store_.take(arrive_name)}, table_)
   , investigator_(users_, labeller_, records_, cgroup_paths_, counters_) {
     investigator_.count_subordinates(start_.config.policy.subids);
-    give_up({CAP_BPF, CAP_PERFMON}); // to load BPF programs, which is done
+    // To load BPF programs, which is done. (Root has the last, which stands for both.)
+    give_up({CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN});
 
     if (store_.had_any())
         peers_.forgive_until(Clock::now() + PeerTable::patience);
