@@ -228,7 +228,7 @@ void Daemon::begin_recognition() {
                        config.scope.interfaces, config.fabric.enabled);
 }
 
-// What the kernel has let in by itself is among the flows that workers know, when `then` is called.
+// Workers know all flows that the kernel has let in by itself, when `then` is called.
 void Daemon::with_recognised(const ControlServer::Reply& reply, const std::function<void()>& then) {
     const auto recognisable = [this](const UndecidedFlow& flow) {
         return is_recognised(recognition_.terms(),

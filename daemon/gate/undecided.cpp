@@ -167,7 +167,7 @@ std::optional<Undecided::Flows> Undecided::find(Look& look) {
     return flows;
 }
 
-// Where its packets come in.
+// Says where its packets come in.
 Undecided::Where Undecided::place_of(const TcpConnection& connection, Look& look) {
     const auto& [local, remote, socket] = connection;
     // The packets of a program on this node come in over loopback, whatever their address.

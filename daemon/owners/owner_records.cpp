@@ -1,7 +1,7 @@
 #include "daemon/owners/owner_records.hpp"
 
 #include "base/unique_fd.hpp"
-#include "daemon/core/bpf_maps.hpp"
+#include "daemon/core/bpf_programs.hpp"
 #include "owner_records.skel.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "daemon/recognition/filters.hpp"
 
-#include "netlink/message.hpp"
+#include "netlink/answer.hpp"
 
 #include <array>
 #include <bpf/libbpf.h>
@@ -59,18 +59,16 @@ bool is_empty(std::uint32_t interface, std::uint32_t direction) {
     request.header.nlmsg_len = sizeof request;
     request.header.nlmsg_type = RTM_GETTFILTER;
     request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request.header.nlmsg_seq = 1;
     request.body.tcm_ifindex = static_cast<int>(interface);
     request.body.tcm_parent = TC_H_MAKE(TC_H_CLSACT, direction);
     NetlinkSocket socket(NETLINK_ROUTE);
     alignas(nlmsghdr) std::array<std::uint8_t, 32768> buffer;
     if (socket.send({reinterpret_cast<const std::uint8_t*>(&request), sizeof request}) != 0)
         return false;
-    const auto length = socket.receive(buffer, MSG_DONTWAIT); // the kernel answers as it is read
-    if (!length)
-        return false;
-    netlink::Bytes rest(buffer.data(), *length);
-    const auto* first = netlink::next_message(rest);
-    return first != nullptr && first->nlmsg_type == NLMSG_DONE;
+    const auto there_is_one = [](netlink::Bytes) { return EEXIST; };
+    return netlink::receive_dump(socket, request.header.nlmsg_seq, buffer, MSG_DONTWAIT,
+                                 there_is_one) == 0;
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 #include "daemon/recognition/recognition.hpp"
 
-#include "daemon/core/bpf_maps.hpp"
+#include "daemon/core/bpf_programs.hpp"
 #include "nft/sets.hpp"
 #include "recognition.skel.h"
 
@@ -61,16 +61,6 @@ ubf_recognition_address address_of(const RecognitionTerms::Peers& peers) {
     return address;
 }
 
-// In the place of a program of a ubfd before us, where one was kept: there is no moment without.
-void attach(UniqueFd& link, UniqueFd kept, const bpf_program* program, int cgroup,
-            bpf_attach_type type) {
-    const int fd = ::bpf_program__fd(program);
-    if (kept && ::bpf_link_update(kept.get(), fd, nullptr) == 0)
-        link = std::move(kept);
-    else
-        link = UniqueFd(::bpf_link_create(fd, cgroup, type, nullptr));
-}
-
 bool same(const ubf_recognition_address& a, const ubf_recognition_address& b) {
     return std::memcmp(&a, &b, sizeof a) == 0;
 }
@@ -113,9 +103,10 @@ std::string Recognition::load(int cgroup, Links kept) {
     if (!can_be_used_without_privileges(::bpf_map__fd(program_->maps.counts)))
         return needs_privileges;
     const auto& programs = program_->progs;
-    attach(links_.arrive, std::move(kept.arrive), programs.arrive, cgroup, BPF_CGROUP_INET_INGRESS);
+    links_.arrive =
+        attach(std::move(kept.arrive), programs.arrive, cgroup, BPF_CGROUP_INET_INGRESS);
     if (links_.arrive)
-        attach(links_.stamp, std::move(kept.stamp), programs.stamp, cgroup, BPF_CGROUP_SOCK_OPS);
+        links_.stamp = attach(std::move(kept.stamp), programs.stamp, cgroup, BPF_CGROUP_SOCK_OPS);
     if (!links_.stamp)
         return fmt::format("a BPF program could not be attached: {}; is another of its kind there, "
                            "attached so that it stays alone (bpftool cgroup tree)?",
@@ -130,7 +121,6 @@ void Recognition::pause() {
 
 void Recognition::begin(const RecognitionTerms& terms, const WatchedInterfaces& watched,
                         bool has_fabric) {
-    pause();
     terms_ = terms;
     if (!program_)
         terms_.why_not = lacks_;
@@ -190,7 +180,7 @@ void Recognition::tell(bool alive) {
     ::bpf_map_update_elem(::bpf_map__fd(program_->maps.terms), &first, &terms_.agreed, BPF_ANY);
 }
 
-// What stays is never missing meanwhile.
+// A range that stays is never missing meanwhile.
 void Recognition::tell_peers(const std::vector<RecognitionTerms::Peers>& peers) {
     const int map = ::bpf_map__fd(program_->maps.peers);
     std::vector<ubf_recognition_address> now;

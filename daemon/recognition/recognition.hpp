@@ -1,8 +1,8 @@
 // The kernel recognises connections that begin and end with one user's programs, and lets them in
 // without asking (bpf/recognition.bpf.c, docs/recognition.md). Here it is loaded, told whom it may
 // recognise, and told twice a second that we are still there: without us it recognises nobody.
-// Where the kernel takes no such program, or ubfd is built without it, all connections are asked
-// about.
+// All connections are asked about where the kernel takes no such program, or ubfd is built without
+// it.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -35,7 +35,7 @@ class Recognition {
     Recognition(bool wanted, int cgroup, Links kept, nft::Connection& table);
     ~Recognition();
 
-    // Nobody is recognised from now on, until begin().
+    // Nobody is recognised from now on, until begin(); nor before the first.
     void pause();
     // By these terms, on these interfaces. Packets that were recognised before, and are still on
     // their way, are asked about.

@@ -8,8 +8,6 @@
 namespace ubf {
 namespace {
 
-constexpr std::size_t most_peers = 16384; // as the kernel's part has it
-
 // SipHash takes its key as two numbers, the lowest byte first.
 ubf_recognition_key key_of(const Key& key) {
     const auto bytes = key.derive("ubfstamp");
@@ -66,8 +64,8 @@ RecognitionTerms recognition_terms(const Config& config, const KeyRing& keys) {
     add_side(terms, UBF_SIDE_ETHERNET, config.peers.ranges, config.policy);
     if (config.fabric.enabled)
         add_side(terms, UBF_SIDE_FABRIC, config.fabric_peers(), fabric_policy);
-    if (terms.peers.size() > most_peers)
-        terms.why_not = fmt::format("the peers' ranges are more than {}", most_peers);
+    if (terms.peers.size() > UBF_RECOGNITION_PEERS)
+        terms.why_not = fmt::format("the peers' ranges are more than {}", UBF_RECOGNITION_PEERS);
     else if (!std::ranges::any_of(agreed.recognises, [](auto side) { return side != 0; }))
         terms.why_not = "the policy does not let users in for being the same, or asks for labels";
     if (!terms.why_not.empty())

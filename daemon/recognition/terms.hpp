@@ -1,4 +1,4 @@
-// Whom the kernel recognises, as the configuration has it. Pure.
+// The terms on which the kernel recognises users, as the configuration has them. Pure.
 #pragma once
 
 #include "config/config.hpp"

@@ -1,7 +1,7 @@
 #include "daemon/udp/receivers.hpp"
 
 #include "base/unique_fd.hpp"
-#include "daemon/core/bpf_maps.hpp"
+#include "daemon/core/bpf_programs.hpp"
 #include "daemon/udp/bpf/udp_receivers.h"
 #include "udp_receivers.skel.h"
 
@@ -88,13 +88,12 @@ std::string UdpReceivers::load() {
     return program_->links.on_socket ? std::string() : lacks("attaching the BPF programs", errno);
 }
 
-// Where a ubfd before us left its program, that goes on until ours takes its place.
+// The program of a ubfd before us goes on until ours takes its place.
 bool UdpReceivers::attach() {
     if (is_ours_)
         return true;
-    const int program = ::bpf_program__fd(program_->progs.on_packet);
-    if (!link_ || ::bpf_link_update(link_.get(), program, nullptr) != 0)
-        link_ = UniqueFd(::bpf_link_create(program, cgroup_, BPF_CGROUP_INET_INGRESS, nullptr));
+    link_ =
+        ubf::attach(std::move(link_), program_->progs.on_packet, cgroup_, BPF_CGROUP_INET_INGRESS);
     is_ours_ = static_cast<bool>(link_);
     failed_ = !is_ours_;
     if (is_ours_)
@@ -119,7 +118,7 @@ std::string UdpReceivers::state() const {
                    : "in use";
 }
 
-// Where the program can't be attached it is as without.
+// As without the program, where it can't be attached.
 bool UdpReceivers::bind(const Flow& flow, Uid user) {
     if (!program_ || !attach())
         return true;

@@ -1,4 +1,4 @@
-// The one message with which the kernel answers a request that is no dump.
+// The kernel's answer to a request: one message, or those of a dump.
 #pragma once
 
 #include "base/result.hpp"
@@ -31,6 +31,33 @@ auto receive_answer(NetlinkSocket& socket, std::uint32_t sequence, Parse parse)
         auto found = parse(Bytes(buffer).first(*length), sequence);
         if (found || found.error() != ENOMSG)
             return found;
+    }
+}
+
+// Hands each message that answers the dump of that number to `each`, which says 0, or an errno and
+// is called no more; what is left of another dump is skipped. 0 at its end, or an errno: what
+// `each` said, EBADMSG when it doesn't fit the format, or why nothing could be received. flags: of
+// recv().
+template<typename Each>
+int receive_dump(NetlinkSocket& socket, std::uint32_t sequence, std::span<std::uint8_t> buffer,
+                 int flags, Each each) {
+    while (true) {
+        const auto length = socket.receive(buffer, flags);
+        if (!length)
+            return length.error();
+        Bytes rest = Bytes(buffer).first(*length);
+        while (!rest.empty()) {
+            const auto from = rest;
+            const auto* header = next_message(rest);
+            if (header == nullptr)
+                return EBADMSG;
+            if (header->nlmsg_seq != sequence)
+                continue;
+            if (header->nlmsg_type == NLMSG_DONE)
+                return 0;
+            if (const int error = each(from.first(header->nlmsg_len)); error != 0)
+                return error;
+        }
     }
 }
 

@@ -27,7 +27,7 @@ std::optional<std::uint16_t> pkey_of(netlink::Bytes broadcast) {
     return static_cast<std::uint16_t>(broadcast[8] << 8 | broadcast[9]);
 }
 
-// Which ends in a zero, as the kernel writes it.
+// The kernel ends it with a zero.
 std::string text_of(netlink::Bytes value) {
     const auto* text = reinterpret_cast<const char*>(value.data());
     return value.empty() ? std::string() : std::string(text, ::strnlen(text, value.size()));
@@ -91,50 +91,38 @@ Links::Links()
   : socket_(NETLINK_ROUTE) {}
 
 Result<Link, int> Links::find(std::uint32_t interface) {
-    Request request{};
-    request.header.nlmsg_len = sizeof request;
-    request.header.nlmsg_type = RTM_GETLINK;
-    request.header.nlmsg_flags = NLM_F_REQUEST;
-    request.header.nlmsg_seq = ++sequence_;
-    request.body.ifi_index = static_cast<int>(interface);
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
-    if (const int error = socket_.send({bytes, sizeof request}); error != 0)
+    if (const int error = ask(0, interface); error != 0)
         return fail(int{error});
     return netlink::receive_answer(socket_, sequence_, parse_link);
 }
 
 Result<std::vector<Link>, int> Links::list() {
-    Request request{};
-    request.header.nlmsg_len = sizeof request;
-    request.header.nlmsg_type = RTM_GETLINK;
-    request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    request.header.nlmsg_seq = ++sequence_;
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
-    if (const int error = socket_.send({bytes, sizeof request}); error != 0)
+    if (const int error = ask(NLM_F_DUMP, 0); error != 0)
         return fail(int{error});
     alignas(nlmsghdr) std::array<std::uint8_t, 32768> buffer;
     std::vector<Link> links;
-    while (true) {
-        const auto length =
-            socket_.receive(buffer, MSG_DONTWAIT); // the kernel answers as it is read
-        if (!length)
-            return fail(int{length.error()});
-        netlink::Bytes rest(buffer.data(), *length);
-        while (!rest.empty()) {
-            const auto from = rest;
-            const auto* header = netlink::next_message(rest);
-            if (header == nullptr)
-                return fail(int{EBADMSG});
-            if (header->nlmsg_seq != sequence_)
-                continue; // of a dump that we gave up
-            if (header->nlmsg_type == NLMSG_DONE)
-                return links;
-            auto link = parse_link(from.first(header->nlmsg_len), sequence_);
-            if (!link)
-                return fail(int{link.error()});
-            links.push_back(std::move(*link));
-        }
-    }
+    const auto add = [&](netlink::Bytes message) {
+        auto link = parse_link(message, sequence_);
+        if (!link)
+            return int{link.error()};
+        links.push_back(std::move(*link));
+        return 0;
+    };
+    // The kernel answers as it is read.
+    if (const int error = netlink::receive_dump(socket_, sequence_, buffer, MSG_DONTWAIT, add);
+        error != 0)
+        return fail(int{error});
+    return links;
+}
+
+int Links::ask(std::uint16_t flags, std::uint32_t interface) {
+    Request request{};
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = RTM_GETLINK;
+    request.header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    request.header.nlmsg_seq = ++sequence_;
+    request.body.ifi_index = static_cast<int>(interface);
+    return socket_.send({reinterpret_cast<const std::uint8_t*>(&request), sizeof request});
 }
 
 LinkNotices::LinkNotices()

@@ -40,6 +40,8 @@ class Links {
     Result<std::vector<Link>, int> list();
 
   private:
+    int ask(std::uint16_t flags, std::uint32_t interface); // 0, or an errno
+
     NetlinkSocket socket_;
     std::uint32_t sequence_ = 0;
 };

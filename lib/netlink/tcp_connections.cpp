@@ -74,27 +74,14 @@ int TcpConnections::dump(std::uint8_t family,
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(&request);
     if (const int error = socket_.send({bytes, sizeof request}); error != 0)
         return error;
-    while (true) {
-        const auto length = socket_.receive(buffer_);
-        if (!length)
-            return length.error();
-        netlink::Bytes rest(buffer_.data(), *length);
-        while (!rest.empty()) {
-            const auto from = rest;
-            const auto* header = netlink::next_message(rest);
-            if (header == nullptr)
-                return EBADMSG;
-            if (header->nlmsg_seq != sequence_)
-                continue; // of a dump that we gave up
-            if (header->nlmsg_type == NLMSG_DONE)
-                return 0;
-            const auto found = parse_connection(from.first(header->nlmsg_len), sequence_);
-            if (!found)
-                return found.error();
-            if (found->remote.port != 0)
-                each(*found);
-        }
-    }
+    return netlink::receive_dump(socket_, sequence_, buffer_, 0, [&](netlink::Bytes message) {
+        const auto found = parse_connection(message, sequence_);
+        if (!found)
+            return int{found.error()};
+        if (found->remote.port != 0)
+            each(*found);
+        return 0;
+    });
 }
 
 } // namespace ubf

@@ -99,7 +99,7 @@ class Receivers(TwoNodes):
         self.check_each_way(take)
 
     def test_a_port_that_another_takes_with_a_socket_from_before(self):
-        """Which he had before ubfd began."""
+        """He had it before ubfd began."""
         bobs = {way: self.person("bob", self.two) for way in UDP}
         handles = {way: bobs[way].do(person.keep_open, "udp", case.WILDCARD[way.family]) for way in UDP}
         self.ubfd2.stop()
@@ -146,7 +146,7 @@ class Receivers(TwoNodes):
         self.assertNotEqual(self.alice[True].do(person.say, handle, timeout=1), "hello")
 
     def test_two_users_each_have_theirs_at_one_port(self):
-        """What they answer would not pass: each could send it in the other's name (README)."""
+        """Their answers would not pass: each could send it in the other's name (README)."""
         places = {"alice": "127.0.0.1", "bob": "127.0.0.2"}
         listeners = {user: self.person(user, self.two) for user in places}
         handles = {user: listeners[user].do(person.bound, "udp", address, PORT) for user, address in places.items()}

@@ -2,7 +2,6 @@
 """The kernel recognises connections between two programs of one user and lets them in without asking; everybody else
 is asked about as ever. Stamps are made here once more, from docs/recognition.md, and sent by hand."""
 
-import contextlib
 import hashlib
 import json
 import pathlib
@@ -15,7 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import ADDRESSES, COMMON, PROJ, USERS, V4, V6, WAYS, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.case import PROJ, USERS, V4, V6, WAYS, Counted, TwoNodes, wait_until  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 from lab.tree import FOLDER  # noqa: E402
 from lab.ubfd import write_key  # noqa: E402
@@ -110,7 +109,7 @@ class Recognising(TwoNodes):
         return self.people[user, across]
 
     def connect(self, user="alice", port=PORT, address=V4, across=True):
-        """What is seen, what was counted of recognition, and for which reasons ubfd decided."""
+        """The user's view; the counters of recognition that grew; the reasons for which ubfd decided."""
         with Counted(self.ubfd2) as counted:
             seen = self.somebody(user, across).connect("tcp", address, port)
         return seen, self.grown(counted), set(counted.reasons())
@@ -329,11 +328,10 @@ class Policies(Recognising):
         stop.set()
         for thread in threads:
             thread.join()
-        before = [seen for begun, seen in results if begun < returned - 1]
         after = [seen for begun, seen in results if begun > returned]
         self.assertIn("connected", [seen for _, seen in results])
         self.assertGreater(len(after), 10)
-        self.assertEqual(set(after), {"EHOSTUNREACH"}, before[:3])
+        self.assertEqual(set(after), {"EHOSTUNREACH"})
 
 
 class Keys(Recognising):
@@ -394,7 +392,7 @@ class ByHand(Recognising):
                 raw.sendto(packet, (V4, 0))
 
     def judged(self, options, user="alice", packets=1, **more):
-        """What became of such SYNs; options: a function of the flow, or bytes."""
+        """The counters that such SYNs made grow; options: a function of the flow, or bytes."""
         destination = (V4, PORT)
         self.source = (SOURCE, self.source[1] + 1)
         made = options(self.source, destination, self.sequence, user) if callable(options) else options
@@ -440,8 +438,6 @@ class ByHand(Recognising):
 
     def test_a_stamp_is_good_for_one_packet(self):
         self.assertEqual(self.judged(lambda *flow: PLAIN + stamp(*flow), packets=2).get("recognised"), 1)
-        self.send(*[syn((SOURCE, self.source[1]), (V4, PORT), self.sequence,
-                        PLAIN + stamp((SOURCE, self.source[1]), (V4, PORT), self.sequence, "alice"))])
 
     def test_replayed_when_its_connection_is_over_it_is_asked_about(self):
         source, destination = (SOURCE, 45000), (V4, PORT)

@@ -13,6 +13,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
+#include "../../core/bpf/kernel_types.h"
+
 #define MOST_SOCKETS 32768    // in each map; beyond it, those that were written down longest ago go
 #define MOST_CGROUPS 24       // one within the other
 #define MOST_PID_NAMESPACES 8 // one within the other; a process in deeper ones has no number for us
@@ -24,12 +26,8 @@ enum {
     LISTEN = 10,
 };
 
-// Of the kernel's types, what is read here. Where it stands in them, the running kernel says (BTF).
+// As kernel_types.h, of what is read here alone.
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-typedef struct {
-    __u32 val;
-} kuid_t;
 
 typedef struct {
     __u32 val;
@@ -46,10 +44,6 @@ struct cred {
     kgid_t gid;
     kgid_t egid;
     struct group_info* group_info;
-};
-
-struct ns_common {
-    unsigned inum;
 };
 
 struct pid_namespace {
@@ -94,27 +88,6 @@ struct task_struct {
     struct pid* thread_pid;
     const struct cred* cred;
     char comm[UBF_RECORD_COMM];
-};
-
-struct net {
-    struct ns_common ns;
-};
-
-typedef struct {
-    struct net* net;
-} possible_net_t;
-
-struct sock_common {
-    __u16 skc_num;
-    volatile unsigned char skc_state;
-    unsigned char skc_reuseport : 1;
-    possible_net_t skc_net;
-};
-
-struct sock {
-    struct sock_common __sk_common;
-    __u16 sk_protocol;
-    __u8 sk_kern_sock : 1;
 };
 
 struct socket {

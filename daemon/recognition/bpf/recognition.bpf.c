@@ -1,10 +1,9 @@
 // The part of ubfd that recognises, in the kernel, connections between two programs of one user.
-// Where a program connects to a peer's address, its SYN gets a stamp: a tag that only a node with
-// the cluster's key can make, over the flow and the user. Where a SYN comes in, the tag is made
-// again with the listener's user, and where both are the same the packet carries a number from
-// there on that the ruleset knows (chain gate), and waits for nobody. A packet that is not
-// recognised is judged as ever. One that is reaches no socket but that user's, whatever rewrites or
-// redirects it on its way.
+// A program's SYN to a peer's address gets a stamp: a tag that only a node with the cluster's key
+// can make, over the flow and the user. When a SYN comes in, the tag is made again with the
+// listener's user. If both are the same, the packet carries a number from there on that the ruleset
+// knows (chain gate), and waits for nobody. A packet that is not recognised is judged as ever. One
+// that is reaches no socket but that user's, whatever rewrites or redirects it on its way.
 #include "recognition.h"
 #include "siphash.h"
 
@@ -22,12 +21,12 @@
 
 #include <bpf/bpf_core_read.h>
 
+#include "../../core/bpf/kernel_types.h"
+
 #define MOST_SEEN 65536
-#define MOST_ADDRESSES 16384 // of both sides; user space says where there are more
 
 enum {
-    INET = 2, // AF_INET, AF_INET6, linux/socket.h
-    INET6 = 10,
+    INET = 2, // AF_INET, linux/socket.h
     TCP_HEADER = 20,
     MOST_OPTIONS = 40,
     SYN = 0x02, // RFC 9293, 3.1; RFC 3168, 6.1
@@ -35,36 +34,6 @@ enum {
     ECN = 0xc0,
     VLAN = 0x0fff, // the number, 0 being none (IEEE 802.1Q)
 };
-
-// Of the kernel's types, what is read here. Where it stands in them, the running kernel says (BTF).
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-typedef struct {
-    __u32 val;
-} kuid_t;
-
-struct ns_common {
-    unsigned inum;
-};
-
-struct net {
-    struct ns_common ns;
-};
-
-typedef struct {
-    struct net* net;
-} possible_net_t;
-
-struct sock_common {
-    possible_net_t skc_net;
-};
-
-struct sock {
-    struct sock_common __sk_common;
-    kuid_t sk_uid;
-};
-
-#pragma clang attribute pop
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -76,7 +45,7 @@ struct {
 struct {
     __uint(type, BPF_MAP_TYPE_LPM_TRIE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, MOST_ADDRESSES);
+    __uint(max_entries, UBF_RECOGNITION_PEERS);
     __type(key, struct ubf_recognition_address);
     __type(value, __u32);
 } peers SEC(".maps");
@@ -408,7 +377,7 @@ static __always_inline bool is_tag(const struct ubf_recognition_terms* agreed, u
     return has_key(agreed, which, stamp->key) && make_tag(key, flow, seconds, uid) == tag;
 }
 
-// What is counted; of a packet that is recognised, `whose` as well.
+// Says which counter grows; of a packet that is recognised, whose it is as well.
 static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
                                    const struct ubf_recognition_terms* agreed, __u32 side,
                                    __u32* whose) {
@@ -491,5 +460,5 @@ int arrive(struct __sk_buff* skb) {
     return 0;
 }
 
-// What reads the kernel's memory may be used by programs under the GPL alone.
+// Programs under the GPL alone may read the kernel's memory.
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -33,8 +33,8 @@ struct ubf_recognition_key {
     __u32 is_there;
 };
 
-// 32 lists, of as many users as there are.
-#define UBF_RECOGNITION_EXEMPT 32
+#define UBF_RECOGNITION_EXEMPT 32   // ranges of users, at most
+#define UBF_RECOGNITION_PEERS 16384 // ranges of addresses, of both sides together
 
 struct ubf_recognition_uids {
     __u32 first;

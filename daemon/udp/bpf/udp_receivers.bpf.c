@@ -22,8 +22,8 @@ enum {
     PASS = 1,
 };
 
-// Whose flows go to this port. ubfd has it mapped, where each takes eight bytes. Where it is the receiver, as nearly always, there
-// is nothing more to ask.
+// The user whose flows go to a port. ubfd has it mapped, where each takes eight bytes. There is
+// nothing more to ask where the receiver is that user, as nearly always.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -64,7 +64,7 @@ static __always_inline void set_v4(__u8 mapped[16], __be32 address) {
     __builtin_memcpy(mapped + 12, &address, sizeof address);
 }
 
-// Where the ports are, behind the headers that UDP may have before it over IPv6 (RFC 8200, 4).
+// Finds the ports, behind the headers that UDP may have before it over IPv6 (RFC 8200, 4).
 static __always_inline bool skip_headers(struct __sk_buff* skb, __u8 next, __u32* at) {
     for (int i = 0; i < MOST_HEADERS && next != IPPROTO_UDP; ++i) {
         __u8 header[2];

@@ -1,4 +1,4 @@
-#include "daemon/core/bpf_maps.hpp"
+#include "daemon/core/bpf_programs.hpp"
 
 #include "daemon/core/thread.hpp"
 
@@ -21,6 +21,13 @@ bool can_be_used_without_privileges(int map) {
         usable = ::bpf_map_lookup_elem(map, none.data(), value.data()) == 0 || errno == ENOENT;
     }).join();
     return usable;
+}
+
+UniqueFd attach(UniqueFd kept, const bpf_program* program, int cgroup, bpf_attach_type type) {
+    const int fd = ::bpf_program__fd(program);
+    if (kept && ::bpf_link_update(kept.get(), fd, nullptr) == 0)
+        return kept;
+    return UniqueFd(::bpf_link_create(fd, cgroup, type, nullptr));
 }
 
 } // namespace ubf
