@@ -61,25 +61,8 @@ std::string queue_name(std::uint16_t number) {
     return fmt::format("queue-{}", number);
 }
 
-Explainer::Scopes scopes_of(const Config& config, const nft::Environment& environment) {
-    const auto filled = [&](std::vector<PortRange> ports) {
-        if (ports.empty())
-            ports = {{environment.unprivileged_port_start, 65535}};
-        return ports;
-    };
-    const auto& fabric = config.fabric;
-    Explainer::Scopes scopes{{filled(config.scope.ports), config.scope.exempt_ports}, {}};
-    if (fabric.enabled)
-        scopes.fabric = {filled(fabric.ports), fabric.exempt_ports};
-    return scopes;
-}
-
-Undecided::Scope watched(const Config& config, const nft::Environment& environment) {
-    const auto [ethernet, fabric] = scopes_of(config, environment);
-    Undecided::Scope scope{config.scope.interfaces, {ethernet.ports, ethernet.exempt_ports}, {}};
-    if (fabric)
-        scope.fabric = {fabric->ports, fabric->exempt_ports};
-    return scope;
+Scope watched(const Config& config, const nft::Environment& environment) {
+    return scope_of(config, environment.unprivileged_port_start);
 }
 
 std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
@@ -190,7 +173,7 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
             worker->reconsider(flow);
     });
     explainer_ = std::make_unique<Explainer>(loop_, *askers_[queue.count], start_.rules,
-                                             scopes_of(start_.config, start_.environment), shared,
+                                             watched(start_.config, start_.environment), shared,
                                              users_, recognition_.terms());
     flow_desk_ = std::make_unique<FlowDesk>(loop_, workers_);
     control_ = std::make_unique<ControlServer>(
@@ -490,7 +473,7 @@ void Daemon::apply(Start fresh) {
         if (relabelled && start_.config.labels.end_flows)
             service->withdraw_all();
     }
-    explainer_->set_rules(start_.rules, scopes_of(start_.config, start_.environment));
+    explainer_->set_rules(start_.rules, watched(start_.config, start_.environment));
     undecided_->set_scope(watched(start_.config, start_.environment),
                           ruleset_->state() == RulesetKeeper::State::installed);
     begin_recognition();

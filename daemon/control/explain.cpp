@@ -5,7 +5,7 @@
 #include "flow/own_address.hpp"
 #include "policy/beyond.hpp"
 
-#include <algorithm>
+#include <array>
 #include <fmt/format.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
@@ -18,10 +18,10 @@ constexpr std::size_t most_questions = 64;
 } // namespace
 
 Explainer::Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
-                     Scopes scopes, Shared shared, UserCache& users,
+                     Scope scope, Shared shared, UserCache& users,
                      const RecognitionTerms& recognised)
   : rules_(std::move(rules))
-  , scopes_(std::move(scopes))
+  , scope_(std::move(scope))
   , shared_(shared)
   , users_(users)
   , recognised_(recognised)
@@ -32,9 +32,9 @@ Explainer::Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const
     loop.watch(asker_.fd(), [this] { asker_.receive(); });
 }
 
-void Explainer::set_rules(std::shared_ptr<const Rules> rules, Scopes scopes) {
+void Explainer::set_rules(std::shared_ptr<const Rules> rules, Scope scope) {
     rules_ = std::move(rules);
-    scopes_ = std::move(scopes);
+    scope_ = std::move(scope);
     asker_.set_terms(rules_->terms, rules_->deadline);
 }
 
@@ -55,105 +55,185 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
              {"error", fmt::format("{} is not an address of this node; the listener's node "
                                    "decides, so ask there",
                                    to_string(flow->destination.address))}});
-    Question question;
-    question.reply = reply;
-    auto& steps = question.steps;
-    steps.push_back(fmt::format("{} ends at this node, which decides", to_string(*flow)));
-    const auto sender_here = interface_of(flow->source.address);
-    const auto interface = sender_here ? ::if_nametoindex("lo") : *here;
-    add_fabric(question, interface);
-    if (const auto why = out_of_scope(*flow, question.fabric))
-        steps.push_back(*why);
-    const auto listener = lookup_.receiver(*flow, interface);
-    if (!listener && listener.error() != LookupError::ambiguous) {
-        steps.push_back(fmt::format("listener: no socket at {}", to_string(flow->destination)));
-        return reply({{"ok", true},
-                      {"flow", to_string(*flow)},
-                      {"steps", steps},
-                      {"listener", to_json(Owner{})},
-                      {"connector", to_json(Owner{})},
-                      {"verdict",
-                       {{"action", to_string(Action::closed)},
-                        {"reason", to_string(Reason::no_listener)},
-                        {"hint", hint(Reason::no_listener)}}}});
-    }
-    if (listener)
-        question.listener = *listener;
-    else
-        question.listener.owner = Owner::shared();
-    add_sharing(question.listener, *flow, interface);
-    add_credentials(question.listener, question.listener.owner, ident::Role::listener);
-    steps.push_back(fmt::format("listener: {}", describe(question.listener.owner)));
-    if (const auto others = question.listener.sharing.size(); others != 0)
-        steps.push_back(
-            fmt::format("listener: shares its port with {} other socket{} of that user, "
-                        "so the least of them all counts",
-                        others, others == 1 ? "" : "s"));
-
-    if (sender_here) {
-        steps.push_back("connector: on this node as well, nobody is asked");
-        Owner connector;
-        if (const auto sender = lookup_.sender(*flow, interface)) {
-            connector = sender->owner;
-            add_credentials(*sender, connector, ident::Role::connector);
-        } else if (sender.error() == LookupError::ambiguous) {
-            connector = Owner::shared();
-        }
-        return conclude(*flow, std::move(question), std::move(connector));
-    }
-    const auto& side = rules_->side(question.fabric);
-    if (auto nobody =
-            unasked(flow->source.address, flow->destination.address, side.peers, side.policy)) {
-        steps.push_back(fmt::format("connector: {} is {}", to_string(flow->source.address),
-                                    nobody->kind == OwnerKind::unready
-                                        ? "of a node that does not run ubfd yet (peers.unready)"
-                                        : "in none of the peers' ranges"));
-        return conclude(*flow, std::move(question), std::move(*nobody));
-    }
-    if (questions_.contains(*flow) || questions_.size() >= most_questions)
-        return reply({{"ok", false}, {"error", "this is being asked already; try again"}});
-    steps.push_back(
-        fmt::format("connector: asked the ubfd of {}", to_string(flow->source.address)));
-    questions_.emplace(*flow, std::move(question));
-    asker_.ask(*flow, *flow, ident::Role::connector, std::nullopt, *here);
-    asker_.flush();
+    const bool source_here = interface_of(flow->source.address).has_value();
+    Question question{.facts = {.flow = *flow}, .reply = reply};
+    question.interface = source_here ? ::if_nametoindex("lo") : *here;
+    question.steps.push_back(fmt::format("{} ends at this node, which decides", to_string(*flow)));
+    if (add_fabric(question))
+        question.steps.push_back("it comes in over the fabric: [fabric] holds");
+    if (const auto why = out_of_scope(question))
+        question.steps.push_back(*why);
+    // No packet waits meanwhile.
+    question.facts.same_destination = question.facts.fresh_labels = true;
+    place(question, source_here);
+    go_on(std::move(question));
 }
 
-void Explainer::add_fabric(Question& question, std::uint32_t interface) {
-    const auto link = links_.find(interface);
-    question.fabric = scopes_.fabric && link && link->is_fabric();
-    if (!question.fabric)
-        return;
-    question.steps.push_back("it comes in over the fabric: [fabric] holds");
-    question.partition = rules_->partition(*link);
+bool Explainer::add_fabric(Question& question) {
+    const auto link = links_.find(question.interface);
+    question.fabric = scope_.fabric && link && link->is_fabric();
+    if (question.fabric)
+        question.facts.partition = rules_->partition(*link);
+    return question.fabric;
 }
 
-std::optional<std::string> Explainer::out_of_scope(const Flow& flow, bool fabric) const {
+std::optional<std::string> Explainer::out_of_scope(const Question& question) const {
+    const auto& flow = question.facts.flow;
     const Port port = flow.destination.port;
-    const auto& scope = fabric ? *scopes_.fabric : scopes_.ethernet;
-    for (const auto& exempt : scope.exempt_ports)
-        if (exempt.has(flow.protocol, port))
-            return fmt::format("port {} is exempt: the kernel lets it pass, whatever follows here",
-                               port);
-    const bool in_scope = std::ranges::any_of(
-        scope.ports, [&](const PortRange& range) { return range.contains(port); });
-    if (!in_scope)
-        return fmt::format(
-            "port {} is out of scope: the kernel lets it pass, whatever follows here", port);
+    std::array<char, IF_NAMESIZE> interface {};
+    ::if_indextoname(question.interface, interface.data());
+    const auto passes = [](const std::string& what) {
+        return fmt::format("{}: the kernel lets it pass, whatever follows here", what);
+    };
+    switch (scope_.of(flow.protocol, port, interface.data(), question.fabric)) {
+    case Scope::Why::watched:
+        return std::nullopt;
+    case Scope::Why::exempt_port:
+        return passes(fmt::format("port {} is exempt", port));
+    case Scope::Why::other_port:
+        return passes(fmt::format("port {} is out of scope", port));
+    case Scope::Why::other_interface:
+        return passes(fmt::format("{} is not watched (scope.interfaces)", interface.data()));
+    }
     return std::nullopt;
 }
 
-void Explainer::add_sharing(SocketOwner& listener, const Flow& flow, std::uint32_t interface) {
-    if (flow.protocol != Protocol::tcp || listener.socket.state != TCP_LISTEN)
-        return;
-    if (lookup_.add_sharing(listener, flow, interface))
-        listener.owner = Owner::shared();
+void Explainer::place(Question& question, bool source_here) {
+    auto& facts = question.facts;
+    const auto& [protocol, source, destination] = facts.flow;
+    const auto& side = rules_->side(question.fabric);
+    if (source_here) {
+        facts.place = Place::here;
+        question.asked = "on this node as well, nobody is asked";
+    } else if (auto nobody =
+                   unasked(source.address, destination.address, side.peers, side.policy)) {
+        facts.place = Place::elsewhere;
+        question.asked = fmt::format("{} is {}", to_string(source.address),
+                                     nobody->kind == OwnerKind::unready
+                                         ? "of a node that does not run ubfd yet (peers.unready)"
+                                         : "in none of the peers' ranges");
+        facts.source = std::move(*nobody);
+    } else {
+        question.unheard = "not asked about, for it makes no difference";
+    }
 }
 
-void Explainer::add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role) {
-    if (owner.kind == OwnerKind::user)
-        owner = shared_.investigator.find_now(socket, role,
-                                              Clock::now() + std::chrono::milliseconds(500));
+void Explainer::go_on(Question question) {
+    for (;;) {
+        const auto step = ubf::next(question.facts, rules_->side(question.fabric).policy);
+        if (const auto* reason = std::get_if<Reason>(&step))
+            return conclude(std::move(question), *reason);
+        if (find(question, std::get<Need>(step)) == Fact::known)
+            continue;
+        const auto flow = question.facts.flow;
+        questions_.emplace(flow, std::move(question));
+        return;
+    }
+}
+
+Explainer::Fact Explainer::find(Question& question, Need need) {
+    switch (need) {
+    case Need::destination:
+        find_destination(question);
+        break;
+    case Need::source:
+        find_source(question);
+        break;
+    case Need::answer:
+        return ask(question);
+    case Need::group:
+        question.facts.group_asked = true;
+        question.facts.source.reset();
+        return ask(question, question.facts.destination->credentials->gid);
+    case Need::credentials:
+        find_credentials(question);
+        break;
+    case Need::sharers:
+        find_sharers(question);
+        break;
+    case Need::same_destination:
+    case Need::fresh_labels: // set already
+        question.facts.failed = Reason::internal_error;
+        break;
+    }
+    return Fact::known;
+}
+
+void Explainer::find_destination(Question& question) {
+    auto& facts = question.facts;
+    const auto found = lookup_.receiver(facts.flow, question.interface);
+    if (found)
+        question.destination = *found;
+    else if (found.error() == LookupError::failed)
+        facts.failed = Reason::internal_error;
+    facts.destination = found                                     ? found->owner
+                        : found.error() == LookupError::ambiguous ? Owner::shared()
+                                                                  : Owner{};
+    facts.sharers_known =
+        facts.flow.protocol != Protocol::tcp || question.destination.socket.state != TCP_LISTEN;
+}
+
+void Explainer::find_source(Question& question) {
+    auto& facts = question.facts;
+    const auto found = lookup_.sender(facts.flow, question.interface);
+    if (found)
+        question.source = *found;
+    else if (found.error() == LookupError::failed)
+        facts.failed = Reason::internal_error;
+    facts.source = found                                     ? found->owner
+                   : found.error() == LookupError::ambiguous ? Owner::shared()
+                                                             : Owner{};
+}
+
+Explainer::Fact Explainer::ask(Question& question, std::optional<Gid> group) {
+    const auto& flow = question.facts.flow;
+    if (questions_.contains(flow) || questions_.size() >= most_questions) {
+        question.facts.unanswered = Reason::overload;
+        question.unheard = "not asked about, for too much is being asked already; try again";
+        return Fact::known;
+    }
+    question.asked = fmt::format("asked the ubfd of {}", to_string(flow.source.address));
+    question.unheard.clear();
+    asker_.ask(flow, flow, ident::Role::connector, std::nullopt, question.interface, group);
+    asker_.flush();
+    return Fact::comes_later;
+}
+
+void Explainer::find_credentials(Question& question) {
+    auto& facts = question.facts;
+    facts.learn_destination(
+        with_credentials(question.destination, *facts.destination, ident::Role::listener));
+    if (question.source)
+        facts.learn_source(
+            with_credentials(*question.source, *facts.source, ident::Role::connector));
+}
+
+Owner Explainer::with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role) {
+    if (!lacks_credentials(owner))
+        return owner;
+    return shared_.investigator.find_now(socket, role,
+                                         Clock::now() + std::chrono::milliseconds(500));
+}
+
+void Explainer::find_sharers(Question& question) {
+    auto& facts = question.facts;
+    auto& destination = question.destination;
+    facts.sharers_known = true;
+    if (const auto error = lookup_.add_sharing(destination, facts.flow, question.interface)) {
+        if (*error == LookupError::failed)
+            facts.failed = Reason::internal_error;
+        facts.destination = Owner::shared();
+    } else if (!destination.sharing.empty()) {
+        facts.destination = Owner::user(destination.owner.uid);
+    }
+}
+
+// The reader is told what makes no difference, too.
+void Explainer::find_the_rest(Question& question) {
+    auto& facts = question.facts;
+    if (!facts.sharers_known && facts.destination->kind == OwnerKind::user)
+        find_sharers(question);
+    find_credentials(question);
 }
 
 void Explainer::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
@@ -164,57 +244,77 @@ void Explainer::answered(const Flow& flow, ident::Asker::Heard heard, const Owne
     if (!node)
         return;
     auto& question = node.mapped();
-    if (heard == Heard::owner)
-        return conclude(flow, std::move(question), owner);
-    const bool unheard = heard == Heard::nothing;
-    if (unheard)
-        question.steps.push_back(
-            fmt::format("connector: no answer within {} ms", rules_->deadline.count()));
-    else if (heard == Heard::unsent)
-        question.steps.push_back("connector: the question could not be sent, for want of room in "
-                                 "the kernel");
-    else
-        question.steps.push_back(fmt::format("connector: {}, of whom the node has no time to find "
-                                             "out more",
-                                             describe(owner)));
-    const auto reason = unheard ? Reason::no_answer : Reason::overload;
-    question.reply({{"ok", true},
-                    {"flow", to_string(flow)},
-                    {"steps", question.steps},
-                    {"listener", to_json(question.listener.owner)},
-                    {"connector", to_json(owner)},
-                    {"verdict",
-                     {{"action", to_string(action_of(reason))},
-                      {"reason", to_string(reason)},
-                      {"hint", hint(reason)}}}});
+    auto& facts = question.facts;
+    switch (heard) {
+    case Heard::uid:
+        break;
+    case Heard::busy:
+    case Heard::late:
+        question.unheard =
+            fmt::format("{}, of whom the node has no time to find out more", describe(owner));
+        (owner.credentials ? facts.out_of_time : facts.unanswered) = Reason::overload;
+        [[fallthrough]];
+    case Heard::owner:
+        facts.groups_cut =
+            owner.credentials && owner.credentials->groups.size() >= ident::max_groups;
+        facts.learn_source(owner);
+        break;
+    case Heard::nothing:
+        question.unheard = fmt::format("no answer within {} ms", rules_->deadline.count());
+        facts.unanswered =
+            shared_.peers.other_version(rules_->terms->management(flow.source.address))
+                ? Reason::other_version
+                : Reason::no_answer;
+        break;
+    case Heard::unsent:
+        question.unheard = "the question could not be sent, for want of room in the kernel";
+        facts.unanswered = Reason::overload;
+        break;
+    }
+    go_on(std::move(question));
 }
 
-void Explainer::conclude(const Flow& flow, Question question, Owner connector) {
-    auto& listener = question.listener.owner;
-    question.steps.push_back(fmt::format("connector: {}", describe(connector)));
-    if (question.partition)
-        for (auto* owner : {&listener, &connector})
-            carry(*owner, *question.partition);
+void Explainer::conclude(Question question, Reason reason) {
+    auto& facts = question.facts;
+    auto& steps = question.steps;
+    const auto& flow = facts.flow;
+    const auto add_end = [&](std::string_view end, const std::string& what) {
+        steps.push_back(fmt::format("{}: {}", end, what));
+    };
+    if (reason == Reason::no_listener) {
+        add_end("listener", fmt::format("no socket at {}", to_string(flow.destination)));
+    } else {
+        if (reason != Reason::internal_error)
+            find_the_rest(question);
+        add_end("listener", describe(facts.listener()));
+        if (const auto others = question.destination.sharing.size(); others != 0)
+            add_end("listener", fmt::format("shares its port with {} other socket{} of that user, "
+                                            "so the least of them all counts",
+                                            others, others == 1 ? "" : "s"));
+        if (!question.asked.empty())
+            add_end("connector", question.asked);
+        add_end("connector",
+                question.unheard.empty() ? describe(facts.connector()) : question.unheard);
+    }
     const auto& policy = rules_->side(question.fabric).policy;
-    if (rules_->labelled)
-        question.steps.push_back(compare_labels(listener, connector, policy));
-    const auto verdict = decide(flow, listener, connector, policy);
-    question.steps.push_back(
-        fmt::format("verdict: {}, {}", to_string(verdict.action()), to_string(verdict.reason)));
-    if (verdict.reason == Reason::same_user && flow.protocol == Protocol::tcp &&
+    if (rules_->labelled && facts.source)
+        steps.push_back(compare_labels(facts.listener(), facts.connector(), policy));
+    const auto action = action_of(reason);
+    if (reason != Reason::no_listener)
+        steps.push_back(fmt::format("verdict: {}, {}", to_string(action), to_string(reason)));
+    if (reason == Reason::same_user && flow.protocol == Protocol::tcp &&
         is_recognised(recognised_, question.fabric ? UBF_SIDE_FABRIC : UBF_SIDE_ETHERNET,
-                      flow.source.address, connector.uid))
-        question.steps.push_back("the kernel recognises such connections by themselves, where the "
-                                 "connector's node has put a stamp on them: ubfd is not asked");
-    question.reply({{"ok", true},
-                    {"flow", to_string(flow)},
-                    {"steps", question.steps},
-                    {"listener", to_json(listener)},
-                    {"connector", to_json(connector)},
-                    {"verdict",
-                     {{"action", to_string(verdict.action())},
-                      {"reason", to_string(verdict.reason)},
-                      {"hint", hint(verdict.reason)}}}});
+                      flow.source.address, facts.connector().uid))
+        steps.push_back("the kernel recognises such connections by themselves, where the "
+                        "connector's node has put a stamp on them: ubfd is not asked");
+    question.reply(
+        {{"ok", true},
+         {"flow", to_string(flow)},
+         {"steps", steps},
+         {"listener", to_json(facts.listener())},
+         {"connector", to_json(facts.connector())},
+         {"verdict",
+          {{"action", to_string(action)}, {"reason", to_string(reason)}, {"hint", hint(reason)}}}});
 }
 
 std::string Explainer::describe(const Owner& owner) {

@@ -1,9 +1,11 @@
 // `ubfctl explain`: who owns each end of a flow, step by step, and what the verdict would be.
 #pragma once
 
+#include "config/scope.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/gate/worker.hpp"
 #include "daemon/recognition/terms.hpp"
+#include "policy/inquiry.hpp"
 
 #include <memory>
 #include <unordered_map>
@@ -14,45 +16,50 @@ class Explainer {
   public:
     using Json = ControlServer::Json;
 
-    struct Scope {
-        std::vector<PortRange> ports;
-        std::vector<ProtocolPorts> exempt_ports;
-    };
-    struct Scopes {
-        Scope ethernet;
-        std::optional<Scope> fabric; // none: its interfaces are like all others
-    };
-
-    Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
-              Scopes scopes, Shared shared, UserCache& users, const RecognitionTerms& recognised);
+    Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules, Scope scope,
+              Shared shared, UserCache& users, const RecognitionTerms& recognised);
 
     // request: from, to, protocol, as text.
     void explain(const Json& request, const ControlServer::Reply& reply);
-    void set_rules(std::shared_ptr<const Rules> rules, Scopes scopes);
+    void set_rules(std::shared_ptr<const Rules> rules, Scope scope);
     // By the loop.
     std::optional<TimePoint> next() const { return asker_.next(); }
     void on_time(TimePoint now);
 
   private:
     struct Question {
+        Facts facts;
         Json steps = Json::array();
-        SocketOwner listener;
-        bool fabric = false; // the flow comes in over it
-        std::optional<Label> partition{};
+        std::uint32_t interface = 0;         // over which the flow comes in
+        bool fabric = false;                 // that is of the fabric
+        SocketOwner destination{};           // as it was looked up; facts has what is known
+        std::optional<SocketOwner> source{}; // the same, when it is on this node too
+        std::string asked{};                 // how the connector is found
+        std::string unheard{};               // why it was not
         ControlServer::Reply reply;
     };
 
-    void add_fabric(Question& question, std::uint32_t interface);
-    std::optional<std::string> out_of_scope(const Flow& flow, bool fabric) const;
-    void add_sharing(SocketOwner& listener, const Flow& flow, std::uint32_t interface);
-    void add_credentials(const SocketOwner& socket, Owner& owner, ident::Role role);
+    bool add_fabric(Question& question);
+    std::optional<std::string> out_of_scope(const Question& question) const;
+    void place(Question& question, bool source_here);
+    // Carries out the steps of the inquiry as the gate does, until a peer is asked.
+    void go_on(Question question);
+    enum class Fact : bool { known, comes_later };
+    Fact find(Question& question, Need need);
+    void find_destination(Question& question);
+    void find_source(Question& question);
+    Fact ask(Question& question, std::optional<Gid> group = {});
+    void find_credentials(Question& question);
+    void find_sharers(Question& question);
+    void find_the_rest(Question& question);
+    Owner with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role);
     void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
-    void conclude(const Flow& flow, Question question, Owner connector);
+    void conclude(Question question, Reason reason);
     std::string describe(const Owner& owner);
     Json to_json(const Owner& owner);
 
     std::shared_ptr<const Rules> rules_;
-    Scopes scopes_;
+    Scope scope_;
     Links links_;
     Shared shared_;
     UserCache& users_;

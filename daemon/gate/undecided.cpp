@@ -214,18 +214,10 @@ bool Undecided::is_fabric(std::uint32_t interface, Look& look) {
 }
 
 bool Undecided::in_scope(std::uint32_t interface, bool fabric, Port port) const {
-    const auto& side = fabric ? *scope_.fabric : scope_.ethernet;
-    const bool exempt = std::ranges::any_of(side.exempt_ports, [&](const ProtocolPorts& ports) {
-        return ports.has(Protocol::tcp, port);
-    });
-    if (exempt || std::ranges::none_of(
-                      side.ports, [&](const PortRange& range) { return range.contains(port); }))
-        return false;
-    if (fabric || scope_.interfaces.are_all())
-        return true;
     std::array<char, IF_NAMESIZE> name{};
-    return ::if_indextoname(interface, name.data()) == nullptr ||
-           scope_.interfaces.watches(name.data());
+    if (!fabric && !scope_.interfaces.are_all())
+        ::if_indextoname(interface, name.data());
+    return scope_.of(Protocol::tcp, port, name.data(), fabric) == Scope::Why::watched;
 }
 
 const Undecided::Look::Listener& Undecided::listener(const Endpoint& place, std::uint32_t interface,

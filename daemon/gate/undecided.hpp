@@ -10,7 +10,7 @@
 // ruleset, or the ubfd before us has decided them.
 #pragma once
 
-#include "config/config.hpp"
+#include "config/scope.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/gate/worker.hpp"
 #include "daemon/log/log.hpp"
@@ -33,17 +33,6 @@ namespace ubf {
 class Undecided {
   public:
     using Workers = std::vector<std::unique_ptr<Worker>>;
-
-    // The ports that the ruleset watches.
-    struct Side {
-        std::vector<PortRange> ports;
-        std::vector<ProtocolPorts> exempt_ports;
-    };
-    struct Scope {
-        WatchedInterfaces interfaces;
-        Side ethernet;
-        std::optional<Side> fabric; // none: its interfaces are like all others
-    };
 
     // Throws std::system_error.
     Undecided(const Workers& workers, Scope scope, Counters& counters, Log& log);

@@ -21,6 +21,14 @@ constexpr std::chrono::milliseconds brief{1};
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
 
+std::optional<Reason> failure_of(LookupError error) {
+    return error == LookupError::failed ? std::optional(Reason::internal_error) : std::nullopt;
+}
+
+ident::Role role_of_source(const Facts& facts) {
+    return facts.reply ? ident::Role::listener : ident::Role::connector;
+}
+
 } // namespace
 
 std::optional<Label> Rules::partition(const Link& link) const {
@@ -232,11 +240,7 @@ void Worker::expire(TimePoint now) {
         const auto found = cases_.find(expiry.flow);
         if (found == cases_.end() || found->second.number != expiry.number)
             continue;
-        auto node = cases_.extract(found);
-        if (node.mapped().tries > 0)
-            close_scan(node.mapped());
-        else
-            close(node.mapped(), Reason::overload);
+        give_up(std::move(cases_.extract(found).mapped()));
     }
 }
 
@@ -266,8 +270,8 @@ void Worker::begin_arrived() {
     for (std::size_t i = 0; i < arrived_.size(); ++i) {
         auto& item = arrived_[i];
         // Another packet of a flow that is being decided waits with the first.
-        if (const auto found = cases_.find(item.flow); found != cases_.end())
-            join(found->second, std::move(item.packet), item.sequence, item.translated);
+        if (const auto found = cases_.find(item.flow()); found != cases_.end())
+            join(found->second, std::move(item.packet), item.sequence, item.facts.translated);
         else
             begin(std::move(item), ends_[i]);
     }
@@ -285,13 +289,16 @@ void Worker::arrive(Arrival arrival) {
         return join(found->second, std::move(arrival.packet), packet->sequence,
                     arrival.translated || tracked);
     auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
-    arrived_.push_back({++last_number_, packet->flow, arrival.interface, arrival.reply,
-                        arrival.fabric, std::move(arrival.packet), Clock::now(), std::move(stated),
-                        packet->sequence});
+    arrived_.push_back({++last_number_, arrival.interface, arrival.fabric,
+                        std::move(arrival.packet), Clock::now(),
+                        Facts{packet->flow, arrival.reply}});
     auto& item = arrived_.back();
+    item.sequence = packet->sequence;
     item.begun = shared_.investigator.changes().now();
-    item.translated = arrival.translated;
-    note_translation(item, tracked || !item.translated ? tracked : find_translated(item.flow));
+    item.facts.stated = std::move(stated);
+    item.facts.translated = arrival.translated;
+    note_translation(item,
+                     tracked || !arrival.translated ? tracked : find_translated(packet->flow));
 }
 
 // Two sockets may have one flow, where it was translated: so its sender is sought by the flow that
@@ -299,8 +306,8 @@ void Worker::arrive(Arrival arrival) {
 void Worker::note_translation(Case& item, const std::optional<TrackedConnection>& tracked) {
     if (!tracked)
         return;
-    item.translated = true;
-    if (tracked->behind() == item.flow)
+    item.facts.translated = true;
+    if (tracked->behind() == item.flow())
         item.original = tracked->original;
 }
 
@@ -314,7 +321,7 @@ std::optional<TrackedConnection> Worker::find_translated(const Flow& flow) {
 // an address of this node's, at which its ubfd can be asked. (No notice would end what was allowed
 // of UDP: it would be about the flow that it was.)
 bool Worker::can_be_traced(const Case& item) const {
-    return item.original && item.flow.protocol == Protocol::tcp &&
+    return item.original && item.flow().protocol == Protocol::tcp &&
            (on_this_node(item) || interface_of(item.original->destination.address));
 }
 
@@ -322,19 +329,21 @@ bool Worker::can_be_traced(const Case& item) const {
 // which it answers again by itself. Of a connection that is there, only the very SYN that began it:
 // another one may be of a node that has forgotten it.
 bool Worker::is_repeated(const Case& item) const {
-    if (item.flow.protocol != Protocol::tcp || item.reply || item.again || item.translated)
+    const auto& [owner, socket, sharing, begun] = item.destination;
+    if (item.flow().protocol != Protocol::tcp || item.facts.reply || item.again ||
+        item.facts.translated)
         return false;
-    if (item.local.begun == TCP_SYN_RECV)
+    if (begun == TCP_SYN_RECV)
         return true;
-    if (item.local.begun != TCP_ESTABLISHED && item.local.socket.state != TCP_ESTABLISHED)
+    if (begun != TCP_ESTABLISHED && socket.state != TCP_ESTABLISHED)
         return false;
-    const auto id = allowed_.find(item.flow);
+    const auto id = allowed_.find(item.flow());
     return id && allowed_[*id].sequence == item.sequence;
 }
 
 // Of packets that were translated, two with one flow may be of two sockets: the later asks again.
 void Worker::join(Case& item, QueuedPacket packet, std::uint32_t sequence, bool translated) {
-    const bool same = !(item.translated || translated) || item.sequence == sequence;
+    const bool same = !(item.facts.translated || translated) || item.sequence == sequence;
     if (same && item.more.size() < most_packets)
         item.more.push_back(std::move(packet));
     else
@@ -342,62 +351,111 @@ void Worker::join(Case& item, QueuedPacket packet, std::uint32_t sequence, bool 
 }
 
 OwnerLookup::Wanted Worker::ends_wanted(const Case& item) const {
-    return {item.flow, item.interface, true, on_this_node(item)};
+    return {item.flow(), item.interface, true, on_this_node(item)};
 }
 
 void Worker::begin(Case item, const OwnerLookup::Ends& ends) {
-    const auto& local = ends.receiver;
-    if (!local && local.error() == LookupError::ambiguous) {
-        item.local.owner = Owner::shared();
-        return close(item, Reason::shared_port);
-    }
-    if (!local)
-        return local.error() == LookupError::none ? close_port(std::move(item), ends.sender)
-                                                  : close(item, Reason::internal_error);
-    item.local = *local;
-    if (is_repeated(item))
-        return close(item, Reason::repeated);
-    shared_.counters.methods.add(Method::socket);
+    auto& facts = item.facts;
+    const auto& destination = ends.receiver;
+    if (!destination && destination.error() == LookupError::none)
+        return close_port(std::move(item), ends.sender);
+    if (destination)
+        item.destination = *destination;
+    else
+        facts.failed = failure_of(destination.error());
+    facts.destination = destination ? destination->owner : Owner::shared();
+    facts.repeated = is_repeated(item);
+    // Deciding again looks at the socket, and at changes, by itself (close_again).
+    if (item.again || item.destination.is_virtual_service())
+        facts.same_destination = facts.fresh_labels = true;
+    const auto socket = item.destination.socket.state;
+    facts.sharers_known = item.flow().protocol != Protocol::tcp || socket != TCP_LISTEN;
+    if (destination && !facts.repeated)
+        shared_.counters.methods.add(Method::socket);
 
-    if (item.translated && !can_be_traced(item)) {
-        item.remote = Owner::translated();
-        return proceed(std::move(item));
-    }
-    if (on_this_node(item)) {
-        const auto sender =
+    if (facts.translated && !can_be_traced(item)) {
+        facts.place = Place::elsewhere;
+        facts.source = Owner::translated();
+    } else if (on_this_node(item)) {
+        facts.place = Place::here;
+        const auto source =
             item.original ? lookup_.sender(*item.original, item.interface) : ends.sender;
-        if (sender) {
-            item.sender = *sender;
-            item.remote = sender->owner;
-        } else if (sender.error() == LookupError::ambiguous) {
-            item.remote = Owner::shared();
-        } else if (sender.error() == LookupError::failed) {
-            return close(item, Reason::internal_error);
-        }
-        return proceed(std::move(item));
+        if (source)
+            item.source = *source;
+        else if (const auto failure = failure_of(source.error()))
+            facts.failed = failure;
+        facts.source = source                                     ? source->owner
+                       : source.error() == LookupError::ambiguous ? Owner::shared()
+                                                                  : Owner{};
+    } else if (auto nobody = unasked(item)) {
+        facts.place = Place::elsewhere;
+        facts.source = std::move(*nobody);
     }
-    if (const auto nobody = unasked(item)) {
-        item.remote = *nobody;
-        return proceed(std::move(item));
-    }
-
-    // An exempt listener needs no question.
-    if (const auto verdict = decide_case(item); verdict.action() == Action::allow)
-        return close(item, verdict.reason);
-    ask(std::move(item));
+    go_on(std::move(item));
 }
 
-void Worker::ask(Case item) {
+void Worker::go_on(Case item) {
+    for (;;) {
+        const auto step = ubf::next(item.facts, policy(item));
+        if (const auto* reason = std::get_if<Reason>(&step))
+            return close(std::move(item), *reason);
+        if (find(item, std::get<Need>(step)) == Fact::comes_later)
+            return wait(std::move(item));
+    }
+}
+
+Worker::Fact Worker::find(Case& item, Need need) {
+    auto& facts = item.facts;
+    switch (need) {
+    case Need::destination:
+    case Need::source: // begin() has looked both up
+        facts.failed = Reason::internal_error;
+        break;
+    case Need::answer:
+        return ask(item);
+    case Need::group:
+        return ask_for_group(item);
+    case Need::credentials:
+        return find_credentials(item);
+    case Need::sharers:
+        find_sharers(item);
+        break;
+    case Need::same_destination:
+        facts.same_destination = Clock::now() - item.since <= brief || same_socket(item);
+        break;
+    case Need::fresh_labels:
+        facts.fresh_labels = !is_stale(item);
+        break;
+    }
+    return Fact::known;
+}
+
+Worker::Fact Worker::ask(Case& item) {
+    auto& facts = item.facts;
+    if (item.question)
+        return Fact::comes_later;
     if (!item.again && is_silent(item)) {
         ask_in_passing(item);
-        return close(item, silence_of(item));
+        facts.unanswered = silence_of(item);
+        return Fact::known;
     }
     std::optional<Uid> same_as;
-    if (item.local.owner.kind == OwnerKind::user && !policy(item).require_label)
-        same_as = item.local.owner.uid;
-    if (!send_question(item, same_as, item.local.owner.uid))
-        return close(item, Reason::overload);
-    wait(std::move(item));
+    if (facts.destination->kind == OwnerKind::user && !policy(item).require_label)
+        same_as = facts.destination->uid;
+    if (send_question(item, same_as))
+        return Fact::comes_later;
+    facts.unanswered = Reason::overload;
+    return Fact::known;
+}
+
+Worker::Fact Worker::ask_for_group(Case& item) {
+    auto& facts = item.facts;
+    facts.group_asked = true;
+    facts.source.reset();
+    if (send_question(item, std::nullopt, facts.destination->credentials->gid))
+        return Fact::comes_later;
+    facts.unanswered = Reason::overload;
+    return Fact::known;
 }
 
 bool Worker::is_silent(const Case& item) const {
@@ -412,30 +470,27 @@ Reason Worker::silence_of(const Case& item) const {
 void Worker::ask_in_passing(const Case& item) {
     if (!shared_.peers.may_try(peer_of(item), Clock::now()))
         return;
-    const auto role = item.reply ? ident::Role::listener : ident::Role::connector;
-    asker_.ask(item.flow, sent(item), role, std::nullopt, item.interface);
+    asker_.ask(item.flow(), item.sent(), role_of_source(item.facts), std::nullopt, item.interface);
 }
 
-// local: to whom the flow goes, as far as we know. False where there is no room for it.
-bool Worker::send_question(Case& item, std::optional<Uid> same_as, Uid local,
-                           std::optional<Gid> group) {
+// False where there is no room for it.
+bool Worker::send_question(Case& item, std::optional<Uid> same_as, std::optional<Gid> group) {
     const auto peer = peer_of(item);
-    const auto begun = asks_.begin(item.flow, peer, shared_.peers.standing(peer),
-                                   shared_.investigator.account_of(local));
+    const auto begun = asks_.begin(item.flow(), peer, shared_.peers.standing(peer),
+                                   shared_.investigator.account_of(item.destination.owner.uid));
     if (begun.gave_way)
         give_way(*begun.gave_way);
     if (!begun.has_room)
         return false;
-    const auto role = item.reply ? ident::Role::listener : ident::Role::connector;
-    item.question = asker_.ask(item.flow, sent(item), role, same_as, item.interface, group);
+    item.question = asker_.ask(item.flow(), item.sent(), role_of_source(item.facts), same_as,
+                               item.interface, group);
     return true;
 }
 
 // The packet is dropped: the next one asks again.
 void Worker::give_way(const Flow& flow) {
     if (auto node = cases_.extract(flow))
-        node.mapped().tries > 0 ? close_scan(node.mapped())
-                                : close(node.mapped(), Reason::overload);
+        give_up(std::move(node.mapped()));
 }
 
 // The packet is judged already; nobody needs the answer.
@@ -443,7 +498,7 @@ void Worker::withdraw(Case& item) {
     if (!item.question)
         return;
     asker_.withdraw(*std::exchange(item.question, std::nullopt));
-    asks_.end(item.flow);
+    asks_.end(item.flow());
 }
 
 void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
@@ -455,34 +510,32 @@ void Worker::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& 
     if (!node)
         return;
     auto& item = node.mapped();
+    auto& facts = item.facts;
     item.question.reset();
-    item.remote = owner;
-    if (item.tries > 0) {
-        if (heard == Heard::nothing)
-            report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log);
-        return close_scan(item);
-    }
+    facts.more_follows = false;
     switch (heard) {
-    case Heard::owner:
-        return proceed(std::move(item));
     case Heard::uid:
         break;
     case Heard::busy:
     case Heard::late:
-        item.in_time = false;
-        if (settled(item) || owner.credentials)
-            return proceed(std::move(item));
-        return close(item, for_want_of_time(item));
+        (owner.credentials ? facts.out_of_time : facts.unanswered) = for_want_of_time(item);
+        [[fallthrough]];
+    case Heard::owner:
+        learn(item, Need::source, owner);
+        break;
     case Heard::nothing:
         report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log);
         // Unless its node said that nobody is there, it may be slow, once: who sends the packet
         // again is refused if it is silent still.
-        return close(item, shared_.peers.refuses(peer_of(item), item.since) || is_silent(item)
+        facts.unanswered = shared_.peers.refuses(peer_of(item), item.since) || is_silent(item)
                                ? silence_of(item)
-                               : Reason::no_answer_yet);
+                               : Reason::no_answer_yet;
+        break;
     case Heard::unsent:
-        return close(item, Reason::overload);
+        facts.unanswered = Reason::overload;
+        break;
     }
+    go_on(std::move(item));
 }
 
 // The peer has said whose the flow is, and looks for the credentials. Where these don't matter, it
@@ -491,62 +544,62 @@ void Worker::named(const Flow& flow, const Owner& owner) {
     const auto found = cases_.find(flow);
     if (found == cases_.end())
         return;
-    found->second.remote = owner;
-    if (found->second.tries > 0) {
-        auto node = cases_.extract(found);
-        return close_scan(node.mapped());
+    auto& facts = found->second.facts;
+    learn(found->second, Need::source, owner);
+    facts.more_follows = true;
+    if (const auto step = ubf::next(facts, policy(found->second));
+        std::holds_alternative<Need>(step) && std::get<Need>(step) == Need::answer) {
+        if (const auto over = asks_.name(flow, shared_.investigator.account_of(owner.uid)))
+            give_way(*over);
+        return;
     }
-    if (settled(found->second)) {
-        auto node = cases_.extract(found);
-        return close(node.mapped(), decide_case(node.mapped()).reason);
-    }
-    if (const auto over = asks_.name(flow, shared_.investigator.account_of(owner.uid)))
-        give_way(*over);
+    auto node = cases_.extract(found);
+    go_on(std::move(node.mapped()));
 }
 
-// Both ends are known by uid; decides, or looks for what else it takes.
-void Worker::proceed(Case item) {
-    agree(item);
-    if (settled(item))
-        return close(item, decide_case(item).reason);
-    const auto search_state = search(item);
-    agree(item);
-    switch (search_state) {
-    case Search::needless:
-        return conclude(std::move(item));
-    case Search::refused:
-        return close(item, Reason::overload);
-    case Search::under_way:
-        break;
-    }
-    wait(std::move(item));
+// end: destination or source.
+void Worker::learn(Case& item, Need end, Owner owner) {
+    auto& facts = item.facts;
+    if (owner.credentials && item.fabric && !rules_->pkeys.empty())
+        if (const auto link = links_.find(item.interface))
+            facts.partition = rules_->partition(*link);
+    if (end == Need::destination)
+        return facts.learn_destination(std::move(owner));
+    if (owner.credentials && owner.credentials->groups.size() >= ident::max_groups)
+        facts.groups_cut = facts.place == Place::peer && !facts.reply;
+    if (facts.learn_source(std::move(owner)) == Facts::Levels::contradict)
+        shared_.counters.levels_contradicted.add();
 }
 
-// Starts the searches that are needed.
-Worker::Search Worker::search(Case& item) {
-    using ident::Role;
-    const auto local = search(item, item.local, item.local.owner,
-                              item.reply ? Role::connector : Role::listener, true);
-    if (local == Search::refused || !item.sender)
-        return local;
-    const auto sender = search(item, *item.sender, item.remote,
-                               item.reply ? Role::listener : Role::connector, false);
-    return sender == Search::needless ? local : sender;
+// Of both ends at once.
+Worker::Fact Worker::find_credentials(Case& item) {
+    auto search_state = search(item, Need::destination);
+    if (search_state != Search::refused && item.source)
+        if (const auto source = search(item, Need::source); source != Search::needless)
+            search_state = source;
+    if (search_state != Search::refused)
+        return item.searches == 0 ? Fact::known : Fact::comes_later;
+    item.facts.failed = Reason::overload;
+    return Fact::known;
 }
 
-Worker::Search Worker::search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
-                              bool is_local) {
-    if (owner.kind != OwnerKind::user || owner.credentials)
+Worker::Search Worker::search(Case& item, Need end) {
+    auto& facts = item.facts;
+    const bool is_destination = end == Need::destination;
+    const auto& socket = is_destination ? item.destination : *item.source;
+    if (!lacks_credentials(is_destination ? *facts.destination : *facts.source))
         return Search::needless;
+    using ident::Role;
+    const auto role = is_destination == facts.reply ? Role::connector : Role::listener;
     if (auto known = shared_.investigator.known(socket, role)) {
-        owner = std::move(*known);
+        learn(item, end, std::move(*known));
         return Search::needless;
     }
     const bool begun = shared_.investigator.find(
         socket, role, Clock::now() + rules_->deadline,
-        [this, flow = item.flow, number = item.number, is_local](Owner result, bool in_time) {
-            mailbox_.post([this, flow, number, is_local, in_time, result = std::move(result)] {
-                found(flow, number, is_local, result, in_time);
+        [this, flow = item.flow(), number = item.number, end](Owner result, bool in_time) {
+            mailbox_.post([this, flow, number, end, in_time, result = std::move(result)] {
+                found(flow, number, end, result, in_time);
             });
         });
     if (!begun)
@@ -555,66 +608,33 @@ Worker::Search Worker::search(Case& item, const SocketOwner& socket, Owner& owne
     return Search::under_way;
 }
 
-void Worker::found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner,
-                   bool in_time) {
+void Worker::found(const Flow& flow, std::uint64_t number, Need end, Owner owner, bool in_time) {
     const auto entry = cases_.find(flow);
     if (entry == cases_.end() || entry->second.number != number)
         return; // it took too long, and the packet is judged
     auto& item = entry->second;
-    item.in_time &= in_time;
-    (is_local ? item.local.owner : item.remote) = std::move(owner);
-    agree(item);
+    if (!in_time)
+        item.facts.out_of_time = for_want_of_time(item);
+    learn(item, end, std::move(owner));
     if (--item.searches > 0)
         return;
     auto node = cases_.extract(entry);
-    conclude(std::move(node.mapped()));
+    go_on(std::move(node.mapped()));
 }
 
-// All is known of both ends. A TCP listener that shares its port is as good as the least of those
-// that share it, so before a group or a label of it allows, it is looked at who they are: anew each
-// time, for one may have come a moment ago.
-void Worker::conclude(Case item) {
-    const auto reason = decide_case(item).reason;
-    if (action_of(reason) != Action::allow)
-        if (const auto group = group_to_ask_for(item))
-            return ask_for_group(std::move(item), *group);
-    if (!item.in_time && action_of(reason) != Action::allow)
-        return close(item, for_want_of_time(item));
-    auto& local = item.local;
-    const bool may_be_shared = item.flow.protocol == Protocol::tcp &&
-                               local.socket.state == TCP_LISTEN && local.owner.credentials &&
-                               local.owner.kind == OwnerKind::user &&
-                               shared_.investigator.may_share(item.flow.destination.port);
-    if (item.shared_known || !may_be_shared || action_of(reason) != Action::allow)
-        return close(item, reason);
-    item.shared_known = true;
-    if (const auto error = lookup_.add_sharing(local, item.flow, item.interface)) {
-        local.owner = Owner::shared();
-        return close(item, *error == LookupError::ambiguous ? Reason::shared_port
-                                                            : Reason::internal_error);
+// A TCP listener that shares its port is as good as the least of those that share it.
+void Worker::find_sharers(Case& item) {
+    auto& facts = item.facts;
+    auto& destination = item.destination;
+    facts.sharers_known = true;
+    if (!shared_.investigator.may_share(item.flow().destination.port))
+        return;
+    if (const auto error = lookup_.add_sharing(destination, item.flow(), item.interface)) {
+        facts.failed = failure_of(*error);
+        facts.destination = Owner::shared();
+    } else if (!destination.sharing.empty()) {
+        facts.destination = Owner::user(destination.owner.uid);
     }
-    if (local.sharing.empty())
-        return close(item, reason);
-    local.owner = Owner::user(local.owner.uid);
-    proceed(std::move(item));
-}
-
-// Of more groups than an answer has room for, the peer is asked for the one that counts.
-std::optional<Gid> Worker::group_to_ask_for(const Case& item) const {
-    const auto& theirs = item.remote.credentials;
-    const auto& ours = item.local.owner.credentials;
-    const bool may_be_cut = theirs && theirs->groups.size() >= ident::max_groups;
-    if (item.reply || item.group_known || on_this_node(item) || !may_be_cut || !ours)
-        return std::nullopt;
-    return ours->gid;
-}
-
-void Worker::ask_for_group(Case item, Gid group) {
-    item.group_known = true;
-    item.remote = Owner{};
-    if (!send_question(item, std::nullopt, item.local.owner.uid, group))
-        return close(item, Reason::overload);
-    wait(std::move(item));
 }
 
 // Not found in time is not a no: the next packet asks again. A flow that was allowed goes on for
@@ -624,68 +644,34 @@ Reason Worker::for_want_of_time(const Case& item) {
 }
 
 void Worker::wait(Case item) {
-    expiries_.push_back({Clock::now() + rules_->deadline + grace, item.flow, item.number});
-    const Flow flow = item.flow;
+    expiries_.push_back({Clock::now() + rules_->deadline + grace, item.flow(), item.number});
+    const Flow flow = item.flow();
     cases_.emplace(flow, std::move(item));
 }
 
-// Where the packet itself states the level of its sender, what its node says must be the same;
-// otherwise nobody knows which label it carries.
-void Worker::agree(Case& item) {
-    add_partition(item);
-    auto& sender = item.remote;
-    if (!item.stated || !sender.credentials)
-        return;
-    const auto level = std::exchange(item.stated, std::nullopt)->level;
-    const auto stated = level ? level->label() : std::nullopt;
-    const bool is_plain = level && level->is_plain();
-    auto& labels = sender.credentials->labels;
-    const auto told = std::ranges::find(labels, LabelOrigin::selinux, &Label::origin);
-    const bool same = told == labels.end() ? is_plain : stated == *told;
-    if (same)
-        return;
-    shared_.counters.levels_contradicted.add();
-    if (told != labels.end())
-        labels.erase(told);
-    sender.credentials->labels_known = false;
+// The packet is dropped, and its retransmission begins anew; except where nobody listens.
+void Worker::give_up(Case item) {
+    const auto reason = item.tries > 0 ? Reason::no_listener : Reason::overload;
+    close(std::move(item), reason);
 }
 
-// Both ends of a packet are part of the partition over whose interface it came in.
-void Worker::add_partition(Case& item) {
-    if (!item.fabric || rules_->pkeys.empty())
-        return;
-    Owner* const owners[] = {&item.local.owner, &item.remote};
-    if (std::ranges::none_of(owners,
-                             [](const Owner* owner) { return owner->credentials.has_value(); }))
-        return;
-    const auto link = links_.find(item.interface);
-    const auto label = link ? rules_->partition(*link) : std::nullopt;
-    if (label)
-        for (auto* owner : owners)
-            carry(*owner, *label);
-}
-
-void Worker::close(Case& item, Reason reason) {
+void Worker::close(Case item, Reason reason) {
     withdraw(item);
+    if (item.tries > 0)
+        log_scan(item);
     if (item.again) {
         close_again(item, reason);
         if (item.more.empty())
             return;
+        // Packets came meanwhile. They are judged by what is known, as any others.
+        item.again = false;
+        item.facts.same_destination = item.facts.fresh_labels = std::nullopt;
+        if (action_of(reason) == Action::allow)
+            return go_on(std::move(item));
     }
     // IPVS sends it elsewhere: nothing here could be ended.
-    if (action_of(reason) == Action::allow && !item.local.is_virtual_service()) {
-        // While it waited, somebody else may have taken the port.
-        if (Clock::now() - item.since > brief && !same_socket(item))
-            reason = Reason::gone;
-        else if (reason == Reason::same_label && is_stale(item))
-            reason = Reason::overload;
-        else if (reason == Reason::same_label && item.translated)
-            reason = Reason::translated; // no notice would end it when the label is withdrawn
-        else if (item.flow.protocol == Protocol::udp && !remember_udp(item, reason))
-            reason = Reason::gone;
-        else if (item.flow.protocol == Protocol::tcp && !remember_tcp(item, reason))
-            reason = Reason::no_room;
-    }
+    if (action_of(reason) == Action::allow && !item.destination.is_virtual_service())
+        reason = remember_allowed(item, reason);
     item.packet.judge(reason);
     for (auto& packet : item.more)
         packet.judge(reason);
@@ -700,91 +686,80 @@ void Worker::close(Case& item, Reason reason) {
 // Nobody listens. The log names those who try many such ports. For that alone their node is asked,
 // about one packet a second; all others are refused at once, as without a firewall.
 void Worker::close_port(Case item, const OwnerLookup::Found& sender) {
-    const auto& from = item.flow.source.address;
-    if (!item.reply && !item.again)
+    const auto& from = item.flow().source.address;
+    if (!item.facts.reply && !item.again)
         item.tries =
             closed_ports_.add(from, sender ? std::optional(sender->owner.uid) : std::nullopt,
-                              item.flow.destination.port, Clock::now());
-    if (item.tries == 0)
-        return close(item, Reason::no_listener);
-    if (sender)
-        item.remote =
-            shared_.investigator.known(*sender, ident::Role::connector).value_or(sender->owner);
-    else if (const auto nobody = on_this_node(item) ? std::nullopt : unasked(item))
-        item.remote = *nobody;
-    else if (!on_this_node(item) && send_question(item, std::nullopt, item.local.owner.uid))
-        return wait(std::move(item));
-    close_scan(item);
+                              item.flow().destination.port, Clock::now());
+    item.facts.destination = Owner{};
+    if (item.tries > 0) {
+        if (sender)
+            item.facts.source =
+                shared_.investigator.known(*sender, ident::Role::connector).value_or(sender->owner);
+        else if (!on_this_node(item)) {
+            item.facts.source = unasked(item);
+            if (!item.facts.source && send_question(item, std::nullopt))
+                return wait(std::move(item));
+        }
+    }
+    go_on(std::move(item));
 }
 
-void Worker::close_scan(Case& item) {
-    Denial scan{from_connector(item), Reason::no_listener, item.remote, Owner{}};
+void Worker::log_scan(const Case& item) {
+    Denial scan{item.facts.from_connector(), Reason::no_listener, item.facts.connector(), Owner{}};
     scan.tries = item.tries;
     shared_.log.denial(std::move(scan));
-    close(item, Reason::no_listener);
 }
 
 bool Worker::is_stale(const Case& item) const {
     const auto& changes = shared_.investigator.changes();
-    return item.stale || changes.since(item.begun, item.local.owner.uid) ||
-           changes.since(item.begun, item.remote.uid);
+    return item.stale || changes.since(item.begun, item.facts.listener().uid) ||
+           changes.since(item.begun, item.facts.connector().uid);
 }
 
 bool Worker::same_socket(const Case& item) {
-    return lookup_.is_receiver(item.local.socket.cookie, item.flow, item.interface);
+    return lookup_.is_receiver(item.destination.socket.cookie, item.flow(), item.interface);
 }
 
 // Only what a socket stands behind of whose end we hear, or nobody of ours does: with the ports of
 // sockets that are gone, one user could keep another out.
 void Worker::remember_denied(const Case& item, Reason reason) {
-    if (item.flow.protocol != Protocol::udp)
+    if (item.flow().protocol != Protocol::udp)
         return;
-    const bool known = item.remote.kind == OwnerKind::user &&
+    const auto& source = item.facts.reply ? item.facts.listener() : item.facts.connector();
+    const bool known = source.kind == OwnerKind::user &&
                        (reason == Reason::different_user || reason == Reason::label_required);
     if (!known && reason != Reason::outside && reason != Reason::unlisted)
         return;
-    if (const auto lease = shared_.udp_flows.deny(item.flow, item.remote.kind,
-                                                  item.remote.account(), ends_of(item)))
-        denied_.push_back({item.flow, *lease});
+    if (const auto lease =
+            shared_.udp_flows.deny(item.flow(), source.kind, source.account(), ends_of(item)))
+        denied_.push_back({item.flow(), *lease});
 }
 
 void Worker::remember_listener(const Case& item) {
-    const auto& owner = item.local.owner;
-    const auto& socket = item.local.socket;
-    if (item.flow.protocol == Protocol::tcp && owner.kind == OwnerKind::user &&
+    const auto& owner = *item.facts.destination;
+    const auto& socket = item.destination.socket;
+    if (item.flow().protocol == Protocol::tcp && owner.kind == OwnerKind::user &&
         socket.state == TCP_LISTEN)
-        shared_.exempt_listeners.add({item.interface, item.flow.destination}, socket.cookie,
+        shared_.exempt_listeners.add({item.interface, item.flow().destination}, socket.cookie,
                                      owner.uid);
 }
 
 UdpFlows::Ends Worker::ends_of(const Case& item) {
-    return {item.local.socket.cookie, item.local.socket.uid,
-            item.sender ? std::optional(item.sender->socket.cookie) : std::nullopt, item.since};
+    const auto& destination = item.destination.socket;
+    return {destination.cookie, destination.uid,
+            item.source ? std::optional(item.source->socket.cookie) : std::nullopt, item.since};
 }
 
 void Worker::report(const Case& item, Reason reason) {
+    const auto& listener = item.facts.listener();
+    const auto& connector = item.facts.connector();
     const bool by_labels = reason == Reason::label_required || reason == Reason::different_user;
-    shared_.log.denial({from_connector(item), reason, connector(item), listener(item),
+    shared_.log.denial({item.facts.from_connector(), reason, connector, listener,
                         by_labels && rules_->labelled
-                            ? compare_labels(listener(item), connector(item), policy(item))
+                            ? compare_labels(listener, connector, policy(item))
                             : std::string(),
                         item.again});
-}
-
-Verdict Worker::decide_case(const Case& item) const {
-    return decide(from_connector(item), listener(item), connector(item), policy(item));
-}
-
-bool Worker::settled(const Case& item) const {
-    return settled_by_uid(from_connector(item), listener(item), connector(item), policy(item));
-}
-
-const Owner& Worker::listener(const Case& item) const {
-    return item.reply ? item.remote : item.local.owner;
-}
-
-const Owner& Worker::connector(const Case& item) const {
-    return item.reply ? item.local.owner : item.remote;
 }
 
 } // namespace ubf

@@ -20,13 +20,13 @@
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "daemon/udp/udp_flows.hpp"
-#include "label/cipso.hpp"
 #include "netlink/conntrack.hpp"
 #include "netlink/link.hpp"
 #include "netlink/sock_diag.hpp"
 #include "nft/verdict_sets.hpp"
 #include "owner/lookup.hpp"
 #include "policy/beyond.hpp"
+#include "policy/inquiry.hpp"
 
 #include <atomic>
 #include <deque>
@@ -122,29 +122,26 @@ class Worker {
     // A flow that is being decided, with the packets that wait for it.
     struct Case {
         std::uint64_t number;
-        Flow flow; // as the packets have it: the destination is ours
         std::uint32_t interface;
-        bool reply;  // the destination is the connector, and this its answer
         bool fabric; // it came over the fabric
         QueuedPacket packet;
         TimePoint since;
-        std::optional<StatedLevel> stated{};    // of its sender, by the first packet
+        Facts facts;
         std::uint32_t sequence = 0;             // of that packet
         std::vector<QueuedPacket> more{};       // that came while it waited
         std::optional<ident::Nonce> question{}; // to the peer, while it is open
-        SocketOwner local{};                    // of the destination
-        Owner remote{};                         // of the source
-        std::optional<SocketOwner> sender{};    // the same, when it is on this node too
+        SocketOwner destination{};              // as it was looked up; facts has what is known
+        std::optional<SocketOwner> source{};    // the same, when it is on this node too
         unsigned searches = 0;                  // under way
         Changes::Moment begun{};
-        bool translated = false;        // on the way here, by NAT
-        std::optional<Flow> original{}; // what its sender's socket has then, where that is known
-        bool in_time = true;            // or time ran out, and what wasn't found denies nobody
-        bool stale = false;             // what a peer told of it holds no more
-        bool shared_known = false;      // who shares the listener's port
-        bool group_known = false;       // whether the connector has the listener's group
+        std::optional<Flow> original{}; // of a translated one: what its sender's socket has
+        bool stale = false;             // a peer has withdrawn its answer
         bool again = false; // it was allowed before; no packet waits but those that came meanwhile
         std::uint64_t tries = 0; // of a scan: nobody listens, and only who tries is not known yet
+
+        const Flow& flow() const { return facts.flow; }
+        // As its sender's socket has it.
+        const Flow& sent() const { return original ? *original : facts.flow; }
     };
 
     void run();
@@ -163,39 +160,42 @@ class Worker {
     bool can_be_traced(const Case& item) const;
     bool is_repeated(const Case& item) const;
     OwnerLookup::Wanted ends_wanted(const Case& item) const;
-    void ask(Case item);
+    void learn(Case& item, Need end, Owner owner);
+
+    // Carries out the steps of the inquiry, until it has to wait or the verdict stands. A fact is
+    // there at once, or comes later.
+    enum class Fact : bool { known, comes_later };
+    void go_on(Case item);
+    Fact find(Case& item, Need need);
+    Fact ask(Case& item);
+    Fact ask_for_group(Case& item);
+    Fact find_credentials(Case& item);
+    enum class Search : std::uint8_t { needless, under_way, refused };
+    Search search(Case& item, Need end);
+    void find_sharers(Case& item);
     bool is_silent(const Case& item) const;
     Reason silence_of(const Case& item) const;
     void ask_in_passing(const Case& item);
-    bool send_question(Case& item, std::optional<Uid> same_as, Uid local,
-                       std::optional<Gid> group = {});
-    std::optional<Gid> group_to_ask_for(const Case& item) const;
-    void ask_for_group(Case item, Gid group);
+    bool send_question(Case& item, std::optional<Uid> same_as, std::optional<Gid> group = {});
     void give_way(const Flow& flow);
     void withdraw(Case& item);
     void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
     void named(const Flow& flow, const Owner& owner);
-    void proceed(Case item);
-    enum class Search : std::uint8_t { needless, under_way, refused };
-    Search search(Case& item);
-    Search search(Case& item, const SocketOwner& socket, Owner& owner, ident::Role role,
-                  bool is_local);
-    void found(const Flow& flow, std::uint64_t number, bool is_local, Owner owner, bool in_time);
-    void conclude(Case item);
+    void found(const Flow& flow, std::uint64_t number, Need end, Owner owner, bool in_time);
     static Reason for_want_of_time(const Case& item);
     void wait(Case item);
-    void close(Case& item, Reason reason);
+    void give_up(Case item);
+    void close(Case item, Reason reason);
     void close_port(Case item, const OwnerLookup::Found& sender);
-    void close_scan(Case& item);
+    void log_scan(const Case& item);
     bool same_socket(const Case& item);
     bool is_stale(const Case& item) const;
-    void agree(Case& item);
-    void add_partition(Case& item);
     void remember_denied(const Case& item, Reason reason);
     void remember_listener(const Case& item);
     void leave_verdicts();
     void choose(const std::vector<AllowedFlow>& flows, bool fabric);
     static UdpFlows::Ends ends_of(const Case& item);
+    Reason remember_allowed(const Case& item, Reason reason);
     bool remember_udp(const Case& item, Reason reason);
     bool remember_tcp(const Case& item, Reason reason);
     bool remember(const AllowedFlow& allowed);
@@ -216,26 +216,17 @@ class Worker {
     FlowWalks::Ended revoke(const AllowedFlow& allowed);
     void hasten(const std::function<bool(const AllowedFlow&)>& chosen);
 
-    Verdict decide_case(const Case& item) const;
-    bool settled(const Case& item) const;
-    const Owner& listener(const Case& item) const;
-    const Owner& connector(const Case& item) const;
-    static Flow from_connector(const Case& item) {
-        return item.reply ? item.flow.reversed() : item.flow;
-    }
     bool on_this_node(const Case& item) const { return item.interface == loopback_; }
     const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
-    // As its sender's socket has it.
-    static const Flow& sent(const Case& item) { return item.original ? *item.original : item.flow; }
     // Of a packet from elsewhere.
     std::optional<Owner> unasked(const Case& item) const {
-        const auto& flow = sent(item);
+        const auto& flow = item.sent();
         return ubf::unasked(flow.source.address, flow.destination.address,
                             rules_->side(item.fabric).peers, policy(item));
     }
     // The address at which the ubfd of its source is asked.
     Address peer_of(const Case& item) const {
-        return rules_->terms->management(sent(item).source.address);
+        return rules_->terms->management(item.sent().source.address);
     }
     static Keeper keeper(bool fabric) { return fabric ? Keeper::fabric : Keeper::ethernet; }
 

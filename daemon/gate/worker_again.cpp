@@ -33,8 +33,15 @@ bool was_not_found(const Owner& owner) {
 
 // --- remembering ---
 
+// What becomes of an allow: its flow is known from now on, or else it must not be allowed.
+Reason Worker::remember_allowed(const Case& item, Reason reason) {
+    if (item.flow().protocol == Protocol::udp)
+        return remember_udp(item, reason) ? reason : Reason::gone;
+    return remember_tcp(item, reason) ? reason : Reason::no_room;
+}
+
 bool Worker::remember_udp(const Case& item, Reason reason) {
-    const auto lease = shared_.udp_flows.allow(item.flow, keeper(item.fabric), ends_of(item));
+    const auto lease = shared_.udp_flows.allow(item.flow(), keeper(item.fabric), ends_of(item));
     if (!lease)
         return false;
     auto allowed = allowed_flow(item, reason);
@@ -63,14 +70,14 @@ bool Worker::remember(const AllowedFlow& allowed) {
 
 AllowedFlow Worker::allowed_flow(const Case& item, Reason reason) const {
     AllowedFlow allowed;
-    allowed.flow = item.flow;
+    allowed.flow = item.flow();
     allowed.reason = reason;
-    allowed.reply = item.reply;
+    allowed.reply = item.facts.reply;
     allowed.fabric = item.fabric;
     allowed.interface = item.interface;
     allowed.sequence = item.sequence;
-    allowed.listener = Party::of(listener(item));
-    allowed.connector = Party::of(connector(item));
+    allowed.listener = Party::of(item.facts.listener());
+    allowed.connector = Party::of(item.facts.connector());
     allowed.since = item.since;
     return allowed;
 }
@@ -167,8 +174,12 @@ void Worker::add_recognised(const UndecidedFlow& recognised) {
 }
 
 void Worker::add_again(const AllowedFlow& allowed, TimePoint now) {
-    arrived_.push_back(
-        {++last_number_, allowed.flow, allowed.interface, allowed.reply, allowed.fabric, {}, now});
+    arrived_.push_back({++last_number_,
+                        allowed.interface,
+                        allowed.fabric,
+                        {},
+                        now,
+                        Facts{allowed.flow, allowed.reply}});
     auto& item = arrived_.back();
     item.begun = shared_.investigator.changes().now();
     item.again = true;
@@ -182,7 +193,7 @@ void Worker::add_again(const AllowedFlow& allowed, TimePoint now) {
 void Worker::close_again(const Case& item, Reason reason) {
     using Again = AllowedFlows::Again;
     --again_;
-    const auto id = allowed_.find(item.flow);
+    const auto id = allowed_.find(item.flow());
     if (!id || !allowed_.is_in_hand(*id))
         return; // it was ended meanwhile, or allowed anew
     const auto now = Clock::now();
@@ -191,10 +202,11 @@ void Worker::close_again(const Case& item, Reason reason) {
     if (reason == Reason::overload)
         return allowed_.put_back(*id, Again::soon, now);
     // A lack of knowledge is asked about again some times, before it counts as a no.
-    const bool unknown = reason == Reason::no_answer || reason == Reason::no_answer_yet ||
-                         reason == Reason::other_version || reason == Reason::internal_error ||
-                         (action_of(reason) == Action::deny &&
-                          (was_not_found(listener(item)) || was_not_found(connector(item))));
+    const bool unknown =
+        reason == Reason::no_answer || reason == Reason::no_answer_yet ||
+        reason == Reason::other_version || reason == Reason::internal_error ||
+        (action_of(reason) == Action::deny &&
+         (was_not_found(item.facts.listener()) || was_not_found(item.facts.connector())));
     if (unknown) {
         if (++entry.silences < most_silences)
             return allowed_.put_back(*id, entry.undecided ? Again::soon : Again::later, now);
@@ -215,8 +227,8 @@ void Worker::close_again(const Case& item, Reason reason) {
             return;
         }
         if (same) {
-            entry.listener = Party::of(listener(item));
-            entry.connector = Party::of(connector(item));
+            entry.listener = Party::of(item.facts.listener());
+            entry.connector = Party::of(item.facts.connector());
             if (entry.is_udp())
                 renewed_.push_back(entry);
             return allowed_.keep(*id, reason, entry.is_udp() || ends_by_label(reason),

@@ -69,25 +69,52 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
     const Port port = flow_of(entry.id, entry.end).destination.port;
     const bool exempt = std::ranges::any_of(
         rules_->exempt_ports, [&](const auto& ports) { return ports.has(Protocol::rdma, port); });
-    const auto& remote = entry.id.destination->address;
     if (exempt) {
         shared_.counters.rdma_allowed.add();
         entry.stage = Stage::judged;
-    } else if (twin != nullptr) {
-        conclude(entry, {twin->owner.value_or(Owner{}), twin->end}, now);
+        return;
+    }
+    go_on(entry, facts_of(entry), twin == nullptr ? std::nullopt : std::optional(twin->end), now);
+}
+
+Facts RdmaWatcher::facts_of(const Entry& entry) const {
+    // Whoever holds an end is known, or will not be.
+    const auto known = [](Owner owner) {
+        if (lacks_credentials(owner))
+            owner.credentials.emplace();
+        return owner;
+    };
+    Facts facts{way_out(entry.id).reversed(), entry.end == End::connector};
+    // Nothing waits meanwhile, and the table is read anew before a process is killed.
+    facts.same_destination = facts.fresh_labels = facts.sharers_known = true;
+    facts.destination = known(entry.owner.value_or(Owner{}));
+    const auto& remote = entry.id.destination->address;
+    if (const auto* twin = counterpart(entry)) {
+        facts.place = Place::here;
+        facts.source = known(twin->owner.value_or(Owner{}));
     } else if (interface_of(remote)) {
-        conclude(entry, {Owner{}, std::nullopt}, now); // it may still come
-    } else if (const auto nobody =
-                   unasked(remote, entry.id.source.address, rules_->terms->peers, rules_->policy);
-               !nobody) {
-        ask(entry);
-    } else if (entry.end == End::connector) {
-        // The gate does not refuse what goes out to nobody of ours either.
+        facts.place = Place::here;
+        facts.source = Owner{}; // it may still come
+    } else if (auto nobody =
+                   unasked(remote, entry.id.source.address, rules_->terms->peers, rules_->policy)) {
+        facts.place = Place::elsewhere;
+        facts.source = std::move(*nobody);
+    }
+    return facts;
+}
+
+void RdmaWatcher::go_on(Entry& entry, const Facts& facts, std::optional<End> remote,
+                        TimePoint now) {
+    // The gate does not refuse what goes out to nobody of ours either.
+    if (facts.place == Place::elsewhere && entry.end == End::connector) {
         shared_.counters.rdma_allowed.add();
         entry.stage = Stage::judged;
-    } else {
-        conclude(entry, {*nobody, std::nullopt}, now);
+        return;
     }
+    const auto step = next(facts, rules_->policy);
+    if (const auto* reason = std::get_if<Reason>(&step))
+        return conclude(entry, facts, remote, *reason, now);
+    ask(entry); // no other fact is missing
 }
 
 const RdmaWatcher::Entry* RdmaWatcher::counterpart(const Entry& entry) const {
@@ -122,7 +149,7 @@ void RdmaWatcher::answered(const Flow& flow, ident::Asker::Heard heard, const Ow
     const auto now = Clock::now();
     entry.stage = Stage::open;
     if (heard == Heard::owner)
-        return conclude(entry, {owner, end_of(owner)}, now);
+        return heard_owner(entry, owner, now);
     if (heard == Heard::nothing)
         report_silence_of(rules_->terms->management(flow.source.address), now - rules_->deadline,
                           shared_.peers, shared_.log);
@@ -145,44 +172,52 @@ void RdmaWatcher::give_up(Entry& entry) {
                     entry.end == End::connector ? "listener" : "connector"));
 }
 
-void RdmaWatcher::conclude(Entry& entry, const Answered& remote, TimePoint now) {
-    const Owner ours = entry.owner.value_or(Owner{});
+void RdmaWatcher::heard_owner(Entry& entry, const Owner& owner, TimePoint now) {
+    auto facts = facts_of(entry);
+    if (!facts.source)
+        facts.learn_source(owner);
+    go_on(entry, facts, end_of(owner), now);
+}
+
+void RdmaWatcher::conclude(Entry& entry, const Facts& facts, std::optional<End> remote,
+                           Reason reason, TimePoint now) {
     const bool connects = entry.end == End::connector;
-    const Owner& listener = connects ? remote.owner : ours;
-    const Owner& connector = connects ? ours : remote.owner;
-    const auto flow = flow_of(entry.id, entry.end);
-    auto verdict = decide(flow, listener, connector, rules_->policy);
+    const auto& ours = *facts.destination;
     // Where both ends take themselves for the same, because what listened was gone too soon to be
     // seen, it must be allowed either way.
-    const bool contradicted = remote.end == entry.end;
-    if (contradicted && verdict.action() == Action::allow)
-        verdict = decide(flow.reversed(), connector, listener, rules_->policy);
+    if (remote == entry.end && action_of(reason) == Action::allow) {
+        auto turned = facts;
+        turned.reply = !facts.reply;
+        const auto step = next(turned, rules_->policy);
+        const auto* turned_reason = std::get_if<Reason>(&step);
+        reason = turned_reason != nullptr ? *turned_reason : Reason::internal_error;
+    }
 
-    if (verdict.action() == Action::allow) {
+    const auto& theirs = connects ? facts.listener() : facts.connector();
+    if (action_of(reason) == Action::allow) {
         shared_.counters.rdma_allowed.add();
-        if (verdict.reason == Reason::same_label)
-            entry.by_label = remote.owner.uid;
+        if (reason == Reason::same_label)
+            entry.by_label = theirs.uid;
         entry.stage = Stage::judged;
         return;
     }
-    if (remote.owner.kind == OwnerKind::unknown && entry.tries < most_tries)
+    if (theirs.kind == OwnerKind::unknown && entry.tries < most_tries)
         return try_again(entry, now);
-    if (remote.owner.kind == OwnerKind::unknown && !is_established(entry)) {
+    if (theirs.kind == OwnerKind::unknown && !is_established(entry)) {
         entry.next = now + unestablished_pause;
         return;
     }
 
     shared_.counters.rdma_denied.add();
     entry.stage = Stage::judged;
-    const bool by_labels =
-        verdict.reason == Reason::label_required || verdict.reason == Reason::different_user;
+    const bool by_labels = reason == Reason::label_required || reason == Reason::different_user;
     Denial denial;
-    denial.flow = flow;
-    denial.reason = verdict.reason;
-    denial.connector = connector;
-    denial.listener = listener;
+    denial.flow = facts.from_connector();
+    denial.reason = reason;
+    denial.connector = facts.connector();
+    denial.listener = facts.listener();
     if (by_labels && rules_->labelled)
-        denial.labels = compare_labels(listener, connector, rules_->policy);
+        denial.labels = compare_labels(denial.listener, denial.connector, rules_->policy);
     if (rules_->mode != Config::Fabric::Rdma::end || !connects)
         return shared_.log.denial(std::move(denial));
     if (ours.kind == OwnerKind::unknown)
@@ -191,8 +226,7 @@ void RdmaWatcher::conclude(Entry& entry, const Answered& remote, TimePoint now) 
     // Its listener may have been gone long before we could see it.
     if (entry.old)
         return not_ended(std::move(denial), "it was there before ubfd was");
-    if (ours.kind != OwnerKind::user || remote.owner.kind != OwnerKind::user ||
-        remote.end != End::listener)
+    if (ours.kind != OwnerKind::user || theirs.kind != OwnerKind::user || remote != End::listener)
         return not_ended(std::move(denial), "it is not certain who began it");
     end(entry, std::move(denial), now);
 }

@@ -16,6 +16,7 @@
 #include "daemon/rdma/target.hpp"
 #include "netlink/rdma.hpp"
 #include "owner/process_search.hpp"
+#include "policy/inquiry.hpp"
 
 #include <functional>
 #include <map>
@@ -99,11 +100,6 @@ class RdmaWatcher {
         std::optional<Uid> by_label{};   // the other end's, where a label allowed it
         Denial denial{};                 // of a process that was killed
     };
-    struct Answered {
-        Owner owner;
-        std::optional<End> end; // as its own node sees it; nothing where nobody says
-    };
-
     void run();
     void look(TimePoint now);
     bool read_table(TimePoint now);
@@ -119,7 +115,12 @@ class RdmaWatcher {
     void ask(Entry& entry);
     void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
     void try_again(Entry& entry, TimePoint now);
-    void conclude(Entry& entry, const Answered& remote, TimePoint now);
+    Facts facts_of(const Entry& entry) const;
+    void heard_owner(Entry& entry, const Owner& owner, TimePoint now);
+    // remote: which end the other one is, as its own node sees it; nothing where nobody says.
+    void go_on(Entry& entry, const Facts& facts, std::optional<End> remote, TimePoint now);
+    void conclude(Entry& entry, const Facts& facts, std::optional<End> remote, Reason reason,
+                  TimePoint now);
     void give_up(Entry& entry);
     void end(Entry& entry, Denial denial, TimePoint now);
     void not_ended(Denial denial, std::string why);
