@@ -1,4 +1,4 @@
-// The messages of one transaction, each with the words for its failure.
+// The messages of one transaction, each with a description for its failure.
 #pragma once
 
 #include <atomic>
@@ -15,7 +15,7 @@ struct nlmsghdr;
 
 namespace ubf::nft {
 
-// How long one message may be: a rule, or a part of a set's elements.
+// The longest message: a rule, or a part of a set's elements.
 inline constexpr std::size_t message_room = 65536;
 
 struct Step {
@@ -25,17 +25,17 @@ struct Step {
 
 class Batch {
   public:
-    // Numbers its messages from `sequence`, which must outlive the batch, and which other threads
-    // may use at the same time.
-    // generation: the kernel does it, all or nothing, only if the ruleset is still that; else
-    // ERESTART.
+    // Numbers its messages from `sequence`, which must outlive the batch. Other threads may use
+    // `sequence` at the same time.
+    // generation: if the ruleset has another generation by then, the kernel does nothing and
+    // answers ERESTART.
     explicit Batch(std::atomic<std::uint32_t>& sequence,
                    std::optional<std::uint32_t> generation = {});
 
     // `fill` puts the attributes behind the header. Type and flags: NFT_MSG_*, NLM_F_*.
     void add(std::uint16_t type, std::uint16_t flags, Step step,
              const std::function<void(nlmsghdr*)>& fill);
-    // Closes the batch; what is to be sent, as one datagram. Lives as long as the batch.
+    // Closes the batch. Returns it as one datagram, which lives as long as the batch.
     std::span<const std::uint8_t> finish();
 
     std::uint32_t begin() const { return begin_; }

@@ -15,7 +15,7 @@ namespace {
 
 using namespace statement;
 
-// The two kinds of interfaces, which have a scope each: the fabric's, and all others.
+// The two kinds of interfaces, each with a scope of its own: the fabric's, and all others.
 struct Side {
     std::string prefix; // of its sets
     bool fabric;
@@ -26,7 +26,7 @@ struct Side {
 const Side ethernet{"", false};
 const Side fabric{"fabric_", true};
 
-// With the digit that the names of their sets end in.
+// Each with the digit at the end of its sets' names.
 constexpr std::pair<SetType, const char*> families[] = {{SetType::ipv4, "4"}, {SetType::ipv6, "6"}};
 
 SetType flow_type(SetType family) {
@@ -70,9 +70,9 @@ Statement from_peers(const Side& side, SetType family, std::string_view digit) {
     return source_in(family, side.set(fmt::format("peers{}", digit)), false);
 }
 
-// From an address that is no peer's, to one that is. Nothing is outside to an address that no range
-// lists: its neighbours may well be nodes. Nor is a link-local source, which is next door. On the
-// fabric nobody is this node itself.
+// From an address that is no peer's, to one that is. If no range lists the destination, nothing is
+// outside: its neighbours may well be nodes. Nor is a link-local source outside, since it is next
+// door. The fabric has no loopback, so its rules need no exception for it.
 Statements from_outside(const Side& side, SetType family, std::string_view digit) {
     const auto peers = side.set(fmt::format("peers{}", digit));
     Statements outside{source_in(family, peers, true), destination_in(family, peers),
@@ -82,8 +82,8 @@ Statements from_outside(const Side& side, SetType family, std::string_view digit
     return outside;
 }
 
-// A datagram that answers one of this node's, as conntrack has it; and as a set of ours does, which
-// remembers what was sent without being tracked: on the fabric all.
+// A datagram that answers one from this node, by conntrack or by a set of ours. The set remembers
+// datagrams that were sent untracked and, on the fabric, all.
 Statements tracked_answer() {
     return {udp(), ct_reply(), ct_established()};
 }
@@ -94,7 +94,7 @@ Statements untracked_answer(const Side& side, SetType family, std::string_view d
                        : Statements{udp(), ct_untracked(), is_answer};
 }
 
-// The same of both families.
+// Adds the rules for both kinds of answers, and both families.
 void add_answers(Builder& chain, const Side& side, const std::string& name, std::string why,
                  const Statements& then) {
     if (!side.fabric)
@@ -109,8 +109,8 @@ Statement from_privileged(const Environment& environment) {
     return source_port_below(environment.unprivileged_port_start, "$unprivileged_port_start");
 }
 
-// Only root can hold a privileged port. Where the ident port itself isn't one, no port below is
-// better: then it must be the ident port, which is taken while ubfd runs there.
+// Only root can hold a privileged port. If the ident port is not privileged, no lower port proves
+// more. The source must then be the ident port itself, which is taken while ubfd runs there.
 Statement from_ident(const Config& config, const Environment& environment) {
     return config.ident.port < environment.unprivileged_port_start
                ? from_privileged(environment)
@@ -190,7 +190,7 @@ void add_udp(Builder& chain, const Side& side, const Environment& environment) {
                                return from_outside(side, family, digit) +
                                       untracked_answer(side, family, digit) + Statements{accept()};
                            });
-    // Where every port is anybody's, a low port proves nothing.
+    // If any user may hold any port, a low port proves nothing.
     if (environment.unprivileged_port_start == 0)
         return;
     add_answers(chain, side, "udp_system",
@@ -291,7 +291,7 @@ Chain scope_chain(const Config& config, const Environment& environment) {
     add_ident(chain, ethernet, config, environment);
     add_other_protocols(chain, ethernet);
     add_ports(chain, ethernet);
-    add_multicast(chain); // behind the exempt ports, or multicast DNS could not be exempt
+    add_multicast(chain); // after the exempt ports, or multicast DNS could not be exempt
     add_tcp(chain);
     add_udp(chain, ethernet, environment);
     return chain.done();
@@ -358,7 +358,7 @@ Chain gate_chain(const Config& config, const Environment& environment) {
 
 namespace {
 
-// TCP needs none: the gate sees the first packet, and that it is the first stands in it.
+// TCP needs no tracking: the gate sees the first packet, and recognises it by its flags.
 void add_untracked_peers(Builder& chain, std::vector<Statement> where) {
     chain.add_for_families("peers", "TCP between peers (peers.notrack).",
                            [&](SetType family, const char* digit) {
@@ -415,7 +415,7 @@ Chain fabric_out_chain(const Config& config) {
                             config.fabric.enabled ? Statements{to_fabric(false)} : Statements{});
     if (!config.fabric.enabled)
         return chain.done();
-    chain.add("ethernet", "", {to_fabric(false), accept()}); // first: it is what most packets meet
+    chain.add("ethernet", "", {to_fabric(false), accept()}); // first, since most packets match it
     if (config.fabric.notrack)
         chain.add("notrack", "", {notrack()});
     add_sent(chain, config);
@@ -433,7 +433,8 @@ Chain untracked_out_chain(const Config& config) {
 
 namespace {
 
-// An address of this node's that is no peer's is outside to the peer: its ubfd asks nobody.
+// If this node sends from an address that is no peer's, the peer takes it for outside and its ubfd
+// asks nobody.
 void add_unlisted(Builder& chain, const Side& side, std::string_view name, const Side& peers,
                   std::string why) {
     chain.add_for_families(name, std::move(why), [&](SetType family, const char* digit) {

@@ -5,9 +5,9 @@
 
 namespace ubf::nft {
 
-// Behind what sites filter with (0, and a little more: firewalld, Docker), and before the kernel
-// translates sources (100). No two chains of others fit between these, and none stands here by
-// chance; a chain at the very same number is found and named (neighbours.hpp).
+// After the filters of sites (0, and a little more: firewalld, Docker), and before the kernel
+// translates sources (100). No chain fits between these two, and none stands here by chance. A
+// chain at the very same number is found and named (neighbours.hpp).
 inline constexpr std::int32_t gate_priority = 87;
 inline constexpr std::int32_t verdict_priority = gate_priority + 1;
 
@@ -15,7 +15,7 @@ Chain known_chain(const Config& config);
 Chain fabric_known_chain(const Config& config);
 Chain udp_known_chain(const Config& config);
 Chain multicast_chain();
-// For IPoIB what scope_chain() is for all others.
+// The counterpart of scope_chain() for IPoIB interfaces.
 Chain fabric_chain(const Config& config, const Environment& environment);
 Chain scope_chain(const Config& config, const Environment& environment);
 Chain fabric_gate_chain(const Config& config);

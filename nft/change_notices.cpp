@@ -14,7 +14,7 @@ namespace {
 
 constexpr unsigned most_at_a_time = 256; // datagrams
 
-// Every message but that of the generation names its table in its attribute 1.
+// Every message except NFT_MSG_NEWGEN names its table in attribute 1.
 static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 &&
               NFTA_SET_TABLE == 1 && NFTA_SET_ELEM_LIST_TABLE == 1);
 

@@ -16,7 +16,7 @@
 namespace ubf::nft {
 namespace {
 
-// Bound, and to netfilter; not what somebody else put under the name.
+// Whether this is a bound netfilter socket, and not something else under the same name.
 bool is_ours(const UniqueFd& fd) {
     int bus = -1;
     socklen_t size = sizeof bus;
@@ -44,7 +44,7 @@ int carried_error(const nlmsghdr* header) {
     return -static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header))->error;
 }
 
-// Every message of a datagram, until `each` returns something.
+// Calls `each` with every message of a datagram, until `each` returns something.
 template<typename Each>
 auto for_messages(std::span<const std::uint8_t> messages, Each each) -> decltype(each(nullptr)) {
     while (const auto* header = netlink::next_message(messages))
@@ -65,10 +65,10 @@ Connection::Connection(UniqueFd kept)
     socket_.set_receive_buffer(4 << 20);
     const int send_buffer = 32 << 20;
     ::setsockopt(socket_.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer);
-    // The kernel answers within the call; an answer that is lost must not stop us for ever.
+    // The kernel answers within the call. A lost answer must not block us forever.
     const timeval patience{5, 0};
     ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    // What a predecessor asked and did not hear any more.
+    // Discards answers that a predecessor asked for and never read.
     std::vector<std::uint8_t> buffer(message_room);
     while (true) {
         const auto length = socket_.receive(buffer, MSG_DONTWAIT);
@@ -77,8 +77,8 @@ Connection::Connection(UniqueFd kept)
     }
 }
 
-// The kernel acknowledges every step, or names those that failed and undoes the rest. What is wrong
-// with the batch as a whole (no privilege, no nf_tables) it says of its first message.
+// The kernel acknowledges every step, or names those that failed and undoes the rest. An error of
+// the whole batch (no privilege, no nf_tables) names the first message.
 Connection::Outcome Connection::commit(Batch& batch) {
     const std::lock_guard lock(conversation_);
     if (const int error = socket_.send(batch.finish()); error != 0)
@@ -135,7 +135,7 @@ int Connection::ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, c
         const auto end =
             for_messages(buffer.first(*length), [&](const nlmsghdr* h) -> std::optional<int> {
                 if (h->nlmsg_seq != number)
-                    return std::nullopt; // of something that we gave up before
+                    return std::nullopt; // the answer to an abandoned request
                 interrupted = interrupted || (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
                 if (h->nlmsg_type == NLMSG_DONE)
                     return 0;

@@ -1,8 +1,9 @@
 // A conversation with nf_tables over one netlink socket: transactions, requests and dumps.
 //
-// The kernel knows the owner of a table (NFT_TABLE_F_OWNER) by this socket: it lets no other change
-// the table, and the table lives no longer than the socket. So all who write into the table share
-// one Connection. Any thread may use it; a conversation waits until the one before it is over.
+// The kernel knows the owner of a table (NFT_TABLE_F_OWNER) by this socket. No other socket may
+// change the table, and the table lives no longer than the socket. All writers of the table
+// therefore share one Connection. Any thread may use it; each conversation waits until the previous
+// one is over.
 #pragma once
 
 #include "netlink/socket.hpp"
@@ -19,12 +20,12 @@ class Connection {
   public:
     // Throws NftError.
     Connection();
-    // Over a socket that a predecessor left open. A new one is opened where there is none, or where
-    // it is something else. Throws NftError.
+    // Uses a socket that a predecessor left open. If there is none, or `kept` is something else,
+    // opens a new one. Throws NftError.
     explicit Connection(UniqueFd kept);
 
     int fd() const { return socket_.fd(); }
-    // By which the kernel knows the socket.
+    // The kernel's id for the socket.
     std::uint32_t port_id() const { return socket_.port_id(); }
 
     Batch begin(std::optional<std::uint32_t> generation = {}) {
@@ -33,14 +34,15 @@ class Connection {
 
     struct Outcome {
         int error = 0; // an errno; 0: everything is done
-        Step failed;   // the first that did; when one does, nothing is done
+        Step failed;   // the first step that failed; if one fails, nothing is done
     };
     Outcome commit(Batch& batch);
 
     using Fill = std::function<void(nlmsghdr*)>;
     using Each = std::function<void(const nlmsghdr*)>;
-    // Both ask, `each` gets what is answered, and 0 or an errno is returned: ENOENT when there is
-    // no such thing, EINTR when the ruleset changed under a dump, of which then only a part came.
+    // Both send a request, and call `each` with every answer. They return 0 or an errno: ENOENT if
+    // there is no such object, EINTR if the ruleset changed during a dump, which is then
+    // incomplete.
     int get(std::uint16_t type, const Fill& fill, const Each& each);
     int dump(std::uint16_t type, const Fill& fill, const Each& each);
 

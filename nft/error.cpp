@@ -11,7 +11,7 @@ std::string reason(int error, const std::string& modules) {
     switch (error) {
     case EPERM:
         return "CAP_NET_ADMIN is missing; run as root or give the unit the capability";
-    case ENOENT: // how nf_tables says that it doesn't know an expression
+    case ENOENT: // nf_tables doesn't know an expression
     case EPROTONOSUPPORT:
     case EOPNOTSUPP:
     case EAFNOSUPPORT:

@@ -1,4 +1,4 @@
-// What went wrong between us and nf_tables.
+// Errors of nf_tables, explained.
 #pragma once
 
 #include <stdexcept>
@@ -17,7 +17,7 @@ class NftError : public std::runtime_error {
     int code_;
 };
 
-// "WHAT: why, and what to do about it". Modules are those whose absence can be the reason.
+// "WHAT: reason and remedy". modules: those whose absence can be the reason.
 NftError explained(const std::string& what, int error, const std::string& modules = "nf_tables");
 
 } // namespace ubf::nft

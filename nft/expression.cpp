@@ -116,7 +116,7 @@ ExprPtr to_nftnl(const UpdateOverLimit& update) {
     nftnl_expr_set_u32(limit.get(), NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
     nftnl_expr_set_u32(limit.get(), NFTNL_EXPR_LIMIT_FLAGS, NFT_LIMIT_F_INV);
     auto e = to_nftnl(Update{update.set, update.timeout_ms});
-    nftnl_expr_set(e.get(), NFTNL_EXPR_DYNSET_EXPR, limit.release(), 0); // is its own now
+    nftnl_expr_set(e.get(), NFTNL_EXPR_DYNSET_EXPR, limit.release(), 0); // `e` owns it now
     return e;
 }
 

@@ -1,6 +1,6 @@
 // The few instructions of the kernel's nf_tables machine (linux/netfilter/nf_tables.h) that our
-// rules are made of. All work on register 1, 16 bytes wide, but for those that load the parts of a
-// key one behind the other: the registers of 4 bytes begin where register 1 does.
+// rules use. All work on register 1, which is 16 bytes wide. Only the parts of a key are loaded
+// into consecutive registers of 4 bytes, which begin where register 1 does.
 #pragma once
 
 #include <cstdint>
@@ -34,12 +34,12 @@ struct LoadPayload {
     std::uint32_t length;
     std::uint32_t reg = register_1;
 };
-// What the routing table says of an address.
+// The routing table's result for an address.
 struct LoadFib {
     std::uint32_t result; // NFT_FIB_RESULT_*
     std::uint32_t flags;  // NFTA_FIB_F_*
 };
-// Of the packet's socket.
+// A property of the packet's socket.
 struct LoadSocket {
     std::uint32_t key; // NFT_SOCKET_*
 };
@@ -56,12 +56,12 @@ struct Lookup {
     std::string set;
     bool inverted;
 };
-// The register's value is an element of the set from now on, for so long.
+// Puts the register's value into the set, or renews its timeout.
 struct Update {
     std::string set;
     std::uint64_t timeout_ms;
 };
-// The same, each element with a limit of its own: goes on only where it is exceeded.
+// The same, with a rate limit for each element. Goes on only if the limit is exceeded.
 struct UpdateOverLimit {
     std::string set;
     std::uint64_t timeout_ms;
@@ -78,7 +78,7 @@ struct Reject {
     std::uint32_t type; // NFT_REJECT_*
     std::uint8_t code;
 };
-// As nft's own queue, or as xt NFQUEUE where the kernel lacks that.
+// nft's own queue or, if the kernel lacks it, xt NFQUEUE.
 struct ToQueue {
     std::uint16_t first;
     std::uint16_t count;
@@ -92,7 +92,7 @@ using Expression =
 // Throws std::bad_alloc when libnftnl has no memory.
 void append(nftnl_rule* rule, const Expression& expression);
 
-// The kernel modules that it needs beside nf_tables; empty when there are none.
+// The kernel modules that it needs beside nf_tables; empty if there are none.
 std::string_view modules(const Expression& expression);
 
 } // namespace ubf::nft

@@ -18,7 +18,7 @@ using namespace statement;
 
 constexpr Port last_port = 65535;
 
-// An empty result: the rule can't be had.
+// An empty result: the kernel can't run the rule.
 std::vector<Statement> reduced(const std::vector<Statement>& statements,
                                const std::vector<std::string>& lacks) {
     std::vector<Statement> left;
@@ -54,7 +54,7 @@ class LastResort {
              std::move(statements)});
     }
 
-    // The packets that `where` is true of, or all.
+    // Adds the rules for packets that match `where`, or for all.
     void add_side(const Statements& where, std::vector<PortRange> watched,
                   const std::vector<ProtocolPorts>& exempt, const Environment& environment) {
         for (const auto& ports : exempt) {
@@ -85,7 +85,7 @@ class LastResort {
     Chain chain_;
 };
 
-// What was installed refuses; but it is not what ubfd works with.
+// Describes an installed ruleset that refuses, but with which ubfd can't work.
 std::string refuses(std::string_view why) {
     return fmt::format("{}. Until then a smaller ruleset is in place, which refuses every new "
                        "connection to a watched port",
@@ -104,7 +104,7 @@ Ruleset reduced(Ruleset ruleset, const std::vector<std::string>& lacks) {
 }
 
 Ruleset last_resort(const Config& config, const Environment& environment) {
-    LastResort chain(verdict_chain(config)); // in its place: ubfd's own replaces it
+    LastResort chain(verdict_chain(config)); // under its name, so that ubfd's own replaces it
     chain.add({tcp(), not_syn_without_ack(), accept()});
     using Named = std::pair<std::uint8_t, const char*>;
     for (const auto& [number, name] : {Named{IPPROTO_DCCP, "dccp"}, Named{IPPROTO_SCTP, "sctp"},

@@ -27,7 +27,7 @@ struct SeenChain {
     Strings rules; // their ids, in order
 };
 
-// --- what the kernel has ---
+// --- reading from the kernel ---
 
 int see_table(Connection& connection, const char* name, TableState& state) {
     return connection.get(
@@ -126,7 +126,7 @@ int see_elements(Connection& connection, const char* table, const std::string& s
         });
 }
 
-// Of place4 or place6: the address, and the port filled up to four bytes.
+// The place in a key of type place4 or place6: the address, and the port padded to four bytes.
 std::optional<Endpoint> place_of(std::span<const std::uint8_t> key) {
     const bool v4 = key.size() == 4 + 4;
     if (!v4 && key.size() != 16 + 4)
@@ -136,7 +136,7 @@ std::optional<Endpoint> place_of(std::span<const std::uint8_t> key) {
                     static_cast<Port>(port[0] << 8 | port[1])};
 }
 
-// --- against what it should have ---
+// --- comparison with the ruleset ---
 
 void compare_rules(const Chain& chain, const Strings& seen, Strings& different) {
     Strings wanted;
@@ -171,7 +171,7 @@ void compare_chains(const Ruleset& ruleset, const std::map<std::string, SeenChai
 
 constexpr std::string_view no_absence[] = {"elements of set", "a rule of chain", "the order of"};
 
-// A kernel without nf_tables calls the question invalid (nfnetlink_rcv_msg()).
+// A kernel without nf_tables answers EINVAL (nfnetlink_rcv_msg()).
 auto failure(int error) {
     return fail(explained("reading the ruleset", error == EINVAL ? EOPNOTSUPP : error));
 }

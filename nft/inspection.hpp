@@ -22,26 +22,26 @@ inline constexpr std::uint32_t flag_persist = 0x4;
 struct TableState {
     std::uint32_t flags = 0;  // NFT_TABLE_F_*
     std::uint32_t owner = 0;  // the port id of the socket that owns it; 0: nobody does
-    std::uint64_t handle = 0; // another one when it is made anew
+    std::uint64_t handle = 0; // changes when the table is made anew
 
-    // It goes when that socket is closed.
+    // The kernel deletes the table when that socket is closed.
     bool goes_with_owner() const { return owner != 0 && (flags & flag_persist) == 0; }
 };
 
-// Nothing where there is no such table, or why that can't be said.
+// Nothing if there is no such table, or the error if the kernel can't be asked.
 Result<std::optional<TableState>, NftError> table_state(Connection& connection,
                                                         const char* name = table_name);
 
-// Changes with every change of any ruleset of this network namespace.
+// The ruleset's generation, which changes with every change in this network namespace.
 Result<std::uint32_t, NftError> generation(Connection& connection);
 
-// What differs from the ruleset, each named as in "rule ubf:gate:queue of chain gate"; empty when
-// nothing does. Looks at chains (hook, priority, policy), at rules by id and order but not into
-// them, and at sets with their elements.
+// The differences from the ruleset, each named as in "rule ubf:gate:queue of chain gate"; empty if
+// there are none. Compares chains (hook, priority, policy), rules by id and order, and sets with
+// their elements. The content of rules is not compared.
 Result<std::vector<std::string>, NftError> differences(Connection& connection,
                                                        const Ruleset& ruleset);
 
-// The names of the sets of a table; none where there is no such table. Or an errno.
+// The names of a table's sets, none if there is no such table; or an errno.
 Result<std::set<std::string>, int> set_names(Connection& connection, const char* table);
 
 // Whether the table has a set of this name, of this kind, and with these elements.
@@ -51,8 +51,8 @@ bool has_set(Connection& connection, const char* table, const Set& set);
 // errno: ENOENT if the table, or its set, is not there.
 Result<std::vector<Endpoint>, int> dropped_multicast(Connection& connection);
 
-// Whether one of those is of something that is not there, and what it refused is open; not of
-// something more, or of a set with other elements.
+// Whether the difference is an absence, which leaves open what the missing part refused. Something
+// more, or a set with other elements, is no absence.
 bool is_absence(std::string_view difference);
 
 } // namespace ubf::nft

@@ -128,14 +128,14 @@ void fill(Batch& batch, const char* table, const LiveSets& live) {
         delete_set(batch, table, name);
 }
 
-// Whether the kernel makes of a table with these flags, by itself, one with those: it gives one
-// that outlived its owner to the next, and changes nothing else (nf_tables_updtable()).
+// Whether the kernel turns a table with the flags `seen` into one with the flags `wanted`. It gives
+// a table that outlived its owner to the next, and changes nothing else (nf_tables_updtable()).
 bool becomes(std::uint32_t seen, std::uint32_t wanted) {
     seen &= ~std::uint32_t{NFT_TABLE_F_DORMANT};
     return seen == wanted || (seen == flag_persist && wanted == (NFT_TABLE_F_OWNER | flag_persist));
 }
 
-// The generation behind this one (nf_tables_commit()): none has the number 0.
+// The next generation (nf_tables_commit()): none has the number 0.
 std::uint32_t next(std::uint32_t generation) {
     return generation + 1 == 0 ? 1 : generation + 1;
 }
@@ -165,8 +165,8 @@ void Installer::install(const Ruleset& ruleset, Ownership ownership,
     if (!seen || flags == seen->flags || becomes(seen->flags, flags)) {
         put(table_name, ruleset, flags, generation);
     } else {
-        // A table that is made anew has its sets filled too late (see live_sets.hpp): until then
-        // the same rules stand beside it.
+        // The sets of a new table are filled too late (see live_sets.hpp). Until then, the stand-in
+        // beside it has the same rules.
         install_stand_in(ruleset);
         auto batch = table_.begin();
         delete_table(batch, table_name);
@@ -203,13 +203,13 @@ void Installer::commit(Batch& batch) {
         throw explained(outcome);
 }
 
-// The sets first, and then what looks into them.
+// Makes the sets first, and then the rules that look into them.
 void Installer::put(const char* table, const Ruleset& ruleset, std::uint32_t flags,
                     std::optional<std::uint32_t> generation) {
     const bool is_new = !table_is_there(table);
     const auto live = is_new ? LiveSets{ruleset} : live_sets_of(table, ruleset);
     const auto sets = fresh(live);
-    if (is_new || !sets.empty()) { // for a transaction that changes nothing is no generation
+    if (is_new || !sets.empty()) { // an empty transaction makes no generation
         auto batch = table_.begin(generation);
         add_table(batch, table, flags);
         add_sets(batch, table, sets);
@@ -224,7 +224,7 @@ void Installer::put(const char* table, const Ruleset& ruleset, std::uint32_t fla
         fill(batch, table, live);
         commit(batch);
     } catch (...) {
-        // Unless somebody else has changed something: then it may be theirs.
+        // Only if the generation is still ours: else the sets may be another program's.
         auto undo = table_.begin(between);
         if (is_new)
             delete_table(undo, table);
@@ -244,7 +244,7 @@ bool Installer::table_is_there(const char* table) {
 }
 
 LiveSets Installer::live_sets_of(const char* table, const Ruleset& ruleset) {
-    constexpr int most_tries = 20; // somebody else's changes interrupt a reading
+    constexpr int most_tries = 20; // changes by other programs interrupt a dump
     auto names = set_names(reader_, table);
     for (int i = 1; i < most_tries && !names && names.error() == EINTR; ++i)
         names = set_names(reader_, table);
@@ -313,7 +313,7 @@ void undo(Batch& batch, const char* table) {
 
 } // namespace
 
-// In a transaction of which the last step must fail, so that nothing of it stays.
+// The last step of the transaction must fail, so that nothing stays.
 bool Installer::can(const std::vector<Expression>& expressions, const std::vector<Set>& sets) {
     constexpr const char* table = "ubf-probe";
     const Chain chain{"probe", "", {}, {}};
@@ -329,11 +329,11 @@ bool Installer::can(const std::vector<Expression>& expressions, const std::vecto
     if (outcome.failed.what == undoing)
         return true;
     if (outcome.error != ENOENT && outcome.error != EOPNOTSUPP)
-        throw explained(outcome); // nothing to do with what the kernel can
+        throw explained(outcome); // the failure has another cause
     return false;
 }
 
-// By one of its own, of which nothing stays: only one at a time is let in.
+// Runs a transaction of its own, which leaves nothing behind: the kernel admits one at a time.
 void Installer::await_transactions() {
     constexpr const char* table = "ubf-probe";
     auto batch = reader_.begin();

@@ -7,7 +7,7 @@
 namespace ubf::nft {
 namespace {
 
-// The number behind this one; nothing behind the last.
+// The next number; nothing after the last.
 std::optional<Bytes> successor(Bytes bytes) {
     for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte)
         if (++*byte != 0)

@@ -1,4 +1,4 @@
-// Sets as the kernel keeps them: no ranges, but where each begins and where it is over.
+// Sets as the kernel keeps them: not as ranges, but as the beginning and end of each.
 #pragma once
 
 #include "nft/ruleset.hpp"
@@ -15,11 +15,11 @@ struct Boundary {
     auto operator<=>(const Boundary&) const = default;
 };
 
-// Sorted; intervals that touch are one; what reaches the end of the key space has no end.
+// Sorted. Adjacent intervals are merged, and an interval up to the last key has no end.
 std::vector<Boundary> boundaries(const Set& set);
 
-// The same for what the kernel answers, whoever filled the set: nft adds an end at zero to tell of
-// the gap before the first interval, and leaves intervals that touch apart.
+// The same form for the kernel's answer, whichever program filled the set. The nft program adds an
+// end at zero for the gap before the first interval, and does not merge adjacent intervals.
 std::vector<Boundary> tidied(std::vector<Boundary> boundaries);
 
 } // namespace ubf::nft

@@ -66,7 +66,7 @@ LiveSets live_sets(Ruleset ruleset, const std::set<std::string>& present,
         }
         if (!chosen)
             chosen = unused;
-        if (!chosen) { // only somebody else makes all of them: the last is changed in its place
+        if (!chosen) { // another program took all names: the last is changed in place
             chosen = others.back();
             others.pop_back();
         }

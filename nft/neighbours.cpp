@@ -38,7 +38,7 @@ std::string_view family_name(std::uint32_t family) {
     }
 }
 
-// Empty for what is ours, or sees no packets of IP on their way to a socket.
+// Empty for our own chains, and for families that see no IP packets on their way to a socket.
 std::string name_of(std::uint32_t family, const char* table, const char* chain) {
     const auto kind = family_name(family);
     if (kind.empty() || table == nullptr || chain == nullptr ||
@@ -48,7 +48,7 @@ std::string name_of(std::uint32_t family, const char* table, const char* chain) 
     return fmt::format("chain {} of table {} {}", chain, kind, table);
 }
 
-// A base chain of others on input.
+// Another program's base chain on input.
 struct InputChain {
     std::string name;
     std::uint32_t family;
@@ -130,9 +130,9 @@ int see_rules(Connection& connection, std::vector<std::string>& found) {
     });
 }
 
-// --- who else can refuse ---
+// --- refusals by other programs ---
 
-// The deeds of one table's rules.
+// The effects of one table's rules.
 struct Deeds {
     bool refuse = false;
     bool mark = false; // packets

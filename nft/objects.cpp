@@ -18,8 +18,8 @@ UdataPtr make_udata() {
     return UdataPtr(checked(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN)));
 }
 
-// A type of nft's, and in which order nft takes its bytes: the kernel keeps both unread, so that
-// `nft list` shows the elements as what they are (nft's include/datatype.h).
+// A type of nft's, with the byte order that nft assumes. The kernel only stores both, so that `nft
+// list` can print the elements (nft's include/datatype.h).
 struct KeyType {
     std::uint32_t number;
     std::uint32_t length;
@@ -37,7 +37,7 @@ constexpr KeyType priority{23, 4, host_order};
 constexpr KeyType uid{24, 4, host_order};
 constexpr KeyType interface_name{41, 16, host_order};
 
-// One type behind the other, six bits each; the parts are filled up to four bytes.
+// Concatenates the types, six bits each; the parts are padded to four bytes.
 KeyType concatenation(std::initializer_list<KeyType> parts) {
     KeyType all{0, 0, network_order};
     for (const auto& part : parts) {
@@ -132,7 +132,7 @@ SetPtr set_object(const char* table, const Set& set, std::span<const Boundary> e
     nftnl_set_set_u32(object.get(), NFTNL_SET_FAMILY, NFPROTO_INET);
     nftnl_set_set_str(object.get(), NFTNL_SET_TABLE, table);
     nftnl_set_set_str(object.get(), NFTNL_SET_NAME, set.name.c_str());
-    // The kernel insists on a number, for sets without a name; ours go by name.
+    // The kernel insists on an id, for sets without a name; ours go by name.
     nftnl_set_set_u32(object.get(), NFTNL_SET_ID, 0);
     nftnl_set_set_u32(object.get(), NFTNL_SET_KEY_TYPE, type.number);
     nftnl_set_set_u32(object.get(), NFTNL_SET_KEY_LEN, type.length);

@@ -29,7 +29,7 @@ RulePtr rule_object(const char* table, const std::string& chain, const Rule& rul
 // Without elements: the set itself, or all its elements, for a deletion.
 SetPtr set_object(const char* table, const Set& set, std::span<const Boundary> elements = {});
 
-// The comment that names a rule, where it has one.
+// The comment that names a rule, if it has one.
 std::optional<std::string> rule_id(const nftnl_rule* rule);
 
 } // namespace ubf::nft

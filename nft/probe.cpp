@@ -13,7 +13,7 @@ namespace {
 const ToQueue native_queue{0, 1, true};
 const ToQueue xt_queue{0, 1, false};
 
-// By the modules that it takes: one of the ruleset's statements, whole, for its parts need each
+// One statement of the ruleset for each module name. It is kept whole, since its parts need each
 // other.
 std::map<std::string, std::vector<Expression>, std::less<>> one_of_each(const Ruleset& ruleset) {
     std::map<std::string, std::vector<Expression>, std::less<>> found;
@@ -38,7 +38,7 @@ Environment probe(const Config& config, Installer& installer) {
     for (const auto& [name, expressions] : parts)
         all.insert(all.end(), expressions.begin(), expressions.end());
     if (installer.can(all, ruleset.sets))
-        return environment; // asked once, for each time takes the kernel milliseconds
+        return environment; // one attempt for all, since each takes milliseconds
     for (const auto& [name, expressions] : parts)
         if (!installer.can(expressions, ruleset.sets))
             environment.lacks.push_back(name);

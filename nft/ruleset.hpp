@@ -1,5 +1,5 @@
-// The ruleset as values: what is printed for people (nft/text.hpp) and what is installed
-// (nft/installer.hpp) come from here, so that they can't disagree.
+// The ruleset as values. The text for people (nft/text.hpp) and the installed rules
+// (nft/installer.hpp) both come from here, so that they can't disagree.
 #pragma once
 
 #include "config/config.hpp"
@@ -14,7 +14,8 @@
 namespace ubf::nft {
 
 inline constexpr const char* table_name = "ubf"; // of family inet
-// The same rules, while no table of that name can be had: until a socket is closed that owns it.
+// The same rules, while a table of that name is not available: until another owner closes its
+// socket.
 inline constexpr const char* stand_in_name = "ubf-stand-in";
 
 // One condition or action: as nft writes it, and as the kernel runs it.
@@ -25,16 +26,16 @@ struct Statement {
 
 struct Rule {
     // "ubf:CHAIN:NAME" or "ubf:CHAIN:NAME:VARIANT", unique in the table: the rule's comment in the
-    // kernel. Stable: counters and repairs go by it.
+    // kernel. Stable, since counters and repairs use it.
     std::string id;
-    std::string why; // for the reader of the text; empty where the rule before said it
+    std::string why; // for the reader of the text; empty if the previous rule said it
     std::vector<Statement> statements;
 };
 
-// NAME of a rule's id; what is counted for one name is one figure. Empty for an id that isn't ours.
+// NAME of a rule's id; all rules of one name count as one. Empty for an id that isn't ours.
 std::string counter_name(std::string_view rule_id);
 
-// Where a base chain hangs.
+// The hook of a base chain.
 struct Hook {
     std::uint32_t number; // NF_INET_*
     std::int32_t priority;
@@ -50,7 +51,7 @@ struct Chain {
 };
 
 // flow: source address, source port, destination address, destination port; listener: interface,
-// address, port; place: address, port; held_place: the same, and whose socket is there.
+// address, port; place: address, port; held_place: the same, and the uid of the socket there.
 enum class SetType : std::uint8_t {
     ipv4,
     ipv6,
@@ -81,8 +82,9 @@ struct Set {
     std::string why;
     SetType type;
     std::vector<Element> elements{}; // disjoint
-    // What only the kernel and a running ubfd know: elements come and go, so many at most, each
-    // with a time of its own. Nothing here lists them, and installing leaves them as they are.
+    // The most elements of a dynamic set. Only the kernel and a running ubfd know these elements,
+    // each with a timeout of its own. Nothing here lists them, and installing leaves them as they
+    // are.
     std::uint32_t room = 0;
     bool updated_by_packets = false;
 
@@ -106,19 +108,19 @@ enum class QueueExpression : std::uint8_t { native, xt };
 
 std::string_view to_string(QueueExpression expression); // "nft queue", "xt NFQUEUE"
 
-// What the ruleset depends on beside the configuration.
+// The properties of the node and kernel on which the ruleset depends.
 struct Environment {
     Port unprivileged_port_start = 1024; // net.ipv4.ip_unprivileged_port_start
     std::uint16_t queue_count = 1;       // never 0
     QueueExpression queue_expression = QueueExpression::native;
-    // Kernel modules that the ruleset takes and the kernel has not, as modules() names them.
+    // Modules that the ruleset needs and the kernel lacks, named as by modules().
     std::vector<std::string> lacks{};
 };
 
-// Pure. The configuration's empty values mean what their descriptions say.
+// Pure. Empty values of the configuration have the meaning that config.hpp states.
 Ruleset make_ruleset(const Config& config, const Environment& environment);
 
-// Of the caller's network namespace and this machine; never asks the kernel what it can do.
+// Reads the caller's network namespace and this machine; never probes the kernel's modules.
 Environment read_environment(const Config& config);
 
 } // namespace ubf::nft

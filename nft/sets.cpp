@@ -29,7 +29,7 @@ Set::Element element(const Prefix& prefix) {
     return {bytes(prefix.first()), bytes(prefix.last()), to_string(prefix)};
 }
 
-// Names stand in the register with zeros behind them.
+// Names are padded with zeros in the register.
 Set::Element element(const InterfacePattern& pattern) {
     const auto name = pattern.name().substr(0, IFNAMSIZ - 1);
     Bytes first(IFNAMSIZ);
@@ -85,7 +85,8 @@ Set protocols(std::vector<std::uint8_t> numbers, std::string name, std::string w
     return set;
 }
 
-// Of UDP (IANA's names): what a tunnel sends has the socket of what it carries, if any.
+// UDP ports of tunnels (IANA's names). A tunnel's datagram keeps the socket of the packet that it
+// carries, if any.
 Set tunnels() {
     constexpr Port vxlan = 4789;
     constexpr Port vxlan_before_iana = 8472; // Linux's own default
@@ -98,7 +99,7 @@ Set tunnels() {
     return set;
 }
 
-// One of each family.
+// Adds a set for each family.
 void add_dynamic(std::vector<Set>& sets, std::string_view name, std::string_view why,
                  std::pair<SetType, SetType> types, std::uint32_t room, bool updated_by_packets) {
     const std::pair<SetType, const char*> families[] = {{types.first, "4"}, {types.second, "6"}};

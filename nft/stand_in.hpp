@@ -1,5 +1,5 @@
-// Where the administrator imports the ruleset (ruleset.manage is false): is it there, and what
-// stands in for it while it is not.
+// Checks a ruleset that the administrator imports (ruleset.manage is false), and makes the stand-in
+// for a missing one.
 #pragma once
 
 #include "nft/installer.hpp"
@@ -11,18 +11,18 @@
 
 namespace ubf::nft {
 
-// With one rule more, which no packet reaches: it tells the stand-in from an import, over any
+// Adds a rule that no packet reaches. The rule tells the stand-in from an import, even after a
 // restart, and an import clears it. Pure.
 Ruleset as_stand_in(Ruleset ruleset);
 
 struct Imported {
     enum class State : std::uint8_t {
         complete,
-        altered,  // more is in it, or its sets have other elements: it refuses still
+        altered,  // it has something more, or sets with other elements; it still refuses
         gone,     // the table, a chain, a set or a rule is
         stand_in, // gone, and the stand-in is there
     } state;
-    // As Installer::missing() has it: of the ruleset, or where there is one, of the stand-in.
+    // As from Installer::missing(): for the stand-in, if there is one, or else for the ruleset.
     std::vector<std::string> missing;
 };
 

@@ -16,7 +16,7 @@
 namespace ubf::nft::statement {
 namespace {
 
-// Marks and states stand in the register in the machine's own order.
+// Marks and states have host byte order in the register.
 Bytes host(std::uint32_t value) {
     Bytes bytes(sizeof value);
     std::memcpy(bytes.data(), &value, sizeof value);
@@ -71,7 +71,7 @@ Statement verdict(std::string text, std::int32_t code, std::string chain = {}) {
     return {std::move(text), {Immediate{code, std::move(chain)}}};
 }
 
-// --- keys of several parts, in registers one behind the other ---
+// --- keys of several parts, in consecutive registers ---
 
 struct AddressField {
     std::uint32_t offset; // in the network header
@@ -125,7 +125,7 @@ class Key {
         return part("meta skuid", 4);
     }
 
-    // The statement that ends in this, `text` with the key for {}.
+    // Ends the statement with `last`; the key replaces {} in `text`.
     Statement then(std::string_view text, Expression last) {
         expressions_.push_back(std::move(last));
         return {fmt::format(fmt::runtime(text), text_), std::move(expressions_)};
@@ -144,7 +144,7 @@ class Key {
     std::vector<Expression> expressions_;
 };
 
-// reversed: of what answers the packet.
+// reversed: the flow of a packet that answers this one.
 Key flow_key(SetType type, bool reversed = false) {
     Key key(type == SetType::flow4);
     key.address(!reversed).port(!reversed).address(reversed).port(reversed);
@@ -349,7 +349,7 @@ Statement from_ordinary_user() {
             {LoadMeta{NFT_META_SKUID}, Compare{NFT_CMP_NEQ, host(root)}}};
 }
 
-// The kernel says it of whole sockets alone.
+// The kernel answers only for full sockets.
 Statement from_connecting_socket() {
     return {"socket wildcard 0", {LoadSocket{NFT_SOCKET_WILDCARD}, equal({0})}};
 }

@@ -1,7 +1,7 @@
 // The statements of our rules, each with its text beside its instructions.
 //
-// A word that starts with $ in a text is one of the ruleset's variables; whoever passes one passes
-// its value too.
+// A word that starts with $ in a text is one of the ruleset's variables; the caller passes its
+// value too.
 #pragma once
 
 #include "nft/ruleset.hpp"
@@ -37,8 +37,8 @@ Statement syn_without_ack();
 Statement not_syn_without_ack();
 Statement syn_with_ack();
 Statement no_syn();
-// Of a protocol that has ports at the usual place: to be put behind tcp() or udp(), or where only
-// these are left.
+// Only for protocols with ports at the usual place: put these after tcp() or udp(), or where no
+// other protocol is left.
 Statement source_port(Port port, const std::string& text);
 Statement source_port_below(Port port, const std::string& text);
 Statement source_port_from(Port port, const std::string& text); // or above
@@ -50,47 +50,47 @@ Statement destination_port_to(Port port);   // this one and below
 Statement from_socket_of_user();            // of a program, root's too: not of the kernel
 Statement from_root();                      // of a program of root's
 Statement from_ordinary_user();             // of a program: neither root's nor the kernel's
-// Its socket is bound to one address and is no mere request: of what answers, not a listener's.
+// The packet's socket is bound to one address and is no mere request. If the packet is an answer,
+// no listener sent it.
 Statement from_connecting_socket();
 Statement
-not_transparent(); // the socket is none that was let have any source: that takes a privilege
+not_transparent(); // the socket may not have foreign sources, which takes a privilege
 
 // --- conditions: the whole flow ---
-// SetType: flow4 or flow6. Where the packet is of the other family, none of these is true. answer:
-// the flow of what would answer the packet.
+// SetType: flow4 or flow6. None of these matches a packet of the other family. answer: the flow of
+// a packet that would answer this one.
 Statement flow_in(SetType type, const std::string& set, bool inverted = false, bool answer = false);
-// The destination, as exactly one listener has it. SetType: listener4 or listener6.
+// The destination, which must be exactly that of a listener. SetType: listener4 or listener6.
 Statement listener_in(SetType type, const std::string& set);
-// The source, as a place and, where the packet's socket has a file, with that file's user. SetType:
-// place4 or place6, held_place4 or held_place6.
+// The source as a place, or as a held place: if the packet's socket has a file, with that file's
+// user. SetType: place4 or place6, held_place4 or held_place6.
 Statement from_place_in(SetType type, const std::string& set);
 Statement from_held_place_in(SetType type, const std::string& set);
 
 // --- conditions: what conntrack and the marks say ---
-Statement ct_untracked(); // somebody said notrack
-Statement ct_zoned();     // it is tracked apart from others
+Statement ct_untracked(); // by a notrack rule
+Statement ct_zoned();     // tracked in a zone
 Statement ct_reply();
 Statement ct_established();
 Statement ct_translated(); // by NAT: another source, or another destination
-// These bits of the packet's priority, which a program of ours in the kernel writes, are in the
-// set.
+// These bits of the packet's priority are in the set. A program of ours in the kernel writes them.
 Statement priority_in(const std::string& set, std::uint32_t mask);
 Statement mark_is(const Mark& mark, std::uint32_t field, const std::string& text);
 
 // --- actions ---
 // These replace our bits and leave all others; a field of 0 only clears.
 Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& text);
-// Puts the flow of what would answer the packet into the set, or gives it its time anew; where the
-// set is full it is as a condition that is not met.
+// Puts the flow of a packet that would answer this one into the set, or renews its timeout. If the
+// set is full, acts like a condition that is not met.
 Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout);
-// Puts the destination into the set, or gives it its time anew; the same where the set is full.
-// SetType: place4 or place6.
+// Puts the destination into the set, or renews its timeout; the same if the set is full. SetType:
+// place4 or place6.
 Statement remember_destination(SetType type, const std::string& set, std::chrono::seconds timeout);
-// A condition, that the packet's flow is in the set; then the flow is put into `seen` for that
-// time, or given its time there anew. One load of the key serves both.
+// A condition: the packet's flow is in the set. If it is met, puts the flow into `seen`, or renews
+// its timeout there. One load of the key serves both.
 Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,
                       std::chrono::seconds timeout);
-// Counts the packet for the user who sends it; goes on where he sends more of such than that.
+// Counts the packet for the user who sends it; goes on if they exceed the limit.
 Statement user_over_limit(const std::string& set, std::uint32_t per_second, std::uint32_t burst);
 Statement notrack();
 Statement count();
@@ -98,7 +98,7 @@ Statement accept();
 Statement drop();
 Statement leave(); // back to the chain that jumped here
 Statement jump(const std::string& chain);
-Statement go_to(const std::string& chain); // what it returns from there returns from here
+Statement go_to(const std::string& chain); // a return from there is a return from here
 Statement reject_prohibited();
 Statement reject_address_unreachable();
 Statement reject_port_unreachable();

@@ -62,7 +62,7 @@ std::string definitions(const Ruleset& ruleset) {
                                 set.name.ends_with('4') ? ", and the like of IPv6" : "", set.why);
             continue;
         }
-        if (set.elements.empty()) { // which nft can't define
+        if (set.elements.empty()) { // nft can't define an empty list
             text += fmt::format("# {}: none\n", set.name);
             continue;
         }
@@ -148,7 +148,7 @@ std::string hook_of(const Chain& chain) {
                        priority_of(*chain.hook));
 }
 
-// Adds what isn't there, and then empties what is.
+// Adds missing objects, and empties existing ones.
 std::string skeleton(const Ruleset& ruleset) {
     auto text = fmt::format("\n# What is there already stays, but empty: all of this is one "
                             "transaction.\nadd table inet {}\n",

@@ -22,7 +22,7 @@ using std::chrono::seconds;
 
 constexpr std::size_t elements_per_message = 256;
 
-// A set's key: each part in network order, filled up to four bytes.
+// A set's key: each part in network order, padded to four bytes.
 class Key {
   public:
     Key& add(const Address& address) {
@@ -33,7 +33,7 @@ class Key {
                                                 static_cast<std::uint8_t>(port & 0xff), 0, 0};
         return add(bytes);
     }
-    Key& add(std::uint32_t number) { // of an interface or a user: in the machine's own order
+    Key& add(std::uint32_t number) { // of an interface or a user: in host byte order
         std::array<std::uint8_t, 4> bytes{};
         std::memcpy(bytes.data(), &number, sizeof number);
         return add(bytes);
@@ -117,7 +117,7 @@ void add_element(const SetPtr& set, const Key& key, std::optional<milliseconds> 
                                static_cast<std::uint64_t>(timeout->count()));
 }
 
-// The element that this set object has.
+// Looks up the element of this set object.
 int look_for(Connection& connection, const SetPtr& set) {
     return connection.get(
         NFT_MSG_GETSETELEM,
@@ -125,7 +125,7 @@ int look_for(Connection& connection, const SetPtr& set) {
         [](const nlmsghdr*) {});
 }
 
-// The messages about these keys, those of each family by themselves.
+// Adds the messages for these keys, separately for each family.
 template<typename T>
 void change(Batch& batch, const char* set, std::uint16_t type, std::span<const T> keys,
             std::optional<milliseconds> timeout) {
@@ -154,7 +154,7 @@ void put(Batch& batch, const char* set, std::span<const T> keys, seconds timeout
     change(batch, set, NFT_MSG_NEWSETELEM, keys, milliseconds(timeout));
 }
 
-// What isn't there can't be deleted, and would spoil the batch; so it is added first.
+// Deleting a missing element would fail the batch, so each is added first.
 template<typename T>
 void take(Batch& batch, const char* set, std::span<const T> keys) {
     put(batch, set, keys, seconds(1));
@@ -171,7 +171,7 @@ int VerdictSets::allow(Network network, std::span<const Flow> flows) {
 
 int VerdictSets::renew(Network network, std::span<const Flow> flows) {
     auto batch = connection_.begin();
-    take(batch, allowed_on(network), flows); // before Linux 6.12, adding leaves the time as it is
+    take(batch, allowed_on(network), flows); // before Linux 6.12, adding renews no timeout
     put(batch, allowed_on(network), flows, udp_lease);
     return commit(batch);
 }
@@ -189,7 +189,7 @@ int VerdictSets::find_seen(const Flow& flow) {
     return find(set_of_seen, flow);
 }
 
-// The set has the answers to what was sent.
+// The set has the flows of the answers, so the flow is reversed.
 int VerdictSets::find_sent(const Flow& flow) {
     return find(set_of_sent, flow.reversed());
 }
@@ -212,8 +212,8 @@ int VerdictSets::forget_denied(const Flow& flow) {
     return commit(batch);
 }
 
-// Other interfaces have the place too, from before; it must not expire while one of them has it.
-// Before Linux 6.12 an element that is there keeps its old time, unless it is taken out first.
+// Other interfaces may have the place already, and it must not expire while one of them has it.
+// Before Linux 6.12, an existing element keeps its old timeout unless it is deleted first.
 int VerdictSets::exempt(const ListenerKey& listener, Uid holder, seconds timeout) {
     const HeldPlace held{listener.endpoint, holder};
     auto batch = connection_.begin();

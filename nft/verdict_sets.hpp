@@ -1,9 +1,9 @@
-// The sets of the table in which ubfd leaves verdicts that the kernel then gives by itself
-// (sets.hpp has what they are for). Their keys are exact: no two users can share one while it is
-// there, but for the moment between the end of a socket and its notice.
+// The sets in which ubfd leaves verdicts, which the kernel then applies by itself (see sets.hpp).
+// Their keys are exact: two users never share one. The only exception is the moment between the end
+// of a socket and its notice.
 //
-// All functions return 0 or an errno: ENFILE where a set is full, ENOENT where the table isn't
-// there; then nothing of the call is done. They take CAP_NET_ADMIN. Any thread may call them.
+// All functions return 0 or an errno: ENFILE if a set is full, ENOENT if the table isn't there;
+// then nothing of the call is done. They need CAP_NET_ADMIN. Any thread may call them.
 #pragma once
 
 #include "flow/flow.hpp"
@@ -18,7 +18,7 @@
 
 namespace ubf::nft {
 
-// Where a TCP listener is asked for.
+// The place where a TCP listener is addressed.
 struct ListenerKey {
     std::uint32_t interface;
     Endpoint endpoint;
@@ -26,27 +26,27 @@ struct ListenerKey {
     auto operator<=>(const ListenerKey&) const = default;
 };
 
-// Where the packets of a UDP flow come in. What is allowed on one network is asked about on the
-// other.
+// The network where the packets of a UDP flow come in. If a flow is allowed on one network, it is
+// still asked about on the other.
 enum class Network : std::uint8_t { ethernet, fabric };
 
 class VerdictSets {
   public:
-    // table: the socket that all share who write into the table; it must outlive this.
+    // table: the connection that all writers of the table share. It must outlive the VerdictSets.
     explicit VerdictSets(Connection& table)
       : connection_(table) {}
 
     // --- UDP flows, as they come in; each is allowed for one lease (udp_lease in sets.hpp) ---
     int allow(Network network, std::span<const Flow> flows);
-    // One more lease, from now on. A flow whose lease has ended is allowed again.
+    // Gives one more lease, from now on, even to a flow whose lease has expired.
     int renew(Network network, std::span<const Flow> flows);
-    // Not any more. What it answered of the fabric's, it doesn't answer any more either.
+    // Ends the permission. On the fabric, the flow no longer counts as an answer either.
     int end(Network network, const Flow& flow);
 
     // --- the fabric, where nothing is tracked ---
-    // 0 where packets of this allowed flow came a while ago, ENOENT where none did.
+    // 0 if packets of this allowed flow came a while ago, ENOENT if none did.
     int find_seen(const Flow& flow);
-    // 0 where this node has sent a datagram of this flow a while ago, ENOENT where not.
+    // 0 if this node has sent a datagram of this flow a while ago, ENOENT if not.
     int find_sent(const Flow& flow);
 
     // --- UDP flows that were denied, on any interface ---
@@ -54,18 +54,18 @@ class VerdictSets {
     int forget_denied(const Flow& flow);
 
     // --- TCP listeners of exempt users ---
-    // holder: whose socket it is; nobody else's may answer from there.
+    // holder: the user of the listener's socket. No other user's socket may answer from there.
     int exempt(const ListenerKey& listener, Uid holder, std::chrono::seconds timeout);
-    // There and on all interfaces: what answers from there is anybody's again.
+    // Ends the exemption there. On all interfaces, any user's socket may answer from there again.
     int forget_exempt(const ListenerKey& listener, Uid holder);
 
     // --- connections that the kernel recognises ---
-    // The priority that their packets have from now on, and no other; nothing: none is recognised.
+    // Sets the only priority of recognised packets from now on; nothing: none is recognised.
     int recognise(std::optional<std::uint32_t> priority);
-    // 0 where they still have it; ENOENT where somebody has taken it out.
+    // 0 if the set still has it; ENOENT if another program has removed it.
     int find_recognised(std::uint32_t priority);
 
-    // Empties them: the verdicts of another policy, or of a ubfd before us.
+    // Empties the sets: they hold verdicts of another policy, or of a predecessor.
     int clear_allowed();
     int clear_denied();
     int clear_exempt();

@@ -7,7 +7,7 @@
 
 namespace ubf {
 
-// All of their bytes must be there.
+// The caller makes sure that the span holds all bytes of the number.
 inline std::uint16_t read16(std::span<const std::uint8_t> bytes, std::size_t offset) {
     return static_cast<std::uint16_t>(bytes[offset] << 8 | bytes[offset + 1]);
 }

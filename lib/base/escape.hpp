@@ -1,5 +1,5 @@
-// Text that somebody else chose, made safe to print: a process can be called anything, a line feed
-// or a terminal's control sequence included.
+// Makes untrusted text safe to print. A process name can hold any byte, even a line feed or a
+// terminal's control sequence.
 #pragma once
 
 #include <string>

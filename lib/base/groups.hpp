@@ -1,4 +1,4 @@
-// Items that have one key in common, together.
+// Groups items by their key.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace ubf {
 
-// Sorts the items by their keys, and calls `act` with those of each key, as a span.
+// Sorts the items by key, and calls `act` with a span for each group.
 template<typename Item, typename Key, typename Act>
 void each_group(std::vector<Item>& items, Key key, Act act) {
     std::ranges::sort(items, {}, key);

@@ -6,7 +6,8 @@
 
 namespace ubf {
 
-// Of this network namespace. Asks the kernel each time; empty if it does not answer.
+// The names in this network namespace. Asks the kernel each time; empty if the kernel does not
+// answer.
 std::vector<std::string> interface_names();
 
 } // namespace ubf

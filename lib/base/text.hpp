@@ -1,4 +1,4 @@
-// Taking text apart. Nothing here trusts what it reads.
+// Parses text. Nothing here trusts its input.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace ubf {
 
-// The whole text as a number; nothing where it is none, or doesn't fit.
+// The whole text as a number. Nothing if the text is no number, or the number doesn't fit.
 template<typename T>
 std::optional<T> number(std::string_view text, int base = 10) {
     T result{};
@@ -19,7 +19,7 @@ std::optional<T> number(std::string_view text, int base = 10) {
     return result;
 }
 
-// The number behind the prefix, as in "job_7"; nothing where the text doesn't begin with it.
+// The number behind the prefix, as in "job_7"; nothing if the text lacks the prefix.
 template<typename T>
 std::optional<T> number_after(std::string_view prefix, std::string_view text) {
     if (!text.starts_with(prefix))
@@ -27,7 +27,8 @@ std::optional<T> number_after(std::string_view prefix, std::string_view text) {
     return number<T>(text.substr(prefix.size()));
 }
 
-// What stands before the separator, or all; it is taken off the text, and the separator with it.
+// Takes the text up to the separator, or all of it. Removes that part and the separator from
+// `text`.
 inline std::string_view split(std::string_view& text, char separator) {
     const auto end = std::min(text.find(separator), text.size());
     const auto part = text.substr(0, end);

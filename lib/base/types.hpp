@@ -1,4 +1,4 @@
-// The small value types that must not be mixed up: every number that the kernel hands us gets one.
+// Small value types, one for each kind of kernel number, so that they can't be mixed up.
 #pragma once
 
 #include <compare>

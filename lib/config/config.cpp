@@ -23,7 +23,7 @@ using config::Option;
 using config::Reading;
 using config::Value;
 
-// How many letters must change to make one word of the other (Levenshtein).
+// The Levenshtein distance of the two words.
 std::size_t distance(std::string_view a, std::string_view b) {
     std::vector<std::size_t> row(b.size() + 1);
     for (std::size_t j = 0; j <= b.size(); ++j)
@@ -70,7 +70,7 @@ Label label_of(const std::string& file, const toml::source_region& where, std::s
                         escape(text), max_label_name));
 }
 
-// Nothing where it is a name, and names are passed over.
+// Adds nothing if the item is a name and names are passed over.
 void add_user_or_group(const Value& item, std::vector<UidRange>& users, std::vector<Gid>& groups) {
     if (item.is_group()) {
         if (const auto group = item.group())
@@ -80,7 +80,7 @@ void add_user_or_group(const Value& item, std::vector<UidRange>& users, std::vec
     }
 }
 
-// Each entry of a table, and on to the next when one of them is wrong.
+// Calls `action` for each entry, and goes on after a mistake.
 template<typename Action>
 void each(const Reading& reading, const toml::table& table, Action action) {
     for (auto&& entry : table)
@@ -173,7 +173,7 @@ void read_management(Config& config, const Reading& reading, const toml::node& n
     });
 }
 
-// Tables in a section, whose keys are the administrator's own names.
+// Tables whose keys the administrator chooses.
 struct NamedTable {
     std::string_view section;
     std::string_view key;
@@ -187,7 +187,7 @@ constexpr NamedTable named_tables[] = {
     {"labels", "aliases", read_aliases},
 };
 
-// Settings of older versions, which a file may still have. Each is passed over, with a warning.
+// Settings of older versions that a file may still hold. Each is ignored with a warning.
 struct Retired {
     std::string_view section;
     std::string_view key;
@@ -266,7 +266,7 @@ void check_together(const Config& config, const std::string& file) {
                                       file));
 }
 
-// A key that stands above all sections, which TOML takes for one of none.
+// Finds the section of a key that was written above all sections, where TOML puts it into none.
 std::optional<std::string_view> section_with(std::string_view key) {
     for (const auto section : sections())
         if (keys_of(section).contains(key))
@@ -301,7 +301,7 @@ Config read(const toml::table& root, const std::string& file, Names names) {
     each(reading, root, [&](const toml::key& name, const toml::node& node) {
         read_entry(config, reading, name, node);
     });
-    if (config.ignores_unknown_group) // which may be anybody's, until it is known
+    if (config.ignores_unknown_group) // until its name is known, any group could be this one
         config.policy.same_group = false;
     for (auto* ranges : {&config.peers.ranges, &config.fabric.peers})
         *ranges = without(std::move(*ranges), config.peers.except);
@@ -335,7 +335,7 @@ Config load_config(const std::filesystem::path& file, Names names) {
         stream.read(text.data(), static_cast<std::streamsize>(text.size()));
         text.resize(static_cast<std::size_t>(stream.gcount()));
     }
-    if (errno != 0) // a folder opens well, and only can't be read
+    if (errno != 0) // opening a directory succeeds, only reading it fails
         throw ConfigError(fmt::format("{}: can't be read: {}; name the configuration with --config",
                                       file.string(), std::strerror(errno)));
     if (text.size() > most)
@@ -345,7 +345,7 @@ Config load_config(const std::filesystem::path& file, Names names) {
     return parse_config(text, file.string(), names);
 }
 
-// Written beside, and put in its place.
+// Writes a new file and renames it, so that no reader sees half of it.
 void save_config(const std::filesystem::path& file, std::string_view text) {
     auto beside = file;
     beside += ".new";

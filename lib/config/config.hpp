@@ -39,7 +39,7 @@ struct Mark {
     std::uint32_t allow() const { return field(1); }
     std::uint32_t closed() const { return field(2); }
     std::uint32_t denied() const { return field(3); }
-    // Set by the gate: the packet answers one of this node's, it came over the fabric, or both.
+    // Set by the gate: the packet answers one from this node, came over the fabric, or both.
     std::uint32_t reply() const { return field(4); }
     std::uint32_t fabric() const { return field(5); }
     std::uint32_t fabric_reply() const { return field(6); }
@@ -74,26 +74,26 @@ struct Config {
     // IPoIB interfaces, which the kernel knows by their link type; see docs/fabric.md.
     struct Fabric {
         bool enabled = true; // false: they are interfaces like all others
-        // As in Scope and Peers, and instead of them. No peers: those of Peers.
+        // These replace the options of Scope and Peers. If `peers` is empty, those of Peers count.
         std::vector<PortRange> ports{};
         std::vector<ProtocolPorts> exempt_ports{};
         std::vector<std::uint8_t> protocols{};
         std::vector<Prefix> peers{};
-        AddressMap management{}; // where the ubfd of a fabric address is asked
+        AddressMap management{}; // maps a fabric address to the address of its ubfd
         // Reasons of Policy that count on the fabric too, and users who are exempt there as well.
         bool same_user = true;
         bool same_group = true;
         bool same_label = true;
         std::vector<Exemption> exempt_listeners{};
         std::vector<Exemption> exempt_connectors{};
-        std::vector<Label> pkeys{}; // of partitions, which both ends of a flow in them carry
+        std::vector<Label> pkeys{}; // of partitions; both ends of a flow in one carry its label
         bool notrack = true;        // no connection tracking
         std::chrono::seconds udp_timeout{60};
         // Connections of the RDMA connection manager between users who may not talk.
         enum class Rdma : std::uint8_t { off, log, end } rdma = Rdma::log;
     } fabric;
 
-    // What holds on the fabric.
+    // The policy on the fabric.
     Policy fabric_policy() const;
     const std::vector<Prefix>& fabric_peers() const {
         return fabric.peers.empty() ? peers.ranges : fabric.peers;
@@ -104,19 +104,19 @@ struct Config {
         bool selinux = false; // of the level that it works at
         LabelMap map;         // of the administrator
         std::filesystem::path state_directory = "/var/lib/ubf"; // of the jobs that run
-        bool end_flows = true; // that were allowed by a label which is withdrawn
+        bool end_flows = true; // that a withdrawn label allowed
 
-        // Whether both give everybody the same labels.
+        // Whether both give every user the same labels.
         bool same_sources(const Labels& other) const {
             return slurm == other.slurm && selinux == other.selinux && map == other.map;
         }
-        // Whether something gives labels.
+        // Whether any source gives labels.
         bool any() const { return slurm || selinux || !map.empty(); }
     } labels;
 
     struct Owners {
-        bool bpf = true; // the kernel records who makes a socket listen or connect, where it can
-        bool recognise = true; // it recognises connections between one user's programs
+        bool bpf = true; // if the kernel can, it records who makes a socket listen or connect
+        bool recognise = true; // the kernel recognises connections between one user's programs
     } owners;
 
     struct Ident {
@@ -144,47 +144,47 @@ struct Config {
         std::filesystem::path socket = "/run/ubf/control.sock";
     } control;
 
-    std::string text;                 // that it was made of
-    std::vector<std::string> retired; // a warning for each setting that does nothing any more
-    // Users and groups that the user database doesn't know, where that is no error.
+    std::string text;                 // the source of this configuration
+    std::vector<std::string> retired; // a warning for each setting without effect
+    // Users and groups that the user database doesn't know, if that is no error.
     std::vector<std::string> unknown_names;
     bool ignores_unknown_group =
-        false; // policy.ignored_groups has one: then no group lets anybody in
+        false; // policy.ignored_groups holds an unknown group: then no group allows a flow
 };
 
-// Whether both decide every flow alike, as far as owners, labels and peers go. What one of them
-// lets in or out unasked, by its scope and exempt ports, doesn't count.
+// Whether both decide every flow alike, as far as owners, labels and peers go. Packets that scope
+// and exempt ports pass unasked don't count.
 bool decide_alike(const Config& a, const Config& b);
 
-// Says file, line and column, what is wrong, and what would be right: a line for each mistake.
+// Names file, line and column, the mistake and its correction: a line for each mistake.
 class ConfigError : public std::runtime_error {
   public:
     explicit ConfigError(const std::string& what, std::uint32_t line = 0)
       : std::runtime_error(what)
       , line_(line) {}
-    std::uint32_t line() const { return line_; } // of the first; 0: of the file as a whole
+    std::uint32_t line() const { return line_; } // of the first mistake; 0: the file as a whole
 
   private:
     std::uint32_t line_;
 };
 
-// Whether user and group names are looked up in the user database (NSS). Where all that is wanted
-// is the ruleset, which has no users in it, they need not be: it is made before there is a network.
-// Names that the database doesn't know are an error; or they match nobody, and Config lists them:
-// a directory may not be there yet when a node starts.
+// Whether user and group names are looked up in the user database (NSS). The ruleset needs no
+// look-up: it has no users in it, and is made before the network is up. Names that the database
+// doesn't know are an error, or they match nobody and Config lists them. When a node starts, its
+// directory may not be available yet.
 enum class Names : std::uint8_t { look_up, look_up_or_list, pass_over };
 
 // Reads the file, and asks nothing but the user database. Throws ConfigError.
 Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
 Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
 
-// Writes a configuration down, whole or not at all, for root and us to read. Throws ConfigError.
+// Writes the configuration atomically, with mode 0600. Throws ConfigError.
 void save_config(const std::filesystem::path& file, std::string_view text);
 
-// Settings that may be written, and are hardly meant: a line each, with what to write instead.
+// Valid settings that are probably mistakes: a line for each, with a correction.
 std::vector<std::string> warnings(const Config& config);
 
-// The same of the interfaces that are watched, on a node that has these.
+// The same for the watched interfaces, on a node with the interfaces `present`.
 std::vector<std::string> interface_warnings(const Config& config,
                                             const std::vector<std::string>& present);
 

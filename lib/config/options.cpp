@@ -37,7 +37,7 @@ Range<Address> extent(const Prefix& prefix) {
     return {prefix.first(), prefix.last()};
 }
 
-// Whether two whose extents overlap may not stand in one list.
+// Whether two overlapping items must not stand in one list.
 bool clash(const PortRange&, const PortRange&) {
     return true;
 }
@@ -51,7 +51,7 @@ bool clash(const Prefix&, const Prefix&) {
     return true;
 }
 
-// The items of a list, sorted by what they span; none may say again what another says.
+// The items of a list, sorted by their span. No item may repeat another.
 template<typename T>
 std::vector<T> distinct(const Value& list, std::optional<T> (*read)(const Value&)) {
     struct Item {
@@ -150,8 +150,8 @@ void set_fabric_reasons(Config& config, const Value& value) {
     });
 }
 
-constexpr std::int64_t most_queued = 65535;    // more is not kept by every kernel
-constexpr std::int64_t most_deadline_ms = 999; // a SYN is sent again after a second
+constexpr std::int64_t most_queued = 65535;    // not every kernel keeps more
+constexpr std::int64_t most_deadline_ms = 999; // a SYN is retransmitted after a second
 
 constexpr Option all[] = {
     {"queue", "first", "0", "number of the first netfilter queue",

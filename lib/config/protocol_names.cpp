@@ -6,7 +6,7 @@
 namespace ubf::config {
 namespace {
 
-// TCP and UDP, and those that always pass, are here so that a message can say so.
+// TCP, UDP and the protocols that always pass are here, so that a message can say so.
 constexpr std::pair<std::string_view, std::uint8_t> names[] = {
     {"icmp", 1},      {"igmp", 2},       {"ipencap", 4}, {"tcp", 6},    {"udp", 17},
     {"dccp", 33},     {"ipv6", 41},      {"rsvp", 46},   {"gre", 47},   {"esp", 50},

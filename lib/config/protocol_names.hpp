@@ -1,5 +1,5 @@
-// Names of IP protocols, as IANA's registry "Protocol Numbers" and /etc/protocols have them. The
-// table is in the program: /etc/protocols belongs to a package that a node need not have.
+// Names of IP protocols, as in IANA's registry "Protocol Numbers" and /etc/protocols. The table is
+// in the program, since /etc/protocols belongs to a package that a node may lack.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,7 @@
 namespace ubf::config {
 namespace {
 
-// "10", "10-20"; a range that runs backwards is none.
+// "10", "10-20"; nothing for a range that runs backwards.
 template<typename T>
 std::optional<Range<T>> range(std::string_view text) {
     const auto dash = text.find('-');
@@ -30,7 +30,7 @@ std::optional<Range<T>> range(std::string_view text) {
     return Range<T>{*first, *last};
 }
 
-// Both database calls want a buffer that is large enough, and say so only by failing.
+// Both database calls fail with ERANGE if the buffer is too small.
 template<typename Entry, typename Call>
 std::optional<Entry> look_up(std::vector<char>& buffer, Call call) {
     constexpr std::size_t most = std::size_t{1} << 20;
@@ -271,7 +271,7 @@ std::optional<UidRange> Value::uids() const {
 std::optional<UidRange> Value::to_uids(const std::string& given) const {
     if (is_number_like(given)) {
         const auto numbers = range<std::uint32_t>(given);
-        // 4294967295 is what the kernel says when it means nobody at all.
+        // 4294967295 is the kernel's value for no user at all.
         if (!numbers || numbers->last == std::numeric_limits<std::uint32_t>::max())
             fail(fmt::format("'{}' is not a range of uids; write 2001 or \"2000-2999\", the lower "
                              "one first",

@@ -1,6 +1,6 @@
-// One value of the configuration file, with the place where it stands: turns it into a type of
-// ours, or throws a ConfigError that names that place. Of a list, every item that is wrong is
-// named before one is thrown.
+// One value of the configuration file, with its position. Converts the value to one of our types,
+// or throws a ConfigError that names the position. In a list, all wrong items are collected before
+// an error is thrown.
 #pragma once
 
 #include "config/config.hpp"
@@ -19,10 +19,10 @@ namespace ubf::config {
 [[noreturn]] void fail_at(const std::string& name, const toml::source_region& where,
                           std::string_view what);
 
-// All that is wrong with one file.
+// All mistakes in one file.
 class Mistakes {
   public:
-    // Does it, and keeps what it throws.
+    // Runs the action, and keeps its ConfigError.
     template<typename Action>
     void of(Action action) {
         try {
@@ -31,7 +31,7 @@ class Mistakes {
             all_.push_back(error);
         }
     }
-    // Throws them as one, in the order of their lines, if there are any.
+    // If there are mistakes, throws them as one error, in the order of their lines.
     void check();
 
   private:
@@ -42,7 +42,7 @@ class Mistakes {
 struct Reading {
     const std::string& file; // its name
     Names names;
-    std::vector<std::string>& unknown; // names that the user database doesn't know, and may be so
+    std::vector<std::string>& unknown; // unknown to the user database, if that is no error
     Mistakes& mistakes;
 };
 
@@ -60,37 +60,37 @@ class Value {
     std::size_t one_of(std::initializer_list<std::string_view> words) const;
     std::vector<Value> array() const;
     bool is_array() const { return node_.get().is_array(); }
-    // Each item, and on to the next when one of them is wrong.
+    // Calls `action` for each item, and goes on after a mistake.
     template<typename Action>
     void each(Action action) const {
         for (const auto& item : array())
             attempt([&] { action(item); });
     }
-    // Does it, and goes on when it finds a mistake.
+    // Runs the action, and goes on after a mistake.
     template<typename Action>
     void attempt(Action action) const {
         reading_.get().mistakes.of(action);
     }
-    // Whether this stands behind the other in the file.
+    // Whether this value stands after the other in the file.
     bool is_after(const Value& other) const;
 
     // Numbers, or strings like "1000-1999".
     PortRange port_range() const;
     ProtocolPorts protocol_ports() const; // "tcp/22", "udp/123", 8080, "tcp/9000-9100"
-    std::uint8_t ip_protocol() const;     // "esp", 50; none that is judged or passes anyway
+    std::uint8_t ip_protocol() const;     // "esp", 50; not one that is judged or always passes
     Prefix prefix() const;
     Label pkey() const; // "0x8001"
-    // Nothing where it is a name that is passed over, or unknown, which may be so.
+    // Nothing for a name that is passed over, or unknown if that is no error.
     std::optional<UidRange> uids() const; // "alice", 2001, "1000-1999"
-    // The same, or with an address or a range of them: "root@10.0.0.1", "slurm@fd00::/64"
+    // The same, optionally with an address or a range: "root@10.0.0.1", "slurm@fd00::/64"
     std::optional<Exemption> exemption() const;
-    // Ports as protocol_ports() has them or "*", or with an address: "tcp/2049@10.0.0.0/28"
+    // Ports as for protocol_ports(), or "*"; optionally with an address: "tcp/2049@10.0.0.0/28"
     KernelExemption kernel_exemption() const;
     std::optional<Gid> gid() const;     // "users", 100
     bool is_group() const;              // "@physics"
     std::optional<Gid> group() const;   // the same, as a gid
     InterfacePattern interface() const; // "eth0", "eth*"
-    // What stands behind the prefix, as in "account:chem"; nothing where it doesn't begin with it.
+    // The text after the prefix, as in "account:chem"; nothing if the value lacks the prefix.
     std::optional<std::string> after(std::string_view prefix) const;
 
     [[noreturn]] void fail(std::string_view what) const;
@@ -99,7 +99,7 @@ class Value {
     std::string text() const; // of a string or an integer
     std::optional<UidRange> to_uids(const std::string& given) const;
     std::optional<ProtocolPorts> to_protocol_ports(std::string_view given) const;
-    // Takes "@ADDRESS" off the text, where it has that.
+    // Removes "@ADDRESS" from the text, if present.
     std::optional<Prefix> split_place(std::string& given) const;
     std::optional<Gid> to_gid(const std::string& given) const;
     void miss(std::string_view kind, const std::string& name, std::string_view number) const;

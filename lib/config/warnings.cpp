@@ -1,4 +1,4 @@
-// Finds settings that may be written, and are hardly meant.
+// Finds valid settings that are probably mistakes.
 #include "config/config.hpp"
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 namespace ubf {
 namespace {
 
-// Addresses by which a node speaks to itself (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3).
+// Whether the range holds loopback addresses (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3).
 bool is_loopback(const Prefix& place) {
     static const auto v4 = *Prefix::parse("127.0.0.0/8");
     static const auto v6 = *Prefix::parse("::1");
@@ -26,15 +26,15 @@ std::string name_of(const UidRange& users) {
     return fmt::format("uids {} to {}", value(users.first), value(users.last));
 }
 
-// Of one list of exemptions, and the peers that it holds for.
+// A list of exemptions, and the peers for which it holds.
 struct List {
     std::string_view key;
     const std::vector<Exemption>& exemptions;
     const std::vector<Prefix>& peers;
 };
 
-// A program that becomes root by itself (set-user-ID) is run by any user on a compute node, who may
-// choose what it connects to.
+// Any user on a compute node can run a set-user-ID program of root's, and may choose where it
+// connects.
 void warn_of_root(const List& list, std::vector<std::string>& warnings) {
     const bool anywhere = std::ranges::any_of(list.exemptions, [&](const Exemption& exemption) {
         return exemption.users.contains(Uid{0}) &&
@@ -50,7 +50,7 @@ void warn_of_root(const List& list, std::vector<std::string>& warnings) {
                         list.key));
 }
 
-// A range of all addresses leaves nobody outside, and makes a peer of everybody.
+// A range of all addresses makes every machine a peer, and leaves none outside.
 void warn_of_ranges(std::string_view key, const std::vector<Prefix>& ranges,
                     std::vector<std::string>& warnings) {
     for (const auto& range : ranges)
@@ -81,7 +81,7 @@ void warn_of_nobody(const List& list, std::vector<std::string>& warnings) {
 
 std::vector<std::string> warnings(const Config& config) {
     const auto& peers = config.peers.ranges;
-    // What [policy] exempts holds on both networks.
+    // The exemptions of [policy] hold on both networks.
     auto all = peers;
     all.insert(all.end(), config.fabric.peers.begin(), config.fabric.peers.end());
     const auto& policy = config.policy;

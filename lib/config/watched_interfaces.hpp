@@ -7,14 +7,14 @@
 
 namespace ubf {
 
-// An interface's name as the kernel has it, or the begin of some, with a star: "eth0", "eth*".
+// The name of an interface, or the beginning of several names with a star: "eth0", "eth*".
 class InterfacePattern {
   public:
     explicit InterfacePattern(std::string text)
       : text_(std::move(text)) {}
 
     bool is_prefix() const { return text_.ends_with('*'); }
-    // The name, or what all of the names begin with.
+    // The name, or the common beginning of the names.
     std::string_view name() const {
         const std::string_view all = text_;
         return all.substr(0, all.size() - (is_prefix() ? 1 : 0));
@@ -22,7 +22,7 @@ class InterfacePattern {
     bool matches(std::string_view interface) const {
         return is_prefix() ? interface.starts_with(name()) : interface == name();
     }
-    // Whether there may be an interface that both match.
+    // Whether both can match one interface.
     bool overlaps(const InterfacePattern& other) const {
         return matches(other.name()) || other.matches(name());
     }

@@ -58,8 +58,7 @@ Address Address::v6(std::span<const std::uint8_t, 16> bytes) {
 }
 
 std::optional<Address> Address::parse(std::string_view text) {
-    // inet_pton() wants a terminated string, and would take what stands behind a zero byte as
-    // absent.
+    // inet_pton() wants a terminated string, and would ignore everything after a zero byte.
     std::array<char, INET6_ADDRSTRLEN> buffer{};
     if (text.empty() || text.size() >= buffer.size() || text.find('\0') != std::string_view::npos)
         return std::nullopt;

@@ -1,6 +1,6 @@
-// Addresses, prefixes and endpoints. One representation for both families: 16 bytes in network
-// order, an IPv4 address in its v4-mapped form (RFC 4291, 2.5.5.2), so that a dual-stack socket and
-// the packet it receives compare equal.
+// Addresses, prefixes and endpoints. Both families have one representation: 16 bytes in network
+// order, with an IPv4 address in its v4-mapped form (RFC 4291, 2.5.5.2). The address of a
+// dual-stack socket then equals that of a packet it receives.
 #pragma once
 
 #include "base/types.hpp"
@@ -57,9 +57,9 @@ class Prefix {
     bool is_v4() const { return address_.is_v4(); }
     const Address& first() const { return address_; }
     Address last() const;
-    // The address of this range whose host bits are those of another, of the same family.
+    // The address in this range with the host bits of `address`, which is of the same family.
     Address with_host_of(const Address& address) const;
-    // Of the family's own length: 0 to 32, or 0 to 128.
+    // 0 to 32 for IPv4, 0 to 128 for IPv6.
     unsigned length() const { return length_; }
 
     bool operator==(const Prefix&) const = default;
@@ -78,7 +78,7 @@ class Prefix {
 
 std::string to_string(const Prefix& prefix);
 bool contains(std::span<const Prefix> ranges, const Address& address); // any of them
-// The rest of the range, in as few ranges as there can be.
+// The range without the hole, in as few ranges as possible.
 std::vector<Prefix> without(const Prefix& range, const Prefix& hole);
 std::vector<Prefix> without(std::vector<Prefix> ranges, std::span<const Prefix> holes);
 

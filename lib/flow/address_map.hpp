@@ -1,4 +1,4 @@
-// Addresses of one range that stand for those of another, host by host.
+// Maps the addresses of one range to those of another, host by host.
 #pragma once
 
 #include "flow/address.hpp"
@@ -9,10 +9,10 @@ namespace ubf {
 
 class AddressMap {
   public:
-    // False where the two are not of one family and length, or `from` overlaps one before.
+    // False if the ranges differ in family or length, or if `from` overlaps an earlier range.
     bool add(const Prefix& from, const Prefix& to);
 
-    // The address itself where no range has it.
+    // The address itself if no range holds it.
     Address operator()(const Address& address) const;
     bool empty() const { return ranges_.empty(); }
 

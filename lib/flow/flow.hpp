@@ -13,8 +13,8 @@ namespace ubf {
 enum class Protocol : std::uint8_t {
     tcp = 6, // IANA protocol numbers
     udp = 17,
-    // A connection of the RDMA connection manager, whatever its port space. No protocol of IP's:
-    // 254 is one of two numbers that never will be (RFC 3692), and no packet makes a flow of it.
+    // A connection of the RDMA connection manager, whatever its port space. Not an IP protocol: 254
+    // is one of two numbers that never will be (RFC 3692). No packet yields a flow of it.
     rdma = 254,
 };
 
@@ -25,7 +25,7 @@ struct Flow {
     Endpoint source;      // the connector's end
     Endpoint destination; // the listener's end
 
-    // As to_string() has it, blanks and all.
+    // Reads exactly the form that to_string() writes, blanks included.
     static std::optional<Flow> parse(std::string_view text);
 
     Flow reversed() const { return {protocol, destination, source}; }

@@ -80,7 +80,7 @@ std::optional<Packet> parse_v6(Bytes packet) {
         return std::nullopt;
     const auto source = Address::v6(packet.subspan<8, 16>());
     const auto destination = Address::v6(packet.subspan<24, 16>());
-    // ::ffff:a.b.c.d on the wire could only be meant to be taken for the IPv4 address.
+    // ::ffff:a.b.c.d on the wire can only be an attempt to pose as the IPv4 address.
     if (source.is_v4() || destination.is_v4())
         return std::nullopt;
     const auto payload = skip_extensions(packet[6], packet.subspan(header));

@@ -1,5 +1,5 @@
-// Bounds-checked reading and writing of network-order numbers. A reader or writer that once ran out
-// stays failed, so that a format is read top to bottom and checked at its end.
+// Bounds-checked reading and writing of network-order numbers. After its first failure, a reader or
+// writer stays failed. One check at the end of a format is then enough.
 #pragma once
 
 #include <algorithm>

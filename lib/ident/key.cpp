@@ -107,7 +107,7 @@ KeyRing parse_keys(std::string_view text, const std::string& name) {
         if (line.empty() || line.starts_with('#'))
             continue;
         const auto key = parse_key(line);
-        if (!key) // the line itself is not quoted: it may be a key all but one digit
+        if (!key) // the line is not quoted: it may be a key but for one digit
             throw KeyError(fmt::format("{}:{}: not a key; a key is '{} ' and {} hex digits", name,
                                        number, tag, 2 * Key::size));
         if (keys.size() == 2)

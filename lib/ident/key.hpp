@@ -1,8 +1,8 @@
-// The cluster key: what makes an ident datagram one of ours.
+// The cluster key, which authenticates ident datagrams.
 //
-// The key file holds a line `ubf-key-1 <64 hex digits>` for each key: the first signs, and a second
-// is accepted as well while the cluster rotates. Blank lines and lines that begin with # are passed
-// over.
+// The key file holds a line `ubf-key-1 <64 hex digits>` for each key. The first key signs; a second
+// is also accepted while the cluster rotates keys. Blank lines and lines that begin with # are
+// ignored.
 #pragma once
 
 #include <array>
@@ -27,10 +27,10 @@ class Key {
     ~Key(); // leaves no copy in memory
 
     const Bytes& bytes() const { return bytes_; }
-    // Names the key on the wire and tells nothing of it: the first 4 bytes of the 16-byte BLAKE2b
-    // hash, keyed with it, of "ubf key id"; big-endian.
+    // Names the key on the wire without revealing it: the first 4 bytes, big-endian, of the 16-byte
+    // BLAKE2b hash of "ubf key id", keyed with this key.
     std::uint32_t id() const { return id_; }
-    // A key for one use alone, of which nobody learns this one (libsodium's crypto_kdf). purpose: 8
+    // A key for one purpose, which does not reveal this key (libsodium's crypto_kdf). purpose: 8
     // characters.
     using Derived = std::array<std::uint8_t, 16>;
     Derived derive(const char* purpose) const;
@@ -47,7 +47,7 @@ struct KeyRing {
 
 class KeyError : public std::runtime_error {
   public:
-    // code: an errno, where the system has refused something.
+    // code: an errno, if a system call failed.
     explicit KeyError(const std::string& what, int code = 0)
       : std::runtime_error(what)
       , code_(code) {}
@@ -57,15 +57,15 @@ class KeyError : public std::runtime_error {
     int code_;
 };
 
-// The file must be a regular one, of root or of our own, and nobody else's to read. Throws
+// The file must be a regular one, owned by root or by us, and readable by nobody else. Throws
 // KeyError.
 KeyRing load_keys(const std::filesystem::path& file);
-// Throws KeyError with the line; `name` is what messages call the text.
+// Throws KeyError with the line. `name` names the text in messages.
 KeyRing parse_keys(std::string_view text, const std::string& name);
 
 // A line of a key file.
 std::string format_key(const Key& key);
-// Writes a new key to a new file, mode 0600. An existing one is never touched. Throws KeyError.
+// Writes a new key to a new file, mode 0600. An existing file is never touched. Throws KeyError.
 void generate_key(const std::filesystem::path& file);
 
 } // namespace ubf

@@ -45,7 +45,7 @@ Address to_address(const in6_addr& address) {
     return Address::v6(std::span<const std::uint8_t, 16>(address.s6_addr, 16));
 }
 
-// Beyond the system's limits, which takes CAP_NET_ADMIN; without, these hold.
+// Exceeds the system's limits if CAP_NET_ADMIN allows it.
 void make_room(int fd) {
     constexpr int bytes = 8 << 20;
     ::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
@@ -70,18 +70,18 @@ UniqueFd bound(Port port, bool shared) {
                             fmt::format("binding the ident port, udp {}{}", port, why));
 }
 
-// The kernel numbers the sockets of a shared port as they were bound, and gives a datagram to the
-// one that this program names; it sees the payload, and from SKF_NET_OFF on the IP header. Of a
-// datagram that is too short it names 0.
+// The kernel numbers the sockets of a shared port in the order of binding. It delivers a datagram
+// to the socket whose number this program returns. The program sees the payload and, from
+// SKF_NET_OFF on, the IP header. For a datagram that is too short, it returns 0.
 void steer_by_channel(int fd, std::size_t channels, std::size_t of_channel_0) {
     constexpr std::uint32_t ip = static_cast<std::uint32_t>(SKF_NET_OFF);
-    const auto first_more = static_cast<std::uint32_t>(channels - 1); // and the first of these
+    const auto first_more = static_cast<std::uint32_t>(channels - 1); // offset of all but the first
     sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, channel_offset),
         BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, static_cast<std::uint32_t>(channels), 2, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
         BPF_STMT(BPF_RET | BPF_A, 0),
-        // Channel 0: by the source, of IPv4 or of IPv6.
+        // Channel 0: select by the source address.
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ip),
         BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 6, 2, 0),
@@ -118,15 +118,15 @@ std::vector<Socket> Socket::open(Port port, std::size_t channels, std::size_t of
     const std::size_t named = channels + of_channel_0 - 1;
     std::vector<Socket> sockets;
     sockets.reserve(named + 1);
-    // The first is bound for us alone, which finds out whoever else has the port; then it lets the
-    // others in.
+    // The first socket is bound without sharing, which fails if another program has the port. Only
+    // then does it share the port with the others.
     auto first = is_bound_to(kept, port) ? std::move(kept) : bound(port, false);
     set(first.get(), SOL_SOCKET, SO_REUSEPORT, 1, "sharing the ident port");
     sockets.push_back(Socket(std::move(first), port));
     while (sockets.size() < named)
         sockets.push_back(Socket(bound(port, true), port));
     steer_by_channel(sockets.front().fd(), channels, of_channel_0);
-    sockets.push_back(Socket(bound(port, true), port)); // behind those that the program names
+    sockets.push_back(Socket(bound(port, true), port)); // beyond those that the program selects
     for (const auto& socket : sockets) {
         make_room(socket.fd());
         set(socket.fd(), IPPROTO_IPV6, IPV6_RECVERR, 1, "asking for errors of IPv6");
@@ -158,7 +158,7 @@ int Socket::send(const Path& path, std::uint32_t interface,
     header->cmsg_len = CMSG_LEN(sizeof info);
     std::memcpy(CMSG_DATA(header), &info, sizeof info);
 
-    // The kernel tells once, in place of sending this one, how another datagram fared on its way.
+    // The kernel reports the pending error of another datagram once, instead of sending this one.
     bool may_be_of_another = true;
     while (::sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         if (errno != EINTR && (is_want_of_room(errno) || !std::exchange(may_be_of_another, false)))
@@ -219,7 +219,7 @@ struct Inbox::Room {
         header.msg_controllen = controls[i].bytes.size();
     }
 
-    // Where datagram i came from and went to; nothing where the kernel doesn't say.
+    // The source and destination of datagram i; nothing if the kernel doesn't report them.
     std::optional<Received> received(std::size_t i, Port port) {
         const cmsghdr* control = CMSG_FIRSTHDR(&messages[i].msg_hdr);
         if (control == nullptr || control->cmsg_level != IPPROTO_IPV6 ||
@@ -227,7 +227,8 @@ struct Inbox::Room {
             return std::nullopt;
         in6_pktinfo info{};
         std::memcpy(&info, CMSG_DATA(control), sizeof info);
-        // One byte more than a datagram may have arrives as such, and is refused as malformed.
+        // The buffer has one byte to spare, so an oversized datagram stays so, and is refused as
+        // malformed.
         return Received{{{to_address(senders[i].sin6_addr), ntohs(senders[i].sin6_port)},
                          {to_address(info.ipi6_addr), port}},
                         static_cast<std::uint32_t>(info.ipi6_ifindex),

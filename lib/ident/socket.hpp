@@ -1,6 +1,6 @@
-// The UDP sockets of ident: both families, on a privileged port that nobody else shares, one for
-// each channel. The kernel hands a datagram to the socket of the channel that it goes to, so that
-// an answer wakes the very thread that waits for it. Several threads may send and receive.
+// The UDP sockets of ident, one for each channel. They serve both families, on a privileged port
+// that no other program shares. The kernel hands each datagram to the socket of its channel, so an
+// answer wakes the very thread that waits for it. Several threads may send and receive.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -15,12 +15,12 @@
 namespace ubf::ident {
 
 struct Received {
-    Path path;                           // to: the very address that it was sent to
+    Path path;                           // to: the datagram's own destination
     std::uint32_t interface;             // where it came in
     std::span<const std::uint8_t> bytes; // valid during the call
 };
 
-// Room for what a socket receives, prepared once. Each thread that receives has its own.
+// Receive buffers, prepared once. Each receiving thread has its own.
 class Inbox {
   public:
     Inbox();
@@ -35,23 +35,24 @@ class Inbox {
 
 class Socket {
   public:
-    // The sockets of so many channels, which are numbered from 0. Behind them further ones of
-    // channel 0, to make so many in all: what a peer sends there comes in at one of these, always
-    // the same, by its address. Last, one that nothing comes in at, to send from the same port with
-    // room of its own. They are bound to the port; or the first is the one that had it before,
-    // where that is what `kept` is. Channel 0 also takes what goes to a channel that is not there.
-    // Throws std::system_error.
+    // Opens one socket for each channel, numbered from 0. Further sockets of channel 0 follow, so
+    // that channel 0 has `of_channel_0` in all. The kernel selects one of these by the sender's
+    // address, always the same. The last socket receives nothing: it sends from the same port with
+    // a buffer of its own. All are bound to the port. If `kept` is bound to it already, it becomes
+    // the first socket. Channel 0 also receives the datagrams for channels that don't exist. Throws
+    // std::system_error.
     static std::vector<Socket> open(Port port, std::size_t channels, std::size_t of_channel_0 = 1,
                                     UniqueFd kept = {});
 
     int fd() const { return fd_.get(); }
-    // From exactly path.from; the interface matters for link-local addresses. 0, or the errno.
+    // Sends from exactly path.from; the interface matters for link-local addresses. 0, or the
+    // errno.
     int send(const Path& path, std::uint32_t interface, std::span<const std::uint8_t> bytes) const;
-    // Addresses that sent word that nothing sent to them arrives (ICMP's port unreachable, or a
-    // firewall's prohibited), a bounded number. The kernel gives that word to any of the sockets of
-    // a port, whichever has sent; the descriptor has an error to report until it is fetched.
+    // Addresses that answered a datagram with an ICMP error (port unreachable, or a firewall's
+    // prohibited), a bounded number. The kernel may report the error to any socket of the port,
+    // whichever one sent. The descriptor stays in error until the report is fetched.
     std::vector<Address> refusals() const;
-    // Calls `each` for what waits, a bounded number of datagrams. Whether more may wait.
+    // Calls `each` for waiting datagrams, a bounded number. Returns whether more may wait.
     bool receive(Inbox& inbox, const std::function<void(const Received&)>& each) const;
 
   private:
@@ -63,9 +64,9 @@ class Socket {
     Port port_;
 };
 
-// Whether send() failed for want of room in the kernel, and may be tried again in a while. A
-// datagram for a neighbour whose link address is not known yet keeps the sender's room for some
-// seconds (net/core/neighbour.c).
+// Whether send() failed for lack of buffer space in the kernel, and may be tried again later. A
+// datagram to a neighbour without a known link address occupies the send buffer for some seconds
+// (net/core/neighbour.c).
 bool is_want_of_room(int error);
 
 } // namespace ubf::ident

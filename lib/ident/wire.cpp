@@ -15,7 +15,7 @@ constexpr std::size_t length_offset = 6;
 constexpr std::size_t count_offset = 5;
 constexpr std::uint64_t max_time = std::uint64_t{1} << 50; // so that no arithmetic on it overflows
 
-// pushed: owners that an older ubfd tells ahead. Nobody reads them any more.
+// pushed: owners that an older ubfd sends unasked. They are refused.
 enum class Kind : std::uint8_t { question = 1, answer = 2, gone = 3, gone_seen = 4, pushed = 5 };
 
 constexpr std::size_t label_overhead = 2; // its origin, and its length
@@ -83,7 +83,7 @@ std::optional<Flow> get_flow(Reader& in) {
 }
 
 constexpr std::uint8_t has_uid = 1;
-constexpr std::uint8_t wishes = 2 | 4; // an older ubfd's, to be told ahead or not; passed over
+constexpr std::uint8_t wishes = 2 | 4; // an older ubfd's, about pushed owners; ignored
 constexpr std::uint8_t has_group = 8;
 
 // Nonce, role, flags, same_as, flow.
@@ -137,7 +137,7 @@ std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
     return labels;
 }
 
-// Nobody can say of himself that he is outside.
+// A peer can't claim to be outside.
 enum class AnswerKind : std::uint8_t { unknown, user, kernel, shared, translated };
 
 AnswerKind to_wire(OwnerKind kind) {
@@ -184,7 +184,7 @@ void put(Writer& out, const Answer& answer) {
             flags |= has_gid;
         if (credentials->account)
             flags |= has_account;
-        // A label that finds no room is left out, and then they are not known.
+        // If a label doesn't fit, it is left out, and the labels count as unknown.
         if (credentials->labels_known && labels.size() == credentials->labels.size())
             flags |= knows_labels;
     }
@@ -208,7 +208,7 @@ void put(Writer& out, const Answer& answer) {
     out.number(static_cast<std::uint8_t>(comm.size()));
     out.bytes({reinterpret_cast<const std::uint8_t*>(comm.data()), comm.size()});
 
-    // A group that finds no room is left out: that can only deny.
+    // A group that doesn't fit is left out, which can only deny.
     const auto groups = std::min(credentials->groups.size(), max_groups);
     out.number(static_cast<std::uint16_t>(groups));
     for (std::size_t i = 0; i < groups; ++i)
@@ -449,8 +449,8 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
     if (sodium_memcmp(mac.data(), bytes.last(mac_size).data(), mac_size) != 0)
         return fail(Rejection::wrong_key);
 
-    // Header, key id and MAC are the same in all versions: so that only who has the key can say
-    // that a peer speaks another one.
+    // Header, key id and MAC are the same in all versions, so only a holder of the key can announce
+    // another version.
     if (spoken != version)
         return fail(Rejection::other_version);
     if ((from & 0xffffff) != 0 || count == 0 || time > max_time)

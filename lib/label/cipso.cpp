@@ -30,7 +30,8 @@ bool add_enumerated(std::vector<std::uint32_t>& categories, Bytes numbers) {
     return true;
 }
 
-// Pairs of the last and the first of a range; of the last pair the first may be left out, and is 0.
+// Pairs of the last and the first category of a range. The final pair may omit the first, which is
+// then 0.
 bool add_ranged(std::vector<std::uint32_t>& categories, Bytes pairs) {
     if (pairs.size() % 2 != 0)
         return false;
@@ -72,7 +73,7 @@ std::optional<SelinuxLevel> level_of_tag(Bytes tag) {
     return level;
 }
 
-// One tag; the kernel sends no more, and of more nobody knows which one counts.
+// Reads a single tag. The kernel sends no more; with several, it would be unknown which one counts.
 std::optional<StatedLevel> read_option(Bytes option) {
     if (option.size() < option_header + 2)
         return StatedLevel{};
@@ -98,7 +99,7 @@ std::optional<StatedLevel> stated_level(Bytes packet) {
             continue;
         }
         if (options.size() < 2 || options[1] < 2 || options[1] > options.size())
-            return StatedLevel{}; // there may be a level behind what can't be read
+            return StatedLevel{}; // a level may follow the unreadable option
         if (options[0] == cipso)
             return read_option(options.first(options[1]));
         options = options.subspan(options[1]);

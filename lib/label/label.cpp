@@ -16,7 +16,7 @@ std::optional<Label> parse_pkey(std::string_view text) {
     if (hexadecimal)
         text.remove_prefix(2);
     const auto pkey = number<std::uint16_t>(text, hexadecimal ? 16 : 10);
-    if (!pkey || (*pkey & ~full_member) == 0) // what is left is no partition
+    if (!pkey || (*pkey & ~full_member) == 0) // 0 is no partition
         return std::nullopt;
     return pkey_label(*pkey);
 }

@@ -1,5 +1,5 @@
-// An MCS label with its origin. Labels of different origins are never equal: `slurm:physics` says
-// something else than `map:physics`.
+// An MCS label with its origin. Labels of different origins are never equal: `slurm:physics` is not
+// `map:physics`.
 #pragma once
 
 #include <compare>
@@ -15,8 +15,8 @@ enum class LabelOrigin : std::uint8_t { slurm, selinux, pkey, map, count_ };
 
 std::string_view to_string(LabelOrigin origin);
 
-// Some come from what users may choose, so every name is checked before it is believed: 1 to 64
-// printable ASCII characters, none of them a blank, a quote or a backslash.
+// Users may choose some names, so every name is checked before use: 1 to 64 printable ASCII
+// characters, without blanks, quotes and backslashes.
 inline constexpr std::size_t max_label_name = 64;
 bool is_label_name(std::string_view name);
 
@@ -29,8 +29,8 @@ struct Label {
 
 // "slurm:physics"
 std::string to_string(const Label& label);
-// The same way back. Nothing where the origin is not known, or the name is none; the categories of
-// SELinux may be written in any order, and a P_Key with or without its membership bit.
+// Reads the form that to_string() writes. Nothing if the origin or the name is invalid. SELinux
+// categories may stand in any order, and a P_Key with or without its membership bit.
 std::optional<Label> parse_label(std::string_view text);
 
 // The partition of an InfiniBand P_Key (IBTA specification, volume 1, 10.9), full and limited

@@ -18,7 +18,7 @@ struct LabelMapping {
     std::vector<std::string> accounts{};
     std::vector<std::string> partitions{};
 
-    // job: of the user, or none.
+    // job: the user's, or nullptr.
     bool applies(Uid uid, std::span<const Gid> groups_of_user, const Job* job) const;
     bool operator==(const LabelMapping&) const = default;
 };

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint32_t most_sensitivities = 1024;
 
-// "c7", with its letter.
+// The number of "c7" for the letter c; nothing if it is too large.
 std::optional<std::uint32_t> numbered(std::string_view text, std::string_view letter,
                                       std::uint32_t most) {
     const auto number = number_after<std::uint32_t>(letter, text);

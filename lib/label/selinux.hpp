@@ -1,5 +1,5 @@
-// SELinux's levels as labels: the sensitivity and categories that a process works at now, which is
-// the lower level of its range (the upper one is only what it may rise to).
+// SELinux levels as labels: the sensitivity and categories that a process works at now. This is the
+// lower level of its range; the upper level is only its limit.
 #pragma once
 
 #include "label/label.hpp"
@@ -18,22 +18,22 @@ struct SelinuxLevel {
     std::uint32_t sensitivity = 0;
     std::vector<std::uint32_t> categories; // ascending, each once
 
-    // selinux:c1,c2 or, at a sensitivity above s0, selinux:s1:c1,c2. Nothing at s0 without
-    // categories, where everybody is, nor where the name would be too long to be one.
+    // selinux:c1,c2 or, at a sensitivity above s0, selinux:s1:c1,c2. Nothing for the plain level,
+    // which everybody has, or if the name would be too long.
     std::optional<Label> label() const;
     bool is_plain() const { return sensitivity == 0 && categories.empty(); }
     bool operator==(const SelinuxLevel&) const = default;
 };
 
-// Ascending, each once, as a level has them.
+// Sorts the categories and removes duplicates, as a level requires.
 void sort_categories(std::vector<std::uint32_t>& categories);
 
-// "s0:c1,c4.c7". Nothing where it is no level.
+// "s0:c1,c4.c7". Nothing if the text is no level.
 std::optional<SelinuxLevel> parse_level(std::string_view text);
 
-// Of a context as the kernel writes it to /proc/PID/attr/current (security/selinux/ss):
+// The level of a context, as the kernel writes it to /proc/PID/attr/current (security/selinux/ss):
 // user:role:type:level or user:role:type:low-high. A policy without levels, or no SELinux at all,
-// gives the plain level. Nothing where it can't be read as either.
+// gives the plain level. Nothing if the context can't be read.
 std::optional<SelinuxLevel> level_of_context(std::string_view context);
 
 } // namespace ubf

@@ -1,4 +1,4 @@
-// Slurm's jobs: what is known of one, and which one a process belongs to.
+// Slurm jobs: the data of a job, and the job that a process belongs to.
 #pragma once
 
 #include "base/types.hpp"
@@ -10,7 +10,7 @@
 
 namespace ubf {
 
-// As it was registered when it began on this node.
+// A job, as registered at its start on this node.
 struct Job {
     std::uint32_t id = 0;
     std::string sluid; // its other name, from Slurm 25.11 on; or empty
@@ -22,23 +22,24 @@ struct Job {
     bool operator==(const Job&) const = default;
 };
 
-// Where the cgroups of a process place it.
+// The place of a process, from its cgroups.
 struct SlurmPlace {
     bool in_job = false;
-    std::string job{};        // its id, or its SLUID; empty where the cgroups contradict each other
-    std::optional<Uid> uid{}; // where the path names it
+    std::string job{};        // its id, or its SLUID; empty if the cgroups contradict each other
+    std::optional<Uid> uid{}; // if the path names it
 };
 
-// Reads /proc/PID/cgroup. Believed are the hierarchies that slurmd keeps the processes of jobs in,
-// and there the paths of its own from the root on (Slurm's proctrack/cgroup):
+// Reads /proc/PID/cgroup. Only slurmd's own paths count, from the root of the hierarchies in which
+// it keeps the processes of jobs (Slurm's proctrack/cgroup):
+//
 //     v1, freezer:  /slurm[_NODE]/uid_U/job_J/...
-//     v2:           /system.slice/[NODE_]slurmstepd.scope/job_J/... (or the SLUID in place of
-//     job_J)
-// Only root can make these. A user who was given a subtree of his own can make the same names in
-// it, but never at the root.
+//     v2:           /system.slice/[NODE_]slurmstepd.scope/job_J/... (job_J can be the SLUID)
+//
+// Only root can make these paths. Users with a delegated subtree can make the same names in it, but
+// never at the root.
 SlurmPlace slurm_place(std::string_view cgroups);
 
-// The names in these paths that say where slurmd keeps its jobs: /slurm[_NODE], and
+// Whether the name is that of slurmd's directory in these paths: /slurm[_NODE], or
 // [NODE_]slurmstepd.scope.
 bool is_slurm_top(std::string_view name);
 bool is_slurm_scope(std::string_view name);

@@ -12,13 +12,13 @@
 
 namespace ubf::netlink {
 
-// What is behind the header of a message of this type that answers the request of that number. The
-// error is an errno: ENOMSG when it answers another request, EBADMSG when it doesn't fit the
-// format, or what the kernel said.
+// The payload of a message of this type that answers the request of that number. The error is an
+// errno: ENOMSG for an answer to another request, EBADMSG for a malformed message, or the kernel's
+// error.
 Result<Bytes, int> answer(Bytes message, std::uint32_t sequence, std::uint16_t type);
 
-// Receives until `parse` (of a message and that number) says something else than ENOMSG. The kernel
-// answers within sendto(), so this never waits; an older answer, left by a call that failed
+// Receives until `parse` (of a message and that number) returns something other than ENOMSG. The
+// kernel answers within sendto(), so this never waits. An older answer, left by a call that failed
 // half-way, is skipped.
 template<typename Parse>
 auto receive_answer(NetlinkSocket& socket, std::uint32_t sequence, Parse parse)
@@ -34,9 +34,9 @@ auto receive_answer(NetlinkSocket& socket, std::uint32_t sequence, Parse parse)
     }
 }
 
-// Hands each message that answers the dump of that number to `each`, which says 0, or an errno and
-// is called no more; what is left of another dump is skipped. 0 at its end, or an errno: what
-// `each` said, EBADMSG when it doesn't fit the format, or why nothing could be received. flags: of
+// Calls `each` with every message that answers the dump of that number, until `each` returns an
+// errno. Messages left from another dump are skipped. Returns 0 at the end of the dump, or an
+// errno: that of `each`, EBADMSG for a malformed message, or that of the failed receive. flags: of
 // recv().
 template<typename Each>
 int receive_dump(NetlinkSocket& socket, std::uint32_t sequence, std::span<std::uint8_t> buffer,

@@ -1,4 +1,4 @@
-// Receiving many datagrams of a netlink socket in one system call.
+// Receives many datagrams of a netlink socket in one system call.
 #pragma once
 
 #include "netlink/message.hpp"
@@ -13,7 +13,7 @@
 
 namespace ubf::netlink {
 
-// Room for so many datagrams of so many bytes each.
+// Room for `count` datagrams of `size` bytes each.
 template<std::size_t count, std::size_t size>
 class Batch {
   public:
@@ -23,8 +23,9 @@ class Batch {
             prepare(i);
     }
 
-    // Calls `each` for what waits, `most` datagrams of the kernel's at most; their bytes are valid
-    // until the next call. Returns how many there were, others' among them, or a negative errno.
+    // Receives at most `most` waiting datagrams, and calls `each` for those from the kernel. Their
+    // bytes are valid until the next call. Returns the number of datagrams, including those of
+    // other senders, or a negative errno.
     template<typename Each>
     int receive(int fd, std::size_t most, Each&& each) {
         const int received = ::recvmmsg(fd, room_->messages.data(), static_cast<unsigned>(most),

@@ -40,7 +40,7 @@ std::uint8_t family_of(const Flow& flow) {
     return flow.source.address.is_v4() ? AF_INET : AF_INET6;
 }
 
-// Calls with the type and the value of each attribute.
+// Calls `visit` with the type and the value of each attribute.
 template<typename F>
 void each_attribute(netlink::Bytes rest, F&& visit) {
     while (const auto* attribute = netlink::next_attribute(rest))
@@ -120,7 +120,7 @@ std::optional<TrackedConnection> parse_entry(netlink::Bytes attributes) {
 
 std::optional<TrackedConnection> parse_translated(std::span<const std::uint8_t> attributes) {
     if (attributes.empty() || !parse_status(attributes).translated)
-        return std::nullopt; // of nearly all
+        return std::nullopt; // nearly all entries
     return parse_entry(attributes);
 }
 

@@ -1,4 +1,4 @@
-// Finding and forgetting flows in the kernel's connection tracking
+// Finds and deletes flows in the kernel's connection tracking
 // (linux/netfilter/nfnetlink_conntrack.h).
 #pragma once
 
@@ -12,30 +12,30 @@
 
 namespace ubf {
 
-// An entry.
+// An entry of the table.
 struct TrackedConnection {
     Flow original{}; // of its first packet, untranslated
-    // As its answers come. Where the node translates addresses (NAT), that is not the original's
-    // reverse.
+    // The flow of its answers. If the node translates addresses (NAT), this is not the reverse of
+    // `original`.
     Flow reply{};
     bool replied = false;    // a packet came the other way
     bool translated = false; // by NAT
 
-    // Of the packets that go as the first one did, once they are translated.
+    // The flow of packets in the original direction, after translation.
     Flow behind() const { return reply.reversed(); }
 };
 
-// The attributes of an entry (CTA_*), as they come with a queued packet (NFQA_CT). Nothing where
-// they don't tell of one that is translated.
+// Reads the attributes of an entry (CTA_*), as they come with a queued packet (NFQA_CT). Nothing if
+// they don't describe a translated entry.
 std::optional<TrackedConnection> parse_translated(std::span<const std::uint8_t> attributes);
 
-// The kernel's message about an entry, in answer to a request of that number. The error is an
-// errno: ENOMSG when it answers another request, EBADMSG when it doesn't fit the format, or what
-// the kernel said.
+// Reads the kernel's message about an entry, in answer to a request of that number. The error is an
+// errno: ENOMSG for an answer to another request, EBADMSG for a malformed message, or the kernel's
+// error.
 Result<TrackedConnection, int> parse_tracked(std::span<const std::uint8_t> message,
                                              std::uint32_t sequence);
 
-// All functions return 0 or an errno where not said otherwise, and need CAP_NET_ADMIN.
+// All functions need CAP_NET_ADMIN and, unless noted otherwise, return 0 or an errno.
 class Conntrack {
   public:
     // Throws std::system_error.
@@ -43,8 +43,8 @@ class Conntrack {
 
     // ENOENT when the kernel tracks no such flow, in either direction.
     int find(const Flow& flow);
-    // The entry that this flow belongs to, in either direction, as it is before or behind a
-    // translation. The error is an errno.
+    // The entry of this flow, in either direction, before or after translation. The error is an
+    // errno.
     Result<TrackedConnection, int> get(const Flow& flow);
     // Whether a packet of this flow, in this direction, has passed. The error is an errno.
     Result<bool, int> has_passed(const Flow& flow);

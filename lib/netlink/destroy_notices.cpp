@@ -21,7 +21,7 @@ std::array<int, 2> groups(DestroyNotices::Of sockets) {
     return {SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY};
 }
 
-// The kernel itself leaves out what has a remote port.
+// Lets the kernel itself filter out sockets with a remote port.
 void only_without_other_end(int fd) {
     constexpr std::uint32_t remote_port =
         sizeof(nlmsghdr) + offsetof(inet_diag_msg, id) + offsetof(inet_diag_sockid, idiag_dport);

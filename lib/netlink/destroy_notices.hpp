@@ -1,6 +1,6 @@
 // Notices that a socket of this network namespace is gone (linux/sock_diag.h,
 // SKNLGRP_INET_UDP_DESTROY, SKNLGRP_INET_TCP_DESTROY and their IPv6 siblings). A cookie is never
-// used again. The kernel tells of no sockets of its own.
+// reused. The kernel's own sockets cause no notice.
 #pragma once
 
 #include "base/types.hpp"
@@ -15,21 +15,21 @@ namespace ubf {
 
 class DestroyNotices {
   public:
-    // tcp_listeners: only of sockets that have no other end, so that a connection that ends costs
-    // us nothing.
+    // tcp_listeners: only sockets without a remote end, so that the end of a connection costs us
+    // nothing.
     enum class Of : std::uint8_t { udp, tcp_listeners };
 
-    // Hears nothing yet. Throws std::system_error.
+    // Receives nothing before begin(). Throws std::system_error.
     explicit DestroyNotices(Of sockets);
 
-    // What nobody hears, the kernel doesn't even say. 0, or the errno.
+    // Subscribes: without a subscriber, the kernel makes no notices at all. 0, or the errno.
     int begin();
     void end();
     bool begun() const { return begun_; }
 
     int fd() const { return socket_.fd(); }
-    // Puts into `gone` the sockets of which a notice waits, a bounded number. False when notices
-    // were lost: then any socket may be gone.
+    // Adds the sockets of waiting notices to `gone`, a bounded number. False if notices were lost:
+    // then any socket may be gone.
     bool receive(std::vector<Cookie>& gone);
 
   private:

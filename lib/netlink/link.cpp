@@ -14,8 +14,8 @@
 namespace ubf {
 namespace {
 
-// RFC 4391, 4: behind the queue pair's number of four bytes stands the multicast GID of the
-// broadcast group, ff1s:401b:PKEY::ffff:ffff, s being the scope.
+// RFC 4391, 4: the first four bytes hold the queue pair's number. The multicast GID of the
+// broadcast group follows: ff1s:401b:PKEY::ffff:ffff, s being the scope.
 std::optional<std::uint16_t> pkey_of(netlink::Bytes broadcast) {
     constexpr std::size_t length = 20;
     if (broadcast.size() != length || broadcast[4] != 0xff || (broadcast[5] & 0xf0) != 0x10)
@@ -27,7 +27,7 @@ std::optional<std::uint16_t> pkey_of(netlink::Bytes broadcast) {
     return static_cast<std::uint16_t>(broadcast[8] << 8 | broadcast[9]);
 }
 
-// The kernel ends it with a zero.
+// The kernel ends the text with a zero byte.
 std::string text_of(netlink::Bytes value) {
     const auto* text = reinterpret_cast<const char*>(value.data());
     return value.empty() ? std::string() : std::string(text, ::strnlen(text, value.size()));
@@ -108,7 +108,7 @@ Result<std::vector<Link>, int> Links::list() {
         links.push_back(std::move(*link));
         return 0;
     };
-    // The kernel answers as it is read.
+    // The kernel continues the dump during each receive, so nothing waits.
     if (const int error = netlink::receive_dump(socket_, sequence_, buffer, MSG_DONTWAIT, add);
         error != 0)
         return fail(int{error});

@@ -1,4 +1,4 @@
-// What the kernel says of an interface (rtnetlink, linux/if_link.h).
+// The kernel's data about network interfaces (rtnetlink, linux/if_link.h).
 #pragma once
 
 #include "base/result.hpp"
@@ -16,17 +16,17 @@ struct Link {
     std::uint32_t index = 0;
     std::string name{};
     std::uint16_t type = 0; // ARPHRD_*
-    // Part of another, of a bridge or a bond, through which its packets come in. (Those of a VRF,
-    // which is no more than a routing table, come in by themselves.)
+    // Part of a bridge or a bond, through which its packets come in. (Members of a VRF, which is no
+    // more than a routing table, receive packets themselves.)
     bool enslaved = false;
-    // Of IPoIB: the partition, as its broadcast address has it (RFC 4391, 4).
+    // The partition of an IPoIB interface, from its broadcast address (RFC 4391, 4).
     std::optional<std::uint16_t> pkey{};
 
     bool is_fabric() const;
 };
 
-// The kernel's answer to a request of that number. The error is an errno: ENOMSG when it answers
-// another request, EBADMSG when it doesn't fit the format, or what the kernel said.
+// Reads the kernel's answer to a request of that number. The error is an errno: ENOMSG for an
+// answer to another request, EBADMSG for a malformed message, or the kernel's error.
 Result<Link, int> parse_link(std::span<const std::uint8_t> message, std::uint32_t sequence);
 
 class Links {
@@ -34,9 +34,9 @@ class Links {
     // Throws std::system_error.
     Links();
 
-    // Of this network namespace. The error is an errno; ENODEV when there is no such interface.
+    // An interface of this network namespace. The error is an errno: ENODEV if there is none.
     Result<Link, int> find(std::uint32_t interface);
-    // All of this network namespace. The error is an errno.
+    // All interfaces of this network namespace. The error is an errno.
     Result<std::vector<Link>, int> list();
 
   private:
@@ -46,14 +46,14 @@ class Links {
     std::uint32_t sequence_ = 0;
 };
 
-// Notices that an interface came, went, or is another (RTNLGRP_LINK).
+// Notices that an interface was added, removed or changed (RTNLGRP_LINK).
 class LinkNotices {
   public:
     // Throws std::system_error.
     LinkNotices();
 
     int fd() const { return socket_.fd(); } // readable when notices wait
-    void discard();                         // those that wait, a bounded number
+    void discard();                         // waiting notices, a bounded number
 
   private:
     NetlinkSocket socket_;

@@ -1,5 +1,5 @@
-// Walking through netlink messages and their attributes (linux/netlink.h) without stepping past the
-// end, whatever their lengths say. Buffers must be aligned for nlmsghdr, as the kernel fills them.
+// Walks netlink messages and their attributes (linux/netlink.h), never past the end, whatever their
+// lengths say. Buffers must be aligned for nlmsghdr, as the kernel fills them.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace ubf::netlink {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// The thing at the front, all of which is there; nullptr where none is. `rest` is moved behind it.
+// The first item of `rest`; nullptr if it is incomplete. Moves `rest` past the item.
 template<typename Header, typename Length>
 const Header* next(Bytes& rest, Length Header::*length) {
     constexpr std::size_t alignment = 4; // NLMSG_ALIGNTO, NLA_ALIGNTO
@@ -34,8 +34,8 @@ inline const nlattr* next_attribute(Bytes& rest) {
     return next(rest, &nlattr::nla_len);
 }
 
-// What is behind the header. `skip`: a fixed header of so many bytes, and its padding, left out;
-// empty where not even that is there.
+// The bytes after the header. `skip`: the size of a fixed header, which is left out with its
+// padding. Empty if the message is shorter.
 inline Bytes payload(const nlmsghdr* header, std::size_t skip = 0) {
     const Bytes whole{reinterpret_cast<const std::uint8_t*>(header), header->nlmsg_len};
     const std::size_t start = NLMSG_HDRLEN + NLMSG_ALIGN(skip);

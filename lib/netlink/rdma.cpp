@@ -30,7 +30,7 @@ std::uint16_t type_of(const nlattr& attribute) {
     return attribute.nla_type & NLA_TYPE_MASK;
 }
 
-// A number of the host's byte order; nothing where it has another length.
+// A number in host byte order; nothing if the length differs.
 template<typename T>
 std::optional<T> get(Bytes bytes) {
     T value{};
@@ -46,7 +46,7 @@ struct SocketAddress {
     std::uint32_t interface = 0;
 };
 
-// __kernel_sockaddr_storage. Nothing where it is neither IPv4 nor IPv6.
+// __kernel_sockaddr_storage. Nothing if the address is neither IPv4 nor IPv6.
 std::optional<SocketAddress> get_address(Bytes bytes) {
     const auto family =
         bytes.size() < sizeof(sa_family_t) ? std::nullopt : get<sa_family_t>(bytes.first(2));
@@ -67,7 +67,8 @@ std::optional<SocketAddress> get_address(Bytes bytes) {
     return std::nullopt;
 }
 
-// Of what cm_ids and queue pairs have in common. False where the attribute is malformed.
+// Reads the maker, which cm_ids and queue pairs have in common. False if the attribute is
+// malformed.
 bool read_maker(Maker& maker, std::uint16_t type, Bytes bytes) {
     if (type == RDMA_NLDEV_ATTR_RES_PID) {
         const auto task = get<std::uint32_t>(bytes);
@@ -125,14 +126,14 @@ Read read_entry(Bytes attributes, CmId& id) {
         if (!good)
             return Read::broken;
     }
-    // An end that is bound to nothing yet has no address; of others, only those of IP count here.
+    // An unbound end has no address. Among the others, only ends with IP addresses count here.
     if (!has_source || !source || (has_destination && !destination) ||
         (destination && destination->v4 != source->v4))
         return Read::skipped;
     id.source = source->endpoint;
     id.v4 = source->v4;
     id.interface = source->interface;
-    // An id without another end states that all the same, as zeros.
+    // The kernel states zeros for an id without a remote end.
     if (destination && destination->endpoint.port != 0)
         id.destination = destination->endpoint;
     return Read::good;
@@ -169,8 +170,8 @@ void set_device(QueuePair& pair, std::uint32_t device) {
     pair.device = device;
 }
 
-// Walks through the messages of a datagram that answer this dump; `read` gets what is behind each
-// header, and says whether it could be read.
+// Walks the messages of a datagram that answer this dump. `read` gets each message's payload, and
+// returns whether it could be read.
 template<typename Entry, typename ReadMessage>
 Part<Entry> parse(Bytes datagram, std::uint32_t sequence, unsigned command, ReadMessage read) {
     Part<Entry> part;
@@ -276,7 +277,7 @@ std::optional<Resources> Resources::open() {
     }
 }
 
-// The kernel answers a part with each receive, so nothing waits here for anybody else.
+// The kernel answers a part with each receive, so this never waits.
 template<typename Entry, typename Parse>
 int Resources::dump(unsigned command, std::optional<std::uint32_t> device, Parse parse,
                     Table<Entry>& table) {

@@ -1,6 +1,6 @@
-// What the RDMA subsystem knows of its connections: connection manager ids and queue pairs, as
-// `rdma resource show` of iproute2 lists them (NETLINK_RDMA, RDMA_NL_NLDEV; rdma/rdma_netlink.h,
-// drivers/infiniband/core/nldev.c). Without libibverbs, and without a device being opened.
+// The connections of the RDMA subsystem: connection manager ids and queue pairs, as `rdma resource
+// show` of iproute2 lists them (NETLINK_RDMA, RDMA_NL_NLDEV; rdma/rdma_netlink.h,
+// drivers/infiniband/core/nldev.c). Needs no libibverbs, and opens no device.
 #pragma once
 
 #include "base/result.hpp"
@@ -16,8 +16,8 @@
 
 namespace ubf::rdma {
 
-// What stands behind an entry: the task that made it, which need not be the first of its process,
-// or the kernel. Neither: the task has ended, and others go on with what it made.
+// The maker of an entry: the kernel, or a task, which need not be the first of its process.
+// Neither: the task has ended, and others use its entry.
 struct Maker {
     std::optional<Pid> task; // as our pid namespace numbers it
     bool kernel = false;
@@ -25,14 +25,14 @@ struct Maker {
     bool operator==(const Maker&) const = default;
 };
 
-// enum rdma_cm_state of rdma/rdma_cm.h, which is not for user space: in the order of its values.
+// enum rdma_cm_state of rdma/rdma_cm.h, which user space can't include: in the order of its values.
 enum class State : std::uint8_t {
     idle,
     address_query,
     address_resolved,
     route_query,
     route_resolved,
-    connect, // from the request on: both ends are so while the connection is there
+    connect, // from the request on; both ends stay so during the connection
     disconnect,
     address_bound,
     listen,
@@ -40,7 +40,7 @@ enum class State : std::uint8_t {
     destroying,
 };
 
-// A number is used again only when all others of its 2^32 were, so both together name one id.
+// A number is reused only after all others of the 2^32, so device and number identify an id.
 struct CmKey {
     std::uint32_t device = 0;
     std::uint32_t number = 0;
@@ -52,7 +52,7 @@ struct CmId {
     CmKey key;
     State state = State::idle;
     std::uint32_t port_space = 0; // RDMA_PS_TCP, ... of rdma/rdma_user_cm.h
-    Endpoint source;              // of an id that listens everywhere the wildcard of its family
+    Endpoint source;              // the family's wildcard if the id listens everywhere
     bool v4 = true;               // the family, which a wildcard doesn't tell
     std::optional<Endpoint> destination;
     std::uint32_t interface = 0;  // of link-local addresses
@@ -71,8 +71,7 @@ struct QueuePair {
     bool is_connected() const;  // to it
 };
 
-// One datagram of a dump. Entries whose addresses are of another family than IP's are
-// counted alone.
+// One datagram of a dump. Entries with other than IP addresses are only counted.
 template<typename Entry>
 struct Part {
     std::vector<Entry> entries;
@@ -81,7 +80,7 @@ struct Part {
     bool broken = false; // it didn't fit the format, or the kernel gave up
 };
 
-// The answer to a dump of that number; messages of others are passed over.
+// Each reads the answer to a dump of that number. Messages of other dumps are skipped.
 Part<std::uint32_t> parse_devices(netlink::Bytes datagram, std::uint32_t sequence);
 Part<CmId> parse_cm_ids(netlink::Bytes datagram, std::uint32_t sequence);
 Part<QueuePair> parse_queue_pairs(netlink::Bytes datagram, std::uint32_t sequence);
@@ -94,10 +93,10 @@ struct Table {
 
 class Resources {
   public:
-    // Nothing where this kernel has no RDMA subsystem. Needs no capability.
+    // Nothing if this kernel has no RDMA subsystem. Needs no capability.
     static std::optional<Resources> open();
 
-    // Of all devices that this network namespace may use. The error is an errno.
+    // The indices of all devices that this network namespace may use. The error is an errno.
     Result<std::vector<std::uint32_t>, int> devices();
     Result<Table<CmId>, int> cm_ids(const std::vector<std::uint32_t>& devices);
     Result<Table<QueuePair>, int> queue_pairs(const std::vector<std::uint32_t>& devices);

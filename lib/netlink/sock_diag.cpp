@@ -65,8 +65,8 @@ struct DumpRequest {
     std::array<std::uint8_t, 20 * most_ports> program;
 };
 
-// A program of struct inet_diag_bc_op that takes the sockets of these ports. What it jumps to is so
-// many bytes further; to land on its end is to take the socket, and 4 bytes behind it, not to.
+// A program of struct inet_diag_bc_op that takes the sockets of these ports. Jumps are relative, in
+// bytes. A jump to the program's end takes the socket; a jump 4 bytes further leaves it out.
 std::size_t make_filter(std::span<const Port> ports, std::uint8_t* program) {
     struct Block { // local port >= and <= this one, with the port in the `no` of a second op
         inet_diag_bc_op least, port, most, same_port, take;
@@ -139,7 +139,7 @@ Result<BoundSocket, int> parse_bound_socket(std::span<const std::uint8_t> messag
     bound.v6 = found->idiag_family == AF_INET6;
     bound.local = {address_of(found->id.idiag_src, bound.v6), ntohs(found->id.idiag_sport)};
     bound.remote = {address_of(found->id.idiag_dst, bound.v6), ntohs(found->id.idiag_dport)};
-    // Only of those that listen, or are connected to nobody (inet_diag_msg_attrs_fill()).
+    // Only listeners and unconnected sockets have this attribute (inet_diag_msg_attrs_fill()).
     while (const auto* attribute = netlink::next_attribute(*bytes))
         if (attribute->nla_type == INET_DIAG_SKV6ONLY)
             bound.v6_only =
@@ -165,7 +165,7 @@ void SockDiag::find(std::span<const SocketQuery> queries, std::span<Found> found
     }
 }
 
-// The kernel answers within sendto(), so this never waits; an older answer, left by a call that
+// The kernel answers within sendto(), so this never waits. An older answer, left by a call that
 // failed half-way, is skipped by its number.
 void SockDiag::find_some(std::span<const SocketQuery> queries, std::span<Found> found) {
     std::array<Request, most_at_a_time> requests;
@@ -197,7 +197,7 @@ int SockDiag::list(Protocol protocol, bool v6, std::span<const Port> ports,
         const auto count = std::min(most_ports, ports.size() - first);
         if (const int error = list_some(protocol, v6, ports.subspan(first, count), found);
             error != 0) {
-            dumps_.reset(); // with what it has yet to say
+            dumps_.reset(); // discards the rest of the dump
             return error;
         }
     }
@@ -221,7 +221,7 @@ int SockDiag::list_some(Protocol protocol, bool v6, std::span<const Port> ports,
     body.sdiag_family = v6 ? AF_INET6 : AF_INET;
     body.sdiag_protocol = static_cast<std::uint8_t>(protocol);
     body.idiag_states = protocol == Protocol::tcp ? 1u << TCP_LISTEN : ~0u;
-    if (ports.size() == 1) { // looked at before anything else
+    if (ports.size() == 1) { // the kernel checks this field first
         body.id.idiag_sport = htons(ports.front());
     } else {
         const auto length = sizeof dump.filter + make_filter(ports, dump.program.data());
@@ -234,7 +234,7 @@ int SockDiag::list_some(Protocol protocol, bool v6, std::span<const Port> ports,
         return error;
 
     dumped_.resize(dump_size);
-    while (true) { // what the kernel has to say is always there
+    while (true) { // the kernel's answer is always there
         const auto length = dumps_->receive(dumped_, MSG_DONTWAIT);
         if (!length)
             return length.error();

@@ -33,7 +33,7 @@ Result<TcpConnection, int> parse_connection(std::span<const std::uint8_t> messag
     const auto socket = parse_socket(message, sequence);
     if (!socket)
         return fail(int{socket.error()});
-    inet_diag_msg found{}; // which is there, for parse_socket() has read it
+    inet_diag_msg found{}; // complete, since parse_socket() has read it
     std::memcpy(&found, message.data() + NLMSG_HDRLEN, sizeof found);
     const auto& id = found.id;
     return TcpConnection{
@@ -47,7 +47,7 @@ TcpConnections::TcpConnections()
   : socket_(NETLINK_SOCK_DIAG)
   , buffer_(65536) {
     socket_.set_receive_buffer(1 << 20);
-    // The kernel answers as it is read; an answer that is lost must not stop us for ever.
+    // The kernel answers during the read. A lost answer must not block us forever.
     const timeval patience{5, 0};
     ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 }

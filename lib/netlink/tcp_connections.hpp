@@ -1,5 +1,5 @@
-// All TCP connections of this network namespace (linux/inet_diag.h): a dump, for who must see them
-// all and once. It costs by the number of sockets; nothing that a packet waits for may do it.
+// Dumps all TCP connections of this network namespace (linux/inet_diag.h). The cost grows with the
+// number of sockets, so no waiting packet may depend on it.
 #pragma once
 
 #include "flow/flow.hpp"
@@ -19,7 +19,7 @@ struct TcpConnection {
     SocketInfo socket; // of the local end
 };
 
-// Reads a message of a dump of that number. The error is an errno, as parse_socket() has it.
+// Reads a message of a dump of that number. The error is an errno, as for parse_socket().
 Result<TcpConnection, int> parse_connection(std::span<const std::uint8_t> message,
                                             std::uint32_t sequence);
 
@@ -28,10 +28,9 @@ class TcpConnections {
     // Throws std::system_error.
     TcpConnections();
 
-    // Calls `each` for every connection that is being made, is there, or is being closed: whatever
-    // has two ends, but for what this node's programs have not got an answer to (SYN_SENT) and what
-    // is over (TIME_WAIT). 0, or an errno. Those that come, go, or change while it runs may be
-    // missing.
+    // Calls `each` for every connection with two ends: being opened, established or being closed.
+    // Those in SYN_SENT and TIME_WAIT are left out. 0, or an errno. Connections that begin, end or
+    // change meanwhile may be missing.
     int each(const std::function<void(const TcpConnection&)>& each);
 
   private:

@@ -15,8 +15,8 @@ LookupError to_error(int error) {
     return error == ENOENT ? LookupError::none : LookupError::failed;
 }
 
-// Some sockets of the kernel have no file; that others, which have one, are the kernel's shows only
-// when no process holds them. Orphans and connections that nobody has accept()ed yet have no file
+// Some of the kernel's sockets have no file, and are recognised by this. Others have a file: only a
+// search shows that no process holds them. Orphans and connections before accept() have no file
 // either, but they neither listen nor open a connection.
 bool is_kernels(Protocol protocol, const SocketInfo& socket) {
     return socket.inode == 0 && socket.uid == Uid{0} &&
@@ -32,8 +32,8 @@ std::optional<SocketOwner> owner_of(Protocol protocol, const SocketInfo& socket)
     return std::nullopt;
 }
 
-// Of TCP only a socket that can have sent the SYN: a listener has its port but never connects, and
-// a TIME_WAIT is past it.
+// For TCP, only a socket that can have sent the SYN counts. A listener has the port but never
+// connects, and TIME_WAIT comes after the SYN.
 bool can_have_sent(Protocol protocol, const SocketInfo& socket) {
     return protocol != Protocol::tcp ||
            (socket.state != TCP_LISTEN && socket.state != TCP_TIME_WAIT);
@@ -43,7 +43,7 @@ LookupError to_sharing_error(int error) {
     return error == EMFILE ? LookupError::ambiguous : LookupError::failed;
 }
 
-// Adds those of `listed` that fit to what was found. False where they are not all of one user.
+// Adds the fitting sockets of `listed` to `found`. False if they don't all belong to one user.
 template<typename Fits>
 bool add_those(SocketOwner& found, const std::vector<BoundSocket>& listed, Fits&& fits) {
     found.sharing.clear();
@@ -82,8 +82,8 @@ void OwnerLookup::find(std::span<const Wanted> wanted, std::vector<Ends>& ends) 
     add_sharing(wanted, ends);
 }
 
-// An exact lookup names the UDP socket that ranks first. Others of the port may get the packet all
-// the same, or have sent it, and only a dump shows them: one for all that are wanted.
+// An exact lookup names the UDP socket that ranks first. Other sockets of the port may still get
+// the packet, or have sent it. Only a dump shows them: one dump serves all wanted flows.
 void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> ends) {
     ports_.clear();
     bool v4 = false;
@@ -102,7 +102,7 @@ void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> en
     std::ranges::sort(ports_);
     ports_.erase(std::unique(ports_.begin(), ports_.end()), ports_.end());
     const int error = list(Protocol::udp, ports_, v4);
-    if (error == EMFILE && wanted.size() > 1) { // which must not be the fault of another's port
+    if (error == EMFILE && wanted.size() > 1) { // a crowded port must not fail the other flows
         for (std::size_t i = 0; i < wanted.size(); ++i)
             add_sharing(wanted.subspan(i, 1), ends.subspan(i, 1));
         return;
@@ -131,8 +131,8 @@ void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> en
                        (!ranks_first || is_connected_to(other, flow.source));
             }))
             receiver = fail(LookupError::ambiguous);
-        // Root needs no port of its own to send in somebody's name, so that one elsewhere says
-        // nothing.
+        // Root can send in any user's name without holding the port, so its socket at another
+        // address proves nothing.
         if (sender && !add_those(*sender, listed_, [&](const BoundSocket& other) {
                 return could_send(other, flow, interface) &&
                        (other.socket.uid != Uid{0} ||
@@ -154,8 +154,7 @@ std::optional<LookupError> OwnerLookup::add_sharing(SocketOwner& listener, const
     return std::nullopt;
 }
 
-// Into listed_. Sockets of IPv6 may have to do with IPv4 too, but not the other way round. 0, or an
-// errno.
+// Fills listed_. Sockets of IPv6 may carry IPv4 too, but not the other way round. 0, or an errno.
 int OwnerLookup::list(Protocol protocol, std::span<const Port> ports, bool v4) {
     listed_.clear();
     const int error = diag_.list(protocol, true, ports, listed_);
@@ -202,8 +201,8 @@ OwnerLookup::Found OwnerLookup::socket_for(const Flow& flow, std::uint32_t inter
     if (flow.protocol == Protocol::udp)
         return fail(LookupError::none);
 
-    // A TIME_WAIT, a half-open request or a connection that waits for accept() stands in the way
-    // and carries nobody's uid; what the SYN would reach behind it is the listener.
+    // A TIME_WAIT, a half-open request or a connection that waits for accept() hides the listener
+    // and carries no uid. Behind it, the SYN would reach the listener.
     auto found = listener(flow.destination, interface);
     if (found)
         found->begun = socket->state;
@@ -232,8 +231,8 @@ OwnerLookup::Found OwnerLookup::named_sender(const Flow& flow, std::uint32_t int
                      diag_.find({flow.protocol, flow.source, flow.destination, interface}));
 }
 
-// The kernel finds a socket that is bound to the interface or to none, and not always both where
-// there are both: then they share a 4-tuple, and nobody can tell which sent the packet.
+// The kernel finds a socket that is bound to the interface or to none, but not always both. If both
+// exist, they share a 4-tuple, and nothing tells which one sent the packet.
 OwnerLookup::Found OwnerLookup::as_sender(const Flow& flow, std::uint32_t interface,
                                           const SockDiag::Found& socket) {
     std::optional<SocketInfo> found;

@@ -1,4 +1,4 @@
-// Whose socket is it: the owner, by uid, of either end of a flow that is on this node.
+// Finds the owner, by uid, of either end of a flow, if the end is on this node.
 #pragma once
 
 #include "base/result.hpp"
@@ -17,12 +17,12 @@ namespace ubf {
 
 struct SocketOwner {
     Owner owner;       // of kind user or kernel
-    SocketInfo socket; // none of a service of IPVS, which is the kernel's (virtual_services.hpp)
-    // The same user's other sockets of which each may be the one that it is about. What holds for
-    // the socket must hold for them.
+    SocketInfo socket; // empty for an IPVS service, which is the kernel's (virtual_services.hpp)
+    // The same user's other sockets, each of which may be the flow's end instead. Every condition
+    // on the socket must hold for them too.
     std::vector<SocketInfo> sharing{};
-    // Of a TCP listener: the state of the socket that the kernel made of an earlier SYN of this
-    // very flow, before anybody has accepted it; 0 where there is none (net/tcp_states.h).
+    // For a TCP listener: the state of the kernel's socket for an earlier SYN of this very flow,
+    // before accept(); 0 if there is none (net/tcp_states.h).
     std::uint8_t begun = 0;
 
     bool is_virtual_service() const {
@@ -32,15 +32,15 @@ struct SocketOwner {
 
 enum class LookupError : std::uint8_t {
     none,      // no such socket
-    ambiguous, // sockets of different users fit, or too many; nothing tells which one it was
-    failed,    // the kernel would not say
+    ambiguous, // sockets of different users fit, or too many sockets
+    failed,    // the kernel returned another error
 };
 
 class OwnerLookup {
   public:
     using Found = Result<SocketOwner, LookupError>;
 
-    // Which ends of a flow to find; interface: where the packet came in.
+    // The ends of a flow to find. interface: where the packet came in.
     struct Wanted {
         Flow flow{};
         std::uint32_t interface = 0;
@@ -51,26 +51,26 @@ class OwnerLookup {
         Found receiver = fail(LookupError::none);
         Found sender = fail(LookupError::none);
     };
-    // The ends of many flows, in few system calls: of each what receiver() and sender() find.
+    // Finds the ends of many flows in few system calls, as receiver() and sender() do for one.
     void find(std::span<const Wanted> wanted, std::vector<Ends>& ends);
 
-    // The socket that will get the packet, and of UDP who shares its port. interface: where the
-    // packet came in.
+    // The socket that will get the packet and, for UDP, those that share its port. interface: where
+    // the packet came in.
     Found receiver(const Flow& flow, std::uint32_t interface);
     // The TCP listener there, whatever connections it has.
     Found listener(const Endpoint& place, std::uint32_t interface);
-    // The socket that sent the packet, and of UDP who shares its port. interface: where it (or the
-    // question about it) came in.
+    // The socket that sent the packet and, for UDP, those that share its port. interface: where the
+    // packet (or the question about it) came in.
     Found sender(const Flow& flow, std::uint32_t interface);
 
-    // Adds the other TCP listeners to which the kernel might deliver the SYN instead. Nothing where
-    // all are the same user's; otherwise nobody knows whose it is. Costs more than a lookup, so it
-    // is for where the uid doesn't decide.
+    // Adds the other TCP listeners to which the kernel might deliver the SYN instead. Returns
+    // nothing if all belong to one user; otherwise the owner is unknown. Costs more than a lookup,
+    // so call it only if the uid doesn't decide.
     std::optional<LookupError> add_sharing(SocketOwner& listener, const Flow& flow,
                                            std::uint32_t interface);
 
-    // Whether the kernel still names this socket for the packet; whether it names any as its
-    // sender. For the cost of a lookup, whoever shares the port.
+    // Whether the kernel still names this socket as the receiver, or any socket as the sender. Each
+    // costs one lookup, and ignores other sockets of the port.
     bool is_receiver(Cookie socket, const Flow& flow, std::uint32_t interface);
     bool has_sender(const Flow& flow, std::uint32_t interface);
 
@@ -86,7 +86,7 @@ class OwnerLookup {
 
     SockDiag diag_;
     VirtualServices virtual_services_;
-    std::vector<SocketQuery> queries_; // kept for their room
+    std::vector<SocketQuery> queries_; // kept for their capacity
     std::vector<SockDiag::Found> sockets_;
     std::vector<Port> ports_;
     std::vector<BoundSocket> listed_;

@@ -1,4 +1,4 @@
-// Who stands behind a socket.
+// The owner of a socket.
 #pragma once
 
 #include "base/types.hpp"
@@ -25,23 +25,23 @@ enum class OwnerKind : std::uint8_t {
 
 std::string_view to_string(OwnerKind kind);
 
-// Where a process's credentials were found, cheapest first; each has a counter.
+// The source of a process's credentials, cheapest first; each has a counter.
 enum class Method : std::uint8_t {
     socket,         // the uid alone, from the exact inet_diag lookup
     cookie_cache,   // remembered for this socket
     recent,         // a process in which a socket of that uid was found a moment ago
     uid_processes,  // a process of that uid
     all_processes,  // somebody else's process holds it
-    user_database,  // no process asked or found: groups as the user database has them
-    rdma_connector, // the process that the RDMA subsystem names, of an end that connected
-    rdma_listener,  // the same of an end that was connected to
+    user_database,  // groups from the user database, if no process was asked or found
+    rdma_connector, // the process that the RDMA subsystem names for a connecting end
+    rdma_listener,  // the same for a listening end
     kernel_record, // what the kernel recorded of the process that made the socket listen or connect
     count_,
 };
 
 std::string_view to_string(Method method);
 
-// For people: which program it was.
+// The program, for people to read.
 struct Process {
     Pid pid{};
     std::string
@@ -49,17 +49,17 @@ struct Process {
     std::uint32_t job = 0; // of Slurm; 0: none that is known
 };
 
-// What is looked for only when the uid alone doesn't decide.
+// Credentials beyond the uid, searched for only if the uid alone doesn't decide.
 struct Credentials {
-    // The effective gid. Nothing when the holders of the socket differ in it, or none was found:
-    // then no group rule can match.
+    // The effective gid. Nothing if the socket's holders differ in it, or none was found: then no
+    // group rule can match.
     std::optional<Gid> gid;
     std::vector<Gid> groups; // supplementary
     std::vector<Label> labels;
     Process process;
     Method method = Method::socket;
-    // Whether it carries these labels and no others. False when it wasn't found in time, its
-    // holders differ, or a source could not tell: then it may carry any.
+    // Whether the owner carries exactly these labels. False if the search timed out, the holders
+    // differ, or a source failed: then the owner may carry any label.
     bool labels_known = false;
     // The user to whom the uid is subordinate (subuid(5)), if policy.subids holds on that node.
     std::optional<Uid> account{};
@@ -71,7 +71,7 @@ struct Owner {
     // Nothing: not looked for yet.
     std::optional<Credentials> credentials;
 
-    // A socket of uid 0 of which nobody knows yet whether any process holds it.
+    // A socket of uid 0 for which no process has been searched yet.
     bool may_be_kernel() const { return kind == OwnerKind::user && uid == Uid{0} && !credentials; }
 
     // The user behind the uid.
@@ -86,7 +86,7 @@ struct Owner {
     static Owner translated() { return {OwnerKind::translated, {}, std::nullopt}; }
 };
 
-// Adds the label to what is known of the owner, where something is.
+// Adds the label to the owner's credentials, if they are known.
 void carry(Owner& owner, const Label& label);
 
 } // namespace ubf

@@ -30,7 +30,7 @@ Dir open_dir(int at, const char* name) {
     return dir;
 }
 
-// The n-th word of a line, words being apart by blanks and tabs.
+// The n-th word of a line; blanks and tabs separate words.
 std::string_view word(std::string_view line, std::size_t n) {
     constexpr std::string_view blanks = " \t";
     while (true) {
@@ -45,7 +45,7 @@ std::string_view word(std::string_view line, std::size_t n) {
     }
 }
 
-// Nothing where it is no socket.
+// Nothing if the link is no socket.
 std::optional<std::uint32_t> socket_inode(std::string_view link) {
     constexpr std::string_view prefix = "socket:[";
     if (!link.starts_with(prefix) || !link.ends_with(']'))
@@ -55,7 +55,7 @@ std::optional<std::uint32_t> socket_inode(std::string_view link) {
     return number<std::uint32_t>(link);
 }
 
-// A line feed stands as \n in status, and a backslash as two (fs/proc/array.c, proc_task_name).
+// status shows a line feed as \n, and a backslash as two (fs/proc/array.c, proc_task_name).
 std::string unescape(std::string_view text) {
     std::string result;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -92,9 +92,9 @@ std::optional<std::string> read_file(int at, const char* name) {
 
 enum class Holds : std::uint8_t { no, yes, hidden };
 
-// process: the open /proc/PID, which stays that of this very process: when it has ended, nothing is
-// found in it, even if its number is another's by then. `is_it` is asked of each socket's inode,
-// and says how many more may be worth a look.
+// process: the open /proc/PID, which always belongs to this very process. After the process has
+// ended it is empty, even if the number is reused. `is_it` gets each socket's inode. It returns
+// whether the inode is sought, and whether that is enough.
 enum class Look : std::uint8_t { no, yes, enough };
 
 template<typename IsIt>
@@ -250,8 +250,8 @@ SearchResult ProcessSearch::holders(std::span<const std::uint32_t> inodes, Uid u
     if (!processes)
         return {};
 
-    // The owner of /proc/PID is its effective uid, or root where the process can't be dumped: those
-    // and other people's come second, and only when nobody of the uid itself holds the socket.
+    // The owner of /proc/PID is the effective uid, or root if the process can't be dumped.
+    // Processes of other owners come second, and only if none of the uid's own holds the socket.
     std::vector<Pid> others;
     while (const dirent* entry = ::readdir(processes.get())) {
         const auto pid = number<std::int32_t>(entry->d_name);
@@ -320,7 +320,7 @@ Credentials common_credentials(const SearchResult& result, Uid uid) {
 
     const auto& first = *holders.front();
     credentials.process = {first.pid, first.status.comm};
-    // A process of somebody else says nothing about the groups of the socket's user.
+    // Another user's process tells nothing about the groups of the socket's user.
     if (!own || !result.complete)
         return credentials;
     credentials.gid = first.status.gid;

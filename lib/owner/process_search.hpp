@@ -1,6 +1,6 @@
-// Which processes hold a socket, from /proc: for the effective gid of a listener, and for the names
-// of programs in the log. The uid of a socket never comes from here.
-// It costs time that grows with the processes of the node, so it never runs on the packet path.
+// Finds the processes that hold a socket, from /proc: for a listener's effective gid, and for
+// program names in the log. A socket's uid never comes from here.
+// The cost grows with the node's processes, so a search never runs on the packet path.
 #pragma once
 
 #include "base/types.hpp"
@@ -17,28 +17,26 @@
 
 namespace ubf {
 
-// What /proc/PID/status says.
+// The fields of /proc/PID/status that ubfd uses.
 struct ProcessStatus {
     std::string comm;
     Uid uid{}; // effective
     Gid gid{}; // effective
     std::vector<Gid> groups;
-    Pid process{}; // of which it is a thread, if not the first
+    Pid process{}; // of which this task is a thread (Tgid)
     Uid real_uid{};
     Gid real_gid{};
 
-    // False of a program that took another user's or group's identity when it was started
-    // (set-user-ID, set-group-ID): its identity says nothing of whoever started it. One of root's
-    // that works for a user is that user's.
+    // False for a set-user-ID or set-group-ID program: its identity tells nothing about the user
+    // who started it. A program of root's that works for a user counts as that user's.
     bool is_its_users() const { return uid == real_uid || real_uid == Uid{0}; }
     bool is_itself() const { return is_its_users() && gid == real_gid; }
 };
 
-// Nothing where a field is missing or is not a number. comm is what the process calls itself: any
-// bytes.
+// Nothing if a field is missing or not a number. comm is the process's own choice: any bytes.
 std::optional<ProcessStatus> parse_status(std::string_view status);
 
-// More that is read of a process, for its labels.
+// The further files to read, for a process's labels.
 struct ProcessDetails {
     bool cgroups = false; // /proc/PID/cgroup
     bool context = false; // /proc/PID/attr/current
@@ -49,7 +47,7 @@ struct ProcessDetails {
 struct Holder {
     Pid pid{};
     ProcessStatus status;
-    std::string cgroups{}; // as they were wanted
+    std::string cgroups{}; // if wanted
     std::string context{};
 };
 
@@ -65,18 +63,18 @@ class ProcessSearch {
   public:
     using Clock = std::chrono::steady_clock;
 
-    // Throws std::system_error where /proc can't be opened.
+    // Throws std::system_error if /proc can't be opened.
     explicit ProcessSearch(const char* root = "/proc");
 
-    // All processes of that uid which hold any of the sockets; where there is none, everybody's.
-    // Not complete where one of several sockets has no holder of that uid.
+    // All processes of that uid that hold any of the sockets or, if there are none, those of other
+    // users. Not complete if one of several sockets has no holder of that uid.
     SearchResult holders(std::span<const std::uint32_t> inodes, Uid uid, Clock::time_point deadline,
                          ProcessDetails details = {}) const;
     // The first of these processes that is this uid's and holds the socket.
     std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode, Uid uid,
                                        ProcessDetails details = {}) const;
-    // What a task is, whatever it holds; nothing where it has ended. Of one task even if it ends
-    // meanwhile and its number is given to another; which of them it was is for the caller to know.
+    // The data of a task, whatever it holds; nothing if it has ended. If its number is reused
+    // meanwhile, all data still comes from one task. The caller must make sure which task that was.
     std::optional<Holder> task(Pid task, ProcessDetails details = {}) const;
 
   private:
@@ -90,10 +88,10 @@ class ProcessSearch {
     UniqueFd root_;
 };
 
-// What may be said of a flow's end whose sockets these processes hold, however they were found: a
-// gid that all of them have, groups that all of them have. Holders of the socket's own uid only are
-// asked when there are any. A set-group-ID program has no gid, for it must not lend its own to a
-// socket that it inherited; a set-user-ID program has no groups either.
+// The credentials that all holders of a flow's sockets share: a gid and groups that each of them
+// has. If there are holders of the socket's own uid, only these count. A set-group-ID program has
+// no gid here, since it must not lend its own to an inherited socket. A set-user-ID program has no
+// groups here either.
 Credentials common_credentials(const SearchResult& result, Uid uid);
 
 } // namespace ubf

@@ -17,7 +17,7 @@ bool takes_family_of(const BoundSocket& socket, const Address& address) {
 bool is_at(const BoundSocket& socket, const Address& address) {
     if (socket.local.address == address)
         return true;
-    // 0.0.0.0 is no place for IPv6; nor is it of a socket of that family that was bound to it.
+    // 0.0.0.0 never stands for IPv6 addresses, even if an IPv6 socket is bound to it.
     const bool any_of_family = socket.local.address == Address{} || address.is_v4();
     return is_any(socket.local.address) && any_of_family && takes_family_of(socket, address);
 }

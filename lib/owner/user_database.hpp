@@ -1,5 +1,5 @@
-// What the user database (NSS: files, LDAP, SSSD, ...) says of a uid. It may take as long as the
-// slowest directory server: never called while a packet waits for it.
+// Looks up uids in the user database (NSS: files, LDAP, SSSD, ...). A look-up takes as long as the
+// slowest directory server, so no waiting packet may depend on it.
 #pragma once
 
 #include "base/types.hpp"
@@ -16,11 +16,11 @@ struct UserRecord {
     std::vector<Gid> groups; // all of which the user is a member, the primary one included
 };
 
-// Nothing where the database has no such user, or can't be asked.
+// Nothing if the database has no such user, or can't be asked.
 std::optional<UserRecord> read_user(Uid uid);
 
-// To whom a uid is subordinate, as /etc/subuid or a directory has it (subuid(5), libsubid). Nothing
-// where it is nobody's, or of several.
+// The user to whom a uid is subordinate, by /etc/subuid or a directory (subuid(5), libsubid).
+// Nothing if there is no such user, or several.
 std::optional<Uid> read_subordinate(Uid uid);
 
 } // namespace ubf

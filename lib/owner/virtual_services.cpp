@@ -54,7 +54,7 @@ std::optional<Protocol> parse_protocol(std::string_view word) {
     return std::nullopt;
 }
 
-// Whether IPVS leaves everything alone on this node, which is the stand-in of another director.
+// Whether this node may be the standby of another director, where IPVS handles no packets.
 bool may_be_on_standby() {
     int backup_only = 0;
     std::ifstream("/proc/sys/net/ipv4/vs/backup_only") >> backup_only;
@@ -100,7 +100,7 @@ bool VirtualServices::any_at(Protocol protocol, const Endpoint& place) {
     });
 }
 
-// Nothing where IPVS is not loaded.
+// Finds nothing if IPVS is not loaded.
 void VirtualServices::read() {
     services_.clear();
     std::ifstream file("/proc/net/ip_vs");

@@ -1,9 +1,9 @@
-// Services of IPVS, the kernel's load balancer, at addresses of this node. It takes their packets
-// from behind our ruleset and sends them on to real servers, other nodes, which judge them. So
-// there is no socket here, and yet somebody listens: the kernel.
+// Services of IPVS, the kernel's load balancer, at addresses of this node. IPVS takes their packets
+// after our ruleset and forwards them to real servers, other nodes, which judge them. This node has
+// no socket for such a service: the kernel is the listener.
 //
-// A service that may hand packets to this node itself is left out, since nobody would judge them
-// any more; so are those by firewall mark, of which nobody knows here which packets they take.
+// A service that may hand packets to this node itself is left out, since nothing would judge them
+// any more. Services by firewall mark are left out too, since their packets are not known here.
 #pragma once
 
 #include "flow/address.hpp"
