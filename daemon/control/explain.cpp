@@ -2,6 +2,8 @@
 
 #include "base/escape.hpp"
 #include "daemon/control/request.hpp"
+#include "daemon/ident/peer_table.hpp"
+#include "daemon/owners/investigator.hpp"
 #include "flow/own_address.hpp"
 #include "policy/beyond.hpp"
 

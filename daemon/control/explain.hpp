@@ -3,8 +3,14 @@
 
 #include "config/scope.hpp"
 #include "daemon/control/server.hpp"
-#include "daemon/gate/worker.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/gate/rules.hpp"
+#include "daemon/gate/shared.hpp"
+#include "daemon/ident/asker.hpp"
+#include "daemon/owners/user_cache.hpp"
 #include "daemon/recognition/terms.hpp"
+#include "netlink/link.hpp"
+#include "owner/lookup.hpp"
 #include "policy/inquiry.hpp"
 
 #include <memory>

@@ -102,7 +102,7 @@ Step next(const Facts& facts, const Policy& policy) {
         lacks_credentials(destination) || (here && lacks_credentials(*facts.source));
     const bool lacks_answer =
         facts.more_follows || (facts.unanswered && lacks_credentials(*facts.source));
-    if ((lacks_own || lacks_answer) && settled_by_uid(flow, listener, connector, policy))
+    if ((lacks_own || lacks_answer) && settled_by_uid(reason, flow, listener, connector, policy))
         return action_of(reason) == Action::allow ? allow(facts, reason) : reason;
     if (lacks_answer)
         return facts.more_follows ? Step(Need::answer) : Step(*facts.unanswered);

@@ -173,15 +173,22 @@ Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
 
 bool settled_by_uid(const Flow& flow, const Owner& listener, const Owner& connector,
                     const Policy& policy) {
-    const Verdict verdict = decide(flow, listener, connector, policy);
-    if (verdict.reason == Reason::same_user)
+    const auto decided = decide(flow, listener, connector, policy).reason;
+    return settled_by_uid(decided, flow, listener, connector, policy);
+}
+
+bool settled_by_uid(Reason decided, const Flow& flow, const Owner& listener, const Owner& connector,
+                    const Policy& policy) {
+    if (decided == Reason::same_user)
         return !policy.require_label && listener.uid == connector.uid;
-    if (verdict.reason == Reason::different_user || verdict.reason == Reason::label_required)
+    if (decided == Reason::different_user || decided == Reason::label_required)
         return false;
+    if (action_of(decided) == Action::allow)
+        return true;
     const bool exemption_possible =
         (listener.may_be_kernel() && exempt_kernel(flow, flow.destination.address, policy)) ||
         (connector.may_be_kernel() && exempt_kernel(flow, flow.source.address, policy));
-    return verdict.action() == Action::allow || !exemption_possible;
+    return !exemption_possible;
 }
 
 std::string compare_labels(const Owner& listener, const Owner& connector, const Policy& policy) {

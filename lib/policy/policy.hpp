@@ -78,6 +78,9 @@ Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
 // to be the kernel's, and the log names processes.
 bool settled_by_uid(const Flow& flow, const Owner& listener, const Owner& connector,
                     const Policy& policy);
+// The same, where decide() has said why.
+bool settled_by_uid(Reason decided, const Flow& flow, const Owner& listener, const Owner& connector,
+                    const Policy& policy);
 
 // How the labels of two owners compare, for people: which each has, what they have in common, and
 // where that counts for nothing, why. One line, no full stop.

@@ -6,8 +6,11 @@
 #include "play.hpp"
 
 #include "counting.hpp"
+#include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/worker.hpp"
 #include "daemon/jobs/job_table.hpp"
+#include "daemon/log/log.hpp"
+#include "daemon/owners/investigator.hpp"
 
 #include <cstdio>
 #include <fmt/format.h>

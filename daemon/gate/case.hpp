@@ -1,0 +1,48 @@
+// A flow that a worker is deciding, with the packets that wait for its verdict.
+#pragma once
+
+#include "daemon/core/event_loop.hpp"
+#include "daemon/gate/queue.hpp"
+#include "daemon/owners/changes.hpp"
+#include "flow/flow.hpp"
+#include "ident/wire.hpp"
+#include "owner/lookup.hpp"
+#include "policy/inquiry.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace ubf {
+
+struct Case {
+    std::uint64_t number; // of this case alone, for a flow may have another later
+    std::uint32_t interface;
+    bool fabric; // the flow came in over the fabric
+    QueuedPacket packet;
+    TimePoint since;
+    Facts facts;
+    std::uint32_t sequence = 0;             // of the first packet
+    std::vector<QueuedPacket> more{};       // packets that came while it waited
+    std::optional<ident::Nonce> question{}; // to the peer, while it is open
+    SocketOwner destination{};              // as it was looked up; facts has what is known
+    std::optional<SocketOwner> source{};    // the same, when it is on this node too
+    unsigned searches = 0;                  // under way
+    Changes::Moment begun{};
+    std::optional<Flow> original{}; // of a translated one: what its sender's socket has
+    bool stale = false;             // a peer has withdrawn its answer
+    bool again = false;      // it was allowed before; no packet waits but those that came meanwhile
+    std::uint64_t tries = 0; // of a scan: only who tries is not known yet
+    std::optional<TimePoint> deadline{}; // set when it first waits
+
+    const Flow& flow() const { return facts.flow; }
+    // As its sender's socket has it.
+    const Flow& sent() const { return original ? *original : facts.flow; }
+
+    // Another packet waits with the first. Two packets that were translated may be of two sockets:
+    // the later one is dropped, and its retransmission asks again.
+    void join(QueuedPacket another, std::uint32_t its_sequence, bool translated);
+    void judge(Reason reason);
+};
+
+} // namespace ubf

@@ -1,0 +1,153 @@
+#include "daemon/gate/finder.hpp"
+
+#include "daemon/core/counters.hpp"
+#include "daemon/owners/investigator.hpp"
+#include "flow/own_address.hpp"
+#include "policy/beyond.hpp"
+
+#include <net/if.h>
+#include <netinet/tcp.h>
+
+namespace ubf {
+namespace {
+
+std::optional<Reason> failure_of(LookupError error) {
+    return error == LookupError::failed ? std::optional(Reason::internal_error) : std::nullopt;
+}
+
+} // namespace
+
+ident::Role role_of(const Facts& facts, Need end) {
+    return (end == Need::destination) == facts.reply ? ident::Role::connector
+                                                     : ident::Role::listener;
+}
+
+const SocketOwner& socket_of(const Case& item, Need end) {
+    return end == Need::destination ? item.destination : *item.source;
+}
+
+Finder::Finder(std::shared_ptr<const Rules> rules, Shared shared)
+  : rules_(std::move(rules))
+  , shared_(shared)
+  , loopback_(::if_nametoindex("lo")) {}
+
+void Finder::note_translation(Case& item, const std::optional<TrackedConnection>& tracked) const {
+    if (!tracked)
+        return;
+    item.facts.translated = true;
+    if (tracked->behind() == item.flow())
+        item.original = tracked->original;
+}
+
+void Finder::find_translation(Case& item) {
+    const auto tracked = conntrack_.get(item.flow().reversed());
+    if (tracked && tracked->translated)
+        note_translation(item, *tracked);
+}
+
+std::span<const OwnerLookup::Ends> Finder::look_up(std::span<const Case> items) {
+    wanted_.clear();
+    for (const auto& item : items)
+        wanted_.push_back({item.flow(), item.interface, true, on_this_node(item)});
+    lookup_.find(wanted_, ends_);
+    return ends_;
+}
+
+void Finder::place(Case& item, const OwnerLookup::Ends& ends) {
+    auto& facts = item.facts;
+    const auto& destination = ends.receiver;
+    if (destination)
+        item.destination = *destination;
+    else
+        facts.failed = failure_of(destination.error());
+    facts.destination = destination ? destination->owner : Owner::shared();
+    facts.sharers_known =
+        item.flow().protocol != Protocol::tcp || item.destination.socket.state != TCP_LISTEN;
+    if (facts.translated && !can_be_traced(item)) {
+        facts.place = Place::elsewhere;
+        facts.source = Owner::translated();
+    } else if (on_this_node(item)) {
+        place_here(item,
+                   item.original ? lookup_.sender(*item.original, item.interface) : ends.sender);
+    } else if (auto nobody = unasked(item)) {
+        facts.place = Place::elsewhere;
+        facts.source = std::move(*nobody);
+    }
+}
+
+void Finder::place_here(Case& item, const OwnerLookup::Found& source) {
+    auto& facts = item.facts;
+    facts.place = Place::here;
+    facts.source = Owner{};
+    if (source) {
+        item.source = *source;
+        facts.source = source->owner;
+    } else if (source.error() == LookupError::ambiguous) {
+        facts.source = Owner::shared();
+    } else if (const auto failure = failure_of(source.error())) {
+        facts.failed = failure;
+    }
+}
+
+// A translated flow can be traced if it is a TCP connection of which it is known what it was, and
+// its sender meant an address of this node's, at which its ubfd can be asked. (No notice would end
+// a UDP flow: the notice would be about the flow that it was.)
+bool Finder::can_be_traced(const Case& item) const {
+    return item.original && item.flow().protocol == Protocol::tcp &&
+           (on_this_node(item) || interface_of(item.original->destination.address));
+}
+
+std::optional<Owner> Finder::unasked(const Case& item) const {
+    const auto& flow = item.sent();
+    const auto& [policy, peers] = rules_->side(item.fabric);
+    return ubf::unasked(flow.source.address, flow.destination.address, peers, policy);
+}
+
+void Finder::learn(Case& item, Need end, Owner owner) {
+    auto& facts = item.facts;
+    if (owner.credentials && item.fabric && !rules_->pkeys.empty())
+        if (const auto link = links_.find(item.interface))
+            facts.partition = rules_->partition(*link);
+    if (end == Need::destination)
+        return facts.learn_destination(std::move(owner));
+    if (owner.credentials && owner.credentials->groups.size() >= ident::max_groups)
+        facts.groups_cut = facts.place == Place::peer && !facts.reply;
+    if (facts.learn_source(std::move(owner)) == Facts::Levels::contradict)
+        shared_.counters.levels_contradicted.add();
+}
+
+bool Finder::know_credentials(Case& item, Need end) {
+    const auto& facts = item.facts;
+    if (!lacks_credentials(end == Need::destination ? *facts.destination : *facts.source))
+        return true;
+    auto known = shared_.investigator.known(socket_of(item, end), role_of(facts, end));
+    if (known)
+        learn(item, end, std::move(*known));
+    return known.has_value();
+}
+
+void Finder::find_sharers(Case& item) {
+    auto& facts = item.facts;
+    auto& destination = item.destination;
+    facts.sharers_known = true;
+    if (!shared_.investigator.may_share(item.flow().destination.port))
+        return;
+    if (const auto error = lookup_.add_sharing(destination, item.flow(), item.interface)) {
+        facts.failed = failure_of(*error);
+        facts.destination = Owner::shared();
+    } else if (!destination.sharing.empty()) {
+        facts.destination = Owner::user(destination.owner.uid); // the least of them all counts
+    }
+}
+
+bool Finder::is_same_destination(const Case& item) {
+    return lookup_.is_receiver(item.destination.socket.cookie, item.flow(), item.interface);
+}
+
+bool Finder::is_stale(const Case& item) const {
+    const auto& changes = shared_.investigator.changes();
+    return item.stale || changes.since(item.begun, item.facts.listener().uid) ||
+           changes.since(item.begun, item.facts.connector().uid);
+}
+
+} // namespace ubf

@@ -1,0 +1,71 @@
+// Finds on this node the facts of a case: sockets and their owners, translation, sharers. It never
+// waits for more than a system call; what takes a search or a question is the worker's to begin.
+#pragma once
+
+#include "daemon/gate/case.hpp"
+#include "daemon/gate/rules.hpp"
+#include "daemon/gate/shared.hpp"
+#include "netlink/conntrack.hpp"
+#include "netlink/link.hpp"
+#include "owner/lookup.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace ubf {
+
+class Finder {
+  public:
+    Finder(std::shared_ptr<const Rules> rules, Shared shared);
+
+    void set_rules(std::shared_ptr<const Rules> rules) { rules_ = std::move(rules); }
+    std::uint32_t loopback() const { return loopback_; } // its interface
+
+    // tracked: as the packet came with it. Two sockets may have one flow, where it was translated:
+    // so the sender is sought by the flow that it had before.
+    void note_translation(Case& item, const std::optional<TrackedConnection>& tracked) const;
+    // The same of a flow whose entry the kernel has by now: it began here, or was allowed.
+    void find_translation(Case& item);
+
+    // The sockets at those ends that are on this node, for all cases at once.
+    std::span<const OwnerLookup::Ends> look_up(std::span<const Case> items);
+    // Where the source is, whose both ends are, and, of a listener, whether others may share its
+    // port. The destination was found, or its lookup failed.
+    void place(Case& item, const OwnerLookup::Ends& ends);
+    // The owner behind a source at which nobody is asked.
+    std::optional<Owner> unasked(const Case& item) const;
+    bool on_this_node(const Case& item) const { return item.interface == loopback_; }
+
+    // end: destination or source.
+    void learn(Case& item, Need end, Owner owner);
+    // Its credentials, where they are known at once, or needless. False: a search must find them.
+    bool know_credentials(Case& item, Need end);
+    void find_sharers(Case& item);
+    bool is_same_destination(const Case& item);
+    bool is_stale(const Case& item) const; // a label changed, or a peer withdrew its answer
+
+    const Policy& policy(const Case& item) const { return rules_->side(item.fabric).policy; }
+
+  private:
+    bool can_be_traced(const Case& item) const;
+    void place_here(Case& item, const OwnerLookup::Found& source);
+
+    std::shared_ptr<const Rules> rules_;
+    Shared shared_;
+    const std::uint32_t loopback_;
+    OwnerLookup lookup_;
+    Links links_;
+    Conntrack conntrack_;
+    std::vector<OwnerLookup::Wanted> wanted_; // kept for their room
+    std::vector<OwnerLookup::Ends> ends_;
+};
+
+// The end of a flow that this is for its owner.
+ident::Role role_of(const Facts& facts, Need end);
+// The socket of a case at that end, as it was looked up.
+const SocketOwner& socket_of(const Case& item, Need end);
+
+} // namespace ubf

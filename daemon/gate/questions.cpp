@@ -1,0 +1,114 @@
+#include "daemon/gate/questions.hpp"
+
+#include "daemon/gate/finder.hpp"
+#include "daemon/ident/silence.hpp"
+#include "daemon/owners/investigator.hpp"
+
+#include <utility>
+
+namespace ubf {
+
+Reason for_want_of_time(const Case& item) {
+    return item.again ? Reason::no_answer_yet : Reason::overload;
+}
+
+Questions::Questions(ident::Asker& asker, std::shared_ptr<const Rules> rules, Shared shared)
+  : asker_(asker)
+  , rules_(std::move(rules))
+  , shared_(shared) {}
+
+void Questions::set_rules(std::shared_ptr<const Rules> rules) {
+    rules_ = std::move(rules);
+    asker_.set_terms(rules_->terms, rules_->deadline);
+}
+
+Questions::Sent Questions::ask(Case& item, std::optional<Gid> group) {
+    auto& facts = item.facts;
+    if (!item.again && !group && is_silent(item)) {
+        ask_in_passing(item);
+        facts.unanswered = silence_of(item);
+        return {};
+    }
+    std::optional<Uid> same_as;
+    const bool uid_may_do = facts.destination->kind == OwnerKind::user && !group &&
+                            !rules_->side(item.fabric).policy.require_label;
+    if (uid_may_do)
+        same_as = facts.destination->uid;
+    Sent sent;
+    sent.gave_way = send(item, same_as, group);
+    sent.yes = item.question.has_value();
+    if (!sent.yes)
+        facts.unanswered = Reason::overload;
+    return sent;
+}
+
+// The question, if there was room for it; and the flow whose question gave way.
+std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
+                                    std::optional<Gid> group) {
+    const auto peer = peer_of(item);
+    const auto begun = open_.begin(item.flow(), peer, shared_.peers.standing(peer),
+                                   shared_.investigator.account_of(item.destination.owner.uid));
+    if (begun.has_room)
+        item.question = asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source),
+                                   same_as, item.interface, group);
+    return begun.gave_way;
+}
+
+// Whether the peer is there by now. The packet does not wait for it.
+void Questions::ask_in_passing(const Case& item) {
+    if (shared_.peers.may_try(peer_of(item), Clock::now()))
+        asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source), std::nullopt,
+                   item.interface);
+}
+
+void Questions::withdraw(Case& item) {
+    if (!item.question)
+        return;
+    asker_.withdraw(*std::exchange(item.question, std::nullopt));
+    open_.end(item.flow());
+}
+
+std::optional<Flow> Questions::name(const Flow& flow, Uid uid) {
+    return open_.name(flow, shared_.investigator.account_of(uid));
+}
+
+void Questions::answered(Case& item, Heard heard, const Owner& owner) {
+    auto& facts = item.facts;
+    item.question.reset();
+    facts.more_follows = false;
+    switch (heard) {
+    case Heard::uid:
+    case Heard::owner:
+        break;
+    case Heard::busy:
+    case Heard::late:
+        (owner.credentials ? facts.out_of_time : facts.unanswered) = for_want_of_time(item);
+        break;
+    case Heard::nothing:
+        report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log);
+        // Unless its node said that nobody is there, it may be slow, once: who sends the packet
+        // again is refused if it is silent still.
+        facts.unanswered = shared_.peers.refuses(peer_of(item), item.since) || is_silent(item)
+                               ? silence_of(item)
+                               : Reason::no_answer_yet;
+        break;
+    case Heard::unsent:
+        facts.unanswered = Reason::overload;
+        break;
+    }
+}
+
+// The address at which the ubfd of its source is asked.
+Address Questions::peer_of(const Case& item) const {
+    return rules_->terms->management(item.sent().source.address);
+}
+
+bool Questions::is_silent(const Case& item) const {
+    return shared_.peers.standing(peer_of(item)) == PeerTable::Standing::silent;
+}
+
+Reason Questions::silence_of(const Case& item) const {
+    return shared_.peers.other_version(peer_of(item)) ? Reason::other_version : Reason::no_answer;
+}
+
+} // namespace ubf
