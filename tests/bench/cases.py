@@ -6,13 +6,16 @@ import json
 from lab.cpu import busy_seconds
 from lane import ADDRESS, CLOSED, DRAIN, ECHO, OTHER, SINK, TCP, UDP, USER
 
-# measure(lane, options): the figures of one round. lanes: which ones.
-Case = collections.namedtuple("Case", "name lanes measure")
+# measure(lane, options): the figures of one round. lanes: which ones. across: whether a node of its own connects.
+Case = collections.namedtuple("Case", "name lanes measure across", defaults=(True,))
 
 ALL = ("none", "floor", "ubfd", "recognised")
+APART = ("none", "conntrack", "rules", "bpf", "floor", "ubfd", "recognised")  # and what the last of them consists of
+THREADS = (1, 4, 16, 64)
+OF_A_THREAD = 1000  # connections
 
 
-def new_flows(name, protocol, across, concurrency=1, user=USER):
+def new_flows(name, protocol, across, concurrency=1, user=USER, lanes=ALL):
     """From connect() to the connection or, for another user, to the refusal."""
     def measure(lane, options):
         count = options.storm if concurrency > 1 else options.count
@@ -28,7 +31,17 @@ def new_flows(name, protocol, across, concurrency=1, user=USER):
         result["wrong"] = count - good
         return result
 
-    return Case(name, ALL, middle(measure, "per_second") if concurrency > 1 else measure)
+    return Case(name, lanes, middle(measure, "per_second") if concurrency > 1 else measure, across)
+
+
+def paper(threads):
+    """The load of the paper on UserBasedFirewall: each thread makes a thousand connections, one after the other."""
+    def measure(lane, options):
+        count = min(options.storm, OF_A_THREAD * threads)
+        result = lane.storm(lane.a, USER, "connect", "tcp", ADDRESS, TCP, count, threads)
+        return result | {"wrong": count - result["connected"], "seconds": count / result["per_second"]}
+
+    return Case(f"the paper's load, threads: {threads}", ("none", "ubfd", "recognised"), middle(measure, "per_second"))
 
 
 def middle(measure, key):
@@ -59,10 +72,11 @@ def _stream(lane, options):
 
 
 CASES = (
-    new_flows("same node, C = 1", "tcp", False),
-    new_flows("same node, C = 64", "tcp", False, 64),
-    new_flows("across nodes, C = 1", "tcp", True),
-    new_flows("across nodes, C = 64", "tcp", True, 64),
+    new_flows("same node, C = 1", "tcp", False, lanes=APART),
+    new_flows("same node, C = 64", "tcp", False, 64, lanes=APART),
+    new_flows("across nodes, C = 1", "tcp", True, lanes=APART),
+    new_flows("across nodes, C = 64", "tcp", True, 64, lanes=APART),
+    *map(paper, THREADS),
     new_flows("first UDP, same node", "udp", False),
     new_flows("first UDP, across nodes", "udp", True),
     new_flows("refusal, same node", "tcp", False, user=OTHER),

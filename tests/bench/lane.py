@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -21,13 +22,18 @@ ADDRESS = "10.77.0.2"  # of the servers' node
 
 # A lane's name, the program that guards it, and what its configuration says beside the peers; or nftables commands.
 # recognise: the kernel lets one user's connections in; otherwise, as where it can't, ubfd is asked about each.
-Kind = collections.namedtuple("Kind", "name program settings ruleset recognise", defaults=(None, {}, "", False))
+# part: of ubfd, what alone is there: "rules", which let the ports of the bench pass, or "bpf", its programs.
+Kind = collections.namedtuple("Kind", "name program settings ruleset recognise part",
+                              defaults=(None, {}, "", False, None))
 KINDS = (
     Kind("none"),
     Kind("conntrack", ruleset="table inet least { chain input { type filter hook input priority filter; "
                               "ct state established accept; }; }"),
     Kind("floor", "floor"),
     Kind("ubfd", "ubfd"),
+    Kind("rules", "ubfd", part="rules",
+         settings={"scope": {"exempt_ports": [f"tcp/{TCP}", f"udp/{UDP}"]}}),
+    Kind("bpf", "ubfd", recognise=True, part="bpf"),
     Kind("recognised", "ubfd", recognise=True),
 )
 
@@ -49,6 +55,8 @@ class Lane:
         self.daemons = []  # ubfd, of a and of b, in guarded()
         self.guards = []  # processes, these among them
         settings = {"peers": {"ranges": ["10.77.0.0/24"]}} | kind.settings
+        self._part = kind.part
+        self._ubfctl = programs["ubfctl"]
         self._start_ubfd = lambda node: lab.Ubfd(programs["ubfd"], node, key, settings, recognise=kind.recognise)
         for node in (self.a, self.b):
             if kind.ruleset:
@@ -66,18 +74,39 @@ class Lane:
             os.sched_setaffinity(self.start_storm(self.b, USER, "serve", *words).pid, {self.cores[1]})
 
     @contextlib.contextmanager
-    def guarded(self):
-        """A ubfd runs while its own lane is measured: what it has in the kernel sees the sockets of all nodes here."""
+    def guarded(self, across=True):
+        """A ubfd runs while its own lane is measured, on both nodes or on `b` alone: what it has in the kernel sees the
+        sockets of all nodes here."""
+        nodes = (self.a, self.b) if across else (self.b,)
         if not self.is_ubfd:
             yield
             return
-        self.daemons = [self._start_ubfd(node) for node in (self.a, self.b)]
+        self.daemons = [self._start_ubfd(node) for node in nodes]
         self.guards = [ubfd.process for ubfd in self.daemons]
         time.sleep(SETTLED)
+        if self._part:
+            self._keep_a_part()
         yield
         self.guards = []
         for ubfd in self.daemons:
+            if self._part == "rules":
+                ubfd.node.run("nft", "delete", "table", "inet", "ubf")
+                continue
+            if self._part == "bpf":
+                ubfd.process.send_signal(signal.SIGCONT)
             ubfd.stop()
+
+    def _keep_a_part(self):
+        """The rules alone, with no ubfd to ask; or its programs, which a ubfd that stands still keeps in the kernel."""
+        for ubfd in self.daemons:
+            if self._part == "bpf":
+                ubfd.process.send_signal(signal.SIGSTOP)
+                ubfd.node.run("nft", "delete", "table", "inet", "ubf")
+                continue
+            ubfd.stop()
+            ubfd.node.run(self._ubfctl, "ruleset", "--install", ubfd.config)
+        if self._part == "rules":
+            self.guards = []
 
     def start_storm(self, node, user, *words):
         return start_ready(node, user, self._storm, *words)
@@ -126,7 +155,7 @@ def end(processes):
 
 
 def find_programs(build):
-    programs = {"ubfd": build / "daemon" / "ubfd"}
+    programs = {name: build / "daemon" / name for name in ("ubfd", "ubfctl")}
     programs |= {name: build / "tests" / "bench" / name for name in ("storm", "floor", "crowd", "lookup")}
     for program in programs.values():
         if not pathlib.Path(program).exists():

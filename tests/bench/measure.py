@@ -50,7 +50,7 @@ def _round(number, lanes, programs, options):
 def _lanes_of(case, lanes, number, options):
     figures = {}
     for lane in _turned([lane for lane in lanes if lane.name in case.lanes], number):
-        with lane.guarded():
+        with lane.guarded(case.across):
             figures[lane.name] = case.measure(lane, options)
     return figures
 

@@ -4,6 +4,7 @@ is the median of the rounds, and its spread is from the least to the greatest.""
 import collections
 import statistics
 
+from cases import THREADS
 from owners import of_lookups
 from results import Outcome, spread
 from under_load import of_load
@@ -69,6 +70,9 @@ ROWS = (
         _more_than_none(SAME_STORM, "all_cpu_us"), _at_most(3), None),
     Row("recognised, across nodes, C = 64: all CPU per connection", "≤ none + 3 µs", "µs more than none",
         _more_than_none(ACROSS_STORM, "all_cpu_us"), _at_most(3), None),
+    *(Row(f"recognised, the paper's load, threads: {threads}", "≤ 1.1 × none", "× none",
+          _ratio(f"the paper's load, threads: {threads}", "seconds", "recognised", "none"), _at_most(1.1), 1.1)
+      for threads in THREADS),
     Row("refusal across nodes, with recognition", "≤ without it", "× without",
         _ratio("refusal, across nodes", "p50_us", "recognised", "ubfd"), _at_most(1.05), 1.05),
     Row("one-way UDP stream after its first packet", "≥ 0.9 × no firewall", "× none",
