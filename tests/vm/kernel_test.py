@@ -26,11 +26,13 @@ class Kernel(TwoNodes):
         self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
         self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
 
-    def import_ruleset(self):
-        text = self.two.run(case.build / "daemon" / "ubfctl", "ruleset", self.ubfd2.config)
+    def print_ruleset(self):
         file = case.FOLDER / "ubf.nft"
-        file.write_text(text)
-        self.two.run("nft", "-f", file)
+        file.write_text(self.two.run(case.build / "daemon" / "ubfctl", "ruleset", self.ubfd2.config))
+        return file
+
+    def import_ruleset(self):
+        self.two.run("nft", "-f", self.print_ruleset())
 
     def listing(self):
         return self.two.run("nft", "--stateless", "list", "table", "inet", "ubf")
@@ -72,10 +74,11 @@ class Imported(Kernel):
 
         self.assert_judges()  # and node1 has answered
         self.ubfd1.kill()
+        file = self.print_ruleset()
         handle = self.alice.do(person.send_to, "tcp", V4, PORT)
-        for _ in range(4):  # it waits for less than a second, and comes again
+        for _ in range(4):  # it waits for less than a second, and is retransmitted
             wait_until(waits, 10)
-            self.import_ruleset()
+            self.two.run("nft", "-f", file)
             if waits():
                 break
         else:
