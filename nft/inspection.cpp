@@ -1,6 +1,7 @@
 #include "nft/inspection.hpp"
 
 #include "nft/interval.hpp"
+#include "nft/key.hpp"
 #include "nft/live_sets.hpp"
 #include "nft/objects.hpp"
 #include "nft/sets.hpp"
@@ -126,13 +127,14 @@ int see_elements(Connection& connection, const char* table, const std::string& s
         });
 }
 
-// The place in a key of type place4 or place6: the address, and the port padded to four bytes.
+// The place in a key of type place4 or place6.
 std::optional<Endpoint> place_of(std::span<const std::uint8_t> key) {
-    const bool v4 = key.size() == 4 + 4;
-    if (!v4 && key.size() != 16 + 4)
+    const bool v4 = key.size() == place_size(true);
+    if (!v4 && key.size() != place_size(false))
         return std::nullopt;
-    const auto port = key.last<4>();
-    return Endpoint{v4 ? Address::v4(key.first<4>()) : Address::v6(key.first<16>()),
+    const auto port = key.last<padded(part::port.length)>();
+    return Endpoint{v4 ? Address::v4(key.first<part::ipv4_address.length>())
+                       : Address::v6(key.first<part::ipv6_address.length>()),
                     static_cast<Port>(port[0] << 8 | port[1])};
 }
 

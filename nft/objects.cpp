@@ -1,10 +1,11 @@
 #include "nft/objects.hpp"
 
+#include "nft/key.hpp"
+
 #include <cstring>
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <stdexcept>
 
 namespace ubf::nft {
 namespace {
@@ -16,71 +17,6 @@ using UdataPtr = std::unique_ptr<nftnl_udata_buf, FreeUdata>;
 
 UdataPtr make_udata() {
     return UdataPtr(checked(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN)));
-}
-
-// A type of nft's, with the byte order that nft assumes. The kernel only stores both, so that `nft
-// list` can print the elements (nft's include/datatype.h).
-struct KeyType {
-    std::uint32_t number;
-    std::uint32_t length;
-    std::uint32_t byte_order;
-};
-
-constexpr std::uint32_t host_order = 1;
-constexpr std::uint32_t network_order = 2;
-constexpr KeyType ipv4_address{7, 4, network_order};
-constexpr KeyType ipv6_address{8, 16, network_order};
-constexpr KeyType protocol{12, 1, network_order};
-constexpr KeyType port{13, 2, network_order};
-constexpr KeyType interface_index{20, 4, host_order};
-constexpr KeyType priority{23, 4, host_order};
-constexpr KeyType uid{24, 4, host_order};
-constexpr KeyType interface_name{41, 16, host_order};
-
-// Concatenates the types, six bits each; the parts are padded to four bytes.
-KeyType concatenation(std::initializer_list<KeyType> parts) {
-    KeyType all{0, 0, network_order};
-    for (const auto& part : parts) {
-        all.number = all.number << 6 | part.number;
-        all.length += (part.length + 3) / 4 * 4;
-    }
-    return all;
-}
-
-KeyType key_type(SetType type) {
-    switch (type) {
-    case SetType::ipv4:
-        return ipv4_address;
-    case SetType::ipv6:
-        return ipv6_address;
-    case SetType::port:
-        return port;
-    case SetType::interface:
-        return interface_name;
-    case SetType::flow4:
-        return concatenation({ipv4_address, port, ipv4_address, port});
-    case SetType::flow6:
-        return concatenation({ipv6_address, port, ipv6_address, port});
-    case SetType::listener4:
-        return concatenation({interface_index, ipv4_address, port});
-    case SetType::listener6:
-        return concatenation({interface_index, ipv6_address, port});
-    case SetType::user:
-        return uid;
-    case SetType::place4:
-        return concatenation({ipv4_address, port});
-    case SetType::place6:
-        return concatenation({ipv6_address, port});
-    case SetType::held_place4:
-        return concatenation({ipv4_address, port, uid});
-    case SetType::held_place6:
-        return concatenation({ipv6_address, port, uid});
-    case SetType::protocol:
-        return protocol;
-    case SetType::priority:
-        return priority;
-    }
-    throw std::logic_error("a set of no type");
 }
 
 } // namespace

@@ -1,5 +1,7 @@
 #include "nft/statement.hpp"
 
+#include "nft/key.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
@@ -73,56 +75,54 @@ Statement verdict(std::string text, std::int32_t code, std::string chain = {}) {
 
 // --- keys of several parts, in consecutive registers ---
 
-struct AddressField {
-    std::uint32_t offset; // in the network header
-    std::uint32_t length;
-};
-
-AddressField address_field(bool v4, bool source) {
+// In the network header.
+std::uint32_t address_offset(bool v4, bool source) {
     if (v4)
-        return {source ? 12u : 16u, 4};
-    return {source ? 8u : 24u, 16};
+        return source ? 12 : 16;
+    return source ? 8 : 24;
 }
 
 // The family comes first: in an inet table the same offset is another field in the other family.
 Statement address_in(SetType family, bool source, const std::string& set, bool inverted) {
     const bool v4 = family == SetType::ipv4;
     const std::uint8_t number = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
-    const auto [offset, length] = address_field(v4, source);
     return {fmt::format("{} {} {}@{}", v4 ? "ip" : "ip6", source ? "saddr" : "daddr",
                         inverted ? "!= " : "", set),
             {LoadMeta{NFT_META_NFPROTO}, equal({number}),
-             LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, offset, length}, Lookup{set, inverted}}};
+             LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, address_offset(v4, source),
+                         part::address(v4).length},
+             Lookup{set, inverted}}};
 }
 
+// An end of the flow is the packet's source, or else its destination.
 class Key {
   public:
-    explicit Key(bool v4)
-      : v4_(v4) {
-        const std::uint8_t number = v4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+    explicit Key(SetType type)
+      : v4_(is_v4(type)) {
+        const std::uint8_t number = v4_ ? NFPROTO_IPV4 : NFPROTO_IPV6;
         expressions_ = {LoadMeta{NFT_META_NFPROTO}, equal({number})};
     }
 
     Key& interface() {
         expressions_.push_back(LoadMeta{NFT_META_IIF, next_});
-        return part("meta iif", 4);
+        return add("meta iif", part::interface_index);
     }
     Key& address(bool source) {
-        const auto field = address_field(v4_, source);
-        expressions_.push_back(
-            LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, field.offset, field.length, next_});
-        return part(fmt::format("{} {}", v4_ ? "ip" : "ip6", source ? "saddr" : "daddr"),
-                    field.length);
+        const auto& part = part::address(v4_);
+        expressions_.push_back(LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, address_offset(v4_, source),
+                                           part.length, next_});
+        return add(fmt::format("{} {}", v4_ ? "ip" : "ip6", source ? "saddr" : "daddr"), part);
     }
     Key& port(bool source) {
         const auto offset = source ? source_port_offset : destination_port_offset;
-        expressions_.push_back(LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2, next_});
-        return part(source ? "th sport" : "th dport", 4);
+        expressions_.push_back(
+            LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, offset, part::port.length, next_});
+        return add(source ? "th sport" : "th dport", part::port);
     }
 
     Key& user() {
         expressions_.push_back(LoadMeta{NFT_META_SKUID, next_});
-        return part("meta skuid", 4);
+        return add("meta skuid", part::user);
     }
 
     // Ends the statement with `last`; the key replaces {} in `text`.
@@ -132,9 +132,9 @@ class Key {
     }
 
   private:
-    Key& part(std::string_view text, std::uint32_t length) {
+    Key& add(std::string_view text, const Part& part) {
         text_ += fmt::format("{}{}", text_.empty() ? "" : " . ", text);
-        next_ += length / 4;
+        next_ += static_cast<std::uint32_t>(padded(part.length)) / 4;
         return *this;
     }
 
@@ -143,13 +143,6 @@ class Key {
     std::string text_;
     std::vector<Expression> expressions_;
 };
-
-// reversed: the flow of a packet that answers this one.
-Key flow_key(SetType type, bool reversed = false) {
-    Key key(type == SetType::flow4);
-    key.address(!reversed).port(!reversed).address(reversed).port(reversed);
-    return key;
-}
 
 Statement remember(Key key, const std::string& set, std::chrono::seconds timeout) {
     return key.then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
@@ -359,31 +352,20 @@ Statement not_transparent() {
 }
 
 Statement flow_in(SetType type, const std::string& set, bool inverted, bool answer) {
-    return flow_key(type, answer)
+    return flow_key(Key(type), !answer, answer)
         .then(fmt::format("{{}} {}@{}", inverted ? "!= " : "", set), Lookup{set, inverted});
 }
 
 Statement listener_in(SetType type, const std::string& set) {
-    return Key(type == SetType::listener4)
-        .interface()
-        .address(false)
-        .port(false)
-        .then(fmt::format("{{}} @{}", set), Lookup{set, false});
+    return listener_key(Key(type), false).then(fmt::format("{{}} @{}", set), Lookup{set, false});
 }
 
 Statement from_place_in(SetType type, const std::string& set) {
-    return Key(type == SetType::place4)
-        .address(true)
-        .port(true)
-        .then(fmt::format("{{}} @{}", set), Lookup{set, false});
+    return place_key(Key(type), true).then(fmt::format("{{}} @{}", set), Lookup{set, false});
 }
 
 Statement from_held_place_in(SetType type, const std::string& set) {
-    return Key(type == SetType::held_place4)
-        .address(true)
-        .port(true)
-        .user()
-        .then(fmt::format("{{}} @{}", set), Lookup{set, false});
+    return held_place_key(Key(type), true).then(fmt::format("{{}} @{}", set), Lookup{set, false});
 }
 
 Statement ct_untracked() {
@@ -427,18 +409,19 @@ Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& tex
 }
 
 Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout) {
-    return remember(flow_key(type, true), set, timeout);
+    return remember(flow_key(Key(type), false, true), set, timeout);
 }
 
 Statement remember_destination(SetType type, const std::string& set, std::chrono::seconds timeout) {
-    return remember(Key(type == SetType::place4).address(false).port(false), set, timeout);
+    return remember(place_key(Key(type), false), set, timeout);
 }
 
 Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,
                       std::chrono::seconds timeout) {
-    auto statement = flow_key(type).then(
-        fmt::format("{{0}} @{} update @{} {{{{ {{0}} timeout {}s }}}}", set, seen, timeout.count()),
-        Lookup{set, false});
+    auto statement = flow_key(Key(type), true, false)
+                         .then(fmt::format("{{0}} @{} update @{} {{{{ {{0}} timeout {}s }}}}", set,
+                                           seen, timeout.count()),
+                               Lookup{set, false});
     statement.expressions.push_back(Update{seen, milliseconds(timeout)});
     return statement;
 }

@@ -1,5 +1,7 @@
 #include "nft/text.hpp"
 
+#include "nft/key.hpp"
+
 #include <fmt/format.h>
 #include <netinet/in.h>
 
@@ -74,44 +76,8 @@ std::string definitions(const Ruleset& ruleset) {
     return text;
 }
 
-std::string_view type_of(SetType type) {
-    switch (type) {
-    case SetType::ipv4:
-        return "ipv4_addr";
-    case SetType::ipv6:
-        return "ipv6_addr";
-    case SetType::port:
-        return "inet_service";
-    case SetType::interface:
-        return "ifname";
-    case SetType::flow4:
-        return "ipv4_addr . inet_service . ipv4_addr . inet_service";
-    case SetType::flow6:
-        return "ipv6_addr . inet_service . ipv6_addr . inet_service";
-    case SetType::listener4:
-        return "iface_index . ipv4_addr . inet_service";
-    case SetType::listener6:
-        return "iface_index . ipv6_addr . inet_service";
-    case SetType::user:
-        return "uid";
-    case SetType::place4:
-        return "ipv4_addr . inet_service";
-    case SetType::place6:
-        return "ipv6_addr . inet_service";
-    case SetType::held_place4:
-        return "ipv4_addr . inet_service . uid";
-    case SetType::held_place6:
-        return "ipv6_addr . inet_service . uid";
-    case SetType::protocol:
-        return "inet_proto";
-    case SetType::priority:
-        return "classid";
-    }
-    return "";
-}
-
 std::string properties_of(const Set& set) {
-    auto text = fmt::format("type {};", type_of(set.type));
+    auto text = fmt::format("type {};", key_type(set.type).name);
     if (set.is_interval())
         text += " flags interval;";
     if (set.is_dynamic())

@@ -1,5 +1,6 @@
 #include "nft/verdict_sets.hpp"
 
+#include "nft/key.hpp"
 #include "nft/objects.hpp"
 #include "nft/sets.hpp"
 
@@ -22,18 +23,20 @@ using std::chrono::seconds;
 
 constexpr std::size_t elements_per_message = 256;
 
-// A set's key: each part in network order, padded to four bytes.
+// A set's key, in network order.
 class Key {
   public:
-    Key& add(const Address& address) {
-        return address.is_v4() ? add(address.v4_bytes()) : add(address.bytes());
+    Key& address(const Endpoint& end) {
+        return end.address.is_v4() ? add(end.address.v4_bytes()) : add(end.address.bytes());
     }
-    Key& add(Port port) {
-        const std::array<std::uint8_t, 4> bytes{static_cast<std::uint8_t>(port >> 8),
-                                                static_cast<std::uint8_t>(port & 0xff), 0, 0};
+    Key& port(const Endpoint& end) {
+        const std::array<std::uint8_t, part::port.length> bytes{
+            static_cast<std::uint8_t>(end.port >> 8), static_cast<std::uint8_t>(end.port & 0xff)};
         return add(bytes);
     }
-    Key& add(std::uint32_t number) { // of an interface or a user: in host byte order
+    Key& interface(std::uint32_t index) { return number(index); }
+    Key& user(Uid uid) { return number(value(uid)); }
+    Key& number(std::uint32_t number) { // in host byte order
         std::array<std::uint8_t, 4> bytes{};
         std::memcpy(bytes.data(), &number, sizeof number);
         return add(bytes);
@@ -44,20 +47,16 @@ class Key {
   private:
     Key& add(std::span<const std::uint8_t> bytes) {
         std::ranges::copy(bytes, bytes_.begin() + static_cast<std::ptrdiff_t>(size_));
-        size_ += bytes.size();
+        size_ += padded(bytes.size());
         return *this;
     }
 
-    std::array<std::uint8_t, 40> bytes_{};
+    std::array<std::uint8_t, largest_key> bytes_{};
     std::size_t size_ = 0;
 };
 
 Key key_of(const Flow& flow) {
-    return Key()
-        .add(flow.source.address)
-        .add(flow.source.port)
-        .add(flow.destination.address)
-        .add(flow.destination.port);
+    return flow_key(Key(), flow.source, flow.destination);
 }
 
 struct HeldPlace {
@@ -66,15 +65,15 @@ struct HeldPlace {
 };
 
 Key key_of(const Endpoint& place) {
-    return Key().add(place.address).add(place.port);
+    return place_key(Key(), place);
 }
 
 Key key_of(const HeldPlace& held) {
-    return key_of(held.place).add(value(held.holder));
+    return held_place_key(Key(), held.place, held.holder);
 }
 
 Key key_of(const ListenerKey& listener) {
-    return Key().add(listener.interface).add(listener.endpoint.address).add(listener.endpoint.port);
+    return listener_key(Key(), listener.endpoint, listener.interface);
 }
 
 bool is_v4(const Flow& flow) {
@@ -239,7 +238,7 @@ int VerdictSets::recognise(std::optional<std::uint32_t> priority) {
     clear(batch, set_of_recognised);
     if (priority) {
         const auto set = named(set_of_recognised);
-        add_element(set, Key().add(*priority), std::nullopt);
+        add_element(set, Key().number(*priority), std::nullopt);
         batch.add(NFT_MSG_NEWSETELEM, NLM_F_CREATE, {set_of_recognised}, [&](nlmsghdr* message) {
             nftnl_set_elems_nlmsg_build_payload(message, set.get());
         });
@@ -249,7 +248,7 @@ int VerdictSets::recognise(std::optional<std::uint32_t> priority) {
 
 int VerdictSets::find_recognised(std::uint32_t priority) {
     const auto set = named(set_of_recognised);
-    add_element(set, Key().add(priority), std::nullopt);
+    add_element(set, Key().number(priority), std::nullopt);
     return look_for(connection_, set);
 }
 
