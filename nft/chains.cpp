@@ -24,10 +24,7 @@ struct Side {
 };
 
 const Side ethernet{"", false};
-const Side fabric{"fabric_", true};
-
-// Each with the digit at the end of its sets' names.
-constexpr std::pair<SetType, const char*> families[] = {{SetType::ipv4, "4"}, {SetType::ipv6, "6"}};
+const Side fabric{fabric_prefix, true};
 
 SetType flow_type(SetType family) {
     return family == SetType::ipv4 ? SetType::flow4 : SetType::flow6;
@@ -46,11 +43,12 @@ class Builder {
             {fmt::format("ubf:{}:{}", chain_.name, name), std::move(why), std::move(statements)});
     }
 
-    // One rule for each family, with the digit of its sets.
+    // One rule for each family.
     template<typename Make>
     void add_for_families(std::string_view name, std::string why, Make make) {
-        for (const auto& [family, digit] : families)
-            add(fmt::format("{}:ipv{}", name, digit), std::exchange(why, {}), make(family, digit));
+        for (const SetType family : {SetType::ipv4, SetType::ipv6})
+            add(of_family(fmt::format("{}:ipv", name), family), std::exchange(why, {}),
+                make(family));
     }
 
     Chain done() { return std::move(chain_); }
@@ -66,15 +64,15 @@ Statements operator+(Statements first, const Statements& second) {
     return first;
 }
 
-Statement from_peers(const Side& side, SetType family, std::string_view digit) {
-    return source_in(family, side.set(fmt::format("peers{}", digit)), false);
+Statement from_peers(const Side& side, SetType family) {
+    return source_in(family, side.set(of_family(set_of_peers, family)), false);
 }
 
 // From an address that is no peer's, to one that is. If no range lists the destination, nothing is
 // outside: its neighbours may well be nodes. Nor is a link-local source outside, since it is next
 // door. The fabric has no loopback, so its rules need no exception for it.
-Statements from_outside(const Side& side, SetType family, std::string_view digit) {
-    const auto peers = side.set(fmt::format("peers{}", digit));
+Statements from_outside(const Side& side, SetType family) {
+    const auto peers = side.set(of_family(set_of_peers, family));
     Statements outside{source_in(family, peers, true), destination_in(family, peers),
                        source_is_not_link_local(family)};
     if (!side.fabric)
@@ -88,8 +86,8 @@ Statements tracked_answer() {
     return {udp(), ct_reply(), ct_established()};
 }
 
-Statements untracked_answer(const Side& side, SetType family, std::string_view digit) {
-    const auto is_answer = flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit));
+Statements untracked_answer(const Side& side, SetType family) {
+    const auto is_answer = flow_in(flow_type(family), of_family(set_of_sent, family));
     return side.fabric ? Statements{udp(), is_answer}
                        : Statements{udp(), ct_untracked(), is_answer};
 }
@@ -100,9 +98,7 @@ void add_answers(Builder& chain, const Side& side, const std::string& name, std:
     if (!side.fabric)
         chain.add(name, std::exchange(why, {}), tracked_answer() + then);
     chain.add_for_families(side.fabric ? name : name + ":untracked", why,
-                           [&](SetType family, const char* digit) {
-                               return untracked_answer(side, family, digit) + then;
-                           });
+                           [&](SetType family) { return untracked_answer(side, family) + then; });
 }
 
 Statement from_privileged(const Environment& environment) {
@@ -126,15 +122,15 @@ void add_ident(Builder& chain, const Side& side, const Config& config,
     if (!side.fabric)
         chain.add("ident:lo", std::exchange(why, {}),
                   {udp(), to_ident, from, on_loopback(true), accept()});
-    chain.add_for_families("ident", why, [&](SetType family, const char* digit) {
-        return Statements{udp(), to_ident, from, from_peers(side, family, digit), accept()};
+    chain.add_for_families("ident", why, [&](SetType family) {
+        return Statements{udp(), to_ident, from, from_peers(side, family), accept()};
     });
     chain.add("ident_foreign", "Nobody else speaks to it.", {udp(), to_ident, count(), drop()});
 }
 
 void add_other_protocols(Builder& chain, const Side& side) {
     chain.add("protocols", "ICMP, neighbour discovery, and the protocols that the site names.",
-              {protocol_in(side.set("protocols")), accept()});
+              {protocol_in(side.set(set_of_protocols)), accept()});
     chain.add("other_protocols",
               "Nobody can say whose the others are: refused. (Without a protocol that the kernel "
               "can find, a packet goes on, and is refused at the end.)",
@@ -144,16 +140,16 @@ void add_other_protocols(Builder& chain, const Side& side) {
 
 void add_ports(Builder& chain, const Side& side) {
     chain.add("ports", "Ports that nobody asked ubfd to watch.",
-              {destination_port_in(side.set("ports"), true), accept()});
+              {destination_port_in(side.set(set_of_ports), true), accept()});
     chain.add("exempt:tcp", "Ports that are open to everybody.",
-              {tcp(), destination_port_in(side.set("exempt_tcp"), false), accept()});
+              {tcp(), destination_port_in(side.set(set_of_exempt_tcp), false), accept()});
     chain.add("exempt:udp", "",
-              {udp(), destination_port_in(side.set("exempt_udp"), false), accept()});
+              {udp(), destination_port_in(side.set(set_of_exempt_udp), false), accept()});
     add_answers(chain, side, "udp_reply:ports",
                 "What was sent to such a port may be answered from there.",
-                {source_port_in(side.set("ports"), true), accept()});
+                {source_port_in(side.set(set_of_ports), true), accept()});
     add_answers(chain, side, "udp_reply:exempt", "",
-                {source_port_in(side.set("exempt_udp"), false), accept()});
+                {source_port_in(side.set(set_of_exempt_udp), false), accept()});
 }
 
 void add_multicast(Builder& chain) {
@@ -181,14 +177,13 @@ void add_tcp(Builder& chain) {
 void add_udp(Builder& chain, const Side& side, const Environment& environment) {
     std::string why = "Answers from beyond the peers, where no ubfd is.";
     if (!side.fabric)
-        chain.add_for_families(
-            "udp_outside", std::exchange(why, {}), [&](SetType family, const char* digit) {
-                return from_outside(side, family, digit) + tracked_answer() + Statements{accept()};
-            });
+        chain.add_for_families("udp_outside", std::exchange(why, {}), [&](SetType family) {
+            return from_outside(side, family) + tracked_answer() + Statements{accept()};
+        });
     chain.add_for_families(side.fabric ? "udp_outside" : "udp_outside:untracked", why,
-                           [&](SetType family, const char* digit) {
-                               return from_outside(side, family, digit) +
-                                      untracked_answer(side, family, digit) + Statements{accept()};
+                           [&](SetType family) {
+                               return from_outside(side, family) + untracked_answer(side, family) +
+                                      Statements{accept()};
                            });
     // If any user may hold any port, a low port proves nothing.
     if (environment.unprivileged_port_start == 0)
@@ -219,12 +214,12 @@ Chain fabric_known_chain(const Config& config) {
     Builder chain("fabric_known", "The same of the fabric. Nothing is tracked there: the packets "
                                   "that come are all that tells of use.");
     if (config.fabric.enabled)
-        chain.add_for_families("fabric_udp", "", [&](SetType family, const char* digit) {
-            return Statements{
-                udp(),
-                see_flow_in(flow_type(family), fmt::format("{}{}", set_of_fabric_udp, digit),
-                            fmt::format("{}{}", set_of_seen, digit), config.fabric.udp_timeout),
-                set_mark(mark, mark.allow(), "$mark_allow"), accept()};
+        chain.add_for_families("fabric_udp", "", [&](SetType family) {
+            return Statements{udp(),
+                              see_flow_in(flow_type(family), of_family(set_of_fabric_udp, family),
+                                          of_family(set_of_seen, family),
+                                          config.fabric.udp_timeout),
+                              set_mark(mark, mark.allow(), "$mark_allow"), accept()};
         });
     return chain.done();
 }
@@ -238,8 +233,8 @@ Chain udp_known_chain(const Config& config) {
         "send at once make replies of each other's packets.");
     if (config.fabric.enabled)
         chain.add("fabric", "", {from_fabric(), go_to("fabric_known")});
-    chain.add_for_families("udp", "", [&](SetType family, const char* digit) {
-        return Statements{udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_udp, digit)),
+    chain.add_for_families("udp", "", [&](SetType family) {
+        return Statements{udp(), flow_in(flow_type(family), of_family(set_of_udp, family)),
                           set_mark(mark, mark.allow(), "$mark_allow"), accept()};
     });
     return chain.done();
@@ -248,10 +243,10 @@ Chain udp_known_chain(const Config& config) {
 Chain multicast_chain() {
     Builder chain("multicast", "Dropped: ubfd tells of each destination once in a while.");
     // The drop is a rule of its own: nft ends a rule whose set is full before its verdict.
-    chain.add_for_families("seen", "", [](SetType family, const char* digit) {
+    chain.add_for_families("seen", "", [](SetType family) {
         return Statements{
             remember_destination(family == SetType::ipv4 ? SetType::place4 : SetType::place6,
-                                 fmt::format("{}{}", set_of_multicast, digit), multicast_kept)};
+                                 of_family(set_of_multicast, family), multicast_kept)};
     });
     chain.add("drop", "", {drop()});
     return chain.done();
@@ -280,9 +275,9 @@ Chain scope_chain(const Config& config, const Environment& environment) {
         chain.add_for_families(
             "roce",
             "RDMA over UDP, of the kernels of peers: chain output, there, keeps users off it.",
-            [](SetType family, const char* digit) {
+            [](SetType family) {
                 return Statements{udp(), destination_port(roce_port, roce),
-                                  from_peers(ethernet, family, digit), accept()};
+                                  from_peers(ethernet, family), accept()};
             });
     }
     if (const auto& interfaces = config.scope.interfaces; !interfaces.are_all())
@@ -303,9 +298,8 @@ Chain fabric_gate_chain(const Config& config) {
     if (!config.fabric.enabled)
         return chain.done();
     chain.add_for_families(
-        "direction", "ubfd must know which end began, and where.",
-        [&](SetType family, const char* digit) {
-            return untracked_answer(fabric, family, digit) +
+        "direction", "ubfd must know which end began, and where.", [&](SetType family) {
+            return untracked_answer(fabric, family) +
                    Statements{set_mark(mark, mark.fabric_reply(), "$mark_fabric_reply"), leave()};
         });
     chain.add("fabric", "", {set_mark(mark, mark.fabric(), "$mark_fabric")});
@@ -330,25 +324,22 @@ Chain gate_chain(const Config& config, const Environment& environment) {
                set_mark(mark, mark.allow(), "$mark_allow"), count(), accept()});
     chain.add("direction", "and which end began.",
               {udp(), ct_reply(), set_mark(mark, mark.reply(), "$mark_reply")});
-    chain.add_for_families("direction:untracked", "", [&](SetType family, const char* digit) {
-        return untracked_answer(ethernet, family, digit) +
+    chain.add_for_families("direction:untracked", "", [&](SetType family) {
+        return untracked_answer(ethernet, family) +
                Statements{set_mark(mark, mark.reply(), "$mark_reply")};
     });
     if (config.fabric.enabled)
         chain.add("fabric", "", {from_fabric(), jump("fabric_gate")});
     chain.add_for_families(
-        "denied_before", "What ubfd has denied a moment ago is denied still.",
-        [](SetType family, const char* digit) {
-            return Statements{udp(),
-                              flow_in(flow_type(family), fmt::format("{}{}", set_of_denied, digit)),
+        "denied_before", "What ubfd has denied a moment ago is denied still.", [](SetType family) {
+            return Statements{udp(), flow_in(flow_type(family), of_family(set_of_denied, family)),
                               count(), reject_prohibited()};
         });
     chain.add_for_families(
         "exempt_listener", "Whoever asks for a listener that is exempt gets it.",
-        [&](SetType family, const char* digit) {
+        [&](SetType family) {
             const auto type = family == SetType::ipv4 ? SetType::listener4 : SetType::listener6;
-            return Statements{tcp(),
-                              listener_in(type, fmt::format("{}{}", set_of_listeners, digit)),
+            return Statements{tcp(), listener_in(type, of_family(set_of_listeners, family)),
                               set_mark(mark, mark.allow(), "$mark_allow"), count(), accept()};
         });
     chain.add("queue", "",
@@ -360,12 +351,11 @@ namespace {
 
 // TCP needs no tracking: the gate sees the first packet, and recognises it by its flags.
 void add_untracked_peers(Builder& chain, std::vector<Statement> where) {
-    chain.add_for_families("peers", "TCP between peers (peers.notrack).",
-                           [&](SetType family, const char* digit) {
-                               const auto peers = ethernet.set(fmt::format("peers{}", digit));
-                               return where + Statements{tcp(), source_in(family, peers, false),
-                                                         destination_in(family, peers), notrack()};
-                           });
+    chain.add_for_families("peers", "TCP between peers (peers.notrack).", [&](SetType family) {
+        const auto peers = ethernet.set(of_family(set_of_peers, family));
+        return where + Statements{tcp(), source_in(family, peers, false),
+                                  destination_in(family, peers), notrack()};
+    });
 }
 
 } // namespace
@@ -385,19 +375,19 @@ Chain fabric_in_chain(const Config& config) {
 namespace {
 
 void add_sent(Builder& chain, const Config& config) {
-    const auto remember = [&](SetType family, const char* digit) {
-        return remember_answer(flow_type(family), fmt::format("{}{}", set_of_sent, digit),
+    const auto remember = [&](SetType family) {
+        return remember_answer(flow_type(family), of_family(set_of_sent, family),
                                config.fabric.udp_timeout);
     };
-    chain.add_for_families("sent", "", [&](SetType family, const char* digit) {
-        return Statements{
-            udp(), flow_in(flow_type(family), fmt::format("{}{}", set_of_sent, digit), false, true),
-            remember(family, digit), leave()};
+    chain.add_for_families("sent", "", [&](SetType family) {
+        return Statements{udp(),
+                          flow_in(flow_type(family), of_family(set_of_sent, family), false, true),
+                          remember(family), leave()};
     });
     chain.add("sent_too_fast", "Nobody fills it by himself: what he begins faster is not in it.",
               {udp(), user_over_limit(set_of_senders, 500, 4096), count(), leave()});
-    chain.add_for_families("sent_first", "", [&](SetType family, const char* digit) {
-        return Statements{udp(), remember(family, digit), leave()};
+    chain.add_for_families("sent_first", "", [&](SetType family) {
+        return Statements{udp(), remember(family), leave()};
     });
     chain.add("sent_full", "Where the set is full, the answer is taken for a beginning.",
               {udp(), count()});
@@ -437,9 +427,9 @@ namespace {
 // asks nobody.
 void add_unlisted(Builder& chain, const Side& side, std::string_view name, const Side& peers,
                   std::string why) {
-    chain.add_for_families(name, std::move(why), [&](SetType family, const char* digit) {
-        return Statements{source_in(family, side.set(fmt::format("peers{}", digit)), true),
-                          destination_in(family, peers.set(fmt::format("peers{}", digit))),
+    chain.add_for_families(name, std::move(why), [&](SetType family) {
+        return Statements{source_in(family, side.set(of_family(set_of_peers, family)), true),
+                          destination_in(family, peers.set(of_family(set_of_peers, family))),
                           not_to_loopback(),
                           from_ordinary_user(),
                           count(),
@@ -480,14 +470,15 @@ void add_kernel_socket(Builder& chain, const Side& side, const Environment& envi
                        const std::string& name, std::string why) {
     const Statements watched{
         source_port_from(environment.unprivileged_port_start, "$unprivileged_port_start"),
-        destination_port_in(side.set("ports"), false),
-        destination_port_in(side.set("exempt_udp"), true), destination_port_in("tunnels", true)};
+        destination_port_in(side.set(set_of_ports), false),
+        destination_port_in(side.set(set_of_exempt_udp), true),
+        destination_port_in(set_of_tunnels, true)};
     const Statements refuse{not_transparent(), count(), reject_prohibited()};
     if (!side.fabric)
         chain.add(name + ":lo", std::exchange(why, {}),
                   watched + Statements{to_loopback()} + refuse);
-    chain.add_for_families(name, why, [&](SetType family, const char* digit) {
-        Statements where{destination_in(family, side.set(fmt::format("peers{}", digit)))};
+    chain.add_for_families(name, why, [&](SetType family) {
+        Statements where{destination_in(family, side.set(of_family(set_of_peers, family)))};
         if (side.fabric)
             where.insert(where.begin(), to_fabric(true));
         return watched + where + refuse;
@@ -519,27 +510,27 @@ Chain datagrams_out_chain(const Config& config, const Environment& environment) 
 
 Chain connections_out_chain() {
     Builder chain("connections_out", "What begins or answers a TCP connection here.");
-    const auto from_exempt_place = [](SetType family, const char* digit) {
+    const auto from_exempt_place = [](SetType family) {
         return Statements{tcp(), syn_with_ack(),
                           from_place_in(family == SetType::ipv4 ? SetType::place4 : SetType::place6,
-                                        fmt::format("{}{}", set_of_exempt_places, digit))};
+                                        of_family(set_of_exempt_places, family))};
     };
     chain.add_for_families(
         "exempt_answer",
         "The kernel lets anybody connect to the listener of an exempt user. Somebody else's socket "
         "at that place could answer in its stead, by connecting at the same moment.",
-        [&](SetType family, const char* digit) {
+        [&](SetType family) {
             const bool v4 = family == SetType::ipv4;
-            return from_exempt_place(family, digit) +
+            return from_exempt_place(family) +
                    Statements{from_held_place_in(v4 ? SetType::held_place4 : SetType::held_place6,
-                                                 fmt::format("{}{}", set_of_exempt_holders, digit)),
+                                                 of_family(set_of_exempt_holders, family)),
                               accept()};
         });
     chain.add_for_families(
         "answer_forged",
         "(What a listener answers by a SYN cookie has no socket, or only a request.)",
-        [&](SetType family, const char* digit) {
-            return from_exempt_place(family, digit) +
+        [&](SetType family) {
+            return from_exempt_place(family) +
                    Statements{from_connecting_socket(), count(), reject_prohibited()};
         });
     chain.add("answer", "", {tcp(), syn_with_ack(), accept()});
@@ -550,11 +541,12 @@ Chain connections_out_chain() {
 Chain protocols_out_chain(const Config& config) {
     Builder chain("protocols_out", "All other protocols: the same pass as on the way in.");
     if (config.fabric.enabled) {
-        chain.add("fabric", "", {to_fabric(true), protocol_in(fabric.set("protocols")), accept()});
+        chain.add("fabric", "",
+                  {to_fabric(true), protocol_in(fabric.set(set_of_protocols)), accept()});
         chain.add("passed", "",
-                  {to_fabric(false), protocol_in(ethernet.set("protocols")), accept()});
+                  {to_fabric(false), protocol_in(ethernet.set(set_of_protocols)), accept()});
     } else {
-        chain.add("passed", "", {protocol_in(ethernet.set("protocols")), accept()});
+        chain.add("passed", "", {protocol_in(ethernet.set(set_of_protocols)), accept()});
     }
     if (const auto& interfaces = config.scope.interfaces; !interfaces.are_all()) {
         Statements unwatched{to_interface_in(set_of_interfaces(interfaces), !interfaces.except)};

@@ -252,10 +252,10 @@ bool has_set(Connection& connection, const char* table, const Set& set) {
 
 Result<std::vector<Endpoint>, int> dropped_multicast(Connection& connection) {
     std::vector<Endpoint> places;
-    for (const char* digit : {"4", "6"}) {
+    for (const bool v4 : {true, false}) {
         std::vector<Boundary> seen;
-        const int error = see_elements(connection, table_name,
-                                       fmt::format("{}{}", set_of_multicast, digit), seen);
+        const int error =
+            see_elements(connection, table_name, of_family(set_of_multicast, v4), seen);
         if (error != 0)
             return fail(error);
         for (const auto& [key, end] : seen)

@@ -40,6 +40,11 @@ constexpr const Part& address(bool v4) {
 }
 } // namespace part
 
+template<typename To = Bytes>
+To network(Port port) {
+    return {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff)};
+}
+
 // A key of several parts pads each to whole registers of four bytes.
 constexpr std::size_t padded(std::size_t length) {
     return (length + 3) / 4 * 4;

@@ -10,10 +10,6 @@
 namespace ubf::nft {
 namespace {
 
-Bytes network(Port port) {
-    return {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff)};
-}
-
 Set::Element element(const PortRange& range) {
     return {network(range.first), network(range.last),
             range.first == range.last ? std::to_string(range.first)
@@ -49,8 +45,9 @@ Set interfaces(const Config& config) {
     return set;
 }
 
-Set peers(const std::vector<Prefix>& ranges, SetType family, std::string name, std::string why) {
-    Set set{std::move(name), std::move(why), family};
+Set peers(const std::vector<Prefix>& ranges, SetType family, std::string_view name,
+          std::string why) {
+    Set set{of_family(name, family), std::move(why), family};
     for (const auto& prefix : ranges)
         if (prefix.is_v4() == (family == SetType::ipv4))
             set.elements.push_back(element(prefix));
@@ -93,18 +90,21 @@ Set tunnels() {
     constexpr Port geneve = 6081;
     constexpr Port wireguard = 51820;
     constexpr Port roce = 4791; // RDMA over Ethernet in software
-    Set set{"tunnels", "UDP ports of the kernel's own tunnels", SetType::port};
+    Set set{set_of_tunnels, "UDP ports of the kernel's own tunnels", SetType::port};
     for (const Port port : {vxlan, vxlan_before_iana, geneve, wireguard, roce})
         set.elements.push_back(element(PortRange{port, port}));
     return set;
 }
 
+std::string on_fabric(const char* set) {
+    return std::string(fabric_prefix) + set;
+}
+
 // Adds a set for each family.
 void add_dynamic(std::vector<Set>& sets, std::string_view name, std::string_view why,
                  std::pair<SetType, SetType> types, std::uint32_t room, bool updated_by_packets) {
-    const std::pair<SetType, const char*> families[] = {{types.first, "4"}, {types.second, "6"}};
-    for (const auto& [type, digit] : families) {
-        Set set{fmt::format("{}{}", name, digit), std::string(std::exchange(why, {})), type};
+    for (const SetType type : {types.first, types.second}) {
+        Set set{of_family(name, type), std::string(std::exchange(why, {})), type};
         set.room = room;
         set.updated_by_packets = updated_by_packets;
         sets.push_back(std::move(set));
@@ -121,20 +121,21 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
     const char* nodes_there = "the same on the fabric";
     std::vector<Set> sets{
         interfaces(config),
-        peers(config.peers.ranges, SetType::ipv4, "peers4", nodes),
-        peers(config.peers.ranges, SetType::ipv6, "peers6", nodes),
-        ports(scope.ports, environment, "ports", "destination ports that are watched"),
-        exempt(scope.exempt_ports, &ProtocolPorts::tcp, "exempt_tcp"),
-        exempt(scope.exempt_ports, &ProtocolPorts::udp, "exempt_udp"),
-        peers(fabric_peers, SetType::ipv4, "fabric_peers4", nodes_there),
-        peers(fabric_peers, SetType::ipv6, "fabric_peers6", nodes_there),
-        ports(fabric.ports, environment, "fabric_ports", "destination ports that are watched"),
-        exempt(fabric.exempt_ports, &ProtocolPorts::tcp, "fabric_exempt_tcp"),
-        exempt(fabric.exempt_ports, &ProtocolPorts::udp, "fabric_exempt_udp"),
-        protocols(scope.protocols, "protocols",
+        peers(config.peers.ranges, SetType::ipv4, set_of_peers, nodes),
+        peers(config.peers.ranges, SetType::ipv6, set_of_peers, nodes),
+        ports(scope.ports, environment, set_of_ports, "destination ports that are watched"),
+        exempt(scope.exempt_ports, &ProtocolPorts::tcp, set_of_exempt_tcp),
+        exempt(scope.exempt_ports, &ProtocolPorts::udp, set_of_exempt_udp),
+        peers(fabric_peers, SetType::ipv4, on_fabric(set_of_peers), nodes_there),
+        peers(fabric_peers, SetType::ipv6, on_fabric(set_of_peers), nodes_there),
+        ports(fabric.ports, environment, on_fabric(set_of_ports),
+              "destination ports that are watched"),
+        exempt(fabric.exempt_ports, &ProtocolPorts::tcp, on_fabric(set_of_exempt_tcp)),
+        exempt(fabric.exempt_ports, &ProtocolPorts::udp, on_fabric(set_of_exempt_udp)),
+        protocols(scope.protocols, set_of_protocols,
                   "ICMP, IGMP, ICMPv6 and what the site names: they pass"),
         tunnels(),
-        protocols(fabric.protocols, "fabric_protocols", "the same on the fabric")};
+        protocols(fabric.protocols, on_fabric(set_of_protocols), "the same on the fabric")};
 
     const std::pair flows{SetType::flow4, SetType::flow6};
     add_dynamic(sets, set_of_denied, "UDP flows that ubfd denied a moment ago", flows,

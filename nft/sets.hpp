@@ -1,6 +1,7 @@
 // The sets of the table: the configuration's lists, and ubfd's decisions.
 #pragma once
 
+#include "nft/key.hpp"
 #include "nft/ruleset.hpp"
 
 #include <chrono>
@@ -17,6 +18,15 @@ inline constexpr std::uint32_t room_for_senders = 65536;
 inline constexpr std::uint32_t room_for_multicast = 256;
 inline constexpr std::uint32_t room_for_recognised = 16;
 
+// The lists of the configuration. The fabric has most of them again, under names with this prefix.
+inline constexpr const char* fabric_prefix = "fabric_";
+inline constexpr const char* set_of_peers = "peers"; // one for each family
+inline constexpr const char* set_of_ports = "ports";
+inline constexpr const char* set_of_exempt_tcp = "exempt_tcp";
+inline constexpr const char* set_of_exempt_udp = "exempt_udp";
+inline constexpr const char* set_of_protocols = "protocols";
+inline constexpr const char* set_of_tunnels = "tunnels"; // of both networks
+
 // Sets that packets or ubfd fill, one for each family. They are named once, for the chains that use
 // them and the code that fills them.
 inline constexpr const char* set_of_denied = "denied";
@@ -30,6 +40,13 @@ inline constexpr const char* set_of_sent = "sent";
 inline constexpr const char* set_of_senders = "senders"; // of both families
 inline constexpr const char* set_of_multicast = "multicast";
 inline constexpr const char* set_of_recognised = "recognised"; // of both families
+
+inline std::string of_family(std::string_view set, bool v4) {
+    return std::string(set) + (v4 ? '4' : '6');
+}
+inline std::string of_family(std::string_view set, SetType type) {
+    return of_family(set, is_v4(type));
+}
 
 // The bits of a packet's priority that mark it as recognised (daemon/recognition).
 inline constexpr std::uint32_t recognised_mask = 0xffff0000;

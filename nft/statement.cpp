@@ -35,10 +35,6 @@ std::uint64_t milliseconds(std::chrono::seconds time) {
     return static_cast<std::uint64_t>(std::chrono::milliseconds(time).count());
 }
 
-Bytes network(Port port) {
-    return {static_cast<std::uint8_t>(port >> 8), static_cast<std::uint8_t>(port & 0xff)};
-}
-
 Bytes interface_name(std::string_view name) {
     Bytes bytes(IFNAMSIZ);
     std::memcpy(bytes.data(), name.data(), std::min(name.size(), bytes.size() - 1));

@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fmt/format.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/set.h>
 #include <linux/netfilter.h>
@@ -30,9 +29,7 @@ class Key {
         return end.address.is_v4() ? add(end.address.v4_bytes()) : add(end.address.bytes());
     }
     Key& port(const Endpoint& end) {
-        const std::array<std::uint8_t, part::port.length> bytes{
-            static_cast<std::uint8_t>(end.port >> 8), static_cast<std::uint8_t>(end.port & 0xff)};
-        return add(bytes);
+        return add(network<std::array<std::uint8_t, part::port.length>>(end.port));
     }
     Key& interface(std::uint32_t index) { return number(index); }
     Key& user(Uid uid) { return number(value(uid)); }
@@ -92,10 +89,6 @@ bool is_v4(const ListenerKey& listener) {
     return listener.endpoint.address.is_v4();
 }
 
-std::string name_of(const char* set, bool v4) {
-    return fmt::format("{}{}", set, v4 ? '4' : '6');
-}
-
 const char* allowed_on(Network network) {
     return network == Network::ethernet ? set_of_udp : set_of_fabric_udp;
 }
@@ -129,7 +122,7 @@ template<typename T>
 void change(Batch& batch, const char* set, std::uint16_t type, std::span<const T> keys,
             std::optional<milliseconds> timeout) {
     for (const bool v4 : {true, false}) {
-        const auto name = name_of(set, v4);
+        const auto name = of_family(set, v4);
         for (std::size_t i = 0; i < keys.size();) {
             const auto part = named(name);
             std::size_t count = 0;
@@ -194,7 +187,7 @@ int VerdictSets::find_sent(const Flow& flow) {
 }
 
 int VerdictSets::find(const char* name, const Flow& flow) {
-    const auto set = named(name_of(name, is_v4(flow)));
+    const auto set = named(of_family(name, is_v4(flow)));
     add_element(set, key_of(flow), std::nullopt);
     return look_for(connection_, set);
 }
@@ -268,7 +261,7 @@ int VerdictSets::clear(std::initializer_list<const char*> names) {
     auto batch = connection_.begin();
     for (const char* name : names)
         for (const bool v4 : {true, false})
-            clear(batch, name_of(name, v4));
+            clear(batch, of_family(name, v4));
     return commit(batch);
 }
 
