@@ -1,4 +1,4 @@
-// What a client of the control socket asks, read from a line of its own making.
+// Requests of clients of the control socket, read from a line that may hold anything.
 #pragma once
 
 #include "base/result.hpp"
@@ -23,8 +23,8 @@ bool is_set(const nlohmann::ordered_json& request, const char* key);
 // The flow of an `explain`: from, to and protocol, as text; nothing where they make none.
 std::optional<Flow> flow_of(const nlohmann::ordered_json& request);
 
-// Which flows a `flows` or `revoke` means: user (a uid), reason, and from, to and protocol, each of
-// which may be missing. The error is for whoever asked.
+// The flows that a `flows` or `revoke` means: user (a uid), reason, and from, to and protocol. Each
+// may be missing. The error is for the client.
 Result<FlowFilter, std::string> filter_of(const nlohmann::ordered_json& request);
 
 } // namespace ubf

@@ -213,8 +213,7 @@ std::optional<AllowedFlows::Id> AllowedFlows::next_resting() {
     return std::nullopt;
 }
 
-// Whose room a flow takes: the connector's, or where that is nobody who could be told from others,
-// the listener's.
+// A flow takes the room of its connector, or of its listener if the connector is no user.
 std::uint64_t AllowedFlows::charged(const AllowedFlow& allowed) {
     const auto& party =
         allowed.connector.kind == OwnerKind::user ? allowed.connector : allowed.listener;

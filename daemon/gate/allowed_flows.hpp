@@ -1,14 +1,14 @@
 // The flows that one worker has allowed, so that they can be listed, decided again and ended. Pure
-// memory: what the kernel still has of them, the caller says.
+// memory: the caller says whether the kernel still has a flow.
 //
-// Most of them need no look, for established traffic costs nothing: they rest here until something
-// changes. UDP flows and those that a label allowed are watched: they come up from time to time. So
-// do others for once, when they are to be decided again.
+// Most flows rest here until something changes, since established traffic costs nothing. UDP flows,
+// and flows that a label allowed, are watched: they come up from time to time. Other flows come up
+// once when they are to be decided again.
 //
-// Nobody tells us when a connection ends. Where there is no room left for one that rests, a clock
-// hand looks at old ones: at two at most, so that a packet costs what it costs. What is over goes;
-// where nothing is, one of somebody who has more of them than the newcomer's user is forgotten, and
-// otherwise the newcomer is. Watched flows have room of their own (of TCP: labelled_room.hpp).
+// No notice tells when a connection ends. To make room, a clock hand inspects at most two resting
+// flows and evicts one that has ended. If none has, it evicts a flow of a user who holds more than
+// the newcomer's user, or rejects the newcomer. Watched flows have room of their own (for TCP, see
+// labelled_room.hpp).
 #pragma once
 
 #include "base/types.hpp"
@@ -31,7 +31,7 @@
 
 namespace ubf {
 
-// Whose an end was when the flow was decided.
+// The owner of an end when the flow was decided.
 struct Party {
     OwnerKind kind = OwnerKind::unknown;
     Uid uid{}; // of kind user only
@@ -60,7 +60,7 @@ struct AllowedFlow {
     Flow from_connector() const { return reply ? flow.reversed() : flow; }
 };
 
-// Which flows somebody asks for; what is empty fits all.
+// The flows that somebody asks for; an empty field fits all.
 struct FlowFilter {
     std::optional<Uid> user{}; // at either end
     std::optional<Reason> reason{};

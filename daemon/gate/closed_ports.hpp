@@ -1,6 +1,6 @@
-// Finds those who try many ports where nobody listens. A closed port or two is everyday life, and
-// the same one over and over is a program that waits for its server; many of them are a scan, which
-// the log names. Pure memory: a packet costs one look-up.
+// Detects scans: many different ports where nobody listens. A closed port or two is everyday life,
+// and a program that waits for its server tries the same port over and over. The log names a scan.
+// Pure memory: a packet costs one look-up.
 #pragma once
 
 #include "base/types.hpp"

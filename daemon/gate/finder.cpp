@@ -89,9 +89,9 @@ void Finder::place_here(Case& item, const OwnerLookup::Found& source) {
     }
 }
 
-// A translated flow can be traced if it is a TCP connection of which it is known what it was, and
-// its sender meant an address of this node's, at which its ubfd can be asked. (No notice would end
-// a UDP flow: the notice would be about the flow that it was.)
+// A translated flow can be traced if it is a TCP connection, its flow before translation is known,
+// and its sender meant an address of this node. (No notice would end a UDP flow: the notice would
+// name the flow before translation.)
 bool Finder::can_be_traced(const Case& item) const {
     return item.original && item.flow().protocol == Protocol::tcp &&
            (on_this_node(item) || interface_of(item.original->destination.address));

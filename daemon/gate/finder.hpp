@@ -32,8 +32,8 @@ class Finder {
 
     // The sockets at those ends that are on this node, for all cases at once.
     std::span<const OwnerLookup::Ends> look_up(std::span<const Case> items);
-    // Where the source is, whose both ends are, and, of a listener, whether others may share its
-    // port. The destination was found, or its lookup failed.
+    // Notes the place of the source, and the owners of both ends by uid. The destination was found,
+    // or its lookup failed.
     void place(Case& item, const OwnerLookup::Ends& ends);
     // The owner behind a source at which nobody is asked.
     std::optional<Owner> unasked(const Case& item) const;

@@ -14,7 +14,7 @@ namespace {
 // A UDP flow is decided again whenever it comes up. A TCP flow that a label allowed is decided more
 // seldom: it costs a search of its owner's processes, and changes are told meanwhile.
 constexpr std::chrono::minutes labelled_time{10};
-// Of the peer of a flow, one after the other. (UDP ends with its lease before that.)
+// The peer of a flow may be silent this often in a row. (UDP ends with its lease before that.)
 constexpr unsigned most_silences = 6;
 // Packets keep room beside them: so many are begun at a time, and so many are under way. They are
 // few enough that the last search ends in time, however large the processes are.
@@ -212,8 +212,8 @@ void FlowBook::take_known(std::vector<UndecidedFlow>& flows,
     });
 }
 
-// In the place of one that was allowed, and to be decided again at once. Where there is no room it
-// is found anew.
+// It takes the place of an allowed flow, and is decided again at once. If there is no room, the
+// next look finds it anew.
 void FlowBook::add_undecided(const UndecidedFlow& undecided) {
     const auto now = Clock::now();
     if (contains(undecided.flow))

@@ -61,7 +61,7 @@ class FlowBook {
     };
     Next conclude(const Decided& decided);
 
-    // What a label allowed is decided again at once: of this user; or this flow.
+    // Flows that a label allowed are decided again at once: those of this user, or this flow.
     void hasten(Uid uid);
     void hasten(const Flow& flow);
 

@@ -1,5 +1,5 @@
-// What is done with all of a worker's allowed flows: listed, ended, decided again. A few at a time,
-// so that no packet waits for it.
+// Walks over all allowed flows of a worker: lists them, ends them, or has them decided again. A
+// walk takes a few flows at a time, so that no packet waits for it.
 #pragma once
 
 #include "daemon/gate/allowed_flows.hpp"
@@ -22,7 +22,7 @@ class FlowWalks {
     };
     using Done = std::function<void(Result)>;
 
-    // What it takes of the kernel.
+    // The calls to the kernel that a walk needs.
     enum class Ended : std::uint8_t { yes, over_already, refused };
     struct Kernel {
         std::function<bool(const AllowedFlow&)> is_over;
@@ -33,7 +33,7 @@ class FlowWalks {
       : flows_(flows)
       , kernel_(std::move(kernel)) {}
 
-    // Those that are there, `most` at most. What is over is forgotten on the way.
+    // The flows that are still there, `most` at most. Flows that have ended are forgotten.
     void list(FlowFilter filter, std::size_t most, Done done);
     void end(FlowFilter filter, Done done);
     // Calls `look` for each flow, cheap as it must be; a walk like this that is under way begins

@@ -37,8 +37,8 @@ int KernelFlows::end(const AllowedFlow& allowed) {
                             allowed.interface, found->cookie);
 }
 
-// Where the connection is over, the kernel finds the listener behind it, or what is left of it;
-// neither must be taken for it, and least of all be ended.
+// If the connection is over, the kernel names its listener, or its TIME_WAIT remains. Neither is
+// the connection, and neither may be ended.
 Result<SocketInfo, int> KernelFlows::connection(const AllowedFlow& allowed) {
     const auto& flow = allowed.flow;
     auto found = sockets_.find({flow.protocol, flow.destination, flow.source, allowed.interface});

@@ -1,5 +1,5 @@
-// What the kernel still has of flows that were allowed, and their end: of a TCP connection its
-// socket on this node, of UDP what the kernel tracks (udp_flows.hpp).
+// Tells whether the kernel still has an allowed flow, and ends it. A TCP connection ends by its
+// socket on this node; a UDP flow, by the verdict that the kernel keeps (udp_flows.hpp).
 #pragma once
 
 #include "daemon/gate/allowed_flows.hpp"

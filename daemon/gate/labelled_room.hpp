@@ -1,8 +1,8 @@
 // The room in memory for TCP flows that a label allowed, of all workers: each of them must be ended
 // when the label is withdrawn, so none is forgotten. Any thread may use it.
 //
-// A user may have as many as there is room left: one alone gets half of it, and whoever comes next
-// finds some, however much the others have (dynamic thresholds: Choudhury and Hahne, 1998).
+// A user may have as many flows as there is room left. One user alone gets half of it, and every
+// newcomer finds some (dynamic thresholds: Choudhury and Hahne, 1998).
 #pragma once
 
 #include <cstddef>

@@ -1,12 +1,12 @@
 // The room for one worker's open questions, and how it is shared. Pure: the worker asks, and closes
 // the cases of those that give way.
 //
-// A question passes through two stages. At first nobody knows whose flow it is about: it counts for
-// the peer that is asked, and for the user here whom the flow goes to. Anybody can make up a peer,
-// so those that are not proven have room of their own, in which the oldest question gives way: a
-// peer that is there answers long before.
-// Once the peer has said whose it is, and credentials are looked for, it counts for that user,
-// whatever the peer. Where that room is taken, whoever has most of it gives way.
+// A question passes through two stages. At first the flow's owner is unknown: the question counts
+// for the peer that is asked, and for the user here to whom the flow goes. Anybody can make up a
+// peer, so unproven peers have room of their own. The oldest question in it gives way, since a real
+// peer answers long before.
+// Once the peer has named the owner, and looks for credentials, the question counts for that owner,
+// whatever the peer. If that room is full, a question of the user who has most of them gives way.
 #pragma once
 
 #include "base/types.hpp"
@@ -144,7 +144,7 @@ class OpenQuestions {
         return most->back().flow;
     }
 
-    // Of the first stage.
+    // A question of the first stage.
     void take_out(Places::iterator place, Places& to) {
         const auto counted = by_peer_.find(place->peer);
         if (--counted->second == 0)

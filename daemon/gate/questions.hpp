@@ -37,7 +37,7 @@ class Questions {
     // The peer has named the user, and looks for the rest: the question counts for them from now
     // on. Returns a question that is over for that, perhaps this one.
     std::optional<Flow> name(const Flow& flow, Uid uid);
-    // What was heard last becomes facts of the case, but for the owner.
+    // Notes in the case how the question ended. The owner is the caller's to note.
     void answered(Case& item, Heard heard, const Owner& owner);
     void end(const Flow& flow) { open_.end(flow); }
 

@@ -22,7 +22,7 @@ namespace {
 
 // IPv6 with a few extension headers, and TCP's own; the payload is nobody's business.
 constexpr std::uint32_t copy_range = 192;
-// What a queued packet costs the socket's buffer, by the kernel's count (an skb's truesize).
+// The bytes of a queued packet in the socket's buffer, by the kernel's count (an skb's truesize).
 constexpr int message_cost = 2048;
 
 bool is_readable(int fd) {
@@ -172,7 +172,7 @@ void Queue::configure(std::uint32_t length) {
     else
         static_cast<void>(transact(socket_, tracked));
 
-    // Room for a full queue. What doesn't fit is counted by the kernel in
+    // Room for a full queue. The kernel counts packets that don't fit in
     // /proc/net/netfilter/nfnetlink_queue, which status shows.
     constexpr std::uint32_t most = 64u << 20;
     const auto room = std::min<std::uint64_t>(std::uint64_t{length} * message_cost, most);
@@ -209,9 +209,9 @@ void Queue::handle(std::span<const std::uint8_t> datagram,
     }
 }
 
-// What the ubfd before us had read, and not judged when it died, nobody else will ever judge. It
-// all came before the first packet that is left to read; whoever sent it sends it again. (Where
-// none is left, it would wait for the next that happens to come into this queue.)
+// Packets that a predecessor read but never judged would wait for ever. Their ids are lower than
+// the first id that we read, so all below it are dropped, and their senders retransmit. (If no
+// packet is left to read, they wait for the next packet of this queue.)
 void Queue::drop_before(std::uint32_t id) {
     others_cleared_ = true;
     alignas(nlmsghdr) std::array<std::uint8_t, 128> buffer{};

@@ -46,7 +46,7 @@ struct Arrival {
     QueuedPacket packet;
     std::span<const std::uint8_t> bytes; // from the network header, the copy range at most
     std::uint32_t interface = 0;         // where it came in
-    // What the gate says of it.
+    // The gate's notes about the packet.
     bool reply = false;      // it answers a packet of this node's
     bool fabric = false;     // it came over the fabric
     bool translated = false; // by NAT; of the fabric and of answers only `tracked` says so
@@ -64,7 +64,7 @@ class Queue {
     std::uint16_t number() const { return number_; }
     int fd() const { return socket_.fd(); }
     std::uint64_t packets() const { return packets_.read(); }
-    // What waited for the ubfd before us waits for us.
+    // Whether packets that waited for a predecessor wait for us.
     bool adopted() const { return adopted_; }
 
     // Calls `each` for what waits, a bounded number of packets.

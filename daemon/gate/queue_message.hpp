@@ -1,4 +1,4 @@
-// What the kernel says on a queue's socket (linux/netfilter/nfnetlink_queue.h), apart from the
+// The kernel's messages on a queue's socket (linux/netfilter/nfnetlink_queue.h), apart from the
 // socket.
 #pragma once
 
@@ -19,7 +19,7 @@ struct PacketMessage {
     std::span<const std::uint8_t> bytes; // from the network header on; part of the message
 };
 
-// What became of something that we sent.
+// The outcome of a request of ours.
 struct ErrorMessage {
     int error; // an errno; 0: an acknowledgement
 };

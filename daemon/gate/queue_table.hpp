@@ -1,4 +1,4 @@
-// What the kernel says of its netfilter queues (net/netfilter/nfnetlink_queue.c, seq_show).
+// The kernel's table of its netfilter queues (net/netfilter/nfnetlink_queue.c, seq_show).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct KernelQueue {
 
 // By number; those of the caller's network namespace.
 std::map<unsigned, KernelQueue> kernel_queues();
-// Of one that nobody has bound, all is 0.
+// A queue that nobody has bound is all 0.
 KernelQueue kernel_queue(unsigned number);
 
 } // namespace ubf

@@ -15,7 +15,7 @@
 namespace ubf {
 
 struct Rules {
-    // Of the fabric, and of all other interfaces.
+    // One for the fabric, one for all other interfaces.
     struct Side {
         Policy policy;
         std::vector<Prefix> peers;

@@ -104,7 +104,7 @@ void Undecided::look(TimePoint now) {
     }
     std::unordered_set<Cookie> judged;
     for (auto& flow : *flows) {
-        // Of another policy those that are known are decided again anyway.
+        // If the policy changed, the known flows are decided again anyway.
         flow.judged = was_whole_ || judged_.contains(flow.cookie);
         judged.insert(flow.cookie);
     }
@@ -192,7 +192,7 @@ std::optional<UndecidedFlow> Undecided::as_flow(const TcpConnection& connection,
     return flow;
 }
 
-// Of an address of this node's.
+// The interface that has this address of the node.
 std::optional<std::uint32_t> Undecided::interface_with(const Address& address, Look& look) const {
     if (is_loopback(address))
         return loopback_;
@@ -232,9 +232,9 @@ const Undecided::Look::Listener& Undecided::listener(const Endpoint& place, std:
     return found->second;
 }
 
-// A socket doesn't say whether it was accepted, or has connected. Where it has a listener's place,
-// it was accepted. A listener may be gone by now; then its port is one that a program has asked
-// for, and the other end's one that the kernel has given.
+// A socket doesn't say whether it was accepted, or has connected. If it has a listener's address
+// and port, it was accepted. A listener may be gone by now: then its port is one that a program
+// asked for, and the other end has one that the kernel gave.
 bool Undecided::was_accepted(const TcpConnection& connection, std::uint32_t interface, Look& look) {
     if (listener(connection.local, interface, look).is_there)
         return true;

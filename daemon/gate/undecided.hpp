@@ -2,12 +2,12 @@
 // not whole, and nothing of the kernel's queues them any more. Others the kernel let in by itself,
 // for it recognised both ends as one user's (daemon/recognition). Both are found among the sockets
 // of the node. Once the ruleset is whole again, or the policy is another, they are judged as if
-// they began now: what is allowed goes on, and can be listed and ended like any other; what is not
-// is ended. So are, once, those of which a worker knows: the one that it allowed may be over, and
-// another have begun meanwhile between the same ports.
+// they began now. A connection that is allowed goes on, and can be listed and ended like any other;
+// all others are ended. Connections that a worker knows are judged once, too: another connection
+// may have begun between the same ports.
 //
 // Connections that were there when ubfd began to watch are left alone: they are older than the
-// ruleset, or the ubfd before us has decided them.
+// ruleset, or a predecessor has decided them.
 #pragma once
 
 #include "config/scope.hpp"
@@ -39,15 +39,14 @@ class Undecided {
 
     // All that is there now counts as decided.
     void pass_over_present();
-    // The ruleset is whole again. A connection whose handshake was on its way may come later, and
-    // one that the kernel answered with a SYN cookie two minutes later: so it is looked more than
-    // once.
+    // The ruleset is whole again. There are several looks: a handshake may end a moment later, and
+    // a connection that the kernel answered with a SYN cookie, two minutes later.
     void look_for_them(TimePoint now);
     // The policy is another than that by which the kernel recognised some.
     void judge_recognised(TimePoint now);
-    // Those that the kernel recognised, of listeners of such users, are workers' from now on, so
-    // that they can be listed and ended like all others. `done` is called on any thread; not where
-    // this is false, for the kernel didn't say which there are.
+    // Hands the connections that the kernel recognised, of listeners of such users, to the workers.
+    // They can be listed and ended like all others then. `done` is called on any thread. False, and
+    // no call, if the kernel didn't list them.
     bool adopt(const std::function<bool(const UndecidedFlow&)>& recognisable,
                std::function<void()> done);
     // Other ports are watched now. Nobody was asked about connections to the new ones, and nobody
@@ -73,8 +72,8 @@ class Undecided {
     };
 
     using Flows = std::vector<UndecidedFlow>;
-    // Part by part, so that no worker is held up; each part that is left goes to `unknown`, on some
-    // worker's thread, and after the last of them `done` is called.
+    // Part by part, so that no worker is held up. The rest of each part goes to `unknown`, on some
+    // worker's thread. After the last part `done` is called.
     struct Walk {
         Flows rest;
         std::function<void(const Flows&)> unknown;

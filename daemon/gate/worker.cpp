@@ -372,7 +372,7 @@ Worker::Fact Worker::ask(Case& item, std::optional<Gid> group) {
     return sent.yes ? Fact::comes_later : Fact::known;
 }
 
-// Of both ends at once.
+// Searches for both ends run at once.
 Worker::Fact Worker::find_credentials(Case& item) {
     for (const auto end : {Need::destination, Need::source}) {
         if (end == Need::source && !item.source)
@@ -489,7 +489,7 @@ void Worker::close_again(const Case& item, Reason reason) {
         report(item, reason);
 }
 
-// What becomes of an allow: its flow is known from now on, or else it must not be allowed.
+// An allowed flow is known from now on. If it can't be, it must not be allowed.
 Reason Worker::remember_allowed(const Case& item, Reason reason) {
     auto allowed = allowed_flow(item, reason);
     if (allowed.is_udp())

@@ -1,5 +1,5 @@
-// Which end of a connection is ours. The RDMA subsystem doesn't say; but the id of an end that was
-// connected to has the address of the id that listens, and no other may be bound there with it
+// Tells which end of a connection is ours. The RDMA subsystem doesn't say. But the id of a
+// listener's end has the address of the id that listens, and no other id may be bound there
 // (drivers/infiniband/core/cma.c, cma_check_port and rdma_listen).
 #pragma once
 
@@ -23,13 +23,13 @@ inline End other(End end) {
     return end == End::connector ? End::listener : End::connector;
 }
 
-// Where ids listened when the table was read.
+// The places where ids listened when the table was read.
 class Listeners {
   public:
     void add(const rdma::CmId& id);
-    // The id that this one, which is connected, came from, where it is the listener's end. One that
-    // listens on :: stands for IPv4 as well: it may have been told not to, which nobody says, so an
-    // end can pose as the listener's, but never be taken for the connector's.
+    // The listening id from which this connected id came, if it is the listener's end. An id that
+    // listens on :: stands for IPv4 as well, for nobody says whether it was told not to. So an end
+    // can pose as the listener's, but is never taken for the connector's.
     std::optional<rdma::CmKey> of(const rdma::CmId& connection) const;
 
   private:

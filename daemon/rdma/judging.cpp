@@ -13,8 +13,8 @@
 namespace ubf {
 namespace {
 
-// A peer's end comes into being a moment after the connector's: it is asked again while it knows
-// nothing of it, with pauses that grow from this one, and while it doesn't answer.
+// A peer's end comes into being a moment after the connector's. So the peer is asked again while it
+// doesn't know the connection, with growing pauses, and while it doesn't answer.
 constexpr unsigned most_tries = 7;
 constexpr unsigned most_silences = 4;
 constexpr std::chrono::milliseconds try_pause{20};
@@ -78,7 +78,7 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
 }
 
 Facts RdmaWatcher::facts_of(const Entry& entry) const {
-    // Whoever holds an end is known, or will not be.
+    // No further search would find the holder of an end.
     const auto known = [](Owner owner) {
         if (lacks_credentials(owner))
             owner.credentials.emplace();
@@ -162,7 +162,7 @@ void RdmaWatcher::try_again(Entry& entry, TimePoint now) {
     next_look_ = std::min(next_look_, entry.next);
 }
 
-// Nobody is killed for that his peer's node is silent.
+// A silent peer is no reason to kill.
 void RdmaWatcher::give_up(Entry& entry) {
     shared_.counters.rdma_no_answer.add();
     entry.stage = Stage::judged;
@@ -183,8 +183,8 @@ void RdmaWatcher::conclude(Entry& entry, const Facts& facts, std::optional<End> 
                            Reason reason, TimePoint now) {
     const bool connects = entry.end == End::connector;
     const auto& ours = *facts.destination;
-    // Where both ends take themselves for the same, because what listened was gone too soon to be
-    // seen, it must be allowed either way.
+    // If both ends take themselves for the same, their listener was gone too soon to be seen. Then
+    // the connection must be allowed either way.
     if (remote == entry.end && action_of(reason) == Action::allow) {
         auto turned = facts;
         turned.reply = !facts.reply;

@@ -25,7 +25,7 @@ constexpr std::chrono::seconds count_pause{5};
 // However many questions come, the table is read no more often.
 constexpr std::chrono::milliseconds least_age{20};
 
-// Where it isn't, opening the socket could load what nobody needs.
+// Without the subsystem, opening the socket could load a module that nobody needs.
 bool has_subsystem() {
     std::error_code error;
     return std::filesystem::exists("/sys/class/infiniband", error);
@@ -199,9 +199,8 @@ std::optional<std::vector<rdma::CmId>> RdmaWatcher::list_again() {
     return std::move(table->entries);
 }
 
-// Reads which process made each new id. A number that the kernel names twice as the maker's was the
-// maker's in between, for a number is another's only when the task has ended, and then none is
-// named any more.
+// Reads which process made each new id. If the kernel names the same pid before and after the read,
+// the pid was not reused in between: the kernel names none once the task has ended.
 void RdmaWatcher::look_for_makers() {
     std::map<rdma::CmKey, Holder> read;
     const auto details = shared_.investigator.details();
@@ -255,7 +254,7 @@ std::optional<Owner> RdmaWatcher::owner_of(const Entry& entry) {
                                                    : Method::rdma_connector);
 }
 
-// What the peers are told. Where two connections of different users have the same ends, in two port
+// The answer for a peer. If two connections of different users have the same ends, in two port
 // spaces, nobody can tell which one is meant.
 Owner RdmaWatcher::answer(const Flow& flow, TimePoint now) {
     if (!connections_.contains(flow) && now - read_ >= least_age)

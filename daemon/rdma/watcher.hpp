@@ -1,7 +1,7 @@
 // Watches the connections of the RDMA connection manager. They begin without a packet that the gate
-// could hold up, so each is judged after the fact, a moment after it has begun, by the policy of
-// the fabric; and one that may not be is told in the log, or ended with its connector's process.
-// Also answers the peers' questions about the ends that are here. Has a thread of its own.
+// could hold up, so each is judged a moment after it has begun, by the policy of the fabric. A
+// connection that is not allowed is logged, or ended with its connector's process. Also answers the
+// peers' questions about the ends that are here. Has a thread of its own.
 #pragma once
 
 #include "config/config.hpp"
@@ -29,7 +29,7 @@
 
 namespace ubf {
 
-// What a reload changes, in one piece.
+// The settings that a reload changes, in one piece.
 struct RdmaRules {
     Config::Fabric::Rdma mode = Config::Fabric::Rdma::log;
     Policy policy;
@@ -54,7 +54,7 @@ class RdmaWatcher {
         std::string state = "starting"; // "active", or why not
         std::size_t cm_ids = 0;
         std::size_t connections = 0;
-        // What can't be judged: queue pairs that were connected without the connection manager,
+        // These can't be judged: queue pairs that were connected without the connection manager,
         // and ids whose addresses are not IP's.
         std::size_t queue_pairs = 0;
         std::size_t foreign = 0;
@@ -77,7 +77,7 @@ class RdmaWatcher {
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
-    // What becomes of an id.
+    // The stages of an id.
     enum class Stage : std::uint8_t {
         made,   // it isn't connected yet
         open,   // to be judged

@@ -16,7 +16,7 @@
 
 namespace ubf {
 
-// Where the source of a packet is.
+// The place of the source of a packet.
 enum class Place : std::uint8_t {
     here,      // on this node
     peer,      // on a node whose ubfd is asked
@@ -42,7 +42,7 @@ struct Facts {
     std::optional<Label> partition{};    // of the fabric: both ends carry its label
     std::optional<StatedLevel> stated{}; // the level of its sender, by the packet itself
 
-    // Nothing until it was looked for. Of kind unknown: no socket is there.
+    // Nothing until it was looked for. An owner of kind unknown: no socket is there.
     std::optional<Owner> destination{};
     std::optional<Owner> source{};
     std::optional<Reason> failed{};      // a fact can't be found, for this reason
@@ -61,8 +61,8 @@ struct Facts {
     const Owner& listener() const { return end(reply ? source : destination); }
     const Owner& connector() const { return end(reply ? destination : source); }
 
-    // What was found of an end, with the partition's label. A level that the packet states must be
-    // the one that is said of its sender: otherwise nobody knows which labels that carries.
+    // Notes the owner of an end, with the partition's label. The level that the packet states must
+    // be the one that was told of its source: otherwise nobody knows the labels of the source.
     void learn_destination(Owner owner);
     enum class Levels : bool { agree, contradict };
     Levels learn_source(Owner owner);

@@ -79,8 +79,8 @@ const LabelRule* rule_for(const Label& label, const Policy& policy) {
     return nullptr;
 }
 
-// An owner with credentials. What a label is an alias of says who may carry it; where nothing does,
-// it is the label itself that may be the administrator's.
+// An owner with credentials. The rule of a label's canonical name says who may carry it. If there
+// is no rule, the label itself may be the administrator's word.
 bool may_carry(const Owner& owner, const Label& label, const Policy& policy) {
     const auto* rule = rule_for(canonical(label, policy), policy);
     if (rule == nullptr)

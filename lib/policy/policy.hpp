@@ -33,7 +33,7 @@ struct KernelExemption {
     bool operator==(const KernelExemption&) const = default;
 };
 
-// Who may carry a label.
+// The users who may carry a label.
 struct LabelRule {
     std::vector<UidRange> users{};
     std::vector<Gid> groups{}; // members, by effective or supplementary group

@@ -57,7 +57,7 @@ std::string_view to_string(Reason reason);
 std::optional<Reason> parse_reason(std::string_view name);
 // Tells the reader what to do next; one line, no full stop.
 std::string_view hint(Reason reason);
-// Of a listener that is root's: the group of another program would not help there.
+// The hint for a listener of root's: the group of another program would not help there.
 std::string_view hint_about_roots_listener();
 Action action_of(Reason reason);
 // The names of all that do this.
