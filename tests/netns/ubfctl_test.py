@@ -133,6 +133,25 @@ class Explain(Ubfctl):
         self.ubfd1.kill()
         self.assertIn("so: deny (no-answer)", self.explain(("10.77.0.1", 4000), (V4, PORT)))
 
+    def test_an_exempt_listener_needs_no_answer_of_the_peer(self):
+        self.ubfd2.configure({**self.ubfd2.settings, "policy": {"exempt_listeners": ["alice"]}})
+        self.ubfd2.reload()
+        self.ubfd1.kill()
+        source = self.flow_of("bob", self.one, V4, PORT)
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
+        answer = self.explain(source, (V4, PORT))
+        self.assertIn("connector: not asked about, for it makes no difference\n", answer)
+        self.assertIn("so: allow (exempt-listener)", answer)
+
+    def test_an_interface_that_is_not_watched(self):
+        self.ubfd2.configure({**self.ubfd2.settings, "scope": {"interfaces": ["lo"]}})
+        self.ubfd2.reload()
+        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
+        self.assertIn("eth0 is not watched (scope.interfaces): the kernel lets it pass",
+                      self.explain(("10.77.0.1", 4000), (V4, PORT)))
+        here = self.explain(("127.0.0.1", 4000), ("127.0.0.1", PORT))
+        self.assertNotIn("is not watched", here)
+
     def test_a_flow_that_ends_elsewhere_is_sent_there(self):
         message = self.explain((V4, 4000), ("10.77.0.1", PORT), status=1)
         self.assertIn("10.77.0.1 is not an address of this node; the listener's node decides, so ask there", message)
