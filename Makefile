@@ -1,13 +1,13 @@
 # A thin entry; the build is CMake's (CMakePresets.json).
 #
-#   make           builds into build/release
-#   sudo make demo two nodes, a few users: who gets through, and why
-#   sudo make test every test
-#   sudo make bench  what it costs, and the start of a job on 64 nodes
-#   make fuzz      each fuzzer for a minute
-#   make format | sudo make asan | sudo make install | make clean
+# - make: builds into build/release
+# - sudo make demo: two nodes, a few users: who gets through, and why
+# - sudo make test: every test
+# - sudo make bench: the cost of ubfd, and the start of a job on 64 nodes
+# - make fuzz: each fuzzer for a minute
+# - make format, sudo make asan, sudo make install, make clean
 
-# Under sudo, what belongs to the tree is still made by the tree's owner.
+# Under sudo, the files of the tree still belong to the tree's owner.
 owner := $(shell stat -c %U .)
 ifeq ($(shell id -u),0)
 ifneq ($(filter-out root UNKNOWN,$(owner)),)

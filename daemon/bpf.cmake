@@ -1,6 +1,6 @@
-# The parts of ubfd that run in the kernel. An object has no addresses of a kernel's in it: it finds its way by the BTF of
-# the one that it is loaded into. ubf_add_bpf(NAME SOURCE HEADER...) makes the skeleton NAME.skel.h, which loads it; the
-# library ubf_bpf has all of them, and libbpf. Without the tools there is no such target.
+# The parts of ubfd that run in the kernel. An object contains no kernel addresses: libbpf relocates it by the BTF of the
+# kernel that loads it. The function ubf_add_bpf(NAME SOURCE HEADER...) makes the skeleton NAME.skel.h, which loads the
+# object. The library ubf_bpf has all skeletons, and libbpf. Without the tools there is no such target.
 set(UBF_BPF AUTO CACHE STRING "Let the kernel record owners and recognise users: ON, OFF, or AUTO where clang, bpftool and libbpf are there")
 set_property(CACHE UBF_BPF PROPERTY STRINGS AUTO ON OFF)
 
@@ -38,7 +38,7 @@ function(ubf_add_bpf name source)
     add_custom_command(OUTPUT ${skeleton}
         COMMAND ${UBF_CLANG} -target bpf -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror
             -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -c ${source} -o ${object}.debug
-        COMMAND ${UBF_BPFTOOL} gen object ${object} ${object}.debug # without what is for debuggers
+        COMMAND ${UBF_BPFTOOL} gen object ${object} ${object}.debug # without DWARF
         COMMAND ${UBF_BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}
         DEPENDS ${source} ${headers} VERBATIM)
     add_custom_target(ubf_bpf_${name} DEPENDS ${skeleton})

@@ -1,7 +1,7 @@
 // A SPANK plugin for sites that have no Prolog of their own: runs `ubfctl job begin` and `ubfctl
-// job end` where slurmd runs Prolog and Epilog, as root (spank(7)). In plugstack.conf:
+// job end` when slurmd runs Prolog and Epilog, as root (spank(7)). In plugstack.conf:
 //     optional ubf.so [ubfctl=PATH] [label-from=SOURCE] [socket=PATH]
-// It never fails a job: one without a label only matches nobody.
+// It never fails a job: a job without a label merely matches nobody.
 #include <cstdint>
 #include <cstring>
 #include <spawn.h>
@@ -14,7 +14,7 @@
 extern "C" {
 #include <slurm/spank.h>
 
-// What SPANK looks for; in C++ a constant would be seen by this file alone.
+// SPANK looks for these symbols; without `extern`, a C++ constant has internal linkage.
 extern const char plugin_name[];
 extern const char plugin_type[];
 extern const unsigned int plugin_version;
@@ -40,7 +40,7 @@ void run(const std::vector<std::string>& words) {
                     words[2].c_str());
 }
 
-// Arguments of plugstack.conf are ubfctl's options, but for where it is.
+// The arguments in plugstack.conf are ubfctl's options, except its path.
 void tell(spank_t spank, const char* what, int argc, char** argv) {
     std::uint32_t job = 0;
     uid_t uid = 0;

@@ -106,4 +106,4 @@ def _wrong(results):
     measured = [figures for number in results.rounds for load in number.values() for lanes in load["cases"].values()
                 for figures in lanes.values() if "wrong" in figures]
     wrong, count = [sum(figures[key] for figures in measured) for key in ("wrong", "count")]
-    return f"Of {count:,} flows, under all loads, {wrong:,} ended otherwise than their case says."
+    return f"All loads had {count:,} flows, and {wrong:,} of them ended otherwise than their case says."
