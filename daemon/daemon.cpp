@@ -39,7 +39,7 @@ UniqueFd open_signals() {
 
 constexpr const char* ident_name = "ident";
 
-// Of ident's: as many as there are gates that ask, for peers have as many; within reason.
+// ident has as many threads as the peers have gates that ask, within reason.
 std::size_t answering_threads(unsigned queues) {
     constexpr unsigned most = 8;
     return std::min(queues, most);
@@ -259,8 +259,8 @@ void Daemon::keep(const char* name, int fd) {
         store_.keep(name, fd);
 }
 
-// A table that is our socket's goes with the socket, but where the kernel lets it stay: so somebody
-// must keep the socket for us before it is, or nothing would be refused once we die.
+// A table that our socket owns goes with the socket, unless the kernel lets it stay. So systemd
+// must keep the socket before it owns the table, or nothing would be refused once we die.
 nft::Ownership Daemon::keep_table_socket() {
     using nft::Ownership;
     if (!DescriptorStore::is_there())
@@ -278,7 +278,7 @@ Daemon::~Daemon() {
     stop_workers();
     if (rdma_)
         rdma_->stop();
-    // Whoever might still call these must find them stopped, but not gone.
+    // Other threads may still call these, and must find them stopped, but not gone.
     investigator_.stop();
     sent_flows_.stop();
     while (!services_.empty())
@@ -481,9 +481,8 @@ void Daemon::apply(Start fresh) {
         undecided_->judge_recognised(Clock::now());
 }
 
-// The processes of this user carry something else now: all that was found of them is forgotten
-// first, then all that was allowed by it is decided again, here and at the peers that were told of
-// it.
+// The labels of this user's processes changed. All that was found of them is forgotten first. Then
+// the flows that these labels allowed are decided again, here and at the peers that were told.
 void Daemon::relabel(Uid uid) {
     investigator_.forget(uid);
     if (!start_.config.labels.end_flows)
@@ -495,7 +494,7 @@ void Daemon::relabel(Uid uid) {
         service->withdraw(uid);
 }
 
-// Which ports users can bind is a setting of the node, and may change while we run.
+// The first port that users can bind is a setting of the node, and may change while we run.
 void Daemon::follow_sysctl() {
     const auto was = start_.environment.unprivileged_port_start;
     const auto now = nft::read_environment(start_.config).unprivileged_port_start;

@@ -1,4 +1,4 @@
-// What of the node itself ubfd depends on, and what an administrator should know about it.
+// The settings of the node itself that ubfd depends on, and warnings about them.
 #pragma once
 
 #include <string>

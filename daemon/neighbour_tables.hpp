@@ -1,5 +1,5 @@
 // The kernel's tables of neighbours, ARP's and NDP's: one of each for the whole machine, with room
-// for net.*.neigh.default.gc_thresh3 addresses. Where one is full, nodes that it does not hold
+// for net.*.neigh.default.gc_thresh3 addresses. If one is full, nodes that it does not hold
 // can't be reached. On a flat network of more than a thousand nodes that happens without ubfd as
 // well, and looks like a refusal.
 #pragma once

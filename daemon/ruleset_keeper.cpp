@@ -165,7 +165,7 @@ void RulesetKeeper::put(const nft::Ruleset& ruleset, bool manage) {
     listen();
 }
 
-// Of a table that is ours nobody can tell anything new.
+// A table that our socket owns never changes without us.
 void RulesetKeeper::listen() {
     if (owned_ && notices_.begun())
         notices_.end();

@@ -1,9 +1,9 @@
-// Sees that the table is there: installs it, looks after it, puts it back when somebody
-// flushed or changed it; or only says what is missing, where the administrator owns it.
+// Sees that the table is there: installs it, looks after it, and restores it when somebody flushed
+// or changed it. If the administrator owns the table, it only logs the missing parts.
 //
-// Where the table can be our socket's, nobody else can flush or change it. Elsewhere the kernel
-// tells of each change, and it is put back within milliseconds; and twice a second it is looked
-// whether it is there, whatever was told.
+// If our socket can own the table, nobody else can flush or change it. Otherwise the kernel
+// notifies us of each change, and the table is restored within milliseconds. In any case a look
+// twice a second finds out whether it is there.
 #pragma once
 
 #include "config/config.hpp"

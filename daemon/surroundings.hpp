@@ -1,6 +1,6 @@
-// Watches this node's own set-up for all that gets in ubfd's way, or opens a way around it:
-// addresses that no range lists, interfaces that are not there, other tables' rules. Found at the
-// start and while ubfd runs, told once each. So is where multicast goes that the ruleset drops.
+// Watches this node's own set-up for obstacles to ubfd and for ways around it: addresses that no
+// range lists, missing interfaces, rules of other tables. Each is logged once, at the start or
+// while ubfd runs. So are the destinations of multicast that the ruleset drops.
 #pragma once
 
 #include "config/config.hpp"

@@ -1,4 +1,4 @@
-// What happened, counted. Every thread counts, status reads; no order between counters is promised.
+// Counters of events. Every thread counts, status reads; no order between counters is promised.
 #pragma once
 
 #include "ident/wire.hpp"
@@ -39,7 +39,7 @@ class Counts {
     std::array<Counter, static_cast<std::size_t>(Enum::count_)> counters_;
 };
 
-// What became of packets, by what was done to them.
+// Packets, by the action that was taken.
 class ActionSums {
   public:
     explicit ActionSums(const Counts<Reason>& reasons) {

@@ -1,7 +1,7 @@
-// What every thread does first: takes a name, and gives up the privileges that its own work doesn't
-// take. The thread that answers strangers' questions keeps none; those of the gate, which read what
-// peers answer, keep CAP_NET_ADMIN for their verdicts. (Threads share their memory, so this bounds
-// what a mistake can do, not what somebody can who took the process over.)
+// The first act of every thread: it takes a name, and gives up the privileges that its own work
+// doesn't take. The thread that answers strangers' questions keeps none; those of the gate, which
+// read what peers answer, keep CAP_NET_ADMIN for their verdicts. (Threads share their memory, so
+// this bounds what a mistake can do, not what somebody can who took the process over.)
 #pragma once
 
 #include <initializer_list>

@@ -94,8 +94,8 @@ void Asker::send_later(Pending& pending, TimePoint when) {
     due_.push({pending.again, pending.question.nonce});
 }
 
-// Groups the questions by peer, so that a storm costs a datagram for many. What was answered
-// meanwhile is left out.
+// Groups the questions by peer, so that a storm costs a datagram for many. Questions that were
+// answered meanwhile are left out.
 void Asker::send(const std::vector<Nonce>& nonces) {
     open_.clear();
     for (const Nonce nonce : nonces)

@@ -34,9 +34,9 @@ class Asker {
     // owner: unknown where only `nothing` or `unsent` is heard.
     using Handler = std::function<void(const Flow& flow, Heard heard, const Owner& owner)>;
 
-    // channel: which of this node's askers it is; socket: that channel's. lane: another one, for
-    // questions to peers that are not proven: what waits for an address that nobody has fills no
-    // room but its own.
+    // channel: which of this node's askers it is; socket: that channel's. lane: another socket, for
+    // questions to peers that are not proven. Datagrams that wait for an address that nobody has
+    // fill no room but their own.
     Asker(const Socket& socket, const Socket& lane, Channel channel,
           std::shared_ptr<const Terms> terms, Milliseconds deadline, PeerTable& peers,
           Counters& counters);

@@ -1,6 +1,6 @@
 // A record of each peer, by address, with bounded room. Anybody can make the node ask about an
-// address, so peers that have not proven to be there are forgotten first, beginning with the one
-// that is unproven for longest; a proven one is forgotten for another proven one only.
+// address, so peers that have not proven to be there are evicted first, the longest unproven one
+// before all others. A proven peer is evicted only for another proven one.
 #pragma once
 
 #include "flow/address.hpp"

@@ -11,7 +11,7 @@
 
 namespace ubf::ident {
 
-// What both sides of ident agree on.
+// The terms on which both sides of ident agree.
 struct Terms {
     Port port = 0;
     Milliseconds clock_skew{};
@@ -19,7 +19,7 @@ struct Terms {
     KeyRing keys;
     AddressMap management{}; // where the ubfd of an address of the fabric is asked
 
-    // Where the two ends of a flow are asked about each other; from: the one that asks.
+    // The path between the nodes at both ends of a flow; from: the one that asks.
     Path path(const Address& from, const Address& to) const {
         return {{management(from), port}, {management(to), port}};
     }

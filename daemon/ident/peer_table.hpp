@@ -1,4 +1,4 @@
-// What is known of each peer's ubfd: how often it was asked, how fast it answers, whether it is
+// The record of each peer's ubfd: how often it was asked, how fast it answers, whether it is
 // silent. A peer is named by the address at which its ubfd is asked. Any thread may use it.
 #pragma once
 

@@ -1,5 +1,5 @@
-// Which datagrams came already, within the time that their clock lets them be young. Bounded: under
-// a flood the oldest are forgotten, and a question that is repeated then is merely answered again.
+// The datagrams that came already, for as long as their time lets them be accepted. Bounded: under
+// a flood the oldest are evicted, and a question that is replayed then is merely answered again.
 #pragma once
 
 #include <bit>

@@ -409,7 +409,7 @@ void Service::send(const Sender& to, std::vector<Entry> entries) {
     std::array<std::uint8_t, max_datagram> buffer;
     for (std::size_t first = 0; first < count;) {
         const auto bytes = encode(buffer, datagram, first, path, terms_->keys.current);
-        // What can't be sent is asked for again, or told again.
+        // If it can't be sent, the peer asks again, or the notice is retransmitted.
         if (is_want_of_room(socket_.send(path, to.interface, bytes)))
             counters_.not_sent.add();
     }

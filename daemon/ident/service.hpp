@@ -46,8 +46,8 @@ class Service {
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Called on our thread when what a peer told of a TCP flow holds no more.
     void on_withdrawn(std::function<void(const Flow&)> withdrawn);
-    // Who knows the ends of RDMA's connections; without, questions about them go unanswered. It
-    // gives each answer once, on any thread.
+    // Finds the owner of an end of an RDMA connection, and gives the answer once, on any thread.
+    // Without it, questions about such ends go unanswered.
     using FindRdma = std::function<void(const Flow&, std::function<void(Owner)>)>;
     void on_rdma(FindRdma find);
     // The processes of this user carry other labels than peers were told.
@@ -56,7 +56,7 @@ class Service {
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
-    // Who sent a datagram.
+    // The sender of a datagram.
     struct Sender {
         Path path; // to us
         std::uint32_t interface;

@@ -1,5 +1,6 @@
-// Which peers were told the owner of which UDP socket, or labels of whom, so that they hear of
-// their end. A notice is sent again until the peer has seen it, a few times at most.
+// The answers that peers still rely on: owners of UDP sockets, and users' labels. A peer is
+// notified when one stops being true. A notice is retransmitted until acknowledged, a few times at
+// most.
 //
 // Users share the room: where it is taken, whoever has most gives way, with the oldest. The peer is
 // not told then. It decides such a flow again by itself: UDP within seconds, TCP within ten minutes
@@ -41,11 +42,11 @@ class ToldFlows {
     // The notices to send now; due() sends them again from then on.
     std::vector<Notice> gone(Cookie cookie, TimePoint now);
     std::vector<Notice> all_gone(TimePoint now);
-    // Whether the socket of a flow is still there. Of others there is nothing to tell.
+    // Whether the socket of a flow is still there. Other flows need no notice.
     using StillThere = std::function<bool(const Flow&, const Told&)>;
     // The labels that were told of this user are not what they were.
     std::vector<Notice> withdrawn(Uid uid, TimePoint now, const StillThere& still_there);
-    // Of whom peers were told labels.
+    // The users whose labels peers were told.
     std::vector<Uid> labelled() const;
     // Forgets, a few at a time, labels that were told of sockets which are gone since.
     void look_after(TimePoint now, const StillThere& still_there);

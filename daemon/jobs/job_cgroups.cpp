@@ -8,7 +8,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Calls `each` for every entry; false where that could not be read. What is not there has none:
+// Calls `each` for every entry; false if the folder could not be read. A missing folder has none:
 // cgroups come and go at any time.
 template<typename F>
 bool read_folder(const fs::path& folder, F&& each) {

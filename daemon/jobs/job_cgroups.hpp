@@ -1,5 +1,5 @@
-// Which jobs have a cgroup on this node: one whose cgroup is gone is over, whatever became of its
-// Epilog.
+// Finds the jobs that have a cgroup on this node. A job whose cgroup is gone is over, even if its
+// Epilog never ran.
 #pragma once
 
 #include "label/slurm.hpp"

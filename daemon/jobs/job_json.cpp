@@ -39,7 +39,7 @@ Result<std::string, std::string> name_at(const Json& json, const char* key) {
     return name;
 }
 
-// So that it can't be taken for another job's id.
+// A name of this form could be taken for another job's id.
 bool is_sluid(std::string_view name) {
     return name.empty() ||
            (name.starts_with('s') && name.find_first_of("/._-") == std::string_view::npos);

@@ -1,5 +1,5 @@
-// The jobs on disk, a file each, so that a restart of ubfd forgets none. What stands there from
-// before the node's last boot is of jobs that are over.
+// The jobs on disk, a file each, so that a restart of ubfd forgets none. A file
+// from before the node's last boot is of a job that is over.
 #pragma once
 
 #include "label/slurm.hpp"

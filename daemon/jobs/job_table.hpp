@@ -23,7 +23,7 @@ class JobTable {
     std::vector<Entry> list() const;
     std::size_t size() const;
 
-    // What was registered under that id before, or nothing.
+    // Returns the job that was registered under that id before, or nothing.
     Entry put(Job job);
     Entry remove(std::uint32_t id);
 

@@ -1,4 +1,4 @@
-// What is to be told of a flow that was refused, or ended.
+// The facts to log about a flow that was refused, or ended.
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
@@ -19,8 +19,7 @@ struct Denial {
     std::string labels{}; // how theirs compare, where they were looked at
     bool ended = false;   // it was there before
     std::string note{};   // what else was done, or is known
-    // Of somebody who tries many ports where nobody listens: how often, since the last that was
-    // told.
+    // The tries of a scan, of ports where nobody listens, since the last one that was logged.
     std::uint64_t tries = 0;
 };
 

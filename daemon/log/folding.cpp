@@ -4,8 +4,9 @@
 
 namespace ubf {
 
-// Whoever takes on many users (the subordinate ones of newuidmap(1), say) or many addresses gets no
-// more accounts when there are enough: then the address has one, and in the end everybody.
+// The number of accounts is bounded, though one person may take on many users (the subordinate ones
+// of newuidmap(1), say) or addresses. Beyond it an address has one account, and in the end all
+// share one.
 Folding::Account Folding::account_of(const Denial& denial) const {
     using Of = Account::Of;
     for (const auto* owner : {&denial.connector, &denial.listener}) {

@@ -21,7 +21,7 @@ struct CgroupRoots {
 
 class CgroupPaths {
   public:
-    // Of the hierarchies that are mounted by now.
+    // Knows the hierarchies that are mounted by now.
     CgroupPaths();
 
     int v2_fd() const { return v2_.fd ? v2_.fd.get() : -1; } // of the root

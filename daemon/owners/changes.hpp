@@ -1,5 +1,5 @@
-// Whose processes carry other labels than before, and since when: so that what was looked up before
-// a change is not relied on after it. Any thread may ask.
+// The users whose processes changed their labels, and since when, so that nobody relies on a
+// look-up from before the change. Any thread may ask.
 #pragma once
 
 #include "base/types.hpp"

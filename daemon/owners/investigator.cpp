@@ -68,7 +68,7 @@ std::optional<Owner> Investigator::remembered(const SocketOwner& socket, ident::
     return found->second.owner;
 }
 
-// Where neither the process nor the user database need be asked first.
+// The recorded owner, if neither the process nor the user database need be asked first.
 std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Role role) {
     const auto result = makers(socket, role, labeller_.details(), Ask::nobody);
     if (!result)
@@ -88,7 +88,7 @@ std::optional<Owner> Investigator::recorded(const SocketOwner& socket, ident::Ro
     return owner;
 }
 
-// Who made the sockets listen or connect, as if a search had found those processes.
+// The processes that made the sockets listen or connect, as if a search had found them.
 std::optional<SearchResult> Investigator::makers(const SocketOwner& socket, ident::Role role,
                                                  ProcessDetails details, Ask ask) const {
     // The kernel may have taken over a socket of root's: rpc.nfsd's listener, for one.
@@ -230,7 +230,7 @@ void Investigator::do_one(Job job) {
     job.done(std::move(owner), in_time);
 }
 
-// Whoever has none under way comes first; one thread is always left to others.
+// A user with no search under way comes first; one thread is always left to others.
 std::deque<Uid>::iterator Investigator::next_turn() {
     const auto has_at_most = [this](unsigned count) {
         return std::ranges::find_if(
@@ -313,8 +313,8 @@ Credentials Investigator::of_listener(const SearchResult& result, Uid uid) {
     return credentials;
 }
 
-// A member may take a group at any time with newgrp, so what the user database says of a connector
-// counts as much as what its process has; the process adds groups that it was given otherwise.
+// A member may take a group at any time with newgrp. So the user database's groups of a connector
+// count as much as those of its process. The process adds groups that it was given otherwise.
 Credentials Investigator::of_connector(const SearchResult& result, const UserCache::Record& user,
                                        Uid uid) {
     auto credentials = common_credentials(result, uid);

@@ -1,7 +1,7 @@
 // Finds what the uid alone doesn't tell: groups, labels and the program behind a socket, or that it
-// is the kernel's own. What the kernel recorded of a socket is read at once. The search of /proc
-// takes as long as the node has processes, so it has threads of its own; a packet waits for the
-// answer without anybody waiting with it.
+// is the kernel's own. The kernel's record of a socket is read at once. The time of a search
+// of /proc grows with the node's processes, so searches have threads of their own. A packet waits
+// for the answer, but no thread waits with it.
 #pragma once
 
 #include "daemon/core/counters.hpp"
@@ -58,14 +58,14 @@ class Investigator {
     // Whether other listeners may share this TCP port.
     bool may_share(Port port) const { return records_.may_share(port); }
 
-    // What is remembered of this socket, or recorded; cheap, never waits. Of one that shares its
-    // port it is, as below, the least that holds for all of them.
+    // The remembered or recorded owner of this socket; cheap, never waits. For a socket that shares
+    // its port it is, as below, the least that holds for all of them.
     std::optional<Owner> known(const SocketOwner& socket, ident::Role role);
     // Calls `done`, on some other thread, when the owner is found, or with what is known when the
     // deadline passes. An owner of kind user has credentials then, if empty ones. False, and `done`
     // is not called, when too many searches wait for that user already.
     // Users take turns, and never have all threads: neither many sockets nor those whose search
-    // takes long hold up the others. Where the room for what waits is taken, whoever has most of it
+    // takes long hold up the others. If too many searches wait, one of the user with most of them
     // gives way.
     bool find(const SocketOwner& socket, ident::Role role, TimePoint deadline, Done done);
     // The same, now: the caller waits.
@@ -74,7 +74,7 @@ class Investigator {
     // The owner, where the process is known already, however it was found. Waits for the
     // user database, for a moment.
     Owner of_process(Holder process, ident::Role role, Method method);
-    // What it takes to know a process for that.
+    // The details of a process that of_process() needs.
     ProcessDetails details() const { return labeller_.details(); }
     static constexpr unsigned threads = 4;
     const std::array<Heartbeat, threads>& heartbeats() const { return heartbeats_; }
@@ -133,7 +133,7 @@ class Investigator {
     static constexpr std::size_t most_jobs = 4096;
     static constexpr std::size_t most_jobs_of_one = 256;
     static constexpr std::size_t most_remembered = 16384;
-    // Who holds a listener changes with its processes: looked at again after this.
+    // The holders of a listener change with its processes: they are looked up again after this.
     static constexpr std::chrono::seconds fresh{10};
 
     UserCache& users_;

@@ -8,7 +8,7 @@
 namespace ubf {
 namespace {
 
-// What one process says.
+// The labels of one process.
 struct Found {
     std::vector<Label> labels;
     JobTable::Entry job;
@@ -40,7 +40,7 @@ void add_level(Found& found, std::string_view context) {
         found.all = false;
 }
 
-// What all say. Where they differ, nobody knows what the socket carries.
+// Keeps the labels of all. If the processes differ, nobody knows the socket's labels.
 void keep_common(Found& common, const Found& other) {
     if (common.labels != other.labels || common.job != other.job)
         common.all = false;

@@ -1,4 +1,4 @@
-// Which labels an owner carries: by the configured sources, from what was found of its processes.
+// Finds the labels of an owner by the configured sources, from the details of its processes.
 #pragma once
 
 #include "config/config.hpp"
@@ -18,7 +18,7 @@ class Labeller {
 
     void set_sources(const Config::Labels& sources);
 
-    // What must be read of each process.
+    // The details that must be read of each process.
     ProcessDetails details() const;
     // Adds labels, and whether they are all, to the credentials of a socket of that uid, which
     // these processes hold. Groups must be there already.

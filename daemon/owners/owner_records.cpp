@@ -72,7 +72,8 @@ int load(Program& program, bool udp, const std::optional<CgroupRoots>& cgroups) 
     return -::owner_records_bpf__load(program.get());
 }
 
-// Of the sockets that are there already. Reading the iterator is what runs it; it has no text.
+// Records the holders of the sockets that are there already. To read the iterator runs it; it has
+// no text.
 int write_down_holders(const owner_records_bpf& program) {
     const UniqueFd iterator(::bpf_iter_create(::bpf_link__fd(program.links.on_descriptor)));
     if (!iterator)

@@ -1,8 +1,7 @@
-// Who made a socket listen, connect or take a UDP port, as the kernel recorded it at that moment: a
-// program of ours in the kernel (bpf/owner_records.bpf.c) writes it down. To ask takes one read of
-// a map, whatever is on the node. Of a socket that is older than this ubfd it is who held it when
-// ubfd started. Where the kernel takes no such program, or ubfd is built without it, there are
-// none.
+// The processes that made a socket listen, connect or take a UDP port, as a program of ours in the
+// kernel recorded them at that moment (bpf/owner_records.bpf.c). A question takes one read of a
+// map, whatever is on the node. The record of an older socket names its holder when ubfd started.
+// If the kernel takes no such program, or ubfd is built without it, there are no records.
 #pragma once
 
 #include "base/types.hpp"
@@ -45,7 +44,7 @@ class OwnerRecords {
         void operator()(owner_records_bpf* program) const;
     };
 
-    // Of 65,536 numbers, where the kernel writes.
+    // 65,536 numbers, in memory that the kernel writes.
     struct Unmap {
         void operator()(const std::uint64_t* numbers) const;
     };

@@ -25,8 +25,8 @@ class UserCache {
     UserCache();
     ~UserCache();
 
-    // What is known, waiting that long at most for what isn't. nullptr: no such user, or not known
-    // yet. What is known but old is given at once, and read again meanwhile.
+    // The user's record; waits that long at most for one that is not known. An old record is given
+    // at once, and read again meanwhile. Returns nullptr if there is no such user, or not yet.
     Record find(Uid uid, std::chrono::milliseconds wait);
     // The same without waiting, and nothing where it is not known yet.
     std::optional<Record> known(Uid uid);

@@ -121,7 +121,7 @@ void Filters::remove_all() {
             take_off(link.index, true);
 }
 
-// Of one that is gone, nothing is left to take off.
+// An interface that is gone has nothing left to take off.
 void Filters::take_off(std::uint32_t interface, bool is_our_hook) {
     const auto hook = hook_of(interface, BPF_TC_INGRESS);
     const auto options = options_of(0);

@@ -23,15 +23,17 @@ namespace ubf {
 
 class Recognition {
   public:
-    // Of programs to the root of the cgroups: for whoever keeps them while we restart, or are dead.
+    // The links of programs to the root of the cgroups. systemd keeps them while we restart, or are
+    // dead.
     struct Links {
         UniqueFd stamp{};
         UniqueFd arrive{};
     };
 
-    // Loads the programs, where they are wanted and can be. Takes CAP_BPF, CAP_PERFMON and
-    // CAP_NET_ADMIN, and after that the last alone. cgroup: of the root of version 2; -1: there is
-    // none. kept: of a ubfd before us, which the new programs take over. Throws std::system_error.
+    // Loads the programs, if they are wanted and can be. Takes CAP_BPF, CAP_PERFMON and
+    // CAP_NET_ADMIN, and after that the last alone. Throws std::system_error.
+    // cgroup: the root of version 2; -1: there is none.
+    // kept: a predecessor's links, which the new programs take over.
     Recognition(bool wanted, int cgroup, Links kept, nft::Connection& table);
     ~Recognition();
 

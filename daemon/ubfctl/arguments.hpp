@@ -19,7 +19,7 @@ parse(std::string_view command, const Arguments& arguments,
       const boost::program_options::options_description& options,
       const boost::program_options::positional_options_description& positions = {});
 
-// Of a command whose one argument may be a file, or the default.
+// The one argument of a command: a file, or the default.
 std::filesystem::path file_argument(std::string_view command, const Arguments& arguments,
                                     const char* otherwise);
 

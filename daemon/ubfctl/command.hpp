@@ -10,7 +10,7 @@
 
 namespace ubf::ctl {
 
-// What stands before the subcommand.
+// The options before the subcommand.
 struct Globals {
     std::filesystem::path socket;
     bool json = false;

@@ -71,8 +71,8 @@ void pause_at_random(unsigned tries) {
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds(random)));
 }
 
-// Asks slurmctld, once for the job. squeue prints nothing but the label; scontrol would print it
-// among what users choose, and the name of a job can be made to look like another field.
+// Asks slurmctld, once for the job. The command squeue prints nothing but the label. The command
+// scontrol would print it among texts that users choose, such as a job's name.
 std::string label_of_controller(std::uint32_t job) {
     constexpr unsigned most_tries = 3;
     const auto command =

@@ -87,8 +87,9 @@ void install_from(const std::filesystem::path& file) {
         stand_in(config);
 }
 
-// For ubfd.service, when ubfd is not to come back: the socket that owns the table is in systemd's
-// descriptor store still, and nobody can change the table before it is not. Does nothing elsewhere.
+// For ubfd.service, when ubfd is not to come back. The socket that owns the table is still in
+// systemd's descriptor store, and nobody can change the table until it leaves. Does nothing
+// elsewhere.
 void let_socket_go(nft::Installer& installer) {
     const auto state = fmt::format("FDSTOREREMOVE=1\nFDNAME={}", table_socket_name);
     if (::sd_notify(0, state.c_str()) <= 0)
@@ -102,7 +103,7 @@ void let_socket_go(nft::Installer& installer) {
     }
 }
 
-// Where the table would go with its socket, the same rules stand beside it meanwhile.
+// If the table would go with its socket, the same rules stand beside it meanwhile.
 void keep(const Config& config) {
     nft::Installer installer;
     const auto seen = installer.state();

@@ -26,7 +26,7 @@ Json part(const Json& json, const char* path) {
     return json.value(Json::json_pointer(path), Json::object());
 }
 
-// What is not zero, in a line.
+// The counters that are not zero, in a line.
 std::string counts(const Json& counters) {
     std::string text;
     for (const auto& [name, count] : counters.items())

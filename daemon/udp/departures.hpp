@@ -1,5 +1,5 @@
-// What went away a moment ago, for those who had just looked it up. Bounded: what it had to forget
-// counts as gone.
+// Sockets or flows that went away a moment ago, for callers who had just looked them up. Bounded:
+// an evicted entry counts as gone.
 #pragma once
 
 #include "daemon/core/event_loop.hpp"

@@ -1,6 +1,6 @@
-// UDP flows of this node that the kernel was told to forget a moment ago. Who binds the port of a
-// closed socket may send before the kernel has forgotten its flow, and be asked about after that:
-// his datagram belongs to what was forgotten, and must not count as forged.
+// UDP flows of this node that the kernel was told to forget a moment ago. A user who binds the port
+// of a closed socket may send before the kernel has forgotten its flow. If a peer asks about that
+// datagram later, it belongs to the forgotten flow, and must not count as forged.
 #pragma once
 
 #include "daemon/udp/departures.hpp"

@@ -1,7 +1,7 @@
 // The kernel hands the datagrams of an allowed UDP flow to nobody but the user for whom it was
-// allowed (bpf/udp_receivers.bpf.c), whoever has the port by then. Where the kernel takes no such
-// program, or ubfd is built without it, that user's socket is all that the flow waits for: until
-// its end is heard of, they go to whoever has its port next.
+// allowed (bpf/udp_receivers.bpf.c), whoever has the port by then. If the kernel takes no such
+// program, or ubfd is built without it, the flow ends when ubfd hears that the socket was closed.
+// Until then, datagrams go to the next owner of its port.
 #pragma once
 
 #include "base/types.hpp"
@@ -29,9 +29,9 @@ class UdpReceivers {
     // on any thread.
     using Keep = std::function<void(int link)>;
 
-    // Loads the programs, where they are wanted and can be. Takes CAP_BPF, CAP_PERFMON and
-    // CAP_NET_ADMIN, and after that the last alone. cgroup: of the root of version 2, which must
-    // stay open; -1: there is none. kept: what was kept by a ubfd before us.
+    // Loads the programs, if they are wanted and can be. Takes CAP_BPF, CAP_PERFMON and
+    // CAP_NET_ADMIN, and after that the last alone. cgroup: the root of version 2, which must stay
+    // open; -1: there is none. kept: a predecessor's link.
     UdpReceivers(bool wanted, int cgroup, UniqueFd kept, Keep keep);
 
     // Before the flow is allowed: its datagrams are this user's. False where the kernel has no
@@ -48,7 +48,7 @@ class UdpReceivers {
     struct Unload {
         void operator()(udp_receivers_bpf* program) const;
     };
-    // Of all ports, where the kernel reads.
+    // The counts of all ports, in memory that the kernel reads.
     struct Unmap {
         void operator()(std::uint64_t* users) const;
     };

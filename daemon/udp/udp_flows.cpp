@@ -80,7 +80,7 @@ std::optional<UdpFlows::Lease> UdpFlows::allow(const Flow& flow, Keeper keeper, 
     return add(flow, entry);
 }
 
-// Of those that are allowed, any; its next packet asks again.
+// Any allowed flow ends; its next packet asks again.
 void UdpFlows::make_room() {
     const auto any = std::ranges::find_if(
         flows_, [](const auto& entry) { return entry.second.keeper != Keeper::denied; });

@@ -1,8 +1,8 @@
 // The UDP flows on which the kernel has our verdict, and the sockets that it was given for. UDP has
 // no end of its own: when a socket at either end goes away, the kernel must forget the flow, or
 // whoever binds the port next would inherit it. A flow stays here until the kernel has confirmed
-// that. And since a notice can get lost, with a peer that dies for one, the kernel allows each flow
-// for one lease only (nft/sets.hpp), which a worker renews when it has decided the flow again.
+// that. And since a notice can get lost, for one when a peer dies, the kernel allows each flow for
+// one lease only (nft/sets.hpp). A worker renews it when it has decided the flow again.
 #pragma once
 
 #include "daemon/core/counters.hpp"
@@ -44,7 +44,7 @@ class UdpFlows {
 
     // --- by threads with CAP_NET_ADMIN ---
 
-    // Whose sockets a flow has, which were looked up from `since` on.
+    // The sockets of a flow, and their owner. They were looked up from `since` on.
     struct Ends {
         Cookie local;
         Uid user;                    // whose that is
@@ -63,8 +63,8 @@ class UdpFlows {
     // After the kernel has it, or has it for one more lease: true while ours holds; else the kernel
     // is told to forget the flow.
     bool confirm(const Flow& flow, Keeper keeper, Lease lease);
-    // Whether the kernel may still have the flow, and somebody uses it. What is over, the kernel
-    // forgets; where it can't be told so, the flow counts as in use.
+    // Whether the kernel may still have the flow, and somebody uses it. If the flow is
+    // over, the kernel forgets it; if the kernel can't be told, the flow counts as in use.
     bool in_use(const Flow& flow, Lease lease);
     // The flow is not allowed any more. 0, or an errno: then the kernel is told again.
     int end(const Flow& flow, Lease lease);

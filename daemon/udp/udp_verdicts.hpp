@@ -1,4 +1,4 @@
-// Where the kernel keeps the verdict on a UDP flow.
+// The place where the kernel keeps the verdict on a UDP flow.
 #pragma once
 
 #include "daemon/udp/lately_sent.hpp"
@@ -39,7 +39,7 @@ class UdpVerdicts {
             const int error = gone(sets_.end(nft::Network::ethernet, flow));
             if (conntrack_.has_passed(flow.reversed()).value_or(false))
                 lately_sent_.add(flow.reversed());
-            // Which end began is conntrack's to say, and nobody may inherit that either.
+            // conntrack knows which end began, and nobody may inherit that either.
             const int tracked = gone(conntrack_.forget(flow));
             return error != 0 ? error : tracked;
         }

@@ -1,5 +1,5 @@
-// Of the kernel's types, those members that more than one of ubfd's programs in the kernel reads. The
-// running kernel says where they stand (BTF). For BPF alone.
+// The members of the kernel's types that more than one of ubfd's programs in the kernel reads. The
+// running kernel tells their offsets (BTF). For BPF alone.
 #pragma once
 
 #include <linux/types.h>

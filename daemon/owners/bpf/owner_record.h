@@ -1,5 +1,5 @@
-// What the kernel's part of ubfd writes down of a process, and ubfd reads. C, for BPF and for C++.
-// Without gaps: BPF's verifier takes no record of which a byte was never written.
+// The record of a process that the kernel's part of ubfd writes, and ubfd reads. C, for BPF and for
+// C++. It has no gaps: BPF's verifier takes no record with a byte that was never written.
 #pragma once
 
 #include <linux/types.h>

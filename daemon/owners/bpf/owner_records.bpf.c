@@ -1,8 +1,8 @@
-// The part of ubfd that runs in the kernel: when a process makes a socket listen, connect or take a
-// UDP port, it writes down who that process is, by the socket's cookie. It decides nothing. A map
-// for each of the three, so that connections, which come by the thousand, push no listener out.
-// With it goes the cgroup that says of which job the process is, and when it is moved to another.
-// Of the sockets that are older than it, it writes down who holds them, once.
+// The part of ubfd that records owners in the kernel. When a process makes a socket listen, connect
+// or take a UDP port, it records that process by the socket's cookie. It decides nothing. Each of
+// the three has a map of its own, so that connections, which come by the thousand, evict no
+// listener. A record holds the cgroup that tells the process's job. A move to another cgroup is
+// recorded, too. The holders of older sockets are recorded once.
 #include "owner_record.h"
 
 #include <linux/bpf.h>
@@ -233,7 +233,7 @@ static __always_inline void tell_shared(struct sock* listener) {
 static __always_inline void write_down(void* map, struct sock* socket) {
     if (!is_ours(socket))
         return;
-    // What the kernel makes for itself, it makes while any process runs.
+    // The kernel makes sockets of its own while any process runs.
     if (BPF_CORE_READ_BITFIELD(socket, sk_kern_sock))
         return;
     struct ubf_owner_record record;
@@ -282,8 +282,8 @@ static __always_inline bool differ(const struct ubf_owner_record* one,
     return differ;
 }
 
-// Every descriptor of every process. Where two processes hold a socket that are not of the same
-// user and groups, a search must say what they have in common.
+// Every descriptor of every process. If two processes of different users or groups hold a
+// socket, a search must find their common groups.
 SEC("iter/task_file")
 int on_descriptor(struct bpf_iter__task_file* context) {
     struct task_struct* task = context->task;
@@ -317,5 +317,5 @@ int on_descriptor(struct bpf_iter__task_file* context) {
     return 0;
 }
 
-// What reads the kernel's memory may be used by programs under the GPL alone.
+// Only programs under the GPL may call the helpers that read the kernel's memory.
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -206,7 +206,7 @@ static __always_inline bool writes_syn(const struct bpf_sock_ops* ops) {
     return (ops->skb_tcp_flags & (SYN | ACK)) == SYN && ops->total_retrans == 0;
 }
 
-// Of all TCP sockets on the node: those that are not to be stamped are called for once.
+// Called for all TCP sockets on the node, but only once for a socket that gets no stamp.
 SEC("sockops")
 int stamp(struct bpf_sock_ops* ops) {
     const int flags = ops->bpf_sock_ops_cb_flags;
@@ -305,9 +305,9 @@ static __always_inline bool begins(const __u8* options, __u32 at, __u8 kind, __u
     return option_byte(options, at) == kind && option_byte(options, at + 1) == next;
 }
 
-// The length of the options that stand before the stamp, where they are those of a plain socket, as
-// Linux orders them: segment size; selective acknowledgements and times, or one of both; window
-// scale (RFC 9293, 2018, 7323; tcp_options_write(), net/ipv4/tcp_output.c).
+// The length of the options before the stamp, if they are those of a plain socket. Linux's order is
+// segment size; selective acknowledgements and times, or one of both; window scale. See RFC 9293,
+// 2018 and 7323, and tcp_options_write(), net/ipv4/tcp_output.c.
 static __always_inline __u32 plain_length(const __u8* options) {
     __u32 at = 0;
     if (begins(options, at, 2, 4))
@@ -444,7 +444,7 @@ int recognise_fabric(struct __sk_buff* skb) {
 
 // --- at the socket ---
 
-// Of every packet of every socket; all that are not recognised are done with at once.
+// Called for every packet of every socket; a packet that was not recognised leaves at once.
 SEC("cgroup_skb/ingress")
 int arrive(struct __sk_buff* skb) {
     const __u32 priority = skb->priority;

@@ -21,9 +21,9 @@ struct ubf_stamp {
 
 #define UBF_STAMP_FORMAT 1
 
-// The message under the tag: source and destination (16 bytes each, an IPv4 address in its mapped
-// form) as two numbers each; ports and sequence number; all of the time; the uid of the socket; and
-// a byte more, the format.
+// The message under the tag: source and destination, ports and sequence number, the whole time, the
+// socket's uid, and the format in one byte more. An address is two numbers of 8 bytes, an IPv4
+// address in its mapped form.
 #define UBF_STAMP_WORDS 7
 #define UBF_STAMP_REST ((__u64)(UBF_STAMP_WORDS * 8 + 1) << 56 | UBF_STAMP_FORMAT)
 
@@ -47,7 +47,7 @@ enum ubf_recognition_side { UBF_SIDE_ETHERNET, UBF_SIDE_FABRIC, UBF_SIDES };
 
 struct ubf_recognition_terms {
     __u64 clock; // nanoseconds from CLOCK_BOOTTIME to CLOCK_REALTIME
-    // Of CLOCK_BOOTTIME, in nanoseconds: then they end, unless ubfd is there to say that they don't.
+    // The end of these terms, unless ubfd is there to renew them: CLOCK_BOOTTIME, in nanoseconds.
     __u64 until;
     struct ubf_recognition_key keys[2]; // the first signs
     __u32 clock_skew;                   // seconds
@@ -59,14 +59,15 @@ struct ubf_recognition_terms {
     struct ubf_recognition_uids exempt[UBF_RECOGNITION_EXEMPT];
 };
 
-// Of the map of peers' addresses (BPF_MAP_TYPE_LPM_TRIE), of those that run ubfd: prefix counts the bits of side, too.
+// A key of the map of addresses whose nodes run ubfd (BPF_MAP_TYPE_LPM_TRIE): prefix counts the
+// bits of side, too.
 struct ubf_recognition_address {
     __u32 prefix;
     __u32 side;
     __u8 address[16]; // an IPv4 address in its mapped form
 };
 
-// Of SYNs. All that is not recognised is judged as if there were no recognition.
+// The outcomes of SYNs. A SYN that is not recognised is judged as if there were no recognition.
 enum ubf_recognition_count {
     UBF_COUNT_STAMPED,     // on the way out
     UBF_COUNT_RECOGNISED,  // on the way in, and all below

@@ -1,7 +1,7 @@
 // The part of ubfd that keeps, in the kernel, the datagrams of an allowed UDP flow to the user it
-// was allowed for. The ruleset knows flows, and not sockets: when one is closed, somebody else may
-// have its port before ubfd hears of it, and where two share a port, either may get the next
-// datagram. Here, where a socket is about to get one, it is known whose it is.
+// was allowed for. The ruleset knows flows, but not sockets. When a socket is closed, another user
+// may have its port before ubfd hears of it. If two users share a port, either may get the next
+// datagram. This program sees the very socket that is about to get a datagram.
 #include "udp_receivers.h"
 
 #include <linux/bpf.h>
