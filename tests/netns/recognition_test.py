@@ -53,12 +53,16 @@ def siphash(key, message):
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
+def key_id_of(master):
+    return hashlib.blake2b(b"ubf key id", digest_size=16, key=master).digest()[3]
+
+
 def stamp(source, destination, sequence, user, key=KEY, when=None):
     """The option, for a flow of (address, port) each, IPv4."""
     master = bytes.fromhex(key)
     derived = hashlib.blake2b(digest_size=16, key=master, salt=struct.pack("<QQ", 1, 0),
                               person=b"ubfstamp".ljust(16, b"\0")).digest()
-    key_id = hashlib.blake2b(b"ubf key id", digest_size=16, key=master).digest()[3]
+    key_id = key_id_of(master)
     when = int(time.time() if when is None else when)
     halves = [half for address, _ in (source, destination)
               for half in (0, 0xffff00000000 | int.from_bytes(socket.inet_aton(address), "big"))]
@@ -271,6 +275,36 @@ class Recognition(Recognising):
         self.assertEqual(self.state(), "not in use: owners.recognise is false")
 
 
+class WithoutVersionTwo:
+    """Starts a ubfd that finds no cgroups of version 2, as on a host that mounts version 1 alone."""
+
+    @staticmethod
+    def options():
+        hide = "mount -t tmpfs none $(ls -d /sys/fs/cgroup/unified || echo /sys/fs/cgroup) 2>/dev/null"
+        return ["unshare", "--mount", "bash", "-c", f'{hide} && exec "$@"', "bash"], {}
+
+
+class Version1(Recognising):
+    def start_daemons(self):
+        self.ubfd1 = self.start_ubfd(self.one)
+        self.ubfd2 = self.start_ubfd(self.two)
+
+    def test_such_a_host_stamps_nothing_and_recognises_nobody_and_asks(self):
+        for ubfd in (self.ubfd1, self.ubfd2):
+            self.assert_recognised()
+            ubfd.stop()
+            restarted = self.start_ubfd(ubfd.node, supervisor=WithoutVersionTwo())
+            why = "not in use: there are no cgroups of version 2 (/sys/fs/cgroup)"
+            self.assertEqual(restarted.status()["recognition"]["state"], why)
+            restarted.wait_for_log(f"recognition of one user's connections: {why}")
+            self.ubfd2 = restarted if ubfd is self.ubfd2 else self.ubfd2
+            self.assertEqual(self.assert_asked(), {"unstamped": 1} if ubfd is self.ubfd1 else {})
+            self.assertEqual(self.connect("bob")[0], "EHOSTUNREACH")
+            restarted.stop()
+            if ubfd is self.ubfd1:
+                self.ubfd1 = self.start_ubfd(self.one)
+
+
 class Policies(Recognising):
     def assert_not_recognised_with(self, reason="same-user", **sections):
         self.assert_recognised()
@@ -439,6 +473,24 @@ class ByHand(Recognising):
     def test_a_stamp_is_good_for_one_packet(self):
         self.assertEqual(self.judged(lambda *flow: PLAIN + stamp(*flow), packets=2).get("recognised"), 1)
 
+    def test_a_flood_of_wrong_ones_opens_nothing_and_keeps_nobody_out(self):
+        def wrong(number):
+            option = struct.pack("!BBHBB", 254, 16, 0x5542, 1, key_id_of(bytes.fromhex(KEY))) + number.to_bytes(10, "big")
+            return syn((SOURCE, 1024 + number % 60000), (V4, PORT), number, PLAIN + option)
+
+        flood = [wrong(number) for number in range(20000)]
+        alice = self.person("alice", self.two)
+        with Counted(self.ubfd2) as counted:
+            sender = threading.Thread(target=self.send, args=flood)
+            sender.start()
+            seen = {alice.connect("tcp", V4, PORT) for _ in range(20)}
+            sender.join()
+            time.sleep(0.2)
+        grown = self.grown(counted)
+        self.assertEqual((seen, grown["recognised"]), ({"connected"}, 20), grown)
+        self.assertGreater(sum(grown.values()) - 20, 15000, grown)
+        self.assert_alive(self.ubfd2)
+
     def test_replayed_when_its_connection_is_over_it_is_asked_about(self):
         source, destination = (SOURCE, 45000), (V4, PORT)
         packet = syn(source, destination, 1, PLAIN + stamp(source, destination, 1, "alice"))
@@ -481,6 +533,32 @@ class Interfaces(Recognising):
         except Exception as trouble:  # pylint: disable=broad-except
             self.leave_it_to_a_guest(str(trouble))
         self.assert_recognised(address="10.79.5.2")
+
+    def put_on(self, kind, subnet):
+        """An interface of that kind on each node, with another below it that joins them."""
+        join(self.one, self.two, [(f"{subnet}.1/24", f"{subnet}.2/24")], interface="eth1")
+        for index, node in enumerate((self.one, self.two)):
+            try:
+                node.run("ip", "link", "add", "upper0", "type", *kind)
+            except Exception as trouble:  # pylint: disable=broad-except
+                self.leave_it_to_a_guest(str(trouble))
+            node.run("ip", "addr", "flush", "dev", "eth1")
+            node.run("ip", "link", "set", "eth1", "down")
+            node.run("ip", "link", "set", "eth1", "master", "upper0")
+            node.run("ip", "addr", "add", f"{subnet}.{index + 1}/24", "dev", "upper0")
+            for interface in ("eth1", "upper0"):
+                node.run("ip", "link", "set", interface, "up")
+        wait_until(lambda: "bpf" in self.filters(interface="upper0") and not self.filters(interface="eth1"))
+
+    # The packet comes in twice: over the interface below, and over the one that has the address. The filter is on that.
+
+    def test_a_bond(self):
+        self.put_on(("bond", "mode", "active-backup", "miimon", "10"), "10.79.6")
+        self.assert_recognised(address="10.79.6.2")
+
+    def test_a_bridge(self):
+        self.put_on(("bridge",), "10.79.7")
+        self.assert_recognised(address="10.79.7.2")
 
     def test_others_filters_go_on_and_ours_go_with_us(self):
         try:
