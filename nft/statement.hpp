@@ -53,8 +53,7 @@ Statement from_ordinary_user();             // of a program: neither root's nor 
 // The packet's socket is bound to one address and is no mere request. If the packet is an answer,
 // no listener sent it.
 Statement from_connecting_socket();
-Statement
-not_transparent(); // the socket may not have foreign sources, which takes a privilege
+Statement not_transparent(); // the socket may not have foreign sources, which takes a privilege
 
 // --- conditions: the whole flow ---
 // SetType: flow4 or flow6. None of these matches a packet of the other family. answer: the flow of

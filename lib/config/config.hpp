@@ -104,7 +104,7 @@ struct Config {
         bool selinux = false; // of the level that it works at
         LabelMap map;         // of the administrator
         std::filesystem::path state_directory = "/var/lib/ubf"; // of the jobs that run
-        bool end_flows = true; // that a withdrawn label allowed
+        bool end_flows = true;                                  // that a withdrawn label allowed
 
         // Whether both give every user the same labels.
         bool same_sources(const Labels& other) const {
@@ -115,7 +115,7 @@ struct Config {
     } labels;
 
     struct Owners {
-        bool bpf = true; // if the kernel can, it records who makes a socket listen or connect
+        bool bpf = true;       // if the kernel can, it records who makes a socket listen or connect
         bool recognise = true; // the kernel recognises connections between one user's programs
     } owners;
 

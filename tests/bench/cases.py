@@ -1,4 +1,4 @@
-"""What is measured in each lane."""
+"""The cases that are measured in each lane."""
 
 import collections
 import json
@@ -6,11 +6,13 @@ import json
 from lab.cpu import busy_seconds
 from lane import ADDRESS, CLOSED, DRAIN, ECHO, OTHER, SINK, TCP, UDP, USER
 
-# measure(lane, options): the figures of one round. lanes: which ones. across: whether a node of its own connects.
-Case = collections.namedtuple("Case", "name lanes measure across", defaults=(True,))
+# measure(lane, options): the figures of one round, in these lanes. across: connectors run on `a`. idle: only on an idle
+# node.
+Case = collections.namedtuple("Case", "name lanes measure across idle", defaults=(True, False))
 
 ALL = ("none", "floor", "ubfd", "recognised")
-APART = ("none", "conntrack", "rules", "bpf", "floor", "ubfd", "recognised")  # and what the last of them consists of
+PARTS = ("conntrack", "rules", "bpf")  # parts of the lane `recognised`; on an idle node only
+APART = ("none", *PARTS, "floor", "ubfd", "recognised")
 THREADS = (1, 4, 16, 64)
 OF_A_THREAD = 1000  # connections
 
@@ -21,7 +23,7 @@ def new_flows(name, protocol, across, concurrency=1, user=USER, lanes=ALL):
         count = options.storm if concurrency > 1 else options.count
         port = TCP if protocol == "tcp" else UDP
         if user == OTHER and not lane.is_ubfd:
-            port = CLOSED  # what the kernel's own refusal costs
+            port = CLOSED  # the cost of the kernel's own refusal
         node, address = (lane.a, ADDRESS) if across else (lane.b, "127.0.0.1")
         before, all_before = lane.cpu_seconds(), busy_seconds()
         result = lane.storm(node, user, "connect", protocol, address, port, count, concurrency)
@@ -41,11 +43,12 @@ def paper(threads):
         result = lane.storm(lane.a, USER, "connect", "tcp", ADDRESS, TCP, count, threads)
         return result | {"wrong": count - result["connected"], "seconds": count / result["per_second"]}
 
-    return Case(f"the paper's load, threads: {threads}", ("none", "ubfd", "recognised"), middle(measure, "per_second"))
+    return Case(f"the paper's load, threads: {threads}", ("none", "ubfd", "recognised"), middle(measure, "per_second"),
+                idle=True)
 
 
 def middle(measure, key):
-    """The middle one of three: how the scheduler shares two cores among many threads differs from time to time."""
+    """Takes the median of three: the scheduler shares two cores among many threads differently each time."""
     def measure_thrice(lane, options):
         return sorted((measure(lane, options) for _ in range(3)), key=lambda result: result[key])[1]
 

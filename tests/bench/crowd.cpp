@@ -1,5 +1,5 @@
-// crowd PROCESSES DESCRIPTORS: a busy node's idle processes, each with so many sockets open. Prints
-// "ready" when all are there; SIGTERM ends them, and nothing of them is left when it has ended.
+// crowd PROCESSES DESCRIPTORS: the idle processes of a busy node, each with this many open sockets.
+// Prints "ready" when all are there. SIGTERM ends all of them.
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
         std::vector<pid_t> crowd;
         for (int i = 0; i < processes; ++i)
             crowd.push_back(start_one(std::stoi(argv[2]), pipe[1]));
-        ::close(pipe[1]); // reading ends early when a child could not get its descriptors
+        ::close(pipe[1]); // a read then ends early if a child could not get its descriptors
         char byte = 0;
         for (int i = 0; i < processes; ++i)
             if (::read(pipe[0], &byte, 1) != 1)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What a packet of the fabric costs the node that receives it, and what its kernel keeps of an all-to-all start-up:
-without ubfd, with the fabric treated like Ethernet, and on its own path. Asserts no time."""
+"""The cost of a packet of the fabric on the receiving node, and the flows that its kernel tracks in an all-to-all
+start-up. Compares no ubfd, the fabric treated like Ethernet, and the fabric's own path. Asserts no time."""
 
 import json
 import pathlib
@@ -21,9 +21,9 @@ HERE, THERE = "10.78.0.1", fabric.V4
 PORT = 7001
 WAYS = {"no ubfd": None, "Ethernet path": False, "fabric path": True}  # fabric.enabled
 ROUNDS, PACKETS = 5, 50000
-RANKS = 8  # of each node; each speaks to all of the other's
+RANKS = 8  # of each node; each connects to all of the other's
 _ETH_P_ALL = 3  # linux/if_ether.h
-# What has passed the firewall, and reached a protocol or its socket.
+# Counters of packets that passed the firewall, and reached a protocol or its socket.
 ARRIVED = {"UDP": ("Udp", ("InDatagrams", "RcvbufErrors")), "TCP": ("Tcp", ("InSegs",))}
 
 
@@ -32,7 +32,7 @@ def median(results, key):
 
 
 class Lane:
-    """One way of treating the fabric, on two nodes of its own. All flows go to the second."""
+    """One treatment of the fabric, on two nodes of its own. All flows go to the second node."""
 
     def __init__(self, test, name, enabled):
         self.name = name
@@ -46,14 +46,14 @@ class Lane:
         self.here, self.there = test.person("alice", self.one), test.person("alice", self.two)
 
     def has_fabric_path(self):
-        """Whether there are rules in that chain."""
+        """Whether the chain of the fabric has rules."""
         return re.search(r"\bchain fabric {\s*[^\s}]", self.two.run("nft", "list", "ruleset")) is not None
 
     def tracked(self):
         return int(self.two.run("cat", "/proc/sys/net/netfilter/nf_conntrack_count"))
 
     def establish(self):
-        """A flow of each protocol; returns a packet of each as it was seen on the wire."""
+        """Opens a flow of each protocol. Returns one packet of each, as seen on the wire."""
         with self.one.inside():
             wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
         with wire:
@@ -72,13 +72,13 @@ class Lane:
                 to_port = int.from_bytes(packet[22:24], "big")
                 if packet[9] == socket.IPPROTO_UDP and to_port == PORT:
                     packets["UDP"] = packet
-                # The last of it, an acknowledgement of the echo: without data, and nothing follows from it.
+                # The last packet is an acknowledgement of the echo: it has no data, and has no effect.
                 elif packet[9] == socket.IPPROTO_TCP and to_port == PORT and self._is_last(packet):
                     packets["TCP"] = packet
         return packets
 
     def _is_last(self, packet):
-        """With no data, after its own five bytes."""
+        """Whether the packet has no data, and comes after the flow's own five bytes."""
         header = 20 + (packet[32] >> 4) * 4
         sequence = int.from_bytes(packet[24:28], "big")
         if packet[33] & 0x02:  # SYN
@@ -88,7 +88,7 @@ class Lane:
         return False
 
     def send_datagram(self):
-        """Keeps the UDP flow alive; waits until it has come."""
+        """Sends until a datagram has arrived, which keeps the UDP flow alive."""
         self.here.do(send_from, self._client, THERE, PORT)
         while self.there.do(received, self._server, timeout=0.2) is None:
             self.here.do(send_from, self._client, THERE, PORT)
@@ -100,7 +100,7 @@ class Lane:
         return sum(int(value) for field, value in zip(names, values) if field in fields)
 
     def inject(self, packet, count):
-        """What `inject` says."""
+        """Returns the output of `inject`."""
         program = case.build / "tests" / "bench" / "inject"
         device = self.fabric.devices[1]
         done = subprocess.run([program, str(device), str(count)], input=packet, pass_fds=[device], check=True,
@@ -108,7 +108,7 @@ class Lane:
         return json.loads(done.stdout)
 
     def start_all_to_all(self):
-        """As the ranks of a job do: N x N TCP connections, and N x N UDP flows with answers."""
+        """Opens N x N TCP connections, and N x N UDP flows with answers, like the ranks of a job."""
         clients = [self.here.listen("udp", HERE, 0, answer=False) for _ in range(RANKS)]
         for port in range(PORT, PORT + RANKS):
             self.there.listen("tcp", THERE, port)
@@ -135,7 +135,7 @@ class FabricSpeed(Case):
                     lane.send_datagram()
                     before = lane.arrived(protocol)
                     results[lane.name, protocol].append(lane.inject(packets[lane][protocol], PACKETS))
-                    # What waits in the socket is not counted yet.
+                    # Datagrams that wait in the socket are not counted yet.
                     self.assertGreater(lane.arrived(protocol) - before, PACKETS * 0.95, f"{lane.name}, {protocol}")
         print(f"\n\nEstablished flows into a node: medians of {ROUNDS} rounds, interleaved; CPU time is of a packet\n\n"
               f"{'':16}" + "".join(f"{f'{protocol}/s':>10}{'CPU ns':>8}{'of none':>9}   " for protocol in ARRIVED))

@@ -1,4 +1,4 @@
-"""docs/performance.svg: the ratios and their reach, the lookups, the memory; one below the other."""
+"""docs/performance.svg: the ratios and their reach, the lookups and the memory, from top to bottom."""
 
 import math
 import statistics
@@ -35,7 +35,7 @@ def _ratios(drawing, top, rows):
     drawing.line((LEFT + 250, top + 20), (LEFT + 274, top + 20), width=2)
     drawing.text(LEFT + 280, top + 24, "least to greatest round")
     furthest = max(max(*row.values, row.limit) for row in rows)
-    last = min(max(math.ceil(furthest), 2), 8)  # what is further off stands at the edge
+    last = min(max(math.ceil(furthest), 2), 8)  # larger values stand at the edge
     scale = Scale(0, last, LEFT, RIGHT)
     begin, bottom = top + HEAD, top + HEAD + ROW * len(rows)
     ticks = {tick / 2: f"{tick / 2:g}" for tick in range(0, 2 * last + 1, 1 if last <= 4 else 2)}

@@ -1,6 +1,6 @@
-// floor CONFIG: the least that any NFQUEUE firewall must cost. It installs the ruleset that ubfd
-// would install for this configuration, and accepts every packet without a look at it. Prints
-// "ready" when it is; SIGTERM takes the ruleset away.
+// floor CONFIG: the minimal cost of an NFQUEUE firewall. It installs ubfd's ruleset for this
+// configuration, and accepts every packet without reading it. Prints "ready" when it runs. SIGTERM
+// removes the ruleset.
 #include "config/config.hpp"
 #include "nft/installer.hpp"
 #include "nft/probe.hpp"
@@ -31,7 +31,7 @@ struct CloseSocket {
 using Socket = std::unique_ptr<mnl_socket, CloseSocket>;
 using Buffer = std::array<char, 4096>;
 
-constexpr std::uint32_t copy_range = 192;     // as ubfd
+constexpr std::uint32_t copy_range = 192;     // the same as ubfd's
 constexpr int receive_buffer = 64 << 20;      // bytes
 constexpr std::uint32_t most_in_a_batch = 64; // packets
 
@@ -55,7 +55,7 @@ void send(const Socket& socket, const nlmsghdr* header, const char* what) {
     check(mnl_socket_sendto(socket.get(), header, header->nlmsg_len) >= 0, what);
 }
 
-// Throws when the kernel refuses.
+// Throws if the kernel refuses.
 void configure(const Socket& socket, Buffer& buffer, nlmsghdr* header) {
     header->nlmsg_flags |= NLM_F_ACK;
     send(socket, header, "configuring the queue");
@@ -121,7 +121,7 @@ void accept_up_to(const Socket& socket, std::uint16_t queue, std::uint32_t newes
     const int fd = mnl_socket_get_fd(socket.get());
     while (true) {
         std::uint32_t newest = 0;
-        int flags = 0; // the first is waited for
+        int flags = 0; // the first recv() waits
         for (std::uint32_t packets = 0; packets < most_in_a_batch; ++packets) {
             const auto length = ::recv(fd, buffer.data(), buffer.size(), flags);
             if (length < 0)

@@ -1,12 +1,12 @@
-// Plays a packet into a TUN device again and again, as fast as the kernel takes it: what receiving
-// one costs a node.
+// Writes a packet into a TUN device again and again, as fast as the kernel takes it, to measure the
+// cost of receiving it.
 //
 //   inject FD COUNT < PACKET    one JSON line: {"packets_per_second": ..., "cpu_ns": ...}
 //
-// FD: inherited, of a TUN device without packet information (IFF_NO_PI). A write to it returns when
-// the packet has been through the whole of the receive path, the firewall included
-// (tun_get_user() in drivers/net/tun.c), so that nothing is measured but that. cpu_ns is the CPU
-// time of a packet, which says more than the rate on a machine that is busy with something else.
+// FD: the inherited descriptor of a TUN device without packet information (IFF_NO_PI). A write
+// returns when the packet has passed the whole receive path, firewall included (tun_get_user() in
+// drivers/net/tun.c), so this measures nothing else. cpu_ns is the CPU time of a packet. On a busy
+// machine, it is more reliable than the rate.
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -30,7 +30,7 @@ int number(std::string_view text) {
     return result;
 }
 
-// Of this process, in the kernel and out of it.
+// The CPU time of this process, in the kernel and out of it.
 std::chrono::nanoseconds cpu_time() {
     timespec now{};
     if (::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) < 0)

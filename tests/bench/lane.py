@@ -1,4 +1,4 @@
-"""One firewall, or none, on two nodes of its own: what is measured side by side."""
+"""One firewall, or none, on two nodes of its own. The lanes are compared with each other."""
 
 import collections
 import contextlib
@@ -12,17 +12,19 @@ import time
 import lab
 from lab.cpu import cpu_seconds
 
-USER, OTHER = 60001, 60002  # uids; all servers are the first one's
-# What serves there. Nobody listens on CLOSED; SINK and KEEP and what follows are taken when needed.
+USER, OTHER = 60001, 60002  # uids; all servers run as USER
+# The ports of the servers. CLOSED has no listener. SINK, and KEEP and the ports after it, are opened when needed.
 TCP, UDP, ECHO, DRAIN, CLOSED, SINK, KEEP = 7001, 7002, 7003, 7004, 7005, 7006, 7100
 SERVERS = (("tcp", TCP), ("udp", UDP), ("tcp", DRAIN, "drain"))
-SETTLED = 0.2  # seconds after which the kernel has cleared away what the ubfd before had in it
-MOST_HELD = 1000  # connections that one process holds: less than the usual limit of descriptors
-ADDRESS = "10.77.0.2"  # of the servers' node
+SETTLED = 0.2  # seconds until the kernel has removed the last ubfd's state
+MOST_HELD = 1000  # connections of one process, below the usual limit of descriptors
+ADDRESS = "10.77.0.2"  # the servers' node
 
-# A lane's name, the program that guards it, and what its configuration says beside the peers; or nftables commands.
-# recognise: the kernel lets one user's connections in; otherwise, as where it can't, ubfd is asked about each.
-# part: of ubfd, what alone is there: "rules", which let the ports of the bench pass, or "bpf", its programs.
+# A lane's name, the program that guards it, and its settings beside the peers, or its nftables commands.
+#
+# recognise: whether the kernel may recognise one user's connections; otherwise ubfd is asked about each.
+#
+# part: the only part of ubfd that is active: "rules" that pass the bench's ports, or "bpf", its programs.
 Kind = collections.namedtuple("Kind", "name program settings ruleset recognise part",
                               defaults=(None, {}, "", False, None))
 KINDS = (
@@ -49,11 +51,11 @@ class Lane:
         for node in (self.a, self.b):
             node.set_sysctl("net.ipv4.ip_local_port_range", "15000 60999")
             node.set_sysctl("net.core.somaxconn", "4096")
-            # By default the kernel sends a host six refusals, then one a second (icmp(7)).
+            # By default, the kernel sends a host six refusals, then one a second (icmp(7)).
             node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
         self.is_ubfd = kind.program == "ubfd"
-        self.daemons = []  # ubfd, of a and of b, in guarded()
-        self.guards = []  # processes, these among them
+        self.daemons = []  # ubfd on `a` and on `b`, inside guarded()
+        self.guards = []  # processes, those of ubfd included
         settings = {"peers": {"ranges": ["10.77.0.0/24"]}} | kind.settings
         self._part = kind.part
         self._ubfctl = programs["ubfctl"]
@@ -67,15 +69,15 @@ class Lane:
                 self.guards.append(start_ready(node, None, programs[kind.program], config))
         for words in SERVERS:
             self.start_storm(self.b, USER, "serve", *words)
-        # A core for each end of a ping, as two machines have. Otherwise the scheduler chooses between one core and
-        # two as it likes, and the one is several times as fast.
-        self.cores = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))  # of a and of b
+        # Each end of a ping has a core, as on two machines. Otherwise the scheduler switches between one core and two,
+        # and the times differ several-fold.
+        self.cores = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))  # for `a` and `b`
         for words in (("tcp", ECHO, "echo"), ("udp", ECHO)):
             os.sched_setaffinity(self.start_storm(self.b, USER, "serve", *words).pid, {self.cores[1]})
 
     @contextlib.contextmanager
     def guarded(self, across=True):
-        """A ubfd runs while its own lane is measured, on both nodes or on `b` alone: what it has in the kernel sees the
+        """ubfd runs only while its own lane is measured, on both nodes or on `b` alone: its BPF programs see the
         sockets of all nodes here."""
         nodes = (self.a, self.b) if across else (self.b,)
         if not self.is_ubfd:
@@ -97,7 +99,7 @@ class Lane:
             ubfd.stop()
 
     def _keep_a_part(self):
-        """The rules alone, with no ubfd to ask; or its programs, which a ubfd that stands still keeps in the kernel."""
+        """Keeps only the rules, without ubfd, or only the programs, which a stopped ubfd keeps in the kernel."""
         for ubfd in self.daemons:
             if self._part == "bpf":
                 ubfd.process.send_signal(signal.SIGSTOP)
@@ -112,15 +114,15 @@ class Lane:
         return start_ready(node, user, self._storm, *words)
 
     def storm(self, node, user, *words, core=None):
-        """What it measured; on that core, where one is given."""
+        """Returns the results; runs on this core if one is given."""
         where = [] if core is None else ["taskset", "--cpu-list", core]
         result = json.loads(node.run(*where, self._storm, *words, user=user))
         self._check_guards()
         return result
 
     def hold(self, count):
-        """So many established connections between the nodes; returns the processes, in the order in which they are
-        to be ended: who made a connection leaves no TIME_WAIT behind."""
+        """Holds `count` established connections between the nodes. Returns the processes in the order in which they
+        must end, so that no TIME_WAIT is left."""
         firsts = list(enumerate(range(0, count, MOST_HELD), KEEP))
         servers = [self.start_storm(self.b, USER, "serve", "tcp", port, "keep") for port, _ in firsts]
         clients = [self.start_storm(self.a, USER, "hold", ADDRESS, port, min(MOST_HELD, count - first))
@@ -128,7 +130,7 @@ class Lane:
         return clients + servers
 
     def cpu_seconds(self):
-        """That the firewall took so far, on both nodes."""
+        """The firewall's CPU time so far, on both nodes."""
         return sum(cpu_seconds(guard.pid) for guard in self.guards)
 
     def _check_guards(self):
@@ -139,7 +141,7 @@ class Lane:
 
 
 def start_ready(node, user, *command):
-    """A process that has said so."""
+    """Starts a process, and waits until it says that it is ready."""
     process = node.start(*command, user=user, stdout=subprocess.PIPE)
     if process.stdout.readline() != "ready\n":
         raise lab.Trouble(f"on {node.name}: '{' '.join(map(str, command))}' did not start")
@@ -147,7 +149,7 @@ def start_ready(node, user, *command):
 
 
 def end(processes):
-    """One after the other, each when those before it are gone."""
+    """Ends the processes one after the other, each when the last one is gone."""
     for process in processes:
         process.terminate()
         process.wait()

@@ -1,10 +1,10 @@
-"""What else is on the nodes meanwhile."""
+"""Background loads on the nodes."""
 
 import contextlib
 
 from lane import USER, end, start_ready
 
-# Beside their names: what they are, in the sizes of the run.
+# Descriptions of the loads, with the sizes of the run.
 LOADS = {
     "idle": "an idle node",
     "crowd": "{processes:,} processes × {descriptors} descriptors",
@@ -14,10 +14,10 @@ LOADS = {
 
 @contextlib.contextmanager
 def loaded(load, lanes, programs, options):
-    """Every lane, and every node of it, has the load inside `with`."""
+    """Puts the load on every node of every lane inside `with`."""
     processes = []
     try:
-        if load == "crowd":  # processes are the whole machine's
+        if load == "crowd":  # processes belong to the whole machine
             processes.append(start_ready(lanes[0].a, USER, programs["crowd"], options.processes, options.descriptors))
         elif load == "sockets":
             for lane in lanes:

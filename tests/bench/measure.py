@@ -1,20 +1,20 @@
-"""The rounds. In each of them every lane is measured under every load, in another order than in the one before, so
-that whatever else happens on this machine happens to all."""
+"""The rounds. Each round measures every lane under every load, in another order than the last one, so that disturbances
+on this machine affect all lanes."""
 
 import json
 import sys
 import time
 
 import lab
-from cases import CASES
+from cases import CASES, PARTS
 from lane import ADDRESS, KINDS, TCP, USER, Lane
 from loads import loaded
 
-STORMS = 10  # after each of which the memory is looked at
+STORMS = 10  # the memory is read after each
 
 
 def measure(programs, options):
-    """Everything, as a JSON document would have it."""
+    """Measures everything, and returns a document for JSON."""
     key = lab.FOLDER / "key"
     lab.write_key(key)
     lab.add_users({"bench": USER}, {"benchers": (60010, ["bench"])})
@@ -39,8 +39,10 @@ def _round(number, lanes, programs, options):
     results = {}
     for load in _turned(options.loads, number):
         with loaded(load, lanes, programs, options):
-            cases = {case.name: _lanes_of(case, lanes, number + index, options) for index, case in enumerate(CASES)}
-            # Where nothing guards the node, so that only the lookup itself is measured.
+            chosen = [lane for lane in lanes if load == "idle" or lane.name not in PARTS]
+            cases = {case.name: _lanes_of(case, chosen, number + index, options)
+                     for index, case in enumerate(CASES) if load == "idle" or not case.idle}
+            # No firewall guards this lane, so only the lookup itself is measured.
             lookups = json.loads(lanes[0].b.run(programs["lookup"], USER))
         results[load] = {"cases": cases} | lookups
         say(f"round {number + 1} of {options.rounds}: {load}")
@@ -56,7 +58,7 @@ def _lanes_of(case, lanes, number, options):
 
 
 def _memory(lane, options):
-    """Of a ubfd that was started just before: a point after every tenth of its verdicts."""
+    """The memory of a new ubfd: a point after every tenth of its verdicts."""
     points = []
     with lane.guarded():
         for number in range(STORMS + 1):
@@ -69,7 +71,7 @@ def _memory(lane, options):
 
 
 def _memory_of(pid):
-    """KiB, as /proc/PID/status has them."""
+    """KiB, from /proc/PID/status."""
     with open(f"/proc/{pid}/status", encoding="utf-8") as status:
         fields = dict(line.split(":", 1) for line in status)
     return {"resident": int(fields["VmRSS"].split()[0]), "locked": int(fields["VmLck"].split()[0])}

@@ -1,16 +1,16 @@
-"""The lookups of owners: which of them grow with the node."""
+"""The lookups of owners, and whether they grow with the node."""
 
 import collections
 import statistics
 
 from results import Outcome
 
-# p50, p99: by load, in µs; fallback: measured without the kernel's records, which this machine has.
+# p50, p99: by load, in µs. fallback: measured without the kernel's records, on a machine that has them.
 Lookup = collections.namedtuple("Lookup", "what state fallback methods p50 p99 grows")
 
 
 def lookup_rows(results):
-    """A lookup grows when a load makes it take more than twice as long, by more than small work's noise."""
+    """A lookup grows if a load more than doubles its time, by more than the noise of small figures."""
     rows = []
     for index, first in enumerate(results.rounds[0]["idle"]["lookups"]):
         of_load = {load: [number[load]["lookups"][index] for number in results.rounds] for load in results.loads}

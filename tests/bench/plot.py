@@ -1,5 +1,5 @@
-"""Drawings in SVG, of the few things that figures need: axes, marks, lines and words. Their colours can be seen on a
-light page and on a dark one."""
+"""SVG drawings of the few shapes that figures need: axes, marks, lines and words. Their colours show on light and dark
+pages."""
 
 import html
 import math
@@ -32,7 +32,7 @@ class Drawing:
 
 
 class Scale:
-    """From values to places, from `first` at `begin` to `last` at `end`; by their logarithms where that is asked."""
+    """Maps values to positions, from `first` at `begin` to `last` at `end`, by their logarithms if `logarithmic`."""
 
     def __init__(self, first, last, begin, end, logarithmic=False):
         self._of = math.log10 if logarithmic else float
@@ -44,7 +44,7 @@ class Scale:
 
 
 def draw_axis(drawing, scale, ticks, top, bottom, label):
-    """Horizontal, below; with a grid up to the top. ticks: value -> its word."""
+    """A horizontal axis at the bottom, with a grid up to the top. ticks: value -> label."""
     for value, word in ticks.items():
         drawing.line((scale(value), top), (scale(value), bottom), colour=FAINT)
         drawing.text(scale(value), bottom + 16, word, "middle")
@@ -54,7 +54,7 @@ def draw_axis(drawing, scale, ticks, top, bottom, label):
 
 
 def draw_legend(drawing, x, y, words):
-    """words: word -> colour."""
+    """words: label -> colour."""
     for word, colour in words.items():
         drawing.dot(x, y - 4, colour)
         drawing.text(x + 9, y, word)

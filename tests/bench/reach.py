@@ -1,5 +1,5 @@
-"""What is within reach, and whether ubfd is there. A figure is a ratio of two that were measured in the same round; it
-is the median of the rounds, and its spread is from the least to the greatest."""
+"""The goals, and whether ubfd meets them. A figure is a ratio of two measurements from one round. The table has its
+median over the rounds, and its range."""
 
 import collections
 import statistics
@@ -9,7 +9,7 @@ from owners import of_lookups
 from results import Outcome, spread
 from under_load import of_load
 
-# A figure in all rounds. limit: where the reach ends, for the plot.
+# A figure over all rounds. limit: the goal's bound, for the plot.
 Row = collections.namedtuple("Row", "case reach unit figure is_met limit")
 
 SAME, SAME_STORM = "same node, C = 1", "same node, C = 64"
@@ -87,7 +87,7 @@ ROWS = (
 
 
 def outcomes(results):
-    """Of every row, those of loads, lookups and memory included."""
+    """The outcomes of all rows, with those of loads, lookups and memory."""
     found = []
     for row in ROWS:
         values = results.each_round(row.figure)

@@ -1,4 +1,4 @@
-"""The tables, in Markdown that is good to read in a terminal as well."""
+"""The tables, in Markdown that is readable in a terminal too."""
 
 import statistics
 
@@ -11,7 +11,7 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def report(results):
-    """All of it."""
+    """The whole report."""
     rows = [[row.case, row.reach, row.measured, row.spread, _word(row.is_met)] for row in outcomes(results)]
     parts = [_setting(results), _table(["case", "reach", "ubfd", "spread of rounds", ""], rows)]
     parts += ["### Under load", "Each beside itself on an idle node: 1.00 is no change.", _loads(results)]
@@ -25,7 +25,7 @@ def report(results):
 
 
 def write_into(document, text):
-    """Between the markers; what stands around them is written by hand."""
+    """Replaces the text between the markers. The text around them is written by hand."""
     before, rest = document.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
     document.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
@@ -81,7 +81,7 @@ def _memory(results):
     return _table(["verdicts", "connectors' node", "listeners' node", "locked"], rows)
 
 
-# What a case may have measured: its key, its title, how it is written.
+# The figures of a case: key, title, format.
 _COLUMNS = (("per_second", "per second", "{:.0f}"), ("p50_us", "p50 µs", "{:.1f}"), ("p99_us", "p99 µs", "{:.1f}"),
             ("cpu_us", "CPU µs", "{:.1f}"), ("bytes_per_second", "MB/s", "{:.0f}"))
 
@@ -102,7 +102,7 @@ def _all(results):
 
 
 def _wrong(results):
-    """Of all loads: a firewall that loses flows is fast for nothing."""
+    """Counts wrong outcomes under all loads: a firewall that loses flows is fast for nothing."""
     measured = [figures for number in results.rounds for load in number.values() for lanes in load["cases"].values()
                 for figures in lanes.values() if "wrong" in figures]
     wrong, count = [sum(figures[key] for figures in measured) for key in ("wrong", "count")]

@@ -1,12 +1,12 @@
-"""What was measured, by load, case and lane."""
+"""The measurements, by load, case and lane."""
 
 import collections
 
 from lane import KINDS
 from loads import LOADS
 
-# What came of a row of the table. is_met: None where this ubfd doesn't have it. values: of the rounds, and limit: where
-# the reach ends; for the plot.
+# The outcome of a row of the table. is_met: None if this ubfd lacks the feature. values: of the rounds, for the plot.
+# limit: the goal's bound, for the plot.
 Outcome = collections.namedtuple("Outcome", "case reach measured spread is_met values limit", defaults=(None, None))
 
 
@@ -26,7 +26,7 @@ class Results:
         return [number[load]["cases"][case][lane].get(key) for number in self.rounds]
 
     def each_round(self, figure, load="idle"):
-        """Its values."""
+        """The figure's value in each round."""
         return [figure(lambda case, lane, key, cases=number[load]["cases"]: cases[case][lane][key])
                 for number in self.rounds]
 

@@ -1,4 +1,4 @@
-"""The cases under load, beside themselves on an idle node."""
+"""The cases under load, compared with an idle node."""
 
 import collections
 import statistics
@@ -6,7 +6,7 @@ import statistics
 from results import Outcome
 
 WITHIN = 0.10
-# A case, its figure, and what that is called.
+# A case, its figure, and the figure's name.
 LOADED = (
     ("same node, C = 1", "p50_us", "p50"),
     ("same node, C = 64", "per_second", "rate"),
@@ -16,19 +16,19 @@ LOADED = (
     ("across nodes, C = 64", "cpu_us", "CPU"),
     ("UDP stream", "per_second", "rate"),
 )
-# beside: floor's and none's. worse: by what part.
+# beside: the values of floor and none. worse: the relative loss.
 Loaded = collections.namedtuple("Loaded", "case what lane values beside worse is_met")
 
 
 def loaded_rows(results, load):
-    """Each case beside itself on an idle node: ubfd's values, and those of who has no processes to look through."""
+    """Compares each case with an idle node: ubfd's values, and those of lanes that search no processes."""
     rows = []
     for case, key, what in LOADED:
         for lane in results.lanes(case):
             if lane not in ("ubfd", "recognised"):
                 continue
             values, *beside = [_against_idle(results, case, key, name, load) for name in (lane, "floor", "none")]
-            if not values: # no time of its own, idle
+            if not values: # the figure is zero on an idle node
                 continue
             middle = statistics.median(values)
             worse = 1 - middle if what == "rate" else middle - 1

@@ -1,6 +1,5 @@
-// The time, as the daemon is told it. It stands still but for what passes between the worker's
-// rounds; and it is far ahead of the machine's clock, by which threads wait, so that nobody's
-// patience ends.
+// The daemon's clock in a replay. It advances only between the worker's rounds. It is far ahead of
+// the machine's clock, by which threads wait, so that no timeout ends early.
 #pragma once
 
 #include <atomic>

@@ -9,7 +9,7 @@ namespace {
 std::atomic<bool> wanted{false};
 std::atomic<std::uint64_t> calls{0};
 std::atomic<std::uint64_t> clock_reads{0};
-// callgrind keeps for each thread whether it is counted, and can only be told to change it.
+// callgrind only toggles whether a thread is counted, so each thread remembers its own state.
 thread_local bool counted = false;
 thread_local unsigned depth = 0;
 

@@ -1,22 +1,22 @@
-// What is counted: instructions of the daemon itself, while it is asked for. callgrind counts them,
-// and is told here when.
+// Counts instructions of the daemon itself, on request. callgrind counts them, and this tells it
+// when.
 #pragma once
 
 #include <cstdint>
 
 namespace ubf::budget {
 
-// Of all threads that make system calls meanwhile.
+// Counts on all threads that make system calls meanwhile.
 void begin_counting();
 void end_counting();
 
 struct Counts {
-    std::uint64_t calls = 0;       // to the system
-    std::uint64_t clock_reads = 0; // which are none, but are not free
+    std::uint64_t calls = 0;       // system calls
+    std::uint64_t clock_reads = 0; // no system calls, but not free
 };
 Counts counts();
 
-// While one is there, its thread is on the other side of a system call.
+// While an Aside exists, its thread is on the kernel's side of a system call.
 class Aside {
   public:
     Aside();

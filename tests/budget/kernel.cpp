@@ -37,7 +37,7 @@ Message acknowledgement(const nlmsghdr* of) {
     return {bytes, bytes + sizeof message};
 }
 
-// The end of a dump that finds nothing.
+// The end of a dump without results.
 Message nothing_more(const nlmsghdr* of) {
     struct {
         nlmsghdr header;
@@ -95,7 +95,7 @@ bool Kernel::is_ours(int fd) const {
 int Kernel::socket(int domain, int protocol) {
     if (domain != AF_NETLINK && domain != AF_INET6)
         return -1;
-    const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); // readable when something waits
+    const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); // readable if a datagram waits
     const std::lock_guard lock(mutex_);
     sockets_[fd] = {protocol};
     return fd;
@@ -116,7 +116,7 @@ void Kernel::send(int fd, Bytes bytes) {
 void Kernel::send(int fd, const nlmsghdr* message) {
     const Bytes bytes(reinterpret_cast<const std::uint8_t*>(message), message->nlmsg_len);
     if (at(fd).bus == NETLINK_SOCK_DIAG && (message->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP)
-        return deliver(fd, {nothing_more(message)}); // nobody shares a port
+        return deliver(fd, {nothing_more(message)}); // no socket shares a port
     if (at(fd).bus == NETLINK_SOCK_DIAG)
         return deliver(fd, {world_->find_socket(bytes)});
     if (message->nlmsg_type == queue_type(NFQNL_MSG_CONFIG))
@@ -142,7 +142,7 @@ void Kernel::send(int fd, const msghdr& message) {
         {static_cast<const std::uint8_t*>(message.msg_name), message.msg_namelen});
     const auto* control = CMSG_FIRSTHDR(&message);
     const auto from = read<in6_pktinfo>({CMSG_DATA(control), sizeof(in6_pktinfo)});
-    const Port port = ntohs(to.sin6_port); // the same at both ends
+    const Port port = ntohs(to.sin6_port); // the same port at both ends
     const auto& part = message.msg_iov[0];
     world_->take_datagram(fd,
                           {{to_address(from.ipi6_addr), port}, {to_address(to.sin6_addr), port}},

@@ -1,6 +1,5 @@
-// The kernel's side of the daemon's netlink and ident sockets, by which wrapped system calls
-// (wrap.cpp) go round the kernel. It carries what is sent and received; what that says is the
-// world's.
+// The kernel's side of the daemon's netlink and ident sockets. Wrapped system calls (wrap.cpp) come
+// here instead of to the kernel. This class carries messages; the World decides what they say.
 #pragma once
 
 #include "ident/wire.hpp"
@@ -23,8 +22,8 @@ class World {
     virtual void take_verdict(std::uint32_t id, std::uint32_t verdict, std::uint32_t mark) = 0;
     virtual void take_datagram(int fd, const ident::Path& path, Bytes bytes) = 0; // of ident
     virtual void take_log_line() = 0;
-    // The worker has nothing to do. Until it is to be looked again whether it has, as epoll_wait
-    // takes it; by then it may have been given something.
+    // The worker is idle. Returns the timeout until the next look, as for epoll_wait. The call may
+    // have delivered packets to the worker.
     virtual int pass_time() = 0;
 };
 
@@ -35,28 +34,28 @@ struct Datagram {
 
 class Kernel {
   public:
-    static Kernel& only(); // wrapped calls reach it by this
+    static Kernel& only(); // for the wrapped calls
 
     void play(World& world) { world_ = &world; }
-    // Into the receive buffer of a socket.
+    // Puts the datagram into the receive buffer of a socket.
     void deliver(int fd, Datagram datagram);
-    int queue() const { return queue_; } // which socket has it
+    int queue() const { return queue_; } // the socket that is bound to the queue
 
     // --- system calls ---
 
     bool is_ours(int fd) const;
-    int socket(int domain, int protocol); // -1: not one of ours
+    int socket(int domain, int protocol); // -1: not a socket of ours
     void send(int fd, Bytes bytes);       // to the bus
     void send(int fd, const msghdr& message);
     int receive(int fd, mmsghdr* messages, unsigned count);
     void write_log() { world_->take_log_line(); }
-    void watch(int epoll, int fd); // whoever watches the queue is the worker
+    void watch(int epoll, int fd); // the worker is whoever watches the queue
     bool is_workers(int epoll) const { return epoll == epoll_; }
     int wait(int epoll, epoll_event* events, int most);
 
   private:
     struct Socket {
-        int bus; // of netlink
+        int bus; // the netlink bus
         std::deque<Datagram> waiting{};
     };
 
@@ -65,13 +64,13 @@ class Kernel {
     static unsigned receive(msghdr& header, const Datagram& datagram);
 
     World* world_ = nullptr;
-    mutable std::mutex mutex_; // of the map alone: a socket is one thread's
+    mutable std::mutex mutex_; // guards only the map: each socket belongs to one thread
     std::map<int, Socket> sockets_;
     std::atomic<int> queue_{-1};
     std::atomic<int> epoll_{-1};
 };
 
-// What can't be: says so, and ends the program.
+// For impossible cases: prints the reason, and ends the program.
 [[noreturn]] void give_up(const std::string& why);
 
 } // namespace ubf::budget

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""What a verdict costs: instructions of ubfd, and its system calls, counted by callgrind while `replay` plays each
-scenario. Fails where one takes a fifth more than budget.json has recorded, and says where they go.
+"""The cost of a verdict: ubfd's instructions, which callgrind counts while `replay` plays each scenario, and its system
+calls. Fails if a scenario costs a fifth more than budget.json has recorded, and names the most expensive functions.
 
 perf_budget_test.py [--build DIR]            compares
-perf_budget_test.py [--build DIR] --record   takes what it counts as the new figures
-perf_budget_test.py [--build DIR] --profile  says of every scenario where the instructions go"""
+perf_budget_test.py [--build DIR] --record   records the counts as the new figures
+perf_budget_test.py [--build DIR] --profile  prints where each scenario spends its instructions
+"""
 
 import argparse
 import collections
@@ -20,14 +21,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUDGET = HERE / "budget.json"
 RECORDING = HERE / "recording.txt"
 LIMIT = 1.20
-NOISE = 1.02  # what two counts of the same may differ by
-SKIPPED = 77  # by which CTest knows it
-WHAT = {"instructions": "instructions", "calls": "system calls"}  # a verdict takes
-FUNCTIONS = 15  # of a profile
+NOISE = 1.02  # two counts of the same scenario may differ by this
+SKIPPED = 77  # CTest's status for a skipped test
+WHAT = {"instructions": "instructions", "calls": "system calls"}  # cost per verdict
+FUNCTIONS = 15  # shown in a profile
 
 
 class Trouble(Exception):
-    """Nothing could be measured."""
+    """The measurement failed."""
 
 
 class Replay:
@@ -41,12 +42,12 @@ class Replay:
         return self._say("--list").split()
 
     def build(self):
-        """What the figures depend on beside the code: libsodium and the C library choose by the processor."""
+        """The figures depend on the processor beside the code: libsodium and the C library choose by it."""
         avx2 = re.search(r"^flags\b.*\bavx2\b", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"), flags=re.M)
         return " ".join([*self._say("--build").split(), "avx2" if avx2 else "no avx2"])
 
     def count(self, scenario, profile, environment=None):
-        """{"instructions", "calls", "clock_reads"} of a verdict; callgrind's profile is written to that file."""
+        """Returns a verdict's {"instructions", "calls", "clock_reads"}, and writes callgrind's profile to that file."""
         command = ["valgrind", "--tool=callgrind", "--quiet", "--vgdb=no", "--collect-atstart=no",
                    f"--callgrind-out-file={profile}", self._program, scenario, RECORDING]
         try:
@@ -65,13 +66,13 @@ class Replay:
 
 
 def top_functions(profile, inclusive):
-    """(share, function) of those that most instructions are in; inclusive: of ours alone, with what they call."""
+    """The most expensive (share, function). inclusive: only ubf's own functions, with their callees."""
     output = subprocess.run(["callgrind_annotate", "--threshold=100", "--auto=no",
                              f"--inclusive={'yes' if inclusive else 'no'}", profile], capture_output=True, text=True,
                             check=True).stdout
     costs, total = collections.Counter(), 1
     for line in output.splitlines():
-        # "1,234 (5.6%)  file:function [object]"; an inlined part stands on its own, and the whole has it too
+        # "1,234 (5.6%)  file:function [object]"; an inlined part has a line, and also counts in the whole
         match = re.match(r"\s*([\d,]+) \([^)]*\)\s+(?:[^:]+:(.+?)(?: \[(\S+)\])?|PROGRAM TOTALS)$", line)
         if not match:
             continue
@@ -120,7 +121,7 @@ def compare(counted, profile_of):
 
 
 def check_noise(replay, scenario, before, profile):
-    """The same again, in an environment of another size."""
+    """Counts again in an environment of another size."""
     again = replay.count(scenario, profile, os.environ | {"ANYTHING": "x" * 5000})["instructions"]
     if not 1 / NOISE < again / before < NOISE:
         raise Trouble(f"{scenario}: counted twice, it took {before:,.0f} and {again:,.0f} instructions: such figures "
@@ -161,7 +162,7 @@ def main():
                 print(f"{scenario}: {figures['instructions']:,.0f} instructions")
                 print_profile(profile_of(scenario), figures["instructions"])
             return 0
-        # That in which threads meet.
+        # In this scenario threads meet.
         check_noise(replay, "denied", counted["denied"]["instructions"], pathlib.Path(folder, "again"))
         return record(build, counted) if options.record else compare(counted, profile_of)
 

@@ -11,10 +11,10 @@
 namespace ubf::budget {
 namespace {
 
-// By then all that grows at first has its size: what waits for a deadline is let go again.
+// After these rounds, all containers have their size: entries that wait for the deadline expire.
 constexpr std::uint32_t warm_up = 256; // rounds
 constexpr int patience_ms = 10'000;    // with other threads
-constexpr Port first_port = 10'000;    // none that is listened at
+constexpr Port first_port = 10'000;    // outside the listeners' ports
 constexpr Uid other_user{63002};
 
 Owner other_owner() {
@@ -38,7 +38,7 @@ int Play::pass_time() {
         return patience_ms;
     }
     looked_ = false;
-    // The log's thread is done with the last round before the next begins.
+    // The log's thread must finish the last round before the next begins.
     for (auto lines = log_lines_.load(); lines < denials_; lines = log_lines_.load())
         log_lines_.wait(lines);
     if (verdicts_ == measured) {
@@ -101,8 +101,8 @@ void Play::take_log_line() {
     log_lines_.notify_one();
 }
 
-// The peer's ubfd. What asks it for the first time goes by the lane of peers that are not proven;
-// the answer comes to the asker's own socket.
+// Acts as the peer's ubfd. The first question goes through the lane of unproven peers. The answer
+// goes to the asker's own socket.
 void Play::take_datagram(int, const ident::Path& path, Bytes bytes) {
     const auto datagram = ident::decode(bytes, path, keys_);
     const auto* questions =

@@ -1,5 +1,5 @@
-// A play: connections begin again and again as they were recorded, and what is said of them is
-// heard: each must get the right verdict, once, and in the way that is to be measured.
+// A play repeats the recorded connections again and again, and checks the daemon's reactions. Each
+// connection must get the right verdict, once, and by the path that is to be measured.
 #pragma once
 
 #include "ident/wire.hpp"
@@ -20,14 +20,14 @@ namespace ubf::budget {
 struct Scenario {
     enum class Peer : std::uint8_t {
         none,    // the connection comes from the same node
-        answers, // when it is asked
+        answers, // a question
     };
 
     std::string_view name;
     std::string_view protocol;
     std::size_t batch; // packets that wait at once
     Peer peer = Peer::none;
-    bool denied = false; // the peer says that it is another user's
+    bool denied = false; // the peer names another user
 };
 
 inline constexpr std::array scenarios{
@@ -44,10 +44,10 @@ class Play : public World {
     static constexpr Port ident_port = 1017;
     static constexpr std::uint64_t measured = 2048; // verdicts; a multiple of every batch
 
-    // flows: those of the recording that are this scenario's. asker: where ident's datagrams go to.
+    // flows: the recorded flows of this scenario. asker: the socket that gets ident's answers.
     Play(const Scenario& scenario, std::vector<RecordedFlow> flows, KeyRing keys, int asker);
 
-    // When it is over, and all was as it must be; otherwise the program ends.
+    // Ready when the play is over without a mistake. After a mistake, the program ends.
     std::future<void> end() { return over_.get_future(); }
 
     Message find_socket(Bytes request) override;
@@ -71,11 +71,11 @@ class Play : public World {
     std::unordered_map<Port, const RecordedFlow*> by_port_;
     std::uint32_t connections_ = 0;
     std::uint32_t rounds_ = 0;
-    bool looked_ = false; // once more for what another thread does
+    bool looked_ = false; // waits once more for another thread
     bool measuring_ = false;
     bool is_over_ = false;
-    std::uint64_t verdicts_ = 0;  // while it is measured
-    std::uint64_t questions_ = 0; // the same
+    std::uint64_t verdicts_ = 0;  // measured verdicts
+    std::uint64_t questions_ = 0; // measured questions
     std::uint64_t denials_ = 0;
     std::atomic<std::uint64_t> log_lines_{0};
     std::promise<void> over_;

@@ -17,7 +17,7 @@
 namespace ubf::budget {
 namespace {
 
-// Of a request, and of its answer.
+// The offsets of the socket's id in a request and in its answer.
 constexpr std::size_t asked_id_at = sizeof(nlmsghdr) + offsetof(inet_diag_req_v2, id);
 constexpr std::size_t answered_id_at = sizeof(nlmsghdr) + offsetof(inet_diag_msg, id);
 
@@ -28,10 +28,10 @@ void write(Message& message, std::size_t at, T value) {
     std::memcpy(message.data() + at, &value, sizeof value);
 }
 
-// Whichever end it is at.
+// Replaces the port at either end.
 void replace_port(Message& message, std::size_t id_at, Port old, Port by) {
     if (message.size() < id_at + sizeof(inet_diag_sockid))
-        return; // an error has none
+        return; // an error message has no id
     inet_diag_sockid id{};
     std::memcpy(&id, &message[id_at], sizeof id);
     for (auto* port : {&id.idiag_sport, &id.idiag_dport})

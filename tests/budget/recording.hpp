@@ -1,4 +1,4 @@
-// What a kernel once said to ubfd (recording.txt), to be said again.
+// Recorded messages of a kernel to ubfd (recording.txt), for replay.
 #pragma once
 
 #include "base/types.hpp"
@@ -13,10 +13,10 @@
 namespace ubf::budget {
 
 using netlink::Bytes;
-using Message = std::vector<std::uint8_t>; // of netlink
+using Message = std::vector<std::uint8_t>; // a netlink message
 
-// A connection that began: its first packet, and the sockets at its ends. It can be told again as
-// another one, which comes from another port.
+// A recorded connection: its first packet, and the sockets at its ends. It can be replayed as
+// another connection, from another port.
 class RecordedFlow {
   public:
     RecordedFlow(std::string kind, Message packet);
@@ -24,17 +24,17 @@ class RecordedFlow {
 
     const std::string& kind() const { return kind_; } // "tcp v4 same-node"
     Message packet(std::uint32_t id, Port from) const;
-    // What sock_diag says to this request; nothing where it was never asked that.
+    // sock_diag's answer to this request; empty if the request was not recorded.
     Message answer(Bytes request, Port from) const;
     static std::array<Port, 2> ports(Bytes request);
 
   private:
     std::string kind_;
     Message packet_;
-    std::size_t id_at_ = 0; // where in it, as the next
+    std::size_t id_at_ = 0; // offset in the packet; so are the next two
     std::size_t ip_at_ = 0;
     std::size_t port_at_ = 0;
-    Port port_ = 0;                                    // from which it came
+    Port port_ = 0;                                    // the recorded source port
     std::vector<std::pair<Message, Message>> answers_; // by request
 };
 

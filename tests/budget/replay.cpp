@@ -1,8 +1,10 @@
-// replay SCENARIO RECORDING: the daemon's way of a packet, from the queue to the verdict, over
-// what a kernel once said. Run by callgrind (perf_budget_test.py), it counts the instructions of
-// the steady part. Prints a JSON line. Takes no privileges, and asks nothing of this machine.
+// replay SCENARIO RECORDING: runs the daemon's path of a packet, from the queue to the verdict,
+// over recorded messages of a kernel. Under callgrind (perf_budget_test.py), it counts the
+// instructions of the steady part. Prints a JSON line. Needs no privileges, and asks this machine
+// for nothing.
 //
-// replay --list: the scenarios. replay --build: how it was built.
+// replay --list: prints the scenarios.
+// replay --build: prints how it was built.
 #include "play.hpp"
 
 #include "counting.hpp"
@@ -21,7 +23,7 @@
 namespace ubf::budget {
 namespace {
 
-// Short, so that what waits for it is soon let go.
+// Short, so that waiting entries expire soon.
 constexpr std::chrono::milliseconds deadline{40};
 
 KeyRing test_keys() {
@@ -49,7 +51,7 @@ std::vector<RecordedFlow> flows_of(const Scenario& scenario, const char* recordi
     return flows;
 }
 
-// As Daemon puts it together, with one queue and every denial logged.
+// Builds the same parts as Daemon, with one queue and every denial logged.
 void run(const Scenario& scenario, const char* recording) {
     const auto rules = budget::rules();
     Counters counters;

@@ -80,7 +80,7 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
     return __real_epoll_ctl(epoll, operation, fd, event);
 }
 
-// Other threads wait for what is real, and are not counted.
+// Other threads wait for real events, and are not counted.
 int __wrap_epoll_wait(int epoll, epoll_event* events, int most, int timeout) {
     if (!kernel().is_workers(epoll))
         return __real_epoll_wait(epoll, events, most, timeout);
@@ -88,7 +88,7 @@ int __wrap_epoll_wait(int epoll, epoll_event* events, int most, int timeout) {
     return kernel().wait(epoll, events, most);
 }
 
-// The log goes nowhere.
+// The log is discarded.
 ssize_t __real_write(int fd, const void* bytes, size_t size);
 ssize_t __wrap_write(int fd, const void* bytes, size_t size) {
     const Aside aside;
@@ -98,15 +98,15 @@ ssize_t __wrap_write(int fd, const void* bytes, size_t size) {
     return static_cast<ssize_t>(size);
 }
 
-// Whatever processes this machine has, those are none that hold recorded sockets: /proc is a folder
-// without any.
+// No process of this machine holds a recorded socket, so /proc is replaced by a folder without
+// processes.
 int __real_open(const char* path, int flags, ...);
 int __wrap_open(const char* path, int flags, ...) {
     const Aside aside;
-    return __real_open(std::string_view(path) == "/proc" ? "/" : path, flags); // nobody creates one
+    return __real_open(std::string_view(path) == "/proc" ? "/" : path, flags); // never creates one
 }
 
-// Dice that always fall alike.
+// Random numbers that are the same in each run.
 void __wrap_randombytes_buf(void* buffer, size_t size) {
     const Aside aside;
     static std::mt19937_64 dice;

@@ -1,5 +1,5 @@
-// What the linker puts in place of system calls, and of clocks and dice (CMakeLists.txt), so that
-// the daemon has no seams for this; and what it calls otherwise.
+// The linker puts these in place of system calls, clocks and random numbers (CMakeLists.txt), so
+// that the daemon needs no test hooks.
 #pragma once
 
 #include <sys/epoll.h>

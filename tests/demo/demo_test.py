@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The demo, run as a newcomer would, and interrupted as a busy one would."""
+"""The demo, run to its end, and interrupted."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ build = DEMO.parents[2] / "build" / "release"
 
 
 def of_ubf():
-    """What a demo could leave behind, as this machine shows it."""
+    """The traces of a demo on this machine."""
     processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return ([line for line in processes.splitlines() if "daemon/ubfd --config" in line],
             os.listdir("/run/netns") if os.path.isdir("/run/netns") else [], os.path.exists("/run/ubf-lab/node1.sock"),
@@ -45,7 +45,7 @@ class Demo(unittest.TestCase):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             process = self.start()
             for line in process.stdout:
-                if line.startswith("bob@node1"):  # in the midst of it
+                if line.startswith("bob@node1"):  # in the middle of the demo
                     break
             self.assertNotEqual(of_ubf()[0], before[0])
             os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-// The configuration, names passed over, and the ruleset made of it.
+// Parses a configuration without looking up names, and makes the ruleset from it.
 #include "config/config.hpp"
 #include "fuzzer.hpp"
 #include "nft/ruleset.hpp"

@@ -1,5 +1,5 @@
-// ident's datagrams: as they are, and behind a good MAC, from somebody who knows the key and
-// nothing of the format. The first two bytes say which kind of entries, and how many.
+// ident's datagrams: as they are, and behind a valid MAC, from an attacker who knows the key but
+// not the format. The first two bytes give the kind of the entries and their number.
 #include "fuzzer.hpp"
 #include "ident/wire.hpp"
 
@@ -45,16 +45,16 @@ std::vector<std::uint8_t> sign(std::span<const std::uint8_t> input) {
 } // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    fuzz::require(!decode({data, size}, path, keys)); // nobody guesses a MAC
+    fuzz::require(!decode({data, size}, path, keys)); // guessing a MAC is hopeless
     if (size < 2)
         return 0;
     const auto decoded = decode(sign({data, size}), path, keys);
     if (!decoded) {
         fuzz::require(decoded.error() == Rejection::malformed ||
-                      decoded.error() == Rejection::unasked); // told ahead, by an older ubfd
+                      decoded.error() == Rejection::unasked); // an older ubfd told it ahead
         return 0;
     }
-    // What is accepted is written again as something that is accepted.
+    // An accepted datagram, encoded again, is accepted again.
     std::array<std::uint8_t, max_datagram> out{};
     std::size_t first = 0;
     fuzz::require(decode(encode(out, *decoded, first, path, keys.current), path, keys).has_value());

@@ -1,4 +1,4 @@
-// Where labels come from: /proc/PID/cgroup, /proc/PID/attr/current, and labels as they are written.
+// The sources of labels (/proc/PID/cgroup, /proc/PID/attr/current), and labels in text form.
 #include "fuzzer.hpp"
 #include "label/label.hpp"
 #include "label/selinux.hpp"
@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto text = ubf::fuzz::text(data, size);
     static_cast<void>(ubf::slurm_place(text));
     if (const auto level = ubf::level_of_context(text)) {
-        // What is made a label of can be read back as the same.
+        // A level's label reads back as the same label.
         if (const auto label = level->label())
             ubf::fuzz::require(ubf::parse_label(to_string(*label)) == label);
     }

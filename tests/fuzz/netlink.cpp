@@ -1,5 +1,5 @@
-// Netlink: queued packets with what is in them, answers about sockets and interfaces,
-// and the tables of RDMA.
+// Netlink: queued packets with their contents, answers about sockets and interfaces, and the tables
+// of RDMA.
 #include "daemon/gate/queue_message.hpp"
 #include "flow/packet.hpp"
 #include "fuzzer.hpp"
@@ -13,7 +13,7 @@
 #include <memory>
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    // As the kernel aligns it.
+    // Aligned like the kernel's messages.
     const auto aligned = std::make_unique<std::uint32_t[]>(size / 4 + 1);
     if (size > 0)
         std::memcpy(aligned.get(), data, size);

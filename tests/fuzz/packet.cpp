@@ -1,4 +1,4 @@
-// Packets: what a queue hands us, from the network header on.
+// Packets from a queue, beginning with the network header.
 #include "flow/packet.hpp"
 #include "fuzzer.hpp"
 #include "label/cipso.hpp"
@@ -6,7 +6,7 @@
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto packet = ubf::parse_packet({data, size});
     if (packet) {
-        // Both families alike, and a text that reads back as the same.
+        // Both ends are of one family, and the text reads back as the same endpoint.
         ubf::fuzz::require(packet->flow.source.address.is_v4() ==
                            packet->flow.destination.address.is_v4());
         ubf::fuzz::require(ubf::Endpoint::parse(to_string(packet->flow.source)) ==

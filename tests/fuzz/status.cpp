@@ -1,4 +1,4 @@
-// /proc/PID/status, of which the program's name is its own choice.
+// /proc/PID/status; a program chooses its own name in it.
 #include "fuzzer.hpp"
 #include "owner/process_search.hpp"
 

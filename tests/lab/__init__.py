@@ -1,4 +1,4 @@
-"""What the demo, the bench and the tests are made of: nodes, people on them, and ubfd."""
+"""The building blocks of the demo, the bench and the tests: nodes, people on them, and ubfd."""
 
 from .node import Node, become, join
 from .tree import FOLDER, Trouble, add_users, end_with, reachable, run_in_private_tree

@@ -19,14 +19,15 @@ GROUPS = {"proj": (PROJ, ["alice", "bob"]), "common": (COMMON, ["alice", "bob", 
 # node1 and node2, joined by eth0 at both
 ADDRESSES = [("10.77.0.1/24", "10.77.0.2/24"), ("fd77::1/64", "fd77::2/64")]
 PEERS = ["10.77.0.0/24", "fd77::/64"]
-V4, V6 = "10.77.0.2", "fd77::2"  # of node2
+V4, V6 = "10.77.0.2", "fd77::2"  # node2's addresses
 WILDCARD = {"v4": "0.0.0.0", "v6": "::"}
 
-REFUSED = {"v4": "EHOSTUNREACH", "v6": "EHOSTUNREACH"}  # what a denial is to its client, over TCP
+REFUSED = {"v4": "EHOSTUNREACH", "v6": "EHOSTUNREACH"}  # a denial, as its TCP client sees it
 
 
 def refused(protocol, family):
-    """The same; a connected UDP socket hears of IPv6's address unreachable nothing, so it is refused by another word."""
+    """The same for either protocol. A connected UDP socket gets no error for IPv6's "address unreachable", so UDP over
+    IPv6 is refused with another code."""
     return "EACCES" if (protocol, family) == ("udp", "v6") else REFUSED[family]
 
 
@@ -36,22 +37,22 @@ ELSEWHERE = "in a guest only: "
 
 build = None  # the build tree
 over_fabric = False  # whether eth0 is an interface of a fabric
-recognise = False  # whether the kernel may, which most tests are not about: what it lets in, ubfd does not see
+recognise = False  # whether the kernel may recognise connections; most tests need ubfd to see them all
 
 
 def in_guest():
-    """One of tests/vm/boot."""
+    """Whether this runs in a guest of tests/vm/boot."""
     return "UBF_GUEST" in os.environ
 
 
 def is_sanitized():
-    """Built with a sanitizer, which takes memory of its own."""
+    """Whether ubfd was built with a sanitizer, which needs memory of its own."""
     public = pathlib.Path(build, "CMakeCache.txt").read_text(encoding="utf-8")
     return "UBF_SANITIZE:STRING=\n" not in public
 
 
 class Way(collections.namedtuple("Way", "protocol family address across")):
-    """How a flow comes to node2: over which protocol, to which address, across from node1 or from itself."""
+    """A flow's way to node2: its protocol, the address, and whether it comes across from node1."""
 
     @property
     def refused(self):
@@ -70,7 +71,7 @@ WAYS = [
 
 
 class Counted:
-    """What the counters say of what happens inside `with`."""
+    """The growth of the counters inside `with`."""
 
     def __init__(self, ubfd):
         self._ubfd = ubfd
@@ -88,7 +89,7 @@ class Counted:
                 if count > before[reason]}
 
     def __getitem__(self, path):
-        """How much a counter grew, like ["ident.rejected.late"]."""
+        """The growth of one counter, like ["ident.rejected.late"]."""
         return self._value(self._after, path) - self._value(self._before, path)
 
     @staticmethod
@@ -101,13 +102,13 @@ class Counted:
 class Case(unittest.TestCase):
     """People on nodes, and ubfd."""
 
-    settings = {}  # beside the peers' ranges; of all daemons
+    settings = {}  # of all daemons, beside the peers' ranges
     recognise = property(lambda self: recognise)
     good_ends = (0, -9)  # exit statuses of a daemon: stopped, or killed by the test
     longMessage = True
 
     def setUp(self):
-        for file in FOLDER.iterdir():  # of the test before, where a process runs several
+        for file in FOLDER.iterdir():  # from the test before, if a process runs several
             if file.name not in ("passwd", "group", "hosts", "nsswitch.conf", "subuid"):
                 file.unlink()
         add_users(USERS, GROUPS)
@@ -115,7 +116,7 @@ class Case(unittest.TestCase):
 
     def start_ubfd(self, node, settings=None, **options):
         settings = {"peers": {"ranges": PEERS}} | (self.settings if settings is None else settings)
-        if over_fabric:  # what the test says of all interfaces, it says of this one
+        if over_fabric:  # settings for all interfaces apply to the fabric's
             scope = {key: value for key, value in settings.get("scope", {}).items() if key != "interfaces"}
             settings |= {"fabric": scope | settings.get("fabric", {})}
         ubfd = Ubfd(build / "daemon" / "ubfd", node, options.pop("key", self.key), settings, recognise=self.recognise,
@@ -124,15 +125,15 @@ class Case(unittest.TestCase):
         return ubfd
 
     def _see_it_end_well(self, ubfd):
-        """A daemon that died by itself, or of which a sanitizer had something to say, fails the test."""
+        """The test fails if a daemon died by itself, or if a sanitizer reported an error."""
         status = ubfd.process.poll()
         if status is None:
             status = ubfd.stop()
         self.assertIn(status, self.good_ends, ubfd.log())
-        self.assertNotIn("ERROR: ", ubfd.log())  # of a sanitizer
+        self.assertNotIn("ERROR: ", ubfd.log())  # a sanitizer's report
 
     def leave_it_to_a_guest(self, why):
-        """What this machine's kernel can't do, that of tests/vm can, and there the test is not left out."""
+        """Skips a test that needs a guest's kernel (tests/vm). In a guest it must not be skipped."""
         self.assertFalse(in_guest(), why)
         self.skipTest(ELSEWHERE + why)
 
@@ -147,7 +148,7 @@ class Case(unittest.TestCase):
         person.leave()
 
     def assert_denied(self, ubfd, *words, seconds=3):
-        """The log has a denial with all these words."""
+        """Waits for a denial in the log with all these words."""
         wait_until(lambda: any(all(word in line for word in words) for line in ubfd.denials()), seconds,
                    f"a denial with {words} in {ubfd.denials()}")
 
@@ -158,7 +159,7 @@ class Case(unittest.TestCase):
 
 
 def tell_of_each_refusal(*nodes):
-    """See systemd/90-ubf.sysctl.conf."""
+    """Does the same as systemd/90-ubf.sysctl.conf."""
     for node in nodes:
         node.set_sysctl("net.ipv4.icmp_ratemask", "6160")
         node.set_sysctl("net.ipv6.icmp.ratemask", "0,2-127")
@@ -179,7 +180,7 @@ class TwoNodes(Case):
         if not over_fabric:
             join(self.one, self.two, ADDRESSES)
             return
-        from . import fabric  # pylint: disable=import-outside-toplevel # it is made of this
+        from . import fabric  # fabric imports this module
         self.addCleanup(fabric.join_by_fabric(self.one, self.two, ADDRESSES, interface="eth0").close)
 
     def start_daemons(self):
@@ -188,7 +189,7 @@ class TwoNodes(Case):
 
 
 class OnASwitch(Case):
-    """self.one, self.two and self.three are the nodes; each test says which of them have a daemon."""
+    """self.one, self.two and self.three are the nodes. Each test starts the daemons that it needs."""
 
     def setUp(self):
         super().setUp()
@@ -200,8 +201,8 @@ class OnASwitch(Case):
 
 
 def main(private=True, instead=None):
-    """Runs the tests of the calling file, or those that its command line names. private: in a process and
-    mount tree of its own; otherwise this machine is the test's to change. instead: what to do there instead."""
+    """Runs the tests of the calling file, or those on its command line. If `private`, they run in a process and mount
+    tree of their own; otherwise they may change this machine. `instead` is called in place of the tests."""
     parser = argparse.ArgumentParser()
     root = pathlib.Path(__file__).resolve().parents[2]
     parser.add_argument("--build", type=pathlib.Path, default=root / "build" / "release")
@@ -224,5 +225,5 @@ def _run(options, arguments, instead=None):
         return instead()
     program = unittest.main(module="__main__", argv=[sys.argv[0], *arguments], exit=False, verbosity=2)
     if any(not reason.startswith(ELSEWHERE) for _, reason in program.result.skipped):
-        return 77  # by which CTest knows it
+        return 77  # CTest's status for a skipped test
     return 0 if program.result.wasSuccessful() and program.result.testsRun else 1

@@ -1,4 +1,4 @@
-"""The control groups of this machine: version 1 with its freezer, which a Slurm takes, or version 2 alone."""
+"""The control groups of this machine: version 1 with its freezer, which a Slurm needs, or version 2 alone."""
 
 import contextlib
 import fcntl
@@ -11,8 +11,8 @@ TOP = pathlib.Path("/sys/fs/cgroup")
 
 
 def hierarchy():
-    """Where a process is put into a group, and whether that is version 1. Mounts them, in this tree, where nobody
-    has."""
+    """Returns the folder of the processes' groups, and whether it is of version 1. Mounts version 1 in this tree if no
+    hierarchy is mounted."""
     if not os.access(TOP / "freezer", os.W_OK) and not (TOP / "cgroup.controllers").exists():
         _mount_v1()
     is_v1 = (TOP / "freezer").exists()
@@ -20,8 +20,8 @@ def hierarchy():
 
 
 def lock():
-    """Cgroups are the whole machine's, whichever tree one is in: whoever makes groups of Slurm's names holds this
-    meanwhile. (The lock of the hierarchy itself is Slurm's own.) Returns a descriptor; closing it lets go."""
+    """Locks the cgroups, which all trees of the machine share, for tests that make groups with Slurm's names. Slurm
+    itself locks the hierarchy's folder. Returns a descriptor; closing it releases the lock."""
     hierarchy()
     held = os.open(TOP, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
@@ -29,14 +29,14 @@ def lock():
 
 
 def job_path(user, job, step="0"):
-    """Slurmd, of a node with several of them, keeps the processes of a job there; user: a uid."""
+    """The folder of a job's processes, if a node runs several slurmd. user: a uid."""
     if hierarchy()[1]:
         return f"slurm_test/uid_{user}/job_{job}/step_{step}"
     return f"system.slice/test_slurmstepd.scope/job_{job}/step_{step}/user/task_0"
 
 
 class JobCgroups:
-    """Those that slurmd would make, until close()."""
+    """The cgroups that slurmd would make, until close()."""
 
     def __init__(self):
         self._made = []

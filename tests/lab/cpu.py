@@ -1,4 +1,4 @@
-"""How much of the CPU something took."""
+"""Measures CPU time."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ _libc = ctypes.CDLL(None)
 
 
 def cpu_seconds(pid):
-    """All threads of a process, to the nanosecond, where /proc/PID/stat counts ticks."""
+    """The CPU time of all threads of a process, in nanoseconds; /proc/PID/stat has only ticks."""
     clock = ctypes.c_int()
     if _libc.clock_getcpuclockid(pid, ctypes.byref(clock)) != 0:
         raise Trouble(f"no CPU clock of process {pid}")
@@ -19,7 +19,7 @@ def cpu_seconds(pid):
 
 
 def busy_seconds():
-    """Of all CPUs, whoever has to bear it: the handshake that a verdict sets off counts as its giver's, packets that come
-    in count as anybody's who runs."""
+    """The busy time of all CPUs, whichever process it is charged to. The kernel charges the handshake after a verdict
+    to ubfd, and an incoming packet to any running process."""
     user, nice, system, _, _, *interrupts = map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
     return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")

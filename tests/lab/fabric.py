@@ -1,4 +1,4 @@
-"""A fabric without hardware: TUN devices whose link type is that of IPoIB, joined by a wire (relay.cpp)."""
+"""A fabric without hardware: TUN devices with the link type of IPoIB, joined by a wire (relay.cpp)."""
 
 import fcntl
 import ipaddress
@@ -16,20 +16,22 @@ _ARPHRD_INFINIBAND = 32  # linux/if_arp.h
 
 ADDRESSES = [("10.78.0.1/24", "10.78.0.2/24"), ("fd78::1/64", "fd78::2/64")]
 PEERS = ["10.78.0.0/24", "fd78::/64"]
-V4, V6 = "10.78.0.2", "fd78::2"  # of node2
+V4, V6 = "10.78.0.2", "fd78::2"  # node2's addresses
 PKEY = 0x8001
 
 
 class Fabric:
-    """Joins nodes, any number, by an interface of that name at each; ends: (node, its addresses like
-    "10.78.0.1/24"). pkey: of the partition, which those programs see that have hardware_of() as their environment.
-    `devices` are the descriptors, in the order of the ends: what is written to one, its node receives as a packet."""
+    """Joins any number of nodes by an interface of this name at each. ends: (node, its addresses like "10.78.0.1/24").
+
+    pkey: the partition's key, for programs with hardware_of() as their environment. `devices` holds the descriptors in
+    the order of the ends. A packet written to a descriptor is received by its node.
+    """
 
     def __init__(self, ends, interface="ib0", mtu=2044, pkey=PKEY, build=None):
         self.interface = interface
         self.devices = [_open_device(node, interface) for node, _ in ends]
         for node, addresses in ends:
-            # Neighbours are not asked for, nor addresses announced: there is nobody between the two ends.
+            # The wire has no neighbour discovery, since it delivers by address alone.
             node.run("ip", "link", "set", interface, "mtu", mtu, "txqueuelen", 4096, "up")
             for address in addresses:
                 nodad = ["nodad"] if ":" in address else []
@@ -47,7 +49,7 @@ class Fabric:
                 time.sleep(0.005)
 
     def close(self):
-        """Cuts the wire, and with it the interfaces go. May be called again."""
+        """Cuts the wire, which removes the interfaces. Further calls do nothing."""
         self._relay.kill()
         self._relay.wait()
         self._relay.stdout.close()
@@ -70,23 +72,23 @@ def _pkeys_of(node):
 
 
 def hardware_of(node, build=None):
-    """The environment of a program on the node that is to see its hardware addresses, which the kernel has none of
+    """The environment of a program that must see the node's hardware addresses, which the kernel lacks
     (hardware.cpp)."""
     library = (build or case.build) / "tests" / "lab" / "libhardware.so"
     return dict(os.environ, LD_PRELOAD=str(library), UBF_LAB_PKEYS=str(_pkeys_of(node)),
-                ASAN_OPTIONS="verify_asan_link_order=0")  # a sanitizer wants to be the first of libraries
+                ASAN_OPTIONS="verify_asan_link_order=0")  # a sanitizer wants to be the first library
 
 
 def join_by_fabric(one, other, addresses, interface="ib0", mtu=2044, pkey=PKEY, build=None):
-    """Joins two nodes by a fabric; addresses are pairs as those of join(). Another partition of it is another
-    interface, like "ib0.8002". Returns the Fabric, which the caller closes."""
+    """Joins two nodes by a fabric; addresses are pairs as for join(). A second partition is a second interface, like
+    "ib0.8002". Returns the Fabric, which the caller closes."""
     first, second = zip(*addresses)
     return Fabric([(one, first), (other, second)], interface, mtu, pkey, build)
 
 
 class TwoNodesOnFabric(case.TwoNodes):
-    """Two nodes that are joined by ib0 as well, self.fabric. The addresses on it are peers in both sections, so that
-    ident can be spoken over both links, whether there is a fabric in ubfd's eyes or not."""
+    """Two nodes that are joined by ib0 as well, self.fabric. ib0's addresses are peers in both sections, so ident works
+    over both links, whether ubfd sees a fabric or not."""
 
     def setUp(self):
         self.fabric = None
@@ -97,7 +99,7 @@ class TwoNodesOnFabric(case.TwoNodes):
         super().start_daemons()
 
     def join_by_fabric(self, addresses, **options):
-        """Joins the two nodes by an interface more."""
+        """Joins the two nodes by another interface."""
         fabric = join_by_fabric(self.one, self.two, addresses, **options)
         self.addCleanup(fabric.close)
         return fabric

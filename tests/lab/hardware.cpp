@@ -1,14 +1,14 @@
-// Preloaded into a program (LD_PRELOAD): shows it IPoIB interfaces as hardware has them, with
-// hardware addresses of 20 bytes. The kernel keeps none for a TUN device of the link type
-// InfiniBand: it takes such a type's addresses to be 0 bytes long (drivers/net/tun.c,
-// tun_get_addr_len()). So they are added to what it says of an interface, RTM_NEWLINK, as
-// drivers/infiniband/ulp/ipoib has them (RFC 4391, sections 4 and 9.1.1):
+// Preloaded into a program (LD_PRELOAD), so that it sees IPoIB interfaces with hardware addresses
+// of 20 bytes, as on real hardware. The kernel keeps no address for a TUN device of link type
+// InfiniBand: it takes addresses of this type to be 0 bytes long (drivers/net/tun.c,
+// tun_get_addr_len()). This library adds the addresses to the kernel's message RTM_NEWLINK, in the
+// form of drivers/infiniband/ulp/ipoib (RFC 4391, sections 4 and 9.1.1):
 //
 //   IFLA_ADDRESS    flags and queue pair (4 bytes), GID of the port (16)
 //   IFLA_BROADCAST  00:ff:ff:ff and the multicast GID, in which bytes 8 and 9 are the P_Key
 //
-// UBF_LAB_PKEYS in the environment: a file of lines "NAME P_KEY" (hexadecimal), read again for each
-// message; interfaces that it doesn't name are left as they are.
+// UBF_LAB_PKEYS in the environment names a file of lines "NAME P_KEY" (hexadecimal). It is read for
+// each message, and other interfaces stay unchanged.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -32,7 +32,7 @@ using HardwareAddress = std::array<std::uint8_t, 20>;
 using Buffer = std::vector<std::uint8_t>;
 
 constexpr std::size_t room =
-    4096; // more than is ever added to one datagram that asks how long it is
+    4096; // more than is ever added to a datagram whose length the program asks for
 
 std::optional<std::uint16_t> pkey_of(const std::string& name) {
     const char* const path = std::getenv("UBF_LAB_PKEYS");
@@ -83,10 +83,10 @@ void append(Buffer& buffer, const T& value) {
 
 void append_attribute(Buffer& buffer, std::uint16_t type, const HardwareAddress& address) {
     append(buffer, rtattr{static_cast<unsigned short>(RTA_LENGTH(address.size())), type});
-    append(buffer, address); // a multiple of 4 bytes
+    append(buffer, address); // its size is a multiple of 4 bytes
 }
 
-// One message, with what it lacks.
+// Appends one message, with the missing attributes.
 void append_message(Buffer& buffer, const nlmsghdr& header) {
     const auto* const begin = reinterpret_cast<const std::uint8_t*>(&header);
     const auto start = buffer.size();
@@ -101,7 +101,7 @@ void append_message(Buffer& buffer, const nlmsghdr& header) {
     auto length = static_cast<int>(IFLA_PAYLOAD(&header));
     for (auto* item = IFLA_RTA(&link); RTA_OK(item, length); item = RTA_NEXT(item, length)) {
         if (item->rta_type == IFLA_BROADCAST)
-            return; // real hardware
+            return; // real hardware has an address
         if (item->rta_type == IFLA_IFNAME)
             pkey = pkey_of(static_cast<const char*>(RTA_DATA(item)));
     }

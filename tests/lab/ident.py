@@ -1,4 +1,4 @@
-"""The ident protocol, written from its description (docs/ident.md), to speak it as a peer that errs or lies."""
+"""The ident protocol, written from its description (docs/ident.md), for peers that err or lie."""
 
 import dataclasses
 import hashlib
@@ -13,7 +13,7 @@ PORT = 1017
 VERSION = 3
 QUESTION, ANSWER, GONE, GONE_SEEN = 1, 2, 3, 4
 TOLD_AHEAD = 5  # by an older ubfd
-TELL_ME, TELL_ME_NO_MORE = 2, 4  # flags of its questions
+TELL_ME, TELL_ME_NO_MORE = 2, 4  # flags of an older ubfd's questions
 SERVICE = 0  # channel
 UNKNOWN, USER, KERNEL = 0, 1, 2
 CREDENTIALS, GID, ALL_LABELS, FOLLOWS, BUSY = 1, 2, 4, 8, 16  # flags of an answer
@@ -22,7 +22,7 @@ _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50  # linux/in6.h
 
 
 def _bytes(address):
-    """16 bytes; an IPv4 address in its v4-mapped form."""
+    """The address in 16 bytes; IPv4 in its v4-mapped form."""
     ip = ipaddress.ip_address(address)
     return ip.packed if ip.version == 6 else b"\0" * 10 + b"\xff\xff" + ip.packed
 
@@ -32,7 +32,7 @@ def key_id(key):
 
 
 def mac(message, source, destination, key):
-    """Over both ends, each an (address, port)."""
+    """The MAC also covers both ends, each an (address, port)."""
     ends = _bytes(source[0]) + _bytes(destination[0]) + struct.pack(">HH", source[1], destination[1])
     return hashlib.blake2b(ends + message, key=key, digest_size=16).digest()
 
@@ -42,7 +42,7 @@ class Question:
     nonce: bytes
     role: int
     flags: int
-    flow: bytes  # as it stands in the datagram
+    flow: bytes  # in the form of a datagram
     channel: int  # of the asker
     asker: tuple  # (address, port)
     raw: bytes
@@ -58,7 +58,7 @@ class Question:
 
 
 def flow(source, destination, protocol=6):
-    """As it stands in an entry; the ends are (address, port)."""
+    """A flow in the form of an entry; the ends are (address, port)."""
     return struct.pack(">BxHH", protocol, source[1], destination[1]) + _bytes(source[0]) + _bytes(destination[0])
 
 
@@ -76,14 +76,14 @@ def answer(nonce, uid, kind=USER, flags=0):
 
 
 def answer_with_groups(nonce, uid, gids):
-    """An entry with credentials: of a process 1 named 'peer', without labels."""
+    """An entry with credentials: of process 1, named 'peer', without labels."""
     return (nonce + struct.pack(">BBI", USER, CREDENTIALS | GID | ALL_LABELS, uid) +
             struct.pack(">BIIII", 3, gids[0], 1, 0, 0) + b"\4peer" +
             struct.pack(f">H{len(gids)}I", len(gids), *gids) + b"\0")
 
 
 def answers_in(datagram):
-    """Those that a datagram begins with, up to the first one with credentials: (nonce, kind, flags, uid)."""
+    """The answers in a datagram up to the first with credentials: (nonce, kind, flags, uid)."""
     _, _, _, kind, count, *_ = _HEADER.unpack_from(datagram)
     entries, offset = [], _HEADER.size
     while kind == ANSWER and len(entries) < count:
@@ -96,7 +96,7 @@ def answers_in(datagram):
 
 
 def datagram(entries, source, destination, key, kind=ANSWER, channel=1, skew=0, version=VERSION, own_channel=0):
-    """Between two ends, signed; skew is that of the sender's clock, in seconds."""
+    """A signed datagram between two ends. skew: of the sender's clock, in seconds."""
     body = b"".join(entries)
     length = _HEADER.size + len(body) + 16
     header = _HEADER.pack(b"UB", version, channel, kind, len(entries), length, key_id(key), own_channel,
@@ -105,7 +105,7 @@ def datagram(entries, source, destination, key, kind=ANSWER, channel=1, skew=0, 
 
 
 class Peer:
-    """A privileged port of a node from which ident can be spoken, truthfully or not."""
+    """A node's privileged port that speaks ident, truthfully or not."""
 
     def __init__(self, node, key, port=PORT):
         self.key = bytes.fromhex(key)
@@ -119,7 +119,7 @@ class Peer:
         self.socket.settimeout(3)
 
     def question(self):
-        """The next one that nobody has seen yet."""
+        """The next question that was not returned yet."""
         while True:
             data, control, _, sender = self.socket.recvmsg(2048, 256)
             questions = Question.all_in(data, (sender[0].removeprefix("::ffff:"), sender[1]))
@@ -128,27 +128,27 @@ class Peer:
                 return questions[0]
 
     def send(self, data, to, here=None):
-        """here: the address that it comes from, where the node has several."""
+        """here: the source address, if the node has several."""
         control = []
         if here:
             control = [(socket.IPPROTO_IPV6, _IPV6_PKTINFO, _bytes(here) + bytes(4))]
         self.socket.sendmsg([data], control, 0, (str(ipaddress.IPv6Address(_bytes(to[0]))), to[1]))
 
     def tell(self, question, uid, here, **options):
-        """Answers; here is the address that it comes from. Returns the datagram."""
+        """Answers from the address `here`. Returns the datagram."""
         nonce = options.pop("nonce", question.nonce)
         entry = answer(nonce, uid, flags=options.pop("flags", 0))
         return self.tell_entry(question, entry, here, **options)
 
     def tell_entry(self, question, entry, here, **options):
-        """The same, with what the test makes up."""
+        """Answers with an entry of the test's own."""
         options.setdefault("key", self.key)
         data = datagram([entry], (here, self.port), question.asker, channel=question.channel, **options)
         self.send(data, question.asker, here)
         return data
 
     def answers(self, timeout=1):
-        """Those that come, up to a moment in which nothing does: (nonce, kind, flags, uid)."""
+        """The answers that arrive, until none does for a moment: (nonce, kind, flags, uid)."""
         seen = []
         while select.select([self.socket], [], [], timeout)[0]:
             seen += answers_in(self.socket.recvmsg(2048, 256)[0])

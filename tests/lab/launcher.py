@@ -1,5 +1,5 @@
-"""Runs programs on another node for whoever asks, as the same user: what sshd is on a cluster, over a Unix
-socket that both nodes see. (A test's own way in, so that nothing of it passes the firewall.)"""
+"""Runs programs on another node as the same user, in the role of a cluster's sshd. Requests go over a Unix socket that
+both nodes see, so they don't pass the firewall."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ import threading
 from .node import become
 from .tree import FOLDER
 
-# In place of ssh: AGENT [-OPTION...] HOST COMMAND...
+# Replaces ssh: AGENT [-OPTION...] HOST COMMAND...
 _AGENT = """#!/usr/bin/python3
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -28,7 +28,7 @@ with socket.socket(socket.AF_UNIX) as server:
 
 
 class Launcher:
-    """nodes: host name -> Node. `agent` is the program to be used in place of ssh."""
+    """nodes: host name -> Node. `agent` is the program that replaces ssh."""
 
     def __init__(self, nodes):
         self._nodes = nodes
@@ -44,7 +44,7 @@ class Launcher:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self):
-        """Ends what still runs."""
+        """Ends the programs that still run."""
         self._server.close()
         for pid in list(self._running):
             with contextlib.suppress(ProcessLookupError):

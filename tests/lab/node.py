@@ -1,4 +1,4 @@
-"""Nodes: network namespaces without names, joined by a veth."""
+"""Nodes: unnamed network namespaces, joined by a veth."""
 
 import contextlib
 import os
@@ -11,8 +11,8 @@ from .tree import CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS, Trouble, call, mount
 
 
 def become(user, group=None, groups=None):
-    """Takes the credentials of a user (a name, or a uid that needs no name), as a login would; but for the
-    effective gid and the supplementary groups, where given."""
+    """Takes a user's credentials as a login would, except for the effective gid and the supplementary groups if given.
+    user: a name, or a uid that needs no name."""
     if isinstance(user, int):
         os.setgroups([])
         gid, uid = user, user
@@ -52,8 +52,7 @@ def _coming_home():
 
 
 class Node:
-    """A network and a host name of its own: namespaces, which live as long as this object or a process in
-    them."""
+    """A network and a host name of its own. Its namespaces live as long as this object or a process in them."""
 
     def __init__(self, name):
         self.name = name
@@ -62,38 +61,38 @@ class Node:
             socket.sethostname(name)
             self._namespaces = _open_own()
         self.run("ip", "link", "set", "lo", "up")
-        # Nobody else has its addresses. As long as the kernel looks whether the link-local one is free, a second or two,
-        # it asks for no neighbour in the name of another.
+        # No other node has this node's addresses. Duplicate address detection would block the kernel's neighbour
+        # solicitations for a second or two, even from other addresses.
         self.set_sysctl("net.ipv6.conf.default.accept_dad", "0")
 
     @property
     def path(self):
-        """Of the network namespace."""
+        """The path of the network namespace."""
         return f"/proc/{os.getpid()}/fd/{self._namespaces['net']}"
 
     def enter(self):
         _enter(self._namespaces)
 
     def enter_with_sys(self):
-        """For a process to stay in: /sys/class/net is the node's too, which some programs read."""
+        """Enters the node for good. /sys/class/net, which some programs read, is the node's too."""
         self.enter()
         call("unshare", CLONE_NEWNS)
         mount("sysfs", "/sys", "sysfs")
 
     @contextlib.contextmanager
     def inside(self):
-        """What this process opens meanwhile is the node's."""
+        """Sockets and files that this process opens meanwhile belong to the node."""
         with _coming_home():
             self.enter()
             yield
 
     def leave(self):
-        """Lets the namespaces end with their last process."""
+        """The namespaces end with their last process."""
         for fd in self._namespaces.values():
             os.close(fd)
 
     def start(self, *command, user=None, group=None, **options):
-        """Popen in the node; user is a name or a uid, root without; group: an effective gid other than the user's."""
+        """Popen in the node. user: a name or a uid; None is root. group: an effective gid other than the user's."""
 
         def prepare():
             self.enter()
@@ -105,7 +104,7 @@ class Node:
         return subprocess.Popen([str(word) for word in command], preexec_fn=prepare, text=True, **options)
 
     def run(self, *command, **options):
-        """Runs to the end and returns what was printed; Trouble when it fails."""
+        """Runs the command to its end and returns its output; raises Trouble if it fails."""
         process = self.start(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
         output = process.communicate()[0]
         if process.returncode != 0:
@@ -117,7 +116,7 @@ class Node:
 
 
 class Home(Node):
-    """Where this process itself is."""
+    """The node that this process itself is on."""
 
     def __init__(self, name):  # pylint: disable=super-init-not-called
         self.name = name
@@ -125,23 +124,22 @@ class Home(Node):
 
 
 def join(one, other, addresses, interface="eth0"):
-    """Joins two nodes by a veth of that name at both; addresses are pairs like ('10.77.0.1/24',
-    '10.77.0.2/24')."""
+    """Joins two nodes by a veth with this name at both ends. addresses: pairs like ('10.77.0.1/24', '10.77.0.2/24')."""
     one.run("ip", "link", "add", interface, "type", "veth", "peer", "name", interface, "netns", other.path)
     for index, node in enumerate((one, other)):
         for pair in addresses:
             nodad = ["nodad"] if ":" in pair[index] else []
             node.run("ip", "addr", "add", pair[index], "dev", interface, *nodad)
         node.run("ip", "link", "set", interface, "up")
-    # The kernel gets an interface ready for IPv6 a while after it is up, and hears no neighbour before.
+    # The kernel prepares an interface for IPv6 some time after it is up, and gets no neighbour messages before.
     for node in (one, other):
         while f"multicast ff00::/8 dev {interface}" not in node.run("ip", "-6", "route", "show", "table", "local"):
             time.sleep(0.005)
 
 
 def join_by_switch(nodes, networks, interface="eth0"):
-    """Joins nodes by a switch, which is a node too and is returned. Each network is a prefix of addresses
-    with {} for the number of a node, from 1 on: '10.77.0.{}/24'."""
+    """Joins nodes by a switch, which is a node too and is returned. Each network is a prefix of addresses with {} for a
+    node's number, from 1 on: '10.77.0.{}/24'."""
     switch = Node("switch")
     switch.run("ip", "link", "add", "bridge", "type", "bridge", "mcast_snooping", "0")
     switch.run("ip", "link", "set", "bridge", "up")

@@ -1,4 +1,4 @@
-"""People on a node: each is a process with its user's credentials, which opens sockets as it is told."""
+"""People on a node: each is a process with its user's credentials that opens sockets on request."""
 
 import contextlib
 import errno
@@ -17,19 +17,19 @@ from .node import become
 from .tree import PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_PDEATHSIG, Trouble, call
 
 TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
-_sockets = {}  # of this process: handle -> socket
-_accepted = []  # by those that serve
+_sockets = {}  # handle -> socket, in this process
+_accepted = []  # connections that servers accepted
 _handles = itertools.count(1)
 
 
 class Seen(str):
-    """What a client gets to see: 'connected', the name of an errno, or 'timeout'. Knows its socket."""
+    """A client's view: 'connected', the name of an errno, or 'timeout'. Knows its socket."""
 
     handle = None
     local = None  # (address, port)
 
 
-# --- what a person can be told to do; runs in the person's own process ---
+# --- actions of a person; they run in the person's own process ---
 
 def keep(sock):
     handle = next(_handles)
@@ -44,7 +44,7 @@ def _errno_name(error):
 
 
 def _open(protocol, address, bind=None, device=None, reuse_port=False, v6_only=None, number=0):
-    """number: of the IP protocol, where it is not that of the name."""
+    """number: the IP protocol, if it differs from the name's."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, TYPES[protocol], number)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,7 +60,7 @@ def _open(protocol, address, bind=None, device=None, reuse_port=False, v6_only=N
 
 
 def resolve(address, port):
-    """With the zone of a link-local address, like fe80::1%eth0."""
+    """Resolves the zone of a link-local address too, like fe80::1%eth0."""
     return socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]
 
 
@@ -95,7 +95,7 @@ def bound(protocol, address, port, **options):
 
 
 def keep_open(protocol, address):
-    """A socket that is bound nowhere yet; address: of the family."""
+    """Opens an unbound socket; address gives the family."""
     return keep(_open(protocol, address))
 
 
@@ -113,7 +113,7 @@ def listen(protocol, address, port, answer=True, backlog=128, **options):
 
 
 def serve(handle):
-    """Answers with an echo whatever comes."""
+    """Echoes all data."""
     sock = _sockets[handle]
     target = _serve_tcp if sock.type == socket.SOCK_STREAM else _serve_udp
     threading.Thread(target=target, args=(sock,), daemon=True).start()
@@ -136,7 +136,7 @@ def connect(protocol, address, port, timeout=3, **options):
 
 
 def say(handle, text="hello", timeout=3):
-    """Sends, and waits for the echo."""
+    """Sends the text, and waits for the echo."""
     sock = _sockets[handle]
     sock.settimeout(timeout)
     try:
@@ -147,7 +147,7 @@ def say(handle, text="hello", timeout=3):
 
 
 def ask_each(protocol, address, port, count, timeout=3):
-    """So many connections, one after the other; how many saw what."""
+    """Opens `count` connections, one after the other. Returns the number of each outcome."""
     results = {}
     for _ in range(count):
         result = connect(protocol, address, port, timeout)
@@ -157,7 +157,7 @@ def ask_each(protocol, address, port, count, timeout=3):
 
 
 def scan(protocol, addresses, ports):
-    """One connection to each port of each address, one after the other; how many saw what."""
+    """Tries one connection to each port of each address, one after the other. Returns the number of each outcome."""
     results = {}
     for address in addresses:
         for port in ports:
@@ -168,7 +168,7 @@ def scan(protocol, addresses, ports):
 
 
 def connect_times(address, port, count):
-    """How long each of so many connections took, in seconds; those that failed are left out."""
+    """The times of `count` connections, in seconds, without the failed ones."""
     times = []
     for _ in range(count):
         with _open("tcp", address) as sock:
@@ -181,7 +181,7 @@ def connect_times(address, port, count):
 
 
 def connect_from_many(first, count, address, port):
-    """Begins a connection from each of so many addresses."""
+    """Begins a connection from each of `count` addresses."""
     number = int.from_bytes(socket.inet_aton(first), "big")
     for offset in range(1, count + 1):
         sock = _open("tcp", address, bind=(socket.inet_ntoa((number + offset).to_bytes(4, "big")), 0))
@@ -192,8 +192,8 @@ def connect_from_many(first, count, address, port):
 
 
 def connect_steadily(address, port, per_second, seconds):
-    """So many connections a second; how many saw what."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # all may wait at once
+    """Opens this many connections a second. Returns the number of each outcome."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # all connections may wait at once
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     poll, begun, results = select.poll(), {}, {}
     start, count = time.monotonic(), 0
@@ -206,7 +206,7 @@ def connect_steadily(address, port, per_second, seconds):
                 try:
                     sock.getpeername()
                 except OSError:
-                    continue  # its error can't be read yet
+                    continue  # the error can't be read yet
             poll.unregister(fd)
             del begun[fd]
             sock.close()
@@ -222,7 +222,7 @@ def connect_steadily(address, port, per_second, seconds):
         poll.register(sock, select.POLLOUT)
         count += 1
         collect(max(0, (start + count / per_second - time.monotonic()) * 1000))
-    end = time.monotonic() + 40  # a SYN that was dropped four times comes again after 15 s
+    end = time.monotonic() + 40  # a SYN that was dropped four times is retransmitted after 15 s
     while begun and time.monotonic() < end:
         collect(100)
     if begun:
@@ -231,7 +231,7 @@ def connect_steadily(address, port, per_second, seconds):
 
 
 def send_to(protocol, address, port, text="hello", **options):
-    """One datagram, or the beginning of a connection; waits for nothing."""
+    """Sends one datagram, or begins a connection, without waiting."""
     sock = _open(protocol, address, **options)
     sock.setblocking(False)
     with contextlib.suppress(BlockingIOError):
@@ -242,13 +242,13 @@ def send_to(protocol, address, port, text="hello", **options):
 
 
 def leave_behind(addresses, port):
-    """A datagram to each, whose socket is gone before anybody can ask about it."""
+    """Sends a datagram to each address, and closes the socket before ubfd can ask about it."""
     for address in addresses:
         close(send_to("udp", address, port))
 
 
 def end_accepted():
-    """Closes, from the server's side, every connection that it accepted."""
+    """Closes all accepted connections from the server's side."""
     while _accepted:
         with contextlib.suppress(OSError):
             connection = _accepted.pop()
@@ -257,7 +257,7 @@ def end_accepted():
 
 
 def begin(handle, address, port):
-    """Connects, and sends where that is UDP; waits for what becomes of it, but says nothing."""
+    """Connects, and sends over UDP. Waits for the outcome, but doesn't report it."""
     sock = _sockets[handle]
     sock.settimeout(2)
     with contextlib.suppress(OSError):
@@ -271,7 +271,7 @@ def connect_bound(handle, address, port):
 
 
 def send_from(handle, address, port, text="hello"):
-    with contextlib.suppress(OSError):  # a refusal of the datagram before
+    with contextlib.suppress(OSError):  # the error reports the refusal of an earlier datagram
         _sockets[handle].sendto(text.encode(), resolve(address, port))
 
 
@@ -280,20 +280,20 @@ def rename(name):
 
 
 def enter_cgroup(path):
-    """Makes the cgroup, and moves there."""
+    """Makes the cgroup, and enters it."""
     os.makedirs(path, exist_ok=True)
     with open(f"{path}/cgroup.procs", "w") as processes:
         processes.write(str(os.getpid()))
 
 
 def churn(count):
-    """Opens and closes so many UDP sockets."""
+    """Opens and closes `count` UDP sockets."""
     for _ in range(count):
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
 
 
 def send_many(handle, count, burst):
-    """Datagrams from a connected socket, with a breath after each burst; how many could be sent."""
+    """Sends datagrams from a connected socket, with a pause after each burst. Returns the number that could be sent."""
     sock, sent = _sockets[handle], 0
     sock.setblocking(True)
     for number in range(count):
@@ -305,7 +305,7 @@ def send_many(handle, count, burst):
     return sent
 
 
-_arrivals = {}  # handle -> how many datagrams came
+_arrivals = {}  # handle -> number of datagrams that arrived
 
 
 def count_arrivals(handle):
@@ -314,7 +314,7 @@ def count_arrivals(handle):
     _arrivals[handle] = 0
 
     def run():
-        with contextlib.suppress(OSError):  # until it is closed
+        with contextlib.suppress(OSError):  # until the socket is closed
             while True:
                 sock.recv(65536)
                 _arrivals[handle] += 1
@@ -327,7 +327,7 @@ def arrivals(handle):
 
 
 def outcome(handle, timeout=3):
-    """Of what send_to() began: 'connected', 'hello' for a datagram that came back, or an errno."""
+    """The outcome of send_to(): 'connected', 'hello' for an echoed datagram, or an errno."""
     sock = _sockets[handle]
     sock.settimeout(timeout)
     try:
@@ -345,14 +345,14 @@ def outcome(handle, timeout=3):
             with contextlib.suppress(OSError):
                 sock.getpeername()
                 return "connected"
-            if time.monotonic() > end:  # an error wakes a moment before it can be read; this one was read before
+            if time.monotonic() > end:  # no error came within a second after the wake-up, so it was read before
                 return "closed"
     except OSError as error:
         return _errno_name(error)
 
 
 def received(handle, timeout=1):
-    """What has arrived at a socket that nobody serves, or None."""
+    """The next data at a socket without a server, or None."""
     sock = _sockets[handle]
     sock.settimeout(timeout)
     try:
@@ -362,7 +362,7 @@ def received(handle, timeout=1):
 
 
 def arrived(handle, timeout=1):
-    """Whether something did, whatever it is."""
+    """Whether any data arrived."""
     sock = _sockets[handle]
     sock.settimeout(timeout)
     try:
@@ -378,7 +378,7 @@ def local_address(handle):
 def close(handle):
     sock = _sockets.pop(handle)
     with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that serves it
+        sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that serves the socket
     sock.close()
 
 
@@ -395,7 +395,7 @@ def take(fds):
     return keep(socket.socket(fileno=fds[0]))
 
 
-# --- the conversation with a person ---
+# --- messages to and from a person ---
 
 def _send(channel, message, fds=()):
     body = pickle.dumps(message)
@@ -436,9 +436,9 @@ def _obey(channel):
 
 
 class Person:
-    """user: a name or a uid. group: the effective gid; groups: the supplementary ones; without, those that a
-    login gives. descriptors: how many it may have. prepare: called in the new
-    process, as root, before it takes the user's credentials."""
+    """user: a name or a uid. group: the effective gid. groups: the supplementary groups. Without them, the person has
+    those of a login. descriptors: the limit of open files. prepare: called in the new process, as root, before it takes
+    the user's credentials."""
 
     def __init__(self, node, user, group=None, groups=None, dumpable=True, prepare=None, descriptors=None):
         self.name = f"{user}@{node.name}"
@@ -446,14 +446,14 @@ class Person:
         self.pid = os.fork()
         if self.pid:
             theirs.close()
-            self.do(os.getpid)  # answered when the person is ready
+            self.do(os.getpid)  # the answer comes when the person is ready
             return
         try:
             self._channel.close()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             node.enter()
-            os.closerange(3, theirs.fileno())  # what others' processes hold is not this person's
+            os.closerange(3, theirs.fileno())  # other people's descriptors don't belong to this person
             os.closerange(theirs.fileno() + 1, 65536)
             if descriptors:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
@@ -461,7 +461,7 @@ class Person:
                 prepare()
             call("prctl", PR_SET_NAME, b"person", 0, 0, 0)
             become(user, group, groups)
-            # The kernel hides what changed its user from that user; programs that are exec()ed are not.
+            # A process that changed its user is hidden from that user, but a program started with exec() is not.
             call("prctl", PR_SET_DUMPABLE, 1 if dumpable else 0, 0, 0, 0)
             call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             _obey(theirs)
@@ -471,11 +471,11 @@ class Person:
             os._exit(1)
 
     def do(self, function, *arguments, fds=(), **options):
-        """Runs the function, which stands at the top of a module, in the person's process."""
+        """Runs a function from a module's top level in the person's process."""
         return self.begin(function, *arguments, fds=fds, **options)()
 
     def begin(self, function, *arguments, fds=(), **options):
-        """The same, but doesn't wait: what is returned does, and has the result."""
+        """Like do(), but doesn't wait. Returns a function that waits and returns the result."""
         _send(self._channel, (function, arguments, options), fds)
 
         def finish():
@@ -502,7 +502,7 @@ class Person:
         self.do(close, handle)
 
     def hand_over(self, handle, other):
-        """Gives the socket to another person as well; returns the other's handle of it."""
+        """Gives the socket to another person as well. Returns the other's handle for it."""
         fds = self.do(give, handle)
         try:
             return other.do(take, fds=fds)
@@ -511,7 +511,7 @@ class Person:
                 os.close(fd)
 
     def leave(self):
-        """Ends the process, and with it its sockets."""
+        """Ends the process, which closes its sockets."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self._channel.close()

@@ -1,11 +1,11 @@
-// The wire between TUN devices: what one of them sends, another receives.
+// The wire between TUN devices: a packet sent by one device is received by another.
 //
 //   relay FD[=ADDRESS[,ADDRESS...]]...
 //
-// FD: inherited, of a TUN device without packet information (IFF_NO_PI); whole IP packets. ADDRESS:
-// IPv4 or IPv6 addresses of that device. A packet goes to the device of its destination, and to all
-// others when that is nobody's, as on a hub. Prints "ready", then runs until it is killed or a
-// device is gone.
+// FD: the inherited descriptor of a TUN device without packet information (IFF_NO_PI), which
+// carries whole IP packets. ADDRESS: IPv4 or IPv6 addresses of that device. A packet goes to the
+// device with its destination, and to all others if no device has it, as on a hub. Prints "ready",
+// and runs until it is killed or a device is gone.
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
@@ -68,7 +68,7 @@ Wire wire_of(std::span<char*> arguments) {
     return wire;
 }
 
-// Of an IP packet; all zeros, which is nobody's, of what is none.
+// The destination of an IP packet. For other packets all zeros, which no device has.
 Address destination_of(Bytes packet) {
     const auto version = static_cast<std::uint8_t>(packet.empty() ? 0 : packet[0] >> 4);
     if (version == 4 && packet.size() >= 20)
@@ -78,13 +78,13 @@ Address destination_of(Bytes packet) {
     return {};
 }
 
-// A device that is down, or packets that the kernel won't have, are no trouble of the wire.
+// Errors are ignored: a device may be down, or the kernel may refuse a packet.
 void send(int device, Bytes packet) {
     [[maybe_unused]] const auto sent = ::write(device, packet.data(), packet.size());
 }
 
-// A read waits for one packet and a write delivers one, so a thread for each device does all there
-// is to do.
+// Each read waits for one packet, and each write delivers one, so a thread for each device is
+// enough.
 void carry_from(int device, const Wire& wire) {
     std::array<std::uint8_t, 65536> buffer{};
     while (true) {

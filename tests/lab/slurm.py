@@ -1,5 +1,5 @@
-"""A real Slurm over nodes: Debian's, with a munge of its own and without accounting. Jobs are in cgroups of the
-v1 freezer hierarchy, /slurm_NODE/uid_U/job_J/step_S."""
+"""A real Slurm over nodes: Debian's, with a munge of its own and without accounting. Jobs are in cgroups of the v1
+freezer hierarchy, /slurm_NODE/uid_U/job_J/step_S."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from . import cgroups
 from .tree import FOLDER, Trouble
 
 _HIERARCHY = pathlib.Path("/sys/fs/cgroup/freezer")
-_ALL = pathlib.Path("/sys/fs/cgroup/pids/ubf-lab-slurm")  # for the daemons and all that comes of them
+_ALL = pathlib.Path("/sys/fs/cgroup/pids/ubf-lab-slurm")  # for the daemons and their descendants
 _CONFIGURATION = """
 ClusterName=lab
 SlurmUser=root
@@ -42,20 +42,20 @@ _OVER = ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL")
 
 
 def is_possible():
-    """Slurm is installed, and the machine has the cgroups."""
+    """Whether Slurm is installed, and the machine has the cgroups."""
     programs = ("munged", "slurmctld", "slurmd", "sbatch")
     return all(map(shutil.which, programs)) and cgroups.hierarchy()[1] and _ALL.parent.exists()
 
 
 class Slurm:
-    """slurmctld on one node and a slurmd on each, up and ready. Users and groups must be there before it starts:
-    slurmctld remembers the groups."""
+    """slurmctld on one node and a slurmd on each, up and ready. Add users and groups before it starts, since slurmctld
+    caches the groups."""
 
     def __init__(self, controller, nodes, addresses, mcs="mcs/group",
                  mcs_parameters="ondemand,ondemandselect:physics|chem", prolog=None, epilog=None, plugstack=None,
                  partitions=("main",), environment=None):
-        """nodes: name -> Node, and addresses likewise; controller is one of the nodes. prolog, epilog, plugstack:
-        files. partitions: the first one is the default. environment: more of it, of the daemons."""
+        """nodes: name -> Node, and addresses likewise. controller: one of the nodes. prolog, epilog, plugstack: files.
+        partitions: the first one is the default. environment: additional variables for the daemons."""
         self.folder = FOLDER / "slurm"
         self.controller = controller
         self._environment = {"PATH": os.environ["PATH"], "LANG": "C", "SLURM_CONF": str(self.folder / "slurm.conf")}
@@ -63,7 +63,7 @@ class Slurm:
         self._daemons = {}  # name -> Popen
         self._lock = cgroups.lock()
         try:
-            self._clear()  # what a test that was killed has left
+            self._clear()  # what a killed test has left
             _ALL.mkdir()
             self._write_files(addresses, partitions, {
                 "MCSPlugin": mcs, "MCSParameters": mcs and mcs_parameters, "Prolog": prolog, "Epilog": epilog,
@@ -116,11 +116,11 @@ class Slurm:
             return {line.split()[0] for line in lines if line.endswith(" idle")}
 
     def ask(self, *command, user=None):
-        """Runs one of Slurm's commands; what it printed."""
+        """Runs one of Slurm's commands. Returns the output."""
         return self.controller.run(*command, user=user, env=self._environment, cwd=self.folder / "output")
 
     def log(self):
-        """Of all daemons."""
+        """The logs of all daemons."""
         return "\n".join(f"--- {file.name}\n{file.read_text(errors='replace')}"
                          for file in sorted(self.folder.glob("*.log")))
 
@@ -133,7 +133,7 @@ class Slurm:
             time.sleep(0.02)
 
     def submit(self, user, command, node=None, label=None, account=None, partition=None, options=()):
-        """A batch job, of a command that is a list of words. node: or several, like "node1,node2". Returns its
+        """Submits a batch job. command: a list of words. node: one, or several like "node1,node2". Returns the job's
         number."""
         chosen = {"nodelist": node, "mcs-label": label, "account": account, "partition": partition}
         words = [f"--{option}={value}" for option, value in chosen.items() if value]
@@ -142,21 +142,21 @@ class Slurm:
         return int(printed.split()[-1])
 
     def srun(self, user, *words):
-        """Runs a job to its end from the controller's node; what it printed. words: srun's."""
+        """Runs a job to its end from the controller's node. Returns the output. words: srun's."""
         return self.ask("srun", *words, user=user)
 
     def output(self, job):
-        """What a batch job has printed so far."""
+        """The output of a batch job so far."""
         return (self.folder / "output" / str(job)).read_text(errors="replace")
 
     def cancel(self, job):
-        """Returns when nothing of it is left, and its Epilog has run."""
+        """Returns when all of the job's processes are gone and its Epilog has run."""
         self.ask("scancel", job)
         self._wait(lambda: self.state(job) in _OVER and not list(_HIERARCHY.glob(f"slurm_*/uid_*/job_{job}")),
                    f"job {job} is over")
 
     def show(self, job):
-        """In a line."""
+        """The job's description in one line."""
         return self.ask("scontrol", "--oneliner", "show", "job", job)
 
     def state(self, job):
@@ -166,11 +166,11 @@ class Slurm:
         self._wait(lambda: self.state(job) == state, f"job {job} is {state}", seconds)
 
     def cgroup(self, job, node, step="extern"):
-        """Of a job's step on a node; its cgroup.procs has the processes, and takes more."""
+        """The cgroup of a job's step on a node. Its cgroup.procs lists the processes, and takes more."""
         return next(_HIERARCHY.glob(f"slurm_{node.name}/uid_*/job_{job}/step_{step}"))
 
     def pids(self, job, node, step="batch"):
-        """Waits for the first one: a job is RUNNING, as Slurm has it, while its Prolog runs and before."""
+        """Waits for the first process: Slurm calls a job RUNNING before and during its Prolog."""
         def read():
             with contextlib.suppress(StopIteration, OSError):
                 return [int(pid) for pid in (self.cgroup(job, node, step) / "cgroup.procs").read_text().split()]
@@ -179,7 +179,7 @@ class Slurm:
         return read()
 
     def close(self):
-        """Ends every daemon, every job, and what was put beside a job."""
+        """Ends all daemons, all jobs, and processes that were put into their cgroups."""
         try:
             self._clear()
             for daemon in self._daemons.values():
@@ -189,7 +189,7 @@ class Slurm:
             os.close(self._lock)
 
     def _clear(self):
-        """Kills all that is in the cgroups, and removes them."""
+        """Kills all processes in the cgroups, and removes the cgroups."""
         end = time.monotonic() + 10
         while left := [folder for top in self._cgroups for folder, _, _ in os.walk(top, topdown=False)]:
             if time.monotonic() > end:
@@ -200,10 +200,10 @@ class Slurm:
 
 
 def _empty(cgroup):
-    """Removes it if nothing is in it anymore."""
-    with contextlib.suppress(OSError):  # it is gone, or still busy: the next turn sees
+    """Kills the cgroup's processes, and removes the cgroup once it is empty."""
+    with contextlib.suppress(OSError):  # gone, or still busy: the next turn sees
         for pid in (cgroup / "cgroup.procs").read_text().split():
             os.kill(int(pid), signal.SIGKILL)
         if (state := cgroup / "freezer.state").exists():
-            state.write_text("THAWED")  # what is frozen doesn't die
+            state.write_text("THAWED")  # frozen processes don't die
         cgroup.rmdir()

@@ -1,5 +1,5 @@
-"""Plays systemd's part for ubfd (sd_notify(3), sd_listen_fds(3)): hears what it says of itself, and keeps its
-descriptors while it restarts. tests/vm has the real one."""
+"""Acts as systemd for ubfd (sd_notify(3), sd_listen_fds(3)): receives ubfd's notifications, and keeps its descriptors
+while it restarts. tests/vm has a real systemd."""
 
 import fcntl
 import os
@@ -29,18 +29,18 @@ class Supervisor:
                 os.close(fds[0])
                 continue
             if "FDSTOREREMOVE" in fields:
-                if fields["FDNAME"] in self.kept:  # systemd says nothing where it isn't
+                if fields["FDNAME"] in self.kept:  # systemd ignores unknown names
                     os.close(self.kept.pop(fields["FDNAME"]))
             elif "FDSTORE" in fields:
                 if fields["FDNAME"] in self.kept:
                     os.close(self.kept[fields["FDNAME"]])
-                # Well above the numbers that they get in the end.
+                # A high number doesn't collide with the numbers that ubfd gets in the end.
                 self.kept[fields["FDNAME"]] = fcntl.fcntl(fds[0], fcntl.F_DUPFD_CLOEXEC, 100)
                 os.close(fds[0])
             self.said.append(fields)
 
     def options(self):
-        """For starting it: (wrapper, options of Popen)."""
+        """Returns (wrapper, options of Popen) to start ubfd with."""
         kept = list(self.kept.items())
         moves = "".join(f" {number}<&{fd} {fd}<&-" for number, (_, fd) in enumerate(kept, 3))
         wrapper = ["bash", "-c", f'LISTEN_PID=$$ exec "$@"{moves}', "bash"]

@@ -1,4 +1,4 @@
-"""The threads of a daemon, and how to hold one of them."""
+"""The threads of a daemon, and a way to stop one of them."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from .tree import call
 
 
 def threads(process, name):
-    """Those of this name."""
+    """The threads with this name."""
     tasks = pathlib.Path(f"/proc/{process.pid}/task").iterdir()
     found = [int(task.name) for task in tasks if (task / "comm").read_text().strip() == name]
     assert found, f"no thread {name}"
@@ -17,7 +17,7 @@ def threads(process, name):
 
 @contextlib.contextmanager
 def stopped(thread):
-    """One thread of another process stands still meanwhile (ptrace(2))."""
+    """Stops one thread of another process meanwhile (ptrace(2))."""
     seize, interrupt, detach = 0x4206, 0x4207, 17  # linux/ptrace.h
     call("ptrace", seize, thread, 0, 0)
     call("ptrace", interrupt, thread, 0, 0)

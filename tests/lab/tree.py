@@ -1,5 +1,5 @@
-"""A process tree and a mount tree of our own. All that lives in it ends with its first process, however that
-ends, so nothing is ever left behind: no namespace, no user, no mount, no daemon."""
+"""A process tree and a mount tree of our own. All namespaces, users, mounts and daemons in it end with its first
+process, however that process ends."""
 
 import ctypes
 import os
@@ -18,21 +18,21 @@ FOLDER = pathlib.Path("/run/ubf-lab")  # in a private tree, on a tmpfs of its ow
 
 
 class Trouble(Exception):
-    """Something that the person who started us can do something about."""
+    """A mistake that the person who started us can correct."""
 
 
 class NotRoot(Trouble):
-    """Namespaces are root's."""
+    """Only root can make namespaces."""
 
 
 def end_with(trouble):
-    """The exit of a program that met trouble: 77, by which CTest knows a skipped test, without root."""
+    """Ends a program after trouble. Without root the status is 77, which CTest knows as a skipped test."""
     print(f"{sys.argv[0]}: {trouble}", file=sys.stderr)
     sys.exit(77 if isinstance(trouble, NotRoot) else 1)
 
 
 def call(name, *arguments):
-    """A function of the C library; OSError when it says -1."""
+    """Calls a function of the C library; raises OSError if it returns -1."""
     if getattr(_libc, name)(*arguments) < 0:
         error = ctypes.get_errno()
         raise OSError(error, f"{name}: {os.strerror(error)}")
@@ -43,19 +43,19 @@ def mount(source, target, kind="", flags=0, data=None):
 
 
 def remount_proc(data):
-    """With other options, like "hidepid=2"."""
+    """Remounts /proc with other options, like "hidepid=2"."""
     mount("proc", "/proc", "proc", _MS_REMOUNT | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, data)
 
 
 def run_in_private_tree(main):
-    """Runs main() as the first process of its own process and mount tree; returns its exit status."""
+    """Runs main() as the first process of a process and mount tree of its own. Returns its exit status."""
     if os.geteuid() != 0:
         raise NotRoot("needs root, for network namespaces; run it with sudo")
     call("unshare", CLONE_NEWNS | CLONE_NEWPID)
     child = os.fork()
     if child == 0:
         os._exit(_first_process(main))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child as well
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends SIGINT to the child as well
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: os.kill(child, number))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -71,7 +71,7 @@ def _first_process(main):
             signal.signal(number, stop)
         mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
         mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
-        # It hides the sockets of name service caches too: users come from our own copies of the files.
+        # This also hides the sockets of name service caches, so that users come from our copies of the files.
         mount("tmpfs", "/run", "tmpfs", _MS_NOSUID | _MS_NODEV)
         FOLDER.mkdir(mode=0o755)
         return main()
@@ -85,8 +85,8 @@ def _first_process(main):
 
 
 def reachable(folder):
-    """The same folder by a path that everybody may follow: a tree may lie in a home that is its owner's
-    alone. Its files must be everybody's to read."""
+    """Makes the folder reachable for all users: a home directory may be its owner's alone. The files in it must be
+    readable for all."""
     public = pathlib.Path("/run/reachable") / str(folder).strip("/").replace("/", "-")
     if not public.exists():
         public.mkdir(parents=True)
@@ -95,8 +95,8 @@ def reachable(folder):
 
 
 def add_users(users, groups, private=True):
-    """Users (name: uid) and groups (name: (gid, members)) that exist in this tree alone, or on a machine that is
-    ours to change. Every user gets a group of the same name and number."""
+    """Adds users (name: uid) and groups (name: (gid, members)) to this tree or, if not private, to this machine. Every
+    user gets a group with the same name and number."""
     lines = {
         "/etc/passwd": [f"{name}:x:{uid}:{uid}::/nonexistent:/bin/sh" for name, uid in users.items()],
         "/etc/group": [f"{name}:x:{uid}:" for name, uid in users.items()]
@@ -112,13 +112,13 @@ def add_users(users, groups, private=True):
 
 
 def add_hosts(addresses):
-    """What these names mean in this tree: name -> address."""
+    """Defines host names in this tree: name -> address."""
     replace_file("/etc/hosts", ["127.0.0.1 localhost", "::1 localhost",
                                 *(f"{address} {name}" for name, address in addresses.items())])
 
 
 def replace_file(file, lines):
-    """What this tree sees in a file's place."""
+    """Replaces a file in this tree."""
     copy = FOLDER / pathlib.Path(file).name
     copy.write_text("\n".join(lines) + "\n")
     copy.chmod(0o644)

@@ -14,7 +14,7 @@ from .tree import FOLDER, Trouble
 
 
 def write_key(file, *keys):
-    """A key file, as `ubfctl keygen` writes it; of a new key, or of these (64 hex digits)."""
+    """Writes a key file like `ubfctl keygen`, with these keys (64 hex digits) or a new one."""
     file.unlink(missing_ok=True)
     file.touch(mode=0o600)
     file.write_text("".join(f"ubf-key-1 {key}\n" for key in keys or [secrets.token_hex(32)]))
@@ -22,7 +22,7 @@ def write_key(file, *keys):
 
 
 def to_toml(settings):
-    """Sections of plain values, and of more sections."""
+    """Sections hold plain values, and further sections."""
     def named(key):
         return key if re.fullmatch(r"\w+", key) else json.dumps(key)
 
@@ -35,13 +35,13 @@ def to_toml(settings):
 
 
 class Ubfd:
-    """The daemon, up and ready. Settings are sections of keys; where the key file and the control socket are
-    is added."""
+    """The daemon, up and ready. settings: sections of keys. This class adds the paths of the key file and the control
+    socket."""
 
     def __init__(self, program, node, key, settings, ready=None, supervisor=None, words=(), environment=None,
                  stderr=None, recognise=False):
-        """ready: waits until the log, where that is not stderr, says so. words: for the command line. stderr: a
-        file, where it doesn't go to the log."""
+        """ready: waits until the daemon is ready, if stderr is not the log. words: for the command line. stderr: a file
+        to use instead of the log."""
         self.node = node
         self.socket = FOLDER / f"{node.name}.sock"
         self.config = FOLDER / f"{node.name}.toml"
@@ -57,7 +57,7 @@ class Ubfd:
         self.start()
 
     def configure(self, settings):
-        """Writes the configuration; a running daemon reads it at reload()."""
+        """Writes the configuration. A running daemon reads it at reload()."""
         self.settings = settings
         own = {"control": {"socket": str(self.socket)}, "ident": {"key_file": str(self._key)},
                "owners": {"recognise": self._recognise}}
@@ -65,7 +65,7 @@ class Ubfd:
         self.config.write_text(to_toml(merged))
 
     def begin(self):
-        """Starts it, and doesn't wait for it."""
+        """Starts the daemon without waiting for it."""
         wrapper, options = self._supervisor.options() if self._supervisor else ((), {"env": self._environment})
         with open(self._log, "a") as log, open(self._stderr or os.devnull, "w") as elsewhere:
             self._seen = log.tell()
@@ -76,12 +76,12 @@ class Ubfd:
         self.begin()
         try:
             self._ready()
-        except Trouble:  # nobody else knows of it, and the test's tree waits for it
+        except Trouble:  # the caller has no handle to it, and the test's tree would wait for it
             self.process.kill()
             raise
 
     def wait_for_log(self, text, seconds=10):
-        """Until the log since the last start says so; returns the line."""
+        """Waits for this text in the log since the last start. Returns the line."""
         end = time.monotonic() + seconds
         while True:
             for line in self.log().splitlines():
@@ -94,7 +94,7 @@ class Ubfd:
             time.sleep(0.01)
 
     def log(self):
-        """Since the last start."""
+        """The log since the last start."""
         with open(self._log, errors="replace") as log:
             log.seek(self._seen)
             return log.read()
@@ -103,7 +103,7 @@ class Ubfd:
         return [line for line in self.log().splitlines() if " denied " in line]
 
     def ask(self, **request):
-        """A request to the control socket; what it answers."""
+        """Sends a request to the control socket. Returns the answer."""
         with socket.socket(socket.AF_UNIX) as control:
             control.settimeout(10)
             control.connect(str(self.socket))
@@ -125,12 +125,12 @@ class Ubfd:
         return self.log()[seen:]
 
     def kill(self):
-        """As the out-of-memory killer would."""
+        """Kills the daemon, as the out-of-memory killer would."""
         self.process.kill()
         self.process.wait()
 
     def stop(self):
-        """Returns the exit status."""
+        """Stops the daemon. Returns the exit status."""
         self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self.process.wait(timeout=10)

@@ -1,7 +1,6 @@
-// A model of one flow on its way through the gate, and of the question that is asked about it:
-// every order in which datagrams may be lost, doubled, delayed, forged or replayed, nodes restart,
-// and sockets change hands. Small on purpose; docs/ident.md and the gate's rules are what it is
-// made of.
+// A model of one flow through the gate, and of the question about it. It covers every order in
+// which datagrams get lost, doubled, delayed, forged or replayed, nodes restart, and sockets change
+// hands. The model is small on purpose, and follows docs/ident.md and the gate's rules.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +20,7 @@ struct Message {
     enum class Kind : std::uint8_t { none, question, answer };
     Kind kind = Kind::none;
     std::uint8_t nonce = 0;
-    User said = User::nobody; // of an answer
+    User said = User::nobody; // in an answer
     bool signed_by_us = true; // with the cluster key
     bool from_the_asked = true;
 
@@ -31,10 +30,10 @@ struct Message {
 enum class Phase : std::uint8_t { idle, waiting, allowed, denied, dropped };
 
 inline constexpr std::uint8_t deadline = 3; // ticks
-inline constexpr std::size_t room = 3;      // datagrams under way at a time
+inline constexpr std::size_t room = 3;      // datagrams in flight at a time
 
 struct State {
-    // The gate, and what it knows.
+    // The gate's knowledge.
     Phase phase = Phase::idle;
     std::uint8_t waited = 0; // ticks
     std::uint8_t nonce = 0;  // of the open question
@@ -42,16 +41,16 @@ struct State {
     std::uint8_t listener_generation_then = 0;
     // The world.
     User listener = User::alice;
-    std::uint8_t listener_generation = 0; // another socket, another number
+    std::uint8_t listener_generation = 0; // changes with the socket
     User connector = User::bob;
     bool peer_up = true;
     std::array<Message, room> network{};
     // Bounds of the exploration.
     std::uint8_t packets = 2;  // SYNs that the connector's kernel will still send
-    std::uint8_t changes = 2;  // of who holds a socket
+    std::uint8_t changes = 2;  // of a socket's holder
     std::uint8_t restarts = 2; // of the gate or the peer
-    std::uint8_t mischief = 2; // datagrams that somebody else makes up
-    // For the properties: who held the connector's socket since the question was asked.
+    std::uint8_t mischief = 2; // forged datagrams
+    // For the properties: all holders of the connector's socket since the question.
     std::uint8_t held_since = 0;
 };
 
@@ -84,13 +83,13 @@ class Packed {
     std::uint64_t bits_ = 0;
 };
 
-// What protects; each can be left out, to see what it is for.
+// The protections. The model leaves each out once, to show its purpose.
 struct Rules {
     bool checks_mac = true;
     bool checks_nonce = true;
     bool checks_source = true;
-    bool looks_again = true; // whether the listener is still the same socket, before it allows
-    bool gives_up = true;    // at the deadline
+    bool looks_again = true; // checks for the same socket before it allows
+    bool gives_up = true;    // drops the packet at the deadline
 };
 
 class Explorer {
@@ -101,10 +100,10 @@ class Explorer {
     struct Result {
         std::size_t states = 0;
         std::size_t allowed = 0;             // states in which a packet was allowed
-        std::optional<std::string> violated; // what does not hold
+        std::optional<std::string> violated; // the property that does not hold
     };
 
-    // All states that can be reached.
+    // Visits all reachable states.
     Result explore() {
         push(State{});
         while (!open_.empty() && !result_.violated) {
@@ -129,7 +128,7 @@ class Explorer {
             open_.push_back(state);
     }
 
-    // False where the network is full: then it is lost.
+    // False if the network is full: the datagram is lost.
     static bool put(State& state, const Message& message) {
         for (auto& slot : state.network)
             if (slot.kind == Message::Kind::none) {
@@ -148,7 +147,7 @@ class Explorer {
         mischief(state);
     }
 
-    // A SYN, the first or one that is sent again.
+    // A SYN, the first or a retransmitted one.
     void packet(State state) {
         if (state.packets == 0 || (state.phase != Phase::idle && state.phase != Phase::dropped))
             return;
@@ -170,7 +169,7 @@ class Explorer {
                 continue;
             auto without = state;
             without.network[i] = {};
-            push(without); // lost
+            push(without); // the datagram is lost
             auto doubled = state;
             if (put(doubled, message))
                 push(doubled);
@@ -183,7 +182,7 @@ class Explorer {
 
     void asked(State state, const Message& question) {
         if (!state.peer_up)
-            return; // lost
+            return; // the question is lost
         put(state, {Message::Kind::answer, question.nonce, state.connector});
         push(state);
     }
@@ -193,7 +192,7 @@ class Explorer {
                               (answer.from_the_asked || !rules_.checks_source) &&
                               (answer.nonce == state.nonce || !rules_.checks_nonce);
         if (state.phase != Phase::waiting || !believed)
-            return push(state); // counted, dropped
+            return push(state); // counted and dropped
         const bool same_socket = state.listener_generation == state.listener_generation_then;
         if (answer.said == User::nobody || answer.said != state.listener_then)
             state.phase = Phase::denied;
@@ -213,7 +212,7 @@ class Explorer {
             result_.violated = "allowed for a user who held no socket of the flow";
     }
 
-    // Questions are repeated with the same nonce; in the end the packet is dropped.
+    // Questions are repeated with the same nonce. At the deadline the packet is dropped.
     void time(State state) {
         if (state.phase != Phase::waiting)
             return;
@@ -245,7 +244,7 @@ class Explorer {
     void restarts(const State& state) {
         if (state.restarts == 0)
             return;
-        auto gate = state; // what it had read is dropped, and sent again
+        auto gate = state; // packets that it had read are dropped, and retransmitted
         --gate.restarts;
         if (gate.phase == Phase::waiting)
             gate.phase = Phase::dropped;
@@ -256,8 +255,8 @@ class Explorer {
         push(peer);
     }
 
-    // Somebody without the key makes up any answer, and may see the nonce; a peer that has the key,
-    // and was not asked, does too. What was sent once may come again at any time.
+    // An attacker without the key forges any answer, and may see the nonce. A peer with the key
+    // that was not asked does so too. Any datagram may be replayed at any time.
     void mischief(const State& state) {
         if (state.mischief == 0)
             return;

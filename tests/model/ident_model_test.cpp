@@ -9,11 +9,11 @@ TEST(IdentModel, nothing_that_can_happen_allows_what_should_not_be_or_waits_for_
     const auto result = Explorer(Rules{}).explore();
     EXPECT_FALSE(result.violated) << *result.violated;
     EXPECT_GT(result.states, 100'000u);
-    EXPECT_GT(result.allowed, 100u); // and what should be allowed is
+    EXPECT_GT(result.allowed, 100u); // allowed packets get through as well
     RecordProperty("states", static_cast<int>(result.states));
 }
 
-// Each of the protections is there for something.
+// Each protection has a purpose.
 TEST(IdentModel, without_the_mac_somebody_gets_in) {
     EXPECT_TRUE(Explorer(Rules{.checks_mac = false}).explore().violated);
 }

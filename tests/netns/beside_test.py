@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Beside what a site does with connection tracking: nothing of it is tracked, some of it is tracked apart, or it is strict."""
+"""ubfd beside a site's connection tracking: packets are untracked, in a zone of their own, or tracked strictly."""
 
 import pathlib
 import socket
@@ -15,7 +15,7 @@ PORT, FROM = 9001, 40777
 
 
 class Beside(TwoNodes):
-    rule = ""  # of the site, for all packets, before they are tracked
+    rule = ""  # the site's rule for all packets, before they are tracked
 
     def join_nodes(self):
         super().join_nodes()
@@ -66,7 +66,7 @@ class Beside(TwoNodes):
 
 
 class Untracked(Beside):
-    """As where `notrack` spares a busy node the table."""
+    """A busy node may use `notrack` to keep its table small."""
 
     rule = "notrack"
 
@@ -81,7 +81,7 @@ class Untracked(Beside):
 
 
 class UntrackedPeers(TwoNodes):
-    """By a setting of ours."""
+    """`peers.notrack` of ubfd itself."""
 
     settings = {"peers": {"ranges": case.PEERS, "notrack": True}}
 
@@ -111,7 +111,7 @@ class UntrackedPeers(TwoNodes):
 
 
 class Zoned(Beside):
-    """As container networks do."""
+    """Container networks track in zones."""
 
     rule = "ct zone set 5"
 
@@ -126,7 +126,7 @@ class Zoned(Beside):
 
 
 class Strict(TwoNodes):
-    """nf_conntrack_tcp_loose = 0: what conntrack has not seen begin is invalid."""
+    """With nf_conntrack_tcp_loose = 0, a connection that began before conntrack watched is invalid."""
 
     def test_connections_older_than_ubfd_go_on(self):
         self.ubfd1.stop()
@@ -145,7 +145,7 @@ class Strict(TwoNodes):
 
 
 class Others(TwoNodes):
-    """Tables of the site, which may refuse as well."""
+    """The site's own tables may refuse packets as well."""
 
     def seen(self):
         ubfctl = case.build / "daemon" / "ubfctl"
@@ -179,7 +179,7 @@ class Others(TwoNodes):
 
 
 class Interfaces(TwoNodes):
-    """A configuration of another machine, whose card has another name."""
+    """The configuration comes from a machine whose card has another name."""
 
     settings = {"scope": {"interfaces": ["lo", "eno1"]}}
 
@@ -195,12 +195,12 @@ class Interfaces(TwoNodes):
 
 
 class SomeInterfaces(TwoNodes):
-    """All that begin with a letter, or all but those: the other nodes' are watched, and a node's own loopback is not."""
+    """A list of the watched interfaces, or of the others, may hold the beginnings of names."""
 
     settings = {"scope": {"interfaces": ["et*"]}}
 
     def assert_watched(self, across, local):
-        """Whether bob is kept from alice's program, over TCP and UDP, by both families."""
+        """Whether bob is kept from alice's program, over TCP and UDP, in both families."""
         seen = self.ubfd2.status()["interfaces"]
         self.assertEqual((sorted(seen["watched"]), sorted(seen["unwatched"])), (["eth0"] * across + ["lo"] * local,
                                                                                 ["eth0"] * (not across) + ["lo"] * (not local)))
@@ -225,7 +225,7 @@ class SomeInterfaces(TwoNodes):
 
 
 def join_group(group, port):
-    """A socket that listens to a group, as every user may."""
+    """A socket that joins a multicast group, as any user's may."""
     v6 = ":" in group
     sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -288,7 +288,7 @@ class Multicast(TwoNodes):
         self.assertNotIn("multicast", self.ubfd2.log())
 
     def test_who_fills_the_set_gets_nothing_through(self):
-        """The set takes 256 places; the log, a line each for 32."""
+        """The set holds 256 places. The log gives 32 of them a line each."""
         self.ubfd2.wait_for_log("ready")
         alice, handle = self.receiver("239.1.2.3", 7999)
         bob = self.person("bob", self.one)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Ways around such a firewall that were run against another one, and worked there."""
+"""Ways around such a firewall that worked against another firewall."""
 
 import pathlib
 import sys
@@ -11,7 +11,7 @@ from lab.case import CLOSED, PROJ, REFUSED, V4, V6, Counted, TwoNodes, wait_unti
 
 FIRST, SECOND = 9001, 9501  # ports
 
-# family, addresses of the two ends, whether they are on two nodes
+# family, addresses of the two ends, whether the ends are on two nodes
 PLACES = [("v4", "10.77.0.1", V4, True), ("v6", "fd77::1", V6, True),
           ("v4", "127.0.0.1", "127.0.0.1", False), ("v6", "::1", "::1", False)]
 
@@ -22,7 +22,7 @@ class BothAtOnce(TwoNodes):
     settings = {"scope": {"exempt_ports": ["tcp/9999"]}}
 
     def block(self, protocol, ports):
-        """What is sent to these ports gets lost, on both nodes, until unblock()."""
+        """Packets to these ports get lost, on both nodes, until unblock()."""
         for node in (self.one, self.two):
             node.run("nft", f"add table inet block; add chain inet block c {{ type filter hook prerouting "
                             f"priority -400; }}; add rule inet block c {protocol} dport {ports} drop")
@@ -32,8 +32,8 @@ class BothAtOnce(TwoNodes):
             node.run("nft", "delete table inet block")
 
     def open_simultaneously(self, one, other, here, there, pairs):
-        """Both connect while nothing arrives; when it does, both SYNs are on their way. Returns what all of
-        them saw."""
+        """Both connect while nothing arrives. After unblock(), both SYNs are on their way. Returns what each of them
+        saw."""
         last = pairs - 1
         self.block("tcp", f"{{ {FIRST}-{FIRST + last}, {SECOND}-{SECOND + last} }}")
         waiting = []
@@ -64,7 +64,7 @@ class BothAtOnce(TwoNodes):
                 self.assertEqual(seen, ["connected"] * 10)
 
     def punch(self, one, other, here, there):
-        """Both send, again and again, from and to fixed ports; what each of them received."""
+        """Both send, again and again, from and to fixed ports. Returns what each of them received."""
         ends = [(one, one.do(person.bound, "udp", here, FIRST), there, SECOND),
                 (other, other.do(person.bound, "udp", there, SECOND), here, FIRST)]
         for _ in range(10):
@@ -86,7 +86,7 @@ class BothAtOnce(TwoNodes):
 
 
 class Takeover(TwoNodes):
-    """Somebody takes the port of somebody else's flow."""
+    """A user takes the port of another user's flow."""
 
     def test_who_binds_the_listeners_udp_port_next_does_not_inherit_its_flows(self):
         for _, here, there, across in PLACES:
@@ -121,7 +121,7 @@ class Takeover(TwoNodes):
                 for _ in range(5):
                     thief.do(person.send_from, forged, there, FIRST, "a forgery")
                 self.assertIsNone(server.do(person.received, handle, timeout=0.3))
-                # Nor does it hear what the server still says to its old client.
+                # Nor does the thief get what the server still sends to its old client.
                 for _ in range(5):
                     server.do(person.send_from, handle, here, SECOND, "a secret")
                 self.assertIsNone(thief.do(person.received, forged, timeout=0.3))
@@ -130,13 +130,13 @@ class Takeover(TwoNodes):
 
 
 class LostNotices(TwoNodes):
-    """Nobody tells that an owner is gone; then it shows when the flow's lease is over, after ten seconds. Where the kernel
-    takes BPF programs, nobody else gets its datagrams meanwhile (receivers_test.py)."""
+    """No notice tells that an owner is gone, so the flow goes on until its lease expires, after ten seconds. If the
+    kernel takes BPF programs, no other user gets its datagrams meanwhile (receivers_test.py)."""
 
     settings = {"owners": {"bpf": False}}
 
     def assert_ends(self, send, arrives, what):
-        """What is sent arrives now, and no more within a while."""
+        """Datagrams arrive now, and stop within 14 seconds."""
         send()
         self.assertTrue(arrives())
         end = time.monotonic() + 14
@@ -164,7 +164,7 @@ class LostNotices(TwoNodes):
         self.assertEqual(self.ubfd2.status()["flows_ended"], 1)
 
     def test_a_listener_whose_port_somebody_else_came_to_share(self):
-        """Both allow their address to be used again, and the kernel prefers who came last."""
+        """Both set SO_REUSEADDR, and the kernel prefers the later socket."""
         self.person("alice", self.two).listen("udp", "0.0.0.0", FIRST)
         client = self.person("alice", self.one)
         seen = client.connect("udp", V4, FIRST)
@@ -203,12 +203,12 @@ class LostNotices(TwoNodes):
 
 
 class Masks(TwoNodes):
-    """Sockets that look like somebody else's."""
+    """Sockets that look like another user's."""
 
     settings = {"policy": {"exempt_listeners": ["root"], "exempt_connectors": ["root"]}}
 
     def assert_whose(self, owner, port):
-        """Only its owner, and the exempt root, may connect."""
+        """Only the owner, and the exempt root, may connect."""
         for user in ("alice", "bob", "carol", "root"):
             expected = "connected" if user in (owner, "root") or owner == "root" else "EHOSTUNREACH"
             self.assertEqual(self.person(user, self.one).connect("tcp", V4, port), expected, user)
@@ -249,12 +249,12 @@ class Masks(TwoNodes):
 
 
 class Holders(TwoNodes):
-    """Of a socket that nobody recorded who made it."""
+    """Sockets without a kernel record of their maker."""
 
     settings = {"owners": {"bpf": False}}
 
     def test_a_group_lets_in_only_where_every_holder_has_it(self):
-        """Whichever holder has the lower pid."""
+        """The order of the holders' pids must not matter."""
         for groups in ((PROJ, None), (None, PROJ)):
             first, second = (self.person("alice", self.two, group=group) for group in groups)
             second.do(person.serve, first.hand_over(first.listen("tcp", "::", FIRST, answer=False), second))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The ruleset changes while packets meet it: each of them meets the one that was or the one that is, and never less. Of
-a set that changes in its place, kernels before Linux 6.18 do not find all elements meanwhile."""
+"""The ruleset changes while packets arrive: each packet meets the old ruleset or the new one, never less. Before Linux
+6.18, a lookup in a set that changes in place can miss elements."""
 
 import contextlib
 import json
@@ -14,11 +14,11 @@ from lab import case, person  # noqa: E402
 from lab.case import PEERS, V4, V6, TwoNodes  # noqa: E402
 
 PORT = 9001
-MANY = [f"10.200.{i}.{j}/32" for i in range(8) for j in range(0, 200, 2)]  # so that a change takes its time
+MANY = [f"10.200.{i}.{j}/32" for i in range(8) for j in range(0, 200, 2)]  # makes a change take its time
 
 
 def read_meanwhile(address, port, seconds):
-    """Connects and reads, over and over; how often it tried, and got an answer."""
+    """Connects and reads, over and over. Returns the number of tries, and of answers."""
     end, tries, count = time.monotonic() + seconds, 0, 0
     while time.monotonic() < end:
         tries += 1
@@ -30,7 +30,7 @@ def read_meanwhile(address, port, seconds):
 
 class Changed(TwoNodes):
     settings = {"peers": {"ranges": PEERS + MANY}}
-    # Each watches the port, knows the nodes, and has other elements in nearly every set.
+    # Each configuration watches the port, knows the nodes, and has other elements in nearly every set.
     OTHERS = ({"peers": {"ranges": PEERS + MANY[::2]}, "scope": {"ports": ["1025-65535"], "exempt_ports": [8080]}},
               {"peers": {"ranges": PEERS + MANY}, "scope": {"ports": ["9001-9002", "2000-3000"], "interfaces": ["lo", "e*"]}},
               {"peers": {"ranges": PEERS}, "scope": {"ports": ["8000-10000"], "interfaces": ["lo", "eth0"]}},
@@ -46,7 +46,7 @@ class Changed(TwoNodes):
                 if item.get("set", {}).get("table") == "ubf"]
 
     def change_meanwhile(self, change, seconds=6):
-        """What alice's connections saw, and how often somebody else read."""
+        """Returns what alice's connections saw, and the number of answers that bob and carol read."""
         ways = [(self.person("bob", self.one), V4), (self.person("bob", self.one), V6),
                 (self.person("carol", self.two), "127.0.0.1"), (self.person("carol", self.two), "::1")]
         results = [somebody.begin(read_meanwhile, address, PORT, seconds) for somebody, address in ways]
@@ -68,7 +68,7 @@ class Changed(TwoNodes):
             turn += 1
 
         self.assertEqual(self.change_meanwhile(change), ({"connected": 300}, [0, 0, 0, 0]))
-        self.assertGreater(turn, 1)  # a guest under this load takes a second for each
+        self.assertGreater(turn, 1)  # a guest under this load needs a second for each change
         self.assertEqual(self.ubfd2.status()["ruleset"]["state"], "installed")
         self.assertEqual(self.ubfd2.status()["ruleset"]["repairs"], 0)
         self.ubfd2.configure({**self.ubfd2.settings, "scope": {}, **self.settings})
@@ -89,7 +89,7 @@ class Changed(TwoNodes):
         self.assertEqual(set(before) - set(after), {"ports"})
         self.assertEqual(set(after) - set(before), {"ports_2"})
         self.assertTrue(all(after[name] == handle for name, handle in before.items() if name != "ports"))
-        # Nor is it put back where somebody fills it as it should be: it is compared by its elements.
+        # A set that another program changed is replaced as well: ubfd compares the elements.
         self.two.run("nft", "add element inet ubf ports_2 { 700 }")
         self.ubfd2.wait_for_log("elements of set ports_2")
         self.assertIn("ports", self.sets())

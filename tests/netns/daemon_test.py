@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""ubfd's own life: start, reload, stop, and everything that it may meet then."""
+"""ubfd's own life: start, reload, stop, and every mishap at those times."""
 
 import pathlib
 import signal
@@ -36,7 +36,7 @@ class Start(TwoNodes):
         return to_toml(sections)
 
     def assert_refuses_to_start(self, config, status, *words, wrapper=()):
-        """One message with these words; nothing installed, and nothing of it left behind."""
+        """ubfd ends with one message that holds these words, installs nothing, and leaves nothing behind."""
         self.file.write_text(config)
         before = self.ruleset()
         process = self.two.start(*wrapper, case.build / "daemon" / "ubfd", "--config", self.file,
@@ -136,7 +136,7 @@ class Start(TwoNodes):
 
 class Privileges(TwoNodes):
     def capabilities(self):
-        """Of each thread, by its name."""
+        """The capabilities of each thread, by its name."""
         result = {}
         for task in pathlib.Path(f"/proc/{self.ubfd2.process.pid}/task").iterdir():
             status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines() if ":" in line)
@@ -155,7 +155,7 @@ class Privileges(TwoNodes):
 
 
 class Death(TwoNodes):
-    """ubfd dies without a word."""
+    """ubfd dies without cleaning up."""
 
     def setUp(self):
         super().setUp()
@@ -172,8 +172,8 @@ class Death(TwoNodes):
         for old in seen:
             self.assertEqual(self.alice.say(old.handle, "still there?"), "still there?")
         for protocol in ("tcp", "udp"):
-            # Over a veth the refusal comes before connect() has let go of its socket: IPv6 learns of it when
-            # the SYN is sent again.
+            # Over a veth the refusal comes before connect() releases its socket, so IPv6 learns of it from the
+            # retransmitted SYN.
             self.assertEqual(self.alice.connect(protocol, V4, PORT), refused(protocol, "v4"))
             self.assertEqual(self.alice.connect(protocol, V6, PORT), refused(protocol, "v6"))
         self.ubfd1.start()
@@ -200,7 +200,7 @@ class Death(TwoNodes):
 
 
 class Table(TwoNodes):
-    """Somebody else changes the ruleset."""
+    """Another program changes the ruleset."""
 
     def setUp(self):
         super().setUp()
@@ -208,7 +208,7 @@ class Table(TwoNodes):
         self.alice, self.bob = (self.person(user, self.one) for user in ("alice", "bob"))
 
     def handles(self, chain):
-        """Of the rules of a chain, in order."""
+        """The handles of the rules of a chain, in order."""
         text = self.two.run("nft", "-a", "list", "chain", "inet", "ubf", chain)
         return [line.rpartition(" ")[2] for line in text.splitlines() if "comment" in line]
 
@@ -258,7 +258,7 @@ class Table(TwoNodes):
         self.assertEqual((other, whole), ("0", "1"))
 
     def test_an_imported_ruleset_is_checked_and_left_alone(self):
-        """It stands here from a ubfd that kept it; see tests/vm for one that nft imported."""
+        """The ruleset here is left from a ubfd that kept it; tests/vm has one that nft imported."""
         managed = dict(self.ubfd2.settings)
         self.ubfd2.configure({**managed, "ruleset": {"on_stop": "keep"}})
         self.ubfd2.reload()
@@ -289,7 +289,7 @@ class Reload(TwoNodes):
         self.alice, self.bob = (self.person(user, self.one) for user in ("alice", "bob"))
 
     def try_reload(self, text):
-        """The line that says what became of it."""
+        """Returns the log line about the reload."""
         self.ubfd2.config.write_text(text)
         seen = len(self.ubfd2.log())
         self.ubfd2.process.send_signal(signal.SIGHUP)
@@ -328,7 +328,7 @@ class Reload(TwoNodes):
 
 
 class Directory(TwoNodes):
-    """Users that the user database doesn't know yet when the node starts."""
+    """When the node starts, the user database doesn't know some users yet."""
 
     settings = {"policy": {"exempt_connectors": ["later"], "ignored_groups": ["latergroup"]}}
 
@@ -336,7 +336,7 @@ class Directory(TwoNodes):
         for ubfd in (self.ubfd1, self.ubfd2):
             ubfd.wait_for_log("policy.exempt_connectors: the user database knows no user 'later'")
         self.person("alice", self.two, group=PROJ).listen("tcp", "::", PORT)
-        # A group that may be the ignored one lets nobody in.
+        # A group that may be the ignored one allows nothing.
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
         add_users({**case.USERS, "later": 63006}, {**case.GROUPS, "latergroup": (63020, [])})
         later, bob = self.person("later", self.one), self.person("bob", self.one)
@@ -347,7 +347,7 @@ class Directory(TwoNodes):
 
 
 class Journal(TwoNodes):
-    """The journal's socket is the test's own here; see tests/vm for a real one."""
+    """The test owns the journal's socket here; tests/vm has a real journal."""
 
     def start_daemons(self):
         folder = pathlib.Path("/run/systemd/journal")
@@ -357,13 +357,13 @@ class Journal(TwoNodes):
         self.addCleanup(self.journal.close)
         self.journal.bind(str(folder / "socket"))
         self.journal.settimeout(5)
-        # Without a journal that stderr leads to, only a setting says so; and "ready" is said there too.
+        # stderr leads to no journal, so only a setting chooses it. "ready" goes to the journal too.
         self.ubfd2 = self.start_ubfd(self.two, {"peers": {"ranges": PEERS}, "log": {"target": "journal"}},
                                      ready=lambda: self.entry("ready: "))
         self.ubfd1 = self.start_ubfd(self.one)
 
     def entry(self, text):
-        """The fields of the next entry whose message says so."""
+        """The fields of the next entry whose message holds this text."""
         while True:
             fields = dict(line.split("=", 1) for line in self.journal.recv(65536).decode().splitlines())
             if text in fields["MESSAGE"]:

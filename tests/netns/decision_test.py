@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The decision, row by row, each over TCP and UDP, IPv4 and IPv6, across nodes and on one: what the client
-sees, what is counted, what the log says."""
+"""The decision, row by row, each over TCP and UDP, IPv4 and IPv6, across nodes and on one: the client's view, the
+counters, the log."""
 
 import pathlib
 import sys
@@ -34,7 +34,7 @@ class Decision(TwoNodes):
             server.listen(protocol, "::", port)
 
     def every_way(self, user, port, check):
-        """Tries each way to the port, and hands it to check() with what the user saw and node2 counted."""
+        """Tries each way to the port, and hands it to check() with the user's view and node2's counters."""
         people = {True: self.person(user, self.one), False: self.person(user, self.two)}
         for way in WAYS:
             with self.subTest(str(way)):
@@ -103,7 +103,7 @@ class Decision(TwoNodes):
 
 
 class Across(TwoNodes):
-    """Rows that only another node can bring about."""
+    """Rows that need another node."""
 
     def setUp(self):
         super().setUp()
@@ -168,7 +168,7 @@ class Silent(Across):
             self.assertEqual(seen, way.refused)
             self.assertIn(set(reasons), ({"no-answer"}, {"no-answer", "no-answer-yet"}))
 
-        for address in (V4, V6):  # the first packet finds out
+        for address in (V4, V6):  # the first packet finds out that the peer is silent
             self.alice.connect("tcp", address, OWN, timeout=0.96)
         self.every_way(check)
         self.assertTrue(all("no-answer" in line for line in self.ubfd2.denials()))

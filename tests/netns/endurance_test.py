@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Loads and accidents that ended another such firewall. None may end, stall or open this one."""
+"""Loads and accidents that stopped another such firewall. None may stop, stall or open this one."""
 
 import json
 import pathlib
@@ -24,8 +24,8 @@ class Endurance(TwoNodes):
         self.storm = case.build / "tests" / "bench" / "storm"
 
     def flood(self, user, milliseconds):
-        """UDP from many ports to one where nobody listens; what is returned waits for its end and says how
-        many datagrams were sent."""
+        """Sends UDP from many ports to a port without a listener. The returned function waits for the end and returns
+        the number of datagrams."""
         process = self.one.start(self.storm, "flood", V4, CLOSED_PORT, milliseconds, user=user, stdout=-1)
         return lambda: json.loads(process.communicate()[0])["sent"]
 
@@ -66,11 +66,11 @@ class Storms(Endurance):
         self.assertEqual((result["connected"], result["lost"]), (0, 0))
         self.assertEqual(set(result["errors"]), {"EHOSTUNREACH"})
         self.assert_still_judges()
-        # Thousands of refusals of one kind are a line, and one more with their count.
+        # Thousands of refusals of one kind take one line, and a second line with their count.
         self.assertLess(len(self.ubfd2.denials()), 10)
 
     def test_128_udp_flows_at_a_time(self):
-        """No more, for the server's own receive buffer holds about 270 datagrams."""
+        """Not more flows, since the server's own receive buffer holds about 270 datagrams."""
         self.serve("alice", "udp", SINK)
         result = self.connect("alice", "udp", V4, SINK, 10000, 128)
         self.assertEqual((result["connected"], result["lost"], result["errors"]), (10000, 0, {}))
@@ -79,7 +79,7 @@ class Storms(Endurance):
 
 class Floods(Endurance):
     def test_udp_to_a_closed_port(self):
-        """Of anybody; what he sends is refused, and nobody else notices."""
+        """Datagrams of any user are refused, and no other user notices."""
         with Counted(self.ubfd2) as counted:
             flood = self.flood("bob", milliseconds=3000)
             self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
@@ -105,7 +105,7 @@ class Floods(Endurance):
         wait_until(lambda: self.server.do(person.arrivals, sink) >= 101, what="all to arrive")
 
     def test_two_first_datagrams_of_one_socket_at_once_both_arrive(self):
-        """As a resolver sends its questions for A and AAAA."""
+        """A resolver sends its questions for A and AAAA like this."""
         sink = self.server.do(person.bound, "udp", "0.0.0.0", SINK)
         self.server.do(person.count_arrivals, sink)
         for number in range(1, 101):
@@ -117,7 +117,7 @@ class Floods(Endurance):
 
 class Accidents(Endurance):
     def pending(self, count):
-        """So many connections whose questions are not answered, since the peer's ubfd stands still."""
+        """Opens connections whose questions stay unanswered, since the peer's ubfd stands still."""
         self.ubfd1.process.send_signal(signal.SIGSTOP)
         self.addCleanup(self.ubfd1.process.send_signal, signal.SIGCONT)
         handles = [self.alice.do(person.send_to, "tcp", V4, PORT) for _ in range(count)]
@@ -125,7 +125,7 @@ class Accidents(Endurance):
         return handles
 
     def test_an_interface_that_goes_down_under_waiting_packets(self):
-        self.assert_still_judges()  # and each peer has answered
+        self.assert_still_judges()  # after this, each peer has answered
         with Counted(self.ubfd2) as counted:
             handles = self.pending(200)
             self.two.run("ip", "link", "set", "eth0", "down")
@@ -166,7 +166,7 @@ class Accidents(Endurance):
         return any(row[bus] == str(NETLINK_SOCK_DIAG) and row[drops] != "0" for row in rows[1:])
 
     def test_lost_notices_of_closed_sockets(self):
-        """ENOBUFS: whose sockets they were is not known, so every flow of UDP asks again."""
+        """After ENOBUFS the owners of the closed sockets are unknown, so ubfd asks again about every UDP flow."""
         old = self.server.listen("udp", "0.0.0.0", SINK)
         thief = self.person("bob", self.two)
         seen = self.alice.connect("udp", V4, SINK)

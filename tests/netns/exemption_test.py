@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Exemptions that hold at some addresses only: wherever else their users are, they are nobody special."""
+"""Exemptions at some addresses only. Elsewhere, their users get no exemption."""
 
 import json
 import pathlib
@@ -63,12 +63,12 @@ class Connector(TwoNodes):
                 self.assertEqual(client.connect(protocol, address, PORT), refused(protocol, family), address)
 
     def test_is_answered_and_answers_nobody(self):
-        """An answer goes the other way; who began is the connector all the same."""
+        """An answer travels the other way, but the user that began is still the connector."""
         root = self.person("root", self.two)
         ours = root.do(person.bound, "udp", V4, PORT)
         alice = self.person("alice", self.one)
         theirs = alice.do(person.bound, "udp", HOME["v4"], PORT)
-        # Both send first, and each node takes the other's datagram for an answer.
+        # Both send first, so each node takes the other's datagram for an answer.
         root.do(person.begin, ours, HOME["v4"], PORT)
         alice.do(person.begin, theirs, V4, PORT)
         alice.say(theirs, "an answer", timeout=0.1)
@@ -103,14 +103,14 @@ class Connector(TwoNodes):
             local = self.person("root", client)
             bound = local.do(person.bound, "udp", HOME["v4"] if client is self.one else V4, OTHER)
             local.do(person.connect_bound, bound, address, PORT)
-            local.do(person.send_from, bound, address, PORT)  # its node vouches for what it has sent
+            local.do(person.send_from, bound, address, PORT)  # its node vouches only for datagrams that were sent
             source, port = local.do(person.local_address, bound)
             answer = ubfd.ask(command="explain", protocol="udp", **{"from": f"{source}:{port}", "to": f"{address}:{PORT}"})
             self.assertEqual(answer["verdict"]["reason"], reason, answer)
 
 
 class Everywhere(TwoNodes):
-    """Root of every node is exempt, which is good, and hardly meant."""
+    """Root of every node is exempt: valid, but probably a mistake."""
 
     settings = {"policy": {"exempt_connectors": ["root"]}}
     words = "policy.exempt_connectors: root of every node may connect to everybody"
@@ -127,7 +127,7 @@ class Everywhere(TwoNodes):
 
 
 class Listener(TwoNodes):
-    """Everybody may connect to the service at one address of node2."""
+    """Every user may connect to the service at one address of node2."""
 
     settings = {"policy": {"exempt_listeners": [f"service@{V4}"]}}
 
@@ -149,7 +149,7 @@ class Listener(TwoNodes):
 
 
 class Kernel(TwoNodes):
-    """Sockets of the kernel: the UDP ports of VXLAN tunnels, of which one is exempt at one address."""
+    """Sockets of the kernel: the UDP ports of VXLAN tunnels. One port is exempt at one address."""
 
     settings = {"policy": {"kernel": [f"udp/4789@{V4}"]}}
 
@@ -162,7 +162,7 @@ class Kernel(TwoNodes):
                 node.run("ip", "link", "set", f"vx{number}", "up")
 
     def reason(self, ubfd, node, address, port):
-        """Of a datagram of bob's."""
+        """The reason for the verdict on a datagram of bob's."""
         with Counted(ubfd) as counted:
             self.person("bob", node).do(person.send_to, "udp", address, port)
             wait_until(lambda: sum(ubfd.status()["reasons"].values()) > sum(counted._before["reasons"].values()))

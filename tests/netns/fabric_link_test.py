@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The lab's fabric: that it is to the kernel and to ubfd what IPoIB is, and that ubfd's promise holds over it."""
+"""The lab's fabric looks like IPoIB to the kernel and to ubfd, and ubfd's promise holds over it."""
 
 import json
 import pathlib
@@ -70,7 +70,7 @@ class Switch(Case):
 
 
 class Promise(TwoNodesOnFabric):
-    """What holds over Ethernet holds here."""
+    """ubfd promises the same over the fabric as over Ethernet."""
 
     def test_a_user_reaches_the_same_users_listener_and_another_does_not(self):
         her = self.person("alice", self.two)

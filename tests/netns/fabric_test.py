@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""IPoIB: a scope of its own, no connection tracking, UDP on a set that ubfd fills. (The decision and the ways around it,
-over a fabric, are decision_test.py and bypass_test.py with --fabric.)"""
+"""IPoIB: a scope of its own, no connection tracking, and UDP by a set that ubfd fills. decision_test.py and
+bypass_test.py test the decision and the ways around it with --fabric."""
 
 import contextlib
 import pathlib
@@ -27,14 +27,14 @@ class Fabric(TwoNodesOnFabric):
         return [line for line in listing.splitlines() if "10.78.0." in line or "fd78::" in line]
 
     def in_set(self, node, name):
-        """How many elements it has."""
+        """The number of elements in the set."""
         return node.run("nft", "list", "set", "inet", "ubf", name).count(" expires ")
 
     def counted_by_kernel(self, ubfd, name):
         return ubfd.status()["kernel"].get(name, {}).get("packets", 0)
 
     def talk(self, user="alice", address=V4, protocol="udp", port=PORT):
-        """Two programs of theirs, and what the client saw."""
+        """Starts two programs of this user, and returns them with the client's view."""
         server, client = self.person(user, self.two), self.person(user, self.one)
         server.listen(protocol, address, port)
         seen = client.connect(protocol, address, port)
@@ -86,7 +86,7 @@ class Udp(Fabric):
     def test_is_asked_about_again_after_a_pause(self):
         _, client, seen = self.talk()
         self.assertEqual(self.in_set(self.two, "fabric_udp4"), 1)
-        wait_until(lambda: self.in_set(self.two, "fabric_udp4") == 0, 20)  # when it is looked at
+        wait_until(lambda: self.in_set(self.two, "fabric_udp4") == 0, 20)  # its lease expires
         with Counted(self.ubfd2) as counted:
             self.assertEqual(client.say(seen.handle), "hello")
         self.assertEqual(counted.reasons(), {"same-user": 1})
@@ -129,7 +129,7 @@ class Udp(Fabric):
             self.assertEqual(self.person("alice", self.one).connect("udp", address, 500), "connected")
 
     def test_a_privileged_port_is_no_way_in(self):
-        """For who was not spoken to."""
+        """A privileged port sends to a user that has not sent to it."""
         root, alice = self.person("root", self.two), self.person("alice", self.one)
         handle = alice.do(person.bound, "udp", "10.78.0.1", PORT)
         sender = root.do(person.bound, "udp", V4, 500)
@@ -166,7 +166,7 @@ class Full(Fabric):
 
 
 def send_to_many(address, count):
-    """From one socket, a datagram to each of so many ports."""
+    """Sends a datagram to each of `count` ports, from one socket."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(True)
         for number in range(count):
@@ -174,7 +174,7 @@ def send_to_many(address, count):
 
 
 def send_again(handle, address, port, count):
-    """So many datagrams; where it is told of the refusal of one before, it sends once more."""
+    """Sends `count` datagrams. If a send fails because an earlier datagram was refused, it is repeated."""
     while count:
         with contextlib.suppress(OSError):
             person._sockets[handle].sendto(b"x", (address, port))  # pylint: disable=protected-access
@@ -183,7 +183,7 @@ def send_again(handle, address, port, count):
 
 class Spray(Fabric):
     def test_by_one_user_leaves_room_for_the_answers_of_others(self):
-        """Of a privileged service: they pass by what the kernel remembers of the question."""
+        """The others' answers come from a privileged service: they pass since the kernel remembers the question."""
         self.one.run("ip", "route", "add", "10.80.0.0/16", "dev", "ib0")
         self.person("root", self.two).listen("udp", "::", 500)
         with Counted(self.ubfd1) as counted:
@@ -195,7 +195,7 @@ class Spray(Fabric):
 
 
 class Denied(Fabric):
-    """What was denied a moment ago."""
+    """Flows that were denied a moment ago."""
 
     def known(self):
         return self.ubfd2.status()["verdicts_in_kernel"]["denied"]
@@ -235,7 +235,7 @@ class Denied(Fabric):
                 bob.do(person.send_to, "udp", V4, PORT, bind=("0.0.0.0", 20000 + port))
             wait_until(lambda count=count: self.ubfd2.status()["reasons"]["different-user"] >= count)
             most = max(most, self.known())
-        self.assertGreater(most, 100)  # of 256; in a guest that takes its time, the first are over when the last come
+        self.assertGreater(most, 100)  # of 256; in a slow guest the first expire before the last arrive
         self.assertLessEqual(most, 256)
         self.assertLessEqual(self.in_set(self.two, "denied4"), 256)
 
@@ -263,7 +263,7 @@ class ExemptListener(Fabric):
         return self.ubfd2.status()["verdicts_in_kernel"]["exempt_listeners"]
 
     def learn(self, *addresses):
-        """Until the kernel knows the listener at all of them."""
+        """Returns when the kernel knows the listener at all of these addresses."""
         for count, address in enumerate(addresses, self.known() + 1):
             self.assertEqual(self.person("carol", self.one).connect("tcp", address, PORT), "connected")
             wait_until(lambda count=count: self.known() == count)
@@ -306,7 +306,7 @@ class ExemptListener(Fabric):
         self.assertEqual(self.person("carol", self.one).connect("tcp", V4, PORT), REFUSED["v4"])
 
     def test_is_told_apart_from_its_connections(self):
-        """Connections that end take nothing from the kernel, and cost ubfd nothing."""
+        """When a connection ends, the kernel still knows the listener, and ubfd has no work."""
         self.serve("service", V4)
         self.learn(V4)
         self.assertEqual(self.person("carol", self.one).do(person.ask_each, "tcp", V4, PORT, 200), {"connected": 200})
@@ -314,9 +314,9 @@ class ExemptListener(Fabric):
 
 
 def open_fast(address, port, text=b"hello"):
-    """With data in the SYN, where the server gave its cookie before; what came back."""
+    """Sends data in the SYN, if the server gave its cookie before. Returns the answer."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # it must block, or doesn't wait for its beginning
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):  # the socket must block, or sendto() can't wait
             sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", 2, 0))
         try:
             sock.sendto(text, socket.MSG_FASTOPEN, (address, port))
@@ -346,7 +346,7 @@ class FastOpen(Fabric):
 
 
 class Management(Fabric):
-    """ident of the fabric's addresses goes over the management network."""
+    """ident for the fabric's addresses goes over the management network."""
 
     settings = {"fabric": {"management": {"10.78.0.0/24": "10.77.0.0/24", "fd78::/64": "fd77::/64"}}}
 
@@ -379,7 +379,7 @@ class Management(Fabric):
 
 
 class Partition(Fabric):
-    """ib0 is of the partition 0x8001, ib0.8002 of 0x8002."""
+    """ib0 is in the partition 0x8001, ib0.8002 in 0x8002."""
 
     settings = {"fabric": {"pkeys": ["0x8002"]},
                 "policy": {"labels": {"pkey:0x8002": {"allow": ["alice", "bob"]}}}}
@@ -420,7 +420,7 @@ class Scope(Fabric):
                            "exempt_listeners": ["service"]}}
 
     def see(self, user, port, fabric, ethernet):
-        """What the user sees over each."""
+        """The user's view over each network."""
         client = self.person(user, self.one)
         self.assertEqual((client.connect("tcp", V4, port), client.connect("tcp", case.V4, port)), (fabric, ethernet))
 

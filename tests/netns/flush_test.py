@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Somebody flushes the ruleset, as Debian's own nftables.service does at each restart: nobody gets in meanwhile where
-the kernel lets a socket own the table, and elsewhere who did get in does not stay."""
+"""Another program flushes the ruleset, as Debian's nftables.service does at each restart. If the kernel lets a socket
+own the table, no forbidden connection gets in meanwhile. Otherwise such connections are ended."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ TCP = [way for way in WAYS if way.protocol == "tcp"]
 
 
 def read_meanwhile(address, port, seconds):
-    """Connects and reads, over and over; how often it got an answer."""
+    """Connects and reads, over and over. Returns the number of answers."""
     end, count = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=0.3) as sock:
@@ -33,7 +33,7 @@ def read_meanwhile(address, port, seconds):
 
 
 def accept_and_close_listener(handle):
-    """One connection, as of a server that serves one; the socket that listened is closed."""
+    """Accepts one connection and closes the listening socket, as a server for a single client does."""
     listener = person._sockets[handle]  # pylint: disable=protected-access
     listener.settimeout(3)
     connection, _ = listener.accept()
@@ -43,7 +43,7 @@ def accept_and_close_listener(handle):
 
 
 def connect_from(bind, address, port):
-    """With a socket of an address and port of its own, and an end that leaves no TIME_WAIT behind."""
+    """Connects from this address and port. The close leaves no TIME_WAIT behind."""
     sock = person._open("tcp", address, bind=bind)  # pylint: disable=protected-access
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     sock.settimeout(3)
@@ -81,7 +81,8 @@ class Flushed(TwoNodes):
         return ""
 
     def read_while_flushed(self, times):
-        """How often bob reads alice's port meanwhile, from both nodes and over both families."""
+        """The number of times that bob and carol read alice's port meanwhile, from both nodes and over both
+        families."""
         ways = [("bob", self.one, V4), ("carol", self.one, V6), ("bob", self.two, "127.0.0.1"), ("carol", self.two, "::1")]
         seconds = times * 0.15 + 1
         results = [self.who(user, node).begin(read_meanwhile, address, PORT, seconds) for user, node, address in ways]
@@ -92,7 +93,7 @@ class Flushed(TwoNodes):
 
 
 class Supervised(Flushed):
-    """Somebody keeps the descriptors of node2's, as systemd does."""
+    """A supervisor keeps the descriptors of node2's ubfd, as systemd does."""
 
     settings = {"policy": {"exempt_listeners": ["monitor"]}}
 
@@ -128,7 +129,7 @@ class Supervised(Flushed):
         self.assert_judges()
 
     def test_what_it_decides_is_still_left_to_the_kernel(self):
-        """All threads write into the table, over the one socket that may."""
+        """All threads write into the table over the one socket that may."""
         self.person("monitor", self.two).listen("tcp", "::", OPEN)
         for address in (V4, V6):
             self.assertEqual(self.who("bob", self.one).connect("tcp", address, OPEN), "connected")
@@ -152,7 +153,7 @@ class Supervised(Flushed):
                 self.assert_judges()
 
     def test_comes_while_an_unowned_table_becomes_its_own(self):
-        """As of a ubfd before this one, or of ubf-ruleset.service."""
+        """The table is left from an earlier ubfd, or from ubf-ruleset.service."""
         self.ubfd2.stop()
         for fd in self.supervisor.kept.values():
             os.close(fd)
@@ -210,11 +211,11 @@ class Supervised(Flushed):
 
 
 class Unsupervised(Flushed):
-    """Nobody keeps its descriptors: the table is everybody's to flush."""
+    """No supervisor keeps the descriptors, so any program can flush the table."""
 
     @contextlib.contextmanager
     def window(self):
-        """In which there is no table, since ubfd does not run yet to put it back."""
+        """A time without a table: ubfd stands still, and so can't put it back."""
         self.ubfd2.process.send_signal(signal.SIGSTOP)
         try:
             self.two.run("nft", "flush ruleset")
@@ -239,7 +240,7 @@ class Unsupervised(Flushed):
             self.assertEqual(self.who("bob", self.one).connect("tcp", V4, PORT), REFUSED["v4"])
 
     def test_bob_reads_this_often(self):
-        """No assertion: where no socket owns the table, a moment stays open (docs/reliability.md)."""
+        """No assertion: if no socket owns the table, a short gap stays open (docs/reliability.md)."""
         print(f"bob read alice's port {self.read_while_flushed(9)} times during 9 flushes", flush=True)
 
     def test_who_got_in_meanwhile_is_ended_and_who_may_be_there_is_listed(self):
@@ -293,12 +294,12 @@ class Unsupervised(Flushed):
         bob = self.who("bob", self.one)
         old = bob.connect("tcp", V4, PORT)
         outgoing = self.who("bob", self.two)
-        self.person("root", self.one).listen("tcp", "0.0.0.0", 22)  # which node1 does not ask node2 about
+        self.person("root", self.one).listen("tcp", "0.0.0.0", 22)  # node1 does not ask node2 about port 22
         self.ubfd2.start()
         with self.window():
             out = outgoing.connect("tcp", "10.77.0.1", 22)
         self.assertEqual(out, "connected")
-        time.sleep(3)  # for both looks
+        time.sleep(3)  # for both searches
         self.assertEqual(bob.say(old.handle), "hello")
         self.assertEqual(outgoing.say(out.handle), "hello")
 
@@ -323,7 +324,7 @@ class Unsupervised(Flushed):
                 bob = self.who("bob", way)
                 with self.window():
                     seen = bob.connect("udp", way.address, PORT, timeout=1)
-                    if not way.across:  # else node1 asks node2 about the echo, and gets no answer
+                    if not way.across:  # otherwise node1 asks node2 about the echo, and gets no answer
                         self.assertEqual(seen, "connected")
                 self.assertEqual(bob.say(seen.handle), way.refused)
 

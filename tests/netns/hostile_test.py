@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Somebody storms, floods, or lies in wait; everybody else goes on. What that costs the others is printed."""
+"""A user storms, floods, or lies in wait, and all others go on. The test prints the cost for the others."""
 
 import json
 import pathlib
@@ -18,7 +18,7 @@ MOST_MEMORY_KB = 96 * 1024
 
 
 class Hostile(TwoNodes):
-    """node3 is another peer, whose users have nothing to do with what goes on at node1."""
+    """node3 is another peer. Its users take no part in the attack from node1."""
 
     settings = {"peers": {"ranges": [*case.PEERS, "10.78.0.0/16", "10.79.0.0/24"]}}
 
@@ -37,7 +37,7 @@ class Hostile(TwoNodes):
         self.before = self.latencies("in peace")
 
     def latencies(self, when, address="10.79.0.2"):
-        """Of carol's connections, which must all succeed."""
+        """The times of carol's connections, which must all succeed."""
         times = sorted(self.carol.do(person.connect_times, address, PORT, 200))
         self.assertEqual(len(times), 200)
         print(f"carol's connections {when}: p50 {statistics.median(times) * 1000:.2f} ms, "
@@ -75,7 +75,7 @@ class Storms(Hostile):
         self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", SINK, backlog=1024)
         storm = self.start_storm("carol", "connect", "tcp", V4, SINK, 10000, 64)
         self.latencies("while somebody is refused in a loop")
-        # Who is let in by a group must be looked for as well, and is not kept from it.
+        # ubfd must search for a group member as well, and still finds them during the storm.
         self.assertEqual(self.person("bob", self.two).connect("tcp", V4, SINK), "connected")
         result = storm()
         self.assertEqual(result["connected"], 0)
@@ -86,13 +86,13 @@ class Storms(Hostile):
         self.latencies("in a flood of UDP")
         sent = flood()["sent"]
         print(f"{sent / 4:.0f} datagrams a second")
-        self.assertGreater(sent, 50_000)  # of 4 s, on a machine that is busy with something else
+        self.assertGreater(sent, 50_000)  # in 4 s, on a machine with other work
         self.assert_unharmed()
 
 
 class Peers(Hostile):
     def test_ten_thousand_silent_peers(self):
-        """All of them node1, which has as many addresses and no ubfd."""
+        """All of them are node1, which has as many addresses and no ubfd."""
         self.ubfd1.stop()
         self.one.run("ip", "route", "add", "local", "10.78.0.0/16", "dev", "lo")
         self.two.run("ip", "route", "add", "10.78.0.0/16", "via", "10.77.0.1")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""ident against peers that are silent, late, wrong, or lie. node1 runs no ubfd here but where a test says so:
-the test itself answers in its place."""
+"""ident against peers that are silent, late, wrong, or lie. node1 runs no ubfd here unless a test says so: the test
+itself answers in its place."""
 
 import pathlib
 import random
@@ -13,7 +13,7 @@ from lab import case, ident, person, write_key  # noqa: E402
 from lab.case import USERS, V4, V6, Counted, TwoNodes, refused  # noqa: E402
 
 PORT = 9001
-HERE, ASKER = "10.77.0.1", (V4, ident.PORT)  # the liar's address, and whom it lies to
+HERE, ASKER = "10.77.0.1", (V4, ident.PORT)  # the liar's address, and the address it lies to
 DENIED = "EHOSTUNREACH"
 
 
@@ -31,7 +31,7 @@ class OneSided(TwoNodes):
         self.handles = {protocol: self.server.listen(protocol, "::", PORT) for protocol in ("tcp", "udp")}
 
     def start_bob(self, protocol="tcp", address=V4):
-        """Begins to connect; returns the question about it, and what bob sees in the end."""
+        """Begins to connect. Returns the question about the flow, and a function that returns bob's view in the end."""
         handle = self.bob.do(person.send_to, protocol, address, PORT)
         return self.peer.question(), lambda timeout=3: self.bob.do(person.outcome, handle, timeout)
 
@@ -44,7 +44,7 @@ class Truth(OneSided):
                 question, outcome = self.start_bob(protocol, address)
                 self.peer.tell(question, USERS["bob"], here)
                 self.assertEqual(outcome(), denied)
-                # Were bob alice: what the test's own answers are believed for.
+                # If bob were alice: the test's own answers are believed.
                 question, outcome = self.start_bob(protocol, address)
                 self.peer.tell(question, USERS["alice"], here)
                 self.assertEqual(outcome(), success)
@@ -69,7 +69,7 @@ class Truth(OneSided):
 
     def test_an_answer_that_was_lost_is_asked_for_again(self):
         lost, outcome = self.start_bob()
-        self.peer._last = None  # the same question comes again
+        self.peer._last = None  # the peer hands out the retransmitted question too
         again = self.peer.question()
         self.assertEqual(again.nonce, lost.nonce)
         self.peer.tell(again, USERS["alice"], HERE)
@@ -89,7 +89,7 @@ class Truth(OneSided):
 
     def test_a_question_that_comes_twice_is_answered_once(self):
         client = self.person("alice", self.two)
-        self.person("alice", self.one).listen("tcp", "0.0.0.0", PORT)  # where no ubfd asks
+        self.person("alice", self.one).listen("tcp", "0.0.0.0", PORT)  # no ubfd asks on node1
         self.assertEqual(client.connect("tcp", HERE, PORT, bind=(V4, 9100)), "connected")
         flow = b"\6\0" + (9100).to_bytes(2, "big") + PORT.to_bytes(2, "big") + ident._bytes(V4) + ident._bytes(HERE)
         entry = secrets.token_bytes(8) + b"\1\0" + bytes(4) + flow
@@ -103,10 +103,10 @@ class Truth(OneSided):
 
 
 class Lies(OneSided):
-    """All of them say 'alice', and none is believed."""
+    """All answers say 'alice', and none is believed."""
 
     def assert_not_believed(self, lie, rejection):
-        """lie(question) sends something; the same flow is refused by the truth that comes after it."""
+        """lie(question) sends a false answer. The true answer that follows gets the flow refused."""
         for protocol in ("tcp", "udp"):
             with self.subTest(protocol), Counted(self.ubfd2) as counted:
                 question, outcome = self.start_bob(protocol)
@@ -188,7 +188,7 @@ class Lies(OneSided):
         self.assert_not_believed(lambda q: self.peer.send(q.raw, q.asker), "wrong-key")
 
     def test_an_answer_of_another_version(self):
-        """The question is over, and nobody is believed."""
+        """The question is over, and no answer is believed."""
         for protocol in ("tcp", "udp"):
             with self.subTest(protocol), Counted(self.ubfd2) as counted:
                 question, outcome = self.start_bob(protocol)
@@ -249,7 +249,7 @@ class Lies(OneSided):
 
 
 class OtherVersion(OneSided):
-    """The peer was upgraded already, or was not yet."""
+    """The peer runs a newer or an older version."""
 
     def send(self, entries, version):
         self.peer.send(ident.datagram(entries, (HERE, ident.PORT), ASKER, self.peer.key, kind=ident.QUESTION, channel=0,
@@ -262,8 +262,8 @@ class OtherVersion(OneSided):
                 self.send([entry], version)
                 notice = self.peer.socket.recv(2000)
                 self.assertEqual((notice[:3], notice[5], len(notice)), (b"UB" + bytes([ident.VERSION]), 0, 40))
-                self.send([entry], version)  # told once a second
-                self.send([], version)  # and a notice is not answered
+                self.send([entry], version)  # answered at most once a second
+                self.send([], version)  # a notice gets no answer
                 self.peer.socket.settimeout(0.3)
                 self.assertRaises(TimeoutError, self.peer.socket.recv, 2000)
                 time.sleep(1)
@@ -276,7 +276,7 @@ class OtherVersion(OneSided):
             _, outcome = self.start_bob()
             self.assertEqual(outcome(), "EHOSTUNREACH")
         self.assertEqual(set(counted.reasons()), {"no-answer-yet", "other-version"})
-        self.send([entry], ident.VERSION)  # it is upgraded, and asks
+        self.send([entry], ident.VERSION)  # the peer is upgraded, and asks
         self.assertTrue(self.peer.answers())
         question, outcome = self.start_bob()
         self.peer.tell(question, USERS["alice"], HERE)
@@ -300,7 +300,7 @@ class Silence(TwoNodes):
         self.assertTrue(peer["silent"])
         self.assertEqual(self.client.do(person.outcome, handle, timeout=0.1), "timeout")
         self.ubfd1.start()
-        # The SYN that the kernel sends again is asked about again.
+        # The retransmitted SYN leads to a new question.
         self.assertEqual(self.client.do(person.outcome, handle, timeout=10), "connected")
         peer = next(peer for peer in self.ubfd2.status()["peers"] if peer["address"] == "10.77.0.1")
         self.assertFalse(peer["silent"])
@@ -315,11 +315,11 @@ class Silence(TwoNodes):
 
 
 class Older(OneSided):
-    """A peer whose ubfd still tells owners ahead, and wishes to be told."""
+    """The peer's ubfd still tells owners ahead, and wants to be told."""
 
     def test_is_answered_and_what_it_tells_is_dropped(self):
         client = self.person("alice", self.two)
-        self.person("alice", self.one).listen("tcp", "0.0.0.0", PORT)  # where no ubfd asks
+        self.person("alice", self.one).listen("tcp", "0.0.0.0", PORT)  # no ubfd asks on node1
         self.assertEqual(client.connect("tcp", HERE, PORT, bind=(V4, 9100)), "connected")
         for flags in (ident.TELL_ME, ident.TELL_ME_NO_MORE):
             question = ident.question(ident.flow((V4, 9100), (HERE, PORT)), flags)

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A ruleset that the administrator imports (ruleset.manage = false): left alone while it is there, stood in for when it is gone."""
+"""A ruleset that the administrator imports (ruleset.manage = false): ubfd leaves it alone, and stands in when it is
+gone."""
 
 import pathlib
 import subprocess
@@ -27,7 +28,7 @@ class Import(TwoNodes):
         self.ubfd2 = self.start_ubfd(self.two, {"ruleset": {"manage": False, **ruleset}})
 
     def put(self):
-        """As an import would: this kernel's nft can't read the queue rule."""
+        """Does what an import would do; this kernel's nft can't read the queue rule."""
         file = case.FOLDER / "imported.toml"
         file.write_text(f"[peers]\nranges = {case.PEERS}\n".replace("'", '"'))
         self.two.run(case.build / "daemon" / "ubfctl", "ruleset", "--install", file)
@@ -72,7 +73,7 @@ class Import(TwoNodes):
     def test_the_stand_in_is_known_as_such_over_a_restart_and_a_reload(self):
         self.start()
         self.ubfd2.stop()
-        self.assertIn("inet ubf", self.table())  # and refuses
+        self.assertIn("inet ubf", self.table())  # the stand-in stays, and refuses
         self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "EHOSTUNREACH")
         self.ubfd2.start()
         self.assert_is("stand-in")

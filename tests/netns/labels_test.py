@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The same label: of the administrator's map, and of jobs as `ubfctl job` registers them, in cgroups as Slurm makes
-them. (A real Slurm is in slurm_test.py.)"""
+"""Labels of the administrator's map, and of jobs that `ubfctl job` registers, in cgroups like Slurm's. slurm_test.py
+has a real Slurm."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from lab.case import USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 from lab.tree import Trouble  # noqa: E402
 
 PORT, MORE = 9001, 9002
-# Nobody but the users of these tests may carry one.
+# Only the users of these tests may carry a label.
 EVERYBODY = {"allow": ["alice", "bob", "carol"]}
 
 
@@ -73,7 +73,7 @@ def job_path(user, job, step="0"):
 
 
 class WithJobs(Labelled):
-    """Jobs on two nodes, their processes in cgroups as slurmd makes them."""
+    """Jobs on two nodes, with their processes in cgroups like slurmd's."""
 
     labels = {"slurm": True}
     settings = {"policy": {"labels": {"slurm:physics": EVERYBODY, "slurm:chem": EVERYBODY}}}
@@ -91,7 +91,7 @@ class WithJobs(Labelled):
         self.ubfctl(ubfd, "job", "end", "--job", job)
 
     def in_job(self, user, node, job, owner=None, step="0"):
-        """Somebody whose processes are those of a job."""
+        """A user's program whose processes belong to a job."""
         somebody = self.person(user, node)
         self.cgroups.put(somebody.pid, USERS[owner or user], job, step)
         return somebody
@@ -113,14 +113,14 @@ class Jobs(WithJobs):
             for family, address in (("v4", V4), ("v6", V6)):
                 self.assertEqual(bob.connect(protocol, address, PORT), "connected")
                 self.assertEqual(carol.connect(protocol, address, PORT), case.refused(protocol, family))
-        # Beside a job one has no label of it.
+        # A process outside the job has no label of it.
         self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "EHOSTUNREACH")
         self.assert_denied(self.ubfd2, "connector=carol", "job=1003", "job=1001",
                            "(labels: listener slurm:physics, connector slurm:chem: none in common)")
         self.assert_denied(self.ubfd2, "connector=bob", "connector none: none in common)")
 
     def test_in_every_step(self):
-        """batch, extern, and srun's."""
+        """The steps batch and extern, and those of srun."""
         alice, _ = self.two_jobs()
         alice.listen("tcp", "0.0.0.0", PORT)
         for step in ("batch", "extern", "0", "17"):
@@ -139,7 +139,7 @@ class Jobs(WithJobs):
         self.assert_denied(self.ubfd2, 'no [policy.labels."slurm:anything"] says who may carry it')
 
     def test_a_job_that_ends_takes_its_flows_with_it(self):
-        """On both nodes and at once, whichever end it was; those of the same user stay."""
+        """On both nodes and at once, at whichever end the job was. Flows of the same user stay."""
         ports = iter(range(PORT, PORT + 4))
         for ubfd, ending in ((self.ubfd2, 1001), (self.ubfd1, 1002)):
             for protocol in ("tcp", "udp"):
@@ -184,7 +184,7 @@ class Jobs(WithJobs):
         alice.listen("tcp", "0.0.0.0", PORT)
         seen = bob.connect("tcp", V4, PORT)
         self.assertEqual(seen, "connected")
-        self.begin(self.ubfd1, 1002, "bob", "physics")  # the same again
+        self.begin(self.ubfd1, 1002, "bob", "physics")  # the same label again
         time.sleep(0.5)
         self.assertEqual(bob.say(seen.handle), "hello")
         self.begin(self.ubfd1, 1002, "bob", "chem")
@@ -192,7 +192,8 @@ class Jobs(WithJobs):
         self.assertEqual(bob.say(seen.handle), "ECONNRESET")
 
     def test_a_job_that_ends_while_others_come_and_go(self):
-        """What was found before a change is not relied on after it; so a change must hold up nobody, and no end."""
+        """A search's result is not used after a change of the jobs. Yet changes must delay neither a flow nor its
+        end."""
         alice, bob = self.two_jobs()
         alice.listen("tcp", "0.0.0.0", PORT)
         over = threading.Event()
@@ -227,8 +228,8 @@ class Jobs(WithJobs):
         self.assertIn("1002", self.ubfctl(self.ubfd1, "job", "list"))
 
     def test_whose_cgroup_is_believed(self):
-        """Nobody gets another's label: not in the job of somebody else, not in a cgroup of his own making, and not
-        in one that nobody registered."""
+        """No user gets another's label: not in another user's job, not in a cgroup of their own making, and not in an
+        unregistered one."""
         alice, _ = self.two_jobs()
         alice.listen("tcp", "0.0.0.0", PORT)
         in_anothers = self.in_job("carol", self.one, 1002, owner="bob")
@@ -236,7 +237,7 @@ class Jobs(WithJobs):
         unregistered = self.in_job("carol", self.one, 1009)
         self.assertEqual(unregistered.connect("tcp", V4, PORT), "EHOSTUNREACH")
 
-        # A subtree that was given to carol, where she makes the same names, and moves herself.
+        # carol owns this subtree, makes the same names in it, and moves herself there.
         self.begin(self.ubfd1, 1005, "carol", "physics")
         given = self.cgroups.make("given")
         for place in (given, given / "cgroup.procs", given / "cgroup.subtree_control", given / "tasks"):
@@ -250,13 +251,13 @@ class Jobs(WithJobs):
         carol.do(person.enter_cgroup, str(path))
         self.assertIn(f"/given/{job_path('carol', 1005)}", pathlib.Path(f"/proc/{carol.pid}/cgroup").read_text())
         self.assertEqual(carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
-        with self.assertRaises(Trouble):  # nor may she go where she would be believed
+        with self.assertRaises(Trouble):  # nor may she enter the cgroup that counts
             carol.do(person.enter_cgroup, str(top() / job_path("carol", 1005)))
-        # There, put by root, she has the label: it was the place, and nothing else.
+        # In that cgroup, put there by root, she has the label: only the place made the difference.
         self.assertEqual(self.in_job("carol", self.one, 1005).connect("tcp", V4, PORT), "connected")
 
     def test_labels_that_are_none(self):
-        """Refused, and told of in a line without control characters; the job goes without."""
+        """Each is refused, with a log line free of control characters. The job stays without a label."""
         for label, told in (("x" * 65536, "x" * 64 + "'..."), ("a\nb\x1b[2J", "a\\x0ab\\x1b[2J"), ("a b", "a b")):
             with self.subTest(label[:8]):
                 text = self.begin(self.ubfd2, 1007, "alice", label, status=1)
@@ -266,7 +267,8 @@ class Jobs(WithJobs):
         self.assertEqual(self.ubfd2.status()["jobs"], {"running": 0, "begun": 0, "ended": 0, "vanished": 0, "refused": 3})
 
     def ask_controller(self, answers):
-        """`ubfctl job begin`, where squeue answers so, one line after the other; an empty one: it fails."""
+        """Runs `ubfctl job begin` with an squeue that gives these answers, a line each. For an empty answer squeue
+        fails."""
         folder = pathlib.Path(tempfile.mkdtemp(dir="/run"))
         self.addCleanup(shutil.rmtree, folder)
         (folder / "answers").write_text("".join(f"{answer}\n" for answer in answers))
@@ -298,7 +300,7 @@ class Jobs(WithJobs):
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             self.assertIn("only root", process.communicate()[0])
             self.assertEqual(process.returncode, 69)
-        self.ubfd2.socket.chmod(0o666)  # even so
+        self.ubfd2.socket.chmod(0o666)  # even if the socket's mode allows it
         process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "job", "begin",
                                  "--job", "1", "--uid", USERS["alice"], "--label", "physics", user="alice",
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -320,7 +322,7 @@ class Jobs(WithJobs):
 
 
 class HeldByTwoJobs(WithJobs):
-    """Sockets that processes of two of bob's jobs hold, of which one has the listener's label."""
+    """Processes of two of bob's jobs hold the sockets. One of the jobs has the listener's label."""
 
     def setUp(self):
         super().setUp()
@@ -352,7 +354,7 @@ class Recorded(HeldByTwoJobs):
         self.assertEqual(self.ubfd1.status()["owner_methods"]["kernel-record"], 2)
 
     def test_nobody_is_looked_for(self):
-        """So it shows by a listener whose maker is gone: who holds it now is in no job."""
+        """The listener's maker is gone, and the holder is in no job: a search would find no label."""
         maker, keeper = self.in_job("alice", self.two, 1001), self.person("alice", self.two)
         held = maker.hand_over(maker.listen("tcp", "0.0.0.0", MORE, answer=False), keeper)
         self.dismiss(maker)
@@ -395,7 +397,7 @@ class Searched(HeldByTwoJobs):
 
 
 class Withdrawn(WithJobs):
-    """Where the site says so, what was allowed stays."""
+    """If the site says so, allowed flows stay."""
 
     labels = {"slurm": True, "when_withdrawn": "keep"}
 
@@ -411,7 +413,7 @@ class Withdrawn(WithJobs):
 
 
 class Required(WithJobs):
-    """Labels are kept apart, one user's from each other too."""
+    """Labels separate users, and also the jobs of one user."""
 
     settings = {"policy": {"require_label": True, "labels": {"slurm:physics": EVERYBODY, "slurm:chem": EVERYBODY}}}
 
@@ -424,7 +426,7 @@ class Required(WithJobs):
         self.person("alice", self.two).listen("tcp", "0.0.0.0", MORE)
         beside, same = self.person("alice", self.one), self.in_job("alice", self.one, 1002)
         other, bob = self.in_job("alice", self.one, 1003), self.in_job("bob", self.one, 1004)
-        unknown = self.in_job("carol", self.one, 1099)  # nobody registered it
+        unknown = self.in_job("carol", self.one, 1099)  # no such job is registered
         for somebody, labelled, plain in ((same, "connected", "EHOSTUNREACH"), (other, "EHOSTUNREACH", "EHOSTUNREACH"),
                                           (beside, "EHOSTUNREACH", "connected"), (bob, "connected", "EHOSTUNREACH"),
                                           (unknown, "EHOSTUNREACH", "EHOSTUNREACH")):
@@ -434,7 +436,7 @@ class Required(WithJobs):
 
 
 class TwoLabels(WithJobs):
-    """One process that carries a label of its job and one of its user: either may be the one in common."""
+    """A process carries one label of its job and one of its user. Either may be the common label."""
 
     labels = {"slurm": True, "map": {"teamx": ["alice", "bob"], "teamy": ["alice", "account:gold", "partition:fast"]}}
 
@@ -456,7 +458,7 @@ class TwoLabels(WithJobs):
 
 
 class Aliases(WithJobs):
-    """Two sources' labels that say the same."""
+    """Labels of two sources with one meaning."""
 
     labels = {"slurm": True, "map": {"physics": ["bob"]}}
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Real MPI jobs over TCP: Debian's Open MPI and MPICH, ranks on both nodes, on Ethernet and on the fabric."""
+"""Real MPI jobs over TCP: Debian's Open MPI and MPICH, with ranks on both nodes, on Ethernet and on the fabric."""
 
 import os
 import pathlib
@@ -21,11 +21,11 @@ HINT = "the ends belong to different users; to let a group in, start the listene
 
 
 class Mpi(TwoNodesOnFabric):
-    """Jobs of an MPI on an interface: two ranks on each node, and nothing but TCP between them."""
+    """Jobs of an MPI on an interface: two ranks on each node, joined only by TCP."""
 
     interface, addresses = None, None
     ring = None  # the program
-    daemon = None  # that of the MPI on every node, by the name of its process
+    daemon = None  # the process name of the MPI's own daemon on each node
 
     def setUp(self):
         super().setUp()
@@ -36,7 +36,7 @@ class Mpi(TwoNodesOnFabric):
             self.home(user).mkdir()
             os.chown(self.home(user), case.USERS[user], case.USERS[user])
             self.addCleanup(self.two.run, "rm", "-rf", self.home(user))
-        self.stay = self.home("alice") / "stay"  # a ring goes on as long as it is there
+        self.stay = self.home("alice") / "stay"  # a ring goes on while this file exists
 
     def mpirun(self):
         """The command for ranks on both nodes, and its environment."""
@@ -50,7 +50,7 @@ class Mpi(TwoNodesOnFabric):
         home = str(self.home(user))
         variables = {"HOME": home, "TMPDIR": home, "LANG": "C"} | (environment or {})
         words = ["env", *(f"{name}={value}" for name, value in variables.items()), *map(str, command)]
-        # The whole of a job, mpirun included, sees its node's /sys, where UCX looks for interfaces.
+        # UCX looks for interfaces in /sys, so the whole job, mpirun included, must see its node's /sys.
         process = self.one.start(self.launcher.agent, node, shlex.join(words), user=user, cwd=home,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(lambda: (process.kill(), process.wait(), process.stdout.close()))
@@ -77,7 +77,7 @@ class Mpi(TwoNodesOnFabric):
         self.assertEqual(job.returncode, 0, rest)
 
     def packets(self, node, interface):
-        """In and out."""
+        """Packets in and out."""
         counts = node.run("cat", "/proc/net/dev").split(f" {interface}:")[1].split()
         return int(counts[1]) + int(counts[9])
 
@@ -96,8 +96,8 @@ class Mpi(TwoNodesOnFabric):
             used, unused = (self.packets(node, link) - before[node.name, link] for link in (self.interface, other))
             self.assertGreater(used, 200)  # the number crosses twice a round
             self.assertLess(unused, 50)
-        # Both were asked, and neither refused. (Two ranks that connect to each other at the same moment keep one
-        # connection: the other may be closed before its node was asked whose it is.)
+        # ubfd asked about both ends and refused neither. Two ranks that connect to each other at the same moment keep
+        # one connection, and may close the other before ubfd has asked for its owner.
         needless = {"no-listener", "connector-unknown"}
         for counted in (counted1, counted2):
             self.assertGreater(counted.reasons()["same-user"], 0)
@@ -120,8 +120,8 @@ class Mpi(TwoNodesOnFabric):
         self.assert_ends_well(job)
 
     def assert_another_user_cannot_join_and_sees_why(self, *said):
-        """bob starts on node2 what mpirun of alice's had started there, as anybody reads it in a list of
-        processes: it would run ranks of her job."""
+        """mpirun of alice's started a command on node2, and any user can read it in the list of processes. If bob's run
+        of it succeeded, it would run ranks of her job."""
         job = self.start_staying_ring()
         commands = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
                     for pid in self.two.run("pgrep", "-x", self.daemon).split()]
@@ -142,7 +142,7 @@ class OpenMpi(Mpi):
     ring, daemon = "ring", "orted"
 
     def options(self):
-        """No rank shares memory with one that only seems to be on its node."""
+        """Two ranks never use shared memory: nodes here share one machine."""
         settings = {"plm_rsh_agent": self.launcher.agent, "btl": "self,tcp", "pml": "ob1",
                     "btl_tcp_if_include": self.interface, "oob_tcp_if_include": self.interface}
         return [word for name, value in settings.items() for word in ("--mca", name, str(value))]
@@ -188,7 +188,7 @@ class OpenMpiOnFabric(OpenMpi):
             published = join("alice", "node2")
             name = next(line.split()[1] for line in published.stdout if line.startswith("port "))
             attempt = join(user, "node1", name)
-            said = []  # mpirun of bob's stays after it said it: nobody answers MPI_Comm_connect
+            said = []  # bob's mpirun then hangs, since nothing answers its MPI_Comm_connect
             for line in attempt.stdout:
                 said.append(line)
                 if expected in line:
@@ -199,7 +199,7 @@ class OpenMpiOnFabric(OpenMpi):
 
 
 class MpichOnFabric(Mpi):
-    """MPICH of Debian speaks through UCX, and cannot MPI_Open_port with that."""
+    """Debian's MPICH speaks through UCX, and then can't MPI_Open_port."""
 
     interface, addresses = "ib0", FABRIC
     ring, daemon = "ring_mpich", "hydra_pmi_proxy"

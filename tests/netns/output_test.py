@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What a node's own programs may send: only in the node's own name, to peers in a peer's name, by protocols that
-somebody judges, and from an exempt listener's place only if it is theirs."""
+"""Packets that a node's programs may send: only under the node's own addresses, to peers under a peer's address, and by
+protocols that ubfd judges or the site allows. Only an exempt listener may answer from its port."""
 
 import contextlib
 import errno
@@ -22,7 +22,7 @@ THIRD = {"v4": "10.77.0.3", "v6": "fd77::3"}  # of node3
 
 
 def join_by_switch(nodes, addresses):
-    """Joins them by an eth0 at each. Returns the switch, a node."""
+    """Joins the nodes by a switch, with an eth0 at each. Returns the switch, a node."""
     switch = Node("switch")
     switch.run("ip", "link", "add", "bridge", "type", "bridge")
     switch.run("ip", "link", "set", "bridge", "up")
@@ -38,10 +38,10 @@ def join_by_switch(nodes, addresses):
     return switch
 
 
-# --- what a person does here ---
+# --- actions of a person ---
 
 def open_freely(protocol, source, port=0, kind=None, number=0):
-    """A socket bound to an address that need not be this node's, with no privilege."""
+    """Opens, without privilege, a socket bound to any address, even to one that is not this node's."""
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     sock = socket.socket(family, kind or person.TYPES[protocol], number)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -62,13 +62,13 @@ def named(function, *arguments):
 
 
 def say_from(handle, address, port, text="forged"):
-    """'sent', or the name of an errno."""
+    """Returns 'sent', or the name of an errno."""
     sock = person._sockets[handle]  # pylint: disable=protected-access
     return named(sock.sendto, text.encode(), person.resolve(address, port))
 
 
 def say_in_the_name_of(handle, source, address, port):
-    """The source is that of this one datagram."""
+    """Sets the source of this one datagram."""
     sock = person._sockets[handle]  # pylint: disable=protected-access
     info = socket.inet_pton(socket.AF_INET6, source) + struct.pack("I", 0)
     return named(sock.sendmsg, [b"forged"], [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)], 0,
@@ -76,7 +76,7 @@ def say_in_the_name_of(handle, source, address, port):
 
 
 def allow_any_source(handle):
-    """That takes a privilege."""
+    """Needs a privilege."""
     sock = person._sockets[handle]  # pylint: disable=protected-access
     sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
 
@@ -92,7 +92,8 @@ def ping(handle, address):
 
 
 def sign(handle, address):
-    """Its segments have an MD5 signature, without which it takes none, resets included; where the kernel can."""
+    """Signs the socket's segments with MD5, if the kernel can. The socket then takes no unsigned segment, not even a
+    reset."""
     sock = person._sockets[handle]  # pylint: disable=protected-access
     if ":" in address:
         place = struct.pack("HHI16sI", socket.AF_INET6, 0, 0, socket.inet_pton(socket.AF_INET6, address), 0)
@@ -129,7 +130,7 @@ def link_local(node):
 
 
 class ThreeNodes(TwoNodes):
-    """Beside them self.three, at THIRD; all on one switch or fabric."""
+    """Adds self.three, at THIRD. All nodes are on one switch or fabric."""
 
     def join_nodes(self):
         self.three = Node("node3")
@@ -146,13 +147,13 @@ class ThreeNodes(TwoNodes):
 
 
 class Names(ThreeNodes):
-    """Somebody speaks in the name of a node that vouches for the one who has the port there."""
+    """A program sends under the address of a node that vouches for the owner of the port there."""
 
     def setUp(self):
         super().setUp()
         self.alice2, self.alice3 = self.person("alice", self.two), self.person("alice", self.three)
         self.victim = self.alice2.do(person.bound, "udp", "::", THERE)
-        self.alice3.do(person.bound, "udp", "::", PORT)  # who has that port on node3
+        self.alice3.do(person.bound, "udp", "::", PORT)  # alice has that port on node3
 
     def assert_refused(self, ubfd, send):
         with Counted(ubfd) as counted, Counted(self.ubfd2) as seen:
@@ -175,7 +176,7 @@ class Names(ThreeNodes):
         self.assert_refused(self.ubfd1, lambda: bob.do(say_in_the_name_of, handle, THIRD["v6"], V6, THERE))
 
     def test_so_is_one_on_the_link(self):
-        if case.over_fabric:  # the tests' own has no link-local addresses
+        if case.over_fabric:  # the lab's fabric has no link-local addresses
             return
         bob = self.person("bob", self.one)
         handle = bob.do(open_freely, "udp", "fe80::bad%eth0", PORT)
@@ -202,12 +203,12 @@ class Names(ThreeNodes):
         bob = self.person("bob", self.one)
         for source, dropped in ((THIRD["v6"], 1), ("fd77::1", 0)):
             handle = bob.do(open_freely, "icmp", source, 0, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
-            with Counted(self.ubfd1) as counted:  # the kernel says nothing to whoever pings
+            with Counted(self.ubfd1) as counted:  # the kernel reports no error to the pinging program
                 bob.do(ping, handle, V6)
             self.assertEqual(counted["kernel.forged.packets"], dropped)
 
     def test_what_the_node_forwards_proves_nothing_and_is_let_alone(self):
-        if case.over_fabric:  # which delivers by address, and knows no way through another node
+        if case.over_fabric:  # the fabric delivers by address, and has no route through another node
             return
         for node in (self.one, self.two, self.three):
             node.set_sysctl("net.ipv6.conf.all.accept_redirects", "0")
@@ -228,7 +229,7 @@ class Names(ThreeNodes):
         self.assertEqual(counted["kernel.forged.packets"], 1)
 
     def test_privileged_programs_may_have_a_reason(self):
-        """A transparent proxy, whoever runs it, and root."""
+        """A transparent proxy, whichever user runs it, and root."""
         root, proxy = self.person("root", self.one), self.person("service", self.one)
         handle = proxy.do(person.keep_open, "udp", "::")
         theirs = proxy.hand_over(handle, root)
@@ -242,7 +243,7 @@ class Names(ThreeNodes):
 
 
 class Unlisted(TwoNodes):
-    """A node has an address that is no peer's, and the other lets in who is outside."""
+    """A node has an address that is no peer's. The other node allows all flows from outside."""
 
     settings = {"policy": {"outside": "allow"}}
     own = {"v4": "10.79.0.1", "v6": "fd79::1"}
@@ -264,18 +265,18 @@ class Unlisted(TwoNodes):
             for protocol, refused in (("tcp", REFUSED[family]), ("udp", "EPERM")):
                 with self.subTest(f"{protocol} {address}"), Counted(self.ubfd1) as counted:
                     self.assertEqual(bob.connect(protocol, address, PORT, bind=(self.own[family], 0)), refused)
-                self.assertGreaterEqual(counted["kernel.unlisted.packets"], 1)  # a SYN may be sent again
+                self.assertGreaterEqual(counted["kernel.unlisted.packets"], 1)  # the SYN may be retransmitted
         self.assertIn("unlisted", self.one.run(case.build / "daemon" / "ubfctl", "--socket", self.ubfd1.socket,
                                                "status"))
 
     def test_everybody_else_is_let_alone(self):
         root, alice = self.person("root", self.one), self.person("alice", self.one)
         with Counted(self.ubfd1) as counted:
-            if not case.over_fabric:  # which knows no way back
+            if not case.over_fabric:  # the fabric has no route back
                 for family, address in (("v4", V4), ("v6", V6)):
                     self.assertEqual(root.connect("tcp", address, PORT, bind=(self.own[family], 0)), "connected")
             alice.listen("tcp", "::", PORT)
-            for address in ("10.77.0.1", "fd77::1"):  # of this node
+            for address in ("10.77.0.1", "fd77::1"):  # this node's own addresses
                 own = self.own["v6" if ":" in address else "v4"]
                 self.assertEqual(alice.connect("tcp", address, PORT, bind=(own, 0)), "connected")
             self.assertEqual(alice.connect("udp", V6, PORT), "connected")
@@ -283,12 +284,12 @@ class Unlisted(TwoNodes):
 
 
 class ExemptPlace(TwoNodes):
-    """Somebody has the port of an exempt listener too, and connects from there."""
+    """A user binds the port of an exempt listener too, and connects from there."""
 
     settings = {"policy": {"exempt_listeners": ["service"]}, "scope": {"exempt_ports": ["tcp/9999"]}}
 
     def serve(self, address, port, sockets):
-        """The listener, and somebody with so many sockets at its place, which had the port first."""
+        """Returns the listener, and another user with sockets at the same port, bound before the listener's."""
         other = self.person("carol", self.two)
         handles = [other.do(person.bound, "tcp", address, port) for _ in range(sockets)]
         server = self.person("service", self.two)
@@ -296,7 +297,7 @@ class ExemptPlace(TwoNodes):
         return other, handles, server
 
     def learn(self, client, address, port):
-        """Until the kernel lets everybody in there without asking."""
+        """Returns when the kernel allows all flows to this listener without asking."""
         self.assertEqual(client.connect("tcp", address, port), "connected")
         wait_until(lambda: self.ubfd2.status()["verdicts_in_kernel"]["exempt_listeners"])
 
@@ -338,7 +339,8 @@ class ExemptPlace(TwoNodes):
         wait_until(lambda: self.ubfd2.status()["verdicts_in_kernel"]["exempt_listeners"] == 0)
 
     def test_the_listener_answers_in_every_way(self):
-        """By a SYN cookie, which no socket sends; on several addresses; and after somebody else had the port."""
+        """The listener answers by a SYN cookie, which no socket sends, and on several addresses. Another user had the
+        port before."""
         for cookies in ("1", "2"):
             self.two.set_sysctl("net.ipv4.tcp_syncookies", cookies)
             carol, _, server = self.serve("::", PORT, 1)
@@ -351,7 +353,7 @@ class ExemptPlace(TwoNodes):
             for somebody in (carol, bob, server):
                 self.dismiss(somebody)
             wait_until(lambda: self.ubfd2.status()["verdicts_in_kernel"]["exempt_listeners"] == 0)
-            # The place is the next one's.
+            # The next owner gets the port.
             alice = self.person("alice", self.two)
             alice.listen("tcp", "::", PORT)
             with Counted(self.ubfd2) as counted:
@@ -376,7 +378,7 @@ class ExemptPlace(TwoNodes):
 
 
 class Protocols(TwoNodes):
-    """Others than TCP and UDP, whose users nobody can tell."""
+    """Protocols other than TCP and UDP, whose users ubfd can't tell."""
 
     settings = {"scope": {"protocols": ["gre", 253]}}
 
@@ -393,7 +395,7 @@ class Protocols(TwoNodes):
                     there.close(trap)
 
     def test_so_do_those_on_the_way_out_that_users_have_sockets_of(self):
-        """A raw socket that root made and a user has is still root's; one of UDP-Lite anybody can make."""
+        """A raw socket that root made is root's even in a user's hands. Any user can make a UDP-Lite socket."""
         bob, root = self.person("bob", self.one), self.person("root", self.one)
         for address in (V4, V6):
             try:

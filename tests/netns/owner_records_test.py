@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What the kernel records of who makes a socket listen or connect, and what it spares. Not every kernel takes the program
-that does it, or all of it; that of tests/vm does."""
+"""The kernel records the process that makes a socket listen or connect, which saves searches. Not every kernel takes
+all of the BPF program; the guest's kernel in tests/vm does."""
 
 import os
 import pathlib
@@ -15,14 +15,14 @@ from lab import case, person  # noqa: E402
 from lab.case import PROJ, USERS, V4, Counted, TwoNodes  # noqa: E402
 
 PORT = 9001
-SEARCHES = ("recent", "uid-processes", "all-processes", "user-database")  # what it takes without a record
+SEARCHES = ("recent", "uid-processes", "all-processes", "user-database")  # the ways to find an owner without a record
 UNKNOWN = 64000  # a group that the user database doesn't have
 
 
-# --- what a person does ---
+# --- actions of a person ---
 
 def take_identities(uids, gids):
-    """Real, effective, saved: as a program that is set-user-ID or set-group-ID begins."""
+    """Sets the real, effective and saved ids, like those of a set-user-ID or set-group-ID program at its start."""
     os.setgroups([])
     os.setresgid(*gids)
     os.setresuid(*uids)
@@ -56,7 +56,7 @@ class Records(TwoNodes):
             self.leave_it_to_a_guest(self.state)
 
     def assert_listener(self, protocol="tcp", **expected):
-        """What its ubfd says of it."""
+        """Checks what ubfd on the listener's node says of the listener."""
         answer = self.ubfd2.ask(command="explain", protocol=protocol, to=f"{V4}:{PORT}", **{"from": "10.77.0.1:4000"})
         self.assertEqual({key: answer["listener"].get(key) for key in expected}, expected)
 
@@ -69,7 +69,7 @@ class Spared(Records):
             for node in (self.one, self.two):
                 for _ in range(2):
                     self.assertEqual(self.person("bob", node).connect(protocol, V4, PORT), "connected")
-        # Of UDP more, where the test takes so long that a flow is decided again meanwhile.
+        # In a slow test, ubfd may decide a UDP flow more than once.
         self.assertGreaterEqual(self.ubfd2.status()["reasons"]["same-group"], 4 * len(protocols))
         for ubfd in (self.ubfd1, self.ubfd2):
             found = ubfd.status()["owner_methods"]
@@ -90,14 +90,14 @@ class Spared(Records):
         self.ubfd2.process.send_signal(signal.SIGSTOP)
         bob, carol = self.person("bob", self.one), self.person("carol", self.one)
         bob.do(person.rename, b"solver")
-        bob.hand_over(bob.do(person.send_to, "tcp", V4, PORT), carol)  # so that his socket stays
+        bob.hand_over(bob.do(person.send_to, "tcp", V4, PORT), carol)  # keeps his socket open
         self.dismiss(bob)
         self.ubfd2.process.send_signal(signal.SIGCONT)
         self.assert_denied(self.ubfd2, "reason=different-user", f"(63002) solver[{bob.pid}]", seconds=10)
 
 
 class Older(Records):
-    """Sockets that were there before ubfd."""
+    """Sockets older than ubfd."""
 
     def restart(self):
         self.ubfd2.stop()
@@ -121,7 +121,7 @@ class Older(Records):
 
 
 class NotFooled(Records):
-    """Where a record might mislead, it counts for nothing, and a search says."""
+    """If a record could mislead, ubfd ignores it and searches."""
 
     def test_a_program_of_another_user_or_group_than_who_started_it(self):
         alice, bob = USERS["alice"], USERS["bob"]
@@ -159,7 +159,7 @@ class NotFooled(Records):
                 self.dismiss(holder)
 
     def test_a_program_of_root_is_searched_for(self):
-        """The kernel may have taken over what it made."""
+        """The kernel may have taken over a socket of root's."""
         self.person("root", self.two).listen("tcp", "0.0.0.0", PORT)
         self.assert_listener(method="uid-processes", uid=0, gid=0)
 
@@ -178,7 +178,7 @@ class Off(TwoNodes):
 
 
 class NoTime(TwoNodes):
-    """Beside so many processes of the connector's that none of them is found in time."""
+    """The connector's user has so many processes that a search finds none in time."""
 
     settings = {"owners": {"bpf": False}, "ident": {"deadline_ms": 10}}
 
@@ -188,7 +188,7 @@ class NoTime(TwoNodes):
             start_crowd(self, node, "bob", 400)
 
     def test_nobody_is_denied_for_want_of_it(self):
-        """The process alone has the group, so that the user database doesn't help."""
+        """Only the process has this group: the user database doesn't help."""
         self.person("alice", self.two, group=UNKNOWN).listen("tcp", "0.0.0.0", PORT)
         for node in (self.one, self.two):
             bob = self.person("bob", node, groups=[UNKNOWN])
@@ -214,7 +214,7 @@ class NoTime(TwoNodes):
 
 
 class Cost(Records):
-    """Printed, not judged: a guest is slow, and how slow differs."""
+    """The test prints the costs and judges none, since guests differ in speed."""
 
     def test_what_a_record_costs_and_what_a_search(self):
         start_crowd(self, self.two, "bob", 200)
@@ -231,7 +231,7 @@ class Cost(Records):
               f"{memory / 2 / 1024:.1f} MiB in the kernel for a ubfd", flush=True)
 
     def median_us(self):
-        """Of new programs each time, so that nothing is remembered."""
+        """Starts new programs for each connection, so that ubfd remembers none."""
         times = []
         for port in range(PORT, PORT + 15):
             server, client = self.person("alice", self.two, group=PROJ), self.person("bob", self.two)

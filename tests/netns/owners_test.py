@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Whose socket is it? Every kind of socket that a program may listen or connect with."""
+"""The owner of a socket, for every kind of socket that a program may listen or connect with."""
 
 import pathlib
 import signal
@@ -16,7 +16,7 @@ IPPROTO_MPTCP = 262  # linux/in.h
 
 class Sockets(TwoNodes):
     def assert_alices(self, protocol, address, port):
-        """alice connects, and bob doesn't; from the other node and, where that can be, from this one."""
+        """alice connects, and bob doesn't: from the other node and, if possible, from this one."""
         for node in (self.one, self.two):
             self.assertEqual(self.person("alice", node).connect(protocol, address, port), "connected", node.name)
             self.assertIn(self.person("bob", node).connect(protocol, address, port),
@@ -57,7 +57,7 @@ class Sockets(TwoNodes):
                 self.assert_alices(protocol, V4, PORT)
 
     def test_one_port_of_two_interfaces_has_two_owners(self):
-        """But for UDP over IPv4, where either can send by the other's interface (sharing_test.py)."""
+        """UDP over IPv4 differs: either socket can send through the other's interface (sharing_test.py)."""
         for protocol, place, over, beside, refused in (("tcp", "0.0.0.0", V4, "127.0.0.1", "EHOSTUNREACH"),
                                                        ("udp", "::", V6, "::1", "EACCES")):
             self.person("alice", self.two).listen(protocol, place, PORT, device="eth0")
@@ -86,9 +86,9 @@ class Sockets(TwoNodes):
                 self.assertEqual(client.do(person.received, handle), expected, f"{user} {address}")
 
     def test_udp_that_is_connected_at_both_ends(self):
-        """The server's connected socket gets the packet, whoever owns the wildcard beside it."""
+        """The server's connected socket gets the packet, whoever owns the wildcard socket on its port."""
         alice, bob = self.person("alice", self.two), self.person("bob", self.two)
-        bob.listen("udp", "0.0.0.0", PORT)  # both allow their address to be shared
+        bob.listen("udp", "0.0.0.0", PORT)  # both set SO_REUSEADDR
         client = self.person("alice", self.one)
         mine = client.do(person.bound, "udp", "10.77.0.1", PORT + 1)
         theirs = alice.do(person.bound, "udp", V4, PORT)
@@ -123,7 +123,7 @@ class Sockets(TwoNodes):
 
 
 class Moments(TwoNodes):
-    """Sockets that come and go while they are asked about."""
+    """Sockets that open and close while ubfd asks about them."""
 
     def test_a_connector_that_is_gone_before_the_lookup_is_refused(self):
         server = self.person("alice", self.two)
@@ -189,7 +189,7 @@ class Moments(TwoNodes):
             client = self.person("alice", self.one)
             seen = client.connect("tcp", V4, PORT, bind=("10.77.0.1", 9100))
             self.assertEqual(seen, "connected")
-            server.do(person.end_accepted)  # who closes first keeps TIME_WAIT
+            server.do(person.end_accepted)  # the side that closes first keeps TIME_WAIT
             self.dismiss(client)
 
 
@@ -242,7 +242,8 @@ class Groups(TwoNodes):
 
 
 class Recorded(TwoNodes):
-    """Whether the kernel takes the program or not: what it doesn't record is searched for (tests/vm has one that does)."""
+    """If the kernel doesn't take the program, ubfd searches for owners instead. The guest's kernel in tests/vm takes
+    it."""
 
     def test_says_whether_it_is_and_works_either_way(self):
         state = self.ubfd2.status()["owner_records"]
@@ -271,7 +272,7 @@ ALICES, BOBS, NOBODYS, OF_BOTH = 700_999, 800_000, 650_000, 900_000
 
 
 class Subordinates(TwoNodes):
-    """Uids that a user's containers have (newuidmap)."""
+    """The uids of a user's containers (newuidmap)."""
 
     settings = {"policy": {"subids": True}}
 
@@ -313,13 +314,13 @@ class Subordinates(TwoNodes):
 
 
 class Kernels(TwoNodes):
-    """Sockets of the kernel itself; here the UDP port of a VXLAN tunnel. An address outside stands for a
-    file server that calls back."""
+    """Sockets of the kernel itself: here the UDP port of a VXLAN tunnel. An address outside stands for a file server
+    that calls back."""
 
     settings = {"peers": {"ranges": ["10.77.0.2/32"]}}
 
     def start_daemons(self):
-        self.ubfd2 = self.start_ubfd(self.two)  # a file server runs none
+        self.ubfd2 = self.start_ubfd(self.two)  # a file server runs no ubfd
 
     def setUp(self):
         super().setUp()

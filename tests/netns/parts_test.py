@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""An answer in two parts: the uid at once, the credentials when they are found. node1 runs no ubfd: the test
-itself answers in its place, or asks."""
+"""An answer in two parts: the uid at once, the credentials when they are found. node1 runs no ubfd: the test itself
+answers in its place, or asks."""
 
 import pathlib
 import secrets
@@ -33,7 +33,7 @@ class Parts(TwoNodes):
             self.server.listen(protocol, "::", PORT)
 
     def start_bob(self, protocol, family):
-        """Begins to connect; returns the question about it, and what bob sees in the end."""
+        """Begins to connect. Returns the question about the flow, and a function that returns bob's view in the end."""
         handle = self.handle = self.bob.do(person.send_to, protocol, ADDRESS[family], PORT)
         return self.peer.question(), lambda timeout=3: self.bob.do(person.outcome, handle, timeout)
 
@@ -42,7 +42,7 @@ class Parts(TwoNodes):
             with self.subTest(f"{protocol} {family}"):
                 question, outcome = self.start_bob(protocol, family)
                 yield protocol, family, question, outcome
-                self.bob.close(self.handle)  # so that it doesn't try again
+                self.bob.close(self.handle)  # stops its retries
 
 
 class Asked(Parts):
@@ -72,7 +72,7 @@ class Asked(Parts):
                 self.peer.tell(question, USERS["bob"], HERE[family], flags=ident.FOLLOWS)
                 self.assertEqual(outcome(timeout=0.9), "timeout")
             self.assertEqual(counted.reasons(), {"overload": 1})
-            # Nothing is known against bob: the next packet is asked about.
+            # ubfd learned nothing against bob, so it asks about the next packet.
             if protocol == "tcp":
                 again = self.peer.question()
                 while again.flow != question.flow or again.nonce == question.nonce:
@@ -86,7 +86,7 @@ class Asked(Parts):
             with Counted(self.ubfd2) as counted:
                 self.peer.tell(question, USERS["bob"], HERE[family], flags=ident.BUSY)
                 self.assertEqual(outcome(timeout=0.3), "timeout")
-                # It is not asked again, and what comes too late is not believed.
+                # ubfd doesn't repeat the question, and ignores a late answer.
                 self.peer.tell(question, USERS["alice"], HERE[family])
                 time.sleep(0.1)
             self.assertEqual(counted.reasons(), {"overload": 1})
@@ -116,7 +116,7 @@ class Answered(Parts):
         client = self.person("bob", self.two)
         for protocol, family in WAYS:
             with self.subTest(f"{protocol} {family}"):
-                target = self.person("bob", self.one)  # where no ubfd asks
+                target = self.person("bob", self.one)  # no ubfd asks on node1
                 target.listen(protocol, HERE[family], PORT)
                 handle = client.do(person.send_to, protocol, HERE[family], PORT)
                 local = client.do(person.local_address, handle)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Programs that people really use, with ubfd as without it, and what another user's get to see."""
+"""Programs that people really use: with ubfd they work as without it, and another user's report a clear error."""
 
 import json
 import pathlib
@@ -18,7 +18,7 @@ class Programs(TwoNodes):
     settings = {"scope": {"exempt_ports": [f"tcp/{EXEMPT}"]}}
 
     def serve(self, *command, user="alice", port=PORT):
-        """Starts it on node2 and waits until it listens."""
+        """Starts the command on node2 and waits until it listens."""
         process = self.two.start(*command, user=user, cwd=case.FOLDER, stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL)
         self.addCleanup(process.wait)
@@ -27,13 +27,13 @@ class Programs(TwoNodes):
         return process
 
     def run_as(self, user, *command):
-        """Its exit status, and what it printed."""
+        """Returns the command's exit status and output."""
         process = self.one.start(*command, user=user, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         output = process.communicate(timeout=30)[0]
         return process.returncode, output
 
     def assert_as_without_ubfd(self, check):
-        """check() gives the same with ubfd on both nodes as without it."""
+        """check() returns the same with ubfd on both nodes as without it."""
         with_ubfd = check()
         for ubfd in (self.ubfd1, self.ubfd2):
             ubfd.stop()
@@ -46,7 +46,7 @@ class Programs(TwoNodes):
         for url in urls:
             status, output = self.run_as("bob", "curl", "-sS", "--max-time", "5", url)
             self.assertEqual(status, 7, output)  # couldn't connect
-        for host in (V4, V6):  # one word for both families, and none that makes people look for SELinux
+        for host in (V4, V6):  # the same text for both families, and none that points to SELinux
             script = f"import socket; socket.create_connection(('{host}', {PORT}))"
             self.assertIn("No route to host", self.run_as("bob", "python3", "-c", script)[1])
             self.assertIn("No route to host", self.run_as("bob", "nc", "-v", "-w", "5", host, PORT)[1])
@@ -55,7 +55,7 @@ class Programs(TwoNodes):
         self.assert_as_without_ubfd(lambda: [self.run_as("alice", "curl", "-sS", url) for url in urls])
 
     def iperf3(self, user, *words):
-        """How many bytes it measured, or what it complained of."""
+        """Returns the number of bytes that iperf3 measured, or its error."""
         result = json.loads(self.run_as(user, "iperf3", "--json", "-t", "1", "-p", PORT, *words)[1])
         if "error" in result:
             return result["error"]

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The datagrams of a UDP flow that was allowed reach nobody but the user it was allowed for, whoever has the port. ubfd
-stands still meanwhile, so that it hears of nothing: what keeps them is the kernel."""
+"""The datagrams of an allowed UDP flow reach only the user for whom it was allowed, even if another user takes the
+port. Only the kernel can keep them from that user, since ubfd stands still."""
 
 import contextlib
 import pathlib
@@ -37,7 +37,7 @@ class Receivers(TwoNodes):
             self.ubfd2.process.send_signal(signal.SIGCONT)
 
     def begin(self, way):
-        """A flow of alice's, which is allowed; her listener, and who sends."""
+        """Opens an allowed flow of alice's. Returns her listener and the sending socket."""
         listener = self.listener.listen("udp", case.WILDCARD[way.family], PORT)
         seen = self.alice[way.across].connect("udp", way.address, PORT)
         self.assertEqual(seen, "connected")
@@ -48,7 +48,7 @@ class Receivers(TwoNodes):
         time.sleep(0.1)
 
     def taken_by(self, somebody, address):
-        """The port is this user's too; his socket's handle, which counts what arrives."""
+        """Binds the port for this user too. Returns the handle of a socket that counts what arrives."""
         handle = somebody.do(person.bound, "udp", address, PORT)
         somebody.do(person.count_arrivals, handle)
         return handle
@@ -62,7 +62,7 @@ class Receivers(TwoNodes):
                     self.send(way, handle)
                     self.assertEqual(somebody.do(person.arrivals, taken), self.expected)
                 self.alice[way.across].close(handle)
-                self.dismiss(somebody)  # a socket that a thread reads from stays while it does
+                self.dismiss(somebody)  # a socket that a thread reads from stays open while it does
                 if listener not in self.closed:
                     self.listener.close(listener)
 
@@ -81,7 +81,7 @@ class Receivers(TwoNodes):
         self.check_each_way(take)
 
     def test_a_port_that_another_shares_by_address(self):
-        """More exact than the wildcard, he ranks before her."""
+        """His socket is bound to the address, so it ranks before her wildcard."""
         def take(way, _):
             bob = self.person("bob", self.two)
             return bob, self.taken_by(bob, way.address)
@@ -99,7 +99,7 @@ class Receivers(TwoNodes):
         self.check_each_way(take)
 
     def test_a_port_that_another_takes_with_a_socket_from_before(self):
-        """He had it before ubfd began."""
+        """bob opened the socket before ubfd started."""
         bobs = {way: self.person("bob", self.two) for way in UDP}
         handles = {way: bobs[way].do(person.keep_open, "udp", case.WILDCARD[way.family]) for way in UDP}
         self.ubfd2.stop()
@@ -146,7 +146,8 @@ class Receivers(TwoNodes):
         self.assertNotEqual(self.alice[True].do(person.say, handle, timeout=1), "hello")
 
     def test_two_users_each_have_theirs_at_one_port(self):
-        """Their answers would not pass: each could send it in the other's name (README)."""
+        """Only datagrams to the listeners are tested. Answers would not pass: each user could send under the other's
+        address."""
         places = {"alice": "127.0.0.1", "bob": "127.0.0.2"}
         listeners = {user: self.person(user, self.two) for user in places}
         handles = {user: listeners[user].do(person.bound, "udp", address, PORT) for user, address in places.items()}
@@ -158,7 +159,7 @@ class Receivers(TwoNodes):
             wait_until(lambda user=user: listeners[user].do(person.arrivals, handles[user]) == MANY, 3)
 
     def test_the_same_flow_in_another_network_namespace_is_another(self):
-        """As in a container that has the addresses of its node."""
+        """A container can have the addresses of its node."""
         way = UDP[0]
         _, handle = self.begin(way)
         container, source = Node("container"), self.alice[True]

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The kernel recognises connections between two programs of one user and lets them in without asking; everybody else
-is asked about as ever. Stamps are made here once more, from docs/recognition.md, and sent by hand."""
+"""The kernel recognises connections between two programs of one user and lets them in without asking. All others are
+asked about as usual. The test makes stamps of its own, from docs/recognition.md alone, and sends them."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ SYN, MASK64 = 0x02, 2**64 - 1
 # --- stamps ---
 
 def siphash(key, message):
-    """SipHash-2-4, after the paper."""
+    """SipHash-2-4, as in the paper."""
     k = struct.unpack("<2Q", key)
     v = [k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573]
 
@@ -58,7 +58,7 @@ def key_id_of(master):
 
 
 def stamp(source, destination, sequence, user, key=KEY, when=None):
-    """The option, for a flow of (address, port) each, IPv4."""
+    """The TCP option with the stamp for an IPv4 flow; source and destination are (address, port)."""
     master = bytes.fromhex(key)
     derived = hashlib.blake2b(digest_size=16, key=master, salt=struct.pack("<QQ", 1, 0),
                               person=b"ubfstamp".ljust(16, b"\0")).digest()
@@ -82,7 +82,7 @@ def checksum(data):
 
 
 def syn(source, destination, sequence, options, data=b"", ip_options=b"", fragment=0):
-    """A whole packet of IPv4; flow of (address, port) each."""
+    """A whole IPv4 packet; source and destination are (address, port)."""
     options += b"\1" * (-len(options) % 4)
     header = struct.pack("!HHIIBBHHH", source[1], destination[1], sequence, 0, (20 + len(options)) // 4 << 4, SYN, 65535,
                          0, 0) + options
@@ -113,7 +113,7 @@ class Recognising(TwoNodes):
         return self.people[user, across]
 
     def connect(self, user="alice", port=PORT, address=V4, across=True):
-        """The user's view; the counters of recognition that grew; the reasons for which ubfd decided."""
+        """Returns the user's view, the recognition counters that grew, and the reasons for ubfd's verdicts."""
         with Counted(self.ubfd2) as counted:
             seen = self.somebody(user, across).connect("tcp", address, port)
         return seen, self.grown(counted), set(counted.reasons())
@@ -127,7 +127,7 @@ class Recognising(TwoNodes):
         self.assertEqual(self.connect(*args, **options), ("connected", {"recognised": 1}, set()))
 
     def assert_asked(self, *args, reason="same-user", **options):
-        """As ever."""
+        """Connects, and checks that ubfd asked as usual."""
         seen, recognised, reasons = self.connect(*args, **options)
         self.assertEqual((seen, reasons), ("connected", {reason}))
         self.assertNotIn("recognised", recognised)
@@ -197,7 +197,7 @@ class Recognition(Recognising):
         self.assertEqual(counted["recognition.stamped"], 0)
 
     def test_nothing_is_stamped_in_another_network_namespace(self):
-        self.ubfd1.stop()  # ubfd on node2 sees the sockets of all nodes here, for they share a kernel
+        self.ubfd1.stop()  # all nodes here share a kernel, so node2's ubfd sees their sockets too
         with Counted(self.ubfd2) as counted:
             self.somebody("alice").connect("tcp", V4, PORT, timeout=0.5)
         self.assertEqual((counted["recognition.stamped"], counted["recognition.recognised"]), (0, 0))
@@ -211,7 +211,7 @@ class Recognition(Recognising):
                      f"add rule ip site pre tcp dport {PORT} redirect to :{REDIRECTED}")
         seen, recognised, reasons = self.connect()
         self.assertEqual((seen, recognised), ("EHOSTUNREACH", {"recognised": 1}))
-        self.assertLessEqual(reasons, {"translated", "different-user"})  # as the kernel can tell what it was before
+        self.assertLessEqual(reasons, {"translated", "different-user"})  # only some kernels can tell the original port
 
     def test_one_that_is_rewritten_without_a_trace_reaches_nobody_else(self):
         self.listen("bob", REDIRECTED)
@@ -228,7 +228,7 @@ class Recognition(Recognising):
                      "add rule inet site pre meta mark set 0x00200000 meta priority set 1234:5678")
         self.assertEqual(self.connect("bob")[0], "EHOSTUNREACH")
         seen, _, reasons = self.connect()
-        self.assertEqual((seen, reasons), ("connected", {"same-user"}))  # its number was overwritten
+        self.assertEqual((seen, reasons), ("connected", {"same-user"}))  # the site's rule overwrote the packet's number
 
     def test_connections_are_listed_and_revoked_like_others(self):
         self.assert_recognised()
@@ -315,7 +315,7 @@ class Policies(Recognising):
         self.assert_recognised()
         self.reload_with(policy={"require_label": True}, labels={"map": {"teamx": ["alice"]}})
         self.assertIn("not in use", self.state())
-        self.assertEqual(self.connect(), ("EHOSTUNREACH", {}, {"label-required"}))  # node1 says nothing of labels
+        self.assertEqual(self.connect(), ("EHOSTUNREACH", {}, {"label-required"}))  # node1 tells no labels
 
     def test_peers_that_are_not_ready(self):
         self.assert_recognised()
@@ -411,7 +411,7 @@ class Keys(Recognising):
 
 
 class ByHand(Recognising):
-    """A node of the same cluster, of which somebody else is root: SYNs in another's name."""
+    """node1 is in the same cluster, but under an attacker's control: it sends SYNs under another user's name."""
 
     def start_daemons(self):
         key = write_key(FOLDER / "key", KEY)
@@ -426,7 +426,7 @@ class ByHand(Recognising):
                 raw.sendto(packet, (V4, 0))
 
     def judged(self, options, user="alice", packets=1, **more):
-        """The counters that such SYNs made grow; options: a function of the flow, or bytes."""
+        """The counters that grow with such SYNs. options: a function of the flow, or bytes."""
         destination = (V4, PORT)
         self.source = (SOURCE, self.source[1] + 1)
         made = options(self.source, destination, self.sequence, user) if callable(options) else options
@@ -535,7 +535,7 @@ class Interfaces(Recognising):
         self.assert_recognised(address="10.79.5.2")
 
     def put_on(self, kind, subnet):
-        """An interface of that kind on each node, with another below it that joins them."""
+        """Makes an interface of this kind on each node, over another interface that joins the nodes."""
         join(self.one, self.two, [(f"{subnet}.1/24", f"{subnet}.2/24")], interface="eth1")
         for index, node in enumerate((self.one, self.two)):
             try:
@@ -550,7 +550,7 @@ class Interfaces(Recognising):
                 node.run("ip", "link", "set", interface, "up")
         wait_until(lambda: "bpf" in self.filters(interface="upper0") and not self.filters(interface="eth1"))
 
-    # The packet comes in twice: over the interface below, and over the one that has the address. The filter is on that.
+    # The packet arrives twice: at the lower interface, and at the one with the address, which alone has the filter.
 
     def test_a_bond(self):
         self.put_on(("bond", "mode", "active-backup", "miimon", "10"), "10.79.6")
@@ -568,7 +568,7 @@ class Interfaces(Recognising):
         self.two.run("tc", "filter", "add", "dev", "eth0", "ingress", "prio", "5", "protocol", "all", "u32", "match",
                      "u32", "0", "0", "flowid", "1:1")
         self.assertEqual(self.ubfd2.status()["recognition"]["interfaces"], 2)
-        self.assert_asked()  # the other lets all packets pass, before ours is called
+        self.assert_asked()  # the other filter passes all packets before ours runs
         self.assertIn("recognise", self.filters())
         self.ubfd2.stop()
         self.assertNotIn("recognise", self.filters())

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A SYN that comes again: nobody is asked about a connection that was let in, and nothing comes of it that was not."""
+"""A repeated SYN: ubfd asks nothing about an allowed connection, and a denied one gains nothing."""
 
 import pathlib
 import socket
@@ -17,7 +17,7 @@ SYN = 2
 
 
 class Tap:
-    """Hears all that leaves a node over eth0, and can send it once more."""
+    """Captures all frames that leave a node over eth0, and can send them again."""
 
     def __init__(self, node):
         with node.inside():
@@ -29,7 +29,7 @@ class Tap:
         self._socket.close()
 
     def next_syn(self, port):
-        """The frame, with a checksum: the kernel leaves that to its interface."""
+        """The frame with a checksum, which the kernel would leave to the interface."""
         while True:
             frame = bytearray(self._socket.recv(2048))
             kind = int.from_bytes(frame[12:14], "big")
@@ -43,7 +43,7 @@ class Tap:
 
 
 def with_checksum(frame, at):
-    """Of TCP, at this offset (RFC 9293, 3.1)."""
+    """The frame with the checksum of the TCP segment at this offset (RFC 9293, 3.1)."""
     frame = bytearray(frame)
     frame[at + 16:at + 18] = b"\0\0"
     segment = bytes(frame[at:])
@@ -69,7 +69,7 @@ class Repeated(TwoNodes):
         self.addCleanup(self.tap.close)
 
     def send_again(self, frame, times=5):
-        """Returns what node2 counts of it, and how much it asks."""
+        """Returns node2's counts of the verdicts, and the number of its questions."""
         before = self.judged()
         with Counted(self.ubfd2) as counted:
             for _ in range(times):
@@ -90,7 +90,7 @@ class Repeated(TwoNodes):
                 self.assertEqual(self.alice.say(seen.handle), "hello")
 
     def test_with_another_number_is_asked_about(self):
-        """It is of a node that has forgotten the connection, most likely."""
+        """The SYN probably comes from a node that has restarted and forgotten the connection."""
         seen = self.alice.connect("tcp", V4, PORT)
         syn = bytearray(self.tap.next_syn(PORT))
         at = 14 + 20
@@ -113,14 +113,14 @@ class Repeated(TwoNodes):
         self.assertEqual(questions, 1)
 
     def test_of_one_that_is_being_opened_is_left_to_the_kernel(self):
-        """The kernel's own answer comes again too, and gets through in the end."""
+        """The kernel repeats its own answer too, and the answer gets through in the end."""
         self.one.run("nft", "add table inet lossy; add chain inet lossy input { type filter hook input priority 0; }; "
                             "add rule inet lossy input tcp flags & (syn | ack) == syn | ack drop")
         for address in (V4, V6):
             with self.subTest(address):
                 with Counted(self.ubfd2) as counted:
                     handle = self.alice.do(person.send_to, "tcp", address, PORT)
-                    time.sleep(3.5)  # the kernel sends it again, for the first time after a second
+                    time.sleep(3.5)  # the kernel retransmits it, first after a second
                 self.assertEqual(set(counted.reasons()), {"same-user", "repeated"})
                 self.assertEqual((counted.reasons()["same-user"], counted["ident.questions"]), (1, 1))
         self.one.run("nft", "delete", "table", "inet", "lossy")

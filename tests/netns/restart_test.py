@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""ubfd restarts, is upgraded, or dies, while connections keep coming: what waits in its sockets waits for its
-successor. The test keeps the descriptors as systemd does."""
+"""ubfd restarts, is upgraded, or dies, while connections keep coming: packets in its sockets wait for its successor.
+The test keeps the descriptors as systemd does."""
 
 import os
 import pathlib
@@ -33,7 +33,7 @@ class Supervised(TwoNodes):
 
 class Restart(Supervised):
     def connect_meanwhile(self, act, seconds):
-        """200 connections a second; what they saw, and how many SYNs had to be sent again."""
+        """200 connections a second. Returns the outcomes, and the number of retransmitted SYNs."""
         before = self.retransmitted()
         thread = threading.Thread(target=act)
         thread.start()
@@ -68,7 +68,7 @@ class Restart(Supervised):
         self.assertEqual(seen, {"connected": 1200})
 
     def test_what_a_dead_ubfd_had_read_does_not_stay_in_the_queue(self):
-        self.ubfd1.kill()  # so that packets wait for its answer
+        self.ubfd1.kill()  # makes packets wait for its answer
         self.ubfd1.stop = lambda: 0
         for _ in range(20):
             self.alice.do(person.send_to, "tcp", V4, PORT)
@@ -76,7 +76,7 @@ class Restart(Supervised):
         self.ubfd2.kill()
         self.ubfd2.start()
         wait_until(lambda: sum(queue["waiting"] for queue in self.ubfd2.status()["queues"]) == 0, 0.5)
-        # The SYNs that are sent again are the first that it reads.
+        # ubfd first reads the retransmitted SYNs.
         wait_until(lambda: sum(self.ubfd2.status()["reasons"].values()) >= 20, 5)
 
     def test_what_is_kept_under_another_configuration_is_let_go(self):
@@ -101,7 +101,7 @@ class Restart(Supervised):
 
 
 class Watchdog(Supervised):
-    """Of one thread that stands still, while all others go on."""
+    """One thread stands still, while all others go on."""
 
     def thread(self, name):
         return threads(self.ubfd2.process, name)[0]
@@ -121,7 +121,7 @@ class Watchdog(Supervised):
             wait_until(lambda before=before: self.signs() > before, 5)
 
     def test_one_thread_that_dies_takes_all_with_it(self):
-        """So that no queue is left without its reader behind a process that looks well."""
+        """Otherwise a queue would lose its reader, behind a process that looks well."""
         self.good_ends += (-signal.SIGSEGV,)
         os.kill(self.thread("gate"), signal.SIGSEGV)
         self.assertEqual(self.ubfd2.process.wait(timeout=10), -signal.SIGSEGV)

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Allowed flows are remembered by reason, and end when the policy no longer allows them or an administrator says so."""
+"""ubfd remembers the reason of each allowed flow, and ends the flow when the policy no longer allows it or an
+administrator says so."""
 
 import json
 import pathlib
@@ -15,7 +16,7 @@ from lab.case import PROJ, USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa:
 
 PORT, SHARED, MORE, SINK = 9001, 9002, 9003, 9004
 EX_USAGE = 64
-ROOM = 65536  # for flows that rest, of one worker
+ROOM = 65536  # flows of one worker that rest
 LABELLED = {"map": {"teamx": ["alice", "carol"]}}
 
 
@@ -34,7 +35,7 @@ class Flows(TwoNodes):
         return super().start_ubfd(node, (self.settings if settings is None else settings) | labels, **options)
 
     def ubfctl(self, *words, status=0, ubfd=None):
-        """Its output, and its message."""
+        """Returns the output, or the error message."""
         ubfd = ubfd or self.ubfd2
         process = ubfd.node.start(case.build / "daemon" / "ubfctl", "--socket", ubfd.socket, *words,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -46,7 +47,7 @@ class Flows(TwoNodes):
         return json.loads(self.ubfctl("flows", "--json", *words))["flows"]
 
     def reload_with(self, ubfd=None, **sections):
-        """On the listeners' node, unless it is another's."""
+        """Reloads ubfd with these settings: that of the listeners' node by default."""
         ubfd = ubfd or self.ubfd2
         settings = json.loads(json.dumps(ubfd.settings))
         for section, keys in sections.items():
@@ -55,7 +56,7 @@ class Flows(TwoNodes):
         self.assertIn("reloaded ", ubfd.reload())
 
     def open(self, user, port, address=V4, protocol="tcp", node=None):
-        """A flow that is open: says whether it is still."""
+        """Opens a flow, and returns an object that can tell whether it is still open."""
         somebody = self.person(user, node or self.one)
         seen = somebody.connect(protocol, address, port)
         self.assertEqual(seen, "connected")
@@ -87,7 +88,7 @@ class Open:
 
 
 class Servers(Flows):
-    """alice's server on PORT; one under the group that bob is a member of on SHARED."""
+    """alice's servers: one on PORT, and one on SHARED under the group that bob is a member of."""
 
     def setUp(self):
         super().setUp()
@@ -120,7 +121,7 @@ class Policy(Servers):
                 self.reload_with(policy={"same_group": True})
 
     def test_both_ends_see_the_end(self):
-        """A reset at the connector's, and an error at the listener's: no half of it stays."""
+        """The connector gets a reset, and the listener an error: neither keeps half a connection."""
         listener = self.group.do(person.listen, "tcp", V4, MORE, answer=False)
         flow = self.person("bob", self.one)
         handle = flow.do(person.send_to, "tcp", V4, MORE)
@@ -132,7 +133,7 @@ class Policy(Servers):
         self.assertEqual(flow.say(handle), "ECONNRESET")
 
     def test_ends_what_nobody_has_accepted_yet(self):
-        """And not the listener behind it."""
+        """The connection ends, and the listener stays."""
         listener = self.group.do(person.listen, "tcp", V4, MORE, answer=False)
         bob = self.person("bob", self.one)
         handle = bob.do(person.send_to, "tcp", V4, MORE)
@@ -156,7 +157,7 @@ class Policy(Servers):
             time.sleep(1)
         self.assertEqual((counted["ident.questions"], counted["flows_ended"]), (0, 0))
         self.assert_goes_on(*flows)
-        # One that changes who is let in asks only where the uids don't say it.
+        # A new policy leads to questions only if the uids don't decide.
         with Counted(self.ubfd2) as counted:
             self.reload_with(policy={"exempt_connectors": ["service"]})
             wait_until(lambda: self.ubfd2.status()["ident"]["questions"] >= counted._before["ident"]["questions"] + 2,
@@ -215,7 +216,7 @@ class PolicyOfLabels(Flows):
         self.assert_ended_in_log("connector=carol", "listener none, connector map:teamx")
 
     def test_of_the_connectors_node_counts_as_well(self):
-        """It tells the listener's, which decides."""
+        """The connector's node tells the listener's node, which decides."""
         self.person("alice", self.two).listen("tcp", "::", PORT)
         carol, alice = self.open("carol", PORT), self.open("alice", PORT)
         self.reload_with(self.ubfd1, labels={"map": {"teamx": ["alice"]}})
@@ -233,7 +234,7 @@ class PolicyThatKeeps(Flows):
         self.reload_with(labels={"map": {"teamx": ["carol"]}})
         time.sleep(1)
         self.assert_goes_on(carol)
-        # Until the site says otherwise; or an administrator does.
+        # The flow stays until the site or an administrator ends it.
         self.assertEqual(self.ubfctl("revoke", "--reason", "same-label"), "ended 1 flow\n")
         self.assert_ends(carol)
 
@@ -241,7 +242,7 @@ class PolicyThatKeeps(Flows):
 class Listed(Servers):
     def test_is_what_is_there_with_its_reason(self):
         closed = [self.open("alice", PORT), self.open("alice", PORT, V6)]
-        closed[0].person.close(closed[0].handle)  # either end first
+        closed[0].person.close(closed[0].handle)  # each end closes first once
         self.alice.do(person.end_accepted)
         closed[1].person.close(closed[1].handle)
         self.open("alice", PORT)
@@ -278,7 +279,7 @@ class Listed(Servers):
                 message = self.ubfctl(*words, status=EX_USAGE)
                 self.assertIn(told, message)
                 self.assertEqual(message.count("\n"), 1)
-        # Nor does ubfd take them from anybody else.
+        # ubfd itself refuses such requests from any program.
         for request, told in (({"user": "bob"}, "not a uid"), ({"user": -1}, "not a uid"),
                               ({"user": 2 ** 32}, "not a uid"), ({"reason": "because"}, "there are exempt-listener"),
                               ({"reason": 7}, "there are exempt-listener"), ({"from": "x"}, "two endpoints"),
@@ -303,7 +304,7 @@ class Revoked(Servers):
         self.assert_goes_on(*self.same)
         self.assert_ended_in_log("reason=revoked", "connector=bob", "a new connection is decided as ever")
         self.assertEqual(self.flows("--user", "bob"), [])
-        # It is decided anew, and was always allowed.
+        # ubfd decides the flow again, and it was always allowed.
         self.assert_goes_on(over_udp)
 
     def test_by_reason(self):
@@ -341,7 +342,7 @@ class Revoked(Servers):
         self.assertEqual([flow["from"] for flow in self.flows()], [again.source])
 
     def test_is_no_end_for_listeners(self):
-        """The flow of a connection that is over says nothing of the socket that the kernel finds behind it."""
+        """An ended connection's flow says nothing about the socket that the kernel finds for it."""
         for flow in self.same:
             flow.person.close(flow.handle)
         self.alice.do(person.end_accepted)
@@ -380,8 +381,8 @@ class Many(Flows):
         self.assertLessEqual(status["flows_remembered"], queues * ROOM)
         if not case.is_sanitized():
             self.assertLess(after - before, queues * ROOM * 130 / 1024)
-        # Listing finds them over, and forgets them.
-        time.sleep(1.1)  # what has just begun may not be there yet
+        # When listed, the flows turn out to be over, and are forgotten.
+        time.sleep(1.1)  # a new flow's socket may appear late
         begun = time.monotonic()
         wait_until(lambda: not self.flows(), 10, "their end")
         print(f"listed in {(time.monotonic() - begun) * 1000:.0f} ms", flush=True)
@@ -401,7 +402,7 @@ class Many(Flows):
         self.assertEqual((busy["connected"], busy["errors"]), (20_000, {}))
 
     def test_that_live_are_decided_again_without_a_stall(self):
-        """A policy that takes a question and a search for each."""
+        """The policy needs a question and a search for each flow."""
         server = self.person("alice", self.two, group=PROJ, descriptors=2000)
         bob = self.person("bob", self.one, descriptors=2000)
         server.listen("tcp", "::", SHARED, backlog=4096)
@@ -426,14 +427,14 @@ def questions(ubfd):
     return ubfd.status()["ident"]["questions"]
 
 
-# --- what people do ---
+# --- actions of people ---
 
 def accept(handle):
     return person.keep(person._sockets[handle].accept()[0])
 
 
 def hold(address, port, count):
-    """So many connections, left open; how many there are."""
+    """Opens `count` connections and leaves them open. Returns the number of open sockets."""
     for _ in range(count):
         answer = person.connect("tcp", address, port)
         if answer["text"] != "connected":

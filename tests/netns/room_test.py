@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Room that all share: somebody takes what there is of it, and everybody else's first packet is answered. UDP shows
-it best, for nobody sends a datagram again."""
+"""Tables that all users share: one user fills their share, and every other user's first packet is still answered. UDP
+shows this best, since a lost datagram is not retransmitted."""
 
 import pathlib
 import socket
@@ -16,10 +16,10 @@ ATTEMPTS = 18
 IP_TRANSPARENT, IPV6_FREEBIND = 19, 78  # linux/in.h, linux/in6.h
 
 
-# --- what the people do ---
+# --- actions of people ---
 
 def send_in_the_name_of(addresses, target, port, per_address):
-    """A datagram from each of so many ports of each of these addresses, which need not be ours."""
+    """Sends datagrams from many ports of each address; the addresses need not be this node's."""
     for number in range(per_address):
         for address in addresses:
             v6 = ":" in address
@@ -33,7 +33,7 @@ def send_in_the_name_of(addresses, target, port, per_address):
 
 
 def say_hello(protocol, address, port, count, tries=1):
-    """From so many sockets, one after the other, each again where nothing came back; what each saw in the end."""
+    """Sends from `count` sockets, one after the other, and retries if nothing came back. Returns the final outcomes."""
     seen = []
     for _ in range(count):
         for _ in range(tries):
@@ -46,11 +46,11 @@ def say_hello(protocol, address, port, count, tries=1):
 
 
 class Room(TwoNodes):
-    """node3 is another peer, on a network of its own with node2."""
+    """node3 is another peer, and shares a network with node2 only."""
 
     settings = {"peers": {"ranges": [*case.PEERS, "10.79.0.0/24", "fd79::/64"]}, "queue": {"count": 1},
                 "owners": {"bpf": False}}
-    third = {"v4": "10.79.0.2", "v6": "fd79::2"}  # of node2
+    third = {"v4": "10.79.0.2", "v6": "fd79::2"}  # node2's addresses on that network
 
     def setUp(self):
         super().setUp()
@@ -73,7 +73,7 @@ class Room(TwoNodes):
 
 
 class OfTheUnproven(Room):
-    """node1 has no ubfd and no scruples: it sends in the name of addresses that nobody has."""
+    """node1 is hostile and runs no ubfd: it sends under addresses that no node has."""
 
     def setUp(self):
         super().setUp()
@@ -103,7 +103,7 @@ class OfTheUnproven(Room):
                 finish()
 
     def test_a_peer_that_has_asked_is_proven(self):
-        """carol on node2 connects to node3 first, so that node3 asks node2, and is never asked itself."""
+        """carol on node2 connects to node3 first. node3 then asks node2, but no node asks node3."""
         server = self.person("carol", self.three)
         server.listen("tcp", "::", PORT)
         self.assertEqual(self.person("carol", self.two).connect("tcp", "10.79.0.3", PORT), "connected")
@@ -114,7 +114,7 @@ class OfTheUnproven(Room):
 
 
 class OfOneNode(Room):
-    """A user of node1 begins more connections than can be looked into."""
+    """A user of node1 opens more connections than ubfd can look into."""
 
     def setUp(self):
         super().setUp()
@@ -124,14 +124,14 @@ class OfOneNode(Room):
         self.person("alice", self.two, group=PROJ).listen("tcp", "::", TARGET, backlog=1024)
 
     def start_storm(self, user):
-        """Of connections that are refused by all that can be known of the user."""
+        """Starts connections that ubfd refuses only after it knows all of the user's credentials."""
         process = self.one.start("prlimit", "--nofile=16384", self.storm, "connect", "tcp", V4, TARGET, 30000, 4000,
                                  user=user, stdout=-1)
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         wait_until(lambda: self.ubfd2.status()["ident"]["questions"] > 1000, 10, "the storm")
 
     def assert_questions_were_ended(self):
-        """A busy node says so: next to no question stays open until its deadline, and keeps others from being asked."""
+        """A busy node says so. Almost no question then stays open until its deadline and takes room from others."""
         status = self.ubfd2.status()
         self.assertLess(status["reasons"]["no-answer"], status["ident"]["questions"] / 10, status["reasons"])
         self.assertGreater(status["ident"]["answers_busy"], 0)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Programs that are set-group-ID: what they run under is not their user's to give away."""
+"""Set-group-ID programs: their user can't pass on the program's group."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ from lab.case import PROJ, V4, TwoNodes  # noqa: E402
 
 PORT = 9001
 
-# What the program does with the descriptor that its command line names.
+# The program's action on the descriptor that its command line names.
 CONNECT = """
 import socket, sys
 assert __import__("os").getegid() != __import__("os").getgid()
@@ -36,13 +36,13 @@ print("ready", flush=True)
 sys.stdin.read()
 """
 
-_programs = {}  # of this process: handle -> subprocess
+_programs = {}  # handle -> subprocess, in this process
 
 
-# --- what a person does ---
+# --- actions of a person ---
 
 def start(program, script, handle, *arguments):
-    """The program gets the socket, and is the only one that has it then."""
+    """Hands the socket to the program, and closes all other descriptors of it."""
     fd = person._sockets[handle].fileno()  # pylint: disable=protected-access
     process = subprocess.Popen([program, "-I", "-c", script, str(fd), *map(str, arguments)], pass_fds=[fd],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -59,7 +59,7 @@ def end(handle):
 
 
 class Program(TwoNodes):
-    """carol is not in the group; the program is, whoever starts it."""
+    """carol is not in the group, but the program is, whichever user starts it."""
 
     def setUp(self):
         super().setUp()
@@ -75,7 +75,7 @@ class Program(TwoNodes):
             self.person("alice", self.two, group=PROJ).listen(protocol, "0.0.0.0", PORT)
             self.assertEqual(self.person("bob", self.one).connect(protocol, V4, PORT), "connected")
             for node in (self.one, self.two):
-                for _ in range(2):  # the second time it may be found among recent ones
+                for _ in range(2):  # the second time, ubfd may find the program among recent ones
                     with self.subTest(f"{protocol} {node.name}"):
                         carol = self.person("carol", node)
                         handle = carol.do(person.bound, protocol, "0.0.0.0", 0)
@@ -118,7 +118,7 @@ class SetGroupId(Program):
 
 
 class Recorded(Program):
-    """Where the kernel records owners, if it does (that of tests/vm)."""
+    """Tests the kernel's records of owners, if the kernel makes them. The guest's kernel in tests/vm does."""
 
     def test_with_records_its_connections_get_nothing_either(self):
         self.assert_lends_nothing_to_connections()

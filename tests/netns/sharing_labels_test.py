@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Sockets of one user that share a port, of programs in jobs of two labels."""
+"""One user's sockets share a port, and belong to jobs with two labels."""
 
 import pathlib
 import sys
@@ -17,7 +17,7 @@ LABELS = {"slurm:physics": EVERYBODY, "slurm:chem": EVERYBODY}
 
 
 class Jobs(labels_test.WithJobs):
-    """alice's listeners: one in a job of physics, the decoy, and one of chem, to which all is delivered."""
+    """alice's listeners: the decoy in a job of physics, and one in a job of chem that gets all packets."""
 
     connector = "bob"
 
@@ -78,7 +78,7 @@ class Labels(Jobs):
 
 
 class Required(Jobs):
-    """Of one user."""
+    """Both ends belong to one user."""
 
     settings = {"policy": {"require_label": True, "labels": LABELS}}
     connector = "alice"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Ports that several sockets share: of several users (UDP), and of one user whose programs differ in group (TCP and UDP).
-Nobody gains by the company: what is not known is refused, and nobody shuts out others from another place."""
+"""Ports that several sockets share: of several users (UDP), and of one user's programs with different groups (TCP and
+UDP). Sharing helps no user: unknown owners are refused, and a socket elsewhere locks no other user out."""
 
 import ctypes
 import pathlib
@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import PROJ, V4, V6, WAYS, WILDCARD, Counted, TwoNodes  # noqa: E402
 
-FIRST, SECOND = 9001, 9501  # ports: of the server, of the client
+FIRST, SECOND = 9001, 9501  # ports of the server and of the client
 HERE = {"v4": "10.77.0.1", "v6": "fd77::1"}  # node1
 THERE = {"v4": V4, "v6": V6}
 LOOPBACK = {"v4": "127.0.0.1", "v6": "::1"}
@@ -21,10 +21,10 @@ LOOPBACK = {"v4": "127.0.0.1", "v6": "::1"}
 SO_ATTACH_REUSEPORT_CBPF, SO_INCOMING_CPU = 51, 49  # asm-generic/socket.h
 
 
-# --- what a person does ---
+# --- actions of a person ---
 
 def send_as(handle, source, address, port, text="a forgery", interface=0):
-    """A datagram from another address of this node than the socket's own, or out of another interface."""
+    """Sends a datagram from another address of this node than the socket's own, or through another interface."""
     sock = person._sockets[handle]  # pylint: disable=protected-access
     source4 = ":" not in source
     if source4 and sock.family == socket.AF_INET6:
@@ -37,7 +37,7 @@ def send_as(handle, source, address, port, text="a forgery", interface=0):
         sock.sendmsg([text.encode()], [info], 0, (address, port))
     except OSError as error:
         if isinstance(error, (ConnectionError, PermissionError)) or error.errno == 113:
-            return None  # a refusal of the datagram before
+            return None  # the error reports the refusal of an earlier datagram
         return str(error)
     return None
 
@@ -47,7 +47,7 @@ def prefer_cpus(handle, cpu):
 
 
 def choose(handle, number):
-    """All that comes to this group of SO_REUSEPORT goes to its member of that number."""
+    """Makes the SO_REUSEPORT group hand all packets to its member of this number."""
     program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, number))  # BPF_RET | BPF_K
     filter_ = struct.pack("HxxxxxxP", 1, ctypes.addressof(program))
     sock = person._sockets[handle]  # pylint: disable=protected-access
@@ -59,10 +59,10 @@ def address_for(family, across):
 
 
 class OfTwoUsers(TwoNodes):
-    """Both set SO_REUSEADDR, as the lab's sockets all do, or have addresses that don't overlap."""
+    """Both set SO_REUSEADDR, as all sockets of the lab do, or bind addresses that don't overlap."""
 
     def assert_forger_is_refused(self, family, across, own, others):
-        """What bob sends in the name of alice, whose socket is at `own` and his at `others`."""
+        """bob sends under alice's address. Her socket is bound to `own`, and his to `others`."""
         node = self.one if across else self.two
         here = HERE[family] if across else LOOPBACK[family]
         there = address_for(family, across)
@@ -99,7 +99,7 @@ class OfTwoUsers(TwoNodes):
         self.assertIsNone(server.do(person.received, handle, timeout=0.2), "a forgery arrived")
 
     def test_nor_does_a_connection_of_the_other_family(self):
-        """Who is connected over IPv6 leaves IPv4 to others, and sends there all the same."""
+        """A socket connected over IPv6 does not claim the port over IPv4, but can still send from it."""
         server, alice, bob = self.person("alice", self.two), self.person("alice", self.one), self.person("bob", self.one)
         handle = server.do(person.bound, "udp", V4, FIRST)
         forger = bob.do(person.bound, "udp", "::", SECOND)
@@ -113,7 +113,7 @@ class OfTwoUsers(TwoNodes):
         self.person("alice", self.two).do(person.bound, "udp", V4, FIRST)
         client = self.person("alice", self.one)
         sender = client.do(person.bound, "udp", HERE["v4"], SECOND)
-        client.do(person.send_from, sender, V4, FIRST)  # its node vouches for what it has sent
+        client.do(person.send_from, sender, V4, FIRST)  # its node vouches only for datagrams that were sent
         ask = {"command": "explain", "protocol": "udp", "to": f"{V4}:{FIRST}", "from": f"{HERE['v4']}:{SECOND}"}
         self.assertEqual(self.ubfd2.ask(**ask)["verdict"]["reason"], "same-user")
         self.person("bob", self.one).do(person.bound, "udp", "::", SECOND)
@@ -209,12 +209,12 @@ class OfTwoUsers(TwoNodes):
 
 
 class Groups(TwoNodes):
-    """alice's programs run under two groups. bob is in one of them, and a socket of hers under that one is the decoy."""
+    """alice's programs run under two groups. bob is in one of them, and her socket under that group is the decoy."""
 
     tries = 5
 
     def start_two(self, protocol, places, groups, chosen=None):
-        """Both are there before anything comes; `chosen` gets all of it."""
+        """Both listen before any packet arrives; `chosen` gets all packets."""
         people = [self.person("alice", self.two, group=group) for group in groups]
         for place, one in zip(places, people):
             handle = one.listen(protocol, place, FIRST, reuse_port=True)
@@ -241,7 +241,7 @@ class Groups(TwoNodes):
         for way in WAYS:
             with self.subTest(str(way)):
                 people = self.start_two(way.protocol, [WILDCARD[way.family]] * 2, (PROJ, PROJ), 1)
-                for _ in range(2):  # by a search, and as remembered
+                for _ in range(2):  # found by a search, then remembered
                     self.assertEqual(self.seen_by_bob(way), {"connected"})
                 for one in people:
                     self.dismiss(one)
@@ -292,7 +292,7 @@ class OfOneUser(Groups):
                     self.dismiss(one)
 
     def test_a_sender_that_shares_its_port_has_what_all_have(self):
-        """carol's program under the group alone would be let in."""
+        """If carol's program under the group had the port alone, it would be let in."""
         for across in (True, False):
             with self.subTest(across=across):
                 node, here = (self.one, HERE["v4"]) if across else (self.two, LOOPBACK["v4"])

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Peers that do not answer: for nobody runs ubfd there, a firewall keeps its port shut, or it restarts."""
+"""Peers that do not answer: they run no ubfd, a firewall keeps its port shut, or they restart."""
 
 import pathlib
 import subprocess
@@ -12,7 +12,7 @@ from lab.tree import Trouble  # noqa: E402
 
 PORT = 9001
 ACROSS = [way for way in WAYS if way.across]
-AT_ONCE = 0.5  # seconds: less than ident.deadline_ms
+AT_ONCE = 0.5  # seconds, less than ident.deadline_ms
 
 
 class Silent(TwoNodes):
@@ -42,11 +42,11 @@ class NeverThere(Silent):
         self.ubfd2 = self.start_ubfd(self.two)
 
     def test_is_refused_at_once_and_let_in_once_it_answers(self):
-        # A firewall lets nothing pass, and says nothing.
+        # The firewall drops silently.
         self.one.run("nft", "add table inet site; add chain inet site input { type filter hook input priority 0; }; "
                             "add rule inet site input udp dport 1017 drop")
         for way in ACROSS[:2]:
-            self.connect("alice", way, timeout=2)  # the first of each family finds out
+            self.connect("alice", way, timeout=2)  # the first of each family finds out that the peer is silent
         self.each_way("alice", "refused", timeout=AT_ONCE)
         self.assertEqual(set(self.reasons()), {"no-answer", "no-answer-yet"})
         self.assertIn("UDP 1017", self.ubfd2.wait_for_log("peer 10.77.0.1 does not answer"))
@@ -69,9 +69,9 @@ class NeverThere(Silent):
 
 
 class Unreachable(Silent):
-    """The node says so: nobody has the port, or a firewall of the site's prohibits it."""
+    """The node reports an error: no socket has the port, or the site's firewall prohibits it."""
 
-    # Longer than a connection waits here.
+    # The deadline is longer than the connections here wait.
     settings = {"ident": {"deadline_ms": 999}}
 
     def start_daemons(self):
@@ -96,7 +96,7 @@ class Unreachable(Silent):
 
 
 class WasThere(Silent):
-    """It answered a moment ago: it restarts, or so it seems."""
+    """The peer answered a moment ago, so it is probably restarting."""
 
     def test_is_waited_for(self):
         alice = self.person("alice", self.one)
@@ -112,7 +112,7 @@ class WasThere(Silent):
 
 
 class NotReady(Silent):
-    """A roll-out, node by node."""
+    """The site rolls ubfd out, node by node."""
 
     settings = {"peers": {"ranges": PEERS, "unready": ["10.77.0.1", "fd77::1"]}}
 
@@ -161,7 +161,7 @@ class NotReady(Silent):
 
 
 class Excepted(Silent):
-    """A machine in the ranges that never runs ubfd: a printer, a guest of another network."""
+    """A machine within the ranges never runs ubfd: a printer, a guest of another network."""
 
     settings = {"peers": {"ranges": PEERS, "except": ["10.77.0.1", "fd77::1"]}}
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A real Slurm (Debian's) on both nodes, whose jobs carry labels: what ubfd learns of them through the hooks that it
-brings along, and what comes of it."""
+"""A real Slurm (Debian's) on both nodes, with labelled jobs: ubfd learns of them through the hooks that it ships, and
+decides by them."""
 
 import pathlib
 import sys
@@ -14,7 +14,7 @@ from lab.tree import FOLDER, add_users, remount_proc  # noqa: E402
 
 PORT, ADOPTED = 9001, 9002
 EVERYBODY = {"allow": ["alice", "bob", "carol"]}
-# Programs for jobs: one echoes; the other connects and says what it sees, at first and in the end.
+# Programs for jobs: a server that echoes, and a client that prints what it sees, at first and in the end.
 SERVER = """
 import socket, socketserver
 class Echo(socketserver.BaseRequestHandler):
@@ -79,14 +79,14 @@ class WithSlurm(TwoNodes):
         return ["/usr/bin/python3", "-c", text.format(**values)]
 
     def serve(self, user, **options):
-        """A job on node2 that listens."""
+        """Starts a job on node2 that listens."""
         job = self.slurm.submit(user, self.python(SERVER, port=PORT), node="node2", **options)
         self.slurm.pids(job, self.two)
         wait_until(lambda: self.two.run("ss", "-Htln", "sport", "=", PORT).strip(), 10, "the listener")
         return job
 
     def call(self, user, **options):
-        """A job on node1 that connects to it; and what it sees first."""
+        """Starts a job on node1 that connects to the server. Returns the job and the first line that it sees."""
         job = self.slurm.submit(user, self.python(CLIENT, address=V4, port=PORT), node="node1", **options)
         file = self.slurm.folder / "output" / str(job)
         wait_until(lambda: file.exists() and "\n" in file.read_text(), 20, f"job {job} to say something")
@@ -97,7 +97,7 @@ class WithSlurm(TwoNodes):
 
 
 class GroupLabels(WithSlurm):
-    """mcs/group, where the user chooses among groups; hidepid and PrivateData are on."""
+    """mcs/group: the user chooses among their groups; hidepid and PrivateData are on."""
 
     def setUp(self):
         remount_proc("hidepid=2")
@@ -121,7 +121,7 @@ class GroupLabels(WithSlurm):
         self.assertEqual(self.ubfd2.ask(command="jobs")["jobs"], [])
 
     def test_a_socket_that_outlives_its_job_has_its_label_no_more(self):
-        """Handed to a process beside the job, it stays open, and its flows end with the job."""
+        """Another process outside the job holds the socket. The socket stays open, but its flows end with the job."""
         server = self.serve("alice", label="physics")
         client = self.slurm.submit("bob", ["sleep", "1000"], node="node1", label="physics")
         self.slurm.pids(client, self.one)
@@ -136,7 +136,7 @@ class GroupLabels(WithSlurm):
         self.slurm.cancel(server)
 
     def adopt(self, user, job):
-        """What pam_slurm_adopt does with a session of ssh."""
+        """Moves a session into the job's cgroup, as pam_slurm_adopt does for ssh."""
         somebody = self.person(user, self.one)
         (self.slurm.cgroup(job, self.one) / "cgroup.procs").write_text(str(somebody.pid))
         return somebody
@@ -149,7 +149,7 @@ class GroupLabels(WithSlurm):
         self.assert_unlabelled("bob")
 
     def test_what_users_write_is_no_source_of_a_label(self):
-        """Neither the job's name, which scontrol prints among its own fields, nor its environment or words."""
+        """ubfd ignores the job's name, which scontrol prints among its own fields, its comment and its environment."""
         self.serve("alice", label="physics")
         spoof = "x MCS_label=physics UserId=alice(63001)"
         seen = self.call("carol", label="chem", options=[
@@ -165,7 +165,7 @@ class GroupLabels(WithSlurm):
 
 
 class UserLabels(WithSlurm):
-    """mcs/user: a label each, and Prolog's environment has it."""
+    """mcs/user: each user has a label, and Prolog's environment holds it."""
 
     mcs, parameters, hook_words = "mcs/user", "enforced,noselect", "--label-from user"
 
@@ -178,7 +178,7 @@ class UserLabels(WithSlurm):
 
 
 class AccountLabels(WithSlurm):
-    """mcs/account: the account, which without accounting is what the user writes: so it takes a rule."""
+    """mcs/account: without accounting, users write the account themselves, so the label needs a rule."""
 
     mcs, parameters, hook_words = "mcs/account", "enforced,noselect", "--label-from account"
     more = {"policy": {"labels": {"slurm:chem": {"allow": ["alice", "bob"]}}, "exempt_listeners": ["root"],
@@ -192,15 +192,15 @@ class AccountLabels(WithSlurm):
 
 
 class FreeLabels(WithSlurm):
-    """Any text that a user likes, as mcs/label takes it (and this Slurm where it has no plugin): a claim, where it is a
-    label at all."""
+    """mcs/label takes any text, as does this Slurm without a plugin. A text that is a valid label is still only a
+    claim."""
 
     mcs, parameters = None, None
     more = {"policy": {"labels": {"slurm:agreed": {"allow": ["alice", "bob"]}}, "exempt_listeners": ["root"],
                        "exempt_connectors": ["root"]}}
 
     def label_of(self, text):
-        """What is registered of a job that was submitted with it."""
+        """Returns the registered label of a job that was submitted with this text."""
         job = self.slurm.submit("alice", ["sleep", "1000"], node="node1", options=[f"--mcs-label={text}"])
         self.slurm.pids(job, self.one)
         jobs = {known["job"]: known["label"] for known in self.ubfd1.ask(command="jobs")["jobs"]}
@@ -211,14 +211,14 @@ class FreeLabels(WithSlurm):
         self.assertEqual(self.label_of("anything-i-like"), "anything-i-like")
         for text in ("x y", "agreed\nsecret", "a\x1b[2J", "x" * 65):
             self.assertEqual(self.label_of(text), "not registered", text)
-        self.assertEqual(self.ubfd1.status()["jobs"]["refused"], 3)  # of two lines ubfctl itself makes no label
+        self.assertEqual(self.ubfd1.status()["jobs"]["refused"], 3)  # ubfctl itself refuses the label of two lines
         self.serve("alice", label="agreed")
         self.assertEqual(self.call("bob", label="agreed")[1], "welcome")
         self.assertEqual(self.call("carol", label="agreed")[1], "No route to host")
 
 
 class Spank(WithSlurm):
-    """The same by the plugin, without Prolog and Epilog."""
+    """The SPANK plugin does the same, without Prolog and Epilog."""
 
     def hooks(self):
         if not (case.build / "daemon" / "slurm" / "ubf.so").exists():

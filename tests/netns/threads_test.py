@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Each thread of ubfd in turn stands still: it is named, and systemd hears of it where it must."""
+"""Each thread of ubfd in turn stands still. ubfd names it, and stops feeding systemd's watchdog if it must."""
 
 import pathlib
 import sys
@@ -47,7 +47,7 @@ class Threads(TwoNodes):
         self.assertEqual(self.signs(), before)
 
     def hold(self, comm, name):
-        """A thread that nothing may hold up."""
+        """Stops a thread that must never wait."""
         for thread in threads(self.ubfd2.process, comm):
             with stopped(thread):
                 still = wait_until(self.still, 15)
@@ -85,7 +85,7 @@ class Threads(TwoNodes):
         self.assert_go_on()
 
     def assert_judges(self):
-        """With and without a name to look up."""
+        """alice's flows need no user name, and bob's denials do."""
         for protocol in ("tcp", "udp"):
             for family, address in (("v4", V4), ("v6", V6)):
                 for node in (self.one, self.two):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Addresses and ports that are translated (NAT), by rules of the site: at the listener's node, at the connector's, on the
-way. Whoever began is asked for by the flow that his own socket has; two of them may have one behind the translation. And
-what IPVS sends on to another node, which judges it."""
+"""Addresses and ports that the site translates (NAT): at the listener's node, at the connector's, or on the way. The
+connector is asked for by the flow of its own socket, since two of them may share one behind the translation. IPVS also
+forwards packets to another node, which judges them."""
 
 import gzip
 import pathlib
@@ -14,8 +14,8 @@ from lab.node import Node, join  # noqa: E402
 from lab.tree import Trouble  # noqa: E402
 
 PORT, PUBLISHED, EXEMPT = 8000, 8080, 8090
-FROM = 40777  # of two sockets
-VIP = {"v4": "10.99.0.1", "v6": "fd99::1"}  # nobody's
+FROM = 40777  # two sockets' port
+VIP = {"v4": "10.99.0.1", "v6": "fd99::1"}  # no node's address
 WAYS = [("v4", V4, True), ("v6", V6, True), ("v4", "127.0.0.1", False), ("v6", "::1", False), ("v4", V4, False),
         ("v6", V6, False)]
 
@@ -33,7 +33,7 @@ class Translated(TwoNodes):
 
 
 class AtTheListener(Translated):
-    """REDIRECT, as container engines and port forwards make it."""
+    """REDIRECT, as container engines and port forwards use it."""
 
     def setUp(self):
         super().setUp()
@@ -42,7 +42,8 @@ class AtTheListener(Translated):
                 self.translate(self.two, hook, f"{protocol} dport {PUBLISHED} redirect to :{PORT}")
 
     def reason(self, reason, across):
-        """Or that it is not known: some kernels don't tell of what comes in, how it was. That of tests/vm does."""
+        """Some kernels don't tell the original destination of an incoming packet, so the reason is 'translated'. The
+        guest's kernel in tests/vm does."""
         config = pathlib.Path("/proc/config.gz")
         tells = case.in_guest() or not config.exists() or b"NETLINK_GLUE_CT=y" in gzip.decompress(config.read_bytes())
         return reason if tells or not across else "translated"
@@ -65,7 +66,7 @@ class AtTheListener(Translated):
         self.assert_denied(self.ubfd2, "connector=bob", "reason=different-user")
 
     def test_whose_port_another_user_has_as_well_is_nobody_else(self):
-        """Behind the translation their flows are one."""
+        """Behind the translation the two flows look the same."""
         for family, address, across in WAYS:
             with self.subTest(f"{address} {across}"):
                 node = self.one if across else self.two
@@ -89,7 +90,7 @@ class AtTheListener(Translated):
 
 
 class ToAnExemptPort(Translated):
-    """The answers to datagrams come from the port that was published."""
+    """The answers to datagrams come from the published port."""
 
     settings = {"scope": {"exempt_ports": [EXEMPT, PUBLISHED]}}
 
@@ -102,7 +103,7 @@ class ToAnExemptPort(Translated):
         for _, address, across in WAYS:
             for protocol in ("tcp", "udp"):
                 if protocol == "udp" and not across and address in (V4, V6):
-                    continue  # redirected to loopback, and answered from elsewhere: no firewall helps
+                    continue  # redirected to loopback, but answered from another address: no firewall can help
                 with self.subTest(f"{protocol} {address} {across}"):
                     bob = self.person("bob", self.one if across else self.two)
                     self.assertEqual(bob.connect(protocol, address, PUBLISHED), "connected")
@@ -132,7 +133,7 @@ class AtTheConnector(Translated):
 
 
 class OnTheWay(Translated):
-    """A head node that forwards and masquerades for a host that has no ubfd, or none that can be asked."""
+    """A head node forwards and masquerades for a host without a reachable ubfd."""
 
     def test_whom_a_node_forwards_nobody_knows(self):
         outside = Node("outside")
@@ -150,7 +151,7 @@ class OnTheWay(Translated):
 
 
 class Balanced(OnASwitch):
-    """node2 is the director of LVS, node3 the real server. Both have the service's address."""
+    """node2 is the director of LVS, and node3 the real server. Both have the service's address."""
 
     SERVICE = {"v4": "10.77.0.100", "v6": "fd77::64"}
     settings = {"policy": {"exempt_listeners": [f"service@{address}" for address in ("10.77.0.100", "fd77::64")]}}
@@ -179,7 +180,7 @@ class Balanced(OnASwitch):
                          place.format(real, PORT if how == "-m" else port), how)
 
     def test_a_service_of_ipvs_passes_the_director(self):
-        """Until it is gone: then its port is closed again, within a second."""
+        """When the service is deleted, its port is closed again within a second."""
         self.person("service", self.three).listen("tcp", "::", PORT)
         self.serve(PORT, 3, "-g")
         bob = self.person("bob", self.one)
@@ -196,8 +197,8 @@ class Balanced(OnASwitch):
         wait_until(lambda: bob.connect("tcp", self.SERVICE["v4"], PORT) == CLOSED, 3)
 
     def test_no_service_of_ipvs_lets_in_whom_nobody_has_judged(self):
-        """Neither the server, whose question comes from an address that the director has as well; nor a director that
-        is the server too, where IPVS would hand the packet to a listener behind our rules."""
+        """The server refuses, since its question goes to an address that the director has too. A director that is also
+        the server refuses as well: IPVS would hand the packet to a listener behind our rules."""
         self.person("alice", self.three).listen("tcp", "::", PORT)
         self.serve(PORT, 3, "-g")
         self.person("alice", self.two).listen("tcp", "10.77.0.2", PORT)

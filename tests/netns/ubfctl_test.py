@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What ubfctl tells people."""
+"""Output and messages of ubfctl."""
 
 import json
 import os
@@ -22,7 +22,7 @@ class Ubfctl(TwoNodes):
     settings = {"scope": {"exempt_ports": [EXEMPT]}}
 
     def ubfctl(self, *words, status=0, user=None, socket=True):
-        """Its output, or where it fails, its message."""
+        """Returns the output or, if the command fails, the message."""
         if socket:
             words = ("--socket", self.ubfd2.socket, *words)
         process = self.two.start(case.build / "daemon" / "ubfctl", *words, user=user,
@@ -86,7 +86,7 @@ class Explain(Ubfctl):
         return self.ubfctl("explain", "--from", text(source), "--to", text(destination), *words, status=status)
 
     def flow_of(self, user, node, address, port, protocol="tcp"):
-        """An open flow, or one that was refused; the source of it."""
+        """Begins a flow, which is allowed or refused. Returns its source."""
         somebody = self.person(user, node)
         handle = somebody.do(person.bound, protocol, "::" if ":" in address else "0.0.0.0", 0)
         somebody.do(person.begin, handle, address, port)
@@ -225,13 +225,13 @@ class Files(Ubfctl):
         lines = [line.replace("queue flags bypass,fanout to $queues", "counter") for line in text.splitlines()]
         file = case.FOLDER / "ubf.nft"
         file.write_text("\n".join(lines))
-        for _ in range(2):  # once, and again
+        for _ in range(2):  # the second time, the table exists
             self.two.run("nft", "-f", file)
         listed = self.two.run("nft", "list", "table", "inet", "ubf")
         self.assertIn('comment "ubf:verdict:no_verdict"', listed)
 
     def test_what_ubfd_installs_is_what_ruleset_prints(self):
-        """Both are listed by nft, and compared word by word but for the queue."""
+        """nft lists both, and the test compares all but the queue rule."""
         settings = {"peers": {"ranges": PEERS}, "scope": {"exempt_ports": [8080], "interfaces": ["lo", "eth0"]}}
         ubfd = self.start_ubfd(self.two, settings)
         listing = ("nft", "--stateless", "list", "table", "inet", "ubf")
@@ -246,7 +246,7 @@ class Files(Ubfctl):
 
     @staticmethod
     def comparable(listing):
-        """Without what nft says of xt NFQUEUE, for which it has no words of its own."""
+        """Drops nft's remarks about xt NFQUEUE, since nft has no syntax for it."""
         return [line for line in listing.splitlines()
                 if "ubf:gate:queue" not in line and not re.search("^# Warning|libxtables|XT target", line)]
 

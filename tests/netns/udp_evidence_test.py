@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""An answer about a place is not one about a packet: who has a UDP port did not send every datagram from it."""
+"""Evidence about a port is no evidence about a packet: the port's owner did not send every datagram from it."""
 
 import pathlib
 import socket
@@ -16,7 +16,7 @@ IP_TRANSPARENT, IPV6_FREEBIND = 19, 78  # linux/in.h, linux/in6.h
 
 
 def bind_free(address, port):
-    """A UDP socket at an address that need not be this node's. Over IPv4 the kernel lets root alone send so."""
+    """A UDP socket at an address that need not be this node's. Over IPv4 the kernel lets only root do this."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
     if family == socket.AF_INET6:
@@ -28,8 +28,7 @@ def bind_free(address, port):
 
 
 class ThreeNodes(OnASwitch):
-    """node1 is hostile: it runs no ubfd, and its users send in anybody's name. node2 and node3 are as they
-    should be."""
+    """node1 is hostile: it runs no ubfd, and its users send under any address. node2 and node3 behave well."""
 
     hostile_runs_ubfd = False
 
@@ -38,7 +37,7 @@ class ThreeNodes(OnASwitch):
         self.ubfd2, self.ubfd3 = self.start_ubfd(self.two), self.start_ubfd(self.three)
 
     def forge(self, user, family, source=SOURCE):
-        """From node1, in the name of node3."""
+        """Sends from node1 under node3's address."""
         forger = self.person(user if family == "v6" else "root", self.one)
         return forger, forger.do(bind_free, ADDRESS[family].format(3), source)
 
@@ -87,7 +86,7 @@ class Forged(ThreeNodes):
                 self.assertEqual(seen, "connected")
 
     def test_the_answer_from_a_node_that_was_spoken_to_arrives(self):
-        """node3 asks for both directions: its own socket began, and node2's answers."""
+        """node3 asks about both directions: its own socket began, and node2's answers."""
         for family in ("v4", "v6"):
             with self.subTest(family):
                 server, client = self.person("alice", self.two), self.person("alice", self.three)
@@ -101,7 +100,7 @@ class Forged(ThreeNodes):
                 server.close(handle)
 
     def test_nobody_is_told_who_has_a_port_that_sent_nothing(self):
-        """The oracle: a peer that asks about a datagram which was never sent hears of nobody."""
+        """A peer asks about a datagram that was never sent. The answer must not reveal the port's owner."""
         self.person("alice", self.three).do(person.bound, "udp", "10.77.0.3", SOURCE)
         self.person("alice", self.two).do(person.bound, "udp", "10.77.0.2", PORT)
         with Counted(self.ubfd3) as counted:
@@ -112,8 +111,8 @@ class Forged(ThreeNodes):
 
 
 class SecondNetwork(TwoNodes):
-    """A network that the peers' ranges don't list. Where both ends send at once, each calls the other's datagrams
-    answers from outside."""
+    """A network outside the peers' ranges. If both ends send at once, each takes the other's datagrams for answers from
+    outside."""
 
     second = [("10.99.0.1/24", "10.99.0.2/24"), ("fd99::1/64", "fd99::2/64")]
 
@@ -132,8 +131,8 @@ class SecondNetwork(TwoNodes):
         yield "10.99.0.1", "10.99.0.2", ""
         yield "fd99::1", "fd99::2", ""
         yield self.link_local(self.one), self.link_local(self.two), "%eth0"
-        yield "10.77.0.1", "10.99.0.2", ""  # from a listed address to one that isn't
-        yield "10.99.0.1", "10.77.0.2", ""  # and the other way round
+        yield "10.77.0.1", "10.99.0.2", ""  # from a listed address to an unlisted one
+        yield "10.99.0.1", "10.77.0.2", ""  # and the reverse
 
     def punch(self, one, other, here, there, zone):
         ends = [(one, one.do(person.bound, "udp", here + zone, SOURCE), there, PORT),
@@ -173,7 +172,7 @@ class Beyond(SecondNetwork):
 
 
 class BeyondLetIn(SecondNetwork):
-    """The same where the site lets in what is outside: what is next door is not."""
+    """The same if the site allows flows from outside: neighbours on the link are not outside."""
 
     settings = {"policy": {"outside": "allow"}}
 
@@ -185,7 +184,7 @@ class BeyondLetIn(SecondNetwork):
 
 
 class Leases(TwoNodes):
-    """However a UDP flow loses its owner, somebody else's datagrams end within one lease."""
+    """However a UDP flow loses its owner, another user's datagrams end within one lease."""
 
     LEASE = 30
 
@@ -239,7 +238,7 @@ class Leases(TwoNodes):
 
 
 class Neighbours(TwoNodes):
-    """Rules of others."""
+    """Rules of other programs."""
 
     def test_a_connection_mark_of_anybody_elses_lets_nothing_in(self):
         for node in (self.one, self.two):

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The world around ubfd fails: directories, disks, descriptors, addresses. What does not need them goes on, and the
+"""The world around ubfd fails: directories, disks, descriptors, addresses. Work that doesn't need them goes on, and the
 rest recovers."""
 
 import os
@@ -32,7 +32,7 @@ class World(TwoNodes):
 
 
 class Directory(World):
-    """The user database takes half a minute for an answer, or is not there."""
+    """The user database needs half a minute for an answer, or is missing."""
 
     source = "slow"
 
@@ -45,14 +45,14 @@ class Directory(World):
 
     @staticmethod
     def use(source):
-        """The C library reads the file again when it changes."""
+        """Changes the file, so that the C library reads it again."""
         replace_file("/etc/nsswitch.conf", [f"{what}: {source}" for what in ("passwd", "group", "initgroups")])
 
     def test_holds_nobody_up(self):
-        self.use(self.source)  # everybody is logged in already
+        self.use(self.source)  # all users are logged in already
         self.assertEqual(self.alice.connect("tcp", V4, PORT, timeout=0.9), "connected")
         self.assertEqual(self.carol.connect("tcp", V4, PORT, timeout=0.9), "EHOSTUNREACH")
-        # The process itself knows its groups.
+        # The kernel knows the groups of the process.
         self.assertEqual(self.bob.connect("tcp", V4, SHARED, timeout=2), "connected")
         self.assert_denied(self.ubfd2, "connector=?(63003)", "listener=?(63001)")
 
@@ -109,7 +109,7 @@ class Searching(World):
             self.assertEqual(self.alice.connect("tcp", V4, PORT), "connected")
             self.assertEqual(self.carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
             self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", 9100 + number)
-            # Whose group nobody can look up lets no group in.
+            # A group that ubfd can't look up allows nothing.
             self.assertEqual(self.bob.connect("tcp", V4, 9100 + number), "EHOSTUNREACH")
         self.two.run("prlimit", "--pid", pid, f"--nofile={limit}:")
         wait_until(lambda: self.bob.connect("tcp", V4, 9100) == "connected", 15, "the group to be found")

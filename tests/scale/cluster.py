@@ -1,4 +1,4 @@
-"""Many nodes on one switch, and on each one process that plays all ranks of a job."""
+"""Many nodes on one switch. On each node, one process plays all ranks of a job."""
 
 import contextlib
 import json
@@ -15,13 +15,14 @@ NEIGHBOURS = [pathlib.Path(f"/proc/sys/net/ipv4/neigh/default/gc_thresh{number}"
 
 
 def address(number):
-    """Of a node, from 1 on."""
+    """The address of a node, counted from 1."""
     return f"10.77.0.{number}"
 
 
 @contextlib.contextmanager
 def room_for_neighbours(count):
-    """The whole machine has one table, with room for 1,024; its first network namespace shows how much."""
+    """The machine's neighbour table has room for 1,024 entries, for all nodes together. The first network namespace
+    sets it."""
     before = {file: file.read_text() for file in NEIGHBOURS if file.exists()}
     try:
         for factor, (file, most) in enumerate(before.items(), 1):
@@ -32,10 +33,10 @@ def room_for_neighbours(count):
             file.write_text(most)
 
 
-# --- who connects to whom: pairs of node numbers ---
+# --- patterns of connections: pairs of node numbers ---
 
 def all_to_all(count, ranks):
-    """Each rank to each rank of all other nodes."""
+    """Each rank connects to each rank of all other nodes."""
     return [(one, other) for one in range(1, count + 1) for other in range(1, count + 1) if one != other
             for _ in range(ranks * ranks)]
 
@@ -45,7 +46,7 @@ def all_to_one(count, ranks):
 
 
 def tree(count, ranks, fan_out=4):
-    """Each to its parent, as launchers' daemons do."""
+    """Each node connects to its parent, like the daemons of a launcher."""
     return [(child, (child - 2) // fan_out + 1) for child in range(2, count + 1) for _ in range(ranks)]
 
 
@@ -57,7 +58,7 @@ PATTERNS = (all_to_all, all_to_one, tree, ring)
 
 
 class Ranks:
-    """A process that plays them, of a user on a node."""
+    """A process of a user's that plays all ranks on a node."""
 
     def __init__(self, node, user, *words, group=None):
         self._process = node.start(case.build / "tests" / "scale" / "ranks", *words, user=user, group=group,
@@ -80,7 +81,7 @@ class Ranks:
         self._process.stdin.flush()
 
     def result(self):
-        """Of what it did; its connections stay."""
+        """Returns the process's result. Its connections stay."""
         return json.loads(self._process.stdout.readline())
 
     def end(self):
@@ -91,7 +92,7 @@ class Ranks:
 
 
 def together(results):
-    """Of many such processes, as if one had done it all; p50 and p99 are the largest."""
+    """Sums the results of many processes. p50 and p99 are the largest."""
     ends = {}
     for result in results:
         for how, count in result["ends"].items():
@@ -101,7 +102,7 @@ def together(results):
 
 
 def settings_of(rule, networks, until):
-    """Of one daemon; until: an ExitStack, whose end is that of its state."""
+    """The settings of one daemon. until: an ExitStack that removes the daemon's state at its end."""
     settings = {"peers": {"ranges": networks}} | rule.settings
     if "labels" in settings:
         state = until.enter_context(tempfile.TemporaryDirectory(dir="/run"))
@@ -110,7 +111,7 @@ def settings_of(rule, networks, until):
 
 
 class Cluster(contextlib.ExitStack):
-    """Nodes, without daemons at first, and how ranks of a rule start on them."""
+    """Nodes, at first without daemons. Ranks start on them by a rule."""
 
     def __init__(self, count):
         super().__init__()
@@ -121,23 +122,23 @@ class Cluster(contextlib.ExitStack):
         case.tell_of_each_refusal(*self.nodes)
 
     def settings(self, rule):
-        """Of one daemon."""
+        """The settings of one daemon."""
         return settings_of(rule, [NETWORK], self)
 
     def play(self, until, rule, number, user, *words, group=None):
-        """until: an ExitStack, whose end is theirs."""
+        """until: an ExitStack that ends the ranks."""
         ranks = Ranks(self.nodes[number - 1], user, *words, group=group)
         until.callback(ranks.end)
         rule.place(ranks.pid, user, number)
         return ranks
 
     def serve(self, until, rule):
-        """The listener's ranks, on every node."""
+        """Starts the listener's ranks on every node."""
         for number in range(1, self.count + 1):
             self.play(until, rule, number, rule.listener, "serve", PORT, group=rule.group).wait_until_ready()
 
     def connect(self, until, rule, wanted, meanwhile=lambda: None):
-        """wanted: by user, which nodes connect to which. All at once; what became of it, by user."""
+        """wanted: for each user, the pairs of nodes to connect. Starts all at once, and returns the results by user."""
         players = {}
         for user, pairs in wanted.items():
             for number in range(1, self.count + 1):

@@ -1,12 +1,11 @@
 // All ranks of a job on one node, for the tests of scale.
 //
-//   ranks serve PORT          accepts whoever comes, and keeps him
-//   ranks connect [MOST]      connects as the lines of its standard input say, MOST at a time or
-//   all
+//   ranks serve PORT          accepts all connections, and keeps them
+//   ranks connect [MOST]      connects as its standard input says, MOST at a time or all at once
 //
-// A line is "SOURCE DESTINATION PORT": addresses, IPv4. After the last one comes "go"; then it
-// connects, waits until all have ended, and prints as JSON how many did in which way, and how long
-// it took those that connected. What is connected stays so until the standard input ends.
+// A line is "SOURCE DESTINATION PORT", with IPv4 addresses. After the line "go" it connects, and
+// waits until all attempts have ended. Then it prints as JSON the number of each outcome, and the
+// times of the successful ones. The connections stay open until the standard input ends.
 #include "base/unique_fd.hpp"
 #include "storm/socket.hpp"
 
@@ -35,7 +34,7 @@ using bench::Clock;
 using bench::fail;
 using bench::socket_address;
 using bench::SocketAddress;
-constexpr std::chrono::seconds patience{90}; // the kernel's own is longer than a test
+constexpr std::chrono::seconds patience{90}; // the kernel's patience is longer than a test
 
 void allow_many_descriptors() {
     rlimit limit{};
@@ -107,7 +106,7 @@ class Connects {
         const int fd = fds_[i].get();
         if (fd < 0)
             fail("socket");
-        const int yes = 1; // the port is chosen at connect(), by both ends
+        const int yes = 1; // connect() chooses the port by both ends
         ::setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
         if (::bind(fd, wanted_[i].from.get(), wanted_[i].from.length) < 0)
             fail("bind");
@@ -154,7 +153,7 @@ class Connects {
     std::size_t next_ = 0;
     std::size_t ended_ = 0;
     std::map<std::string, std::size_t> ends_;
-    std::vector<double> times_; // of those that connected, in seconds
+    std::vector<double> times_; // of the successful connections, in seconds
     Clock::time_point started_;
     Clock::duration took_{};
 };

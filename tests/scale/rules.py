@@ -1,4 +1,5 @@
-"""By which rule a job's ranks may connect to each other: who they are, and what that takes of the daemons."""
+"""The rules by which a job's ranks may connect to each other: the ranks' users, and the settings and state of the
+daemons."""
 
 from lab import case, cgroups
 from lab.case import USERS
@@ -9,17 +10,17 @@ EVERYBODY = {"allow": ["alice", "bob"]}
 class User:
     name = "user"
     listener, connector = "alice", "alice"
-    group = None  # of the listener
+    group = None  # the listener's group
     settings = {}
 
     def begin(self, ubfd, number):
-        """Tells the daemon of a node all that it must know; number: of the node."""
+        """Tells a node's daemon all that it must know. number: the node's."""
 
     def place(self, pid, user, number):
-        """Puts a process of this user where it belongs on that node."""
+        """Puts a process of this user into its place on that node."""
 
     def close(self):
-        """Removes all that was made for it."""
+        """Removes all that begin() and place() made."""
 
 
 class Group(User):
@@ -36,7 +37,7 @@ class Map(User):
 
 
 class Slurm(User):
-    """alice's job and bob's have one label of Slurm's; anybody else is in none."""
+    """alice's and bob's jobs have one Slurm label; other users are in no job."""
 
     name = "slurm"
     connector = "bob"
@@ -50,7 +51,7 @@ class Slurm(User):
 
     @staticmethod
     def _job(user, number):
-        """Of the machine's cgroups all nodes see all: so each has a job of its own."""
+        """All nodes see all cgroups of the machine, so each node's job has a number of its own."""
         return USERS[user] % 10 * 1000 + number
 
     def begin(self, ubfd, number):
@@ -68,7 +69,7 @@ class Slurm(User):
 
 
 class Required(Slurm):
-    """One user's own job, where labels must be the same."""
+    """One user's own job, if labels must match."""
 
     name = "required"
     connector = "alice"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The start of a big job: everybody connects to everybody at once, on many nodes, while daemons reload, rotate keys or
-are killed. Nothing that is allowed is refused or lost, and nobody else gets in."""
+"""A big job starts on many nodes: every node connects to every other at once, while daemons reload, rotate keys or are
+killed. No allowed connection is refused or lost, and no other user gets in."""
 
 import collections
 import pathlib
@@ -17,10 +17,10 @@ from scale.cluster import NETWORK, PORT, Cluster, Ranks  # noqa: E402
 
 
 class Storm(Case):
-    """The listener's ranks listen on every node, and the connector's connect; carol is a stranger."""
+    """The listener's ranks listen on every node, and the connector's ranks connect. carol is a stranger."""
 
     count, ranks, rule = 6, 4, rules.User
-    most_repeats = 1  # a connection, of a machine that may be busy
+    most_repeats = 1  # per connection, on a machine that may be busy
 
     def setUp(self):
         super().setUp()
@@ -58,7 +58,7 @@ class Storm(Case):
                 self.assertLessEqual(repeats, self.most_repeats * len(pairs))
 
     def reasons(self):
-        """Of all daemons, and what they said of others than the stranger."""
+        """The number of verdicts by reason over all daemons, and the first denials of users other than the stranger."""
         reasons = collections.Counter()
         for ubfd in self.daemons:
             reasons.update(ubfd.status()["reasons"])
@@ -76,7 +76,7 @@ class User(Storm):
         def rotate():
             old = (FOLDER / "key").read_text()
             new = write_key(FOLDER / "new").read_text()
-            for keys in (old + new, new + old, new):  # three passes, as the man page says
+            for keys in (old + new, new + old, new):  # three steps, as in the man page
                 (FOLDER / "key").write_text(keys)
                 for ubfd in self.daemons:
                     ubfd.reload()
@@ -128,7 +128,7 @@ class Required(Storm):
 
 
 class ManyPeers(TwoNodes):
-    """One node that has thousands of addresses, and answers from each."""
+    """One node has thousands of addresses, and answers from each."""
 
     peers = 2000
     network = "10.80.0.0/16"

@@ -46,7 +46,7 @@ Added add(AllowedFlows& flows, const AllowedFlow& allowed, TimePoint now = start
     return flows.add(allowed, false, {}, now, is_over);
 }
 
-// Which come up, by the source port.
+// The source ports of the flows that are due.
 std::vector<int> due(AllowedFlows& flows, TimePoint now) {
     std::vector<int> ports;
     while (const auto id = flows.take_due(now))
@@ -147,7 +147,7 @@ TEST(AllowedFlows, are_watched_or_not_as_their_reason_changes) {
     const auto id = *flows.find(flow(1).flow);
     flows.keep(id, Reason::same_label, true, start + minutes(10), start);
     EXPECT_EQ(flows.next(), start + AllowedFlows::pause);
-    // What is watched already keeps its turn.
+    // A flow that is watched already keeps its turn.
     flows.keep(id, Reason::same_label, true, start + minutes(10), start + seconds(5));
     EXPECT_EQ(flows.next(), start + AllowedFlows::pause);
     flows.keep(id, Reason::same_user, false, {}, start + seconds(5));
@@ -187,7 +187,7 @@ TEST(AllowedFlows, look_at_two_others_at_most) {
             return false;
         });
     EXPECT_EQ(looks, 100u);
-    EXPECT_EQ(seen.size(), 100u); // the hand goes round
+    EXPECT_EQ(seen.size(), 100u); // the search goes round
 }
 
 TEST(AllowedFlows, of_one_user_take_nobody_elses_room) {
@@ -196,7 +196,7 @@ TEST(AllowedFlows, of_one_user_take_nobody_elses_room) {
     for (unsigned i = 0; i < 100; ++i)
         add(flows, flow(i));
     EXPECT_EQ(add(flows, flow(200), start + seconds(5)), Added::no_room);
-    // bob's take theirs from alice, until both have as many; then neither takes the other's.
+    // bob's flows evict alice's until both have as many. Then neither evicts the other's.
     unsigned taken = 0;
     for (unsigned i = 0; i < 1000; ++i)
         taken += add(flows, flow(1000 + i, bob), start + seconds(5)) == Added::instead_of_another;
@@ -240,7 +240,7 @@ TEST(AllowedFlows, by_label_leave_their_room_when_they_go) {
     for (int times = 0; times < 2; ++times) {
         AllowedFlows flows(room);
         EXPECT_EQ(fill(flows), LabelledRoom::most / 2);
-        for (unsigned i = 0; i < 100; ++i) // they rest now, and count elsewhere
+        for (unsigned i = 0; i < 100; ++i) // these flows rest now, and count elsewhere
             flows.keep(*flows.find(labelled(i, alice).flow), Reason::same_user, false, start,
                        start);
         EXPECT_EQ(flows.size(), LabelledRoom::most / 2);
@@ -249,7 +249,7 @@ TEST(AllowedFlows, by_label_leave_their_room_when_they_go) {
     }
 }
 
-// 1,600 a second come up, however many there are.
+// 1,600 flows a second come up, however many there are.
 TEST(AllowedFlows, by_label_come_up_less_often_the_more_there_are) {
     LabelledRoom room;
     AllowedFlows flows(room);
@@ -280,7 +280,7 @@ TEST(FlowFilter, fits_by_either_user_reason_and_flow) {
     EXPECT_FALSE((FlowFilter{Uid{0}}.fits(allowed)));
 }
 
-// --- what the uids alone say ---
+// --- decisions by the uids alone ---
 
 std::optional<Reason> by_uid(const AllowedFlow& allowed, const Policy& policy, bool is_peer = true,
                              bool is_local = false) {
@@ -327,7 +327,7 @@ TEST(AllowedByUid, an_end_outside_is_so_by_the_ranges_of_now) {
     outside.connector = {OwnerKind::outside, {}};
     EXPECT_EQ(by_uid(outside, open, false), Reason::outside_allowed);
     EXPECT_EQ(by_uid(outside, {}, false), std::nullopt);
-    EXPECT_EQ(by_uid(outside, open, true), std::nullopt); // there is somebody to ask
+    EXPECT_EQ(by_uid(outside, open, true), std::nullopt); // there is a ubfd to ask
     EXPECT_EQ(by_uid(flow(1), open, false), Reason::outside_allowed);
     EXPECT_EQ(by_uid(flow(1), {}, false), std::nullopt);
     EXPECT_EQ(by_uid(flow(1), {}, false, true), Reason::same_user);

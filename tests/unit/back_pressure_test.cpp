@@ -33,7 +33,7 @@ TEST(BackPressure, counts_all_kinds) {
     EXPECT_FALSE(pressure.is_high());
 }
 
-// Whoever makes up peers holds up nobody for longer than it takes to see that they don't answer.
+// Forged peers delay others only until ubfd sees that they don't answer.
 TEST(BackPressure, does_not_wait_for_peers_that_answer_nothing) {
     BackPressure pressure;
     ask(pressure, Kind::others, BackPressure::most);

@@ -1,4 +1,4 @@
-// Who tries many ports where nobody listens.
+// Users that try many ports without a listener.
 #include "daemon/gate/closed_ports.hpp"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ struct ClosedPortsTest : testing::Test {
     TimePoint now{seconds(1000)};
     Address node = *Address::parse("10.0.0.1");
 
-    // The sum of what is told of tries of these ports.
+    // The sum of the tries that the log tells of for these ports.
     std::uint64_t scan(unsigned first, unsigned count, std::optional<Uid> user = {}) {
         std::uint64_t told = 0;
         for (unsigned port = first; port < first + count; ++port)

@@ -36,7 +36,7 @@ TEST(Departures, that_find_no_room_count_as_everybodys) {
     Departures<int> departures;
     for (int i = 0; i < 20'000; ++i)
         departures.add(i, start + std::chrono::microseconds(i));
-    // The first few thousand had to go: whoever looked before them learns nothing for certain.
+    // The first few thousand were evicted, so no answer about that time is certain.
     EXPECT_TRUE(departures.maybe_since(-1, start));
     EXPECT_FALSE(departures.maybe_since(-1, start + milliseconds(20)));
     EXPECT_TRUE(departures.maybe_since(19'999, start + milliseconds(19)));

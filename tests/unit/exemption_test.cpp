@@ -1,5 +1,5 @@
-// Exemptions that hold at some addresses only: how they are written, what they let in, and what of
-// them is warned of.
+// Exemptions for some addresses only: their syntax, the flows that they allow, and the warnings
+// about them.
 #include "config/config.hpp"
 #include "daemon/gate/allowed_flows.hpp"
 #include "policy/policy.hpp"
@@ -51,7 +51,7 @@ TEST(Exemption, of_a_connector_holds_where_its_end_is) {
     };
     EXPECT_TRUE(of_root("10.0.0.1:1", "10.0.0.2:80"));
     EXPECT_FALSE(
-        of_root("10.0.0.2:1", "10.0.0.1:80")); // where the listener's is counts for nothing
+        of_root("10.0.0.2:1", "10.0.0.1:80")); // the exemption counts at the connector's end only
     EXPECT_FALSE(of_root("127.0.0.1:1", "127.0.0.1:80"));
     EXPECT_TRUE(of_root("[fd00::7]:1", "[fd00::8]:80"));
     EXPECT_FALSE(of_root("[fd00:0:0:1::7]:1", "[fd00::8]:80"));
@@ -112,7 +112,7 @@ TEST(Exemption, of_what_was_allowed_is_that_of_the_connectors_end) {
     EXPECT_EQ(allowed_by_uid(allowed, false, peers, policy), Reason::exempt_connector);
     allowed.flow = allowed.flow.reversed();
     EXPECT_EQ(allowed_by_uid(allowed, false, peers, policy), std::nullopt);
-    allowed.reply = true; // now the packet answers what the connector at 10.0.0.1 began
+    allowed.reply = true; // now the packet answers a flow of the connector at 10.0.0.1
     EXPECT_EQ(allowed_by_uid(allowed, false, peers, policy), Reason::exempt_connector);
 }
 

@@ -40,7 +40,7 @@ std::set<std::string> all_modules(const Ruleset& ruleset) {
     return all;
 }
 
-// What it does with a packet for which all its conditions hold.
+// The rule's verdict on a packet that meets all its conditions.
 std::optional<std::int32_t> verdict(const Rule& rule) {
     for (const auto& statement : rule.statements)
         for (const auto& expression : statement.expressions) {
@@ -56,7 +56,7 @@ std::vector<std::string> conditions(const Rule& rule) {
     std::vector<std::string> all;
     for (const auto& statement : rule.statements)
         all.push_back(statement.text);
-    all.pop_back(); // what is done
+    all.pop_back(); // the verdict
     std::erase(all, "counter");
     return all;
 }
@@ -89,7 +89,7 @@ TEST(Reduced, what_nothing_let_in_is_refused_whatever_the_kernel_lacks) {
         EXPECT_EQ(last.id, "ubf:verdict:no_verdict");
         EXPECT_EQ(verdict(last), NF_DROP);
         EXPECT_TRUE(conditions(last).empty());
-        // Nor does a SYN get past the rule that keeps it for the verdict.
+        // Nor does a SYN pass the rule that keeps it for the verdict.
         const auto& scope = chain(ruleset, "scope").rules;
         EXPECT_NE(std::ranges::find(scope, "ubf:scope:syn", &Rule::id), scope.end());
     });

@@ -1,4 +1,4 @@
-// Who gets lines in the log, and who a number.
+// The log gives some denials a line, and only counts the others.
 #include "daemon/log/folding.hpp"
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ struct FoldingTest : testing::Test {
     TimePoint now{seconds(1000)};
 
     Taken add(Denial each) { return folding.add(each, now); }
-    // How many of these got a line.
+    // The number of these denials that got a line.
     unsigned lines(const Owner& connector, unsigned count, const char* from = "10.0.0.1") {
         unsigned result = 0;
         for (unsigned i = 0; i < count; ++i)
@@ -130,7 +130,7 @@ TEST_F(FoldingTest, a_scan_is_one_line_a_minute_and_user) {
     ASSERT_EQ(told.size(), 1u);
     EXPECT_EQ(told[0].count, 20u);
     EXPECT_EQ(told[0].within, Folding::scan_time);
-    // It comes beside the share, and takes nothing of it.
+    // The scan's line takes nothing from the share.
     EXPECT_EQ(add(scan(bob, 80)), Taken::line);
     EXPECT_GE(lines(Owner::user(bob), 1000), Folding::share - 1);
     EXPECT_EQ(add(scan(carol, 80)), Taken::line);

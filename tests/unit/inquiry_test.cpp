@@ -1,5 +1,5 @@
-// Every small world: whose the sockets at both ends are, what lookups and peers say of them, and
-// each policy. The inquiry is carried out in each, as the gate does it, by next() itself.
+// Every small world: the owners of both sockets, the answers of look-ups and peers, and each
+// policy. The test carries out the inquiry in each, as the gate does, by next() itself.
 #include "policy/inquiry.hpp"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ constexpr Uid exempt_uid{3000};
 constexpr Gid group{100};
 const Label job{LabelOrigin::slurm, "a"};
 
-// How an end turns out; what is known of it first is a part of that.
+// How an end turns out, and the part of it that is known first.
 struct Truth {
     Owner first; // by its socket, or as a peer names it at once
     Owner whole; // with its credentials
@@ -43,7 +43,7 @@ std::vector<Truth> truths() {
     return all;
 }
 
-// What may go wrong in a world.
+// The faults of a world.
 enum class Trouble { none, failed, silent, late, no_room, changed, relabelled, moved, sharers };
 
 struct World {
@@ -72,7 +72,7 @@ Policy policy(unsigned number) {
     return policy;
 }
 
-// Carries the steps out, and notes what was asked for.
+// Carries the steps out, and notes each request.
 class Carrier {
   public:
     Carrier(const World& world, const Policy& policy)
@@ -94,7 +94,7 @@ class Carrier {
             const auto need = std::get<Need>(step);
             needs_.emplace_back(need);
             if (needs_.size() > 12)
-                return Reason::count_; // it would never end
+                return Reason::count_; // the inquiry would never end
             find(need);
         }
     }
@@ -152,7 +152,7 @@ class Carrier {
             facts_.unanswered = Reason::overload;
             break;
         default:
-            if (count(Need::answer) == 1) { // first who it is, then the rest
+            if (count(Need::answer) == 1) { // the uid first, then the rest
                 facts_.learn_source(world_.source->first);
                 facts_.more_follows = true;
             } else {
@@ -193,7 +193,7 @@ std::string describe(const World& world, unsigned number, Reason reason) {
            std::to_string(int(world.trouble));
 }
 
-// What must hold of an outcome; empty where it does.
+// The rule that an outcome breaks; empty if it breaks none.
 std::string wrong(const World& world, const Policy& policy, const Carrier& carrier, Reason reason) {
     if (reason == Reason::count_)
         return "does not end";
@@ -223,7 +223,7 @@ std::string wrong(const World& world, const Policy& policy, const Carrier& carri
     const bool by_credentials = reason == Reason::same_group || reason == Reason::same_label;
     if (by_credentials && carrier.count(Need::sharers) == 0)
         return "does not ask who shares the port";
-    // By what was found in the end decide() says the same, but where something went wrong.
+    // If nothing went wrong, decide() says the same about the final facts.
     const auto decided =
         decide(facts.from_connector(), facts.listener(), facts.connector(), policy).reason;
     if (allowed && decided != reason)
@@ -279,7 +279,7 @@ TEST(Inquiry, AnExemptListenerNeedsNoQuestion) {
     auto facts = between_peers();
     Policy rules;
     rules.exempt_listeners = {{{Uid{1000}, Uid{1000}}, {}}};
-    facts.unanswered = Reason::no_answer; // though its peer be silent
+    facts.unanswered = Reason::no_answer; // though its peer is silent
     facts.same_destination = true;
     EXPECT_EQ(next(facts, rules), Step(Reason::exempt_listener));
 }
@@ -313,7 +313,7 @@ TEST(Inquiry, ALevelThatThePacketStatesMustBeTheOneThatThePeerTells) {
     const auto level = *SelinuxLevel{0, {1, 2}}.label();
     EXPECT_EQ(facts.learn_source(with(Uid{2000}, {}, {level})), Facts::Levels::agree);
     EXPECT_EQ(facts.source->credentials->labels.size(), 1u);
-    // And so in each answer.
+    // The contradiction shows in each answer.
     const auto other = *SelinuxLevel{0, {3}}.label();
     for (int answer = 0; answer < 2; ++answer) {
         EXPECT_EQ(facts.learn_source(with(Uid{2000}, {}, {other})), Facts::Levels::contradict);

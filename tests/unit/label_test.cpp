@@ -45,7 +45,7 @@ TEST(LabelText, of_selinux_are_the_same_in_whatever_order_they_are_written) {
     EXPECT_EQ(parse_label("selinux:s0:c1,c2"), label);
     EXPECT_NE(parse_label("selinux:s1:c1,c2"), label);
     EXPECT_EQ(to_string(*parse_label("selinux:c9,c1,c2,c3")), "selinux:c1.c3,c9");
-    EXPECT_FALSE(parse_label("selinux:s0")); // where everybody is
+    EXPECT_FALSE(parse_label("selinux:s0")); // every process is at s0
     EXPECT_EQ(to_string(*parse_label("selinux:s3")), "selinux:s3");
 }
 

@@ -16,7 +16,7 @@ Address address(unsigned n) {
     return *Address::parse(fmt::format("10.0.{}.{}", n / 256, n % 256));
 }
 
-// Numbered, so that each is another.
+// Each number gives a different flow.
 Flow flow(unsigned n) {
     return {Protocol::tcp,
             {address(n / 50'000), static_cast<Port>(10'000 + n % 50'000)},
@@ -28,21 +28,21 @@ struct OpenQuestionsTest : testing::Test {
     unsigned last = 0;
     std::vector<Flow> over;
 
-    // Whether there was room; the flow is number `last` then.
+    // Whether there was room; `last` is the number of the flow.
     bool begin_one(unsigned peer, PeerTable::Standing standing, Uid local = Uid{1}) {
         const auto begun = questions.begin(flow(++last), address(peer), standing, local);
         if (begun.gave_way)
             over.push_back(*begun.gave_way);
         return begun.has_room;
     }
-    // How many of so many find room.
+    // How many of `count` questions find room.
     unsigned begin(unsigned peer, PeerTable::Standing standing, unsigned count) {
         unsigned begun = 0;
         for (unsigned i = 0; i < count; ++i)
             begun += begin_one(peer, standing) ? 1 : 0;
         return begun;
     }
-    // So many of this user's, each asked of a peer and named at once; how many are still open.
+    // Asks `count` questions and names this user in each at once. Returns how many stay open.
     unsigned begin_named(unsigned user, unsigned count) {
         unsigned open = 0;
         for (unsigned i = 0; i < count; ++i) {
@@ -86,7 +86,7 @@ TEST_F(OpenQuestionsTest, of_peers_that_are_not_proven_the_oldest_question_gives
         EXPECT_TRUE(begin_one(peer, unknown));
     EXPECT_TRUE(over.empty());
     EXPECT_TRUE(begin_one(5000, unknown));
-    questions.end(flow(2)); // was answered
+    questions.end(flow(2)); // the peer answered
     EXPECT_TRUE(begin_one(5001, unknown));
     EXPECT_TRUE(begin_one(5002, silent));
     EXPECT_EQ(over, (std::vector{flow(1), flow(3)}));
@@ -112,7 +112,7 @@ TEST_F(OpenQuestionsTest,
     EXPECT_FALSE(begin_one(1, proven));
     EXPECT_EQ(questions.name(flow(1), Uid{7}), std::nullopt);
     EXPECT_TRUE(begin_one(1, proven));
-    EXPECT_EQ(questions.name(flow(1), Uid{8}), std::nullopt); // said twice
+    EXPECT_EQ(questions.name(flow(1), Uid{8}), std::nullopt); // a repeated answer
     questions.end(flow(1));
     questions.end(flow(1));
     EXPECT_FALSE(begin_one(1, proven));
@@ -127,7 +127,7 @@ TEST_F(OpenQuestionsTest, who_has_most_gives_way_to_the_others_with_the_newest) 
     EXPECT_EQ(begin_named(1, room), room);
     EXPECT_EQ(begin_named(2, 3), 3u);
     EXPECT_EQ(over, (std::vector{flow(room), flow(room - 1), flow(room - 2)}));
-    // Up to the same share for all.
+    // The share bounds all users together as well.
     EXPECT_EQ(begin_named(2, room), half - 3);
     EXPECT_EQ(begin_named(3, room), room / 3);
     over.clear();

@@ -91,14 +91,14 @@ TEST(Holders, of_which_there_may_be_more_lend_no_group) {
     EXPECT_FALSE(common_credentials(result, alice).gid);
 }
 
-// The one rule for all ways in which a process is found; a set-group-ID program may have made the
-// socket or inherited it.
+// One rule for all ways to find a process: a set-group-ID program may have made the socket or
+// inherited it.
 TEST(Holders, that_are_set_group_id_lend_their_group_to_nothing) {
     auto program = holder(7, alice, Gid{9}, {Gid{1}});
     program.status.real_gid = Gid{5};
     const auto alone = common_credentials(found({program}), alice);
     EXPECT_FALSE(alone.gid);
-    EXPECT_EQ(alone.groups, (std::vector<Gid>{Gid{1}})); // which who started it has
+    EXPECT_EQ(alone.groups, (std::vector<Gid>{Gid{1}})); // the user who started it has this group
     EXPECT_EQ(alone.process.pid, Pid{7});
     for (const Gid gid : {Gid{5}, Gid{9}}) {
         const auto other = holder(8, alice, gid, {Gid{1}});
@@ -126,7 +126,7 @@ TEST(Holders, of_roots_that_work_for_a_user_are_that_users) {
 TEST(Search, finds_the_process_that_holds_a_socket) {
     const ProcessSearch search;
     int ends[2];
-    ASSERT_EQ(::pipe(ends), 0); // not a socket: nobody holds one of this number
+    ASSERT_EQ(::pipe(ends), 0); // not a socket: no process holds one of this number
     const std::uint32_t nobodys = 0xffffffff;
     const auto result = search.holders({&nobodys, 1}, Uid{::geteuid()},
                                        ProcessSearch::Clock::now() + std::chrono::seconds(10));

@@ -78,7 +78,7 @@ TEST(Packet, a_later_fragment_is_refused) {
 TEST(Packet, other_protocols_and_versions_are_refused) {
     EXPECT_EQ(text(parse_packet(v4(1))), "none");
     EXPECT_EQ(text(parse_packet(v4(132))), "none");
-    const auto rdma = static_cast<std::uint8_t>(Protocol::rdma); // of no packet
+    const auto rdma = static_cast<std::uint8_t>(Protocol::rdma); // no packet carries this protocol
     EXPECT_EQ(text(parse_packet(v4(rdma))), "none");
     EXPECT_EQ(text(parse_packet(v6(rdma))), "none");
     auto packet = v4();

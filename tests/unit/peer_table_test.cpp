@@ -22,10 +22,10 @@ TEST(PeerTable, any_authenticated_datagram_proves_a_peer) {
         EXPECT_EQ(peers.standing(address(1, family)), Standing::unknown);
         peers.answered(address(1, family), std::chrono::milliseconds(1));
         EXPECT_EQ(peers.standing(address(1, family)), Standing::proven);
-        peers.heard(address(2, family)); // which was never asked
+        peers.heard(address(2, family)); // it was never asked
         EXPECT_EQ(peers.standing(address(2, family)), Standing::proven);
     }
-    EXPECT_EQ(peers.list().size(), 2u); // those that were asked
+    EXPECT_EQ(peers.list().size(), 2u); // the peers that were asked
 }
 
 TEST(PeerTable, a_question_without_an_answer_unproves_it_until_it_is_heard) {
@@ -48,8 +48,8 @@ TEST(PeerTable, made_up_peers_push_each_other_out_and_no_proven_one) {
         peers.asked(address(100'000 + n));
     EXPECT_EQ(peers.standing(address(1)), Standing::proven);
     EXPECT_EQ(peers.standing(address(2)), Standing::proven);
-    EXPECT_EQ(peers.list().size(), most - 1); // with the second
-    // A peer that comes later is listed, and proven, all the same.
+    EXPECT_EQ(peers.list().size(), most - 1); // the second one counts
+    // A later peer is listed and proven all the same.
     peers.asked(address(3));
     peers.answered(address(3), std::chrono::milliseconds(1));
     EXPECT_EQ(peers.standing(address(3)), Standing::proven);
@@ -63,7 +63,7 @@ TEST(PeerTable, the_one_that_is_silent_for_longest_is_forgotten_first) {
         peers.timed_out(address(n), now, now);
         peers.timed_out(address(n), now, now);
     }
-    peers.timed_out(address(0), now, now); // asked again, in vain: not the oldest now
+    peers.timed_out(address(0), now, now); // asked again, in vain: no longer the oldest
     peers.asked(address(most));
     EXPECT_EQ(peers.standing(address(0)), Standing::silent);
     EXPECT_EQ(peers.standing(address(1)), Standing::unknown);

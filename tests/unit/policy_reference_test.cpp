@@ -1,5 +1,5 @@
-// The decision once more, written from THE DECISION in ubfd(8) alone and in its order, with sets of
-// plain numbers; for random owners and policies both must say the same.
+// A second implementation of the decision, written from THE DECISION in ubfd(8) alone and in its
+// order, with sets of plain numbers. For random owners and policies both must agree.
 #include "policy/policy.hpp"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct Reference {
         return found;
     }
 
-    // The places of these tests are whole addresses, and none is link-local.
+    // The addresses of these tests are whole, and none is link-local.
     static bool there(const std::optional<Prefix>& place, const Address& end) {
         return !place || to_string(place->first()) == to_string(end);
     }
@@ -58,7 +58,7 @@ struct Reference {
         return {owner.credentials->labels.begin(), owner.credentials->labels.end()};
     }
 
-    // What a label stands for.
+    // The label behind an alias.
     Label meaning(const Label& label) const {
         const auto alias = policy.aliases.find(label);
         return alias == policy.aliases.end() ? label : alias->second;
@@ -145,7 +145,7 @@ struct Reference {
     }
 };
 
-// Few values, so that they meet often.
+// A few values, so that they meet often.
 class Dice {
   public:
     bool coin() { return number(2) == 0; }
@@ -263,7 +263,7 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         ASSERT_EQ(decide(flow, listener, connector, policy).reason, expected)
             << i << ": " << to_string(expected);
         ++seen[expected];
-        // What the uid settles stays so, whatever is found of the credentials.
+        // A decision by the uid holds, whatever credentials are found.
         auto found = listener;
         if (settled_by_uid(flow, listener, connector, policy) && found.kind == OwnerKind::user &&
             !found.credentials) {
@@ -274,13 +274,13 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
                 << i;
         }
     }
-    // Every reason of the decision came up, so that the agreement says something.
+    // Every reason of the decision came up, so the agreement is worth something.
     EXPECT_EQ(seen.size(), 16u);
     for (const auto& [reason, times] : seen)
         EXPECT_GT(times, 100u) << to_string(reason);
 }
 
-// Nobody is allowed by what is not known of him: less knowledge never allows more.
+// Less knowledge about an owner never allows more.
 TEST(Reference, who_is_unknown_is_allowed_by_exemption_alone) {
     Dice dice;
     for (int i = 0; i < 100'000; ++i) {

@@ -171,7 +171,7 @@ TEST_F(Labels, of_the_map_are_the_administrators_word_and_need_no_rule) {
     const auto team = label("teamx", LabelOrigin::map);
     EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {team}), owner(bob, Gid{2}, {}, {team}), policy),
               Reason::same_label);
-    policy.labels[team] = {{{alice, alice}}, {}}; // unless they have one
+    policy.labels[team] = {{{alice, alice}}, {}}; // unless the label has a rule
     EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {team}), owner(bob, Gid{2}, {}, {team}), policy),
               Reason::different_user);
 }
@@ -182,7 +182,7 @@ TEST_F(Labels, an_alias_makes_two_labels_one) {
     const auto member = owner(bob, Gid{2}, {}, {team});
     EXPECT_EQ(verdict(job, member, policy), Reason::different_user);
     policy.aliases[label("chem")] = team;
-    // What users may choose for themselves still needs a rule: that of what it stands for.
+    // A label that users choose for themselves still needs a rule: the one for the alias's target.
     EXPECT_EQ(verdict(job, member, policy), Reason::different_user);
     EXPECT_EQ(verdict(member, member, policy), Reason::same_user);
     policy.labels[team] = {{{alice, bob}}, {}};
@@ -195,7 +195,7 @@ TEST_F(Labels, one_rule_may_be_for_all_of_an_origin) {
     policy.labels[label("*")] = {{{alice, bob}}, {}};
     EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {free}), owner(bob, Gid{2}, {}, {free}), policy),
               Reason::same_label);
-    // A rule of its own comes first.
+    // A rule for the label itself comes first.
     EXPECT_EQ(verdict(owner(alice, Gid{1}, {}, {label("phys")}),
                       owner(bob, Gid{2}, {}, {label("phys")}), policy),
               Reason::different_user);

@@ -128,7 +128,7 @@ TEST(RdmaTable, one_that_listens_has_no_other_end) {
     EXPECT_FALSE(part.entries[0].destination);
     EXPECT_FALSE(part.entries[0].v4);
     EXPECT_EQ(part.entries[0].interface, 3u);
-    EXPECT_EQ(part.entries[0].maker, Maker{}); // which has ended
+    EXPECT_EQ(part.entries[0].maker, Maker{}); // the process has ended
 }
 
 TEST(RdmaTable, what_is_the_kernels_says_so) {
@@ -224,7 +224,7 @@ TEST(RdmaTable, an_error_of_the_kernel_breaks_it) {
     EXPECT_TRUE(parse_cm_ids(Message(NLMSG_ERROR).finish(), sequence).broken);
 }
 
-// Whatever comes, nothing beyond the end is touched (the sanitizers would tell).
+// No input makes the parser read beyond the end; the sanitizers would tell.
 TEST(RdmaTable, truncated_and_random_bytes_do_no_harm) {
     const auto whole = connected();
     for (std::size_t size = 0; size < whole.size(); ++size) {

@@ -113,7 +113,7 @@ TEST(Ruleset, without_a_fabric_its_chains_and_sets_are_there_but_do_nothing) {
     }
 }
 
-// Others write them.
+// Other programs write connection marks.
 TEST(Ruleset, no_connection_mark_says_anything) {
     EXPECT_THAT(to_text(make()), Not(HasSubstr("ct mark")));
 }

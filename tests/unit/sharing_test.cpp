@@ -149,7 +149,7 @@ struct Socket {
     }
 };
 
-// By one port, by a few, and by more than go into one dump; none of other ports.
+// Asks for one port, for a few, and for more than fit into one dump.
 TEST(SocketList, has_the_sockets_of_all_ports_that_are_asked_for_and_no_others) {
     for (const auto& [protocol, type] :
          {std::pair{Protocol::udp, SOCK_DGRAM}, std::pair{Protocol::tcp, SOCK_STREAM}}) {
@@ -177,7 +177,7 @@ TEST(SocketList, has_the_sockets_of_all_ports_that_are_asked_for_and_no_others) 
             }
             found.clear();
             ASSERT_EQ(diag.list(protocol, false, ports, found), 0);
-            EXPECT_TRUE(found.empty()); // which are of IPv6
+            EXPECT_TRUE(found.empty()); // these sockets are of IPv6
         }
     }
 }

@@ -22,7 +22,7 @@ __u64 tag_of(unsigned length) {
 
 TEST(SipHash, gives_the_tags_of_the_paper) {
     EXPECT_EQ(tag_of(15), 0xa129ca6149be45e5U); // appendix A
-    // Of the vectors of its authors' program, which has them byte by byte.
+    // Test vectors from the authors' program, which lists them byte by byte.
     EXPECT_EQ(tag_of(0), 0x726fdb47dd0e0e31U);
     EXPECT_EQ(tag_of(1), 0x74f839c593dc67fdU);
     EXPECT_EQ(tag_of(8), 0x93f5f5799a932462U);

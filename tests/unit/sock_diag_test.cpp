@@ -37,7 +37,7 @@ struct Listener {
 
 const Endpoint anybody{*Address::parse("0.0.0.0"), 0};
 
-// More than go into one call; where each second one looks, nobody listens.
+// More look-ups than fit into one call; every second one finds no listener.
 TEST(SockDiag, many_lookups_are_answered_each_in_its_place) {
     const std::vector<Listener> listeners(150);
     const auto nobodys = *Address::parse("127.9.9.9");

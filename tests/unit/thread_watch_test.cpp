@@ -1,4 +1,4 @@
-// Which threads are named, and which keep the watchdog from being fed.
+// The watch names threads that stand still, and some of them keep the watchdog from being fed.
 #include "daemon/core/thread_watch.hpp"
 
 #include <gmock/gmock.h>
@@ -22,7 +22,7 @@ struct ThreadWatchTest : testing::Test {
         watch.add(users);
         watch.look(now);
     }
-    // Looks for so long, while these beat; what was said.
+    // Looks for `time` while these threads beat; returns the news.
     std::vector<ThreadWatch::News> pass(seconds time, std::initializer_list<Heartbeat*> alive) {
         std::vector<ThreadWatch::News> all;
         for (const auto end = now + time; now < end;) {

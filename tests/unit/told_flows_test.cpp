@@ -21,7 +21,7 @@ Flow flow(unsigned n, Protocol protocol = Protocol::udp) {
 struct ToldFlowsTest : testing::Test {
     ToldFlows told;
     TimePoint now = Clock::now();
-    std::set<Flow> there; // sockets
+    std::set<Flow> there; // the flows that still have a socket
 
     ToldFlows::StillThere still_there = [this](const Flow& asked, const ToldFlows::Told&) {
         return there.contains(asked);
@@ -82,7 +82,7 @@ TEST_F(ToldFlowsTest, who_has_most_sockets_told_gives_way) {
     EXPECT_EQ(forgotten(alice, 100, ToldFlows::most), 100u);
     EXPECT_EQ(told.sockets(), ToldFlows::most);
     EXPECT_EQ(told.gone(Cookie{0}, now).size(), 1u);
-    EXPECT_EQ(told.gone(Cookie{100}, now).size(), 0u); // the oldest of hers
+    EXPECT_EQ(told.gone(Cookie{100}, now).size(), 0u); // evicted: the oldest of hers
     EXPECT_EQ(forgotten(bob, 1, 1), 0u);               // told again
 }
 
@@ -94,7 +94,7 @@ TEST_F(ToldFlowsTest, a_socket_that_is_gone_is_told_to_all_until_they_have_seen_
     ASSERT_EQ(notices.size(), 3u);
     EXPECT_EQ(told.sockets(), 1u);
     EXPECT_TRUE(told.due(now).empty());
-    told.seen(notices[0].gone.nonce, path); // from ourselves: not the one who was told
+    told.seen(notices[0].gone.nonce, path); // from ourselves, not from the peer that was told
     told.seen(notices[1].gone.nonce, path.reversed());
     unsigned again = 0;
     while (told.next()) {

@@ -31,7 +31,7 @@ TEST(VirtualServices, are_parsed) {
               (std::vector{*Address::parse("10.77.0.3"), *Address::parse("10.77.0.4")}));
     EXPECT_EQ(services[2].protocol, Protocol::udp);
     EXPECT_EQ(services[2].place, *Endpoint::parse("10.77.0.100:53"));
-    EXPECT_TRUE(services[2].servers.empty()); // those of the mark are not its
+    EXPECT_TRUE(services[2].servers.empty()); // the firewall mark's servers don't count
     EXPECT_FALSE(services[2].is_local);
     EXPECT_TRUE(services[3].is_local);
 }

@@ -26,7 +26,7 @@ struct Wire : testing::Test {
         return encode_one(std::vector<Question>{{Nonce{7}, Role::listener, flow, Uid{2001}}},
                           keys.current);
     }
-    // With a MAC of its own, as somebody makes it who knows the key.
+    // Gives the message a MAC of its own, as an attacker with the key could.
     std::vector<std::uint8_t> sign(std::vector<std::uint8_t> bytes) {
         const auto message = std::span(bytes).first(bytes.size() - 16);
         std::array<std::uint8_t, 36> ends{};
@@ -254,7 +254,7 @@ TEST_F(Wire, no_truncation_or_extension_is_accepted) {
     EXPECT_FALSE(decode(longer, path, keys));
 }
 
-// Somebody who knows the key but not the format: the parser itself, behind the MAC.
+// An attacker knows the key but not the format: this tests the parser itself, behind the MAC.
 TEST_F(Wire, random_entries_with_a_good_mac_do_no_harm) {
     std::mt19937 random(1);
     for (int i = 0; i < 20'000; ++i) {

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Which label each of ubf's files gets, by the policy that vm.policy made: Debian's, with ubf's module in it. A pattern of
-Debian's that comes first leaves a file with a label of Debian's, and ubfd unconfined. Needs no guest."""
+"""The label of each of ubf's files under the policy that vm.policy made: Debian's, with ubf's module in it. If a
+pattern of Debian's came first, a file would get Debian's label, and ubfd would be unconfined. Needs no guest."""
 
 import argparse
 import pathlib

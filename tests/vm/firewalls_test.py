@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Beside other programs that write rules, as Debian installs them: firewalld, Docker, podman, fail2ban, and
-iptables of both kinds. To be run as systemd_test.py is."""
+"""ubf beside other programs that write rules, as Debian installs them: firewalld, Docker, podman, fail2ban, and
+iptables of both kinds. Run this as systemd_test.py."""
 
 import pathlib
 import shutil
@@ -12,7 +12,7 @@ from systemd_test import CONFIG, PORT, ROOT, Flush, Systemd, run, table  # noqa:
 from lab import case, person  # noqa: E402
 from lab.case import CLOSED, PEERS, V4, wait_until  # noqa: E402
 
-# An echo, in a container: it has this machine's programs, and an empty root directory of its own.
+# An echo server in a container, with this machine's programs and an empty root directory of its own.
 ECHO = """import socket, threading
 listener = socket.create_server(("0.0.0.0", {port}))
 def serve(sock):
@@ -21,12 +21,12 @@ def serve(sock):
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
-HERE = "10.77.0.1"  # of node1, where who connects is
+HERE = "10.77.0.1"  # node1's address, where connectors are
 PUBLISHED, INSIDE, OF_HOST, ROOTLESS = 8080, 8000, 8001, 8002
 
 
 def unmask(*units):
-    """Guests are booted without them."""
+    """The guest boots with these units masked."""
     for unit in units:
         pathlib.Path("/etc/systemd/system", unit).unlink(missing_ok=True)
     run("systemctl", "daemon-reload")
@@ -61,11 +61,11 @@ class Firewalld(Beside):
         self.addCleanup(run, "systemctl", "stop", "firewalld")
 
     def test_firewalld(self):
-        # It refuses by itself, and is named.
+        # firewalld itself refuses at first, and ubfd names it.
         wait_until(lambda: self.alice.connect("tcp", V4, PORT, timeout=2) != "connected", 30)
         wait_until(lambda: "chain filter_INPUT of table inet firewalld" in self.others(), 5)
 
-        # The nodes in its trusted zone.
+        # The nodes are in its trusted zone.
         run("firewall-cmd", "--zone=trusted", *(f"--add-source={peers}" for peers in PEERS))
         self.assert_judges_both_ways()
         older = self.alice.connect("tcp", V4, PORT)
@@ -74,7 +74,7 @@ class Firewalld(Beside):
         self.assertIn("table inet ubf", table())
         self.assertEqual(self.alice.say(older.handle), "hello")
 
-        # Or the ports open, and that of ident.
+        # Alternatively, the ports and ident's port are open.
         shutil.copy(ROOT / "packaging" / "firewalld" / "ubf.xml", "/etc/firewalld/services/")
         run("firewall-cmd", "--permanent", "--add-port=1024-65535/tcp")
         run("firewall-cmd", "--reload")
@@ -103,11 +103,11 @@ class Docker(Beside):
         self.assert_judges_both_ways()
         self.serve(INSIDE, "-p", f"{PUBLISHED}:{INSIDE}")
         self.serve(OF_HOST, "--network", "host", "--user", str(case.USERS["alice"]))
-        # A port that is published for a container is forwarded, and not judged; on the node itself, it is root's.
+        # A container's published port is forwarded, so ubfd doesn't judge it. On the node itself it is root's.
         for someone in (self.alice, self.bob):
             wait_until(lambda who=someone: who.connect("tcp", V4, PUBLISHED) == "connected", 10)
         self.assertEqual(self.person("bob", self.two).connect("tcp", "127.0.0.1", PUBLISHED), "EHOSTUNREACH")
-        # A container in the host's network is whose its uid says.
+        # A container in the host's network belongs to the user of its uid.
         wait_until(lambda: self.alice.connect("tcp", V4, OF_HOST) == "connected", 10)
         self.assertEqual(self.bob.connect("tcp", V4, OF_HOST), "EHOSTUNREACH")
         self.assert_judges_both_ways()
@@ -115,7 +115,7 @@ class Docker(Beside):
 
 class Podman(Beside):
     def test_podman_without_privileges(self):
-        """Its uids in the container are subordinate ones of alice's."""
+        """The container's uids are subordinate uids of alice's."""
         user = case.USERS["alice"]
         for file in ("/etc/subuid", "/etc/subgid"):
             pathlib.Path(file).write_text("alice:700000:65536\n")
@@ -125,7 +125,7 @@ class Podman(Beside):
         run("chown", "-hR", f"{user}:{user}", home)
         self.begin(home, root)
 
-        def told_by_name():  # a first line does not wait until the user database has answered
+        def told_by_name():  # the first line doesn't wait for the user database
             self.assertEqual(self.alice.connect("tcp", V4, ROOTLESS), "EHOSTUNREACH")
             return "listener=alice's(700999)" in run("journalctl", "-b", "-t", "ubfd", "-o", "cat")
 

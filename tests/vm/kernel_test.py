@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What the kernel of a test machine may lack, in a guest with Debian's own: nft's queue, a ruleset that nft imports,
-and features that are not there."""
+"""A guest with Debian's own kernel: it has nft's queue expression and rulesets that nft imports, which a test machine's
+kernel may lack. Other tests run with modules missing."""
 
 import pathlib
 import subprocess
@@ -47,7 +47,7 @@ class Native(Kernel):
         self.assert_judges()
         seen = self.alice.do(person.connect_steadily, V4, PORT, 100, 3)
         self.assertEqual(seen, {"connected": 300})
-        # By CPU: with two of them, and nobody bound to one, both queues see packets.
+        # The two CPUs are not pinned, so both queues see packets.
         self.assertTrue(all(queue["packets"] > 0 for queue in self.ubfd2.status()["queues"]))
 
 
@@ -61,7 +61,7 @@ class Imported(Kernel):
     def test_an_imported_ruleset_works_and_is_left_alone(self):
         self.ubfd2.stop()
         self.import_ruleset()
-        self.assertEqual(self.alice.connect("tcp", V4, PORT), "EHOSTUNREACH")  # nobody there to allow it
+        self.assertEqual(self.alice.connect("tcp", V4, PORT), "EHOSTUNREACH")  # no ubfd is there to allow it
         self.ubfd2.configure({**self.ubfd2.settings, "ruleset": {"manage": False}})
         self.ubfd2.start()
         self.assert_judges()
@@ -72,11 +72,11 @@ class Imported(Kernel):
         def waits():
             return any(queue["waiting"] for queue in self.ubfd2.status()["queues"])
 
-        self.assert_judges()  # and node1 has answered
+        self.assert_judges()  # after this, node1 has answered
         self.ubfd1.kill()
         file = self.print_ruleset()
         handle = self.alice.do(person.send_to, "tcp", V4, PORT)
-        for _ in range(4):  # it waits for less than a second, and is retransmitted
+        for _ in range(4):  # the SYN waits for less than a second, and is retransmitted
             wait_until(waits, 10)
             self.two.run("nft", "-f", file)
             if waits():
@@ -89,7 +89,7 @@ class Imported(Kernel):
 
 
 class Unlucky(Kernel):
-    """What can be done to a whole kernel, and to no network namespace of it."""
+    """Changes that only a whole kernel allows, not a network namespace."""
 
     def test_a_clock_that_steps_is_nobodys_business(self):
         for step in ("+2 hours", "-5 hours", "+3 hours"):
@@ -109,7 +109,7 @@ class Unlucky(Kernel):
 
 
 class Missing(TwoNodes):
-    """Modules that are not there. They stay away for the rest of the guest's life: to be run alone."""
+    """Modules are missing, and stay so for the rest of the guest's life: run this alone."""
 
     def start_daemons(self):
         pass

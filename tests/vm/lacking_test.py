@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""`ubfctl ruleset --install`, which is what the boot unit does, where the kernel, the configuration or an older table is
-not up to it: whatever is missing is named, and the node refuses. In a guest, where modules can be hidden."""
+"""`ubfctl ruleset --install`, as the boot unit runs it, on a bad kernel or configuration, or over an older table. It
+names whatever is missing, and the node refuses. The test needs a guest, where modules can be hidden."""
 
 import pathlib
 import subprocess
@@ -13,13 +13,13 @@ from lab.case import V4, V6, TwoNodes  # noqa: E402
 PORT, SSH = 9001, 22
 EX_OK, EX_UNAVAILABLE, EX_CONFIG = 0, 69, 78  # sysexits.h
 HIDDEN = pathlib.Path("/etc/modprobe.d/ubf-lacking-test.conf")
-# In an order in which they can be unloaded.
+# In an order in which the modules can be unloaded.
 MODULES = ("nft_queue", "xt_NFQUEUE", "nft_compat", "nft_limit", "nft_fib_inet", "nft_reject_inet", "nft_ct")
 GOOD = '[peers]\nranges = ["10.77.0.0/24", "fd77::/64"]\n[scope]\nexempt_ports = [9100]\n'
 
 
 def unload(module):
-    """The module, and before it all that need it; whether it is gone."""
+    """Unloads the modules that need this one, then the module itself. Returns whether it is gone."""
     folder = pathlib.Path("/sys/module", module)
     if not folder.exists():
         return True
@@ -44,12 +44,12 @@ class Lacking(TwoNodes):
         self.config = case.FOLDER / "ubfd.toml"
 
     def hide(self, *modules):
-        """From now on the kernel can't have them; all others it has anew."""
+        """Hides these modules from the kernel, and unloads the others, so that they load again."""
         self.two.run("nft", "flush", "ruleset")
         HIDDEN.write_text("".join(f"install {module} /bin/false\n" for module in modules))
         for module in MODULES:
             if pathlib.Path("/sys/module", module).exists():
-                # The kernel lets go of what a table used a moment after the table.
+                # The kernel releases a table's modules a moment after the table.
                 case.wait_until(lambda: subprocess.run(["rmmod", module], check=False).returncode == 0,  # noqa: B023
                                 20, f"the end of {module}")
 
@@ -99,7 +99,7 @@ class Lacking(TwoNodes):
                 self.assert_refuses(ports=(PORT,))
                 self.assert_exempt_port_is_open()
                 self.assertEqual("NOTHING" in errors, False, errors)
-        # Where they are there again, the next installation is whole.
+        # When the modules are back, the next installation is whole.
         self.hide()
         self.assertEqual(self.install(), (EX_OK, ""))
         self.assertIn("ubf:gate:queue", self.two.run("nft", "list", "table", "inet", "ubf"))
@@ -119,7 +119,7 @@ class Lacking(TwoNodes):
         self.assertIn("gate", errors)
         self.assert_refuses()
         self.assert_exempt_port_is_open()
-        # It is the last resort, which the whole ruleset replaces.
+        # This is the last resort, and the whole ruleset replaces it.
         self.assertIn("last_resort", self.two.run("nft", "list", "table", "inet", "ubf"))
         self.assertEqual(self.install(), (EX_OK, ""))
         self.assertNotIn("last_resort", self.two.run("nft", "list", "table", "inet", "ubf"))
@@ -149,7 +149,7 @@ class Lacking(TwoNodes):
     def test_where_there_is_no_nf_tables_it_says_that_nothing_is_refused(self):
         self.hide(*MODULES)
         HIDDEN.write_text(HIDDEN.read_text() + "install nf_tables /bin/false\n")
-        # The kernel lets go of what a table used a moment after the table.
+        # The kernel releases a table's modules a moment after the table.
         case.wait_until(lambda: unload("nf_tables"), 20, "the end of nf_tables")
         try:
             found, errors = self.install()

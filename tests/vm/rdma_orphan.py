@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""rdma_orphan.py ADDRESS PORT: connects through the RDMA connection manager by an id whose maker, a thread, has ended;
-and holds the connection."""
+"""rdma_orphan.py ADDRESS PORT: connects through the RDMA connection manager, and holds the connection. The thread that
+made its id has ended."""
 
 import ctypes
 import sys
@@ -10,7 +10,7 @@ import time
 PORT_SPACE_TCP, TYPE_RC = 0x106, 2  # rdma/rdma_user_cm.h, infiniband/verbs.h
 
 
-class Hints(ctypes.Structure):  # struct rdma_addrinfo, up to what is set here
+class Hints(ctypes.Structure):  # struct rdma_addrinfo, up to the last field that is set here
     _fields_ = [("flags", ctypes.c_int), ("family", ctypes.c_int), ("type", ctypes.c_int),
                 ("port_space", ctypes.c_int), ("rest", ctypes.c_uint8 * 128)]
 

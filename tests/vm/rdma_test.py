@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Connections of the RDMA connection manager between two guests (boot --pair), over RDMA in software: rdma_rxe works in
-the first network namespace of a kernel only, so that each node needs a kernel of its own. The first guest runs the
-tests; the second does what it is told."""
+"""Connections of the RDMA connection manager between two guests (boot --pair), over RDMA in software. Each node needs a
+kernel of its own, since rdma_rxe works in a kernel's first network namespace only. The first guest runs the tests, and
+the second does what the first tells it."""
 
 import json
 import pathlib
@@ -20,16 +20,16 @@ from lab.node import Home, become  # noqa: E402
 from lab.tree import FOLDER, add_users  # noqa: E402
 from lab.ubfd import Ubfd, write_key  # noqa: E402
 
-CONTROL = 99  # the second guest's port for what it is told; ubfd doesn't watch it
+CONTROL = 99  # the second guest's port for commands; ubfd doesn't watch it
 ORPHAN = pathlib.Path(__file__).resolve().parent / "rdma_orphan.py"
 PORT = 7174
-# As a log line has them while the user database is still being asked for their names.
+# The log has no names while the user database is still being asked.
 BOB, ALICE = "(63002) rping[", "(63001) rping["
 V4, V6 = {1: "10.77.0.1", 2: "10.77.0.2"}, {1: "fd77::1", 2: "fd77::2"}
 
 
 class Side:
-    """What happens at one of the nodes: its own, as all that is told or answered can be written as JSON."""
+    """Actions at one of the nodes. Arguments and results must be JSON values, so that the other guest can call them."""
 
     def __init__(self, number):
         self.number, self._programs, self.ubfd = number, [], None
@@ -43,7 +43,7 @@ class Side:
                         "ip link set eth0 up", "rdma link add rxe0 type rxe netdev eth0"):
             subprocess.run(command.split(), check=True)
         for device in pathlib.Path("/dev/infiniband").iterdir():
-            device.chmod(0o666)  # as udev does
+            device.chmod(0o666)  # udev would do this
 
     def begin(self, settings, key):
         add_users(case.USERS, case.GROUPS)
@@ -52,10 +52,10 @@ class Side:
         self.wait_for_ubfd()
 
     def wait_for_ubfd(self):
-        self.ubfd.wait_for_log("ready: ", seconds=60)  # the first start reads it all from the host
+        self.ubfd.wait_for_log("ready: ", seconds=60)  # at its first start, the guest reads the program from the host
 
     def end(self):
-        """What the daemon had to say; it must not have died before."""
+        """Returns the daemon's log. The daemon must not have died before."""
         while self._programs:
             program = self._programs.pop()
             program.kill()
@@ -80,7 +80,7 @@ class Side:
         return [line for line in self.ubfd.log().splitlines() if f" {word} " in line]
 
     def run(self, user, *command, group=None):
-        """Returns the number of a program, which runs as that user."""
+        """Starts a program as this user, and returns the program's number."""
         program = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, cwd="/",
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                    preexec_fn=lambda: become(user, group))
@@ -91,7 +91,7 @@ class Side:
         return self._programs[number].pid
 
     def exit_status(self, number, timeout=0):
-        """None while it runs."""
+        """None while the program runs."""
         try:
             return self._programs[number].wait(timeout)
         except subprocess.TimeoutExpired:
@@ -104,13 +104,13 @@ class Side:
         self._programs[number].kill()
 
     def listens(self, port):
-        """Whether the connection manager does."""
+        """Whether the connection manager listens on the port."""
         listing = subprocess.run(["rdma", "resource", "show", "cm_id"], capture_output=True, text=True, check=True)
         return bool(re.search(rf"state LISTEN .*:{port} ", listing.stdout))
 
 
 class Remote:
-    """The other node's side."""
+    """The other node's actions."""
 
     def __init__(self):
         end = time.monotonic() + 60
@@ -140,7 +140,7 @@ class Remote:
 
 
 def obey():
-    """The second guest's life, which ends with the first's."""
+    """The second guest runs this until the first ends."""
     side = Side(2)
     side.prepare()
     with socket.create_server(("", CONTROL)) as server:
@@ -219,9 +219,9 @@ class Logged(Rdma):
         for side in (self.one, self.two):
             self.assert_counts(side, seen=1, allowed=0, denied=1)
             self.assert_told(side, "denied", "reason=different-user", BOB, ALICE)
-        self.assertIsNone(self.one.exit_status(visitor, 1.5))  # the next one is not folded
+        self.assertIsNone(self.one.exit_status(visitor, 1.5))  # the next denial is not folded
         self.visit("bob", V4[2])
-        for side in (self.one, self.two):  # who know their names by now
+        for side in (self.one, self.two):  # both know the names by now
             self.assert_told(side, "denied", f"rdma {V4[1]}:", f"-> {V4[2]}:{PORT} ", "reason=different-user",
                              "connector=bob(63002) rping[", "listener=alice(63001) rping[")
 
@@ -280,7 +280,7 @@ class Ended(Rdma):
         self.assert_told(self.one, "ended", "reason=different-user", f"(63002) rping[{pid}] listener=", ALICE,
                          f"the connector's process rping[{pid}] was killed")
         self.assertEqual(self.one.lines("denied"), [])
-        # The listener's node does nothing, and may not even have seen it.
+        # The listener's node does nothing, and may not have seen the connection.
         self.assert_counts(self.two, ended=0, not_ended=0)
         self.assertIsNone(self.one.exit_status(friend, 1))
         self.assertIsNone(self.two.exit_status(server))

@@ -42,7 +42,7 @@ except OSError as error:
 
 
 def load_modules():
-    """Where the policy is enforced, modprobe can't read its files, which have no label here."""
+    """If the policy is enforced, modprobe can't read its files, which have no label here."""
     mode = pathlib.Path("/sys/fs/selinux/enforce").read_text()
     subprocess.run(["setenforce", "0"], check=True)
     subprocess.run(["modprobe", "-a", *MODULES], check=True)
@@ -57,7 +57,7 @@ def _end(process):
 
 class Programs(unittest.TestCase):
     def program(self, node, user, level, text):
-        """A login of that user at that level runs Python."""
+        """Runs Python as a login of this user at this level."""
         process = node.start("runcon", "-u", "unconfined_u", "-r", "unconfined_r", "-t", "unconfined_t", "-l", level,
                              "/usr/bin/python3", "-c", text, user=user, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(_end, process)
@@ -85,7 +85,7 @@ class Labels(Programs, TwoNodes):
                                 ("s0-s0:c0.c1023", "No route to host"), ("s0:c1,c2-s0:c0.c1023", "welcome")):
                 with self.subTest(f"{node.name} {address} {level}"):
                     self.assertEqual(self.call(node, "bob", level, address), seen)
-        # Who may not carry it, by the rule.
+        # The rule doesn't allow carol to carry the label.
         self.assertEqual(self.call(self.one, "carol", "s0:c1,c2", V4), "No route to host")
         self.assert_denied(self.ubfd2, "connector=bob", "(labels: listener selinux:c1,c2, connector selinux:c3: none in common)")
         self.assert_denied(self.ubfd2, "connector=carol", "does not let the connector carry it")
@@ -93,7 +93,8 @@ class Labels(Programs, TwoNodes):
 
 
 class LabelledNetwork(Programs, TwoNodes):
-    """The kernels state the level of a packet's sender in it; what a node's ubfd says must agree with that."""
+    """The kernels state the level of a packet's sender in the packet, and the level that a node's ubfd tells must
+    agree."""
 
     settings = Labels.settings
 
@@ -109,8 +110,8 @@ class LabelledNetwork(Programs, TwoNodes):
     def test_a_level_that_agrees_lets_in_and_one_that_does_not_is_none(self):
         self.serve(self.two, "alice", "s0:c1,c2")
         self.assertEqual(self.call(self.one, "bob", "s0:c1,c2", V4), "welcome")
-        # A peer that says what is not so: its ubfd finds another level behind the socket than the packet states.
-        # (The program changes its level once its socket is made, and connects then.)
+        # The peer's ubfd finds another level behind the socket than the packet states: the program makes its socket,
+        # changes its level, and connects then.
         text = CLIENT.replace("connection = socket.create_connection((\"{address}\", {port}), timeout=10)",
                               "connection = socket.socket()\n    connection.settimeout(10)\n"
                               "    open('/proc/self/attr/current', 'w').write("
@@ -120,7 +121,7 @@ class LabelledNetwork(Programs, TwoNodes):
         self.assertEqual(liar, "No route to host")
         self.assertEqual(self.ubfd2.status()["labels"]["contradicted"], 1)
         self.assert_denied(self.ubfd2, "connector=bob", "connector not known")
-        # One that is no label in common, but agrees.
+        # The levels agree, but the ends have no label in common.
         self.assertEqual(self.call(self.one, "bob", "s0:c3", V4), "No route to host")
         self.assertEqual(self.ubfd2.status()["labels"]["contradicted"], 1)
 
@@ -158,7 +159,7 @@ os.execv("/usr/sbin/ubfd", ["/usr/sbin/ubfd"])
 
 
 class Confined(Programs):
-    """ubfd as init starts it, in ubfd_t, by the module that comes along; of one node. The policy is enforced."""
+    """ubfd runs on one node as under init: in ubfd_t, by ubf's own module. The policy is enforced."""
 
     CONFIG = """[labels]
 selinux = true
@@ -178,14 +179,15 @@ allow = ["alice", "bob"]
         self.put("/usr/sbin/ubfd", (case.build / "daemon" / "ubfd").read_bytes(), 0o755)
         self.put("/etc/ubf/ubfd.toml", self.CONFIG.encode())
         self.put("/etc/ubf/ident.key", f"ubf-key-1 {secrets.token_hex(32)}\n".encode(), 0o600)
-        shutil.rmtree("/var/lib/ubf", ignore_errors=True)  # of this machine's own ubfd, and without labels
+        shutil.rmtree("/var/lib/ubf", ignore_errors=True)  # from this machine's own ubfd, and without labels
         os.mkdir("/var/lib/ubf")
-        self.label("/usr/sbin/ubfd", "/etc/ubf", "/var/lib/ubf")  # as the documentation has it
-        # Of the host's files, which have no labels; some are mounted there by add_users.
+        self.label("/usr/sbin/ubfd", "/etc/ubf", "/var/lib/ubf")  # as the documentation says
+        # These files of the host's have no labels; add_users mounts some of them.
         self.label("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/usr/share/zoneinfo/Etc")
         self.label("/run", "/usr/share", "/usr/share/zoneinfo", "/etc/selinux", "/etc/selinux/config", recurse=False)
-        # As systemd starts it: by a process in init_t, and with NoNewPrivileges, under which a domain is entered only where
-        # a policy says so. Nobody else may be in init_t once the policy is enforced, so that process is there before.
+        # systemd starts ubfd like this: by a process in init_t, and with NoNewPrivileges, under which a process enters
+        # a domain only if a policy allows it. No other process can enter init_t under the policy, so this one starts
+        # before.
         self.ubfd = subprocess.Popen(["runcon", "system_u:system_r:init_t:s0", "/usr/bin/python3", "-c", START],
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.end)
@@ -213,7 +215,7 @@ allow = ["alice", "bob"]
         os.chmod(path, mode)
 
     def label(self, *paths, recurse=True):
-        """By the policy's own file contexts, as an administrator does it: no other label would be the real one."""
+        """Uses the policy's own file contexts, as an administrator does: any other label would be wrong."""
         subprocess.run(["restorecon", *(["-R"] if recurse else []), "-F", *paths], check=True)
 
     def test_it_does_its_work_and_nothing_is_denied_to_it(self):
@@ -224,7 +226,8 @@ allow = ["alice", "bob"]
         self.assertEqual(self.call(self.node, "alice", "s0", "127.0.0.1"), "welcome")
         self.assertEqual(self.call(self.node, "bob", "s0:c1,c2", "127.0.0.1"), "welcome")
         self.assertEqual(self.call(self.node, "bob", "s0:c3", "127.0.0.1"), "No route to host")
-        # A job that begins and ends, and takes its flows with it: written down, looked for, ended in the kernel.
+        # A job begins and ends, and its flows end with it: ubfd must write it down, look for it, and end flows in the
+        # kernel.
         ubfctl = [case.build / "daemon" / "ubfctl", "job"]
         subprocess.run([*ubfctl, "begin", "--job=7", f"--uid={USERS['bob']}", "--label=physics"], check=True)
         self.assertTrue(os.path.exists("/var/lib/ubf/jobs/7"))
@@ -240,7 +243,7 @@ allow = ["alice", "bob"]
         self.assertEqual(denied, [])
 
     def set_rule_for_nobody(self):
-        """A policy that changed ends what a label allowed."""
+        """A change of the policy ends flows that a label allowed."""
         path = pathlib.Path("/etc/ubf/ubfd.toml")
         path.write_text(self.CONFIG.replace('"alice", "bob"', ""))
         os.kill(self.pid, signal.SIGHUP)

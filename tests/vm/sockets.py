@@ -1,4 +1,4 @@
-"""Every socket that an ordinary user can open on a stock kernel: each is of a kind that somebody has looked at."""
+"""Every socket that an ordinary user can open on a stock kernel. Each must be of a kind that is listed here."""
 
 import ctypes
 import errno
@@ -13,7 +13,7 @@ from lab import person
 from lab.case import V4, V6, Counted, TwoNodes
 
 PORT, THERE = 9001, 9501
-FAMILIES = range(1, 64)  # more than there are
+FAMILIES = range(1, 64)  # more than exist
 TYPES = {1: "stream", 2: "dgram", 3: "raw", 4: "rdm", 5: "seqpacket", 6: "dccp", 10: "packet"}
 PROTOCOLS = range(0, 264)  # up to MPTCP's
 INET, INET6, RXRPC, SMC, TIPC = 2, 10, 33, 43, 30
@@ -36,7 +36,7 @@ BY_FAMILY = {
     24: NEEDS_ROOT,  # PPPoX: PPP over Ethernet, L2TP and PPTP, whose devices root makes
     26: LINK,  # LLC
     29: LINK, 31: LINK, 35: LINK, 36: LINK, 37: LINK, 39: LINK,  # CAN, Bluetooth, Phonet, 802.15.4, CAIF, NFC
-    TIPC: NEEDS_ROOT,  # without a bearer it is the node's alone
+    TIPC: NEEDS_ROOT,  # without a bearer, TIPC stays on the node
     RXRPC: KERNELS,
     38: NODE,  # AF_ALG: the kernel's ciphers
     40: NODE,  # vsock: a virtual machine and its host
@@ -44,7 +44,7 @@ BY_FAMILY = {
     42: LINK,  # QRTR: modems
     SMC: OVER_RDMA,
 }
-# By (type, protocol) of AF_INET and AF_INET6.
+# The key is (type, protocol) of AF_INET and AF_INET6.
 OF_IP = {(1, 0): JUDGED, (1, 6): JUDGED, (1, 262): JUDGED, (2, 0): JUDGED, (2, 17): JUDGED,
          (2, 1): PING, (2, 58): PING,
          (2, 115): REFUSED,  # L2TP over IP
@@ -60,7 +60,7 @@ def why(family, kind, protocol):
 
 
 def all_that_open(wanted):
-    """Of (family, type, protocol), those of which a socket can be had; and the errors of the others."""
+    """Returns each (family, type, protocol) that a socket can be opened with."""
     opened = []
     for family, kind, protocol in wanted:
         try:
@@ -72,7 +72,7 @@ def all_that_open(wanted):
 
 
 def autoloaded(release):
-    """What the kernel asks modprobe for when a socket is opened, and modprobe knows."""
+    """The kinds of sockets for which the kernel asks modprobe and modprobe knows a module."""
     found = set()
     for file in ("modules.alias", "modules.builtin.alias.bin"):
         path = pathlib.Path("/lib/modules", release, file)
@@ -93,7 +93,7 @@ class Message(ctypes.Structure):
 
 
 def call_by_rxrpc(address, port):
-    """A call of AF_RXRPC (linux/rxrpc.h), of which the first datagram is sent at once."""
+    """Begins a call of AF_RXRPC (linux/rxrpc.h), whose first datagram is sent at once."""
     family, length = (INET6, 28) if ":" in address else (INET, 16)
     transport = struct.pack("=H", family) + struct.pack("!H", port)
     transport += (bytes(4) if family == INET6 else b"") + socket.inet_pton(family, address)
@@ -106,12 +106,12 @@ def call_by_rxrpc(address, port):
     with socket.socket(RXRPC, socket.SOCK_DGRAM, family) as sock:
         sent = ctypes.CDLL(None, use_errno=True).sendmsg(sock.fileno(), ctypes.byref(message), 0)
         result = "sent" if sent >= 0 else errno.errorcode[ctypes.get_errno()]
-        time.sleep(0.5)  # it is the kernel that sends, from a thread of its own
+        time.sleep(0.5)  # a thread of the kernel's own sends
     return result
 
 
 def send_by(address, kind, protocol):
-    """A datagram, or the beginning of a connection, by such a socket: 'sent' or an errno."""
+    """Sends a datagram, or begins a connection, by a socket of this kind. Returns 'sent' or an errno."""
     family = INET6 if ":" in address else INET
     with socket.socket(family, kind, protocol) as sock:
         sock.settimeout(0.5)
@@ -133,8 +133,8 @@ class Sockets(TwoNodes):
             node.set_sysctl("net.ipv4.ping_group_range", "0 2147483647")
         bob = self.person("bob", self.one)
         release = os.uname().release
-        bob.do(all_that_open, autoloaded(release))  # as they would be loaded for anybody
-        # Of the rest there is nothing to load; that modprobe says so 80,000 times would take an hour.
+        bob.do(all_that_open, autoloaded(release))  # any user's attempt loads these modules
+        # The other kinds have no module. 80,000 runs of modprobe, only to learn that, would take an hour.
         modprobe = pathlib.Path("/proc/sys/kernel/modprobe")
         before = modprobe.read_text()
         modprobe.write_text("\n")
@@ -147,7 +147,7 @@ class Sockets(TwoNodes):
         print(f"Linux {release}: sockets of families {families}; of IP",
               sorted({(kind, protocol) for family, kind, protocol in opened if family in (INET, INET6)}))
         self.assertEqual([which for which in opened if why(*which) is None], [])
-        self.assertIn((INET, 1, 262), opened)  # what it is about has been there
+        self.assertIn((INET, 1, 262), opened)  # MPTCP was there
 
         for family, kind, protocol in opened:
             if family in (INET, INET6) and why(family, kind, protocol) is REFUSED:
@@ -166,9 +166,9 @@ class Sockets(TwoNodes):
                   for address in ("127.0.0.1", "::1")]
         for owner, address, trap in traps:
             with self.subTest(address):
-                first = carol.begin(call_by_rxrpc, address, PORT)  # the shared socket is made for her, and counts as hers
+                first = carol.begin(call_by_rxrpc, address, PORT)  # makes the shared socket, which counts as hers
                 with Counted(self.ubfd1) as counted:
-                    # It may hear of the refusal, or of nothing.
+                    # The refusal may be reported to bob or not.
                     self.assertIn(bob.do(call_by_rxrpc, address, THERE), ("sent", "EHOSTUNREACH", "EACCES"))
                 first()
                 self.assertFalse(owner.do(person.arrived, trap, timeout=1))

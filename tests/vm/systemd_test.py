@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""ubfd as it is installed: under systemd, on a kernel of Debian's. To be run as a service in a guest that was booted
-with ubf installed and enabled; the guest is node2."""
+"""ubfd as it is installed: under systemd, on Debian's kernel. Run this as a service in a guest that was booted with ubf
+installed and enabled. The guest is node2."""
 
 import contextlib
 import datetime
@@ -34,7 +34,7 @@ def run(*words, status=0):
 
 
 def assert_logged(text, *selection):
-    """journald writes a line a while after it was sent."""
+    """journald writes a line with some delay."""
     def journal():
         return run("journalctl", "-b", *selection)
 
@@ -54,17 +54,17 @@ def is_ready():
 
 
 def table():
-    """Its text, or nothing."""
+    """The table's text, or ""."""
     return subprocess.run(["nft", "list", "table", "inet", "ubf"], capture_output=True, text=True, check=False).stdout
 
 
 def journal(lines=15):
-    """The last that ubfd said, each line as short as a CI's record wants it."""
+    """ubfd's last lines, each short enough for a CI's log."""
     return run("journalctl", "-b", "-t", "ubfd", "-t", "systemd", "-o", "short-precise", "--no-hostname", "-n", lines)
 
 
 def read_meanwhile(address, port, seconds):
-    """Connects and reads, over and over; when it got an answer."""
+    """Connects and reads, over and over. Returns the times of the answers."""
     end, times = time.monotonic() + seconds, []
     while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=0.5) as sock:
@@ -98,7 +98,7 @@ class Systemd(Case):
         self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "EHOSTUNREACH")
 
     def connect_meanwhile(self, act, seconds):
-        """200 connections a second; what they saw."""
+        """Connects 200 times a second. Returns the outcomes."""
         thread = threading.Thread(target=act)
         thread.start()
         seen = self.alice.do(person.connect_steadily, V4, PORT, 200, seconds)
@@ -120,7 +120,7 @@ class Boot(Systemd):
         self.assertEqual(status["Uid"].split()[0], run("id", "-u", "ubf").strip())
         bounds = sum(1 << number for number in (2, 5, 10, 12, 19, 38, 39))  # DAC_READ_SEARCH ... BPF
         self.assertEqual(int(status["CapBnd"], 16), bounds)
-        for task in pathlib.Path(f"/proc/{pid()}/task").iterdir():  # PERFMON and BPF are of the start alone
+        for task in pathlib.Path(f"/proc/{pid()}/task").iterdir():  # ubfd has PERFMON and BPF at its start only
             for line in (task / "status").read_text().splitlines():
                 if line.startswith(("CapPrm", "CapInh", "CapAmb")):
                     self.assertEqual(int(line.split()[1], 16) >> 38, 0, line)
@@ -146,7 +146,7 @@ class Boot(Systemd):
                          ("active", "exited"))
 
     def test_a_denial_stands_in_the_journal_with_its_fields(self):
-        def told_by_name():  # in a slow guest the first line may not wait until the user database has answered
+        def told_by_name():  # in a slow guest, the first line may not wait for the user database
             self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "EHOSTUNREACH")
             line = run("journalctl", "-o", "json", "-n", "1", "-t", "ubfd", "UBF_REASON=different-user")
             return "?" not in line and line
@@ -157,7 +157,7 @@ class Boot(Systemd):
         self.assertEqual(entry["_SYSTEMD_UNIT"], "ubfd.service")
 
 
-# Tries each way into another process, of another user, whose number and address of memory it is given.
+# Tries each way into another user's process, given the process's pid and a memory address in it.
 REACH = """
 import ctypes, json, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -182,10 +182,10 @@ print(json.dumps({
 
 
 class Confined(Systemd):
-    """A program other than ubfd, in the very sandbox that the unit makes."""
+    """Another program than ubfd, in the sandbox of ubfd's unit."""
 
     def probe(self, filtered):
-        """What it found; filtered: with the unit's filter of system calls, or without."""
+        """Returns what the program could do, with the unit's system call filter if `filtered`, otherwise without."""
         unit = pathlib.Path("/run/systemd/system/ubf-probe.service")
         self.addCleanup(lambda: (unit.unlink(missing_ok=True), run("systemctl", "daemon-reload")))
         script, found = pathlib.Path("/usr/local/lib/ubf-probe.py"), pathlib.Path("/run/ubf-probe.json")
@@ -213,15 +213,15 @@ class Confined(Systemd):
     def test_it_cannot_reach_into_other_processes(self):
         ways = ("process_vm_readv", "process_vm_writev", "kcmp", "pidfd_getfd", "ptrace")
         everything = self.probe(filtered=False)
-        self.assertEqual({way: everything[way] for way in ways}, dict.fromkeys(ways, "done"))  # its capabilities would do
+        self.assertEqual({way: everything[way] for way in ways}, dict.fromkeys(ways, "done"))  # allowed by capabilities
         found = self.probe(filtered=True)
         self.assertEqual({way: found[way] for way in ways}, dict.fromkeys(ways, "Operation not permitted"))
-        self.assertEqual(found["pidfd_send_signal"], "done")  # which RDMA takes
+        self.assertEqual(found["pidfd_send_signal"], "done")  # RDMA needs this
 
 
 class Job(Systemd):
     def test_a_job_is_found_by_its_cgroup(self):
-        """Within what the unit lets ubfd do. The listener's maker is gone, and who holds it is in no job."""
+        """This works in the unit's sandbox. The listener's maker is gone, and the holder is in no job."""
         good = CONFIG.read_text(encoding="utf-8")
         self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
         CONFIG.write_text(good + '[labels]\nslurm = true\n[policy.labels."slurm:physics"]\nallow = ["alice", "bob"]\n')
@@ -352,7 +352,7 @@ class Flush(Systemd):
         self.person("alice", self.two).listen("tcp", "::1", PORT)
 
     def assert_lets_nobody_in(self, act, seconds):
-        """Bob tries all the time, from both nodes and over both families, before, while and after it is done."""
+        """Bob tries all the time, from both nodes and over both families: before, during and after the action."""
         ways = [(self.person("bob", self.one), V4), (self.person("bob", self.two), "127.0.0.1"),
                 (self.person("carol", self.two), "::1")]
         results = [somebody.begin(read_meanwhile, address, PORT, seconds) for somebody, address in ways]
@@ -423,7 +423,7 @@ class Flush(Systemd):
 
 
 class FileSystem(Systemd):
-    """Homes on NFS, over the gated network: the server is this node's kernel, the client the other's."""
+    """Homes on NFS over the gated network. The server is this node's kernel, and the client is node1's."""
 
     def setUp(self):
         super().setUp()
@@ -452,7 +452,7 @@ class FileSystem(Systemd):
         self.one.run("umount", self.mounted)
 
     def test_a_mount_works_before_during_and_after_a_restart(self):
-        for version in ("4.0", "4.2"):  # the server calls the client back over a connection of its own, and not
+        for version in ("4.0", "4.2"):  # the server of 4.0 calls back over a connection of its own, that of 4.2 doesn't
             with self.subTest(version):
                 self.mount(version)
                 (self.mounted / "file").write_text("before\n")
@@ -461,7 +461,7 @@ class FileSystem(Systemd):
                 self.assertEqual((self.exported / "file").read_text(), "after\n")
                 self.unmount()
                 restart = subprocess.Popen(["systemctl", "restart", "ubfd"])
-                self.mount(version)  # meanwhile
+                self.mount(version)  # during the restart
                 self.assertEqual((self.mounted / "file").read_text(), "after\n")
                 self.assertEqual(restart.wait(), 0)
                 self.unmount()
@@ -476,7 +476,7 @@ class FileSystem(Systemd):
 
 
 class Import(Systemd):
-    """The ruleset beside the administrator's own, by the steps of README, on Debian's own nftables.service."""
+    """The ruleset beside the administrator's own, by the steps of README, with Debian's nftables.service."""
 
     FILE, DEBIANS = pathlib.Path("/etc/nftables.d/ubf.nft"), pathlib.Path("/etc/nftables.conf")
 
@@ -530,7 +530,7 @@ class Import(Systemd):
         self.assert_judges()
         assert_logged("the imported ruleset is gone", "-t", "ubfd")
         self.assertIn("stands in", run("ubfctl", "status", status=EX_UNAVAILABLE))
-        # Not forgotten over a restart; nor is the node open while ubfd is down.
+        # ubfd remembers this over a restart, and the node stays closed while ubfd is down.
         run("systemctl", "restart", "ubfd")
         self.assert_is(EX_UNAVAILABLE, "stand-in")
         self.assert_judges()
@@ -538,11 +538,11 @@ class Import(Systemd):
         self.assert_refuses_bob()
         run("systemctl", "start", "ubfd")
         self.assert_is(EX_UNAVAILABLE, "stand-in")
-        # The administrator imports it again.
+        # The administrator imports the ruleset again.
         run("nft", "-f", self.FILE)
         self.assert_is(0, "installed")
         self.assertNotIn("ubf:verdict:stand_in", table())
-        # A part of it is a hole as well.
+        # A missing part is a hole as well.
         run("nft", "flush", "chain", "inet", "ubf", "verdict")
         self.assert_is(EX_UNAVAILABLE, "stand-in")
         self.assert_judges()
@@ -572,7 +572,7 @@ class Import(Systemd):
 
 
 class BadStart(Case):
-    """A guest that was booted with a configuration that can't be read."""
+    """The guest was booted with a configuration that ubfd can't read."""
 
     def test_the_network_came_up_behind_a_ruleset_that_refuses(self):
         self.assertEqual(property_of("ubfd", "ActiveState"), "failed")
@@ -588,7 +588,7 @@ class BadStart(Case):
         self.person("alice", two).listen("tcp", "0.0.0.0", PORT)
         self.person("root", two).listen("tcp", "0.0.0.0", 22)
         self.assertEqual(self.person("alice", one).connect("tcp", V4, PORT), "EHOSTUNREACH")
-        # Nobody is locked out: what is below the users' ports, ssh for one, is not watched.
+        # Nobody is locked out: ports below the users' ports, such as ssh's, are not watched.
         self.assertEqual(self.person("alice", one).connect("tcp", V4, 22), "connected")
 
 

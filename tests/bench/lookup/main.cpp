@@ -1,8 +1,8 @@
-// lookup UID: what it costs to find out whose a socket is, by each method that ubfd has. UID is a
-// user of this node; run it as root. Prints one JSON line.
+// lookup UID: measures the search for a socket's owner, by each method of ubfd. UID is a user of
+// this node. Needs root. Prints one JSON line.
 //
-// cold: everything that remembers was made a moment ago, and nobody has asked about this socket.
-// warm: the same question, or another of the same program's sockets, was asked before.
+// cold: all caches are empty, and this socket was not asked about before. warm: the same question
+// was asked before, or one about another socket of the same program.
 #include "daemon/owners/investigator.hpp"
 
 #include "base/text.hpp"
@@ -29,12 +29,12 @@ using bench::sockets;
 
 constexpr std::size_t fewest = 3; // samples of one kind of lookup
 constexpr std::size_t most = 1000;
-constexpr std::chrono::milliseconds time_for_each{200}; // kind of lookup, when it got the fewest
-constexpr std::chrono::minutes deadline{5};             // of one lookup; a packet has less
-constexpr Uid nobodys{65533};                           // has no process, but a socket
-constexpr std::uint32_t loopback = 1;                   // interface
+constexpr std::chrono::milliseconds time_for_each{200}; // for a kind, after the fewest samples
+constexpr std::chrono::minutes deadline{5};             // for one lookup; a packet has less
+constexpr Uid nobodys{65533};                           // has a socket, but no process
+constexpr std::uint32_t loopback = 1;                   // its index
 
-// What ubfd asks.
+// The parts of ubfd that find an owner.
 struct Finder {
     Finder(const Config::Labels& sources, const OwnerRecords& records)
       : labeller(jobs, sources, counters)
@@ -53,19 +53,19 @@ struct Finder {
     OwnerLookup lookup;
 };
 
-// One kind of lookup. The number says which of the program's sockets it is about.
+// One kind of lookup. `number` selects one of the program's sockets.
 struct Kind {
     using Act = std::function<void(Finder&, std::size_t number)>;
 
     std::string what;
     Act act;
-    Act before{};                   // each that is warm, and not measured
-    std::optional<Method> method{}; // where the counters don't say it
-    bool cold = true;               // whether there is such a thing
+    Act before{};                   // runs before each warm lookup, unmeasured
+    std::optional<Method> method{}; // if the counters don't tell it
+    bool cold = true;               // whether a cold lookup exists
     Config::Labels labels{};
 };
 
-// The kernel's records of owners, and none.
+// The kernel's records of owners, and an empty set.
 struct Records {
     const CgroupPaths cgroups;
     const OwnerRecords kernels{true, cgroups.roots()};
@@ -78,7 +78,7 @@ SocketOwner found(OwnerLookup::Found socket) {
     return *std::move(socket);
 }
 
-// Which one was counted since.
+// Tells which method was counted since the construction.
 class Counted {
   public:
     explicit Counted(const Counters& counters)
@@ -133,7 +133,7 @@ nlohmann::ordered_json measure(const Kind& kind, bool warm, const OwnerRecords& 
 }
 
 std::vector<Kind> kinds(const Program& program, const Endpoint& orphan, Uid uid) {
-    // From a port that has no connection, as a SYN that is still to be judged.
+    // Comes from a port without a connection, like a SYN without a verdict yet.
     const auto to = [](const Endpoint& listener) {
         return Flow{Protocol::tcp, {listener.address, 1}, listener};
     };
@@ -159,7 +159,7 @@ std::vector<Kind> kinds(const Program& program, const Endpoint& orphan, Uid uid)
     const Kind::Act forget_all = [](Finder& finder, std::size_t) {
         finder.investigator.forget_all();
     };
-    // Of whichever socket, since that makes its program one that was found a moment ago.
+    // Any socket will do, since the lookup makes its program a recent one.
     const Kind::Act see = find(same(receiver), ident::Role::listener);
     Config::Labels of_jobs;
     of_jobs.slurm = true;
@@ -183,7 +183,7 @@ std::vector<Kind> kinds(const Program& program, const Endpoint& orphan, Uid uid)
     };
 }
 
-// Whether a process is looked for.
+// Whether this method searches for a process.
 bool is_search(const nlohmann::ordered_json& lookup) {
     const auto& method = lookup.at("method");
     for (const auto search : {Method::recent, Method::uid_processes, Method::all_processes})
@@ -193,7 +193,7 @@ bool is_search(const nlohmann::ordered_json& lookup) {
 }
 
 void run(Uid uid) {
-    const Records records; // before the sockets that are recorded
+    const Records records; // must exist before the sockets, to record them
     const auto program = bench::start_program(uid);
     const auto orphan = bench::open_server_of(nobodys);
 

@@ -17,12 +17,12 @@
 namespace ubf::bench {
 namespace {
 
-// Opens the sockets, writes their ports, and stays as long as its parent.
+// Opens the sockets, writes their ports, and lives as long as its parent.
 [[noreturn]] void be_program(Uid uid, int ports) {
     if (::setresgid(value(uid), value(uid), value(uid)) < 0 ||
         ::setresuid(value(uid), value(uid), value(uid)) < 0)
         fail("becoming the user");
-    // After the credentials, which took both away.
+    // The change of credentials has reset both.
     ::prctl(PR_SET_DUMPABLE, 1);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     std::vector<UniqueFd> open;
@@ -81,7 +81,7 @@ UniqueFd open_server_of(Uid uid) {
     std::exception_ptr failure;
     std::thread([&] {
         try {
-            // The system call changes the thread alone, glibc's function would change them all.
+            // The system call changes only this thread, but glibc's function would change all.
             if (::syscall(SYS_setresuid, value(uid), value(uid), value(uid)) < 0)
                 fail("becoming the user");
             server = open_server(SOCK_STREAM, 0);
@@ -99,7 +99,7 @@ Endpoint local_end(const UniqueFd& fd) {
     address.length = sizeof address.storage;
     if (::getsockname(fd.get(), address.get(), &address.length) < 0)
         fail("getsockname");
-    // The port stands at the same place for both families (netinet/in.h).
+    // Both families have the port at the same offset (netinet/in.h).
     const auto* in = reinterpret_cast<const sockaddr_in*>(&address.storage);
     return {*Address::parse("127.0.0.1"), ntohs(in->sin_port)};
 }

@@ -1,4 +1,4 @@
-// What is looked for: a user's program that has sockets.
+// A user's program with sockets, as the target of lookups.
 #pragma once
 
 #include "base/types.hpp"
@@ -20,11 +20,11 @@ struct Program {
     pid_t pid = 0;
 };
 
-// Stays as long as its parent, if nobody ends it.
+// The program lives as long as its parent, unless end_program() ends it.
 Program start_program(Uid uid);
 void end_program(const Program& program);
 
-// A TCP listener of a user who has no process: this one holds it.
+// A TCP listener of a user without processes: this process holds it.
 UniqueFd open_server_of(Uid uid);
 
 Endpoint local_end(const UniqueFd& fd);

@@ -14,7 +14,7 @@
 namespace ubf::bench {
 namespace {
 
-constexpr std::size_t datagram = 64; // bytes: what counts is their number
+constexpr std::size_t datagram = 64; // bytes; their number matters, not their size
 
 void set_patience(const UniqueFd& fd, std::chrono::milliseconds patience) {
     const timeval time{patience.count() / 1000, patience.count() % 1000 * 1000};
@@ -70,7 +70,7 @@ void stream(const SocketAddress& to, std::chrono::milliseconds duration) {
     const auto send = [&] { return ::send(fd.get(), message.data(), message.size(), 0) > 0; };
     if (!send())
         fail("send");
-    std::this_thread::sleep_for(std::chrono::milliseconds(100)); // more than any verdict takes
+    std::this_thread::sleep_for(std::chrono::milliseconds(100)); // longer than any verdict
     std::size_t sent = 0;
     const auto begin = Clock::now();
     while (Clock::now() - begin < duration)

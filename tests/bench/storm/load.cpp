@@ -18,7 +18,7 @@ void hold(const SocketAddress& to, std::size_t count) {
         ::pause();
 }
 
-// Refusals that come back are for the next send() to complain of, and don't matter.
+// A refusal makes a later send() fail, which doesn't matter.
 void flood(const SocketAddress& to, std::chrono::milliseconds duration) {
     constexpr std::size_t sockets = 64;
     constexpr std::size_t burst = 16;

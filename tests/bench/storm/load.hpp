@@ -1,4 +1,4 @@
-// What others do to a node meanwhile.
+// Loads that other programs put on a node.
 #pragma once
 
 #include "socket.hpp"
@@ -8,10 +8,10 @@
 
 namespace ubf::bench {
 
-// So many connections, established and idle.
+// Holds `count` established, idle connections.
 [[noreturn]] void hold(const SocketAddress& to, std::size_t count);
 
-// UDP from many ports, as fast as it goes; one JSON line.
+// UDP from many ports, as fast as possible; prints one JSON line.
 void flood(const SocketAddress& to, std::chrono::milliseconds duration);
 
 } // namespace ubf::bench

@@ -1,19 +1,19 @@
 // storm: the two ends of a measurement.
 //
-//   storm serve tcp|udp PORT [close|keep|echo|drain]
-//                                    what becomes of a connection; a datagram is sent back
-//   storm connect tcp|udp ADDRESS PORT COUNT CONCURRENCY
+//   - storm serve tcp|udp PORT [close|keep|echo|drain]
+//                                    treats connections like this, and echoes datagrams
+//   - storm connect tcp|udp ADDRESS PORT COUNT CONCURRENCY
 //                                    COUNT new flows, CONCURRENCY at a time
-//   storm ping tcp|udp ADDRESS PORT COUNT
+//   - storm ping tcp|udp ADDRESS PORT COUNT
 //                                    round trips of one byte in one flow
-//   storm pour ADDRESS PORT MILLISECONDS      all that one TCP connection takes
-//   storm stream ADDRESS PORT MILLISECONDS    all datagrams that one socket can send ...
-//   storm sink PORT                           ... and how many of them arrive
-//   storm hold ADDRESS PORT COUNT             COUNT connections, established and idle
-//   storm flood ADDRESS PORT MILLISECONDS     UDP from many ports, as fast as it goes
+//   - storm pour ADDRESS PORT MILLISECONDS      as much as one TCP connection takes
+//   - storm stream ADDRESS PORT MILLISECONDS    as many datagrams as one socket can send ...
+//   - storm sink PORT                           ... and the number of them that arrive
+//   - storm hold ADDRESS PORT COUNT             COUNT connections, established and idle
+//   - storm flood ADDRESS PORT MILLISECONDS     UDP from many ports, as fast as possible
 //
-// `serve`, `sink` and `hold` print "ready" when they are; `serve` and `hold` run until they are
-// killed. What measures prints one JSON line.
+// `serve`, `sink` and `hold` print "ready" when they are. `serve` and `hold` run until they are
+// killed. Commands that measure print one JSON line.
 #include "base/text.hpp"
 #include "established.hpp"
 #include "load.hpp"

@@ -59,7 +59,7 @@ void NewFlows::print() {
 }
 
 void NewFlows::begin_flow(std::size_t index) {
-    // A flow that ends within its own connect() makes room for the next at once.
+    // A flow that ends within its own connect() frees its slot at once.
     while (begun_ < count_) {
         auto& slot = slots_[index];
         slot.fd =
@@ -90,7 +90,8 @@ void NewFlows::proceed(std::size_t index) {
         socklen_t length = sizeof error;
         if (::getsockopt(slot.fd.get(), SOL_SOCKET, SO_ERROR, &error, &length) < 0)
             fail("getsockopt");
-        // A refusal wakes us a moment before its error can be read: not connected, no error.
+        // A refusal wakes us a moment before its error can be read: then there is neither a peer
+        // nor an error.
         SocketAddress peer;
         peer.length = sizeof peer.storage;
         if (error == 0 && ::getpeername(slot.fd.get(), peer.get(), &peer.length) < 0)

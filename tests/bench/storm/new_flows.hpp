@@ -1,4 +1,4 @@
-// New flows, many at a time, and what each of them cost.
+// New flows, many at a time, and the time of each.
 #pragma once
 
 #include "socket.hpp"
@@ -10,8 +10,8 @@
 
 namespace ubf::bench {
 
-// A flow's time is that from connect() to the connection or the refusal; of UDP, from the first
-// datagram to its answer.
+// A TCP flow's time runs from connect() to the connection or the refusal. A UDP flow's runs from
+// the first datagram to its answer.
 class NewFlows {
   public:
     NewFlows(int type, const SocketAddress& to, std::size_t count, std::size_t concurrency);
@@ -37,7 +37,7 @@ class NewFlows {
     std::size_t begun_ = 0;
     std::size_t connected_ = 0;
     std::map<int, std::size_t> errors_;
-    Times times_; // of those that are finished
+    Times times_; // of the finished flows
     double seconds_ = 0;
 };
 

@@ -73,7 +73,7 @@ void serve_udp(std::uint16_t port) {
         from.length = sizeof from.storage;
         const auto length =
             ::recvfrom(server.get(), buffer.data(), buffer.size(), 0, from.get(), &from.length);
-        if (length >= 0) // an answer that can't be sent is one that the client waits for in vain
+        if (length >= 0) // if the answer can't be sent, the client runs into its timeout
             ::sendto(server.get(), buffer.data(), static_cast<std::size_t>(length), 0, from.get(),
                      from.length);
     }

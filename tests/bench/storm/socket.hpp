@@ -1,4 +1,4 @@
-// What both ends of a measurement make their sockets with.
+// The sockets of both ends of a measurement.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -13,7 +13,7 @@ namespace ubf::bench {
 
 using Clock = std::chrono::steady_clock;
 
-// Throws what errno says.
+// Throws the error of errno.
 [[noreturn]] void fail(const char* what);
 
 struct SocketAddress {
@@ -24,19 +24,19 @@ struct SocketAddress {
     sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
 };
 
-// These throw std::invalid_argument where the text is not what it should be.
+// These throw std::invalid_argument if the text is invalid.
 SocketAddress socket_address(const std::string& address, std::uint16_t port);
 int socket_type(std::string_view protocol); // "tcp" or "udp"
 
 // Blocking, and bound to the port; dual-stack.
 UniqueFd open_server(int type, std::uint16_t port);
-// Blocking, and connected; of TCP without delay.
+// Blocking, and connected; TCP with TCP_NODELAY.
 UniqueFd open_client(int type, const SocketAddress& to);
 
-// Closing it will leave no TIME_WAIT, so that a storm never runs out of ports.
+// Closing the socket leaves no TIME_WAIT, so that a storm never runs out of ports.
 void set_hard_close(const UniqueFd& fd);
 
-// Whoever started us waits for this line.
+// The process that started us waits for this line.
 void say_ready();
 
 } // namespace ubf::bench

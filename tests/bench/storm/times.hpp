@@ -1,4 +1,4 @@
-// How long things took, one by one.
+// Durations, one by one.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ class Times {
     }
     std::size_t size() const { return microseconds_.size(); }
 
-    // In microseconds; 0 of nothing.
+    // In microseconds; 0 without values.
     double quantile(double q) {
         if (microseconds_.empty())
             return 0;

@@ -1,6 +1,6 @@
-/* join: opens a port, says "port NAME", and accepts who connects.
-   join NAME: connects to that port, and says "joined".
-   Either says what MPI says of an error: "join: ...".
+/* join: opens a port, prints "port NAME", and accepts a connection.
+   join NAME: connects to that port, and prints "joined".
+   Both print MPI's text for an error: "join: ...".
  */
 #include <mpi.h>
 #include <stdio.h>

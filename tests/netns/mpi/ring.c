@@ -1,5 +1,5 @@
-/* ring [FILE]: a number goes round all ranks, a hundred times, and all ranks exchange with all.
-   Each rank says where it ran; the first says "done". With FILE it stays as long as that is there.
+/* ring [FILE]: a number goes round all ranks a hundred times, and all ranks exchange with all.
+   Each rank prints its host, and the first prints "done". With FILE, ring runs until FILE is gone.
  */
 #include <mpi.h>
 #include <stdio.h>
@@ -8,11 +8,11 @@
 
 static void finish(void) {
 #ifdef MPICH
-    /* MPI_Finalize of Debian's MPICH (4.0.2 on UCX 1.13) hangs every other time over TCP, firewall
-       or none: a rank that is through stops to read what another still waits to be rid of (see
-       github.com/openucx/ucx/issues/2254). So all ranks stay for a while, and go without it. The
-       process manager must hear of it all the same (PMI 1, on the descriptor that it gave): of
-       ranks that just end, it may take the first for one that failed, and kill the others. */
+    /* MPI_Finalize of Debian's MPICH (4.0.2 on UCX 1.13) hangs every other time over TCP, even
+       without a firewall: a rank that has finished stops reading data that another rank still sends
+       (see github.com/openucx/ucx/issues/2254). So all ranks wait for a while, and end without it.
+       They tell the process manager (PMI 1, on the descriptor that it gave). Otherwise it may take
+       the first rank that ends for a failed one, and kill the others. */
     for (int i = 0; i < 100; ++i) {
         int flag = 0;
         MPI_Iprobe(MPI_ANY_SOURCE, 1, MPI_COMM_WORLD, &flag, MPI_STATUS_IGNORE);

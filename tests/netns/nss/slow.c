@@ -1,5 +1,5 @@
-/* A user database that takes its time, as a directory server that is down does: every question
-   about a user or a group is answered after half a minute, with "no idea". */
+/* A slow user database, like a directory server that is down: each question about a user or a group
+   fails after half a minute. */
 #include <errno.h>
 #include <grp.h>
 #include <nss.h>
