@@ -472,7 +472,9 @@ class FileSystem(Systemd):
         source = next(line.split()[4] for line in self.two.run("ss", "-Htn", "sport", "2049").splitlines())
         answer = json.loads(run("ubfctl", "--json", "explain", "--from", source, "--to", f"{V4}:2049"))
         self.assertEqual((answer["listener"]["kind"], answer["connector"]["kind"]), ("kernel", "kernel"))
-        self.assertEqual(answer["verdict"]["reason"], "exempt-listener")
+        # The listener's socket has a file, so its kind takes a search, which the gate doesn't need: the peer has named
+        # a connector of the kernel's already.
+        self.assertEqual(answer["verdict"]["reason"], "exempt-connector")
 
 
 class Import(Systemd):
