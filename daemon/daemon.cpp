@@ -73,7 +73,7 @@ std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& r
 
 } // namespace
 
-// Everything that can fail for what the configuration says, before anything is changed.
+// Does everything that a bad configuration can make fail, before anything is changed.
 Daemon::Start Daemon::prepare(Config config) const {
     auto keys = load_keys(config.ident.key_file);
     nft::Installer installer;
@@ -122,13 +122,14 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
                  {store_.take(stamp_name), store_.take(arrive_name)}, table_)
   , investigator_(users_, labeller_, records_, cgroup_paths_, counters_) {
     investigator_.count_subordinates(start_.config.policy.subids);
-    // To load BPF programs, which is done. (Root has the last, which stands for both.)
+    // They were for loading BPF programs, which is done. (Root's CAP_SYS_ADMIN implies the others.)
     give_up({CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN});
 
     if (store_.had_any())
         peers_.forgive_until(Clock::now() + PeerTable::patience);
 
-    // The queues come first: whoever else runs here is found out before anything is touched.
+    // The queues come first: if another ubfd runs here, they can't be opened, and nothing was
+    // changed.
     const auto& queue = start_.config.queue;
     std::vector<std::unique_ptr<Queue>> queues;
     for (unsigned i = 0; i < queue.count; ++i) {
@@ -137,7 +138,7 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
                                                  counters_, store_.take(queue_name(number))));
     }
 
-    // Those that ask: the workers, explain, and RDMA's watcher.
+    // The askers: the workers, explain, and RDMA's watcher.
     const auto first_asker = static_cast<std::size_t>(ident::Channel::first_asker);
     const std::size_t channels = first_asker + queue.count + 2u;
     open_ident(channels);
@@ -194,8 +195,8 @@ void Daemon::install_ruleset() {
         recognition_.put_evidence();
         undecided_->look_for_them(Clock::now());
     });
-    // At a first start, connections are older than the ruleset, and go on; otherwise they were
-    // decided before, but where the table was gone when we came back.
+    // At a first start, connections are older than the ruleset, and go on. After a restart they
+    // were decided before, unless the table was gone meanwhile.
     if (store_.had_any() && !ruleset_->was_there())
         undecided_->look_for_them(Clock::now());
     else
@@ -211,7 +212,7 @@ void Daemon::begin_recognition() {
                        config.scope.interfaces, config.fabric.enabled);
 }
 
-// Workers know all flows that the kernel has let in by itself, when `then` is called.
+// Calls `then` when the workers know all flows that the kernel has let in by itself.
 void Daemon::with_recognised(const ControlServer::Reply& reply, const std::function<void()>& then) {
     const auto recognisable = [this](const UndecidedFlow& flow) {
         return is_recognised(recognition_.terms(),
@@ -252,7 +253,7 @@ void Daemon::open_ident(std::size_t channels) {
                                  port, start_.environment.unprivileged_port_start));
 }
 
-// By systemd, in the place of another of that name; -1: of nothing.
+// Has systemd keep this descriptor in place of another of that name; -1: keep none.
 void Daemon::keep(const char* name, int fd) {
     store_.drop(name);
     if (fd >= 0)
@@ -282,11 +283,11 @@ Daemon::~Daemon() {
     investigator_.stop();
     sent_flows_.stop();
     while (!services_.empty())
-        services_.pop_back(); // those that hand on to the first go first
+        services_.pop_back(); // the first last: the others hand questions on to it
     workers_.clear();
 }
 
-// All at once: each may take until the last answer that it waits for.
+// Stops all at once: each worker may wait for its last answer.
 void Daemon::stop_workers() {
     for (const auto& worker : workers_)
         worker->begin_stop();
@@ -363,7 +364,7 @@ void Daemon::run() {
     log_.info("stopped; the ruleset is removed");
 }
 
-// All that there are. This thread looks at the others, and the log's at this one.
+// This thread watches all others, and the log's thread watches this one.
 void Daemon::watch_threads() {
     for (const auto& worker : workers_)
         threads_.add(worker->heartbeat());
@@ -381,7 +382,7 @@ void Daemon::watch_threads() {
     log_.watch(&heartbeat_);
 }
 
-// Tells systemd that we live, if all threads do that nothing may hold up, and what we do.
+// Feeds systemd's watchdog, if all vital threads go on, and reports our status.
 void Daemon::show_life() {
     const auto now = Clock::now();
     for (auto& [is_error, text] : threads_.look(now))
@@ -410,7 +411,7 @@ void Daemon::handle_signal() {
     }
 }
 
-// All or nothing: what can't be loaded leaves the old as it is.
+// All or nothing: if the file can't be loaded, the old configuration stays.
 std::optional<std::string> Daemon::reload() {
     ::sd_notify(0, "RELOADING=1");
     mistake_.clear();
@@ -518,7 +519,7 @@ void Daemon::name_other_versions(TimePoint now) {
 }
 
 void Daemon::name_other_clocks(TimePoint now) {
-    constexpr std::size_t few = 3; // beyond, it is our own
+    constexpr std::size_t few = 3; // if more clocks differ, ours is the wrong one
     const auto others = peers_.take_other_clocks(now);
     const auto seconds = [](std::chrono::milliseconds ahead) {
         return std::chrono::round<std::chrono::seconds>(std::chrono::abs(ahead)).count();
@@ -547,7 +548,7 @@ void Daemon::name_unknown() {
                      "is a reason to allow");
 }
 
-// The directory may have come up. It may also take its time, which is not this thread's.
+// The user database may be up by now. It may also be slow, so another thread asks it.
 void Daemon::ask_for_names(TimePoint now) {
     constexpr std::chrono::seconds pause{30};
     if (names_) {
@@ -576,7 +577,7 @@ void Daemon::ask_for_names(TimePoint now) {
             Config config;
             try {
                 config = parse_config(text, file, Names::look_up_or_list);
-            } catch (const std::exception&) { // it was good, so there is no memory
+            } catch (const std::exception&) { // the text was good, so memory has run out
             }
             promise.set_value(std::move(config));
         }).detach();

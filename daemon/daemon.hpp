@@ -45,7 +45,7 @@ class Daemon {
         std::filesystem::path config_file;
         // We keep the last good configuration in this file, for the next start; empty: nowhere.
         std::filesystem::path last_good{};
-        bool leave_ruleset = false; // whoever started us sees to the table when we are stopped
+        bool leave_ruleset = false; // systemd's unit sees to the table when we are stopped
         std::string mistake{};      // of config_file, where we start with the last good one
     };
 
@@ -55,7 +55,7 @@ class Daemon {
     Daemon(Options options, Config config, DescriptorStore& store);
     ~Daemon();
 
-    // Until SIGTERM or SIGINT; removes the table then, unless it is to be left or kept.
+    // Runs until SIGTERM or SIGINT, and then removes the table, unless it is to be left or kept.
     void run();
 
   private:
@@ -92,7 +92,7 @@ class Daemon {
 
     const Options options_;
     std::string mistake_;                      // of the file, while an older configuration holds
-    std::optional<std::future<Config>> names_; // that the user database may know by now
+    std::optional<std::future<Config>> names_; // the configuration, with its names asked for again
     TimePoint names_asked_ = Clock::now();
     const std::chrono::system_clock::time_point since_ = std::chrono::system_clock::now();
     const TimePoint started_ = Clock::now();

@@ -61,9 +61,8 @@ std::string first_line(const char* file) {
     return line;
 }
 
-// The type of our context, USER:ROLE:TYPE[:LEVEL], where SELinux enforces a policy that confines
-// this type not at all; else empty. A confined ubfd may not read whether it enforces, and is not
-// asked to.
+// The type of our context, USER:ROLE:TYPE[:LEVEL], if SELinux enforces a policy that does not
+// confine this type; else empty. A confined ubfd need not read "enforce", and may not.
 std::string unconfined_domain() {
     std::istringstream context(first_line("/proc/self/attr/current"));
     std::string type;

@@ -1,4 +1,4 @@
-// ubfd: options, and what each failure to start means to the one who started it.
+// ubfd: options, and an exit status for each failure to start.
 #include "base/text.hpp"
 #include "daemon/daemon.hpp"
 #include "ident/key.hpp"
@@ -38,8 +38,8 @@ int run(Options options, const std::filesystem::path& file, ubf::DescriptorStore
     return EX_OK;
 }
 
-// With a configuration that is bad, and no other, the node would refuse its own users until
-// somebody comes.
+// If the configuration is bad, ubfd starts with the last good one. Otherwise the node would refuse
+// its own users until an administrator mends the file.
 int start(Options options) {
     if (sodium_init() < 0)
         return failure(EX_SOFTWARE, "libsodium could not be initialised");
@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
         using namespace po::command_line_style;
         po::store(po::command_line_parser(argc, argv)
                       .options(options)
-                      .positional({}) // it takes no word but its options
+                      .positional({}) // options only
                       .style(unix_style & ~allow_guessing)
                       .run(),
                   given);

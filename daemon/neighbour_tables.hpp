@@ -1,7 +1,7 @@
 // The kernel's tables of neighbours, ARP's and NDP's: one of each for the whole machine, with room
-// for net.*.neigh.default.gc_thresh3 addresses. If one is full, nodes that it does not hold
-// can't be reached. On a flat network of more than a thousand nodes that happens without ubfd as
-// well, and looks like a refusal.
+// for net.*.neigh.default.gc_thresh3 addresses. If a table is full, nodes that it does not hold
+// can't be reached. A flat network of more than a thousand nodes fills it without ubfd as well, and
+// the failure looks like a refusal.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace ubf {
 
-// Counts how often the tables were full since the machine was booted; 0 where that can't be read,
+// Counts how often the tables were full since the machine was booted; 0 if the count can't be read,
 // as in any network namespace but the first.
 std::uint64_t neighbour_tables_full();
 

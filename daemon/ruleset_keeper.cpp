@@ -62,7 +62,7 @@ void RulesetKeeper::install() {
 }
 
 void RulesetKeeper::install_where_gone() {
-    constexpr int most_tries = 20; // somebody else's changes interrupt us
+    constexpr int most_tries = 20; // changes by others interrupt us
     for (int i = 0; i < most_tries; ++i) {
         const auto import = read_import();
         if (!import)
@@ -85,9 +85,9 @@ void RulesetKeeper::install_where_gone() {
     throw nft::NftError("the ruleset cannot be read, or somebody changes it all the time");
 }
 
-// Reads the ruleset, and keeps its generation; nothing where it was changed meanwhile, or the
-// kernel was busy. A ruleset that is not as it should be is read twice: the first time, a
-// transaction may have been on its way.
+// Reads the ruleset, and keeps its generation; nothing if the ruleset was changed meanwhile, or the
+// kernel was busy. A ruleset with a fault is read twice: the first time, a transaction may have
+// been on its way.
 std::optional<nft::Imported> RulesetKeeper::read_import() {
     for (const bool again : {false, true}) {
         const auto generation = installer_.generation();
@@ -123,12 +123,12 @@ bool RulesetKeeper::was_made_anew() {
         const auto table = installer_.state();
         return table && std::exchange(handle_, table->handle) != table->handle;
     } catch (const nft::NftError&) {
-        return true; // not known: look for what came in
+        return true; // not known: look for connections that came in
     }
 }
 
-// The administrator's own: left alone while it is there. False where it was changed
-// meanwhile, or the kernel was busy: then nothing is known.
+// The administrator's own ruleset is left alone while it is there. False, and nothing is known, if
+// it was changed meanwhile, or the kernel was busy.
 bool RulesetKeeper::look_at_import(TimePoint now) {
     const auto import = read_import();
     if (!import)
@@ -155,7 +155,8 @@ bool RulesetKeeper::look_at_import(TimePoint now) {
     return true;
 }
 
-// A table of ours can be changed by nobody else: not for an administrator who sees to it.
+// Nobody else can change a table that our socket owns. So we own none that the administrator
+// manages.
 void RulesetKeeper::put(const nft::Ruleset& ruleset, bool manage) {
     if (manage)
         installer_.install(ruleset, most_);
@@ -199,7 +200,7 @@ void RulesetKeeper::look(TimePoint now) {
     if (unchanged && (state_ == State::installed || state_ == State::stand_in))
         return;
     if (!manage_) {
-        constexpr int most_tries = 3; // and on with the next look
+        constexpr int most_tries = 3; // the next look goes on
         for (int i = 0; i < most_tries && !look_at_import(now); ++i) {
         }
         return;
@@ -218,7 +219,7 @@ void RulesetKeeper::look(TimePoint now) {
     repair(now);
 }
 
-// False where somebody imports it again this very moment.
+// False if another process is importing the ruleset at this moment.
 bool RulesetKeeper::repair(TimePoint now) {
     std::erase_if(recent_repairs_, [&](TimePoint when) { return now - when > repair_window; });
     if (recent_repairs_.size() >= most_repairs) {

@@ -2,8 +2,8 @@
 // or changed it. If the administrator owns the table, it only logs the missing parts.
 //
 // If our socket can own the table, nobody else can flush or change it. Otherwise the kernel
-// notifies us of each change, and the table is restored within milliseconds. In any case a look
-// twice a second finds out whether it is there.
+// notifies us of each change, and the table is restored within milliseconds. In any case the table
+// is checked twice a second.
 #pragma once
 
 #include "config/config.hpp"
@@ -28,26 +28,27 @@ class RulesetKeeper {
         installed,
         stand_in, // of an imported one that is gone
         broken,   // something is missing, and the administrator must put it back
-        failed,   // repaired as often as a minute allows: somebody else keeps breaking it
+        failed,   // repaired as often as a minute allows: another program keeps breaking it
     };
 
-    // Nothing is installed yet. table: the socket that all share who write into the table, and that
-    // is to own it as far as `most` says. Throws nft::NftError, std::system_error.
+    // Nothing is installed yet. table: the socket that all writers of the table share. The socket
+    // is to own the table as far as `most` says. Throws nft::NftError, std::system_error.
     RulesetKeeper(const Config& config, nft::Environment environment, nft::Connection& table,
                   nft::Ownership most, EventLoop& loop, Log& log);
     ~RulesetKeeper();
 
-    // `whole` is called whenever the ruleset is whole again after it was not: what began meanwhile
-    // nobody has decided.
+    // `whole` is called whenever the ruleset is whole again: connections that began meanwhile are
+    // undecided.
     void on_whole_again(std::function<void()> whole) { whole_ = std::move(whole); }
-    // Installs the table; where it is the administrator's, only if theirs is gone and the
-    // configuration lets us, and else throws NftError saying what is missing.
+    // Installs the table. If the administrator manages it, only a stand-in is installed, and only
+    // if the table is gone and the configuration lets us. Otherwise throws NftError with the
+    // missing parts.
     void install();
-    // Replaces what hangs in the skeleton, in one transaction; the old rules stay when it throws.
+    // Replaces the rules within the skeleton, in one transaction; if it throws, the old ones stay.
     void replace(const Config& config, nft::Environment environment);
-    // The next look() puts it there, and goes on trying.
+    // The next look() installs this ruleset; if that fails, later ones try again.
     void want(const Config& config, nft::Environment environment);
-    // Twice a second, and when the kernel tells of a change.
+    // To be called twice a second, and when the kernel notifies us of a change.
     void look(TimePoint now);
     // Removes the table, verified. Throws NftError.
     void remove();
@@ -89,7 +90,8 @@ class RulesetKeeper {
     std::uint32_t generation_ = 0;
     std::uint64_t handle_ = 0; // of the table
     std::uint64_t repairs_ = 0;
-    // Repairs within the last while: past a few, it would be a fight.
+    // Repairs within the last minute, to rate-limit them: another program may keep flushing the
+    // table.
     std::vector<TimePoint> recent_repairs_;
 };
 

@@ -38,7 +38,7 @@ Json interfaces(const WatchedInterfaces& scope) {
     return json;
 }
 
-// Without a word more, so many of the peers: a page of thousands is for who asks for it.
+// The peers on the page without --peers, which lists all: there may be thousands.
 constexpr std::size_t most_peers = 20;
 
 Json to_json(const std::vector<PeerTable::Peer>& peers) {
@@ -53,7 +53,8 @@ Json to_json(const std::vector<PeerTable::Peer>& peers) {
     return json;
 }
 
-// By their ids, which tell nothing of them: so it can be seen whether every node has the new one.
+// Shows only ids of keys, which reveal nothing of the keys, but show whether every node has the new
+// one.
 Json to_json(const KeyRing& keys) {
     Json json{{"signs", fmt::format("{:08x}", keys.current.id())}};
     if (keys.previous)
@@ -84,7 +85,7 @@ std::size_t Daemon::flows_remembered() const {
 }
 
 Json Daemon::status(bool all_peers) {
-    ruleset_->look(Clock::now()); // somebody who has just changed it wants to see that
+    ruleset_->look(Clock::now()); // an administrator may just have changed it
     auto queues = Json::array();
     const auto kernel = kernel_queues();
     for (const auto& worker : workers_) {

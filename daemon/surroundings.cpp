@@ -50,7 +50,8 @@ void Surroundings::look_at_multicast(TimePoint now) {
         log_.info(std::move(news));
 }
 
-// Link-local ones say nothing about the network; what comes to them is judged as unlisted anyway.
+// Link-local addresses say nothing about the network, and packets to them are judged as unlisted
+// anyway.
 std::vector<std::string> Surroundings::unlisted_addresses(const Config& config) {
     std::vector<std::string> found;
     for (const auto& own : own_addresses()) {
@@ -91,7 +92,7 @@ void Surroundings::look_at_rules() {
     auto found = nft::disturbances(connection_);
     auto others = nft::refusals_of_others(connection_);
     if (!found || !others)
-        return; // somebody changed rules meanwhile; the next look reads them again
+        return; // rules were changed meanwhile; the next look reads them again
     generation_ = *generation;
     others_ = std::move(*others);
     tell(rules_, *found);

@@ -22,13 +22,14 @@ class Surroundings {
     // Throws std::system_error, nft::NftError.
     explicit Surroundings(Log& log);
 
-    // Twice a second. Asks the kernel for little where nothing has changed.
+    // To be called twice a second; cheap when nothing has changed.
     void look(const Config& config, TimePoint now);
-    // By the next look.
+    // The next look() reads all addresses again.
     void look_again() { addresses_due_ = {}; }
-    // Sentences, of all that holds now.
+    // The warnings that hold now, each a sentence.
     std::vector<std::string> warnings() const;
-    // Others that can refuse what we allow, or write marks: told by `ubfctl status` alone.
+    // Rules of other tables that can refuse flows that we allow, or write marks. Only
+    // `ubfctl status` shows them.
     std::vector<std::string> others() const;
 
   private:
@@ -41,7 +42,7 @@ class Surroundings {
     Log& log_;
     Links links_;
     nft::Connection connection_;
-    const std::uint64_t neighbours_full_; // so often before
+    const std::uint64_t neighbours_full_; // times, when we started
     TimePoint addresses_due_{};
     std::optional<std::uint32_t> generation_;
     std::vector<std::string> addresses_;

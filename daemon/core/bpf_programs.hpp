@@ -7,18 +7,18 @@
 
 namespace ubf {
 
-// Since Linux 5.19 who has a map may read and change it (kernel/bpf/syscall.c, c8644cd0efe7);
-// before, it takes CAP_BPF where kernel.unprivileged_bpf_disabled is set, and no thread of ours
-// keeps that.
+// Since Linux 5.19 a holder of a map's descriptor may read and change the map
+// (kernel/bpf/syscall.c, c8644cd0efe7). Before, that takes CAP_BPF if
+// kernel.unprivileged_bpf_disabled is set, and no thread of ours keeps CAP_BPF.
 bool can_be_used_without_privileges(int map);
 
 inline constexpr const char* needs_privileges =
     "before Linux 5.19, its maps take CAP_BPF for as long as ubfd runs, while "
     "kernel.unprivileged_bpf_disabled is not 0";
 
-// Attaches a program to a cgroup; in the place of that of a ubfd before us, where its link was
-// kept, so that there is no moment without. Empty, with errno, where the kernel refuses. Takes
-// CAP_NET_ADMIN.
+// Attaches a program to a cgroup. If a predecessor's link was kept, our program replaces the
+// predecessor's, so that there is no moment without one. Empty, with errno, if the kernel refuses.
+// Takes CAP_NET_ADMIN.
 UniqueFd attach(UniqueFd kept, const bpf_program* program, int cgroup, bpf_attach_type type);
 
 } // namespace ubf

@@ -63,20 +63,20 @@ struct Counters {
     Counter questions; // asked of peers
     Counter retransmissions;
     Counter answers;       // received, and believed
-    Counter answers_busy;  // of these, without the credentials, for which the peer had no time
+    Counter answers_busy;  // of these, without credentials: the peer had no time to find them
     Counter answered;      // questions of peers
     Counter no_evidence;   // of these, about datagrams that this node has not sent
-    Counter answered_busy; // of these, without the credentials, for which we had no time
-    Counter not_sent;      // datagrams that found no room in the kernel; asked or told again
+    Counter answered_busy; // of these, without credentials: we had no time to find them
+    Counter not_sent;      // datagrams for which the kernel had no room; they are retransmitted
     Counter gone_sent;
     Counter gone_received;
-    Counter told_forgotten; // for want of room; the peers decide these flows again by themselves
+    Counter told_forgotten; // evicted; the peers decide these flows again by themselves
 
-    Counter searches_refused;     // for too many waited; the packet, or the question, comes again
-    Counter flows_ended;          // that were allowed, and decided again were not any more
+    Counter searches_refused;     // too many waited; the packet or question is retransmitted
+    Counter flows_ended;          // allowed once, but not when decided again
     Counter flows_not_ended;      // the kernel refused to
-    Counter flows_not_remembered; // for want of room; they can't be listed, nor ended
-    Counter sets_full;            // a verdict that the kernel could have given, had there been room
+    Counter flows_not_remembered; // for want of room; they can be neither listed nor ended
+    Counter sets_full;            // verdicts for which the kernel's sets had no room
     Counter packets_gone;         // a verdict came for a packet that the kernel had dropped already
     Counter verdict_errors;       // the kernel refused a verdict for another reason
     Counter messages_lost;        // ENOBUFS on a queue's socket
@@ -85,23 +85,23 @@ struct Counters {
     Counter connections_undecided; // that began while the ruleset was not whole
 
     Counts<LabelOrigin> labels;  // found behind sockets
-    Counter labels_unknown;      // a process, or what its job's label is, could not be found
+    Counter labels_unknown;      // a process, or the label of its job, could not be found
     Counter levels_contradicted; // by what the packet itself states
     Counter jobs_begun;
     Counter jobs_ended;
-    Counter jobs_vanished; // without a word
-    Counter jobs_refused;  // what was to be registered was not as it must be
+    Counter jobs_vanished; // the cgroup is gone, without `job end`
+    Counter jobs_refused;  // at registration, for a bad field
 
     Counter rdma_seen;    // connections of the RDMA connection manager
     Counter rdma_allowed; // of these
     Counter rdma_denied;
-    Counter rdma_no_answer; // nobody could say whose the other end is
+    Counter rdma_no_answer; // the owner of the other end is not known
     Counter rdma_ended;     // of those that were denied
     Counter rdma_not_ended; // and were to be
 
     Counter log_written;
-    Counter log_folded;     // into the line of another, which says how many
-    Counter log_over_share; // of a user who had his share of lines; told as a number
+    Counter log_folded;     // into another line, which has their number
+    Counter log_over_share; // of a user who had their share of lines; logged as a number
     Counter log_lost;
 };
 

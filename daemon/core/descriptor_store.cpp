@@ -22,7 +22,7 @@ DescriptorStore::DescriptorStore() {
     had_any_ = !kept_.empty();
 }
 
-// A service manager that keeps none says so: systemd from 254 on tells how many, in FDSTORE.
+// systemd from 254 on tells in FDSTORE how many descriptors it keeps; 0: none.
 bool DescriptorStore::is_there() {
     const char* most = std::getenv("FDSTORE");
     return std::getenv("NOTIFY_SOCKET") != nullptr &&
@@ -35,7 +35,7 @@ UniqueFd DescriptorStore::take(const std::string& name) {
 }
 
 void DescriptorStore::keep(const std::string& name, int fd) {
-    // Unwatched, for an error that waits to be read is no reason to let a socket go.
+    // Without FDPOLL=0, systemd would close a socket with a pending error.
     const auto state = fmt::format("FDSTORE=1\nFDNAME={}\nFDPOLL=0", name);
     ::sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1);
 }

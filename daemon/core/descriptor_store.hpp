@@ -1,5 +1,5 @@
 // The descriptors that systemd keeps for us while we restart, upgrade or crash (sd_notify(3),
-// FDSTORE=1; sd_listen_fds(3)), so that what waits in a socket waits for our successor. Without
+// FDSTORE=1; sd_listen_fds(3)), so that packets in a socket's queue wait for our successor. Without
 // systemd nothing is kept.
 #pragma once
 
@@ -12,23 +12,23 @@ namespace ubf {
 
 class DescriptorStore {
   public:
-    // Takes over what was kept.
+    // Takes over the descriptors that were kept.
     DescriptorStore();
 
-    // Empty where none of that name was kept.
+    // Empty if none of that name was kept.
     UniqueFd take(const std::string& name);
-    // Whether somebody says that they keep what they are given.
+    // Whether a service manager keeps descriptors for us.
     static bool is_there();
     // Whether a predecessor left something: this is no first start.
     bool had_any() const { return had_any_; }
-    // To be kept from now on; names have no colon.
+    // Keeps it from now on; names have no colon.
     void keep(const std::string& name, int fd);
-    // Not any more.
+    // Keeps it no longer.
     void drop(const std::string& name);
-    // Waits until what was said is heard: from then on it is kept whatever becomes of us. False
-    // where it takes too long.
+    // Waits until systemd has read our messages: from then on it keeps the descriptors even if we
+    // crash. False if systemd takes too long.
     static bool settle();
-    // Gives up those that nobody took; so does systemd.
+    // Closes the descriptors that nobody took, and has systemd close them as well.
     void drop_rest();
 
   private:

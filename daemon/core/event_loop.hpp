@@ -20,7 +20,7 @@ class EventLoop {
 
     // The descriptor must outlive its watch. `writable`, where given, is called as well.
     void watch(int fd, std::function<void()> readable, std::function<void()> writable = {});
-    // For what the kernel has to say of an error, whether or not it is watched for anything else.
+    // Calls `failed` on an error (EPOLLERR), whether or not the descriptor is watched otherwise.
     void watch_errors(int fd, std::function<void()> failed);
     void forget(int fd);
     // Leaves a watched descriptor alone for a while.

@@ -13,11 +13,11 @@ class Heartbeat {
   public:
     // How often the thread must come by, at least.
     static constexpr std::chrono::seconds period{1};
-    // A thread that did not for so long stands still.
+    // A thread without a heartbeat for so long stands still.
     static constexpr std::chrono::seconds patience{3 * period};
 
-    // waits_for: what of somebody else's may hold the thread up for as long as it likes, without
-    // harm to a verdict; empty for a thread that nothing may.
+    // waits_for: a service outside ubfd that may block the thread for any time, without harm to a
+    // verdict. Empty for a vital thread, which nothing may block.
     explicit Heartbeat(std::string name, std::string waits_for = {})
       : name_(std::move(name))
       , waits_for_(std::move(waits_for)) {}

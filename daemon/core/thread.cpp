@@ -18,7 +18,7 @@ void enter_thread(const char* name, std::initializer_list<unsigned> capabilities
     for (const unsigned capability : capabilities)
         if ((kept >> capability & 1) != 0)
             capng_update(CAPNG_ADD, both, capability);
-    // The ambient set goes with the permitted one. Having less than before never fails.
+    // The kernel drops ambient capabilities that are not permitted. Having fewer never fails.
     capng_apply(CAPNG_SELECT_CAPS);
 }
 

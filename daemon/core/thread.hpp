@@ -1,15 +1,15 @@
 // The first act of every thread: it takes a name, and gives up the privileges that its own work
 // doesn't take. The thread that answers strangers' questions keeps none; those of the gate, which
 // read what peers answer, keep CAP_NET_ADMIN for their verdicts. (Threads share their memory, so
-// this bounds what a mistake can do, not what somebody can who took the process over.)
+// this bounds the effect of a mistake, but not of an attacker who took the process over.)
 #pragma once
 
 #include <initializer_list>
 
 namespace ubf {
 
-// name: up to 15 bytes, as ps -L and /proc show it. The thread keeps these capabilities (CAP_* of
-// linux/capability.h), of those that it has, and can never get back the others.
+// name: up to 15 bytes, as ps -L and /proc show it. If the thread has these capabilities (CAP_* of
+// linux/capability.h), it keeps them. It can never get back the others.
 void enter_thread(const char* name, std::initializer_list<unsigned> capabilities = {});
 
 // The calling thread does without these from now on.

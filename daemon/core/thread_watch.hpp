@@ -1,5 +1,5 @@
-// Whether all threads go on. One that stands still is named, whichever it is; one that nothing may
-// hold up also keeps the watchdog of systemd from being fed, which then restarts ubfd.
+// Watches that all threads go on. Any thread that stands still is logged. If a vital thread stands
+// still, systemd's watchdog is not fed any more, and systemd restarts ubfd.
 #pragma once
 
 #include "daemon/core/heartbeat.hpp"
@@ -22,8 +22,8 @@ class ThreadWatch {
         bool is_error; // else a warning
         std::string text;
     };
-    // To be called every half second or so. A look that comes late was held up like the
-    // threads, and says nothing of them.
+    // To be called every half second or so. If a look comes late, ubfd as a whole was held up,
+    // and the look judges no thread.
     std::vector<News> look(TimePoint now);
 
     // At the last look.
@@ -41,7 +41,7 @@ class ThreadWatch {
     struct Watched {
         const Heartbeat* thread;
         bool still = false;
-        TimePoint last{}; // sign of it, when it came to stand still
+        TimePoint last{}; // its last heartbeat before it stood still
     };
 
     std::vector<Watched> threads_;

@@ -1,7 +1,6 @@
-// Estimates from the answer times of peers how long to wait before a question is sent once more, as
-// section 2 of RFC 6298 does. A question that is repeated while its answer is on the
-// way costs the peer another one, and slows down all answers behind it (congestion collapse, RFC
-// 2914).
+// Estimates the retransmission timeout of questions from the peers' answer times, as section 2 of
+// RFC 6298 does. If a question is retransmitted while its answer is on the way, the peer must
+// answer twice, and all later answers are delayed (congestion collapse, RFC 2914).
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
@@ -16,13 +15,13 @@ class AnswerTimes {
   public:
     using Duration = Clock::duration;
 
-    // Short enough for a datagram that was lost on an idle network, and within what a packet waits.
+    // Short enough to retransmit a lost datagram while the packet still waits.
     static constexpr Duration shortest = std::chrono::milliseconds(60);
     static constexpr Duration longest = std::chrono::milliseconds(400);
     static constexpr Duration unknown = std::chrono::milliseconds(200); // nobody has answered yet
 
-    // From the first sending, also where it was repeated: which of them was answered nobody knows,
-    // and to have waited too long costs less than to ask too much.
+    // The time since the first transmission, even if there was a retransmission. Nobody knows which
+    // of them was answered, and waiting too long costs less than asking too often.
     void add(Duration took) {
         if (!smoothed_) {
             smoothed_ = took;
@@ -34,7 +33,7 @@ class AnswerTimes {
         *smoothed_ += error / 8;
     }
 
-    // From the sending of a question to the first repetition.
+    // From the first transmission of a question to its retransmission.
     Duration pause() const {
         return smoothed_ ? std::clamp(*smoothed_ + 4 * deviation_, shortest, longest) : unknown;
     }

@@ -10,10 +10,10 @@
 namespace ubf::ident {
 namespace {
 
-// Before a question is tried again that found no room in the kernel.
+// The pause before a question is sent again, if the kernel had no room for it.
 constexpr std::chrono::milliseconds room_pause{20};
-// For so long nobody counts as silent after an answer that took half of the deadline or more, for
-// other answers will miss it.
+// After an answer that took half of the deadline or more, no peer counts as silent for so long:
+// other answers will miss their deadline.
 constexpr std::chrono::seconds forgiven_for{3};
 
 } // namespace
@@ -64,7 +64,7 @@ Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<U
     return nonce;
 }
 
-// It stays, so that its answer is known for one.
+// The question stays in the table, so that its answer is not rejected as unasked.
 void Asker::withdraw(Nonce nonce) {
     const auto found = pending_.find(nonce);
     if (found == pending_.end())
@@ -81,7 +81,7 @@ void Asker::flush() {
     unsent_.clear();
 }
 
-// The pauses grow, so that a peer under load is not asked to death.
+// The pauses grow, so that retransmissions do not overload a busy peer.
 void Asker::note_sent(Pending& pending, TimePoint now) {
     if (!pending.sent)
         pending.pause = times_.pause();
@@ -122,7 +122,7 @@ void Asker::send(const std::vector<Nonce>& nonces) {
             const auto now = Clock::now();
             if (no_room)
                 counters_.not_sent.add();
-            // Another failure is as good as a loss on the way.
+            // Any other failure counts as a loss on the way.
             for (const auto last = group.begin() + static_cast<std::ptrdiff_t>(first); open != last;
                  ++open)
                 if (no_room)
@@ -158,12 +158,11 @@ void Asker::handle(const Received& received) {
 
 void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now) {
     const auto found = pending_.find(answer.nonce);
-    // The answer must come from where the question went, to where it came from. A repeated one
-    // finds its question closed.
+    // The answer must take the question's path back. A duplicate finds its question closed.
     if (found == pending_.end() || found->second.path.to != path.from ||
         found->second.path.from != path.to) {
         counters_.rejections.add(Rejection::unasked);
-        if (peers_.heard(path.from.address)) // too late for its question, and it is there
+        if (peers_.heard(path.from.address)) // too late, but the peer is there
             peers_.forgive_until(now + forgiven_for);
         return;
     }
@@ -181,7 +180,8 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
     if (answer.part == Part::uid) {
         if (std::exchange(pending.uid, answer.owner.uid))
             return;
-        // The rest is being looked for. It is asked for once more, for it may get lost.
+        // The peer searches for the credentials. The question is sent once more, as the second
+        // answer may get lost.
         send_later(pending, now + (pending.deadline - now) / 2);
         pending.pause = deadline_;
         if (!withdrawn)
@@ -207,7 +207,7 @@ std::optional<TimePoint> Asker::next() const {
 void Asker::on_time(TimePoint now) {
     if (!due_.empty() && due_.top().when + deadline_ / 2 <= now) {
         peers_.forgive_until(now + deadline_); // it is we who are late
-        receive();                             // what had come in time
+        receive();                             // answers that came in time
     }
     std::vector<Nonce> again;
     std::vector<Pending> expired;
@@ -224,7 +224,7 @@ void Asker::on_time(TimePoint now) {
         }
         const bool over = pending.deadline <= now ||
                           (!pending.uid && peers_.refuses(pending.path.to.address, pending.asked));
-        // Answers may take longer by now than when it was sent.
+        // The timeout may have grown since the question was sent.
         const bool is_first = pending.sent && !pending.repeated && !pending.uid;
         if (is_first && !over && now < *pending.sent + times_.pause()) {
             send_later(pending, *pending.sent + times_.pause());

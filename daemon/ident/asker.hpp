@@ -26,39 +26,38 @@ class Asker {
     enum class Heard : std::uint8_t {
         owner,   // of the flow's source, as its node says
         uid,     // a user, whose credentials follow
-        busy,    // a user, of whose credentials the node had no time to find more than it says
+        busy,    // a user, with the credentials that the node found in the time it had
         late,    // a user, whose credentials did not come by the deadline
         nothing, // no answer by the deadline
         unsent,  // the question could not be sent, for want of room in the kernel
     };
-    // owner: unknown where only `nothing` or `unsent` is heard.
+    // owner: unknown, if only `nothing` or `unsent` is heard.
     using Handler = std::function<void(const Flow& flow, Heard heard, const Owner& owner)>;
 
-    // channel: which of this node's askers it is; socket: that channel's. lane: another socket, for
-    // questions to peers that are not proven. Datagrams that wait for an address that nobody has
-    // fill no room but their own.
+    // channel: the number of this asker on its node. socket: that channel's. lane: another socket,
+    // for questions to unproven peers. Datagrams to addresses that nobody has must not fill the
+    // channel's own socket.
     Asker(const Socket& socket, const Socket& lane, Channel channel,
           std::shared_ptr<const Terms> terms, Milliseconds deadline, PeerTable& peers,
           Counters& counters);
 
-    // Hears of every question, in receive() and on_time(). To be set before the first question.
+    // The handler is called for every question, in receive() and on_time(). To be set before the
+    // first one.
     void set_handler(Handler handler) { handler_ = std::move(handler); }
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
-    // asked: as the peer knows the flow. interface: where the packet came in, for link-local
-    // addresses.
+    // asked: the flow as the peer knows it. interface: the packet's, for link-local addresses.
     Nonce ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
               std::uint32_t interface, std::optional<Gid> group = {});
     void flush();
-    // The handler hears nothing more of that question.
+    // The handler is not called for that question any more.
     void withdraw(Nonce nonce);
-    // By the loop: when fd() is readable, and when the time that next() named has come.
+    // The loop calls receive() when fd() is readable, and on_time() at the time of next().
     int fd() const { return socket_.fd(); }
     void receive();
     void on_time(TimePoint now);
     std::optional<TimePoint> next() const;
-    // Whether further questions had better wait, for they would only wait behind those on their
-    // way.
+    // Whether further questions had better wait: so many are open that peers would only queue them.
     bool is_pressed() const { return pressure_.is_high(); }
 
   private:
@@ -69,11 +68,11 @@ class Asker {
         std::uint32_t interface;
         TimePoint asked;
         TimePoint deadline;
-        std::optional<BackPressure::Kind> counted; // as on its way
-        TimePoint again{};               // when it is sent again, at the latest at the deadline
+        std::optional<BackPressure::Kind> counted; // while it is open
+        TimePoint again{};               // when it is due again, at the latest at the deadline
         std::optional<TimePoint> sent{}; // the last time
-        Clock::duration pause{};         // between that and the next
-        std::optional<Uid> uid{};        // that was heard
+        Clock::duration pause{};         // from the last transmission to the next
+        std::optional<Uid> uid{};        // from the peer's first answer
         bool repeated = false;
         bool withdrawn = false;
     };
@@ -105,7 +104,8 @@ class Asker {
     AnswerTimes times_;
     BackPressure pressure_;
     std::vector<Nonce> unsent_;
-    // Also holds what was answered or put off meanwhile; skipped when its time comes.
+    // Also has stale entries, of questions that were answered or put off meanwhile; these are
+    // skipped.
     std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
     std::array<Nonce, 64> nonces_{}; // drawn many at a time, for each draw is a system call
     std::size_t nonces_left_ = 0;

@@ -1,11 +1,10 @@
-// Says when a gate had better leave packets in the kernel's queue: while so many questions are on
-// their way that more of them would only wait behind these. A packet that waits in the kernel is
-// lost as little as one that waits here, and takes no place of ours.
+// Back-pressure: says when a gate had better leave packets in the kernel's queue. While so many
+// questions are open, more of them would only wait behind these. Packets are as safe in the
+// kernel's queue as here, and take no memory of ours.
 //
-// A question whose answer does not come in time counts no more: its peer is silent or slow, and
-// nobody waits for it. Anybody can make up peers that answer nothing, at any rate; so where most
-// questions go unanswered until then, none of their kind counts. Peers that have shown to be there
-// are a kind of their own. Pure.
+// A question that timed out does not count any more. An attacker can make up silent peers at any
+// rate. So if most questions of a kind time out, none of that kind counts. Proven peers are a kind
+// of their own. Pure.
 #pragma once
 
 #include <array>
@@ -15,14 +14,14 @@ namespace ubf::ident {
 
 class BackPressure {
   public:
-    static constexpr std::size_t most = 64; // on their way
+    static constexpr std::size_t most = 64; // open at a time
 
     enum class Kind : std::size_t { proven, others }; // of the peer that is asked
 
     void asked(Kind kind) { ++of(kind).on_their_way; }
     void answered(Kind kind) { end(of(kind), 1); }
     void unanswered(Kind kind) { end(of(kind), 0); }
-    // It is over, and says nothing of peers.
+    // The question was withdrawn, which says nothing about its peer.
     void dropped(Kind kind) { --of(kind).on_their_way; }
 
     bool is_high() const {
@@ -35,7 +34,7 @@ class BackPressure {
   private:
     struct Questions {
         std::size_t on_their_way = 0;
-        double answered = 1; // the part that was, the last ones counting most
+        double answered = 1; // the part that was answered, a moving average
     };
 
     Questions& of(Kind kind) { return kinds_[static_cast<std::size_t>(kind)]; }

@@ -1,4 +1,4 @@
-// A record of each peer, by address, with bounded room. Anybody can make the node ask about an
+// A record of each peer, by address, with bounded room. Anyone can make the node ask about an
 // address, so peers that have not proven to be there are evicted first, the longest unproven one
 // before all others. A proven peer is evicted only for another proven one.
 #pragma once
@@ -36,16 +36,16 @@ class BoundedPeers {
         const auto found = entries_.find(address);
         return found == entries_.end() ? nullptr : &found->second;
     }
-    // Finds it, or adds it. nullptr where all room is taken by proven peers.
+    // Finds or adds the peer. nullptr if proven peers take all room.
     Entry* add(const Address& address) { return add(address, unproven_); }
-    // The same of a peer that is proven by this; there is always room.
+    // Finds or adds the peer, and marks it as proven; there is always room.
     Entry& prove(const Address& address) {
         auto& entry = *add(address, unproven_.empty() ? proven_ : unproven_);
         proven_.splice(proven_.end(), order_of(entry), entry.place_);
         entry.proven_ = true;
         return entry;
     }
-    // It is not there any more, as it seems.
+    // The peer does not seem to be there any more.
     void doubt(Entry& entry) {
         unproven_.splice(unproven_.end(), order_of(entry), entry.place_);
         entry.proven_ = false;

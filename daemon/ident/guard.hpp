@@ -17,9 +17,9 @@ struct Terms {
     Milliseconds clock_skew{};
     std::vector<Prefix> peers; // on every network
     KeyRing keys;
-    AddressMap management{}; // where the ubfd of an address of the fabric is asked
+    AddressMap management{}; // from an address of the fabric to that at which its ubfd is asked
 
-    // The path between the nodes at both ends of a flow; from: the one that asks.
+    // The path between the nodes at both ends of a flow; from: the asker.
     Path path(const Address& from, const Address& to) const {
         return {{management(from), port}, {management(to), port}};
     }
@@ -31,9 +31,9 @@ struct Terms {
 
 Milliseconds wall_clock();
 
-// Why not, where the datagram is foreign, forged, malformed or late; counted. A question and an
-// answer need no clock: the one is answered to nobody but the peer, and the other repeats a nonce
-// of ours. All else must be young by the clock of its sender, as its answers have shown it.
+// Rejects and counts a datagram that is foreign, forged, malformed or late. Questions and answers
+// need no clock: a question is answered to the peer alone, and an answer repeats a nonce of ours.
+// All others must be young by the sender's clock, whose offset its last answer has shown.
 Result<Datagram, Rejection> accept(const Received& received, const Terms& terms, PeerTable& peers,
                                    Counters& counters);
 

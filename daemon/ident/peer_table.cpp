@@ -7,7 +7,7 @@
 namespace ubf {
 namespace {
 
-// Whether the pause is over; then it begins again.
+// Whether the pause since `last` is over; if so, the next one begins.
 bool is_due(TimePoint& last, std::chrono::seconds pause, TimePoint now) {
     if (now - last < pause)
         return false;
@@ -107,7 +107,7 @@ PeerTable::Standing PeerTable::standing(const Address& address, TimePoint now) c
     const auto& state = found->second.state;
     if (!state.silent_since)
         return Standing::unknown;
-    // One answer may come late, for a node may be busy; two most likely will never.
+    // A busy node may answer late once. If it misses two answers, no ubfd is likely to be there.
     const bool was_there = state.proven_at && now - *state.proven_at < patience;
     const bool is_doubtful = !state.silent_again || was_there || now < forgiven_until_;
     return is_doubtful ? Standing::doubtful : Standing::silent;

@@ -33,52 +33,52 @@ class PeerTable {
     enum class Standing : std::uint8_t {
         unknown, // never asked, or not answered yet
         proven,
-        doubtful, // a question went without an answer, and not long ago it was proven
-        silent,   // it was not, and one asked after that did too: most likely no ubfd is there
+        doubtful, // one question timed out, or the peer was proven not long ago
+        silent,   // a later question timed out as well: most likely no ubfd is there
     };
-    // For so long a ubfd may be away that was there: its restart takes seconds.
+    // A proven ubfd may be away for so long: its restart takes seconds.
     static constexpr std::chrono::seconds patience{10};
 
-    bool asked(const Address& address); // whether it is proven
-    // ahead: of our clock, the peer's.
+    bool asked(const Address& address); // whether the peer is proven
+    // ahead: how far the peer's clock is ahead of ours.
     void answered(const Address& address, std::chrono::nanoseconds took,
                   std::chrono::milliseconds ahead = {});
-    // A datagram other than an answer to an open question, authenticated and fresh. Whether the
-    // last question had gone without an answer.
+    // An authentic and fresh datagram came that answers no open question. Returns whether the peer
+    // had been silent.
     bool heard(const Address& address);
-    // Its line for the log: each silent peer once a minute, while these are few.
+    // The line for the log: each silent peer once a minute, if they are few.
     enum class Say : std::uint8_t {
         nothing,
-        silent,   // that this peer does not answer
-        and_more, // that more of them don't, and won't be named for a minute
+        silent,   // this peer does not answer
+        and_more, // more peers do not answer; they are not named for a minute
     };
     Say timed_out(const Address& address, TimePoint asked, TimePoint now);
 
     Standing standing(const Address& address, TimePoint now = Clock::now()) const;
     // Whether a silent peer is worth a question: once a second.
     bool may_try(const Address& address, TimePoint now);
-    // Its node sends word that nothing arrives at its ident port.
+    // The peer's node refused a question (ICMP): nothing arrives at its ident port.
     void refused(const Address& address, TimePoint now);
-    // Whether it did since then, and is none that was there a moment ago. Anybody could have sent
-    // that, so of one that is proven it counts for nothing.
+    // Whether the peer refused since then, and was not there a moment ago. A refusal may be forged,
+    // so it counts for nothing while the peer is proven.
     bool refuses(const Address& address, TimePoint since) const;
-    // Its ubfd speaks this version of ident, which is not ours.
+    // The peer's ubfd speaks this version of ident, which is not ours.
     void speaks(const Address& address, std::uint8_t version, TimePoint now);
     std::optional<std::uint8_t> other_version(const Address& address) const;
-    // Whether it is time to let it know which is ours: once a second.
+    // Whether to tell the peer our version now: once a second.
     bool may_tell_version(const Address& address, TimePoint now);
-    // Those to be told in the log, each once an hour.
+    // The peers to log for their version, each once an hour.
     std::vector<std::pair<Address, std::uint8_t>> take_other_versions(TimePoint now);
-    // As its last answer had it: no datagram of another time can have been that.
+    // The offset in the peer's last answer, which nobody can replay: it repeats a nonce of ours.
     std::chrono::milliseconds clock_ahead(const Address& address) const;
-    // The clock of a peer is out of the window, as it seems; for the log alone.
+    // The clock of a peer seems to be out of the window; for the log alone.
     void clock_seen(const Address& address, std::chrono::milliseconds ahead);
-    // Those to be told in the log, each once an hour.
+    // The peers to log for their clock, each once an hour.
     std::vector<std::pair<Address, std::chrono::milliseconds>> take_other_clocks(TimePoint now);
-    // Until then nobody counts as silent: we came back, and whom a ubfd before us knew we don't; or
-    // answers take so long that some must come too late.
+    // No peer counts as silent until then. Either we restarted, and do not know our predecessor's
+    // peers, or answers are so slow that some must come too late.
     void forgive_until(TimePoint when);
-    // Those that were asked. Takes a few at a time, so that nobody waits for it.
+    // The peers that were asked. Locks for a few at a time, so that no thread waits long.
     std::vector<Peer> list() const;
 
     static constexpr std::size_t most = 65536;
@@ -100,20 +100,20 @@ class PeerTable {
         std::uint64_t questions = 0;
         std::uint64_t answers = 0;
         std::uint64_t timeouts = 0;
-        std::optional<TimePoint> silent_since{}; // if it is, as Peer has it
-        bool silent_again = false;               // and was asked since, in vain
+        std::optional<TimePoint> silent_since{}; // if it is silent, as in Peer
+        bool silent_again = false;               // a question that was asked since timed out too
         std::optional<TimePoint> proven_at{};    // the last time
-        TimePoint tried{};                       // since it is silent
+        TimePoint tried{};                       // the last time while it is silent
         TimePoint refused_at{};
         std::optional<std::uint8_t> version{}; // not ours
         std::chrono::milliseconds clock_ahead{};
         std::optional<std::chrono::milliseconds> other_clock{};
         std::optional<TimePoint> clock_logged{};
         TimePoint version_heard{};
-        TimePoint version_told{}; // to it
+        TimePoint version_told{}; // ours, to the peer
         std::optional<TimePoint> version_logged{};
         TimePoint logged{};
-        std::unique_ptr<Histogram> times{}; // of who has answered
+        std::unique_ptr<Histogram> times{}; // if it has answered
     };
 
     static void note_proof(State& peer);
@@ -125,12 +125,12 @@ class PeerTable {
     TimePoint named_since_{};
     unsigned named_ = 0; // since then
     TimePoint forgiven_until_{};
-    bool versions_changed_ = false; // one of them, since they were taken
+    bool versions_changed_ = false; // any, since the last take_other_versions()
     bool clocks_changed_ = false;
     BoundedPeers<State> peers_{most};
 };
 
-// The `most` that are worst, the worst first: silent ones, then those that take longest.
+// The `most` worst peers, the worst first: silent ones, then the slowest.
 std::vector<PeerTable::Peer> worst(std::vector<PeerTable::Peer> peers, std::size_t most);
 
 } // namespace ubf

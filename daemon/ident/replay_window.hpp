@@ -18,7 +18,7 @@ class ReplayWindow {
       , now_(slots())
       , before_(slots()) {}
 
-    // True the first time. A fingerprint is a part of a MAC, which nobody chooses.
+    // True the first time. A fingerprint is a part of a MAC, so nobody can choose it.
     bool add(std::uint64_t fingerprint) {
         if (fingerprint == empty)
             fingerprint = ~empty;

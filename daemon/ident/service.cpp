@@ -115,12 +115,12 @@ void Service::handle(const Received& received) {
         hand_on(std::move(*gone), sender);
     } else if (auto* seen = std::get_if<std::vector<GoneSeen>>(&entries)) {
         if (first_ != nullptr)
-            handle(*seen, sender); // whoever told labels withdraws them
+            handle(*seen, sender); // each thread withdraws the labels that it told
         hand_on(std::move(*seen), sender);
     }
 }
 
-// To the first, which this one may be.
+// Hands on to the first thread, which may be this one.
 template<typename Entry>
 void Service::hand_on(std::vector<Entry> entries, const Sender& sender) {
     if (first_ == nullptr)
@@ -129,7 +129,7 @@ void Service::hand_on(std::vector<Entry> entries, const Sender& sender) {
         [first = first_, entries = std::move(entries), sender] { first->handle(entries, sender); });
 }
 
-// Both nodes know then, and can say, that they do not understand each other.
+// Tells the peer our version, so that both nodes can log the difference.
 void Service::answer_version(const Received& received) {
     const auto now = Clock::now();
     const auto& address = received.path.from.address;
@@ -141,15 +141,15 @@ void Service::answer_version(const Received& received) {
     std::size_t first = 0;
     const auto path = received.path.reversed();
     const auto bytes = encode(buffer, notice, first, path, terms_->keys.current);
-    socket_.send(path, received.interface, bytes); // if it is lost, the next one is answered
+    socket_.send(path, received.interface, bytes); // if lost, the next datagram gets a reply
 }
 
 void Service::handle(const std::vector<Question>& questions, const Sender& sender) {
     std::vector<Question> of_tcp;
     std::vector<Question> others;
     for (const auto& question : questions) {
-        // A peer hears only of flows between the very two addresses that the question went between:
-        // those that end at the asker, and begin here.
+        // A peer is told only of flows between the two addresses of its question: flows that begin
+        // here, and end at the asker.
         if (!terms_->came_between(sender.path, question.flow.destination.address,
                                   question.flow.source.address))
             counters_.rejections.add(Rejection::not_theirs);
@@ -167,7 +167,7 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
     });
 }
 
-// Those of RDMA and UDP, by the first.
+// Questions about RDMA and UDP, which only the first thread answers.
 void Service::answer_others(std::vector<Question> others, const Sender& sender) {
     std::vector<Question> of_udp;
     for (auto& question : others) {
@@ -205,8 +205,8 @@ Answer Service::answer_of(const Question& question, const OwnerLookup::Found& fo
     return investigate(question, *found, sender);
 }
 
-// No socket has the flow. Perhaps this node translates it: then one of its own may have the flow
-// before that, or it forwards somebody else's. False where there is no room to look.
+// No socket has the flow. Perhaps this node translates it (NAT). Then a local socket may have the
+// untranslated flow, or the node forwards another host's. False if too many such questions wait.
 bool Service::look_behind(const Question& question, const Sender& sender) {
     return sent_flows_.find_original(question.flow, [this, question,
                                                      sender](std::optional<Flow> original) {
@@ -221,8 +221,8 @@ bool Service::look_behind(const Question& question, const Sender& sender) {
     });
 }
 
-// A TCP socket connects to one end; a UDP port is anybody's who sends. So of a datagram that this
-// node has not sent, nobody here is the owner.
+// A UDP port, unlike a connected TCP socket, does not prove that its owner has sent to the peer. So
+// a datagram that this node has not sent has no owner here.
 void Service::answer_sent(std::vector<Question> questions, const Sender& sender) {
     std::vector<Flow> flows;
     for (const auto& question : questions)
@@ -247,7 +247,7 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
         }));
 }
 
-// Nothing where the uid doesn't suffice.
+// Nothing if the uid doesn't suffice.
 std::optional<Owner> Service::owner_of(const Question& question, const OwnerLookup::Found& found,
                                        const Sender& sender) {
     if (!found)
@@ -262,7 +262,7 @@ std::optional<Owner> Service::owner_of(const Question& question, const OwnerLook
     return std::nullopt;
 }
 
-// Nothing of it is told later: what was allowed is looked at again by whoever watches it.
+// The peer is not notified of the end of such a connection: its own watcher looks again.
 void Service::ask_rdma(const Question& question, const Sender& sender) {
     if (!find_rdma_)
         return;
@@ -286,7 +286,7 @@ void put_first(std::optional<Gid> group, Owner& owner) {
 
 } // namespace
 
-// The uid is said at once, whatever the credentials take.
+// Answers with the uid at once, if the credentials take a search.
 Answer Service::investigate(const Question& question, const SocketOwner& found,
                             const Sender& sender) {
     if (auto owner = investigator_.known(found, question.role)) {
@@ -299,7 +299,7 @@ Answer Service::investigate(const Question& question, const SocketOwner& found,
     return {question.nonce, found.owner, follows ? Part::uid : Part::busy};
 }
 
-// Whether there is one, with an answer at its end. A question that comes again begins no other.
+// Whether a search is under way, whose answer follows. A retransmitted question begins no other.
 bool Service::search(const Question& question, const SocketOwner& found, const Sender& sender,
                      TimePoint deadline) {
     const std::tuple key{sender.path.from.address, sender.channel, question.nonce};
@@ -310,7 +310,7 @@ bool Service::search(const Question& question, const SocketOwner& found, const S
         investigator_.find(found, question.role, deadline, [=, this](Owner owner, bool in_time) {
             mailbox_.post([=, this, owner = std::move(owner)]() mutable {
                 searches_.erase(key);
-                // Its processes may carry something else by now.
+                // The labels of the user's processes may have changed meanwhile.
                 const bool stale = investigator_.changes().since(then, owner.uid);
                 if (stale && in_time && search(question, found, sender, deadline))
                     return;
@@ -335,7 +335,7 @@ void Service::remember_labels(const Question& question, Cookie cookie, const Own
                                                         Clock::now()));
 }
 
-// The peer's socket of a flow to us is gone; as it was the source of our question, so here.
+// The peer's socket of a flow to us is gone. The peer is the flow's source, as in our question.
 void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
     std::vector<GoneSeen> seen;
     for (const auto& entry : gone) {

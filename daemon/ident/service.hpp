@@ -1,7 +1,7 @@
-// ident's own threads; they have no capability. They answer the questions of peers, and tell them
-// when a UDP socket that they asked about is gone. A peer's datagrams all come to one of them, by
-// its address. The first does for all whatever is no question about TCP: only it hears of sockets
-// that are gone.
+// ident's own threads, which have no capability. They answer the questions of peers, and notify
+// peers when a UDP socket that they asked about is gone. A peer's address selects the thread that
+// gets its datagrams. Only the first thread is notified of closed sockets, so it does all work
+// except questions about TCP.
 #pragma once
 
 #include "daemon/core/counters.hpp"
@@ -44,7 +44,7 @@ class Service {
     ~Service();
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
-    // Called on our thread when what a peer told of a TCP flow holds no more.
+    // Called on our thread when a peer withdraws the labels that it told of a TCP flow.
     void on_withdrawn(std::function<void(const Flow&)> withdrawn);
     // Finds the owner of an end of an RDMA connection, and gives the answer once, on any thread.
     // Without it, questions about such ends go unanswered.
@@ -52,7 +52,7 @@ class Service {
     void on_rdma(FindRdma find);
     // The processes of this user carry other labels than peers were told.
     void withdraw(Uid uid);
-    void withdraw_all(); // or everybody's do
+    void withdraw_all(); // the same for all users
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:

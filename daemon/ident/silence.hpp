@@ -1,4 +1,4 @@
-// A peer that didn't answer a question of that time, told in the log as often as it is of use.
+// Logs that a peer did not answer a question asked at that time; rate-limited.
 #pragma once
 
 #include "daemon/ident/peer_table.hpp"

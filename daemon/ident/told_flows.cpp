@@ -6,8 +6,8 @@
 namespace ubf::ident {
 namespace {
 
-// Five times within three seconds; a peer that hears none of them keeps the flow until the kernel's
-// own UDP timeout.
+// A notice is retransmitted five times, within about three seconds. If all are lost, the peer keeps
+// the flow until the kernel's own UDP timeout.
 constexpr std::chrono::milliseconds first_pause{100};
 constexpr std::chrono::milliseconds last_pause{1600};
 

@@ -2,9 +2,9 @@
 // notified when one stops being true. A notice is retransmitted until acknowledged, a few times at
 // most.
 //
-// Users share the room: where it is taken, whoever has most gives way, with the oldest. The peer is
-// not told then. It decides such a flow again by itself: UDP within seconds, TCP within ten minutes
-// (worker_again.cpp).
+// Users share the room: if it is full, the oldest entry of the user with most of them is evicted.
+// The peer is not notified then. It decides such a flow again by itself: UDP within seconds, TCP
+// within ten minutes (flow_book.cpp).
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
@@ -34,25 +34,25 @@ class ToldFlows {
     };
 
     // The peer was told that this socket is the user's, or which labels the user carries. Both
-    // return how many flows gave way.
+    // return how many flows were evicted.
     std::size_t add(Cookie cookie, Uid uid, const Flow& flow, const Path& path,
                     std::uint32_t interface);
     std::size_t add_labelled(Cookie cookie, Uid uid, const Flow& flow, const Path& path,
                              std::uint32_t interface, TimePoint now);
-    // The notices to send now; due() sends them again from then on.
+    // The notices to send now; due() has their retransmissions.
     std::vector<Notice> gone(Cookie cookie, TimePoint now);
     std::vector<Notice> all_gone(TimePoint now);
     // Whether the socket of a flow is still there. Other flows need no notice.
     using StillThere = std::function<bool(const Flow&, const Told&)>;
-    // The labels that were told of this user are not what they were.
+    // The labels of this user changed since peers were told.
     std::vector<Notice> withdrawn(Uid uid, TimePoint now, const StillThere& still_there);
     // The users whose labels peers were told.
     std::vector<Uid> labelled() const;
-    // Forgets, a few at a time, labels that were told of sockets which are gone since.
+    // Forgets labels of sockets that are gone, a few at a time.
     void look_after(TimePoint now, const StillThere& still_there);
     void seen(Nonce nonce, const Path& path); // path: from the peer to us
 
-    // Those whose time has come to be told again, a few at a time.
+    // The notices to retransmit now, a few at a time.
     std::vector<Notice> due(TimePoint now);
     std::optional<TimePoint> next() const; // of due() and look_after()
 
@@ -82,7 +82,7 @@ class ToldFlows {
         explicit Flows(std::size_t room)
           : most_(room) {}
 
-        // How many gave way.
+        // How many were evicted.
         std::size_t put(Entry entry);
         void remove(Entries::iterator place);
         void touch(Entries::iterator place, TimePoint looked);

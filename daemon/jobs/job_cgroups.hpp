@@ -13,8 +13,8 @@ namespace ubf {
 
 class JobCgroups {
   public:
-    // Reads the folders in which slurmd keeps them, once, however many jobs there are. Nothing
-    // where one of them can't be read: a job that is not found is not over for that.
+    // Reads the folders in which slurmd keeps the cgroups once, however many jobs there are.
+    // Nothing if a folder can't be read: a job that is not found might still run.
     static std::optional<JobCgroups> read(const std::filesystem::path& mount = "/sys/fs/cgroup");
 
     bool has(const Job& job) const;

@@ -23,7 +23,7 @@ std::optional<std::uint32_t> number_at(const Json& json, const char* key) {
     return static_cast<std::uint32_t>(number);
 }
 
-// A name as labels have them, or none at all.
+// A valid label name, or an empty one if the key is missing.
 Result<std::string, std::string> name_at(const Json& json, const char* key) {
     const auto found = json.find(key);
     if (found == json.end())

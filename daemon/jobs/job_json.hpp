@@ -1,4 +1,4 @@
-// A job as JSON: what `ubfctl job begin` sends, and what is kept on disk.
+// A job as JSON: `ubfctl job begin` sends it, and a file on disk keeps it.
 #pragma once
 
 #include "base/result.hpp"
@@ -11,7 +11,7 @@ namespace ubf {
 
 nlohmann::ordered_json to_json(const Job& job);
 
-// The error says, for people, which field is not as it must be.
+// The error names the bad field, for people.
 Result<Job, std::string> job_of(const nlohmann::ordered_json& json);
 
 } // namespace ubf

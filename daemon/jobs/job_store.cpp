@@ -52,7 +52,7 @@ std::vector<JobStore::Kept> JobStore::load() const {
     return all;
 }
 
-// Whole or not at all: written beside, and put in its place.
+// Atomic: a new file is written beside the old one, and renamed.
 void JobStore::save(const Kept& kept) const {
     std::filesystem::create_directories(directory_);
     auto json = to_json(kept.job);

@@ -14,15 +14,15 @@ class JobStore {
   public:
     struct Kept {
         Job job;
-        bool seen = false; // its cgroup was there
+        bool seen = false; // its cgroup was seen
     };
 
     // The directory is made when there is something to keep.
     explicit JobStore(const std::filesystem::path& directory);
 
-    // All that can be read and is of this boot; the rest is deleted.
+    // The jobs of this boot. Files that can't be read, or are of an earlier boot, are deleted.
     std::vector<Kept> load() const;
-    // Throws std::exception: what is on disk then is what was before.
+    // Throws std::exception, and leaves the old file as it is.
     void save(const Kept& kept) const;
     void remove(std::uint32_t id) const;
 

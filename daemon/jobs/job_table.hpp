@@ -1,5 +1,5 @@
-// The jobs that run on this node, as they were registered: what a label of Slurm's comes from.
-// Looked up from any thread; changed by the control socket's.
+// The jobs that run on this node, as they were registered: the source of Slurm's labels. Any thread
+// may look them up; only the control socket's changes them.
 #pragma once
 
 #include "label/slurm.hpp"
@@ -18,7 +18,7 @@ class JobTable {
   public:
     using Entry = std::shared_ptr<const Job>;
 
-    // By its id in digits, or by its SLUID; nothing where no such job was registered.
+    // Finds a job by its id in digits, or by its SLUID; nothing if no such job was registered.
     Entry find(std::string_view name) const;
     std::vector<Entry> list() const;
     std::size_t size() const;
@@ -31,7 +31,7 @@ class JobTable {
     Entry take(std::uint32_t id);
 
     mutable std::mutex mutex_;
-    std::unordered_map<std::string, Entry> by_name_; // an entry may stand here twice
+    std::unordered_map<std::string, Entry> by_name_; // by id and, if it has one, by SLUID
 };
 
 } // namespace ubf

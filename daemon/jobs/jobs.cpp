@@ -9,8 +9,8 @@
 namespace ubf {
 namespace {
 
-// A look is followed by a pause of so many times its length: it takes half a percent of a CPU,
-// however many jobs there are. But it comes that often.
+// The pause after a look is so many times the look's length. So looks take half a percent of a CPU,
+// however many jobs there are. But the pause has a maximum.
 constexpr int rarity = 200;
 constexpr std::chrono::seconds longest_pause{5};
 
@@ -59,7 +59,7 @@ Jobs::Json Jobs::end(const Json& request) {
     const auto found = request.find("job");
     if (found == request.end() || !found->is_number_unsigned())
         return {{"ok", false}, {"error", "job is not the number of a job"}};
-    // An Epilog may come for a job that is over already.
+    // An Epilog may run for a job that ended already.
     if (const auto job = table_.find(std::to_string(found->get<std::uint64_t>()))) {
         counters_.jobs_ended.add();
         forget(*job);
@@ -99,7 +99,7 @@ void Jobs::look() {
             try {
                 store_.save({*job, true});
             } catch (const std::exception&) {
-                // begin() has told of it.
+                // begin() has logged the fault.
             }
         } else if (seen_.contains(job->id)) {
             counters_.jobs_vanished.add();

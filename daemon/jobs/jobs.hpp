@@ -1,5 +1,5 @@
-// Registers the jobs that begin and end on this node, for `ubfctl job`, keeps them on disk, and
-// notices those that ended without a word.
+// Registers the jobs that begin and end on this node, for `ubfctl job`, and keeps them on disk. If
+// a job's cgroup is gone, the job is over, even without `ubfctl job end`.
 #pragma once
 
 #include "daemon/core/counters.hpp"
@@ -17,20 +17,19 @@ namespace ubf {
 class Jobs {
   public:
     using Json = nlohmann::ordered_json;
-    // The processes of a user carry something else now.
+    // The labels of a user's processes changed.
     using Changed = std::function<void(Uid)>;
 
-    // Takes up what was kept.
+    // Loads the jobs from disk.
     Jobs(JobTable& table, const std::filesystem::path& directory, Log& log, Counters& counters,
          Changed changed);
 
-    // Requests of the control socket, and what to answer.
+    // Requests of the control socket, and the replies.
     Json begin(const Json& request);
     Json end(const Json& request);
     Json list() const;
 
-    // Ends those whose cgroup was there, and is not any more. To be called often; it looks as often
-    // as is cheap.
+    // Ends jobs whose cgroup is gone. To be called often; it limits its own rate.
     void look(TimePoint now);
 
   private:
@@ -42,7 +41,7 @@ class Jobs {
     Log& log_;
     Counters& counters_;
     Changed changed_;
-    std::unordered_set<std::uint32_t> seen_; // whose cgroup was there
+    std::unordered_set<std::uint32_t> seen_; // jobs whose cgroup was seen
     TimePoint next_look_{};
 };
 

@@ -16,10 +16,10 @@ struct Denial {
     Reason reason;
     Owner connector;
     Owner listener;
-    std::string labels{}; // how theirs compare, where they were looked at
-    bool ended = false;   // it was there before
-    std::string note{};   // what else was done, or is known
-    // The tries of a scan, of ports where nobody listens, since the last one that was logged.
+    std::string labels{}; // how the labels of both compare, if that was checked
+    bool ended = false;   // the flow was allowed before
+    std::string note{};   // further facts
+    // The number of tries to reach closed ports (a scan), since the last one that was logged.
     std::uint64_t tries = 0;
 };
 

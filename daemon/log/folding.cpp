@@ -4,9 +4,9 @@
 
 namespace ubf {
 
-// The number of accounts is bounded, though one person may take on many users (the subordinate ones
-// of newuidmap(1), say) or addresses. Beyond it an address has one account, and in the end all
-// share one.
+// The number of accounts is bounded, though one person may have many uids (subordinate ones, by
+// newuidmap(1)) or addresses. Beyond the bound, a denial is charged to its address, and in the end
+// to an account that all share.
 Folding::Account Folding::account_of(const Denial& denial) const {
     using Of = Account::Of;
     for (const auto* owner : {&denial.connector, &denial.listener}) {

@@ -1,11 +1,11 @@
-// Says which denials get a line of their own: the first of those that differ in the source port
-// alone, and a share of each user's. The rest is counted, and told as a number when its time is
-// over, so that whoever is refused in a loop takes lines from nobody else. Pure memory, and little
+// Rate-limits the log of denials. If denials differ in the source port alone, only the first gets a
+// line. Each user has a share of lines, so that a loop of refused connections takes no lines from
+// other users. The other denials are counted, and logged later as a number. Pure memory, and little
 // of it.
 //
-// A line is charged to the connector's user; where nobody knows who that is, to the listener's; and
-// where it is neither, to the address that the connector came from. Tries of closed ports are
-// charged likewise, and are one line a minute.
+// A line is charged to the connector's user; if that is not known, to the listener's; and if
+// neither is known, to the connector's address. Tries of closed ports are charged likewise, and are
+// one line a minute.
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
@@ -25,20 +25,20 @@ namespace ubf {
 class Folding {
   public:
     static constexpr std::size_t most = 8192; // lines at a time, of all
-    static constexpr std::size_t share = 32;  // of one user; a few, where all together have many
+    static constexpr std::size_t share = 32;  // of one user; small_share, if half of `most` is used
     static constexpr std::size_t small_share = 2;
-    static constexpr std::size_t most_users = 1000; // who have an account; and so many addresses
+    static constexpr std::size_t most_users = 1000; // with an account; and as many addresses
     static constexpr std::chrono::seconds scan_time{60};
-    static constexpr std::size_t most_at_once = 512; // are told of
+    static constexpr std::size_t most_at_once = 512; // ends, in one due()
 
-    // within: how long repeats are counted for before they are told.
+    // within: how long repeats are counted before their number is logged.
     explicit Folding(std::chrono::seconds within)
       : within_(within) {}
 
     enum class Taken : std::uint8_t {
         line,   // it gets a line; the denial is left to the caller
-        repeat, // of one that has; kept until due()
-        over,   // its user has had a share; the same
+        repeat, // of one that has a line; kept until due()
+        over,   // its user has used up the share; kept until due()
     };
     Taken add(Denial& denial, TimePoint now);
 
@@ -49,7 +49,7 @@ class Folding {
         std::chrono::seconds within;
         bool over; // of a user who had a share: the denials are not of one flow
     };
-    // Those whose time is over, but for what is more than a moment's work; or all.
+    // The summaries whose time is over, a bounded number at a time; or all.
     std::vector<Summary> due(TimePoint now, bool all = false);
 
   private:
@@ -67,7 +67,7 @@ class Folding {
         std::uint64_t repeats = 0;
     };
     struct Charged {
-        std::size_t lines = 0; // that are still counted for
+        std::size_t lines = 0; // whose repeats are still counted
         std::uint64_t over = 0;
         Denial last{};
     };

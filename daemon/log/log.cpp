@@ -102,7 +102,7 @@ void Log::put(int priority, std::string text) {
     put({std::chrono::system_clock::now(), Line{priority, std::move(text), {}}}, most_items);
 }
 
-// Folded here, and not by the thread: what is only counted takes no room of what waits for it.
+// Folds on the caller's thread, so that a denial that is only counted takes no room in the queue.
 void Log::denial(Denial denial) {
     const std::lock_guard lock(mutex_);
     switch (folding_.add(denial, Clock::now())) {
@@ -198,7 +198,7 @@ void Log::write(const Folding::Summary& summary) {
     write(line_of(last, verb, count, counted), std::chrono::system_clock::now());
 }
 
-// counted: what is said of how many it stands for.
+// counted: the text about the number of denials that the line stands for.
 Log::Line Log::line_of(const Denial& denial, std::string_view verb, std::uint64_t count,
                        std::string_view counted) {
     const auto connector = user_text(denial.connector, users_);

@@ -1,6 +1,6 @@
 // The log: journald with its native fields where there is a journal, plain text on stderr
-// otherwise. Written on a thread of its own, so that a journal that stands still holds up nobody:
-// what finds no room is counted as lost. Denials that repeat are folded into one line with a count,
+// otherwise. A thread of its own writes, so that a blocked journal blocks no other thread. If the
+// queue is full, a line is counted as lost. Repeated denials are folded into one line with a count,
 // and each user has a share of lines (folding.hpp).
 #pragma once
 
@@ -26,7 +26,7 @@ namespace ubf {
 class Log {
   public:
     Log(const Config::Log& config, UserCache& users, Counters& counters);
-    ~Log(); // writes what waits
+    ~Log(); // writes the queue
 
     void info(std::string text);
     void warning(std::string text);
@@ -34,13 +34,13 @@ class Log {
     void denial(Denial denial);
 
     const Heartbeat& heartbeat() const { return heartbeat_; }
-    // From now on, says it when the thread of this heartbeat stands still, which watches all
-    // others; nullptr: no more.
+    // From now on, logs if the thread of this heartbeat stands still. That thread watches all
+    // others. nullptr: stop watching.
     void watch(const Heartbeat* watcher) { watcher_ = watcher; }
 
   private:
     using Time = std::chrono::system_clock::time_point;
-    // With the journal's names; the text is what a person reads.
+    // The text is for people, the fields are the journal's.
     struct Line {
         int priority; // of syslog(3)
         std::string text;
@@ -62,7 +62,7 @@ class Log {
     void write(const Line& line, Time time);
 
     static constexpr std::size_t most_items = 8192;
-    static constexpr std::size_t most_denials = 7168; // of these: the rest is for what ubfd says
+    static constexpr std::size_t most_denials = 7168; // of these; the rest is for other messages
 
     const bool to_journal_;
     UserCache& users_;

@@ -1,6 +1,6 @@
-// Says which destinations of multicast and broadcast are news. The ruleset drops what is for many
-// listeners, and nobody would know: each place is told at once, and again where it is still in use
-// long after. Pure memory, and little of it.
+// Finds the destinations of multicast and broadcast to log. The ruleset drops packets for many
+// listeners without a trace. So each destination is logged at once, and again if it is still in use
+// an hour later. Pure memory, and little of it.
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
@@ -17,14 +17,14 @@ namespace ubf {
 class MulticastNews {
   public:
     static constexpr std::chrono::hours again_after{1};
-    static constexpr std::size_t most = 32; // places within that time, each a line
+    static constexpr std::size_t most = 32; // destinations within that time, a line each
 
-    // dropped: all places of late. Sentences for the log.
+    // dropped: all recent destinations. Returns sentences for the log.
     std::vector<std::string> tell(const std::vector<Endpoint>& dropped, TimePoint now);
 
   private:
     std::map<Endpoint, TimePoint> told_;
-    TimePoint told_of_others_{}; // that there were more than a line each is for
+    TimePoint told_of_others_{}; // when the log said that there are more destinations
 };
 
 } // namespace ubf

@@ -1,5 +1,5 @@
 // The paths of cgroups by the ids that the kernel's records have, as /proc/PID/cgroup would have
-// them. The kernel gives no id twice, so what was found once is remembered.
+// them. The kernel never reuses an id, so paths are cached.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -27,10 +27,10 @@ class CgroupPaths {
     int v2_fd() const { return v2_.fd ? v2_.fd.get() : -1; } // of the root
     CgroupRoots roots() const { return {v1_.root, v2_.root}; }
 
-    // Lines of /proc/PID/cgroup for both ids, of which 0 is none at all. Nothing where one is not
+    // The lines of /proc/PID/cgroup for both ids; the path of id 0 is "/". Nothing if an id is not
     // known yet; never waits.
     std::optional<std::string> known(std::uint64_t v1, std::uint64_t v2) const;
-    // Asks the kernel, which takes CAP_DAC_READ_SEARCH. Nothing where one is gone.
+    // Asks the kernel, which takes CAP_DAC_READ_SEARCH. Nothing if a cgroup is gone.
     std::optional<std::string> find(std::uint64_t v1, std::uint64_t v2);
 
   private:

@@ -17,7 +17,7 @@ class Changes {
 
     void add(Uid uid) {
         const std::lock_guard lock(mutex_);
-        // Bounded: whoever is forgotten counts as changed.
+        // Bounded: an evicted user counts as changed.
         if (last_.size() >= most)
             forget_all();
         last_[uid] = ++now_;

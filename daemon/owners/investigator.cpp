@@ -17,7 +17,7 @@ void add_groups(std::vector<Gid>& groups, const std::vector<Gid>& more) {
             groups.push_back(gid);
 }
 
-// The owner, if there is no time to look.
+// The owner with empty credentials, as there is no time for a search.
 Owner without_credentials(const SocketOwner& socket) {
     auto owner = socket.owner;
     owner.credentials = Credentials{};
@@ -107,8 +107,8 @@ std::optional<SearchResult> Investigator::makers(const SocketOwner& socket, iden
     return result;
 }
 
-// The job that it is of is that of its cgroup, which was recorded as well. SELinux's context is
-// not, and must be that of now: so the process must hold the socket still if that is wanted.
+// The record has the process's cgroups, which tell its job. It has no SELinux context, which may
+// change. So if the context is wanted, the process must still hold the socket.
 std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ident::Role role,
                                           ProcessDetails details, Ask ask) const {
     const auto record = records_.find(socket.cookie, role);
@@ -134,7 +134,7 @@ std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ide
     return process;
 }
 
-// As /proc would have them; nothing where the process is in others by now, or one is gone.
+// The process's cgroups, as in /proc; nothing if it was moved since, or a cgroup is gone.
 std::optional<std::string> Investigator::cgroups_of(const ubf_owner_record& record, Ask ask) const {
     if (!records_.has_cgroups(record))
         return std::nullopt;
@@ -180,7 +180,7 @@ bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint d
     return true;
 }
 
-// The last one of whoever has most that wait, if this user has fewer by two at least.
+// Drops the newest search of the user with most that wait, if this user has at least two fewer.
 std::optional<Investigator::Job> Investigator::who_gives_way(Uid uid) {
     const auto size = [](const auto& entry) { return entry.second.waiting.size(); };
     const auto most = std::ranges::max_element(jobs_, {}, size);
@@ -200,7 +200,7 @@ Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePo
 }
 
 void Investigator::run(Heartbeat& heartbeat) {
-    // Other people's /proc/PID/fd takes both.
+    // To read other users' /proc/PID/fd takes both.
     enter_thread("owners", {CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE});
     std::unique_lock lock(mutex_);
     while (true) {
@@ -220,7 +220,7 @@ void Investigator::run(Heartbeat& heartbeat) {
     }
 }
 
-// Nobody looks if it waited too long: the asker has given up.
+// Skips the search if it waited too long: the asker has given up.
 void Investigator::do_one(Job job) {
     if (Clock::now() >= job.deadline)
         return job.done(without_credentials(job.socket), false);
@@ -240,7 +240,7 @@ std::deque<Uid>::iterator Investigator::next_turn() {
     return first != turns_.end() ? first : has_at_most(threads - 2);
 }
 
-// The user's oldest; then the user goes to the end of the line.
+// Takes the user's oldest job, and puts the user at the end of the line.
 std::pair<Uid, Investigator::Job> Investigator::take_job(std::deque<Uid>::iterator turn) {
     const Uid uid = *turn;
     turns_.erase(turn);
@@ -258,7 +258,7 @@ void Investigator::is_done(Uid uid) {
     const auto user = jobs_.find(uid);
     if (--user->second.under_way == 0 && user->second.waiting.empty())
         jobs_.erase(user);
-    wanted_.notify_one(); // this user may have more
+    wanted_.notify_one(); // this user may have more jobs
 }
 
 Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Role role,
@@ -286,7 +286,7 @@ SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Ro
                                             TimePoint deadline) {
     const auto details = labeller_.details();
     if (auto result =
-            makers(socket, role, details, Ask::kernel)) // whose user has yet to be looked up
+            makers(socket, role, details, Ask::kernel)) // the user has yet to be looked up
         return std::move(*result);
     const Uid uid = socket.owner.uid;
     std::vector<std::uint32_t> inodes{socket.socket.inode};
@@ -300,7 +300,7 @@ SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Ro
     return processes_.holders(inodes, uid, deadline, details);
 }
 
-// The effective gid of a listener says whom its owner wants to let in, so it must be the process's.
+// A listener's effective gid says which group its owner lets in, so it must be the process's own.
 Credentials Investigator::of_listener(const SearchResult& result, Uid uid) {
     auto credentials = common_credentials(result, uid);
     const bool held_by_others_only = result.complete && !credentials.gid &&
@@ -334,9 +334,8 @@ Credentials Investigator::credentials_of(const SearchResult& result, ident::Role
                : of_connector(result, users_.find(uid, database_budget), uid);
 }
 
-// A program that took another user's identity when it was started (set-user-ID) still belongs to
-// whoever started it; one of root's that works for a user is that user's. Between two users nobody
-// can tell whose it is.
+// A set-user-ID program of root's belongs to the user who started it. A program of root's that
+// works for a user belongs to that user. Between two other users, the owner is not known.
 Owner Investigator::of_process(Holder process, ident::Role role, Method method) {
     auto& status = process.status;
     if (status.uid == Uid{0})

@@ -32,8 +32,8 @@ namespace ubf {
 
 class Investigator {
   public:
-    // in_time: the search came to its end. Otherwise the owner's credentials are those that were
-    // found until then: they may allow, but what they lack denies nobody.
+    // in_time: the search is complete. Otherwise the owner's credentials are incomplete: they may
+    // allow a flow, but must not deny one.
     using Done = std::function<void(Owner owner, bool in_time)>;
 
     // Throws std::system_error.
@@ -41,16 +41,16 @@ class Investigator {
                  CgroupPaths& cgroups, Counters& counters);
     ~Investigator() { stop(); }
 
-    // Ends the threads; whoever asks from now on hears at once that nothing was found.
+    // Ends the threads; from now on, find() refuses at once.
     void stop();
 
-    // Whether subordinate uids count as the user whose they are (Owner::account()).
+    // Whether a subordinate uid counts as the user who has it (Owner::account()).
     void count_subordinates(bool yes) { subordinates_ = yes; }
     // The user behind the uid, as far as that is known by now.
     Uid account_of(Uid uid);
 
-    // The processes of this user carry something else now: all that was found so far, and all that
-    // is being found, is old.
+    // The labels of this user's processes changed: all owners found so far, or by a search under
+    // way, are stale.
     void forget(Uid uid);
     void forget_all();
     const Changes& changes() const { return changes_; }
@@ -58,21 +58,19 @@ class Investigator {
     // Whether other listeners may share this TCP port.
     bool may_share(Port port) const { return records_.may_share(port); }
 
-    // The remembered or recorded owner of this socket; cheap, never waits. For a socket that shares
-    // its port it is, as below, the least that holds for all of them.
+    // The remembered or recorded owner of this socket; cheap, never waits. If sockets share a port,
+    // here and in find(), it is the least that holds for all of them.
     std::optional<Owner> known(const SocketOwner& socket, ident::Role role);
-    // Calls `done`, on some other thread, when the owner is found, or with what is known when the
-    // deadline passes. An owner of kind user has credentials then, if empty ones. False, and `done`
-    // is not called, when too many searches wait for that user already.
-    // Users take turns, and never have all threads: neither many sockets nor those whose search
-    // takes long hold up the others. If too many searches wait, one of the user with most of them
-    // gives way.
+    // Calls `done` on another thread, when the owner is found or the deadline passes. An owner of
+    // kind user then has credentials, maybe empty ones. If too many searches for that user wait,
+    // returns false, and does not call `done`.
+    // Users take turns, and none gets all threads, so neither many nor slow searches hold up other
+    // users. If too many searches wait in all, one of the user with most of them is dropped.
     bool find(const SocketOwner& socket, ident::Role role, TimePoint deadline, Done done);
     // The same, now: the caller waits.
     Owner find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline);
 
-    // The owner, where the process is known already, however it was found. Waits for the
-    // user database, for a moment.
+    // The owner, if the process is known already. Waits for the user database, but not long.
     Owner of_process(Holder process, ident::Role role, Method method);
     // The details of a process that of_process() needs.
     ProcessDetails details() const { return labeller_.details(); }
@@ -106,7 +104,7 @@ class Investigator {
     void is_done(Uid uid);
     std::optional<Job> who_gives_way(Uid uid);
     std::optional<Owner> remembered(const SocketOwner& socket, ident::Role role);
-    // Whether the kernel may be asked, which waits.
+    // Whether the kernel may be asked, which may block.
     enum class Ask : bool { nobody, kernel };
     std::optional<Holder> maker(const SocketInfo& socket, Uid uid, ident::Role role,
                                 ProcessDetails details, Ask ask) const;
@@ -148,7 +146,7 @@ class Investigator {
     std::mutex mutex_;
     std::condition_variable wanted_;
     std::unordered_map<Uid, User> jobs_;
-    std::deque<Uid> turns_; // of those who have jobs that wait
+    std::deque<Uid> turns_; // users whose jobs wait
     std::size_t waiting_ = 0;
     std::unordered_map<Cookie, Remembered> listeners_; // by the first of their sockets
     std::unordered_map<Uid, std::vector<Pid>> recent_;

@@ -12,7 +12,7 @@ namespace {
 struct Found {
     std::vector<Label> labels;
     JobTable::Entry job;
-    bool all = true; // false: it may carry others
+    bool all = true; // false: it may have others, too
 };
 
 void add_job(Found& found, std::string_view cgroups, Uid uid, const JobTable& jobs) {
@@ -20,7 +20,7 @@ void add_job(Found& found, std::string_view cgroups, Uid uid, const JobTable& jo
     if (!place.in_job)
         return;
     const auto job = jobs.find(place.job);
-    // A job that nobody registered, or that is another user's, says nothing for certain.
+    // If the job is not registered, or is another user's, its label is not known.
     if (!job || job->uid != uid || (place.uid && *place.uid != uid)) {
         found.all = false;
         return;
@@ -85,7 +85,7 @@ void Labeller::add_labels(Credentials& credentials, const SearchResult& processe
     std::optional<Found> common;
     for (const auto& holder : processes.holders) {
         if (holder.status.uid != uid)
-            continue; // somebody else's process says nothing of this user
+            continue; // another user's process says nothing about this user
         Found found;
         if (sources->slurm)
             add_job(found, holder.cgroups, uid, jobs_);

@@ -20,8 +20,8 @@ class Labeller {
 
     // The details that must be read of each process.
     ProcessDetails details() const;
-    // Adds labels, and whether they are all, to the credentials of a socket of that uid, which
-    // these processes hold. Groups must be there already.
+    // Adds labels, and whether they are complete, to the credentials of that uid's socket, which
+    // these processes hold. The credentials must have their groups already.
     void add_labels(Credentials& credentials, const SearchResult& processes, Uid uid) const;
 
   private:

@@ -36,14 +36,14 @@ std::string not_in_use(const char* what, int error) {
 
 using Program = std::unique_ptr<owner_records_bpf, OwnerRecords::Unload>;
 
-// The inode of a namespace that this process is in; 0 where /proc does not tell, which is none's.
+// The inode of a namespace of this process; 0, which no namespace has, if /proc does not tell.
 std::uint32_t inode_of(const char* name_space) {
     struct stat info {};
     return ::stat(name_space, &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
 }
 
-// A job may have 100,000 connections on a node; on one with less memory than 16 GiB the kernel
-// keeps fewer of them in mind.
+// A job may have 100,000 connections on a node. If the node has less than 16 GiB of memory, the map
+// has room for fewer.
 std::uint32_t most_connects(std::uint32_t least) {
     constexpr std::uint64_t memory_for_each = 128 << 10;
     constexpr std::uint64_t most = 131072;
@@ -72,8 +72,8 @@ int load(Program& program, bool udp, const std::optional<CgroupRoots>& cgroups) 
     return -::owner_records_bpf__load(program.get());
 }
 
-// Records the holders of the sockets that are there already. To read the iterator runs it; it has
-// no text.
+// Records the holders of the sockets that are there already. Reading the iterator runs it; it has
+// no output.
 int write_down_holders(const owner_records_bpf& program) {
     const UniqueFd iterator(::bpf_iter_create(::bpf_link__fd(program.links.on_descriptor)));
     if (!iterator)
@@ -142,14 +142,14 @@ OwnerRecords::OwnerRecords(bool wanted, std::optional<CgroupRoots> cgroups) {
 bool OwnerRecords::may_share(Port port) const {
     if (!shared_ports_)
         return true;
-    const volatile auto& shared = shared_ports_.get()[port]; // the kernel's, at any time
+    const volatile auto& shared = shared_ports_.get()[port]; // the kernel writes it at any time
     return shared != 0;
 }
 
 bool OwnerRecords::has_cgroups(const ubf_owner_record& record) const {
     if (!moves_ || record.cgroup_v1 == UBF_RECORD_NO_CGROUP)
         return false;
-    // By the kernel, at any time: so it is read once, and from memory.
+    // Volatile: the kernel writes it at any time, so it is read once, and from memory.
     const volatile auto& moved = moves_.get()[record.place % UBF_RECORD_MOVES];
     return moved < record.time;
 }

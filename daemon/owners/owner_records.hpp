@@ -20,24 +20,24 @@ namespace ubf {
 
 class OwnerRecords {
   public:
-    // Loads the program, where it is wanted and can be. Takes CAP_BPF and CAP_PERFMON, which
-    // nothing needs after that. cgroups: by which roots a
-    // record says in which cgroup its process was; none, where nobody wants to know.
+    // Loads the program, if it is wanted and the kernel takes it. Takes CAP_BPF and CAP_PERFMON,
+    // but only here. cgroups: the roots below which a record names the cgroups of its process;
+    // none: records have no cgroups.
     OwnerRecords(bool wanted, std::optional<CgroupRoots> cgroups);
 
     // Never waits. Any thread may ask.
     std::optional<ubf_owner_record> find(Cookie cookie, ident::Role role) const;
 
-    // Whether the cgroups of the record are those of now: it has them, and the process was not
-    // moved since, as far as is known.
+    // Whether the record has cgroups, and they are not stale: the process was not moved since, as
+    // far as is known.
     bool has_cgroups(const ubf_owner_record& record) const;
 
-    // Whether listeners of this TCP port may share it with others (SO_REUSEPORT). True where
-    // nobody knows.
+    // Whether listeners of this TCP port may share it with others (SO_REUSEPORT). True if that is
+    // not known.
     bool may_share(Port port) const;
 
     bool in_use() const { return program_ != nullptr; }
-    // "in use", perhaps with what is not; or why not.
+    // "in use", perhaps with a part that is not; or why not.
     const std::string& state() const { return state_; }
 
     struct Unload {
@@ -52,7 +52,7 @@ class OwnerRecords {
 
   private:
     std::unique_ptr<owner_records_bpf, Unload> program_;
-    Numbers moves_; // when, by place
+    Numbers moves_; // times of moves, by place
     Numbers shared_ports_;
     std::string state_;
 };

@@ -55,12 +55,13 @@ const UserCache::Entry& UserCache::want(Uid uid) {
 }
 
 std::string UserCache::name(Uid uid) {
-    // A directory that doesn't answer anyway holds up no line of the log.
+    // If the directory doesn't answer anyway, the log does not wait for it.
     const std::chrono::milliseconds wait{heartbeat_.stands_still(Clock::now()) ? 0 : 100};
     return fmt::format("{}({})", look_up(uid, wait).name, value(uid));
 }
 
-// Another cluster's uids can be any number; what is not being read is forgotten first.
+// Any number of uids may come, as from another cluster. All entries that are not being read are
+// evicted.
 void UserCache::make_room() {
     if (entries_.size() < most)
         return;
@@ -68,7 +69,7 @@ void UserCache::make_room() {
 }
 
 void UserCache::run() {
-    enter_thread("users"); // whatever the site's NSS modules do
+    enter_thread("users"); // the site's NSS modules get no capability
     std::unique_lock lock(mutex_);
     while (true) {
         wanted_.wait_for(lock, Heartbeat::period, [&] { return stopping_ || !queue_.empty(); });
@@ -87,7 +88,7 @@ void UserCache::run() {
     }
 }
 
-// A user of that uid comes before whoever has it as a subordinate one.
+// A user with that uid comes before a user who has it as a subordinate one.
 UserCache::Entry UserCache::read(Uid uid) {
     Entry entry;
     entry.known = true;

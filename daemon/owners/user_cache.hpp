@@ -1,5 +1,5 @@
-// The user database, asked on a thread of its own and remembered: however slow the directory is, a
-// packet waits for it only as long as it likes.
+// The user database, asked on a thread of its own, and cached. However slow the directory is, a
+// caller waits only as long as it says.
 #pragma once
 
 #include "base/types.hpp"
@@ -25,14 +25,14 @@ class UserCache {
     UserCache();
     ~UserCache();
 
-    // The user's record; waits that long at most for one that is not known. An old record is given
-    // at once, and read again meanwhile. Returns nullptr if there is no such user, or not yet.
+    // The user's record. If none is cached, waits so long at most. A stale one is returned at once,
+    // and read again meanwhile. nullptr: there is no such user, or no answer yet.
     Record find(Uid uid, std::chrono::milliseconds wait);
-    // The same without waiting, and nothing where it is not known yet.
+    // The same without waiting; nothing if the user is not known yet.
     std::optional<Record> known(Uid uid);
-    // To whom a uid without a record is subordinate, as above.
+    // The user to whom a uid without a record is subordinate. Waits as find() does.
     std::optional<Uid> subordinate_to(Uid uid, std::chrono::milliseconds wait);
-    // "alice(2001)", "?(2001)"; where it is alice's subordinate, "alice's(100999)"
+    // "alice(2001)", "?(2001)", or "alice's(100999)" for a subordinate uid of alice's
     std::string name(Uid uid);
     const Heartbeat& heartbeat() const { return heartbeat_; }
 

@@ -17,8 +17,8 @@
 namespace ubf {
 namespace {
 
-// Late among others, so that what they drop, or let in, is theirs to say; and none that the kernel
-// gives by itself, which are from 0xc000 down (tcf_auto_prio(), net/sched/cls_api.c).
+// Our filter comes late, so that other filters decide first. The kernel gives priorities from
+// 0xc000 down by itself (tcf_auto_prio(), net/sched/cls_api.c), so ours is none of these.
 constexpr std::uint32_t priority = 0xcfff;
 constexpr std::uint32_t handle = 1;
 
@@ -40,7 +40,7 @@ bpf_tc_opts options_of(int program, std::uint32_t flags = 0) {
     return options;
 }
 
-// 0 or a negative errno; and whether one of ours was there, perhaps of a ubfd before us.
+// 0 or a negative errno; and whether a filter of ours was there, perhaps a predecessor's.
 std::pair<int, bool> attach(const bpf_tc_hook& hook, int program) {
     auto options = options_of(program);
     const int error = ::bpf_tc_attach(&hook, &options);
@@ -50,7 +50,7 @@ std::pair<int, bool> attach(const bpf_tc_hook& hook, int program) {
     return {::bpf_tc_attach(&hook, &instead), true};
 }
 
-// Whether nobody has a filter there. No, where the kernel doesn't say.
+// Whether there is no filter. False if the kernel doesn't tell.
 bool is_empty(std::uint32_t interface, std::uint32_t direction) {
     struct {
         nlmsghdr header;
@@ -92,7 +92,7 @@ std::string Filters::put(Programs programs, const WatchedInterfaces& watched, bo
         const int program = fabric ? programs.fabric : programs.ethernet;
         const auto [error, was_there] =
             made != 0 && made != -EEXIST ? std::pair(made, false) : attach(hook, program);
-        if (error != 0 && error != -ENODEV) // it may be gone by now
+        if (error != 0 && error != -ENODEV) // the interface may be gone by now
             failed = fmt::format("not on {}: {}", link.name, std::strerror(-error));
         if (error == 0)
             on_[link.index] |= made == 0 || was_there;

@@ -1,6 +1,5 @@
-// Our program on the interfaces that are watched, where packets come in (traffic control, clsact).
-// Interfaces come, go and get other names: those that are there have it, and nobody else's filters
-// are touched.
+// Attaches our program to the ingress of watched interfaces (traffic control, clsact), which come,
+// go and are renamed. Leaves other programs' filters alone.
 #pragma once
 
 #include "config/config.hpp"
@@ -25,12 +24,12 @@ class Filters {
     Filters(const Filters&) = delete;
     Filters& operator=(const Filters&) = delete;
 
-    // Those that were not there before; or all, for somebody may have taken one off.
+    // Only new interfaces; or all, as another program may have taken a filter off.
     enum class On : std::uint8_t { new_ones, all };
-    // Takes CAP_NET_ADMIN. Says what failed, and where; empty: nothing.
+    // Takes CAP_NET_ADMIN. Returns a failure, with its interface; empty: none.
     std::string put(Programs programs, const WatchedInterfaces& watched, bool has_fabric, On on);
     void remove();
-    // Those of a ubfd before us as well.
+    // Removes a predecessor's as well.
     void remove_all();
     std::size_t size() const { return on_.size(); }
 

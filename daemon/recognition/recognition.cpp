@@ -21,7 +21,7 @@ namespace {
 static_assert(nft::recognised_mask == UBF_EVIDENCE_MASK);
 
 constexpr std::uint64_t nanoseconds = 1'000'000'000;
-constexpr std::uint64_t alive_for = 3 * nanoseconds; // after we were last heard of
+constexpr std::uint64_t alive_for = 3 * nanoseconds; // until the terms expire
 constexpr std::chrono::seconds pause_between_looks{10};
 
 std::uint64_t now(clockid_t clock) {
@@ -31,8 +31,8 @@ std::uint64_t now(clockid_t clock) {
            static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-// A number that no packet has by chance, nor by anybody's choice. Small ones are those that people
-// give to classes of traffic (tc(8)).
+// A number that no packet has, by chance or by anyone's choice. Small numbers are left out: people
+// give them to classes of traffic (tc(8)).
 std::uint32_t make_evidence() {
     constexpr std::uint32_t small = 0x0fff0000;
     constexpr std::uint32_t automatic =
@@ -73,7 +73,7 @@ void Recognition::Unload::operator()(recognition_bpf* program) const {
 
 Recognition::Recognition(bool wanted, int cgroup, Links kept, nft::Connection& table)
   : sets_(table) {
-    sets_.recognise(std::nullopt); // where the table is there already
+    sets_.recognise(std::nullopt); // if the table is there already
     lacks_ = wanted ? load(cgroup, std::move(kept)) : "owners.recognise is false";
     if (!lacks_.empty()) {
         program_.reset();
@@ -129,9 +129,9 @@ void Recognition::begin(const RecognitionTerms& terms, const WatchedInterfaces& 
     terms_.agreed.evidence = make_evidence();
     watched_ = watched;
     has_fabric_ = has_fabric;
-    tell(false); // they count when all of them are there
+    tell(false); // nobody is recognised until all peers are in the map
     tell_peers(terms.peers);
-    if (failed_peers_) { // whom it has now, nobody knows
+    if (failed_peers_) { // the map's peers are not known any more
         terms_.why_not = "the kernel has no room for the peers' ranges";
         return filters_.remove_all();
     }
@@ -151,7 +151,7 @@ void Recognition::look(TimePoint now) {
     if (now < due_)
         return;
     due_ = now + pause_between_looks;
-    // Somebody may have taken them out, or off.
+    // Another program may have removed our number, or a filter.
     if (!has_set_ || sets_.find_recognised(terms_.agreed.evidence) != 0)
         put_evidence();
     put_filters();
@@ -169,7 +169,7 @@ void Recognition::put_filters(Filters::On on) {
                            watched_, has_fabric_, on);
 }
 
-// The clock may have been set.
+// Renews or ends the terms. The clock may have been set, so they get its offset anew.
 void Recognition::tell(bool alive) {
     if (!program_)
         return;

@@ -1,8 +1,7 @@
 // The kernel recognises connections that begin and end with one user's programs, and lets them in
-// without asking (bpf/recognition.bpf.c, docs/recognition.md). Here it is loaded, told whom it may
-// recognise, and told twice a second that we are still there: without us it recognises nobody.
-// All connections are asked about where the kernel takes no such program, or ubfd is built without
-// it.
+// without asking (bpf/recognition.bpf.c, docs/recognition.md). This class loads the programs, and
+// gives them terms, which it renews twice a second: without ubfd, nobody is recognised. If the
+// kernel takes no such program, or ubfd is built without it, all connections are asked about.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -37,25 +36,25 @@ class Recognition {
     Recognition(bool wanted, int cgroup, Links kept, nft::Connection& table);
     ~Recognition();
 
-    // Nobody is recognised from now on, until begin(); nor before the first.
+    // Nobody is recognised from now on until begin(), nor before the first begin().
     void pause();
-    // By these terms, on these interfaces. Packets that were recognised before, and are still on
-    // their way, are asked about.
+    // Recognises by these terms, on these interfaces. Packets that were recognised by earlier
+    // terms, and are still on their way, are asked about.
     void begin(const RecognitionTerms& terms, const WatchedInterfaces& watched, bool has_fabric);
-    // Often: that we are still there.
+    // To be called often: renews the terms.
     void look(TimePoint now);
-    // The table may be a new one, without what we have put there.
+    // Puts our number into the table, which may be a new one without it.
     void put_evidence();
 
     int notices_fd() const { return notices_.fd(); } // readable when interfaces have changed
     void interfaces_changed();
 
-    const Links& links() const { return links_; } // none, where it can't be in use
+    const Links& links() const { return links_; } // none, if it can't be in use
 
-    // "in use", perhaps with what is not; or why not.
+    // "in use", perhaps with a part that is not; or why not.
     std::string state() const;
     bool in_use() const { return program_ != nullptr && terms_.why_not.empty(); }
-    // By whom it goes now; nobody, where it is not in use.
+    // The terms that hold now. They recognise nobody, if recognition is not in use.
     const RecognitionTerms& terms() const { return terms_; }
     std::size_t interfaces() const { return filters_.size(); }
     std::array<std::uint64_t, UBF_COUNTS> counts() const;
@@ -79,10 +78,10 @@ class Recognition {
     std::vector<ubf_recognition_address> peers_; // that are in the kernel's map
     WatchedInterfaces watched_;
     bool has_fabric_ = false;
-    std::string lacks_;  // why the programs are not there
-    std::string failed_; // or not everywhere
+    std::string lacks_;  // why the programs are not loaded
+    std::string failed_; // why a filter is missing
     bool failed_peers_ = false;
-    bool has_set_ = false; // our number is in the ruleset's
+    bool has_set_ = false; // our number is in the ruleset's set
     TimePoint due_{};
 };
 

@@ -23,7 +23,7 @@ void add(std::vector<RecognitionTerms::Peers>& peers, ubf_recognition_side side,
         peers.push_back({side, range});
 }
 
-// By which a node speaks to itself. The kernel lets none in from elsewhere.
+// A node's addresses for itself. The kernel drops packets from them that come in from outside.
 std::vector<Prefix> loopback() {
     return {*Prefix::parse("127.0.0.0/8"), *Prefix::parse("::1/128")};
 }

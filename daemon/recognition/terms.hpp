@@ -15,16 +15,16 @@ struct RecognitionTerms {
         ubf_recognition_side side;
         Prefix range;
     };
-    // Without what changes from moment to moment: the clock, the evidence, until when.
+    // Without the members that change while ubfd runs: clock, until and evidence.
     ubf_recognition_terms agreed{};
-    std::vector<Peers> peers{}; // that run ubfd; and this node, to itself
-    std::string why_not{};      // nobody is recognised; empty: some are
+    std::vector<Peers> peers{}; // nodes that run ubfd; and this node, for itself
+    std::string why_not{};      // why nobody is recognised; empty: users are
 };
 
 RecognitionTerms recognition_terms(const Config& config, const KeyRing& keys);
 
-// Whether connections between programs of this user are recognised, as far as that depends on who
-// it is; and those from this address, which come in on this side.
+// Whether connections between programs of this user are recognised, as far as that depends on the
+// user. The second also checks the source address, and the side on which they come in.
 bool is_recognised(const RecognitionTerms& terms, Uid uid);
 bool is_recognised(const RecognitionTerms& terms, ubf_recognition_side side, const Address& source,
                    Uid uid);

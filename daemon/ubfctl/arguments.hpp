@@ -1,5 +1,5 @@
-// The words behind a subcommand, taken apart: an option by its whole name only, for a slip must
-// not be taken for another.
+// Parses the words behind a subcommand. Options can't be abbreviated, so that a slip is not taken
+// for another option.
 #pragma once
 
 #include "command.hpp"

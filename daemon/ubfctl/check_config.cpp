@@ -17,8 +17,8 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-// A key that is bad is a mistake; one that isn't here may be elsewhere: another node's
-// configuration can be checked, and by anybody. Says so, or nothing.
+// A bad key is a mistake. A missing or unreadable one is only a warning: anyone may check a
+// configuration, also another node's. Returns the warning, or nothing.
 std::string check_key(const Config& config) {
     try {
         load_keys(config.ident.key_file);
@@ -41,7 +41,7 @@ Strings doubts_of(const Config& config) {
     return doubts;
 }
 
-// Nothing for who may not read them.
+// Rules of other tables that can refuse flows, as far as this user may read them.
 Strings others() {
     auto found = nft::legacy_tables();
     try {

@@ -16,7 +16,7 @@ struct Globals {
     bool json = false;
 };
 
-using Arguments = std::vector<std::string>; // what stands behind it
+using Arguments = std::vector<std::string>; // the words behind the subcommand
 
 struct Command {
     std::string_view name;

@@ -1,4 +1,4 @@
-// `ubfctl flows` and `ubfctl revoke`: what is allowed now, and its end.
+// `ubfctl flows` and `ubfctl revoke`: list the flows that are allowed now, and end them.
 #include "arguments.hpp"
 #include "base/text.hpp"
 #include "client.hpp"
@@ -71,7 +71,7 @@ void add_flow(Json& request, const po::variables_map& given) {
     request["protocol"] = to_string(flow->protocol);
 }
 
-// Looked up here, and not by ubfd: a user database that takes its time holds up nobody else.
+// Names are looked up here, and not by ubfd, so that a slow user database holds up nobody else.
 class Names {
   public:
     // Adds the user's name, where there is one.

@@ -1,4 +1,4 @@
-// `ubfctl job`: what Slurm's Prolog and Epilog say of a job, and which ones are known.
+// `ubfctl job`: registers a job from Slurm's Prolog, ends it from the Epilog, and lists jobs.
 #include "arguments.hpp"
 #include "base/text.hpp"
 #include "client.hpp"
@@ -63,8 +63,8 @@ Printed run(const std::string& command) {
     return printed;
 }
 
-// Every node of a job asks at the same time, of a big one more than slurmctld answers at once. So
-// whoever got no answer asks again, each after a time of his own.
+// All nodes of a job ask at the same time, and a big job has more than slurmctld answers at once.
+// So a node that got no answer asks again, after a random pause.
 void pause_at_random(unsigned tries) {
     std::random_device random;
     std::uniform_int_distribution<unsigned> milliseconds(500, 4000 * tries);

@@ -1,4 +1,4 @@
-// ubfctl: what people ask of ubfd.
+// ubfctl: the command line, its subcommands and exit statuses.
 #include "arguments.hpp"
 #include "base/text.hpp"
 #include "client.hpp"
@@ -71,7 +71,7 @@ int run(int argc, char** argv) {
         ("help,h", "print this and exit")                                        //
         ("version,V", "print the version and exit");
 
-    // Options of ours may stand on either side of the command; what is left is the command's.
+    // Our options may stand on either side of the command; the other words are the command's.
     po::variables_map given;
     const auto parsed = po::command_line_parser(argc, argv)
                             .options(options)

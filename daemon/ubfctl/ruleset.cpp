@@ -22,7 +22,7 @@ namespace {
 constexpr const char* table_socket_name = "table"; // as ubfd's daemon.cpp has it
 constexpr std::chrono::seconds patience{5};
 
-// A table that can't be read is none of ubfd's; the installation says why, and what is open.
+// A table that can't be read counts as not owned; the installation then reports the failure.
 bool is_owned(nft::Installer& installer) {
     try {
         const auto seen = installer.state();
@@ -32,7 +32,7 @@ bool is_owned(nft::Installer& installer) {
     }
 }
 
-// Throws NftError where less than all of it could be installed, and says how much.
+// Throws NftError if only a part could be installed, and says which.
 void install(const Config& config) {
     nft::Installer installer;
     if (is_owned(installer)) {
@@ -67,8 +67,8 @@ void stand_in(const Config& config) {
     throw nft::NftError(what);
 }
 
-// Before there is a network. A configuration that can't be read is no reason to leave the node
-// open: what no ubfd allows is refused then, by the default ruleset.
+// Runs before there is a network. If the configuration can't be read, the node must not be open:
+// the default ruleset then refuses flows that no ubfd allows.
 void install_from(const std::filesystem::path& file) {
     Config config;
     try {
@@ -88,8 +88,8 @@ void install_from(const std::filesystem::path& file) {
 }
 
 // For ubfd.service, when ubfd is not to come back. The socket that owns the table is still in
-// systemd's descriptor store, and nobody can change the table until it leaves. Does nothing
-// elsewhere.
+// systemd's descriptor store, and nobody can change the table until systemd drops the socket. Does
+// nothing elsewhere.
 void let_socket_go(nft::Installer& installer) {
     const auto state = fmt::format("FDSTOREREMOVE=1\nFDNAME={}", table_socket_name);
     if (::sd_notify(0, state.c_str()) <= 0)
@@ -120,7 +120,7 @@ void keep_from(const std::filesystem::path& file) {
     try {
         config = load_config(file, Names::pass_over);
     } catch (const ConfigError&) {
-        keep(Config{}); // what no ubfd allows is refused then, by the default ruleset
+        keep(Config{}); // the default ruleset refuses flows that no ubfd allows
         throw;
     }
     if (config.ruleset.manage)

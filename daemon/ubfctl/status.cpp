@@ -9,7 +9,7 @@
 namespace ubf::ctl {
 namespace {
 
-// The ubfd that answers may be older or newer than we are: what it does not say is left blank.
+// The ubfd that answers may be older or newer than this ubfctl, so any value may be missing.
 std::uint64_t number(const Json& json, const char* path) {
     return json.value(Json::json_pointer(path), std::uint64_t{0});
 }
@@ -200,8 +200,8 @@ int status(const Globals& globals, const Arguments& arguments) {
     const bool all_peers = parse("status", arguments, options).contains("peers");
     const auto reply = ask(globals.socket, {{"command", "status"}, {"peers", all_peers}});
     std::cout << (globals.json ? reply.dump(2) + '\n' : to_text(reply));
-    // For monitoring: a ruleset that is not as it should be is more than a line of the page, and so
-    // is a configuration that does not hold.
+    // For monitoring, the exit status tells of a faulty ruleset, or a configuration that does not
+    // hold.
     if (word(reply, "/ruleset/state") != "installed")
         return EX_UNAVAILABLE;
     return reply.value(Json::json_pointer("/configuration/holds"), true) ? EX_OK : EX_CONFIG;

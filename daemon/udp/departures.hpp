@@ -32,7 +32,7 @@ class Departures {
         return certainly_since(item, since);
     }
 
-    // The same, where not to know it counts as no.
+    // The same, but an evicted entry does not count as gone.
     bool certainly_since(const T& item, TimePoint since) const {
         const auto found = last_.find(item);
         return found != last_.end() && found->second >= since;

@@ -28,7 +28,7 @@ std::string lacks(const char* what, int error) {
                        what, std::strerror(error));
 }
 
-// 0: the kernel doesn't say, and no namespace has that one.
+// The cookie of our network namespace; 0, which none has, if the kernel doesn't tell.
 std::uint64_t own_namespace() {
     const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     std::uint64_t cookie = 0;
@@ -88,7 +88,7 @@ std::string UdpReceivers::load() {
     return program_->links.on_socket ? std::string() : lacks("attaching the BPF programs", errno);
 }
 
-// The program of a ubfd before us goes on until ours takes its place.
+// A predecessor's program stays attached until ours replaces it.
 bool UdpReceivers::attach() {
     if (is_ours_)
         return true;
@@ -118,7 +118,7 @@ std::string UdpReceivers::state() const {
                    : "in use";
 }
 
-// As without the program, where it can't be attached.
+// If the program can't be attached, the flow is allowed as without it.
 bool UdpReceivers::bind(const Flow& flow, Uid user) {
     if (!program_ || !attach())
         return true;
@@ -136,7 +136,7 @@ void UdpReceivers::release(const Flow& flow, Uid user) {
         return;
     const auto key = key_of(flow);
     if (::bpf_map_delete_elem(::bpf_map__fd(program_->maps.flows), &key) != 0)
-        return; // it began while the program could not be attached
+        return; // the flow began while the program could not be attached
     const auto port = users_.find(flow.destination.port);
     if (port == users_.end())
         return;

@@ -1,5 +1,5 @@
-// The kernel hands the datagrams of an allowed UDP flow to nobody but the user for whom it was
-// allowed (bpf/udp_receivers.bpf.c), whoever has the port by then. If the kernel takes no such
+// The kernel hands the datagrams of an allowed UDP flow only to the user for whom it was allowed
+// (bpf/udp_receivers.bpf.c), even if another user has the port by then. If the kernel takes no such
 // program, or ubfd is built without it, the flow ends when ubfd hears that the socket was closed.
 // Until then, datagrams go to the next owner of its port.
 #pragma once
@@ -25,8 +25,8 @@ namespace ubf {
 
 class UdpReceivers {
   public:
-    // Keeps the program at its place while we restart, or are dead; -1: it need not be kept. Called
-    // on any thread.
+    // Keeps the program attached while we restart, or are dead; -1: it need not be kept. Called on
+    // any thread.
     using Keep = std::function<void(int link)>;
 
     // Loads the programs, if they are wanted and can be. Takes CAP_BPF, CAP_PERFMON and
@@ -34,15 +34,16 @@ class UdpReceivers {
     // open; -1: there is none. kept: a predecessor's link.
     UdpReceivers(bool wanted, int cgroup, UniqueFd kept, Keep keep);
 
-    // Before the flow is allowed: its datagrams are this user's. False where the kernel has no
-    // room.
+    // To be called before the flow is allowed: its datagrams go to this user alone. False if the
+    // kernel has no room.
     bool bind(const Flow& flow, Uid user);
-    // When it is not any more.
+    // To be called when the flow is not allowed any more.
     void release(const Flow& flow, Uid user);
-    // From time to time: packets meet the program while there are such flows, and a while longer.
+    // To be called from time to time. Detaches the program a while after the last flow was
+    // released.
     void look(TimePoint now);
 
-    // "in use", or why not. By any thread, as nothing else here is.
+    // "in use", or why not. Any thread may call this, but nothing else here.
     std::string state() const;
 
     struct Unload {
@@ -66,7 +67,7 @@ class UdpReceivers {
     std::unordered_map<Port, std::map<Uid, std::size_t>> users_;
     const int cgroup_;
     const Keep keep_;
-    UniqueFd link_; // of the program that packets meet
+    UniqueFd link_; // of the attached program
     bool is_ours_ = false;
     TimePoint used_{}; // last
     std::string why_not_;

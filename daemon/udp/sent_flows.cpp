@@ -65,7 +65,7 @@ bool SentFlows::find_original(const Flow& flow, ThenOriginal then) {
     return true;
 }
 
-// If the kernel can't say, nobody has sent it.
+// If the kernel can't tell, the flow counts as not sent.
 bool SentFlows::was_sent(const Flow& flow) {
     return conntrack_.has_passed(flow).value_or(false) || sets_.find_sent(flow) == 0 ||
            lately_.has(flow);

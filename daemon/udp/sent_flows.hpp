@@ -1,7 +1,8 @@
-// Whether this node has sent a UDP flow, as the kernel knows: by conntrack, or by the fabric's set.
+// Finds out whether this node has sent a UDP flow: by conntrack, or by the fabric's set.
 //
-// A peer vouches for a packet. That somebody here has the port says nothing about who sent it: a
-// hostile node can send in our name, and a machine with our address may be another one.
+// A node vouches for the packets that it has sent. A local owner of the source port is no proof
+// that it has sent one: a hostile node can forge our address, and another machine may have the
+// same.
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
@@ -21,21 +22,21 @@
 
 namespace ubf {
 
-// The kernel says it to CAP_NET_ADMIN alone, which ident's thread must not have; so this has a
+// To ask the kernel takes CAP_NET_ADMIN, which ident's threads must not have. So this class has a
 // thread of its own.
 class SentFlows {
   public:
     // Starts the thread. Throws std::system_error.
     explicit SentFlows(const LatelySent& lately);
     ~SentFlows() { stop(); }
-    void stop(); // nothing is called any more
+    void stop(); // no callback is called any more
 
     // `sent`: for each flow, in its order. Called on our thread.
     using Then = std::function<void(std::vector<bool> sent)>;
-    // By any thread. False where too many wait already: then nothing is called.
+    // Any thread may call this. False if too many flows wait: then `then` is not called.
     bool find(std::vector<Flow> flows, Then then);
-    // The flow of the socket that sends what leaves this node as `flow`, where the node translates
-    // it on the way (NAT); nothing where it doesn't. As above.
+    // If this node's NAT translates packets, and they leave as `flow`, finds the flow before that;
+    // else nothing. Otherwise like find().
     using ThenOriginal = std::function<void(std::optional<Flow> original)>;
     bool find_original(const Flow& flow, ThenOriginal then);
     const Heartbeat& heartbeat() const { return heartbeat_; }

@@ -11,8 +11,8 @@ namespace ubf {
 
 namespace {
 
-// A kernel that could not be told has no memory left, or a transaction of somebody else's under
-// way.
+// The pause before the kernel is told again: it had no memory, or another program's transaction was
+// under way.
 constexpr std::chrono::milliseconds retry_pause{50};
 
 } // namespace
@@ -41,7 +41,7 @@ UdpFlows::~UdpFlows() {
 
 void UdpFlows::run() {
     enter_thread("udp", {CAP_NET_ADMIN});
-    UdpVerdicts kernel(table_, lately_sent_); // the gate must not wait for all that we tell it
+    UdpVerdicts kernel(table_, lately_sent_); // our own, so that the gate need not wait for us
     std::vector<Doomed> doomed;
     std::unique_lock lock(mutex_);
     while (true) {
@@ -57,7 +57,7 @@ void UdpFlows::run() {
             lock.lock();
             heartbeat_.beat(Clock::now());
             if (const auto entry = find(each.flow, each.lease); entry == flows_.end())
-                continue; // the gate was faster
+                continue; // the gate has ended it
             else if (error == 0)
                 erase(entry);
             else
@@ -111,7 +111,7 @@ bool UdpFlows::is_certain(const Flow& flow, const Ends& ends) const {
            !gone_flows_.maybe_since(flow, ends.since);
 }
 
-// Nothing where the kernel could not be told that another verdict on the flow ends, or whose its
+// Nothing if the kernel could not be told to end another verdict on the flow, or for which user its
 // datagrams are.
 std::optional<UdpFlows::Lease> UdpFlows::add(const Flow& flow, Entry entry) {
     entry.lease = Lease{++last_lease_};
@@ -124,7 +124,7 @@ std::optional<UdpFlows::Lease> UdpFlows::add(const Flow& flow, Entry entry) {
             old.until = entry.until;
             return entry.lease;
         }
-        if (end(found) != 0) // it was another socket's, or the verdict another
+        if (end(found) != 0) // the old one is another socket's, or another verdict
             return std::nullopt;
     }
     if (entry.keeper != Keeper::denied && !receivers_.bind(flow, entry.user))
@@ -214,7 +214,7 @@ UdpFlows::Entries::iterator UdpFlows::find(const Flow& flow, Lease lease) {
     return found != flows_.end() && found->second.lease == lease ? found : flows_.end();
 }
 
-// For our own thread to end.
+// Leaves the flow to our own thread, which ends it.
 void UdpFlows::doom(const Flow& flow) {
     const auto found = flows_.find(flow);
     if (found == flows_.end() || std::exchange(found->second.ending, true))
@@ -223,8 +223,8 @@ void UdpFlows::doom(const Flow& flow) {
     wanted_.notify_one();
 }
 
-// It leaves the books when the kernel has confirmed. 0, or an errno: then it is ended again, by our
-// thread or by whoever looks at it next; its lease ends meanwhile.
+// The entry is erased once the kernel has confirmed. 0, or an errno: then our thread tries again,
+// or the next look does. Meanwhile the lease may expire.
 int UdpFlows::end(Entries::iterator entry) {
     const int error = kernel_.forget(entry->first, entry->second.keeper);
     if (error == 0) {
@@ -250,7 +250,7 @@ void UdpFlows::erase(Entries::iterator found) {
         unlink(*entry.other, flow);
 }
 
-// The kernel lets them go by itself.
+// Erases denied flows that the kernel has expired by itself.
 void UdpFlows::erase_expired(TimePoint now) {
     while (!expiries_.empty() && expiries_.front().when <= now) {
         const auto& [when, flow, lease] = expiries_.front();

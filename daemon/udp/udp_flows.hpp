@@ -1,8 +1,8 @@
-// The UDP flows on which the kernel has our verdict, and the sockets that it was given for. UDP has
-// no end of its own: when a socket at either end goes away, the kernel must forget the flow, or
-// whoever binds the port next would inherit it. A flow stays here until the kernel has confirmed
-// that. And since a notice can get lost, for one when a peer dies, the kernel allows each flow for
-// one lease only (nft/sets.hpp). A worker renews it when it has decided the flow again.
+// The UDP flows on which the kernel has our verdict, and the sockets that the verdict is for. UDP
+// has no end of its own. When a socket at either end is closed, the kernel must forget the flow, or
+// the next owner of the port would inherit it. A flow stays here until the kernel has confirmed
+// that. A notice can get lost, as when a peer dies. So the kernel allows each flow for one lease
+// only (nft/sets.hpp), which a worker renews when it has decided the flow again.
 #pragma once
 
 #include "daemon/core/counters.hpp"
@@ -36,8 +36,8 @@ class UdpFlows {
     // One verdict on one flow.
     enum class Lease : std::uint64_t {};
 
-    // The kernel forgets the flows that a predecessor allowed. table: the socket that all share who
-    // write into the table. Throws std::system_error.
+    // The kernel forgets the flows that a predecessor allowed. table: the socket that all writers
+    // of the table share. Throws std::system_error.
     UdpFlows(nft::Connection& table, LatelySent& lately_sent, UdpReceivers& receivers,
              Counters& counters);
     ~UdpFlows();
@@ -47,24 +47,24 @@ class UdpFlows {
     // The sockets of a flow, and their owner. They were looked up from `since` on.
     struct Ends {
         Cookie local;
-        Uid user;                    // whose that is
-        std::optional<Cookie> other; // that is ours as well
+        Uid user;                    // the owner of `local`
+        std::optional<Cookie> other; // if the other end is on this node as well
         TimePoint since;
     };
 
-    // Before the verdict: this flow is about to be allowed for these sockets of ours, and for the
-    // peer's. Nothing when one of them may be gone since they were looked up: then the packet must
-    // not be allowed. Keeper: ethernet or fabric.
+    // To be called before the flow is allowed for these sockets of ours, and for the peer's.
+    // Nothing if one of them may be gone since they were looked up: then the packet must not be
+    // allowed. Keeper: ethernet or fabric.
     std::optional<Lease> allow(const Flow& flow, Keeper keeper, const Ends& ends);
-    // The flow is about to be denied for a while without being asked about. Nothing where one of
-    // the sockets may be gone, or its sender has enough of them: then it is to be asked about
-    // again.
+    // To be called before the kernel denies the flow by itself, for a while. Nothing if one of the
+    // sockets may be gone, or if there are too many such flows, of its sender or in all: then the
+    // next packet is asked about.
     std::optional<Lease> deny(const Flow& flow, OwnerKind kind, Uid user, const Ends& ends);
-    // After the kernel has it, or has it for one more lease: true while ours holds; else the kernel
-    // is told to forget the flow.
+    // To be called after the kernel has the flow, or has it for one more lease. True if the lease
+    // still holds; else the kernel is told to forget the flow.
     bool confirm(const Flow& flow, Keeper keeper, Lease lease);
-    // Whether the kernel may still have the flow, and somebody uses it. If the flow is
-    // over, the kernel forgets it; if the kernel can't be told, the flow counts as in use.
+    // Whether the kernel may still have the flow, and it is in use. If the flow is over, the
+    // kernel forgets it; if the kernel can't be told, the flow counts as in use.
     bool in_use(const Flow& flow, Lease lease);
     // The flow is not allowed any more. 0, or an errno: then the kernel is told again.
     int end(const Flow& flow, Lease lease);
@@ -77,9 +77,9 @@ class UdpFlows {
     void forget(std::span<const Cookie> cookies);
     // The socket at the peer's end of this flow is gone.
     void forget(const Flow& flow);
-    // Nothing is certain any more: every flow asks again.
+    // Notices were lost, so any socket may be gone: every flow is decided again.
     void forget_all();
-    // The policy is another: what was denied asks again.
+    // The policy changed: denied flows are decided again.
     void forget_denied();
     std::size_t size(Keeper keeper) const;
     const Heartbeat& heartbeat() const { return heartbeat_; }
@@ -139,7 +139,7 @@ class UdpFlows {
     Departures<Flow> gone_flows_;
     std::uint64_t last_lease_ = 0;
 
-    // The kernel is told on a thread of our own, for those who may not tell it themselves.
+    // Our own thread tells the kernel, for threads without CAP_NET_ADMIN.
     std::vector<Doomed> doomed_;
     std::condition_variable wanted_;
     bool stopping_ = false;

@@ -26,8 +26,8 @@ class UdpVerdicts {
       : lately_sent_(lately_sent)
       , sets_(table) {}
 
-    // Whether packets of an allowed flow came a while ago, as conntrack or the fabric's set has it;
-    // ENOENT where none did.
+    // 0 if packets of an allowed flow came lately, by conntrack or the fabric's set; ENOENT if none
+    // did.
     int find_use(const Flow& flow, Keeper keeper) {
         return keeper == Keeper::ethernet ? conntrack_.find(flow) : sets_.find_seen(flow);
     }

@@ -15,9 +15,9 @@
 
 #include "../../core/bpf/kernel_types.h"
 
-#define MOST_SOCKETS 32768    // in each map; beyond it, those that were written down longest ago go
-#define MOST_CGROUPS 24       // one within the other
-#define MOST_PID_NAMESPACES 8 // one within the other; a process in deeper ones has no number for us
+#define MOST_SOCKETS 32768    // in each map; beyond it, the oldest records are evicted
+#define MOST_CGROUPS 24       // nested
+#define MOST_PID_NAMESPACES 8 // nested; a process in deeper ones has no pid for us
 
 enum {
     TCP = 6, // IPPROTO_TCP, IPPROTO_UDP, linux/in.h
@@ -26,7 +26,7 @@ enum {
     LISTEN = 10,
 };
 
-// As kernel_types.h, of what is read here alone.
+// Like kernel_types.h, for the members that only this program reads.
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -115,19 +115,19 @@ struct records {
 };
 
 struct records listens SEC(".maps");
-struct records connects SEC(".maps"); // which ubfd makes larger where there is memory
+struct records connects SEC(".maps"); // ubfd makes it larger if there is memory
 struct records binds SEC(".maps");
 
-// Those in which ubfd runs: the inodes of its /proc/self/ns/pid and net.
+// The namespaces in which ubfd runs: the inodes of its /proc/self/ns/pid and net.
 const volatile __u32 pid_namespace = 0;
 const volatile __u32 net_namespace = 0;
-// The inodes of the roots of both hierarchies, as ubfd sees them; 0 where there is none.
+// The inodes of the roots of both hierarchies, as ubfd sees them; 0: there is none.
 const volatile __u64 root_v1 = 0;
 const volatile __u64 root_v2 = 0;
 const volatile __u32 wants_cgroups = 0; // no bool: the skeleton is C++ as well
 
-// Each place has the time at which a process of it was moved last. Two may share one: then a record
-// is taken for old that is not. ubfd has it mapped.
+// Each place has the time at which one of its processes was moved last. If processes share a place,
+// a record may count as stale that is not. ubfd has this map mapped.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -136,8 +136,8 @@ struct {
     __type(value, __u64);
 } moves SEC(".maps");
 
-// Not 0: of the listeners of this port, one let others share it (SO_REUSEPORT). Without, the kernel
-// has one that fits best, and that is the one. ubfd has it mapped.
+// Not 0: a listener of this port lets others share it (SO_REUSEPORT). If it is 0, only the listener
+// that fits best can get a connection. ubfd has this map mapped.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -146,12 +146,12 @@ struct {
     __type(value, __u64);
 } shared_ports SEC(".maps");
 
-// ubfd is never asked about other sockets.
+// ubfd is never asked about sockets of other network namespaces.
 static __always_inline bool is_ours(const struct sock* socket) {
     return socket->__sk_common.skc_net.net->ns.inum == net_namespace;
 }
 
-// As ubfd sees it; 0 where it doesn't.
+// The pid as ubfd sees it; 0 if ubfd does not see the process.
 static __always_inline __s32 process_id(const struct task_struct* task) {
     const struct pid* pid = task->group_leader->thread_pid;
     if (pid->numbers[0].ns->ns.inum == pid_namespace)
@@ -167,7 +167,7 @@ static __always_inline __s32 process_id(const struct task_struct* task) {
     return 0;
 }
 
-// The one above or at `cgroup` that is third below the root; 0 where it is not as deep.
+// The cgroup at or above `cgroup` that is third below the root; 0 if it is not as deep.
 static __always_inline __u64 third_below(__u64 root, const struct cgroup* cgroup) {
     __u64 first = 0, second = 0, third = 0;
     for (int i = 0; i < MOST_CGROUPS && cgroup; ++i) {
@@ -196,7 +196,7 @@ static __always_inline void add_cgroups(struct task_struct* task, struct ubf_own
         record->cgroup_v1 = third_below(root_v1, BPF_CORE_READ(state, cgroup));
 }
 
-// False where it can't be known.
+// False if the kernel's memory can't be read.
 static __always_inline bool describe(struct task_struct* task, struct ubf_owner_record* record) {
     const struct cred* cred = task->cred;
     *record = (struct ubf_owner_record){
@@ -221,7 +221,8 @@ static __always_inline bool describe(struct task_struct* task, struct ubf_owner_
     return bpf_probe_read_kernel_str(record->comm, sizeof record->comm, task->comm) >= 0;
 }
 
-// A second listener has let others in by now, or the kernel would not have let it in itself.
+// If this is a second listener, it has set SO_REUSEPORT by now: otherwise the kernel would have
+// refused it the port.
 static __always_inline void tell_shared(struct sock* listener) {
     if (!is_ours(listener) || !BPF_CORE_READ_BITFIELD(&listener->__sk_common, skc_reuseport))
         return;
@@ -243,7 +244,8 @@ static __always_inline void write_down(void* map, struct sock* socket) {
     bpf_map_update_elem(map, &cookie, &record, BPF_ANY);
 }
 
-// Into another cgroup, by whoever may. It stands first, and is attached first: no move is missed.
+// A process was moved to another cgroup. This program stands first, and so is attached first: no
+// move is missed.
 SEC("?tp_btf/cgroup_attach_task")
 int BPF_PROG(on_move, struct cgroup* to, const char* path, struct task_struct* task) {
     const __u32 place = (__u32)task->tgid % UBF_RECORD_MOVES;
@@ -252,8 +254,8 @@ int BPF_PROG(on_move, struct cgroup* to, const char* path, struct task_struct* t
     return 0;
 }
 
-// Each before the socket can be reached, where the kernel lets that be seen: no packet comes sooner
-// than the record.
+// If the kernel lets them be traced, these run before the socket can be reached: no packet arrives
+// before the record.
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock* socket, int before, int state) {
@@ -266,7 +268,7 @@ int BPF_PROG(on_state, struct sock* socket, int before, int state) {
 }
 
 // bind(), and the first datagram or connect() of a socket that nobody bound. Not every kernel lets
-// its functions be traced, so it is asked for apart.
+// its functions be traced, so this program is optional.
 SEC("?fentry/udp_lib_get_port")
 int BPF_PROG(on_bind, struct sock* socket) {
     write_down(&binds, socket);
@@ -282,8 +284,8 @@ static __always_inline bool differ(const struct ubf_owner_record* one,
     return differ;
 }
 
-// Every descriptor of every process. If two processes of different users or groups hold a
-// socket, a search must find their common groups.
+// Called for every descriptor of every process. If two processes of different users or groups hold
+// a socket, a search must find their common groups.
 SEC("iter/task_file")
 int on_descriptor(struct bpf_iter__task_file* context) {
     struct task_struct* task = context->task;

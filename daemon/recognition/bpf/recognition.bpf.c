@@ -1,9 +1,9 @@
 // The part of ubfd that recognises, in the kernel, connections between two programs of one user.
 // A program's SYN to a peer's address gets a stamp: a tag that only a node with the cluster's key
 // can make, over the flow and the user. When a SYN comes in, the tag is made again with the
-// listener's user. If both are the same, the packet carries a number from there on that the ruleset
-// knows (chain gate), and waits for nobody. A packet that is not recognised is judged as ever. One
-// that is reaches no socket but that user's, whatever rewrites or redirects it on its way.
+// listener's user. If both are the same, the packet gets a number that the ruleset knows (chain
+// gate), and is let in at once. A packet that is not recognised is judged as ever. A recognised
+// packet reaches no socket but that user's, even if it is rewritten or redirected on its way.
 #include "recognition.h"
 #include "siphash.h"
 
@@ -50,7 +50,7 @@ struct {
     __type(value, __u32);
 } peers SEC(".maps");
 
-// Tags that fitted: each is good for one packet.
+// Tags that matched: each is good for one packet, against replays.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
     __uint(max_entries, MOST_SEEN);
@@ -65,10 +65,10 @@ struct {
     __type(value, __u64);
 } counts SEC(".maps");
 
-// The one in which ubfd runs: the inode of its /proc/self/ns/net.
+// The network namespace in which ubfd runs: the inode of its /proc/self/ns/net.
 const volatile __u32 net_namespace = 0;
 
-// As the tag covers it.
+// The flow, as the tag covers it.
 struct flow {
     __u64 source[2];
     __u64 destination[2];
@@ -81,7 +81,7 @@ static __always_inline void count(__u32 which) {
         ++*number;
 }
 
-// None, where ubfd doesn't run.
+// The terms that hold; none, if ubfd doesn't run.
 static __always_inline const struct ubf_recognition_terms* find_terms(void) {
     const __u32 first = 0;
     const struct ubf_recognition_terms* agreed = bpf_map_lookup_elem(&terms, &first);
@@ -111,7 +111,7 @@ static __always_inline bool is_peer(__u32 side, const __u64 half[2]) {
     return bpf_map_lookup_elem(&peers, &place) != 0;
 }
 
-// Root and the exempt may more than others, which is not said here.
+// Root and exempt users have rights of their own, so their connections are asked about.
 static __always_inline bool is_plain_user(const struct ubf_recognition_terms* agreed, __u32 uid) {
     if (uid == 0)
         return false;
@@ -121,7 +121,7 @@ static __always_inline bool is_plain_user(const struct ubf_recognition_terms* ag
     return true;
 }
 
-// By which a recognised packet's priority says whose it is.
+// A hash of the uid, for the lower half of a recognised packet's priority.
 static __always_inline __u32 sign_of(const struct ubf_recognition_terms* agreed, __u32 uid) {
     const __u64 key[2] = {agreed->keys[0].words[0], agreed->keys[0].words[1]};
     const __u64 words[1] = {uid};
@@ -146,7 +146,7 @@ static __always_inline const struct sock* full_socket(struct bpf_sock* socket) {
     return socket ? (const struct sock*)bpf_skc_to_tcp_sock(socket) : 0;
 }
 
-// (Volatile, for the kernel lets no two of these words be read at once.)
+// (Volatile, as the kernel lets no two of these words be read at once.)
 static __always_inline void addresses_of(const volatile struct bpf_sock_ops* ops,
                                          struct flow* flow) {
     if (ops->family == INET) {
@@ -200,8 +200,8 @@ static __always_inline void write_stamp(struct bpf_sock_ops* ops) {
         count(UBF_COUNT_STAMPED);
 }
 
-// The first two that a connection sends: should something on the way not like the option, the next
-// is as it likes it.
+// Only the first two SYNs of a connection get the stamp: if a middlebox drops packets with the
+// option, the next retransmission goes without it.
 static __always_inline bool writes_syn(const struct bpf_sock_ops* ops) {
     return (ops->skb_tcp_flags & (SYN | ACK)) == SYN && ops->total_retrans == 0;
 }
@@ -217,7 +217,7 @@ int stamp(struct bpf_sock_ops* ops) {
         break;
     case BPF_SOCK_OPS_HDR_OPT_LEN_CB:
         if (writes_syn(ops) && is_to_be_stamped(ops))
-            bpf_reserve_hdr_opt(ops, UBF_STAMP_SIZE, 0); // where it does not fit, there is none
+            bpf_reserve_hdr_opt(ops, UBF_STAMP_SIZE, 0); // if it does not fit, there is none
         break;
     case BPF_SOCK_OPS_WRITE_HDR_OPT_CB:
         if (writes_syn(ops) && is_to_be_stamped(ops))
@@ -241,7 +241,7 @@ struct packet {
     __u32 options_size;
 };
 
-// False where it is no SYN, or one that has more to it than headers.
+// False unless the packet is a SYN with headers alone.
 static __always_inline bool read_tcp(struct __sk_buff* skb, __u32 at, __u32 size,
                                      struct tcphdr* header, struct packet* packet) {
     if (bpf_skb_load_bytes_relative(skb, at, header, sizeof *header, BPF_HDR_START_NET) != 0)
@@ -295,7 +295,7 @@ static __always_inline bool read_v6(struct __sk_buff* skb, struct packet* packet
     return true;
 }
 
-// (The mask and the barrier let the kernel's verifier see that it stays within.)
+// (The mask and the barrier show the kernel's verifier that the index is within bounds.)
 static __always_inline __u8 option_byte(const __u8* options, __u32 at) {
     asm volatile("" : "+r"(at));
     return options[at & 31];
@@ -321,7 +321,7 @@ static __always_inline __u32 plain_length(const __u8* options) {
     return at;
 }
 
-// False where there is none, or more than one, or another option than plain sockets send.
+// False if there is no stamp, more than one, or an option that plain sockets don't send.
 static __always_inline bool read_stamp(struct __sk_buff* skb, const struct packet* packet,
                                        struct ubf_stamp* stamp) {
     const __u32 at = packet->options_at;
@@ -348,7 +348,7 @@ static __always_inline bool is_near(__u64 then, __u64 now, __u32 skew) {
     return then + skew >= now && then <= now + skew;
 }
 
-// The user of the listener that would get the packet; 0 where there is none.
+// The user of the listener that would get the packet; 0: there is none.
 static __always_inline __u32 listener_user(struct __sk_buff* skb, struct packet* packet) {
     struct bpf_sock_tuple* tuple = &packet->tuple;
     struct bpf_sock* socket =
@@ -377,7 +377,7 @@ static __always_inline bool is_tag(const struct ubf_recognition_terms* agreed, u
     return has_key(agreed, which, stamp->key) && make_tag(key, flow, seconds, uid) == tag;
 }
 
-// Says which counter grows; of a packet that is recognised, whose it is as well.
+// Returns the counter to increment; for a recognised packet, `whose` is set to its user.
 static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
                                    const struct ubf_recognition_terms* agreed, __u32 side,
                                    __u32* whose) {
@@ -410,10 +410,10 @@ static __always_inline int recognise(struct __sk_buff* skb, __u32 side) {
     const struct ubf_recognition_terms* agreed = find_terms();
     if (!agreed)
         return TC_ACT_UNSPEC;
-    const __u32 evidence = agreed->evidence; // first: with other terms goes another
-    if ((skb->priority & UBF_EVIDENCE_MASK) == evidence) // nobody says so but what follows
+    const __u32 evidence = agreed->evidence; // read first: other terms have another number
+    if ((skb->priority & UBF_EVIDENCE_MASK) == evidence) // only the code below may set it
         skb->priority = 0;
-    const bool in_vlan = skb->vlan_present && skb->vlan_tci & VLAN; // it comes again, out of that
+    const bool in_vlan = skb->vlan_present && skb->vlan_tci & VLAN; // the VLAN's own gets it too
     if (!agreed->recognises[side] || in_vlan)
         return TC_ACT_UNSPEC;
     struct packet packet = {};
@@ -430,7 +430,7 @@ static __always_inline int recognise(struct __sk_buff* skb, __u32 side) {
     return TC_ACT_UNSPEC;
 }
 
-// At ingress; others' programs at the same place go on.
+// At ingress; other programs at the same place run as well.
 
 SEC("tc")
 int recognise_ethernet(struct __sk_buff* skb) {
@@ -453,12 +453,12 @@ int arrive(struct __sk_buff* skb) {
     const __u32 first = 0;
     const struct ubf_recognition_terms* agreed = bpf_map_lookup_elem(&terms, &first);
     if (!agreed || (priority & UBF_EVIDENCE_MASK) != agreed->evidence || !skb->sk ||
-        !is_ours(full_socket(skb->sk)) || // in a container's it opens nothing
+        !is_ours(full_socket(skb->sk)) || // in a container the number opens nothing
         (priority & ~UBF_EVIDENCE_MASK) == sign_of(agreed, bpf_get_socket_uid(skb)))
         return 1;
     count(UBF_COUNT_ASTRAY);
     return 0;
 }
 
-// Programs under the GPL alone may read the kernel's memory.
+// Only programs under the GPL may read the kernel's memory.
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,4 +1,4 @@
-// The stamp in a SYN, and what ubfd tells the programs that write and read it. C, for BPF and for
+// The stamp in a SYN, and the terms for the programs that write and read it. C, for BPF and for
 // C++. See docs/recognition.md.
 #pragma once
 
@@ -51,10 +51,10 @@ struct ubf_recognition_terms {
     __u64 until;
     struct ubf_recognition_key keys[2]; // the first signs
     __u32 clock_skew;                   // seconds
-    // The upper half of the priority of a packet (skb->priority) that is recognised: a number that
-    // nobody else knows. The lower says for whose socket.
+    // The upper half of a recognised packet's priority (skb->priority): a number that nobody else
+    // knows. The lower half is a hash of the uid.
     __u32 evidence;
-    __u32 recognises[UBF_SIDES]; // not 0: on interfaces of this side it does
+    __u32 recognises[UBF_SIDES]; // not 0: users are recognised on this side's interfaces
     __u32 exempt_count;
     struct ubf_recognition_uids exempt[UBF_RECOGNITION_EXEMPT];
 };
@@ -72,8 +72,8 @@ enum ubf_recognition_count {
     UBF_COUNT_STAMPED,     // on the way out
     UBF_COUNT_RECOGNISED,  // on the way in, and all below
     UBF_COUNT_UNSTAMPED,   // without a stamp, or not as plain as such a SYN is
-    UBF_COUNT_FOREIGN_KEY, // by a key that this node has not
-    UBF_COUNT_OTHER_TIME,  // from too long ago, or to come
+    UBF_COUNT_FOREIGN_KEY, // by a key that this node doesn't have
+    UBF_COUNT_OTHER_TIME,  // too old, or from the future
     UBF_COUNT_UNFIT,       // another user's, or forged: the two look alike
     UBF_COUNT_REPEATED,    // it came before
     UBF_COUNT_NO_LISTENER, // or none whose user is recognised

@@ -1,6 +1,6 @@
 // SipHash-2-4 (Aumasson and Bernstein, 2012): a tag of 64 bits over a short message, by a key of
-// 128. C, for BPF and for C++, without memory of its own. The message is whole words, each as its
-// number: the paper's eight bytes of it, the lowest first.
+// 128. C, for BPF and for C++, without memory of its own. The message is whole words: a number of
+// this API is eight bytes of the paper's message, the lowest first.
 #pragma once
 
 #include <linux/types.h>

@@ -22,8 +22,8 @@ enum {
     PASS = 1,
 };
 
-// The user whose flows go to a port. ubfd has it mapped, where each takes eight bytes. There is
-// nothing more to ask where the receiver is that user, as nearly always.
+// The user whose flows go to a port. If the receiver is that user, as nearly always, the flow need
+// not be looked up. ubfd has this map mapped, where each value takes eight bytes.
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -40,8 +40,8 @@ struct {
     __type(value, __u32); // whose
 } flows SEC(".maps");
 
-// Sockets of other network namespaces. In a container's the same flow may be another's. Those that
-// are older than this are taken for ours.
+// Sockets of other network namespaces: in a container's, the same flow may be another user's.
+// Sockets that are older than this program count as ours.
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -77,7 +77,7 @@ static __always_inline bool skip_headers(struct __sk_buff* skb, __u8 next, __u32
     return next == IPPROTO_UDP;
 }
 
-// False where its ports are not where they are looked for.
+// False if the ports are not found.
 static __always_inline bool read_flow(struct __sk_buff* skb, struct ubf_udp_flow* flow) {
     __u32 at;
     if (skb->protocol == bpf_htons(ETH_P_IP)) {
@@ -98,8 +98,7 @@ static __always_inline bool read_flow(struct __sk_buff* skb, struct ubf_udp_flow
     return bpf_skb_load_bytes(skb, at, &flow->source_port, 2 * sizeof flow->source_port) == 0;
 }
 
-// For every packet of every socket: all but those of UDP, and nearly all of these, are done with at
-// once.
+// Called for every packet of every socket. All but UDP's, and nearly all of UDP's, pass at once.
 SEC("cgroup_skb/ingress")
 int on_packet(struct __sk_buff* skb) {
     struct bpf_sock* socket = skb->sk ? bpf_sk_fullsock(skb->sk) : 0;
@@ -119,5 +118,5 @@ int on_packet(struct __sk_buff* skb) {
     return !allowed || *allowed == receiver ? PASS : DROP;
 }
 
-// Sockets' storage may be had by programs under the GPL alone.
+// Only programs under the GPL may use sockets' storage.
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

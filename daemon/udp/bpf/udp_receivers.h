@@ -1,5 +1,5 @@
-// For whom the datagrams of UDP flows are, as ubfd tells its program in the kernel. C, for BPF and
-// for C++.
+// The users that get the datagrams of UDP flows, as ubfd tells its program in the kernel. C, for
+// BPF and for C++.
 #pragma once
 
 #include <linux/types.h>
@@ -7,7 +7,7 @@
 #define UBF_RECEIVER_FLOWS 65536
 #define UBF_RECEIVER_PORTS 65536 // all of UDP
 
-// In place of a user, of a port: of no flow that is allowed, or of flows of several users.
+// In place of a port's user: it has no allowed flow, or flows of several users.
 #define UBF_RECEIVER_NOBODY (1ULL << 32) // no uid is as large
 #define UBF_RECEIVER_SEVERAL (2ULL << 32)
 
