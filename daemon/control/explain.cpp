@@ -2,6 +2,7 @@
 
 #include "base/escape.hpp"
 #include "daemon/control/request.hpp"
+#include "daemon/gate/node_facts.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "flow/own_address.hpp"
@@ -10,7 +11,6 @@
 #include <array>
 #include <fmt/format.h>
 #include <net/if.h>
-#include <netinet/tcp.h>
 
 namespace ubf {
 namespace {
@@ -166,13 +166,7 @@ void Explainer::find_destination(Question& question) {
     const auto found = lookup_.receiver(facts.flow, question.interface);
     if (found)
         question.destination = *found;
-    else if (found.error() == LookupError::failed)
-        facts.failed = Reason::internal_error;
-    facts.destination = found                                     ? found->owner
-                        : found.error() == LookupError::ambiguous ? Owner::shared()
-                                                                  : Owner{};
-    facts.sharers_known =
-        facts.flow.protocol != Protocol::tcp || question.destination.socket.state != TCP_LISTEN;
+    note_destination(facts, found);
 }
 
 void Explainer::find_source(Question& question) {
@@ -180,11 +174,7 @@ void Explainer::find_source(Question& question) {
     const auto found = lookup_.sender(facts.flow, question.interface);
     if (found)
         question.source = *found;
-    else if (found.error() == LookupError::failed)
-        facts.failed = Reason::internal_error;
-    facts.source = found                                     ? found->owner
-                   : found.error() == LookupError::ambiguous ? Owner::shared()
-                                                             : Owner{};
+    note_source(facts, found);
 }
 
 Explainer::Fact Explainer::ask(Question& question, std::optional<Gid> group) {
@@ -218,16 +208,8 @@ Owner Explainer::with_credentials(const SocketOwner& socket, const Owner& owner,
 }
 
 void Explainer::find_sharers(Question& question) {
-    auto& facts = question.facts;
-    auto& destination = question.destination;
-    facts.sharers_known = true;
-    if (const auto error = lookup_.add_sharing(destination, facts.flow, question.interface)) {
-        if (*error == LookupError::failed)
-            facts.failed = Reason::internal_error;
-        facts.destination = Owner::shared();
-    } else if (!destination.sharing.empty()) {
-        facts.destination = Owner::user(destination.owner.uid);
-    }
+    ubf::find_sharers(question.facts, question.destination, question.interface, lookup_,
+                      shared_.investigator);
 }
 
 // The reader is told what makes no difference, too.
@@ -257,8 +239,7 @@ void Explainer::answered(const Flow& flow, ident::Asker::Heard heard, const Owne
         (owner.credentials ? facts.out_of_time : facts.unanswered) = Reason::overload;
         [[fallthrough]];
     case Heard::owner:
-        facts.groups_cut =
-            owner.credentials && owner.credentials->groups.size() >= ident::max_groups;
+        facts.groups_cut = may_be_cut(owner);
         facts.learn_source(owner);
         break;
     case Heard::nothing:

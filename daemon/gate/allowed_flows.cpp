@@ -22,10 +22,11 @@ std::optional<Reason> allowed_by_uid(const AllowedFlow& allowed, bool is_local,
     else if (remote.kind == OwnerKind::outside || remote.kind == OwnerKind::unready)
         return std::nullopt; // now there is somebody to ask
     const auto flow = allowed.from_connector();
-    const auto verdict = decide(flow, listener, connector, policy);
-    if (verdict.action() != Action::allow || !settled_by_uid(flow, listener, connector, policy))
+    const auto reason = decide(flow, listener, connector, policy).reason;
+    if (action_of(reason) != Action::allow ||
+        !settled_by_uid(reason, flow, listener, connector, policy))
         return std::nullopt;
-    return verdict.reason;
+    return reason;
 }
 
 AllowedFlows::AllowedFlows(LabelledRoom& labelled, std::size_t room, std::uint64_t seed)

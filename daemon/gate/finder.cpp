@@ -1,21 +1,14 @@
 #include "daemon/gate/finder.hpp"
 
 #include "daemon/core/counters.hpp"
+#include "daemon/gate/node_facts.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "flow/own_address.hpp"
 #include "policy/beyond.hpp"
 
 #include <net/if.h>
-#include <netinet/tcp.h>
 
 namespace ubf {
-namespace {
-
-std::optional<Reason> failure_of(LookupError error) {
-    return error == LookupError::failed ? std::optional(Reason::internal_error) : std::nullopt;
-}
-
-} // namespace
 
 ident::Role role_of(const Facts& facts, Need end) {
     return (end == Need::destination) == facts.reply ? ident::Role::connector
@@ -31,12 +24,10 @@ Finder::Finder(std::shared_ptr<const Rules> rules, Shared shared)
   , shared_(shared)
   , loopback_(::if_nametoindex("lo")) {}
 
-void Finder::note_translation(Case& item, const std::optional<TrackedConnection>& tracked) const {
-    if (!tracked)
-        return;
+void Finder::note_translation(Case& item, const TrackedConnection& tracked) {
     item.facts.translated = true;
-    if (tracked->behind() == item.flow())
-        item.original = tracked->original;
+    if (tracked.behind() == item.flow())
+        item.original = tracked.original;
 }
 
 void Finder::find_translation(Case& item) {
@@ -55,14 +46,9 @@ std::span<const OwnerLookup::Ends> Finder::look_up(std::span<const Case> items) 
 
 void Finder::place(Case& item, const OwnerLookup::Ends& ends) {
     auto& facts = item.facts;
-    const auto& destination = ends.receiver;
-    if (destination)
-        item.destination = *destination;
-    else
-        facts.failed = failure_of(destination.error());
-    facts.destination = destination ? destination->owner : Owner::shared();
-    facts.sharers_known =
-        item.flow().protocol != Protocol::tcp || item.destination.socket.state != TCP_LISTEN;
+    if (ends.receiver)
+        item.destination = *ends.receiver;
+    note_destination(facts, ends.receiver);
     if (facts.translated && !can_be_traced(item)) {
         facts.place = Place::elsewhere;
         facts.source = Owner::translated();
@@ -76,17 +62,10 @@ void Finder::place(Case& item, const OwnerLookup::Ends& ends) {
 }
 
 void Finder::place_here(Case& item, const OwnerLookup::Found& source) {
-    auto& facts = item.facts;
-    facts.place = Place::here;
-    facts.source = Owner{};
-    if (source) {
+    item.facts.place = Place::here;
+    if (source)
         item.source = *source;
-        facts.source = source->owner;
-    } else if (source.error() == LookupError::ambiguous) {
-        facts.source = Owner::shared();
-    } else if (const auto failure = failure_of(source.error())) {
-        facts.failed = failure;
-    }
+    note_source(item.facts, source);
 }
 
 // A translated flow can be traced if it is a TCP connection, its flow before translation is known,
@@ -110,7 +89,7 @@ void Finder::learn(Case& item, Need end, Owner owner) {
             facts.partition = rules_->partition(*link);
     if (end == Need::destination)
         return facts.learn_destination(std::move(owner));
-    if (owner.credentials && owner.credentials->groups.size() >= ident::max_groups)
+    if (may_be_cut(owner))
         facts.groups_cut = facts.place == Place::peer && !facts.reply;
     if (facts.learn_source(std::move(owner)) == Facts::Levels::contradict)
         shared_.counters.levels_contradicted.add();
@@ -127,17 +106,7 @@ bool Finder::know_credentials(Case& item, Need end) {
 }
 
 void Finder::find_sharers(Case& item) {
-    auto& facts = item.facts;
-    auto& destination = item.destination;
-    facts.sharers_known = true;
-    if (!shared_.investigator.may_share(item.flow().destination.port))
-        return;
-    if (const auto error = lookup_.add_sharing(destination, item.flow(), item.interface)) {
-        facts.failed = failure_of(*error);
-        facts.destination = Owner::shared();
-    } else if (!destination.sharing.empty()) {
-        facts.destination = Owner::user(destination.owner.uid); // the least of them all counts
-    }
+    ubf::find_sharers(item.facts, item.destination, item.interface, lookup_, shared_.investigator);
 }
 
 bool Finder::is_same_destination(const Case& item) {

@@ -26,7 +26,7 @@ class Finder {
 
     // tracked: as the packet came with it. Two sockets may have one flow, where it was translated:
     // so the sender is sought by the flow that it had before.
-    void note_translation(Case& item, const std::optional<TrackedConnection>& tracked) const;
+    static void note_translation(Case& item, const TrackedConnection& tracked);
     // The same of a flow whose entry the kernel has by now: it began here, or was allowed.
     void find_translation(Case& item);
 

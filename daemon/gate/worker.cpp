@@ -247,7 +247,7 @@ void Worker::arrive(Arrival arrival) {
     item.facts.stated = std::move(stated);
     item.facts.translated = translated;
     if (tracked)
-        finder_.note_translation(item, tracked);
+        Finder::note_translation(item, *tracked);
     else if (translated)
         finder_.find_translation(item);
 }

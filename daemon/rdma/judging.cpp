@@ -69,48 +69,50 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
     const Port port = flow_of(entry.id, entry.end).destination.port;
     const bool exempt = std::ranges::any_of(
         rules_->exempt_ports, [&](const auto& ports) { return ports.has(Protocol::rdma, port); });
-    if (exempt) {
-        shared_.counters.rdma_allowed.add();
-        entry.stage = Stage::judged;
-        return;
-    }
-    go_on(entry, facts_of(entry), twin == nullptr ? std::nullopt : std::optional(twin->end), now);
-}
-
-Facts RdmaWatcher::facts_of(const Entry& entry) const {
-    // No further search would find the holder of an end.
-    const auto known = [](Owner owner) {
-        if (lacks_credentials(owner))
-            owner.credentials.emplace();
-        return owner;
-    };
-    Facts facts{way_out(entry.id).reversed(), entry.end == End::connector};
-    // Nothing waits meanwhile, and the table is read anew before a process is killed.
-    facts.same_destination = facts.fresh_labels = facts.sharers_known = true;
-    facts.destination = known(entry.owner.value_or(Owner{}));
+    if (exempt)
+        return allow(entry);
+    auto facts = facts_of(entry);
     const auto& remote = entry.id.destination->address;
-    if (const auto* twin = counterpart(entry)) {
+    if (twin != nullptr) {
         facts.place = Place::here;
-        facts.source = known(twin->owner.value_or(Owner{}));
+        facts.source = known_owner(*twin);
     } else if (interface_of(remote)) {
         facts.place = Place::here;
         facts.source = Owner{}; // it may still come
     } else if (auto nobody =
                    unasked(remote, entry.id.source.address, rules_->terms->peers, rules_->policy)) {
+        // The gate does not refuse what goes out to nobody of ours either.
+        if (entry.end == End::connector)
+            return allow(entry);
         facts.place = Place::elsewhere;
         facts.source = std::move(*nobody);
     }
+    go_on(entry, facts, twin == nullptr ? std::nullopt : std::optional(twin->end), now);
+}
+
+void RdmaWatcher::allow(Entry& entry) {
+    shared_.counters.rdma_allowed.add();
+    entry.stage = Stage::judged;
+}
+
+// No further search would find the holder of an end.
+Owner RdmaWatcher::known_owner(const Entry& entry) {
+    auto owner = entry.owner.value_or(Owner{});
+    if (lacks_credentials(owner))
+        owner.credentials.emplace();
+    return owner;
+}
+
+Facts RdmaWatcher::facts_of(const Entry& entry) {
+    Facts facts{way_out(entry.id).reversed(), entry.end == End::connector};
+    // Nothing waits meanwhile, and the table is read anew before a process is killed.
+    facts.same_destination = facts.fresh_labels = facts.sharers_known = true;
+    facts.destination = known_owner(entry);
     return facts;
 }
 
 void RdmaWatcher::go_on(Entry& entry, const Facts& facts, std::optional<End> remote,
                         TimePoint now) {
-    // The gate does not refuse what goes out to nobody of ours either.
-    if (facts.place == Place::elsewhere && entry.end == End::connector) {
-        shared_.counters.rdma_allowed.add();
-        entry.stage = Stage::judged;
-        return;
-    }
     const auto step = next(facts, rules_->policy);
     if (const auto* reason = std::get_if<Reason>(&step))
         return conclude(entry, facts, remote, *reason, now);
@@ -174,8 +176,7 @@ void RdmaWatcher::give_up(Entry& entry) {
 
 void RdmaWatcher::heard_owner(Entry& entry, const Owner& owner, TimePoint now) {
     auto facts = facts_of(entry);
-    if (!facts.source)
-        facts.learn_source(owner);
+    facts.learn_source(owner);
     go_on(entry, facts, end_of(owner), now);
 }
 
@@ -195,11 +196,9 @@ void RdmaWatcher::conclude(Entry& entry, const Facts& facts, std::optional<End> 
 
     const auto& theirs = connects ? facts.listener() : facts.connector();
     if (action_of(reason) == Action::allow) {
-        shared_.counters.rdma_allowed.add();
         if (reason == Reason::same_label)
             entry.by_label = theirs.uid;
-        entry.stage = Stage::judged;
-        return;
+        return allow(entry);
     }
     if (theirs.kind == OwnerKind::unknown && entry.tries < most_tries)
         return try_again(entry, now);

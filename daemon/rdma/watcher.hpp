@@ -115,7 +115,9 @@ class RdmaWatcher {
     void ask(Entry& entry);
     void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
     void try_again(Entry& entry, TimePoint now);
-    Facts facts_of(const Entry& entry) const;
+    void allow(Entry& entry);
+    static Owner known_owner(const Entry& entry);
+    static Facts facts_of(const Entry& entry); // of our end
     void heard_owner(Entry& entry, const Owner& owner, TimePoint now);
     // remote: which end the other one is, as its own node sees it; nothing where nobody says.
     void go_on(Entry& entry, const Facts& facts, std::optional<End> remote, TimePoint now);

@@ -1,0 +1,47 @@
+#include "daemon/gate/node_facts.hpp"
+
+#include "daemon/owners/investigator.hpp"
+
+#include <netinet/tcp.h>
+
+namespace ubf {
+namespace {
+
+void note_failure(Facts& facts, LookupError error) {
+    if (error == LookupError::failed)
+        facts.failed = Reason::internal_error;
+}
+
+Owner note_owner(Facts& facts, const OwnerLookup::Found& found) {
+    if (found)
+        return found->owner;
+    note_failure(facts, found.error());
+    return found.error() == LookupError::ambiguous ? Owner::shared() : Owner{};
+}
+
+} // namespace
+
+void note_destination(Facts& facts, const OwnerLookup::Found& found) {
+    facts.destination = note_owner(facts, found);
+    facts.sharers_known =
+        facts.flow.protocol != Protocol::tcp || !found || found->socket.state != TCP_LISTEN;
+}
+
+void note_source(Facts& facts, const OwnerLookup::Found& found) {
+    facts.source = note_owner(facts, found);
+}
+
+void find_sharers(Facts& facts, SocketOwner& destination, std::uint32_t interface,
+                  OwnerLookup& lookup, const Investigator& investigator) {
+    facts.sharers_known = true;
+    if (!investigator.may_share(facts.flow.destination.port))
+        return;
+    if (const auto error = lookup.add_sharing(destination, facts.flow, interface)) {
+        note_failure(facts, *error);
+        facts.destination = Owner::shared();
+    } else if (!destination.sharing.empty()) {
+        facts.destination = Owner::user(destination.owner.uid);
+    }
+}
+
+} // namespace ubf
