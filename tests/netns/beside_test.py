@@ -46,6 +46,8 @@ class Beside(TwoNodes):
                 alice = self.person("alice", self.one)
                 self.assertEqual(alice.connect("udp", address, PORT, bind=(bind, FROM)), "connected")
                 self.dismiss(alice)
+                # Until then, the answer to bob's datagram is kept from him, and he waits in vain.
+                wait_until(lambda: self.ubfd2.status()["verdicts_in_kernel"]["udp"] == 0)
                 bob = self.person("bob", self.one)
                 self.assertEqual(bob.connect("udp", address, PORT, bind=(bind, FROM)), refused("udp", family))
                 self.dismiss(bob)

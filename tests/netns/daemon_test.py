@@ -307,7 +307,7 @@ class Reload(TwoNodes):
         for bad, words in ((good + "[policy]\noutside = 3\n", ":10:11: policy.outside"),
                            (good + '[policy]\nexempt_listeners = ["nosuchuser"]\n', "check the name, or write the uid"),
                            (good.replace(str(self.key), "/run/nothing"), "/run/nothing: no such file"),
-                           (good + "[queue]\ncount = 3\n", "restart only"),
+                           (good + "[queue]\ncount = 3\n", "changes of queue.count take effect at a restart only"),
                            ("[peers", ":1:")):
             line = self.try_reload(bad)
             self.assertIn("not reloaded, the old configuration stays", line)
@@ -316,15 +316,27 @@ class Reload(TwoNodes):
             self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
 
     def test_packets_that_wait_over_a_reload_get_their_verdict(self):
+        for _ in range(10):
+            in_time, seen, counted = self.reload_under_a_waiting_packet()
+            if in_time:
+                break
+        self.assertTrue(in_time, "no reload in half the time that a packet waits for an answer")
+        self.assertEqual(seen, "connected")
+        self.assertEqual((counted["packets_gone"], counted.reasons()), (0, {"same-user": 1}))
+
+    def reload_under_a_waiting_packet(self):
+        """Returns whether the answer could come before the deadline, the outcome, and what was counted."""
         self.ubfd1.process.send_signal(signal.SIGSTOP)
-        handle = self.alice.do(person.send_to, "tcp", V4, PORT)
-        wait_until(lambda: any(peer["questions"] > peer["answers"] for peer in self.ubfd2.status()["peers"]))
         with Counted(self.ubfd2) as counted:
+            begun = time.monotonic()
+            handle = self.alice.do(person.send_to, "tcp", V4, PORT)
+            wait_until(lambda: any(peer["questions"] > peer["answers"] for peer in self.ubfd2.status()["peers"]))
             self.ubfd2.configure({**self.ubfd2.settings, "policy": {"exempt_connectors": ["carol"]}})
             self.ubfd2.reload()
             self.ubfd1.process.send_signal(signal.SIGCONT)
-            self.assertEqual(self.alice.do(person.outcome, handle, timeout=0.8), "connected")
-        self.assertEqual((counted["packets_gone"], counted.reasons()), (0, {"same-user": 1}))
+            in_time = time.monotonic() - begun < 0.45
+            seen = self.alice.do(person.outcome, handle, timeout=10)
+        return in_time, seen, counted
 
 
 class Directory(TwoNodes):
