@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <future>
 #include <linux/capability.h>
 #include <sys/signalfd.h>
@@ -417,21 +418,10 @@ std::optional<std::string> Daemon::reload() {
     mistake_.clear();
     try {
         auto fresh = prepare(load_config(options_.config_file));
-        const auto& old = start_.config;
-        const bool needs_restart =
-            fresh.config.queue.first != old.queue.first ||
-            fresh.config.queue.count != old.queue.count ||
-            fresh.config.queue.length != old.queue.length ||
-            fresh.config.owners.bpf != old.owners.bpf ||
-            fresh.config.owners.recognise != old.owners.recognise ||
-            fresh.config.ident.port != old.ident.port || fresh.config.mark.mask != old.mark.mask ||
-            fresh.config.control.socket != old.control.socket ||
-            fresh.config.labels.state_directory != old.labels.state_directory ||
-            fresh.config.log.target != old.log.target || fresh.config.log.fold != old.log.fold;
-        if (needs_restart)
-            throw ConfigError("[queue], [mark], [log], [owners], ident.port, control.socket and "
-                              "labels.state_directory take effect at a restart only: restart "
-                              "ubfd, or leave them as they are");
+        if (const auto names = need_restart(start_.config, fresh.config); !names.empty())
+            throw ConfigError(fmt::format("changes of {} take effect at a restart only: restart "
+                                          "ubfd, or undo them",
+                                          fmt::join(names, ", ")));
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));
         for (const auto& warning : warnings(start_.config))

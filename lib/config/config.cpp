@@ -382,13 +382,23 @@ bool decide_alike(const Config& a, const Config& b) {
            same_fabric();
 }
 
+std::vector<std::string> need_restart(const Config& old, const Config& fresh) {
+    std::vector<std::string> names;
+    for (const auto& option : config::options())
+        if (option.needs_restart != nullptr && option.needs_restart(old, fresh))
+            names.push_back(fmt::format("{}.{}", option.section, option.key));
+    return names;
+}
+
 std::string describe_options() {
     std::string text = "Configuration, section by section, with the defaults:\n";
     std::string_view section;
     for (const auto& option : config::options()) {
         if (option.section != section)
             text += fmt::format("\n  [{}]\n", section = option.section);
-        text += fmt::format("  {} = {}\n      {}\n", option.key, option.default_value, option.help);
+        const auto* note = option.needs_restart == nullptr ? "" : " (needs a restart)";
+        text += fmt::format("  {} = {}\n      {}{}\n", option.key, option.default_value,
+                            option.help, note);
     }
     return text;
 }

@@ -156,6 +156,9 @@ struct Config {
 // and exempt ports pass unasked don't count.
 bool decide_alike(const Config& a, const Config& b);
 
+// Names each option that differs and takes effect at a restart only, like "queue.count".
+std::vector<std::string> need_restart(const Config& old, const Config& fresh);
+
 // Names file, line and column, the mistake and its correction: a line for each mistake.
 class ConfigError : public std::runtime_error {
   public:

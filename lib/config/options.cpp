@@ -150,6 +150,11 @@ void set_fabric_reasons(Config& config, const Value& value) {
     });
 }
 
+template<auto section, auto field>
+bool differs(const Config& a, const Config& b) {
+    return a.*section.*field != b.*section.*field;
+}
+
 constexpr std::int64_t most_queued = 65535;    // not every kernel keeps more
 constexpr std::int64_t most_deadline_ms = 999; // a SYN is retransmitted after a second
 
@@ -157,15 +162,18 @@ constexpr Option all[] = {
     {"queue", "first", "0", "number of the first netfilter queue",
      [](Config& c, const Value& v) {
          c.queue.first = static_cast<std::uint16_t>(v.integer(0, 65535));
-     }},
+     },
+     differs<&Config::queue, &Config::Queue::first>},
     {"queue", "count", "0", "how many queues, each with a thread; 0: one a CPU, four at most",
      [](Config& c, const Value& v) {
          c.queue.count = static_cast<std::uint16_t>(v.integer(0, 64));
-     }},
+     },
+     differs<&Config::queue, &Config::Queue::count>},
     {"queue", "length", "16384", "packets that may wait in each queue; what is beyond is dropped",
      [](Config& c, const Value& v) {
          c.queue.length = static_cast<std::uint32_t>(v.integer(16, most_queued));
-     }},
+     },
+     differs<&Config::queue, &Config::Queue::length>},
 
     {"scope", "interfaces", "[]",
      "interfaces to watch, like [\"lo\", \"eth*\"]; []: all, loopback included",
@@ -284,7 +292,8 @@ constexpr Option all[] = {
     {"labels", "selinux", "false", "the categories that SELinux runs a process with",
      [](Config& c, const Value& v) { c.labels.selinux = v.boolean(); }},
     {"labels", "state_directory", "\"/var/lib/ubf\"", "where the jobs that run are written down",
-     [](Config& c, const Value& v) { c.labels.state_directory = v.string(); }},
+     [](Config& c, const Value& v) { c.labels.state_directory = v.string(); },
+     differs<&Config::labels, &Config::Labels::state_directory>},
     {"labels", "when_withdrawn", "\"end\"",
      "flows that were allowed by a label which is withdrawn: \"end\" or \"keep\"",
      [](Config& c, const Value& v) {
@@ -293,13 +302,16 @@ constexpr Option all[] = {
 
     {"owners", "bpf", "true",
      "the kernel records who makes a socket listen or connect, where it can; false: it doesn't",
-     [](Config& c, const Value& v) { c.owners.bpf = v.boolean(); }},
+     [](Config& c, const Value& v) { c.owners.bpf = v.boolean(); },
+     differs<&Config::owners, &Config::Owners::bpf>},
     {"owners", "recognise", "true",
      "the kernel lets in by itself what both ends' programs of one user begin, where it can",
-     [](Config& c, const Value& v) { c.owners.recognise = v.boolean(); }},
+     [](Config& c, const Value& v) { c.owners.recognise = v.boolean(); },
+     differs<&Config::owners, &Config::Owners::recognise>},
 
     {"ident", "port", "1017", "privileged UDP port on which the nodes' ubfd ask each other",
-     [](Config& c, const Value& v) { c.ident.port = static_cast<Port>(v.integer(1, 1023)); }},
+     [](Config& c, const Value& v) { c.ident.port = static_cast<Port>(v.integer(1, 1023)); },
+     differs<&Config::ident, &Config::Ident::port>},
     {"ident", "key_file", "\"/etc/ubf/ident.key\"", "the cluster key; the same on every node",
      [](Config& c, const Value& v) { c.ident.key_file = v.string(); }},
     {"ident", "deadline_ms", "900",
@@ -336,15 +348,18 @@ constexpr Option all[] = {
          if (std::popcount(mask) != 3 || mask >> std::countr_zero(mask) != 7)
              v.fail("not three adjacent bits; write it like 0x00e00000");
          c.mark.mask = mask;
-     }},
+     },
+     differs<&Config::mark, &Mark::mask>},
 
     {"log", "target", "\"auto\"",
      "\"journal\", \"stderr\", or \"auto\": the journal where there is one",
      [](Config& c, const Value& v) {
          c.log.target = static_cast<Config::Log::Target>(v.one_of({"auto", "journal", "stderr"}));
-     }},
+     },
+     differs<&Config::log, &Config::Log::target>},
     {"log", "fold_s", "10", "seconds within which repeats of one denial become one line",
-     [](Config& c, const Value& v) { c.log.fold = std::chrono::seconds(v.integer(1, 3600)); }},
+     [](Config& c, const Value& v) { c.log.fold = std::chrono::seconds(v.integer(1, 3600)); },
+     differs<&Config::log, &Config::Log::fold>},
 
     {"control", "socket", "\"/run/ubf/control.sock\"", "where ubfctl reaches ubfd",
      [](Config& c, const Value& v) {
@@ -352,7 +367,8 @@ constexpr Option all[] = {
          if (c.control.socket.native().size() >= sizeof sockaddr_un::sun_path)
              v.fail(fmt::format("too long for a socket; {} characters at most",
                                 sizeof sockaddr_un::sun_path - 1));
-     }},
+     },
+     differs<&Config::control, &Config::Control::socket>},
 };
 
 } // namespace

@@ -20,18 +20,35 @@ def page(name):
     return (ROOT / "docs" / f"{name}.scd").read_text(encoding="utf-8")
 
 
+def sections():
+    """The man page's paragraphs about the configuration, by section."""
+    parts = re.split(r"^# \[(\w+)\]$", page("ubfd.toml.5"), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def listed_options():
+    """Section, key, default and help of each option, as ubfd --help lists them."""
+    for section, listed in re.findall(r"^  \[(\w+)\]\n((?:  .+\n)+)", output("ubfd", "--help"), flags=re.M):
+        for key, default, text in re.findall(r"^  (\w+) = (.*)\n      (.*)", listed, flags=re.M):
+            yield section, key, default, text
+
+
 class Docs(unittest.TestCase):
     def test_every_option_of_the_configuration_has_its_place_and_default_in_the_man_page(self):
-        sections = re.split(r"^# \[(\w+)\]$", page("ubfd.toml.5"), flags=re.M)
-        pages = dict(zip(sections[1::2], sections[2::2]))
-        section, seen = None, 0
-        for line in output("ubfd", "--help").splitlines():
-            if match := re.fullmatch(r"  \[(\w+)\]", line):
-                section = match[1]
-            elif match := re.fullmatch(r"  (\w+) = (.*)", line):
-                self.assertIn(f"\n*{match[1]}* = _{match[2]}_\n", pages[section])
-                seen += 1
+        pages, seen = sections(), 0
+        for section, key, default, _ in listed_options():
+            self.assertIn(f"\n*{key}* = _{default}_\n", pages[section])
+            seen += 1
         self.assertGreater(seen, 20)
+
+    def test_a_restart_is_named_for_every_option_that_needs_one_and_for_no_other(self):
+        needed = {(section, key) for section, key, _, text in listed_options() if text.endswith(" (needs a restart)")}
+        named = {(section, key) for section, text in sections().items()
+                 for key, paragraph in re.findall(r"^\*(\w+)\*.*\n((?:\t.*\n|\n(?=\t))*)", text, flags=re.M)
+                 if re.search(r"\bA\s+change\s+needs\s+a\s+restart\.\n\Z", paragraph)}
+        self.assertIn(("queue", "count"), needed)
+        self.assertEqual(named, needed)
+        self.assertEqual(len(re.findall(r"A\s+change\s+needs", page("ubfd.toml.5"))), len(needed))
 
     def test_every_reason_stands_in_the_man_page(self):
         source = (ROOT / "lib" / "policy" / "verdict.cpp").read_text(encoding="utf-8")

@@ -307,6 +307,38 @@ TEST(Configuration, any_bytes_end_in_a_configuration_or_in_its_own_error) {
     }
 }
 
+TEST(Configuration, the_changes_that_need_a_restart_are_named) {
+    const auto changed = [](std::string_view text) {
+        return need_restart(parse_config("", "f"), parse_config(text, "f"));
+    };
+    EXPECT_THAT(changed("[queue]\ncount = 0\n[policy]\noutside = \"allow\"\n"), testing::IsEmpty());
+    EXPECT_THAT(changed(R"(
+[queue]
+first = 1
+count = 1
+length = 100
+[labels]
+state_directory = "/d"
+[owners]
+bpf = false
+recognise = false
+[ident]
+port = 1000
+key_file = "/k"
+[mark]
+mask = 0x0e000000
+[log]
+target = "stderr"
+fold_s = 5
+[control]
+socket = "/s"
+)"),
+                testing::ElementsAre("queue.first", "queue.count", "queue.length",
+                                     "labels.state_directory", "owners.bpf", "owners.recognise",
+                                     "ident.port", "mark.mask", "log.target", "log.fold_s",
+                                     "control.socket"));
+}
+
 TEST(Configuration, help_names_every_default) {
     const auto text = describe_options();
     EXPECT_THAT(text, HasSubstr("deadline_ms = 900"));
