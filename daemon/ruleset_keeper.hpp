@@ -2,8 +2,8 @@
 // or changed it. If the administrator owns the table, it only logs the missing parts.
 //
 // If our socket can own the table, nobody else can flush or change it. Otherwise the kernel
-// notifies us of each change, and the table is restored within milliseconds. In any case the table
-// is checked twice a second.
+// notifies us of each change, and the table is restored within milliseconds. A look at the table is
+// due twice a second; one that our socket owns is read every ten seconds.
 #pragma once
 
 #include "config/config.hpp"
@@ -88,6 +88,7 @@ class RulesetKeeper {
     State state_ = State::installed;
     std::vector<std::string> missing_;
     std::uint32_t generation_ = 0;
+    TimePoint read_{};         // when the whole table was read last
     std::uint64_t handle_ = 0; // of the table
     std::uint64_t repairs_ = 0;
     // Repairs within the last minute, to rate-limit them: another program may keep flushing the

@@ -138,12 +138,25 @@ void add_other_protocols(Builder& chain, const Side& side) {
                reject_prohibited()});
 }
 
+void add_tcp(Builder& chain) {
+    chain.add("syn",
+              "What can begin a connection is asked about, whatever conntrack calls it: two SYNs "
+              "that cross make one too.",
+              {tcp(), syn_without_ack(), leave()});
+    chain.add("tcp",
+              "All other TCP begins nothing: it is older than this table, or conntrack lost it, or "
+              "never had it.",
+              {tcp(), accept()});
+}
+
+// TCP first: all rules after it are UDP's.
 void add_ports(Builder& chain, const Side& side) {
     chain.add("ports", "Ports that nobody asked ubfd to watch.",
               {destination_port_in(side.set(set_of_ports), true), accept()});
     chain.add("exempt:tcp", "Ports that are open to everybody.",
               {tcp(), destination_port_in(side.set(set_of_exempt_tcp), false), accept()});
-    chain.add("exempt:udp", "",
+    add_tcp(chain);
+    chain.add("exempt:udp", "UDP ports that are open to everybody.",
               {udp(), destination_port_in(side.set(set_of_exempt_udp), false), accept()});
     add_answers(chain, side, "udp_reply:ports",
                 "What was sent to such a port may be answered from there.",
@@ -161,17 +174,6 @@ void add_multicast(Builder& chain) {
     chain.add("multicast:frame", "", {link_broadcast(), udp(), count(), go_to("multicast")});
     chain.add("multicast:route", "On loopback no frame is a broadcast, but an address can be.",
               {udp(), destination_is_broadcast(), count(), go_to("multicast")});
-}
-
-void add_tcp(Builder& chain) {
-    chain.add("syn",
-              "What can begin a connection is asked about, whatever conntrack calls it: two SYNs "
-              "that cross make one too.",
-              {tcp(), syn_without_ack(), leave()});
-    chain.add("tcp",
-              "All other TCP begins nothing: it is older than this table, or conntrack lost it, or "
-              "never had it.",
-              {tcp(), accept()});
 }
 
 void add_udp(Builder& chain, const Side& side, const Environment& environment) {
@@ -260,7 +262,6 @@ Chain fabric_chain(const Config& config, const Environment& environment) {
     add_other_protocols(chain, fabric);
     add_ports(chain, fabric);
     add_multicast(chain);
-    add_tcp(chain);
     add_udp(chain, fabric, environment);
     return chain.done();
 }
@@ -287,7 +288,6 @@ Chain scope_chain(const Config& config, const Environment& environment) {
     add_other_protocols(chain, ethernet);
     add_ports(chain, ethernet);
     add_multicast(chain); // after the exempt ports, or multicast DNS could not be exempt
-    add_tcp(chain);
     add_udp(chain, ethernet, environment);
     return chain.done();
 }
@@ -313,7 +313,7 @@ Chain gate_chain(const Config& config, const Environment& environment) {
                   "unmarked, and the verdict chain refuses it.",
                   Hook{NF_INET_LOCAL_IN, gate_priority});
     chain.add("known", "", {jump("known")});
-    chain.add("udp_known", "", {jump("udp_known")});
+    chain.add("udp_known", "", {udp(), jump("udp_known")});
     chain.add("clear", "Nobody else's mark is taken for ubfd's word.", {set_mark(mark, 0, "")});
     chain.add("scope", "", {jump("scope")});
     chain.add("translated", "ubfd must know that its sender's socket has another flow,",
