@@ -1,6 +1,6 @@
 #include "nft/statement.hpp"
 
-#include "nft/key.hpp"
+#include "nft/packet_key.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -41,10 +41,6 @@ Bytes interface_name(std::string_view name) {
     return bytes;
 }
 
-Compare equal(Bytes with) {
-    return {NFT_CMP_EQ, std::move(with)};
-}
-
 Statement ports(std::uint32_t offset, std::uint32_t operation, Port port, std::string text) {
     return {
         std::move(text),
@@ -57,25 +53,9 @@ Statement port_in(std::string_view name, std::uint32_t offset, const std::string
             {LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2}, Lookup{set, inverted}}};
 }
 
-constexpr std::uint32_t source_port_offset = 0;
-constexpr std::uint32_t destination_port_offset = 2;
-
 Statement ct_state(std::string_view name, std::uint32_t bit) {
     return {fmt::format("ct state {}", name),
             {LoadCt{NFT_CT_STATE}, Bitwise{host(bit), host(0)}, Compare{NFT_CMP_NEQ, host(0)}}};
-}
-
-Statement verdict(std::string text, std::int32_t code, std::string chain = {}) {
-    return {std::move(text), {Immediate{code, std::move(chain)}}};
-}
-
-// --- keys of several parts, in consecutive registers ---
-
-// In the network header.
-std::uint32_t address_offset(bool v4, bool source) {
-    if (v4)
-        return source ? 12 : 16;
-    return source ? 8 : 24;
 }
 
 // The family comes first: in an inet table the same offset is another field in the other family.
@@ -90,57 +70,7 @@ Statement address_in(SetType family, bool source, const std::string& set, bool i
              Lookup{set, inverted}}};
 }
 
-// An end of the flow is the packet's source, or else its destination.
-class Key {
-  public:
-    explicit Key(SetType type)
-      : v4_(is_v4(type)) {
-        const std::uint8_t number = v4_ ? NFPROTO_IPV4 : NFPROTO_IPV6;
-        expressions_ = {LoadMeta{NFT_META_NFPROTO}, equal({number})};
-    }
-
-    Key& interface() {
-        expressions_.push_back(LoadMeta{NFT_META_IIF, next_});
-        return add("meta iif", part::interface_index);
-    }
-    Key& address(bool source) {
-        const auto& part = part::address(v4_);
-        expressions_.push_back(LoadPayload{NFT_PAYLOAD_NETWORK_HEADER, address_offset(v4_, source),
-                                           part.length, next_});
-        return add(fmt::format("{} {}", v4_ ? "ip" : "ip6", source ? "saddr" : "daddr"), part);
-    }
-    Key& port(bool source) {
-        const auto offset = source ? source_port_offset : destination_port_offset;
-        expressions_.push_back(
-            LoadPayload{NFT_PAYLOAD_TRANSPORT_HEADER, offset, part::port.length, next_});
-        return add(source ? "th sport" : "th dport", part::port);
-    }
-
-    Key& user() {
-        expressions_.push_back(LoadMeta{NFT_META_SKUID, next_});
-        return add("meta skuid", part::user);
-    }
-
-    // Ends the statement with `last`; the key replaces {} in `text`.
-    Statement then(std::string_view text, Expression last) {
-        expressions_.push_back(std::move(last));
-        return {fmt::format(fmt::runtime(text), text_), std::move(expressions_)};
-    }
-
-  private:
-    Key& add(std::string_view text, const Part& part) {
-        text_ += fmt::format("{}{}", text_.empty() ? "" : " . ", text);
-        next_ += static_cast<std::uint32_t>(padded(part.length)) / 4;
-        return *this;
-    }
-
-    bool v4_;
-    std::uint32_t next_ = first_of_4_bytes;
-    std::string text_;
-    std::vector<Expression> expressions_;
-};
-
-Statement remember(Key key, const std::string& set, std::chrono::seconds timeout) {
+Statement remember(PacketKey key, const std::string& set, std::chrono::seconds timeout) {
     return key.then(fmt::format("update @{} {{{{ {{}} timeout {}s }}}}", set, timeout.count()),
                     Update{set, milliseconds(timeout)});
 }
@@ -158,10 +88,6 @@ Statement tcp_flags(std::string text, std::uint8_t mask, std::uint32_t operation
 }
 
 constexpr std::uint32_t root = 0; // as the kernel gives the user of a socket
-
-Statement reject(std::string text, std::uint32_t type, std::uint8_t code) {
-    return {std::move(text), {Reject{type, code}}};
-}
 
 } // namespace
 
@@ -247,6 +173,10 @@ Statement source_is_not_link_local(SetType family) {
 
 Statement destination_in(SetType family, const std::string& set) {
     return address_in(family, false, set, false);
+}
+
+Statement over_ipv6() {
+    return {"meta nfproto ipv6", {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV6})}};
 }
 
 Statement destination_is_multicast(SetType family) {
@@ -348,20 +278,22 @@ Statement not_transparent() {
 }
 
 Statement flow_in(SetType type, const std::string& set, bool inverted, bool answer) {
-    return flow_key(Key(type), !answer, answer)
+    return flow_key(PacketKey(type), !answer, answer)
         .then(fmt::format("{{}} {}@{}", inverted ? "!= " : "", set), Lookup{set, inverted});
 }
 
 Statement listener_in(SetType type, const std::string& set) {
-    return listener_key(Key(type), false).then(fmt::format("{{}} @{}", set), Lookup{set, false});
+    return listener_key(PacketKey(type), false)
+        .then(fmt::format("{{}} @{}", set), Lookup{set, false});
 }
 
 Statement from_place_in(SetType type, const std::string& set) {
-    return place_key(Key(type), true).then(fmt::format("{{}} @{}", set), Lookup{set, false});
+    return place_key(PacketKey(type), true).then(fmt::format("{{}} @{}", set), Lookup{set, false});
 }
 
 Statement from_held_place_in(SetType type, const std::string& set) {
-    return held_place_key(Key(type), true).then(fmt::format("{{}} @{}", set), Lookup{set, false});
+    return held_place_key(PacketKey(type), true)
+        .then(fmt::format("{{}} @{}", set), Lookup{set, false});
 }
 
 Statement ct_untracked() {
@@ -405,16 +337,16 @@ Statement set_mark(const Mark& mark, std::uint32_t field, const std::string& tex
 }
 
 Statement remember_answer(SetType type, const std::string& set, std::chrono::seconds timeout) {
-    return remember(flow_key(Key(type), false, true), set, timeout);
+    return remember(flow_key(PacketKey(type), false, true), set, timeout);
 }
 
 Statement remember_destination(SetType type, const std::string& set, std::chrono::seconds timeout) {
-    return remember(place_key(Key(type), false), set, timeout);
+    return remember(place_key(PacketKey(type), false), set, timeout);
 }
 
 Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,
                       std::chrono::seconds timeout) {
-    auto statement = flow_key(Key(type), true, false)
+    auto statement = flow_key(PacketKey(type), true, false)
                          .then(fmt::format("{{0}} @{} update @{} {{{{ {{0}} timeout {}s }}}}", set,
                                            seen, timeout.count()),
                                Lookup{set, false});
@@ -429,63 +361,6 @@ Statement user_over_limit(const std::string& set, std::uint32_t per_second, std:
                         set, forgotten_after.count(), per_second, burst),
             {LoadMeta{NFT_META_SKUID},
              UpdateOverLimit{set, milliseconds(forgotten_after), per_second, burst}}};
-}
-
-Statement notrack() {
-    return {"notrack", {Notrack{}}};
-}
-
-Statement count() {
-    return {"counter", {Count{}}};
-}
-
-Statement accept() {
-    return verdict("accept", NF_ACCEPT);
-}
-
-Statement drop() {
-    return verdict("drop", NF_DROP);
-}
-
-Statement leave() {
-    return verdict("return", NFT_RETURN);
-}
-
-Statement jump(const std::string& chain) {
-    return verdict(fmt::format("jump {}", chain), NFT_JUMP, chain);
-}
-
-Statement go_to(const std::string& chain) {
-    return verdict(fmt::format("goto {}", chain), NFT_GOTO, chain);
-}
-
-Statement reject_prohibited() {
-    return reject("reject with icmpx admin-prohibited", NFT_REJECT_ICMPX_UNREACH,
-                  NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
-}
-
-Statement over_ipv6() {
-    return {"meta nfproto ipv6", {LoadMeta{NFT_META_NFPROTO}, equal({NFPROTO_IPV6})}};
-}
-
-Statement reject_address_unreachable() {
-    return reject("reject with icmpx host-unreachable", NFT_REJECT_ICMPX_UNREACH,
-                  NFT_REJECT_ICMPX_HOST_UNREACH);
-}
-
-Statement reject_port_unreachable() {
-    return reject("reject with icmpx port-unreachable", NFT_REJECT_ICMPX_UNREACH,
-                  NFT_REJECT_ICMPX_PORT_UNREACH);
-}
-
-Statement reject_reset() {
-    return reject("reject with tcp reset", NFT_REJECT_TCP_RST, 0);
-}
-
-// The text is always nft's own; xt NFQUEUE has no text that nft could read back.
-Statement queue(std::uint16_t first, std::uint16_t count, QueueExpression expression) {
-    return {count > 1 ? "queue flags bypass,fanout to $queues" : "queue flags bypass to $queues",
-            {ToQueue{first, count, expression == QueueExpression::native}}};
 }
 
 } // namespace ubf::nft::statement
