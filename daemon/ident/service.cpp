@@ -21,11 +21,7 @@ Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milli
   : socket_(socket)
   , terms_(std::move(terms))
   , deadline_(deadline)
-  , peers_(shared.peers)
-  , investigator_(shared.investigator)
-  , udp_flows_(shared.udp_flows)
-  , sent_flows_(shared.sent_flows)
-  , counters_(shared.counters)
+  , shared_(shared)
   , first_(first)
   , heartbeat_(first == nullptr ? "ident" : "ident, one of its others") {
     loop_.watch(socket_.fd(), [this] { receive(); });
@@ -59,17 +55,6 @@ void Service::on_rdma(FindRdma find) {
     mailbox_.post([this, find = std::move(find)] { find_rdma_ = find; });
 }
 
-void Service::withdraw(Uid uid) {
-    mailbox_.post([this, uid] { tell(told_.withdrawn(uid, Clock::now(), still_there_)); });
-}
-
-void Service::withdraw_all() {
-    mailbox_.post([this] {
-        for (const Uid uid : told_.labelled())
-            withdraw(uid);
-    });
-}
-
 void Service::run() {
     enter_thread("ident");
     while (!stopping_) {
@@ -91,7 +76,7 @@ void Service::receive() {
 }
 
 void Service::handle(const Received& received) {
-    const auto datagram = accept(received, *terms_, peers_, counters_);
+    const auto datagram = accept(received, *terms_, shared_.peers, shared_.counters);
     if (!datagram && datagram.error() == Rejection::other_version)
         answer_version(received);
     if (!datagram)
@@ -99,14 +84,14 @@ void Service::handle(const Received& received) {
     // An answer goes to the channel that asked.
     if (datagram->to != Channel::service ||
         std::holds_alternative<std::vector<Answer>>(datagram->entries)) {
-        counters_.rejections.add(Rejection::unasked);
+        shared_.counters.rejections.add(Rejection::unasked);
         return;
     }
     if (!replay_.add(fingerprint(received.bytes))) {
-        counters_.rejections.add(Rejection::repeated);
+        shared_.counters.rejections.add(Rejection::repeated);
         return;
     }
-    peers_.heard(received.path.from.address);
+    shared_.peers.heard(received.path.from.address);
     const Sender sender{received.path, received.interface, datagram->from};
     auto& entries = datagram->entries;
     if (const auto* questions = std::get_if<std::vector<Question>>(&entries)) {
@@ -133,8 +118,8 @@ void Service::hand_on(std::vector<Entry> entries, const Sender& sender) {
 void Service::answer_version(const Received& received) {
     const auto now = Clock::now();
     const auto& address = received.path.from.address;
-    peers_.speaks(address, spoken_version(received.bytes).value_or(0), now);
-    if (is_notice(received.bytes) || !peers_.may_tell_version(address, now))
+    shared_.peers.speaks(address, spoken_version(received.bytes).value_or(0), now);
+    if (is_notice(received.bytes) || !shared_.peers.may_tell_version(address, now))
         return;
     Datagram notice{Channel::service, Channel::service, wall_clock(), std::vector<Gone>{}};
     std::array<std::uint8_t, max_datagram> buffer;
@@ -152,7 +137,7 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
         // here, and end at the asker.
         if (!terms_->came_between(sender.path, question.flow.destination.address,
                                   question.flow.source.address))
-            counters_.rejections.add(Rejection::not_theirs);
+            shared_.counters.rejections.add(Rejection::not_theirs);
         else
             (question.flow.protocol == Protocol::tcp ? of_tcp : others).push_back(question);
     }
@@ -208,8 +193,8 @@ Answer Service::answer_of(const Question& question, const OwnerLookup::Found& fo
 // No socket has the flow. Perhaps this node translates it (NAT). Then a local socket may have the
 // untranslated flow, or the node forwards another host's. False if too many such questions wait.
 bool Service::look_behind(const Question& question, const Sender& sender) {
-    return sent_flows_.find_original(question.flow, [this, question,
-                                                     sender](std::optional<Flow> original) {
+    return shared_.sent_flows.find_original(question.flow, [this, question,
+                                                            sender](std::optional<Flow> original) {
         mailbox_.post([this, question, sender, original] {
             Answer answer{question.nonce, Owner{}};
             if (original && interface_of(original->source.address))
@@ -229,8 +214,8 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
         flows.push_back(question.flow);
     // If there is no room, the peer asks again.
     static_cast<void>(
-        sent_flows_.find(std::move(flows), [this, questions = std::move(questions),
-                                            sender](const std::vector<bool>& was_sent) {
+        shared_.sent_flows.find(std::move(flows), [this, questions = std::move(questions),
+                                                   sender](const std::vector<bool>& was_sent) {
             mailbox_.post([this, questions, sender, was_sent] {
                 std::vector<Question> sent;
                 std::vector<Answer> unknown;
@@ -239,7 +224,7 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
                         sent.push_back(questions[i]);
                     else
                         unknown.push_back({questions[i].nonce, Owner{}});
-                counters_.no_evidence.add(unknown.size());
+                shared_.counters.no_evidence.add(unknown.size());
                 if (!sent.empty())
                     answer(sent, sender);
                 send(sender, std::move(unknown));
@@ -252,11 +237,11 @@ std::optional<Owner> Service::owner_of(const Question& question, const OwnerLook
                                        const Sender& sender) {
     if (!found)
         return found.error() == LookupError::ambiguous ? Owner::shared() : Owner{};
-    counters_.methods.add(Method::socket);
+    shared_.counters.methods.add(Method::socket);
     if (question.flow.protocol == Protocol::udp)
-        counters_.told_forgotten.add(told_.add(found->socket.cookie, found->owner.uid,
-                                               question.flow, sender.path.reversed(),
-                                               sender.interface));
+        shared_.counters.told_forgotten.add(told_.add(found->socket.cookie, found->owner.uid,
+                                                      question.flow, sender.path.reversed(),
+                                                      sender.interface));
     if (found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid)
         return found->owner;
     return std::nullopt;
@@ -289,7 +274,7 @@ void put_first(std::optional<Gid> group, Owner& owner) {
 // Answers with the uid at once, if the credentials take a search.
 Answer Service::investigate(const Question& question, const SocketOwner& found,
                             const Sender& sender) {
-    if (auto owner = investigator_.known(found, question.role)) {
+    if (auto owner = shared_.investigator.known(found, question.role)) {
         remember_labels(question, found.socket.cookie, *owner, sender);
         put_first(question.group, *owner);
         return {question.nonce, std::move(*owner)};
@@ -305,13 +290,13 @@ bool Service::search(const Question& question, const SocketOwner& found, const S
     const std::tuple key{sender.path.from.address, sender.channel, question.nonce};
     if (searches_.contains(key))
         return true;
-    const auto then = investigator_.changes().now();
-    const bool begun =
-        investigator_.find(found, question.role, deadline, [=, this](Owner owner, bool in_time) {
+    const auto then = shared_.investigator.changes().now();
+    const bool begun = shared_.investigator.find(
+        found, question.role, deadline, [=, this](Owner owner, bool in_time) {
             mailbox_.post([=, this, owner = std::move(owner)]() mutable {
                 searches_.erase(key);
                 // The labels of the user's processes may have changed meanwhile.
-                const bool stale = investigator_.changes().since(then, owner.uid);
+                const bool stale = shared_.investigator.changes().since(then, owner.uid);
                 if (stale && in_time && search(question, found, sender, deadline))
                     return;
                 if (!stale && in_time)
@@ -330,55 +315,9 @@ bool Service::search(const Question& question, const SocketOwner& found, const S
 void Service::remember_labels(const Question& question, Cookie cookie, const Owner& owner,
                               const Sender& sender) {
     if (owner.credentials && !owner.credentials->labels.empty())
-        counters_.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
-                                                        sender.path.reversed(), sender.interface,
-                                                        Clock::now()));
-}
-
-// The peer's socket of a flow to us is gone. The peer is the flow's source, as in our question.
-void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
-    std::vector<GoneSeen> seen;
-    for (const auto& entry : gone) {
-        if (!terms_->came_between(sender.path, entry.flow.source.address,
-                                  entry.flow.destination.address)) {
-            counters_.rejections.add(Rejection::not_theirs);
-            continue;
-        }
-        counters_.gone_received.add();
-        if (entry.flow.protocol == Protocol::udp)
-            udp_flows_.forget(entry.flow);
-        else if (withdrawn_ && entry.flow.protocol == Protocol::tcp)
-            withdrawn_(entry.flow);
-        seen.push_back({entry.nonce});
-    }
-    send(sender, std::move(seen));
-}
-
-void Service::handle(const std::vector<GoneSeen>& seen, const Sender& sender) {
-    for (const auto& entry : seen)
-        told_.seen(entry.nonce, sender.path);
-}
-
-void Service::notice_destroyed() {
-    const auto now = Clock::now();
-    gone_.clear();
-    const bool complete = destroy_notices_.receive(gone_);
-    udp_flows_.forget(gone_);
-    for (const Cookie cookie : gone_)
-        tell(told_.gone(cookie, now));
-    if (complete)
-        return;
-    counters_.notices_lost.add();
-    udp_flows_.forget_all();
-    tell(told_.all_gone(now));
-}
-
-void Service::tell(const std::vector<ToldFlows::Notice>& notices) {
-    for (const auto& notice : notices) {
-        counters_.gone_sent.add();
-        send(Sender{notice.path.reversed(), notice.interface, Channel::service},
-             std::vector<Gone>{notice.gone});
-    }
+        shared_.counters.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
+                                                               sender.path.reversed(),
+                                                               sender.interface, Clock::now()));
 }
 
 void Service::send_ready() {
@@ -394,24 +333,23 @@ void Service::send_ready() {
     ready_.clear();
 }
 
-template<typename Entry>
-void Service::send(const Sender& to, std::vector<Entry> entries) {
-    if constexpr (std::is_same_v<Entry, Answer>)
-        for (const auto& answer : entries) {
+void Service::send(const Sender& to, Entries entries) {
+    if (const auto* answers = std::get_if<std::vector<Answer>>(&entries))
+        for (const auto& answer : *answers) {
             if (answer.part != Part::uid)
-                counters_.answered.add();
+                shared_.counters.answered.add();
             if (answer.part == Part::busy)
-                counters_.answered_busy.add();
+                shared_.counters.answered_busy.add();
         }
-    const std::size_t count = entries.size();
     const Datagram datagram{to.channel, Channel::service, wall_clock(), std::move(entries)};
+    const auto count = std::visit([](const auto& all) { return all.size(); }, datagram.entries);
     const Path path = to.path.reversed();
     std::array<std::uint8_t, max_datagram> buffer;
     for (std::size_t first = 0; first < count;) {
         const auto bytes = encode(buffer, datagram, first, path, terms_->keys.current);
         // If it can't be sent, the peer asks again, or the notice is retransmitted.
         if (is_want_of_room(socket_.send(path, to.interface, bytes)))
-            counters_.not_sent.add();
+            shared_.counters.not_sent.add();
     }
 }
 

@@ -88,19 +88,14 @@ class Service {
     void tell(const std::vector<ToldFlows::Notice>& notices);
     void remember_labels(const Question& question, Cookie cookie, const Owner& owner,
                          const Sender& sender);
-    template<typename Entry>
-    void send(const Sender& to, std::vector<Entry> entries);
+    void send(const Sender& to, Entries entries);
     void send_ready();
 
     const Socket& socket_;
     Inbox inbox_;
     std::shared_ptr<const Terms> terms_;
     Milliseconds deadline_;
-    PeerTable& peers_;
-    Investigator& investigator_;
-    UdpFlows& udp_flows_;
-    SentFlows& sent_flows_;
-    Counters& counters_;
+    const Shared shared_;
     Service* const first_; // nullptr: this one
 
     EventLoop loop_;

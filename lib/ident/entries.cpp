@@ -1,0 +1,288 @@
+#include "ident/entries.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace ubf::ident {
+namespace {
+
+static_assert(max_label_name + label_overhead <= max_label_bytes);
+
+void put(Writer& out, const Address& address) {
+    out.bytes(address.bytes());
+}
+
+Address get_address(Reader& in) {
+    const auto bytes = in.take(16);
+    return in.good() ? Address::v6(bytes.first<16>()) : Address{};
+}
+
+// Protocol, a zero byte, both ports, both addresses.
+void put(Writer& out, const Flow& flow) {
+    out.number(static_cast<std::uint8_t>(flow.protocol));
+    out.number(std::uint8_t{0});
+    out.number(flow.source.port);
+    out.number(flow.destination.port);
+    put(out, flow.source.address);
+    put(out, flow.destination.address);
+}
+
+std::optional<Flow> get_flow(Reader& in) {
+    Flow flow;
+    const auto protocol = in.number<std::uint8_t>();
+    const auto zero = in.number<std::uint8_t>();
+    flow.source.port = in.number<std::uint16_t>();
+    flow.destination.port = in.number<std::uint16_t>();
+    flow.source.address = get_address(in);
+    flow.destination.address = get_address(in);
+    flow.protocol = Protocol{protocol};
+    const bool known = flow.protocol == Protocol::tcp || flow.protocol == Protocol::udp ||
+                       flow.protocol == Protocol::rdma;
+    if (!in.good() || !known || zero != 0 ||
+        flow.source.address.is_v4() != flow.destination.address.is_v4())
+        return std::nullopt;
+    return flow;
+}
+
+constexpr std::uint8_t has_uid = 1;
+constexpr std::uint8_t wishes = 2 | 4; // an older ubfd's, about pushed owners; ignored
+constexpr std::uint8_t has_group = 8;
+
+constexpr std::uint8_t has_credentials = 1;
+constexpr std::uint8_t has_gid = 2;
+constexpr std::uint8_t knows_labels = 4;
+constexpr std::uint8_t more_follows = 8;
+constexpr std::uint8_t is_busy = 16;
+constexpr std::uint8_t has_account = 32;
+
+std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
+    std::vector<const Label*> labels;
+    std::size_t bytes = 0;
+    for (const auto& label : credentials.labels) {
+        if (!is_label_name(label.name) || labels.size() == max_labels)
+            continue;
+        bytes += label_overhead + label.name.size();
+        if (bytes > max_label_bytes)
+            break;
+        labels.push_back(&label);
+    }
+    return labels;
+}
+
+// A peer can't claim to be outside.
+enum class AnswerKind : std::uint8_t { unknown, user, kernel, shared, translated };
+
+AnswerKind to_wire(OwnerKind kind) {
+    switch (kind) {
+    case OwnerKind::user:
+        return AnswerKind::user;
+    case OwnerKind::kernel:
+        return AnswerKind::kernel;
+    case OwnerKind::shared:
+        return AnswerKind::shared;
+    case OwnerKind::translated:
+        return AnswerKind::translated;
+    default:
+        return AnswerKind::unknown;
+    }
+}
+
+OwnerKind from_wire(AnswerKind kind) {
+    switch (kind) {
+    case AnswerKind::user:
+        return OwnerKind::user;
+    case AnswerKind::kernel:
+        return OwnerKind::kernel;
+    case AnswerKind::shared:
+        return OwnerKind::shared;
+    case AnswerKind::translated:
+        return OwnerKind::translated;
+    case AnswerKind::unknown:
+        break;
+    }
+    return OwnerKind::unknown;
+}
+
+std::string get_text(Reader& in, std::size_t most) {
+    const auto size = in.number<std::uint8_t>();
+    if (size > most) {
+        in.take(max_datagram + 1); // fails the reader
+        return {};
+    }
+    const auto bytes = in.take(size);
+    return {bytes.begin(), bytes.end()};
+}
+
+std::optional<Credentials> get_credentials(Reader& in, std::uint8_t flags) {
+    Credentials credentials;
+    const auto method = in.number<std::uint8_t>();
+    const auto gid = in.number<std::uint32_t>();
+    credentials.process.pid = Pid{in.number<std::int32_t>()};
+    credentials.process.job = in.number<std::uint32_t>();
+    const auto account = in.number<std::uint32_t>();
+    credentials.process.comm = get_text(in, max_comm);
+    const auto groups = in.number<std::uint16_t>();
+    if (!in.good() || method >= static_cast<std::uint8_t>(Method::count_) || groups > max_groups)
+        return std::nullopt;
+    credentials.method = Method{method};
+    if ((flags & has_gid) != 0)
+        credentials.gid = Gid{gid};
+    if ((flags & has_account) != 0)
+        credentials.account = Uid{account};
+    credentials.labels_known = (flags & knows_labels) != 0;
+    credentials.groups.reserve(groups);
+    for (std::uint16_t i = 0; i < groups && in.good(); ++i)
+        credentials.groups.push_back(Gid{in.number<std::uint32_t>()});
+    const auto labels = in.number<std::uint8_t>();
+    if (labels > max_labels)
+        return std::nullopt;
+    for (std::uint8_t i = 0; i < labels && in.good(); ++i) {
+        const auto origin = in.number<std::uint8_t>();
+        if (origin < 1 || origin > static_cast<std::uint8_t>(LabelOrigin::count_))
+            return std::nullopt;
+        auto name = get_text(in, max_label_name);
+        if (!is_label_name(name))
+            return std::nullopt;
+        credentials.labels.push_back(
+            {LabelOrigin{static_cast<std::uint8_t>(origin - 1)}, std::move(name)});
+    }
+    if (!in.good())
+        return std::nullopt;
+    return credentials;
+}
+
+} // namespace
+
+// Nonce, role, flags, same_as, flow.
+void put(Writer& out, const Question& question) {
+    out.number(static_cast<std::uint64_t>(question.nonce));
+    out.number(static_cast<std::uint8_t>(question.role));
+    const std::uint8_t flags = question.group ? has_group : question.same_as ? has_uid : 0;
+    out.number(flags);
+    out.number(question.group ? value(*question.group) : value(question.same_as.value_or(Uid{0})));
+    put(out, question.flow);
+}
+
+std::optional<Question> get(Reader& in, const Question*) {
+    Question question;
+    question.nonce = Nonce{in.number<std::uint64_t>()};
+    const auto role = in.number<std::uint8_t>();
+    const auto flags = in.number<std::uint8_t>();
+    const auto id = in.number<std::uint32_t>();
+    const auto flow = get_flow(in);
+    constexpr auto both_ids = has_uid | has_group;
+    if (!flow || (role != 1 && role != 2) || flags > (both_ids | wishes) ||
+        (flags & both_ids) == both_ids)
+        return std::nullopt;
+    question.role = Role{role};
+    if ((flags & has_uid) != 0)
+        question.same_as = Uid{id};
+    if ((flags & has_group) != 0)
+        question.group = Gid{id};
+    question.flow = *flow;
+    return question;
+}
+
+// Nonce, kind, flags, uid; with credentials: method, gid, pid, job, account, then counted: comm,
+// groups, labels.
+void put(Writer& out, const Answer& answer) {
+    const auto& credentials = answer.owner.credentials;
+    std::uint8_t flags = 0;
+    std::vector<const Label*> labels;
+    if (credentials) {
+        labels = labels_that_fit(*credentials);
+        flags = has_credentials;
+        if (credentials->gid)
+            flags |= has_gid;
+        if (credentials->account)
+            flags |= has_account;
+        // If a label doesn't fit, it is left out, and the labels count as unknown.
+        if (credentials->labels_known && labels.size() == credentials->labels.size())
+            flags |= knows_labels;
+    }
+    if (answer.part == Part::busy)
+        flags |= is_busy;
+    else if (answer.part == Part::uid && !credentials)
+        flags = more_follows;
+    out.number(static_cast<std::uint64_t>(answer.nonce));
+    out.number(static_cast<std::uint8_t>(to_wire(answer.owner.kind)));
+    out.number(flags);
+    out.number(value(answer.owner.uid));
+    if (!credentials)
+        return;
+    out.number(static_cast<std::uint8_t>(credentials->method));
+    out.number(value(credentials->gid.value_or(Gid{0})));
+    out.number(value(credentials->process.pid));
+    out.number(credentials->process.job);
+    out.number(value(credentials->account.value_or(Uid{0})));
+
+    const auto comm = std::string_view(credentials->process.comm).substr(0, max_comm);
+    out.number(static_cast<std::uint8_t>(comm.size()));
+    out.bytes({reinterpret_cast<const std::uint8_t*>(comm.data()), comm.size()});
+
+    // A group that doesn't fit is left out, which can only deny.
+    const auto groups = std::min(credentials->groups.size(), max_groups);
+    out.number(static_cast<std::uint16_t>(groups));
+    for (std::size_t i = 0; i < groups; ++i)
+        out.number(value(credentials->groups[i]));
+
+    out.number(static_cast<std::uint8_t>(labels.size()));
+    for (const auto* label : labels) {
+        out.number(static_cast<std::uint8_t>(static_cast<std::uint8_t>(label->origin) + 1));
+        out.number(static_cast<std::uint8_t>(label->name.size()));
+        out.bytes({reinterpret_cast<const std::uint8_t*>(label->name.data()), label->name.size()});
+    }
+}
+
+std::optional<Answer> get(Reader& in, const Answer*) {
+    Answer answer;
+    answer.nonce = Nonce{in.number<std::uint64_t>()};
+    const auto kind = in.number<std::uint8_t>();
+    const auto flags = in.number<std::uint8_t>();
+    answer.owner.uid = Uid{in.number<std::uint32_t>()};
+    if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::translated))
+        return std::nullopt;
+    answer.owner.kind = from_wire(AnswerKind{kind});
+    constexpr std::uint8_t of_credentials = has_credentials | has_gid | knows_labels | has_account;
+    const std::uint8_t part = flags & (more_follows | is_busy);
+    const std::uint8_t told = flags & of_credentials;
+    if ((part | told) != flags || part == (more_follows | is_busy) ||
+        (part == more_follows && told != 0) || (told != 0 && (told & has_credentials) == 0) ||
+        (part != 0 && answer.owner.kind != OwnerKind::user))
+        return std::nullopt;
+    if (part != 0)
+        answer.part = part == more_follows ? Part::uid : Part::busy;
+    if ((flags & has_credentials) != 0) {
+        answer.owner.credentials = get_credentials(in, flags);
+        if (!answer.owner.credentials)
+            return std::nullopt;
+    }
+    return answer;
+}
+
+void put(Writer& out, const Gone& gone) {
+    out.number(static_cast<std::uint64_t>(gone.nonce));
+    put(out, gone.flow);
+}
+
+std::optional<Gone> get(Reader& in, const Gone*) {
+    const auto nonce = Nonce{in.number<std::uint64_t>()};
+    const auto flow = get_flow(in);
+    if (!flow)
+        return std::nullopt;
+    return Gone{nonce, *flow};
+}
+
+void put(Writer& out, const GoneSeen& seen) {
+    out.number(static_cast<std::uint64_t>(seen.nonce));
+}
+
+std::optional<GoneSeen> get(Reader& in, const GoneSeen*) {
+    const auto nonce = Nonce{in.number<std::uint64_t>()};
+    if (!in.good())
+        return std::nullopt;
+    return GoneSeen{nonce};
+}
+
+} // namespace ubf::ident
