@@ -1,0 +1,64 @@
+#include "daemon/start.hpp"
+
+#include "daemon/rdma/watcher.hpp"
+#include "ident/key.hpp"
+#include "nft/installer.hpp"
+#include "nft/probe.hpp"
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+namespace ubf {
+namespace {
+
+// The kernel makes the mount point where SELinux is on (selinuxfs.c); a policy may keep us from it.
+bool selinux_is_enabled() {
+    std::error_code error;
+    return std::filesystem::exists("/sys/fs/selinux", error) ||
+           error == std::errc::permission_denied;
+}
+
+} // namespace
+
+Scope watched_scope(const Config& config, const nft::Environment& environment) {
+    return scope_of(config, environment.unprivileged_port_start);
+}
+
+std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
+    return std::make_shared<const RdmaRules>(RdmaRules{config.fabric.rdma, config.fabric_policy(),
+                                                       config.fabric.exempt_ports, rules.terms,
+                                                       rules.deadline, rules.labelled});
+}
+
+Start prepare(Config config) {
+    auto keys = load_keys(config.ident.key_file);
+    nft::Installer installer;
+    auto environment = nft::probe(config, installer);
+    if (const auto lacks = nft::shortfall(environment); !lacks.empty())
+        throw nft::NftError(lacks, EOPNOTSUPP);
+    config.queue.count = environment.queue_count;
+    auto peers = config.peers.ranges;
+    peers.insert(peers.end(), config.fabric.peers.begin(), config.fabric.peers.end());
+    auto terms = std::make_shared<const ident::Terms>(
+        ident::Terms{config.ident.port, config.ident.clock_skew, std::move(peers), std::move(keys),
+                     config.fabric.management});
+    const auto& labels = config.labels;
+    if (labels.selinux && !selinux_is_enabled())
+        throw ConfigError(
+            "labels.selinux is on, but SELinux is not enabled on this node: enable it "
+            "(selinux=1 on the kernel's command line), or turn labels.selinux off");
+    auto rules =
+        std::make_shared<const Rules>(Rules{{config.policy, config.peers.ranges},
+                                            {config.fabric_policy(), config.fabric_peers()},
+                                            config.fabric.pkeys,
+                                            config.ident.deadline,
+                                            std::move(terms),
+                                            labels.any() || !config.fabric.pkeys.empty(),
+                                            labels.selinux,
+                                            labels.end_flows});
+    return {std::move(config), environment, std::move(rules)};
+}
+
+} // namespace ubf
