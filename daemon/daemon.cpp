@@ -4,21 +4,17 @@
 #include "daemon/control/request.hpp"
 #include "daemon/core/thread.hpp"
 #include "daemon/host.hpp"
-#include "ident/key.hpp"
-#include "nft/probe.hpp"
+#include "daemon/peer_news.hpp"
 #include "owner/lookup.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <future>
 #include <linux/capability.h>
 #include <sys/signalfd.h>
 #include <system_error>
 #include <systemd/sd-daemon.h>
-#include <thread>
 #include <utility>
 
 namespace ubf {
@@ -51,58 +47,11 @@ constexpr const char* arrive_name = "arrive";
 constexpr const char* receivers_name = "receivers";
 constexpr const char* table_socket_name = "table"; // as ubfctl's ruleset.cpp has it
 
-// The kernel makes the mount point where SELinux is on (selinuxfs.c); a policy may keep us from it.
-bool selinux_is_enabled() {
-    std::error_code error;
-    return std::filesystem::exists("/sys/fs/selinux", error) ||
-           error == std::errc::permission_denied;
-}
-
 std::string queue_name(std::uint16_t number) {
     return fmt::format("queue-{}", number);
 }
 
-Scope watched(const Config& config, const nft::Environment& environment) {
-    return scope_of(config, environment.unprivileged_port_start);
-}
-
-std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
-    return std::make_shared<const RdmaRules>(RdmaRules{config.fabric.rdma, config.fabric_policy(),
-                                                       config.fabric.exempt_ports, rules.terms,
-                                                       rules.deadline, rules.labelled});
-}
-
 } // namespace
-
-// Does everything that a bad configuration can make fail, before anything is changed.
-Daemon::Start Daemon::prepare(Config config) const {
-    auto keys = load_keys(config.ident.key_file);
-    nft::Installer installer;
-    auto environment = nft::probe(config, installer);
-    if (const auto lacks = nft::shortfall(environment); !lacks.empty())
-        throw nft::NftError(lacks, EOPNOTSUPP);
-    config.queue.count = environment.queue_count;
-    auto peers = config.peers.ranges;
-    peers.insert(peers.end(), config.fabric.peers.begin(), config.fabric.peers.end());
-    auto terms = std::make_shared<const ident::Terms>(
-        ident::Terms{config.ident.port, config.ident.clock_skew, std::move(peers), std::move(keys),
-                     config.fabric.management});
-    const auto& labels = config.labels;
-    if (labels.selinux && !selinux_is_enabled())
-        throw ConfigError(
-            "labels.selinux is on, but SELinux is not enabled on this node: enable it "
-            "(selinux=1 on the kernel's command line), or turn labels.selinux off");
-    auto rules =
-        std::make_shared<const Rules>(Rules{{config.policy, config.peers.ranges},
-                                            {config.fabric_policy(), config.fabric_peers()},
-                                            config.fabric.pkeys,
-                                            config.ident.deadline,
-                                            std::move(terms),
-                                            labels.any() || !config.fabric.pkeys.empty(),
-                                            labels.selinux,
-                                            labels.end_flows});
-    return {std::move(config), environment, std::move(rules)};
-}
 
 Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   : options_(std::move(options))
@@ -158,11 +107,11 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
             start_.rules->deadline,
             ident::Service::Shared{peers_, investigator_, udp_flows_, sent_flows_, counters_},
             i == 0 ? nullptr : services_.front().get()));
-    const Shared shared{table_,     counters_,         peers_,         investigator_,
-                        udp_flows_, exempt_listeners_, labelled_room_, log_};
+    const Kernel kernel{table_, udp_flows_, exempt_listeners_};
+    const Shared shared{counters_, peers_, investigator_, labelled_room_, log_};
     for (unsigned i = 0; i < queue.count; ++i)
-        workers_.push_back(
-            std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules, shared));
+        workers_.push_back(std::make_unique<Worker>(std::move(queues[i]), *askers_[i], start_.rules,
+                                                    kernel, shared));
     rdma_ = std::make_unique<RdmaWatcher>(
         *askers_[queue.count + 1u], rdma_rules(start_.config, *start_.rules),
         RdmaWatcher::Shared{counters_, peers_, investigator_, log_});
@@ -174,9 +123,11 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
         for (const auto& worker : workers_)
             worker->reconsider(flow);
     });
-    explainer_ = std::make_unique<Explainer>(loop_, *askers_[queue.count], start_.rules,
-                                             watched(start_.config, start_.environment), shared,
-                                             users_, recognition_.terms());
+    auto& explains = *askers_[queue.count];
+    explainer_ = std::make_unique<Explainer>(explains, start_.rules,
+                                             watched_scope(start_.config, start_.environment),
+                                             sockets_, shared, users_, recognition_.terms());
+    loop_.watch(explains.fd(), [&explains] { explains.receive(); });
     flow_desk_ = std::make_unique<FlowDesk>(loop_, workers_);
     control_ = std::make_unique<ControlServer>(
         loop_, start_.config.control.socket,
@@ -187,8 +138,8 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
 }
 
 void Daemon::install_ruleset() {
-    undecided_ = std::make_unique<Undecided>(workers_, watched(start_.config, start_.environment),
-                                             counters_, log_);
+    undecided_ = std::make_unique<Undecided>(
+        workers_, watched_scope(start_.config, start_.environment), counters_, log_);
     ruleset_ = std::make_unique<RulesetKeeper>(start_.config, start_.environment, table_,
                                                keep_table_socket(), loop_, log_);
     ruleset_->install();
@@ -324,25 +275,24 @@ void Daemon::run() {
     keep(stamp_name, recognition_.links().stamp.get());
     keep(arrive_name, recognition_.links().arrive.get());
     store_.drop_rest();
-    std::uint64_t watchdog_us = 0;
-    if (::sd_watchdog_enabled(0, &watchdog_us) > 0)
-        watchdog_ = std::chrono::microseconds(watchdog_us);
     ::sd_notify(0, "READY=1");
 
     watch_threads();
     auto next_look = Clock::now();
     while (!stopping_) {
         const auto now = Clock::now();
-        heartbeat_.beat(now);
+        life_.beat(now);
         if (now >= next_look) {
             follow_sysctl();
             ask_for_names(now);
             ruleset_->look(now);
             surroundings_.look(start_.config, now);
             recognition_.look(now);
-            name_other_versions(now);
-            name_other_clocks(now);
-            show_life();
+            for (const auto& line : peer_news(peers_, now))
+                log_.warning(line);
+            for (auto& [is_error, text] : life_.look(now))
+                is_error ? log_.error(std::move(text)) : log_.warning(std::move(text));
+            life_.show(now, [this] { return summary(); });
             jobs_->look(now);
             next_look = now + std::chrono::milliseconds(500);
         }
@@ -368,38 +318,28 @@ void Daemon::run() {
 // This thread watches all others, and the log's thread watches this one.
 void Daemon::watch_threads() {
     for (const auto& worker : workers_)
-        threads_.add(worker->heartbeat());
+        life_.watch(worker->heartbeat());
     for (const auto& service : services_)
-        threads_.add(service->heartbeat());
-    threads_.add(udp_flows_.heartbeat());
-    threads_.add(sent_flows_.heartbeat());
-    threads_.add(exempt_listeners_.heartbeat());
-    threads_.add(rdma_->heartbeat());
+        life_.watch(service->heartbeat());
+    life_.watch(udp_flows_.heartbeat());
+    life_.watch(sent_flows_.heartbeat());
+    life_.watch(exempt_listeners_.heartbeat());
+    life_.watch(rdma_->heartbeat());
     for (const auto& heartbeat : investigator_.heartbeats())
-        threads_.add(heartbeat);
-    threads_.add(users_.heartbeat());
-    threads_.add(log_.heartbeat());
-    heartbeat_.beat(Clock::now());
-    log_.watch(&heartbeat_);
+        life_.watch(heartbeat);
+    life_.watch(users_.heartbeat());
+    life_.watch(log_.heartbeat());
+    life_.beat(Clock::now());
+    log_.watch(&life_.heartbeat());
 }
 
-// Feeds systemd's watchdog, if all vital threads go on, and reports our status.
-void Daemon::show_life() {
-    const auto now = Clock::now();
-    for (auto& [is_error, text] : threads_.look(now))
-        is_error ? log_.error(std::move(text)) : log_.warning(std::move(text));
-    if (threads_.all_vital_go_on() && watchdog_.count() > 0)
-        ::sd_notify(0, "WATCHDOG=1");
-    if (now - shown_ < std::chrono::seconds(5))
-        return;
-    shown_ = now;
+// One line for `systemctl status`.
+std::string Daemon::summary() const {
     const ActionSums sums(counters_.verdicts);
     const auto silent = std::ranges::count_if(peers_.list(), &PeerTable::Peer::silent);
-    ::sd_notify(0, fmt::format("STATUS=ruleset {}; allowed {}, denied {}, dropped {}; {} peers "
-                               "silent",
-                               to_string(ruleset_->state()), sums[Action::allow],
-                               sums[Action::deny], sums[Action::drop], silent)
-                       .c_str());
+    return fmt::format("ruleset {}; allowed {}, denied {}, dropped {}; {} peers silent",
+                       to_string(ruleset_->state()), sums[Action::allow], sums[Action::deny],
+                       sums[Action::drop], silent);
 }
 
 void Daemon::handle_signal() {
@@ -409,168 +349,6 @@ void Daemon::handle_signal() {
             static_cast<void>(reload());
         else
             stopping_ = true;
-    }
-}
-
-// All or nothing: if the file can't be loaded, the old configuration stays.
-std::optional<std::string> Daemon::reload() {
-    ::sd_notify(0, "RELOADING=1");
-    mistake_.clear();
-    try {
-        auto fresh = prepare(load_config(options_.config_file));
-        if (const auto names = need_restart(start_.config, fresh.config); !names.empty())
-            throw ConfigError(fmt::format("changes of {} take effect at a restart only: restart "
-                                          "ubfd, or undo them",
-                                          fmt::join(names, ", ")));
-        ruleset_->replace(fresh.config, fresh.environment);
-        apply(std::move(fresh));
-        for (const auto& warning : warnings(start_.config))
-            log_.warning(warning);
-        log_.info(fmt::format("reloaded {}", options_.config_file.string()));
-        keep_as_last_good();
-    } catch (const std::exception& error) {
-        mistake_ = error.what();
-        log_.error(fmt::format("not reloaded, the old configuration stays: {}", mistake_));
-    }
-    ::sd_notify(0, "READY=1");
-    return mistake_.empty() ? std::nullopt : std::optional(mistake_);
-}
-
-void Daemon::keep_as_last_good() {
-    if (options_.last_good.empty())
-        return;
-    try {
-        save_config(options_.last_good, start_.config.text);
-    } catch (const ConfigError& error) {
-        log_.warning(fmt::format("the next start could not fall back on this configuration: {}",
-                                 error.what()));
-    }
-}
-
-void Daemon::apply(Start fresh) {
-    const bool otherwise = !decide_alike(start_.config, fresh.config);
-    const bool relabelled = !start_.config.labels.same_sources(fresh.config.labels);
-    start_ = std::move(fresh);
-    recognition_.pause();
-    surroundings_.look_again();
-    labeller_.set_sources(start_.config.labels);
-    investigator_.count_subordinates(start_.config.policy.subids);
-    investigator_.forget_all();
-    for (const auto& worker : workers_)
-        worker->set_rules(start_.rules, otherwise);
-    rdma_->set_rules(rdma_rules(start_.config, *start_.rules));
-    for (const auto& service : services_) {
-        service->set_terms(start_.rules->terms, start_.rules->deadline);
-        if (relabelled && start_.config.labels.end_flows)
-            service->withdraw_all();
-    }
-    explainer_->set_rules(start_.rules, watched(start_.config, start_.environment));
-    undecided_->set_scope(watched(start_.config, start_.environment),
-                          ruleset_->state() == RulesetKeeper::State::installed);
-    begin_recognition();
-    if (otherwise)
-        undecided_->judge_recognised(Clock::now());
-}
-
-// The labels of this user's processes changed. All that was found of them is forgotten first. Then
-// the flows that these labels allowed are decided again, here and at the peers that were told.
-void Daemon::relabel(Uid uid) {
-    investigator_.forget(uid);
-    if (!start_.config.labels.end_flows)
-        return;
-    for (const auto& worker : workers_)
-        worker->reconsider(uid);
-    rdma_->reconsider(uid);
-    for (const auto& service : services_)
-        service->withdraw(uid);
-}
-
-// The first port that users can bind is a setting of the node, and may change while we run.
-void Daemon::follow_sysctl() {
-    const auto was = start_.environment.unprivileged_port_start;
-    const auto now = nft::read_environment(start_.config).unprivileged_port_start;
-    if (now == was)
-        return;
-    log_.info(fmt::format("net.ipv4.ip_unprivileged_port_start was {} and is {}: the ruleset must "
-                          "follow",
-                          was, now));
-    auto fresh = start_;
-    fresh.environment.unprivileged_port_start = now;
-    ruleset_->want(fresh.config, fresh.environment);
-    apply(std::move(fresh));
-}
-
-void Daemon::name_other_versions(TimePoint now) {
-    for (const auto& [peer, spoken] : peers_.take_other_versions(now))
-        log_.warning(fmt::format("peer {} speaks version {} of ident, and this ubfd version {}: "
-                                 "what begins between them is refused as other-version on both; "
-                                 "upgrade the older one",
-                                 to_string(peer), spoken, ident::version));
-}
-
-void Daemon::name_other_clocks(TimePoint now) {
-    constexpr std::size_t few = 3; // if more clocks differ, ours is the wrong one
-    const auto others = peers_.take_other_clocks(now);
-    const auto seconds = [](std::chrono::milliseconds ahead) {
-        return std::chrono::round<std::chrono::seconds>(std::chrono::abs(ahead)).count();
-    };
-    if (others.size() > few) {
-        const auto& [peer, ahead] = others.front();
-        log_.warning(fmt::format("this node's clock differs from those of {} peers, by {} s from "
-                                 "that of {}: connections are judged all the same, but lines in "
-                                 "the logs don't match; set it by NTP",
-                                 others.size(), seconds(ahead), to_string(peer)));
-        return;
-    }
-    for (const auto& [peer, ahead] : others)
-        log_.warning(fmt::format("the clock of peer {} is {} s {} this node's: connections are "
-                                 "judged all the same, but lines in the logs don't match; set the "
-                                 "clocks of both by NTP",
-                                 to_string(peer), seconds(ahead),
-                                 ahead.count() > 0 ? "ahead of" : "behind"));
-}
-
-void Daemon::name_unknown() {
-    for (const auto& name : start_.config.unknown_names)
-        log_.warning(fmt::format("{}; until then it is nobody, and is asked for again", name));
-    if (start_.config.ignores_unknown_group)
-        log_.warning("policy.ignored_groups has a group that is not known: until it is, no group "
-                     "is a reason to allow");
-}
-
-// The user database may be up by now. It may also be slow, so another thread asks it.
-void Daemon::ask_for_names(TimePoint now) {
-    constexpr std::chrono::seconds pause{30};
-    if (names_) {
-        if (names_->wait_for(std::chrono::seconds(0)) != std::future_status::ready)
-            return;
-        auto config = std::exchange(names_, std::nullopt)->get();
-        const auto& old = start_.config;
-        if (config.text != old.text || config.unknown_names.size() >= old.unknown_names.size())
-            return;
-        log_.info(fmt::format("the user database knows {} more names of the configuration",
-                              old.unknown_names.size() - config.unknown_names.size()));
-        try {
-            auto fresh = prepare(std::move(config));
-            fresh.environment = start_.environment;
-            apply(std::move(fresh));
-        } catch (const std::exception& error) {
-            log_.error(fmt::format("these names still are nobody: {}", error.what()));
-        }
-    } else if (!start_.config.unknown_names.empty() && now - names_asked_ >= pause) {
-        names_asked_ = now;
-        std::promise<Config> promise;
-        names_ = promise.get_future();
-        std::thread([promise = std::move(promise), text = start_.config.text,
-                     file = options_.config_file.string()]() mutable {
-            enter_thread("names");
-            Config config;
-            try {
-                config = parse_config(text, file, Names::look_up_or_list);
-            } catch (const std::exception&) { // the text was good, so memory has run out
-            }
-            promise.set_value(std::move(config));
-        }).detach();
     }
 }
 

@@ -9,7 +9,6 @@
 #include "daemon/core/descriptor_store.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/mailbox.hpp"
-#include "daemon/core/thread_watch.hpp"
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/undecided.hpp"
 #include "daemon/gate/worker.hpp"
@@ -18,6 +17,7 @@
 #include "daemon/ident/service.hpp"
 #include "daemon/jobs/job_table.hpp"
 #include "daemon/jobs/jobs.hpp"
+#include "daemon/life.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "daemon/owners/labeller.hpp"
@@ -26,13 +26,14 @@
 #include "daemon/rdma/watcher.hpp"
 #include "daemon/recognition/recognition.hpp"
 #include "daemon/ruleset_keeper.hpp"
+#include "daemon/start.hpp"
 #include "daemon/surroundings.hpp"
 #include "daemon/udp/udp_flows.hpp"
+#include "daemon/unknown_names.hpp"
 #include "ident/socket.hpp"
 
 #include <chrono>
 #include <filesystem>
-#include <future>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -59,13 +60,6 @@ class Daemon {
     void run();
 
   private:
-    struct Start {
-        Config config;
-        nft::Environment environment;
-        std::shared_ptr<const Rules> rules;
-    };
-
-    Start prepare(Config config) const;
     void handle_signal();
     // Nothing, or what is wrong with the file.
     std::optional<std::string> reload();
@@ -75,10 +69,8 @@ class Daemon {
     void follow_sysctl();
     void ask_for_names(TimePoint now);
     void name_unknown();
-    void name_other_versions(TimePoint now);
-    void name_other_clocks(TimePoint now);
     void watch_threads();
-    void show_life();
+    std::string summary() const;
     void install_ruleset();
     nft::Ownership keep_table_socket();
     void open_ident(std::size_t channels);
@@ -91,9 +83,8 @@ class Daemon {
     ControlServer::Json status(bool all_peers);
 
     const Options options_;
-    std::string mistake_;                      // of the file, while an older configuration holds
-    std::optional<std::future<Config>> names_; // the configuration, with its names asked for again
-    TimePoint names_asked_ = Clock::now();
+    std::string mistake_; // of the file, while an older configuration holds
+    UnknownNames names_;
     const std::chrono::system_clock::time_point since_ = std::chrono::system_clock::now();
     const TimePoint started_ = Clock::now();
 
@@ -128,16 +119,14 @@ class Daemon {
     std::unique_ptr<Undecided> undecided_;
     std::unique_ptr<FlowDesk> flow_desk_;
     std::unique_ptr<Jobs> jobs_;
+    KernelSockets sockets_; // for explain
     std::unique_ptr<Explainer> explainer_;
     std::unique_ptr<ControlServer> control_;
     std::unique_ptr<RulesetKeeper> ruleset_;
     Surroundings surroundings_{log_};
-    ThreadWatch threads_;
+    Life life_;
     Mailbox mailbox_; // for what other threads have done for us
-    Heartbeat heartbeat_{"main"};
     bool stopping_ = false;
-    std::chrono::microseconds watchdog_{}; // 0: nobody watches
-    TimePoint shown_{};                    // when we last showed that we live
 };
 
 } // namespace ubf

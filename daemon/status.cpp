@@ -112,7 +112,7 @@ Json Daemon::status(bool all_peers) {
         peers = worst(std::move(peers), most_peers);
 
     auto still = Json::array();
-    for (const auto& [thread, since] : threads_.still(Clock::now()))
+    for (const auto& [thread, since] : life_.threads().still(Clock::now()))
         still.push_back({{"name", thread->name()},
                          {"seconds", since.count()},
                          {"waits_for", thread->waits_for()}});
@@ -147,9 +147,9 @@ Json Daemon::status(bool all_peers) {
             {"others", surroundings_.others()},
             {"kernel", rules},
             {"threads",
-             {{"number", threads_.size() + 1},
+             {{"number", life_.threads().size() + 1},
               {"standing_still", still},
-              {"stalls", threads_.stalls()}}},
+              {"stalls", life_.threads().stalls()}}},
             {"actions", actions(counters_.verdicts)},
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},

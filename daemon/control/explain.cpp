@@ -4,8 +4,7 @@
 #include "daemon/control/request.hpp"
 #include "daemon/gate/node_facts.hpp"
 #include "daemon/ident/peer_table.hpp"
-#include "daemon/owners/investigator.hpp"
-#include "flow/own_address.hpp"
+#include "daemon/owners/owners.hpp"
 #include "policy/beyond.hpp"
 
 #include <array>
@@ -19,19 +18,19 @@ constexpr std::size_t most_questions = 64;
 
 } // namespace
 
-Explainer::Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules,
-                     Scope scope, Shared shared, UserCache& users,
+Explainer::Explainer(ident::Peers& asker, std::shared_ptr<const Rules> rules, Scope scope,
+                     Sockets& sockets, Shared shared, UserCache& users,
                      const RecognitionTerms& recognised)
   : rules_(std::move(rules))
   , scope_(std::move(scope))
+  , sockets_(sockets)
   , shared_(shared)
   , users_(users)
   , recognised_(recognised)
   , asker_(asker) {
-    asker_.set_handler([this](const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
+    asker_.set_handler([this](const Flow& flow, ident::Peers::Heard heard, const Owner& owner) {
         answered(flow, heard, owner);
     });
-    loop.watch(asker_.fd(), [this] { asker_.receive(); });
 }
 
 void Explainer::set_rules(std::shared_ptr<const Rules> rules, Scope scope) {
@@ -50,16 +49,16 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
         return reply({{"ok", false},
                       {"error", "explain takes two endpoints of one family, like 10.0.0.1:4000 and "
                                 "10.0.0.2:80 or [fd00::1]:4000 and [fd00::2]:80, and tcp or udp"}});
-    const auto here = interface_of(flow->destination.address);
+    const auto here = sockets_.interface_of(flow->destination.address);
     if (!here)
         return reply(
             {{"ok", false},
              {"error", fmt::format("{} is not an address of this node; the listener's node "
                                    "decides, so ask there",
                                    to_string(flow->destination.address))}});
-    const bool source_here = interface_of(flow->source.address).has_value();
+    const bool source_here = sockets_.interface_of(flow->source.address).has_value();
     Question question{.facts = {.flow = *flow}, .reply = reply};
-    question.interface = source_here ? ::if_nametoindex("lo") : *here;
+    question.interface = source_here ? sockets_.loopback() : *here;
     question.steps.push_back(fmt::format("{} ends at this node, which decides", to_string(*flow)));
     if (add_fabric(question))
         question.steps.push_back("it comes in over the fabric: [fabric] holds");
@@ -72,7 +71,7 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
 }
 
 bool Explainer::add_fabric(Question& question) {
-    const auto link = links_.find(question.interface);
+    const auto link = sockets_.link(question.interface);
     question.fabric = scope_.fabric && link && link->is_fabric();
     if (question.fabric)
         question.facts.partition = rules_->partition(*link);
@@ -163,7 +162,7 @@ Explainer::Fact Explainer::find(Question& question, Need need) {
 
 void Explainer::find_destination(Question& question) {
     auto& facts = question.facts;
-    const auto found = lookup_.receiver(facts.flow, question.interface);
+    const auto found = sockets_.receiver(facts.flow, question.interface);
     if (found)
         question.destination = *found;
     note_destination(facts, found);
@@ -171,7 +170,7 @@ void Explainer::find_destination(Question& question) {
 
 void Explainer::find_source(Question& question) {
     auto& facts = question.facts;
-    const auto found = lookup_.sender(facts.flow, question.interface);
+    const auto found = sockets_.sender(facts.flow, question.interface);
     if (found)
         question.source = *found;
     note_source(facts, found);
@@ -203,13 +202,12 @@ void Explainer::find_credentials(Question& question) {
 Owner Explainer::with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role) {
     if (!lacks_credentials(owner))
         return owner;
-    return shared_.investigator.find_now(socket, role,
-                                         Clock::now() + std::chrono::milliseconds(500));
+    return shared_.owners.find_now(socket, role, Clock::now() + std::chrono::milliseconds(500));
 }
 
 void Explainer::find_sharers(Question& question) {
-    ubf::find_sharers(question.facts, question.destination, question.interface, lookup_,
-                      shared_.investigator);
+    ubf::find_sharers(question.facts, question.destination, question.interface, sockets_,
+                      shared_.owners);
 }
 
 // The reader is told what makes no difference, too.
@@ -220,8 +218,8 @@ void Explainer::find_the_rest(Question& question) {
     find_credentials(question);
 }
 
-void Explainer::answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
-    using Heard = ident::Asker::Heard;
+void Explainer::answered(const Flow& flow, ident::Peers::Heard heard, const Owner& owner) {
+    using Heard = ident::Peers::Heard;
     if (heard == Heard::uid) // more follows
         return;
     auto node = questions_.extract(flow);

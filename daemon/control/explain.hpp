@@ -6,11 +6,10 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/gate/rules.hpp"
 #include "daemon/gate/shared.hpp"
-#include "daemon/ident/asker.hpp"
+#include "daemon/gate/sockets.hpp"
+#include "daemon/ident/peers.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "daemon/recognition/terms.hpp"
-#include "netlink/link.hpp"
-#include "owner/lookup.hpp"
 #include "policy/inquiry.hpp"
 
 #include <memory>
@@ -22,8 +21,10 @@ class Explainer {
   public:
     using Json = ControlServer::Json;
 
-    Explainer(EventLoop& loop, ident::Asker& asker, std::shared_ptr<const Rules> rules, Scope scope,
-              Shared shared, UserCache& users, const RecognitionTerms& recognised);
+    // asker: nobody else uses it.
+    Explainer(ident::Peers& asker, std::shared_ptr<const Rules> rules, Scope scope,
+              Sockets& sockets, Shared shared, UserCache& users,
+              const RecognitionTerms& recognised);
 
     // request: from, to, protocol, as text.
     void explain(const Json& request, const ControlServer::Reply& reply);
@@ -59,19 +60,18 @@ class Explainer {
     void find_sharers(Question& question);
     void find_the_rest(Question& question);
     Owner with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role);
-    void answered(const Flow& flow, ident::Asker::Heard heard, const Owner& owner);
+    void answered(const Flow& flow, ident::Peers::Heard heard, const Owner& owner);
     void conclude(Question question, Reason reason);
     std::string describe(const Owner& owner);
     Json to_json(const Owner& owner);
 
     std::shared_ptr<const Rules> rules_;
     Scope scope_;
-    Links links_;
+    Sockets& sockets_;
     Shared shared_;
     UserCache& users_;
     const RecognitionTerms& recognised_; // by the kernel
-    OwnerLookup lookup_;
-    ident::Asker& asker_;
+    ident::Peers& asker_;
     std::unordered_map<Flow, Question> questions_;
 };
 

@@ -2,11 +2,8 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/gate/node_facts.hpp"
-#include "daemon/owners/investigator.hpp"
-#include "flow/own_address.hpp"
+#include "daemon/owners/owners.hpp"
 #include "policy/beyond.hpp"
-
-#include <net/if.h>
 
 namespace ubf {
 
@@ -19,10 +16,10 @@ const SocketOwner& socket_of(const Case& item, Need end) {
     return end == Need::destination ? item.destination : *item.source;
 }
 
-Finder::Finder(std::shared_ptr<const Rules> rules, Shared shared)
+Finder::Finder(std::shared_ptr<const Rules> rules, Sockets& sockets, Shared shared)
   : rules_(std::move(rules))
-  , shared_(shared)
-  , loopback_(::if_nametoindex("lo")) {}
+  , sockets_(sockets)
+  , shared_(shared) {}
 
 void Finder::note_translation(Case& item, const TrackedConnection& tracked) {
     item.facts.translated = true;
@@ -31,8 +28,7 @@ void Finder::note_translation(Case& item, const TrackedConnection& tracked) {
 }
 
 void Finder::find_translation(Case& item) {
-    const auto tracked = conntrack_.get(item.flow().reversed());
-    if (tracked && tracked->translated)
+    if (const auto tracked = sockets_.translated(item.flow().reversed()))
         note_translation(item, *tracked);
 }
 
@@ -40,7 +36,7 @@ std::span<const OwnerLookup::Ends> Finder::look_up(std::span<const Case> items) 
     wanted_.clear();
     for (const auto& item : items)
         wanted_.push_back({item.flow(), item.interface, true, on_this_node(item)});
-    lookup_.find(wanted_, ends_);
+    sockets_.find(wanted_, ends_);
     return ends_;
 }
 
@@ -54,7 +50,7 @@ void Finder::place(Case& item, const OwnerLookup::Ends& ends) {
         facts.source = Owner::translated();
     } else if (on_this_node(item)) {
         place_here(item,
-                   item.original ? lookup_.sender(*item.original, item.interface) : ends.sender);
+                   item.original ? sockets_.sender(*item.original, item.interface) : ends.sender);
     } else if (auto nobody = unasked(item)) {
         facts.place = Place::elsewhere;
         facts.source = std::move(*nobody);
@@ -73,7 +69,7 @@ void Finder::place_here(Case& item, const OwnerLookup::Found& source) {
 // name the flow before translation.)
 bool Finder::can_be_traced(const Case& item) const {
     return item.original && item.flow().protocol == Protocol::tcp &&
-           (on_this_node(item) || interface_of(item.original->destination.address));
+           (on_this_node(item) || sockets_.interface_of(item.original->destination.address));
 }
 
 std::optional<Owner> Finder::unasked(const Case& item) const {
@@ -85,7 +81,7 @@ std::optional<Owner> Finder::unasked(const Case& item) const {
 void Finder::learn(Case& item, Need end, Owner owner) {
     auto& facts = item.facts;
     if (owner.credentials && item.fabric && !rules_->pkeys.empty())
-        if (const auto link = links_.find(item.interface))
+        if (const auto link = sockets_.link(item.interface))
             facts.partition = rules_->partition(*link);
     if (end == Need::destination)
         return facts.learn_destination(std::move(owner));
@@ -99,22 +95,22 @@ bool Finder::know_credentials(Case& item, Need end) {
     const auto& facts = item.facts;
     if (!lacks_credentials(end == Need::destination ? *facts.destination : *facts.source))
         return true;
-    auto known = shared_.investigator.known(socket_of(item, end), role_of(facts, end));
+    auto known = shared_.owners.known(socket_of(item, end), role_of(facts, end));
     if (known)
         learn(item, end, std::move(*known));
     return known.has_value();
 }
 
 void Finder::find_sharers(Case& item) {
-    ubf::find_sharers(item.facts, item.destination, item.interface, lookup_, shared_.investigator);
+    ubf::find_sharers(item.facts, item.destination, item.interface, sockets_, shared_.owners);
 }
 
 bool Finder::is_same_destination(const Case& item) {
-    return lookup_.is_receiver(item.destination.socket.cookie, item.flow(), item.interface);
+    return sockets_.is_receiver(item.destination.socket.cookie, item.flow(), item.interface);
 }
 
 bool Finder::is_stale(const Case& item) const {
-    const auto& changes = shared_.investigator.changes();
+    const auto& changes = shared_.owners.changes();
     return item.stale || changes.since(item.begun, item.facts.listener().uid) ||
            changes.since(item.begun, item.facts.connector().uid);
 }

@@ -5,9 +5,7 @@
 #include "daemon/gate/case.hpp"
 #include "daemon/gate/rules.hpp"
 #include "daemon/gate/shared.hpp"
-#include "netlink/conntrack.hpp"
-#include "netlink/link.hpp"
-#include "owner/lookup.hpp"
+#include "daemon/gate/sockets.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -19,10 +17,9 @@ namespace ubf {
 
 class Finder {
   public:
-    Finder(std::shared_ptr<const Rules> rules, Shared shared);
+    Finder(std::shared_ptr<const Rules> rules, Sockets& sockets, Shared shared);
 
     void set_rules(std::shared_ptr<const Rules> rules) { rules_ = std::move(rules); }
-    std::uint32_t loopback() const { return loopback_; } // its interface
 
     // tracked: as the packet came with it. Two sockets may have one flow, where it was translated:
     // so the sender is sought by the flow that it had before.
@@ -37,7 +34,7 @@ class Finder {
     void place(Case& item, const OwnerLookup::Ends& ends);
     // The owner behind a source at which nobody is asked.
     std::optional<Owner> unasked(const Case& item) const;
-    bool on_this_node(const Case& item) const { return item.interface == loopback_; }
+    bool on_this_node(const Case& item) const { return item.interface == sockets_.loopback(); }
 
     // end: destination or source.
     void learn(Case& item, Need end, Owner owner);
@@ -54,11 +51,8 @@ class Finder {
     void place_here(Case& item, const OwnerLookup::Found& source);
 
     std::shared_ptr<const Rules> rules_;
+    Sockets& sockets_;
     Shared shared_;
-    const std::uint32_t loopback_;
-    OwnerLookup lookup_;
-    Links links_;
-    Conntrack conntrack_;
     std::vector<OwnerLookup::Wanted> wanted_; // kept for their room
     std::vector<OwnerLookup::Ends> ends_;
 };

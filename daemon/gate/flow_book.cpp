@@ -1,7 +1,7 @@
 #include "daemon/gate/flow_book.hpp"
 
 #include "daemon/core/counters.hpp"
-#include "daemon/log/log.hpp"
+#include "daemon/log/reporter.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -36,14 +36,15 @@ bool is_for_lack_of_knowledge(const FlowBook::Decided& decided) {
 
 } // namespace
 
-FlowBook::FlowBook(std::shared_ptr<const Rules> rules, Shared shared, std::uint32_t loopback)
+FlowBook::FlowBook(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, Shared shared,
+                   std::uint32_t loopback)
   : rules_(std::move(rules))
   , shared_(shared)
   , loopback_(loopback)
-  , kernel_(shared.udp_flows)
+  , kernel_(verdicts)
   , allowed_(shared.labelled_room)
   , walks_(allowed_, {[this](const AllowedFlow& allowed) {
-                          return kernel_.state(allowed) == KernelFlows::State::over;
+                          return kernel_.state(allowed) == KeptVerdicts::State::over;
                       },
                       [this](const AllowedFlow& allowed) { return revoke(allowed); }}) {}
 
@@ -59,7 +60,7 @@ bool FlowBook::add(const AllowedFlow& allowed) {
     const bool watched = allowed.is_udp() || by_label;
     const auto decide = allowed.is_udp() ? now : now + labelled_time;
     const auto is_over = [this](const AllowedFlow& old) {
-        return kernel_.state(old) == KernelFlows::State::over;
+        return kernel_.state(old) == KeptVerdicts::State::over;
     };
     const auto added = allowed_.add(allowed, watched, decide, now, is_over);
     if (added != AllowedFlows::Added::remembered && !watched)
@@ -124,7 +125,7 @@ std::vector<AllowedFlow> FlowBook::take_due(TimePoint now,
         if (!id)
             break;
         auto& entry = allowed_[*id];
-        const bool there = kernel_.state(entry) != KernelFlows::State::over;
+        const bool there = kernel_.state(entry) != KeptVerdicts::State::over;
         // A TCP connection may not be there yet, for its handshake takes a while.
         if (!there && (entry.is_udp() || now - entry.since >= AllowedFlows::pause)) {
             allowed_.remove(*id);

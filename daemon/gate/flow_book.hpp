@@ -4,7 +4,7 @@
 
 #include "daemon/gate/allowed_flows.hpp"
 #include "daemon/gate/flow_walks.hpp"
-#include "daemon/gate/kernel_flows.hpp"
+#include "daemon/gate/kept_verdicts.hpp"
 #include "daemon/gate/rules.hpp"
 #include "daemon/gate/shared.hpp"
 
@@ -29,7 +29,9 @@ struct UndecidedFlow {
 
 class FlowBook {
   public:
-    FlowBook(std::shared_ptr<const Rules> rules, Shared shared, std::uint32_t loopback);
+    // loopback: the interface.
+    FlowBook(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, Shared shared,
+             std::uint32_t loopback);
 
     // review: they may decide otherwise than the rules before, so every flow is decided again.
     void set_rules(std::shared_ptr<const Rules> rules, bool review);
@@ -93,7 +95,7 @@ class FlowBook {
     std::shared_ptr<const Rules> rules_;
     Shared shared_;
     const std::uint32_t loopback_;
-    KernelFlows kernel_;
+    KeptVerdicts& kernel_;
     AllowedFlows allowed_;
     FlowWalks walks_;
     std::size_t under_way_ = 0; // decided again now

@@ -12,7 +12,7 @@ Keeper keeper(bool fabric) {
 } // namespace
 
 bool Leases::allow(AllowedFlow allowed, const UdpFlows::Ends& ends) {
-    const auto lease = udp_flows_.allow(allowed.flow, keeper(allowed.fabric), ends);
+    const auto lease = verdicts_.allow(allowed.flow, keeper(allowed.fabric), ends);
     if (!lease)
         return false;
     allowed.lease = *lease;
@@ -21,7 +21,7 @@ bool Leases::allow(AllowedFlow allowed, const UdpFlows::Ends& ends) {
 }
 
 void Leases::deny(const Flow& flow, const Owner& source, const UdpFlows::Ends& ends) {
-    if (const auto lease = udp_flows_.deny(flow, source.kind, source.account(), ends))
+    if (const auto lease = verdicts_.deny(flow, source, ends))
         denied_.push_back({flow, *lease});
 }
 
@@ -31,16 +31,16 @@ void Leases::write() {
         const auto network = fabric ? Network::fabric : Network::ethernet;
         choose(allowed_, fabric);
         if (!leaving_.empty())
-            count_full(sets_.allow(network, leaving_));
+            count_full(verdicts_.write_allowed(network, leaving_));
         choose(renewed_, fabric);
         if (!leaving_.empty())
-            count_full(sets_.renew(network, leaving_));
+            count_full(verdicts_.write_renewed(network, leaving_));
     }
     leaving_.clear();
     for (const auto& denied : denied_)
         leaving_.push_back(denied.flow);
     if (!leaving_.empty())
-        count_full(sets_.deny(leaving_, UdpFlows::denied_for));
+        count_full(verdicts_.write_denied(leaving_));
 }
 
 void Leases::count_full(int error) {
@@ -59,13 +59,13 @@ void Leases::choose(const std::vector<AllowedFlow>& flows, bool fabric) {
 std::vector<AllowedFlow> Leases::confirm() {
     auto confirmed = std::exchange(allowed_, {});
     std::erase_if(confirmed, [&](const AllowedFlow& allowed) {
-        return !udp_flows_.confirm(allowed.flow, keeper(allowed.fabric), allowed.lease);
+        return !verdicts_.confirm(allowed.flow, keeper(allowed.fabric), allowed.lease);
     });
     for (const auto& renewed : renewed_)
-        udp_flows_.confirm(renewed.flow, keeper(renewed.fabric), renewed.lease);
+        verdicts_.confirm(renewed.flow, keeper(renewed.fabric), renewed.lease);
     renewed_.clear();
     for (const auto& denied : denied_)
-        udp_flows_.confirm(denied.flow, Keeper::denied, denied.lease);
+        verdicts_.confirm(denied.flow, Keeper::denied, denied.lease);
     denied_.clear();
     return confirmed;
 }

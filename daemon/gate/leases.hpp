@@ -3,9 +3,7 @@
 #pragma once
 
 #include "daemon/core/counters.hpp"
-#include "daemon/gate/allowed_flows.hpp"
-#include "daemon/udp/udp_flows.hpp"
-#include "nft/verdict_sets.hpp"
+#include "daemon/gate/kept_verdicts.hpp"
 
 #include <vector>
 
@@ -13,9 +11,8 @@ namespace ubf {
 
 class Leases {
   public:
-    Leases(nft::Connection& table, UdpFlows& udp_flows, Counters& counters)
-      : sets_(table)
-      , udp_flows_(udp_flows)
+    Leases(KeptVerdicts& verdicts, Counters& counters)
+      : verdicts_(verdicts)
       , counters_(counters) {}
 
     // False where the flow must not be allowed, since a socket of it may be gone.
@@ -36,8 +33,7 @@ class Leases {
     void choose(const std::vector<AllowedFlow>& flows, bool fabric);
     void count_full(int error);
 
-    nft::VerdictSets sets_;
-    UdpFlows& udp_flows_;
+    KeptVerdicts& verdicts_;
     Counters& counters_;
     std::vector<AllowedFlow> allowed_;
     std::vector<AllowedFlow> renewed_;

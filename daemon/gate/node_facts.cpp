@@ -1,6 +1,7 @@
 #include "daemon/gate/node_facts.hpp"
 
-#include "daemon/owners/investigator.hpp"
+#include "daemon/gate/sockets.hpp"
+#include "daemon/owners/owners.hpp"
 
 #include <netinet/tcp.h>
 
@@ -31,12 +32,12 @@ void note_source(Facts& facts, const OwnerLookup::Found& found) {
     facts.source = note_owner(facts, found);
 }
 
-void find_sharers(Facts& facts, SocketOwner& destination, std::uint32_t interface,
-                  OwnerLookup& lookup, const Investigator& investigator) {
+void find_sharers(Facts& facts, SocketOwner& destination, std::uint32_t interface, Sockets& sockets,
+                  const Owners& owners) {
     facts.sharers_known = true;
-    if (!investigator.may_share(facts.flow.destination.port))
+    if (!owners.may_share(facts.flow.destination.port))
         return;
-    if (const auto error = lookup.add_sharing(destination, facts.flow, interface)) {
+    if (const auto error = sockets.add_sharing(destination, facts.flow, interface)) {
         note_failure(facts, *error);
         facts.destination = Owner::shared();
     } else if (!destination.sharing.empty()) {

@@ -10,7 +10,8 @@
 
 namespace ubf {
 
-class Investigator;
+class Owners;
+class Sockets;
 
 // An end's owner by uid, as it was looked up. An error that is no answer makes the facts fail.
 void note_destination(Facts& facts, const OwnerLookup::Found& found);
@@ -18,8 +19,8 @@ void note_source(Facts& facts, const OwnerLookup::Found& found);
 
 // Finds who shares the port of the destination, a TCP listener. They are added to its socket, and
 // its credentials are looked for again: the least of them all counts.
-void find_sharers(Facts& facts, SocketOwner& destination, std::uint32_t interface,
-                  OwnerLookup& lookup, const Investigator& investigator);
+void find_sharers(Facts& facts, SocketOwner& destination, std::uint32_t interface, Sockets& sockets,
+                  const Owners& owners);
 
 // Whether a peer's answer may have had no room for all groups of this owner.
 inline bool may_be_cut(const Owner& owner) {

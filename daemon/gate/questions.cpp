@@ -1,8 +1,9 @@
 #include "daemon/gate/questions.hpp"
 
 #include "daemon/gate/finder.hpp"
+#include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/silence.hpp"
-#include "daemon/owners/investigator.hpp"
+#include "daemon/owners/owners.hpp"
 
 #include <utility>
 
@@ -12,7 +13,7 @@ Reason for_want_of_time(const Case& item) {
     return item.again ? Reason::no_answer_yet : Reason::overload;
 }
 
-Questions::Questions(ident::Asker& asker, std::shared_ptr<const Rules> rules, Shared shared)
+Questions::Questions(ident::Peers& asker, std::shared_ptr<const Rules> rules, Shared shared)
   : asker_(asker)
   , rules_(std::move(rules))
   , shared_(shared) {}
@@ -47,7 +48,7 @@ std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
                                     std::optional<Gid> group) {
     const auto peer = peer_of(item);
     const auto begun = open_.begin(item.flow(), peer, shared_.peers.standing(peer),
-                                   shared_.investigator.account_of(item.destination.owner.uid));
+                                   shared_.owners.account_of(item.destination.owner.uid));
     if (begun.has_room)
         item.question = asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source),
                                    same_as, item.interface, group);
@@ -58,7 +59,7 @@ std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
 void Questions::ask_in_passing(const Case& item) {
     if (shared_.peers.may_try(peer_of(item), Clock::now()))
         asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source), std::nullopt,
-                   item.interface);
+                   item.interface, std::nullopt);
 }
 
 void Questions::withdraw(Case& item) {
@@ -69,7 +70,7 @@ void Questions::withdraw(Case& item) {
 }
 
 std::optional<Flow> Questions::name(const Flow& flow, Uid uid) {
-    return open_.name(flow, shared_.investigator.account_of(uid));
+    return open_.name(flow, shared_.owners.account_of(uid));
 }
 
 void Questions::answered(Case& item, Heard heard, const Owner& owner) {

@@ -6,7 +6,7 @@
 #include "daemon/gate/open_questions.hpp"
 #include "daemon/gate/rules.hpp"
 #include "daemon/gate/shared.hpp"
-#include "daemon/ident/asker.hpp"
+#include "daemon/ident/peers.hpp"
 
 #include <memory>
 #include <optional>
@@ -15,13 +15,14 @@ namespace ubf {
 
 class Questions {
   public:
-    using Heard = ident::Asker::Heard;
+    using Heard = ident::Peers::Heard;
 
     // asker: nobody else uses it.
-    Questions(ident::Asker& asker, std::shared_ptr<const Rules> rules, Shared shared);
+    Questions(ident::Peers& asker, std::shared_ptr<const Rules> rules, Shared shared);
 
     void set_rules(std::shared_ptr<const Rules> rules);
-    ident::Asker& asker() { return asker_; }
+    ident::Peers& asker() { return asker_; }
+    bool is_pressed() const { return asker_.is_pressed(); } // too many are open to ask more
     std::optional<TimePoint> next() const { return asker_.next(); }
 
     // Sent: the answer comes later. Otherwise Facts::unanswered says why nothing was asked; and the
@@ -48,7 +49,7 @@ class Questions {
     Reason silence_of(const Case& item) const;
     void ask_in_passing(const Case& item);
 
-    ident::Asker& asker_;
+    ident::Peers& asker_;
     std::shared_ptr<const Rules> rules_;
     Shared shared_;
     OpenQuestions open_;

@@ -18,14 +18,21 @@
 
 namespace ubf {
 
-class Queue;
+// Takes a packet's verdict.
+class VerdictTaker {
+  public:
+    virtual void verdict(std::uint32_t id, std::uint32_t mark, Reason reason) = 0;
+
+  protected:
+    ~VerdictTaker() = default;
+};
 
 // A packet that waits in the kernel for its verdict. It gets exactly one: where nobody gave any,
 // the destructor denies.
 class QueuedPacket {
   public:
     QueuedPacket() = default; // none: nothing to judge
-    QueuedPacket(Queue& queue, std::uint32_t id, std::uint32_t mark)
+    QueuedPacket(VerdictTaker& queue, std::uint32_t id, std::uint32_t mark)
       : queue_(&queue)
       , id_(id)
       , mark_(mark) {}
@@ -36,7 +43,7 @@ class QueuedPacket {
     void judge(Reason reason);
 
   private:
-    Queue* queue_ = nullptr; // nullptr: judged
+    VerdictTaker* queue_ = nullptr; // nullptr: judged
     std::uint32_t id_ = 0;
     std::uint32_t mark_ = 0;
 };
@@ -54,7 +61,7 @@ struct Arrival {
         tracked{}; // as connection tracking has it (netlink/conntrack.hpp)
 };
 
-class Queue {
+class Queue final : public VerdictTaker {
   public:
     // Binds the queue, or goes on with the socket that a ubfd before us had bound to it, where that
     // is what `kept` is; see adopted(). Throws QueueError when it can't, and says why.
@@ -74,10 +81,9 @@ class Queue {
     bool has_unsent() const { return !verdicts_.empty(); } // flush() could not, and must try again
 
   private:
-    friend class QueuedPacket;
     Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
           std::optional<NetlinkSocket> adopted);
-    void verdict(std::uint32_t id, std::uint32_t mark, Reason reason);
+    void verdict(std::uint32_t id, std::uint32_t mark, Reason reason) override;
     void bind();
     void configure(std::uint32_t length);
     void drop_before(std::uint32_t id);

@@ -3,26 +3,18 @@
 
 namespace ubf {
 
-namespace nft {
-class Connection;
-}
 struct Counters;
 class PeerTable;
-class Investigator;
-class UdpFlows;
-class ExemptListeners;
+class Owners;
 class LabelledRoom;
-class Log;
+class Reporter;
 
 struct Shared {
-    nft::Connection& table;
     Counters& counters;
     PeerTable& peers;
-    Investigator& investigator;
-    UdpFlows& udp_flows;
-    ExemptListeners& exempt_listeners;
+    Owners& owners;
     LabelledRoom& labelled_room;
-    Log& log;
+    Reporter& log;
 };
 
 } // namespace ubf

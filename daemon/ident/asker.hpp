@@ -8,10 +8,10 @@
 #include "daemon/ident/back_pressure.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/peer_table.hpp"
+#include "daemon/ident/peers.hpp"
 #include "ident/socket.hpp"
 
 #include <array>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <queue>
@@ -20,20 +20,8 @@
 
 namespace ubf::ident {
 
-class Asker {
+class Asker final : public Peers {
   public:
-    // The end of a question; `uid` alone leaves it open.
-    enum class Heard : std::uint8_t {
-        owner,   // of the flow's source, as its node says
-        uid,     // a user, whose credentials follow
-        busy,    // a user, with the credentials that the node found in the time it had
-        late,    // a user, whose credentials did not come by the deadline
-        nothing, // no answer by the deadline
-        unsent,  // the question could not be sent, for want of room in the kernel
-    };
-    // owner: unknown, if only `nothing` or `unsent` is heard.
-    using Handler = std::function<void(const Flow& flow, Heard heard, const Owner& owner)>;
-
     // channel: the number of this asker on its node. socket: that channel's. lane: another socket,
     // for questions to unproven peers. Datagrams to addresses that nobody has must not fill the
     // channel's own socket.
@@ -41,24 +29,19 @@ class Asker {
           std::shared_ptr<const Terms> terms, Milliseconds deadline, PeerTable& peers,
           Counters& counters);
 
-    // The handler is called for every question, in receive() and on_time(). To be set before the
-    // first one.
-    void set_handler(Handler handler) { handler_ = std::move(handler); }
-    void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
-    // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
-    // asked: the flow as the peer knows it. interface: the packet's, for link-local addresses.
+    // The handler is called in receive() and on_time().
+    void set_handler(Handler handler) override { handler_ = std::move(handler); }
+    void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline) override;
     Nonce ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
-              std::uint32_t interface, std::optional<Gid> group = {});
-    void flush();
-    // The handler is not called for that question any more.
-    void withdraw(Nonce nonce);
-    // The loop calls receive() when fd() is readable, and on_time() at the time of next().
+              std::uint32_t interface, std::optional<Gid> group = {}) override;
+    void flush() override;
+    void withdraw(Nonce nonce) override;
+    void on_time(TimePoint now) override;
+    std::optional<TimePoint> next() const override;
+    bool is_pressed() const override { return pressure_.is_high(); }
+    // The loop calls receive() when fd() is readable.
     int fd() const { return socket_.fd(); }
     void receive();
-    void on_time(TimePoint now);
-    std::optional<TimePoint> next() const;
-    // Whether further questions had better wait: so many are open that peers would only queue them.
-    bool is_pressed() const { return pressure_.is_high(); }
 
   private:
     struct Pending {

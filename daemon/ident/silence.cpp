@@ -6,7 +6,7 @@
 
 namespace ubf {
 
-void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Log& log) {
+void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Reporter& log) {
     switch (peers.timed_out(peer, asked, Clock::now())) {
     case PeerTable::Say::silent:
         log.warning(

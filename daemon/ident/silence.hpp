@@ -2,10 +2,10 @@
 #pragma once
 
 #include "daemon/ident/peer_table.hpp"
-#include "daemon/log/log.hpp"
+#include "daemon/log/reporter.hpp"
 
 namespace ubf {
 
-void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Log& log);
+void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Reporter& log);
 
 } // namespace ubf

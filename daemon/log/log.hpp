@@ -9,6 +9,7 @@
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/log/denial.hpp"
 #include "daemon/log/folding.hpp"
+#include "daemon/log/reporter.hpp"
 #include "daemon/owners/user_cache.hpp"
 
 #include <atomic>
@@ -23,15 +24,15 @@
 
 namespace ubf {
 
-class Log {
+class Log final : public Reporter {
   public:
     Log(const Config::Log& config, UserCache& users, Counters& counters);
-    ~Log(); // writes the queue
+    ~Log() override; // writes the queue
 
     void info(std::string text);
-    void warning(std::string text);
+    void warning(std::string text) override;
     void error(std::string text);
-    void denial(Denial denial);
+    void denial(Denial denial) override;
 
     const Heartbeat& heartbeat() const { return heartbeat_; }
     // From now on, logs if the thread of this heartbeat stands still. That thread watches all

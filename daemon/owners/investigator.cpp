@@ -46,7 +46,6 @@ void Investigator::stop() {
     for (auto& thread : threads_)
         thread.join();
     threads_.clear();
-    jobs_.clear();
     turns_.clear();
 }
 
@@ -156,41 +155,19 @@ void Investigator::add_labels_and_account(Credentials& credentials, const Search
 bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint deadline,
                         Done done) {
     const Uid uid = account_of(socket.owner.uid); // whose turn it is
-    std::unique_lock lock(mutex_);
-    const auto found = jobs_.find(uid);
-    const std::size_t count = found == jobs_.end() ? 0 : found->second.waiting.size();
-    std::optional<Job> given_up;
-    if (!stopping_ && count < most_jobs_of_one && waiting_ >= most_jobs)
-        given_up = who_gives_way(uid);
-    if (stopping_ || count >= most_jobs_of_one || waiting_ >= most_jobs) {
-        counters_.searches_refused.add();
-        return false;
+    Turns<Job>::Added added;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!stopping_)
+            added = turns_.add(uid, {socket, role, deadline, std::move(done)});
     }
-    auto& user = jobs_[uid];
-    if (user.waiting.empty())
-        turns_.push_back(uid);
-    user.waiting.push_back({socket, role, deadline, std::move(done)});
-    ++waiting_;
-    wanted_.notify_one();
-    lock.unlock();
-    if (given_up) {
+    if (added.taken)
+        wanted_.notify_one();
+    if (!added.taken || added.gave_way)
         counters_.searches_refused.add();
-        given_up->done(without_credentials(given_up->socket), false);
-    }
-    return true;
-}
-
-// Drops the newest search of the user with most that wait, if this user has at least two fewer.
-std::optional<Investigator::Job> Investigator::who_gives_way(Uid uid) {
-    const auto size = [](const auto& entry) { return entry.second.waiting.size(); };
-    const auto most = std::ranges::max_element(jobs_, {}, size);
-    const auto own = jobs_.find(uid);
-    if (most == jobs_.end() || size(*most) < (own == jobs_.end() ? 0 : size(*own)) + 2)
-        return std::nullopt;
-    Job job = std::move(most->second.waiting.back());
-    most->second.waiting.pop_back();
-    --waiting_;
-    return job;
+    if (added.gave_way)
+        added.gave_way->done(without_credentials(added.gave_way->socket), false);
+    return added.taken;
 }
 
 Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline) {
@@ -204,19 +181,18 @@ void Investigator::run(Heartbeat& heartbeat) {
     enter_thread("owners", {CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE});
     std::unique_lock lock(mutex_);
     while (true) {
-        auto turn = turns_.end();
-        wanted_.wait_for(lock, Heartbeat::period,
-                         [&] { return stopping_ || (turn = next_turn()) != turns_.end(); });
+        wanted_.wait_for(lock, Heartbeat::period, [this] { return stopping_ || turns_.ready(); });
         if (stopping_)
             return;
         heartbeat.beat(Clock::now());
-        if (turn == turns_.end())
+        if (!turns_.ready())
             continue;
-        auto [uid, job] = take_job(turn);
+        auto [uid, job] = turns_.take();
         lock.unlock();
         do_one(std::move(job));
         lock.lock();
-        is_done(uid);
+        turns_.done(uid);
+        wanted_.notify_one(); // this user may have more jobs
     }
 }
 
@@ -228,37 +204,6 @@ void Investigator::do_one(Job job) {
         return job.done(std::move(*owner), true);
     auto [owner, in_time] = search(job.socket, job.role, job.deadline);
     job.done(std::move(owner), in_time);
-}
-
-// A user with no search under way comes first; one thread is always left to others.
-std::deque<Uid>::iterator Investigator::next_turn() {
-    const auto has_at_most = [this](unsigned count) {
-        return std::ranges::find_if(
-            turns_, [=, this](Uid uid) { return jobs_.find(uid)->second.under_way <= count; });
-    };
-    const auto first = has_at_most(0);
-    return first != turns_.end() ? first : has_at_most(threads - 2);
-}
-
-// Takes the user's oldest job, and puts the user at the end of the line.
-std::pair<Uid, Investigator::Job> Investigator::take_job(std::deque<Uid>::iterator turn) {
-    const Uid uid = *turn;
-    turns_.erase(turn);
-    auto& user = jobs_.find(uid)->second;
-    Job job = std::move(user.waiting.front());
-    user.waiting.pop_front();
-    --waiting_;
-    ++user.under_way;
-    if (!user.waiting.empty())
-        turns_.push_back(uid);
-    return {uid, std::move(job)};
-}
-
-void Investigator::is_done(Uid uid) {
-    const auto user = jobs_.find(uid);
-    if (--user->second.under_way == 0 && user->second.waiting.empty())
-        jobs_.erase(user);
-    wanted_.notify_one(); // this user may have more jobs
 }
 
 Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Role role,

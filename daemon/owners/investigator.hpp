@@ -8,9 +8,10 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/owners/cgroup_paths.hpp"
-#include "daemon/owners/changes.hpp"
 #include "daemon/owners/labeller.hpp"
 #include "daemon/owners/owner_records.hpp"
+#include "daemon/owners/owners.hpp"
+#include "daemon/owners/turns.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "ident/wire.hpp"
 #include "owner/lookup.hpp"
@@ -19,56 +20,42 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace ubf {
 
-class Investigator {
+class Investigator final : public Owners {
   public:
-    // in_time: the search is complete. Otherwise the owner's credentials are incomplete: they may
-    // allow a flow, but must not deny one.
-    using Done = std::function<void(Owner owner, bool in_time)>;
-
     // Throws std::system_error.
     Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
                  CgroupPaths& cgroups, Counters& counters);
-    ~Investigator() { stop(); }
+    ~Investigator() override { stop(); }
 
     // Ends the threads; from now on, find() refuses at once.
     void stop();
 
     // Whether a subordinate uid counts as the user who has it (Owner::account()).
     void count_subordinates(bool yes) { subordinates_ = yes; }
-    // The user behind the uid, as far as that is known by now.
-    Uid account_of(Uid uid);
+    Uid account_of(Uid uid) override;
 
     // The labels of this user's processes changed: all owners found so far, or by a search under
     // way, are stale.
     void forget(Uid uid);
     void forget_all();
-    const Changes& changes() const { return changes_; }
+    const Changes& changes() const override { return changes_; }
 
-    // Whether other listeners may share this TCP port.
-    bool may_share(Port port) const { return records_.may_share(port); }
+    bool may_share(Port port) const override { return records_.may_share(port); }
 
-    // The remembered or recorded owner of this socket; cheap, never waits. If sockets share a port,
-    // here and in find(), it is the least that holds for all of them.
-    std::optional<Owner> known(const SocketOwner& socket, ident::Role role);
-    // Calls `done` on another thread, when the owner is found or the deadline passes. An owner of
-    // kind user then has credentials, maybe empty ones. If too many searches for that user wait,
-    // returns false, and does not call `done`.
+    std::optional<Owner> known(const SocketOwner& socket, ident::Role role) override;
     // Users take turns, and none gets all threads, so neither many nor slow searches hold up other
     // users. If too many searches wait in all, one of the user with most of them is dropped.
-    bool find(const SocketOwner& socket, ident::Role role, TimePoint deadline, Done done);
-    // The same, now: the caller waits.
-    Owner find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline);
+    bool find(const SocketOwner& socket, ident::Role role, TimePoint deadline, Done done) override;
+    Owner find_now(const SocketOwner& socket, ident::Role role, TimePoint deadline) override;
 
     // The owner, if the process is known already. Waits for the user database, but not long.
     Owner of_process(Holder process, ident::Role role, Method method);
@@ -92,17 +79,8 @@ class Investigator {
         TimePoint found;
     };
 
-    struct User {
-        std::deque<Job> waiting;
-        unsigned under_way = 0;
-    };
-
     void run(Heartbeat& heartbeat);
     void do_one(Job job);
-    std::deque<Uid>::iterator next_turn();
-    std::pair<Uid, Job> take_job(std::deque<Uid>::iterator turn);
-    void is_done(Uid uid);
-    std::optional<Job> who_gives_way(Uid uid);
     std::optional<Owner> remembered(const SocketOwner& socket, ident::Role role);
     // Whether the kernel may be asked, which may block.
     enum class Ask : bool { nobody, kernel };
@@ -145,9 +123,8 @@ class Investigator {
 
     std::mutex mutex_;
     std::condition_variable wanted_;
-    std::unordered_map<Uid, User> jobs_;
-    std::deque<Uid> turns_; // users whose jobs wait
-    std::size_t waiting_ = 0;
+    // One thread is always left to others.
+    Turns<Job> turns_{{most_jobs, most_jobs_of_one, threads - 1}};
     std::unordered_map<Cookie, Remembered> listeners_; // by the first of their sockets
     std::unordered_map<Uid, std::vector<Pid>> recent_;
     bool stopping_ = false;

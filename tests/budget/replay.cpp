@@ -79,9 +79,8 @@ void run(const Scenario& scenario, const char* recording) {
     Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd());
     Kernel::only().play(play);
     auto end = play.end();
-    Worker worker(
-        std::move(queue), asker, rules,
-        {table, counters, peers, investigator, udp_flows, exempt_listeners, labelled_room, log});
+    Worker worker(std::move(queue), asker, rules, {table, udp_flows, exempt_listeners},
+                  {counters, peers, investigator, labelled_room, log});
     end.wait();
     worker.stop();
     investigator.stop();

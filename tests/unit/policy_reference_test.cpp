@@ -1,4 +1,4 @@
-// A second implementation of the decision, written from THE DECISION in ubfd(8) alone and in its
+// A second implementation of the decision, written from 'The decision' in ubfd(8) alone and in its
 // order, with sets of plain numbers. For random owners and policies both must agree.
 #include "policy/policy.hpp"
 

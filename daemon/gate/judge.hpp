@@ -1,0 +1,84 @@
+// Judges the packets of one worker: has both owners found, and gives verdicts. It carries out the
+// steps of the inquiry (policy/inquiry.hpp) by its parts, which return what they found and do not
+// call each other. Nothing here waits: a packet whose owners are not known yet is a case that stays
+// open meanwhile. All is called by the worker's thread.
+#pragma once
+
+#include "daemon/gate/cases.hpp"
+#include "daemon/gate/closed_ports.hpp"
+#include "daemon/gate/finder.hpp"
+#include "daemon/gate/outcomes.hpp"
+#include "daemon/gate/questions.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace ubf {
+
+class Mailbox;
+
+class Judge {
+  public:
+    // asker: nobody else uses it. mailbox: of the worker, for what other threads find.
+    Judge(ident::Peers& asker, std::shared_ptr<const Rules> rules, Sockets& sockets,
+          KeptVerdicts& verdicts, Shared shared, Mailbox& mailbox);
+
+    // review: the new rules may change verdicts, so every allowed flow is decided again.
+    void set_rules(std::shared_ptr<const Rules> rules, bool review);
+    // A peer withdrew its answer about a flow, whose case may be open.
+    void reconsider(const Flow& flow);
+    FlowBook& book() { return outcomes_.book(); }
+    const FlowBook& book() const { return outcomes_.book(); }
+    bool is_open(const Flow& flow) const { return cases_.contains(flow); } // it has a case
+
+    // --- the steps of a round ---
+
+    void arrive(Arrival arrival);
+    void begin_arrived(); // the cases of what arrived
+    void on_time(TimePoint now);
+    void write(); // questions, and what the kernel must know before the packets go on
+    void confirm() { outcomes_.confirm(); } // after they went on
+    std::optional<TimePoint> next() const;
+    bool is_pressed() const { return questions_.is_pressed(); } // no more can be asked now
+
+    std::chrono::milliseconds patience() const; // the longest that a case waits
+    bool any_open() const { return !cases_.empty(); }
+    void drop_all();
+
+  private:
+    Case& add_arrived(Case&& item);
+    void begin(Case&& item, const OwnerLookup::Ends& ends);
+    void begin_at_closed_port(Case&& item, const OwnerLookup::Found& source);
+    bool is_repeated(const Case& item) const;
+
+    // Carries out the steps of the inquiry, until it has to wait or the verdict stands. A fact is
+    // there at once, or comes later.
+    enum class Fact : bool { known, comes_later };
+    void go_on(Case&& item);
+    Fact find(Case& item, Need need);
+    Fact ask(Case& item, std::optional<Gid> group = {});
+    Fact find_credentials(Case& item);
+    bool search(Case& item, Need end);
+    void wait(Case&& item);
+    void answered(const Flow& flow, Questions::Heard heard, const Owner& owner);
+    void named(const Flow& flow, const Owner& owner);
+    void found(const Flow& flow, std::uint64_t number, Need end, Owner owner, bool in_time);
+
+    void give_up(std::optional<Case> item);
+    void close(Case&& item, Reason reason);
+
+    std::shared_ptr<const Rules> rules_;
+    Shared shared_;
+    Mailbox& mailbox_;
+    Finder finder_;
+    Questions questions_;
+    Cases cases_;
+    Outcomes outcomes_;
+    ClosedPorts closed_ports_;
+    std::vector<Case> arrived_; // in this round, or to be decided again in it
+    std::uint64_t last_number_ = 0;
+};
+
+} // namespace ubf

@@ -1,0 +1,131 @@
+// The gate and explain come to one verdict, in some two thousand small worlds.
+#include "daemon/control/explain.hpp"
+
+#include "daemon/core/mailbox.hpp"
+#include "daemon/gate/judge.hpp"
+#include "tests/unit/world.hpp"
+
+#include <array>
+#include <functional>
+#include <gtest/gtest.h>
+#include <set>
+
+namespace ubf {
+namespace {
+
+using namespace world;
+using Heard = ident::Peers::Heard;
+
+struct Answer {
+    Heard heard;
+    Owner owner;
+};
+
+using SetUp = std::function<void(World&)>;
+
+// Nothing: the packet is still waiting.
+std::optional<Reason> of_the_gate(const SetUp& set_up, const std::vector<Answer>& answers) {
+    World world;
+    set_up(world);
+    Mailbox mailbox;
+    Judge judge(world.peers, world.rules(), world.sockets, world.verdicts, world.shared(), mailbox);
+    const auto bytes = packet(world.flow);
+    Arrival arrival;
+    arrival.packet = QueuedPacket(world.queue, 1, 0);
+    arrival.bytes = bytes;
+    arrival.interface = ethernet;
+    judge.arrive(std::move(arrival));
+    judge.begin_arrived();
+    for (const auto& [heard, owner] : answers)
+        if (judge.any_open())
+            world.peers.answer(world.flow, heard, owner);
+    if (world.queue.verdicts.empty()) {
+        judge.drop_all();
+        return std::nullopt;
+    }
+    return world.queue.verdicts.front();
+}
+
+std::optional<Reason> of_explain(const SetUp& set_up, const std::vector<Answer>& answers,
+                                 UserCache& users) {
+    World world;
+    set_up(world);
+    const RecognitionTerms recognised{};
+    std::optional<Reason> reason;
+    Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(), users,
+                        recognised);
+    explainer.explain({{"from", to_string(world.flow.source)},
+                       {"to", to_string(world.flow.destination)},
+                       {"protocol", "tcp"}},
+                      [&](const Explainer::Json& reply) {
+                          reason = parse_reason(reply["verdict"]["reason"].get<std::string>());
+                      });
+    for (const auto& [heard, owner] : answers)
+        if (!reason)
+            world.peers.answer(world.flow, heard, owner);
+    return reason;
+}
+
+Owner labelled(Owner owner, const std::vector<std::string>& names) {
+    for (const auto& name : names)
+        owner.credentials->labels.push_back({LabelOrigin::slurm, name});
+    return owner;
+}
+
+TEST(Explain, comes_to_the_verdict_of_the_gate) {
+    UserCache users;
+    const std::array listeners{std::optional<Uid>(), std::optional(alice), std::optional(Uid{0})};
+    const std::array errors{std::optional<LookupError>(), std::optional(LookupError::ambiguous),
+                            std::optional(LookupError::failed)};
+    const std::vector<Owner> found{user(alice), user(alice, {project}),
+                                   labelled(user(alice), {"physics"})};
+    const std::vector<Answer> heard{{Heard::owner, Owner{}},
+                                    {Heard::owner, user(alice)},
+                                    {Heard::owner, labelled(user(alice), {"physics"})},
+                                    {Heard::owner, user(bob)},
+                                    {Heard::owner, user(bob, {Gid{9}, project})},
+                                    {Heard::owner, labelled(user(bob), {"physics"})},
+                                    {Heard::owner, labelled(user(bob), {"biology"})},
+                                    {Heard::owner, user(Uid{0})},
+                                    {Heard::owner, Owner::kernel()},
+                                    {Heard::owner, Owner::shared()},
+                                    {Heard::owner, Owner::translated()},
+                                    {Heard::busy, user(bob)},
+                                    {Heard::busy, Owner::user(bob)},
+                                    {Heard::unsent, Owner{}}};
+    std::vector<Policy> policies(5);
+    policies[1].same_user = false;
+    policies[2].require_label = true;
+    policies[3].exempt_listeners = {{{alice, alice}, {}}};
+    policies[4].exempt_connectors = {{{bob, bob}, {}}};
+
+    int worlds = 0;
+    std::set<Reason> reasons;
+    for (const auto& policy : policies)
+        for (const auto& error : errors)
+            for (const auto& listener : listeners)
+                for (const auto& owner : found)
+                    for (const auto& answer : heard) {
+                        const auto set_up = [&](World& world) {
+                            world.policy = policy;
+                            world.sockets.error = error;
+                            if (listener)
+                                world.listens(*listener);
+                            world.owners.recorded[alice] = owner;
+                            world.owners.recorded[Uid{0}] = user(Uid{0});
+                        };
+                        const std::vector answers{answer, answer}; // the second, about a group
+                        const auto gate = of_the_gate(set_up, answers);
+                        ASSERT_TRUE(gate.has_value());
+                        const auto explained = of_explain(set_up, answers, users);
+                        ASSERT_TRUE(explained.has_value());
+                        EXPECT_EQ(to_string(*gate), to_string(*explained)) << "world " << worlds;
+                        reasons.insert(*gate);
+                        ++worlds;
+                    }
+    EXPECT_EQ(worlds, 5 * 3 * 3 * 3 * 14);
+    EXPECT_GE(reasons.size(), 10u);
+}
+
+} // namespace
+} // namespace ubf
