@@ -43,7 +43,7 @@ constexpr Row rows[] = {
     {Reason::translated, "translated", Action::deny,
      "an address or port was translated on the way (NAT), and nobody can say who began; "
      "connect to the server's own address and port, or have an administrator exempt the "
-     "port: see ADDRESS TRANSLATION in ubfd(8)"},
+     "port: see 'Address translation' in ubfd(8)"},
     {Reason::no_room, "no-room", Action::deny,
      "a label allows it, but the connector's user has more such connections to this node "
      "than it can remember; close some, or share a group instead of a label"},

@@ -22,7 +22,7 @@ def page(name):
 
 def sections():
     """The man page's paragraphs about the configuration, by section."""
-    parts = re.split(r"^# \[(\w+)\]$", page("ubfd.toml.5"), flags=re.M)
+    parts = re.split(r"^## \[(\w+)\]$", page("ubfd.toml.5"), flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 
 
@@ -71,7 +71,7 @@ class Docs(unittest.TestCase):
 
     def test_the_example_configuration_is_good(self):
         self.assertIn("good", output("ubfctl", "check-config", ROOT / "docs" / "ubfd.toml"))
-        example = re.search(r"# EXAMPLE\n\n```\n(.*?)```", page("ubfd.toml.5"), flags=re.S)[1]
+        example = re.search(r"# EXAMPLES\n\n```\n(.*?)```", page("ubfd.toml.5"), flags=re.S)[1]
         process = subprocess.run([build / "daemon" / "ubfctl", "check-config", "/dev/stdin"], capture_output=True,
                                  input=example.replace(', "slurm"', ""), text=True, check=False)
         self.assertEqual(process.returncode, 0, process.stderr)

@@ -86,7 +86,7 @@ class AtTheListener(Translated):
                     sender = self.person(user, self.one if across else self.two)
                     self.assertEqual(sender.connect("udp", address, PUBLISHED), refused("udp", family))
                 self.assertEqual(counted.reasons(), {"translated": 1})
-        self.assert_denied(self.ubfd2, "reason=translated", "ADDRESS TRANSLATION")
+        self.assert_denied(self.ubfd2, "reason=translated", "Address translation")
 
 
 class ToAnExemptPort(Translated):
