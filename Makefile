@@ -15,7 +15,8 @@ as_owner := runuser -u $(owner) --
 to_owner := chown -R $(owner) build
 endif
 endif
-run_tests = ctest -j $$(nproc) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
+# TRIES=2: a test that fails gets another try.
+run_tests = ctest -j $$(nproc) $(if $(TRIES),--repeat until-pass:$(TRIES)) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
 .PHONY: build packages test-packages demo test bench fuzz asan tsan format install clean
 .DEFAULT_GOAL := build
