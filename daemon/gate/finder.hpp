@@ -5,7 +5,7 @@
 #include "daemon/gate/case.hpp"
 #include "daemon/gate/rules.hpp"
 #include "daemon/gate/shared.hpp"
-#include "daemon/gate/sockets.hpp"
+#include "daemon/owners/sockets.hpp"
 
 #include <cstdint>
 #include <memory>

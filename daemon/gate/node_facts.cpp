@@ -1,7 +1,7 @@
 #include "daemon/gate/node_facts.hpp"
 
-#include "daemon/gate/sockets.hpp"
 #include "daemon/owners/owners.hpp"
+#include "daemon/owners/sockets.hpp"
 
 #include <netinet/tcp.h>
 

@@ -8,8 +8,8 @@
 #include "daemon/gate/judge.hpp"
 #include "daemon/gate/kept_verdicts.hpp"
 #include "daemon/gate/queue.hpp"
-#include "daemon/gate/sockets.hpp"
 #include "daemon/ident/asker.hpp"
+#include "daemon/owners/sockets.hpp"
 
 #include <functional>
 #include <memory>

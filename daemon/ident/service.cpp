@@ -1,28 +1,25 @@
 #include "daemon/ident/service.hpp"
 
-#include "base/groups.hpp"
 #include "daemon/core/thread.hpp"
-#include "flow/own_address.hpp"
 
 #include <algorithm>
 #include <array>
 #include <system_error>
 
 namespace ubf::ident {
-namespace {
-
-// An answer that waits for a search must still reach the asker before its deadline.
-constexpr Milliseconds travel{100};
-
-} // namespace
 
 Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
                  Shared shared, Service* first)
   : socket_(socket)
   , terms_(std::move(terms))
-  , deadline_(deadline)
   , shared_(shared)
   , first_(first)
+  , respondent_(
+        sockets_, shared.owners, told_, shared.counters, mailbox_, deadline,
+        {[this](const Sender& to, std::vector<Answer> answers) { send(to, std::move(answers)); },
+         [this](const Flow& flow, auto then) {
+             return shared_.sent_flows.find_original(flow, std::move(then));
+         }})
   , heartbeat_(first == nullptr ? "ident" : "ident, one of its others") {
     loop_.watch(socket_.fd(), [this] { receive(); });
     if (first_ == nullptr) {
@@ -43,7 +40,7 @@ Service::~Service() {
 void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline) {
     mailbox_.post([this, terms = std::move(terms), deadline] {
         terms_ = terms;
-        deadline_ = deadline;
+        respondent_.set_deadline(deadline);
     });
 }
 
@@ -60,7 +57,7 @@ void Service::run() {
     while (!stopping_) {
         const auto latest = Clock::now() + Heartbeat::period;
         loop_.run_once(std::min(told_.next().value_or(latest), latest));
-        send_ready();
+        respondent_.send_ready();
         const auto now = Clock::now();
         heartbeat_.beat(now);
         tell(told_.due(now));
@@ -142,7 +139,7 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
             (question.flow.protocol == Protocol::tcp ? of_tcp : others).push_back(question);
     }
     if (!of_tcp.empty())
-        answer(of_tcp, sender);
+        respondent_.answer(of_tcp, sender);
     if (others.empty())
         return;
     if (first_ == nullptr)
@@ -165,47 +162,6 @@ void Service::answer_others(std::vector<Question> others, const Sender& sender) 
         answer_sent(std::move(of_udp), sender);
 }
 
-void Service::answer(const std::vector<Question>& questions, const Sender& sender) {
-    std::vector<OwnerLookup::Wanted> wanted;
-    for (const auto& question : questions)
-        wanted.push_back({question.flow, sender.interface, false, true});
-    std::vector<OwnerLookup::Ends> ends;
-    lookup_.find(wanted, ends);
-    std::vector<Answer> answers;
-    for (std::size_t i = 0; i < questions.size(); ++i) {
-        const auto& question = questions[i];
-        const auto& found = ends[i].sender;
-        const bool maybe_translated =
-            !found && found.error() == LookupError::none && question.flow.protocol == Protocol::tcp;
-        if (!maybe_translated || !look_behind(question, sender))
-            answers.push_back(answer_of(question, found, sender));
-    }
-    send(sender, std::move(answers));
-}
-
-Answer Service::answer_of(const Question& question, const OwnerLookup::Found& found,
-                          const Sender& sender) {
-    if (auto owner = owner_of(question, found, sender))
-        return {question.nonce, std::move(*owner)};
-    return investigate(question, *found, sender);
-}
-
-// No socket has the flow. Perhaps this node translates it (NAT). Then a local socket may have the
-// untranslated flow, or the node forwards another host's. False if too many such questions wait.
-bool Service::look_behind(const Question& question, const Sender& sender) {
-    return shared_.sent_flows.find_original(question.flow, [this, question,
-                                                            sender](std::optional<Flow> original) {
-        mailbox_.post([this, question, sender, original] {
-            Answer answer{question.nonce, Owner{}};
-            if (original && interface_of(original->source.address))
-                answer = answer_of(question, lookup_.sender(*original, sender.interface), sender);
-            else if (original)
-                answer.owner = Owner::translated();
-            send(sender, std::vector{std::move(answer)});
-        });
-    });
-}
-
 // A UDP port, unlike a connected TCP socket, does not prove that its owner has sent to the peer. So
 // a datagram that this node has not sent has no owner here.
 void Service::answer_sent(std::vector<Question> questions, const Sender& sender) {
@@ -226,25 +182,10 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
                         unknown.push_back({questions[i].nonce, Owner{}});
                 shared_.counters.no_evidence.add(unknown.size());
                 if (!sent.empty())
-                    answer(sent, sender);
+                    respondent_.answer(sent, sender);
                 send(sender, std::move(unknown));
             });
         }));
-}
-
-// Nothing if the uid doesn't suffice.
-std::optional<Owner> Service::owner_of(const Question& question, const OwnerLookup::Found& found,
-                                       const Sender& sender) {
-    if (!found)
-        return found.error() == LookupError::ambiguous ? Owner::shared() : Owner{};
-    shared_.counters.methods.add(Method::socket);
-    if (question.flow.protocol == Protocol::udp)
-        shared_.counters.told_forgotten.add(told_.add(found->socket.cookie, found->owner.uid,
-                                                      question.flow, sender.path.reversed(),
-                                                      sender.interface));
-    if (found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid)
-        return found->owner;
-    return std::nullopt;
 }
 
 // The peer is not notified of the end of such a connection: its own watcher looks again.
@@ -256,81 +197,6 @@ void Service::ask_rdma(const Question& question, const Sender& sender) {
             send(sender, std::vector<Answer>{{nonce, owner}});
         });
     });
-}
-
-namespace {
-
-// A group that stands first is among those that fit into an answer.
-void put_first(std::optional<Gid> group, Owner& owner) {
-    if (!group || !owner.credentials)
-        return;
-    auto& groups = owner.credentials->groups;
-    if (const auto found = std::ranges::find(groups, *group); found != groups.end())
-        std::iter_swap(groups.begin(), found);
-}
-
-} // namespace
-
-// Answers with the uid at once, if the credentials take a search.
-Answer Service::investigate(const Question& question, const SocketOwner& found,
-                            const Sender& sender) {
-    if (auto owner = shared_.investigator.known(found, question.role)) {
-        remember_labels(question, found.socket.cookie, *owner, sender);
-        put_first(question.group, *owner);
-        return {question.nonce, std::move(*owner)};
-    }
-    const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
-    const bool follows = search(question, found, sender, deadline);
-    return {question.nonce, found.owner, follows ? Part::uid : Part::busy};
-}
-
-// Whether a search is under way, whose answer follows. A retransmitted question begins no other.
-bool Service::search(const Question& question, const SocketOwner& found, const Sender& sender,
-                     TimePoint deadline) {
-    const std::tuple key{sender.path.from.address, sender.channel, question.nonce};
-    if (searches_.contains(key))
-        return true;
-    const auto then = shared_.investigator.changes().now();
-    const bool begun = shared_.investigator.find(
-        found, question.role, deadline, [=, this](Owner owner, bool in_time) {
-            mailbox_.post([=, this, owner = std::move(owner)]() mutable {
-                searches_.erase(key);
-                // The labels of the user's processes may have changed meanwhile.
-                const bool stale = shared_.investigator.changes().since(then, owner.uid);
-                if (stale && in_time && search(question, found, sender, deadline))
-                    return;
-                if (!stale && in_time)
-                    remember_labels(question, found.socket.cookie, owner, sender);
-                put_first(question.group, owner);
-                ready_.push_back({sender,
-                                  {question.nonce, stale ? found.owner : std::move(owner),
-                                   stale || !in_time ? Part::busy : Part::whole}});
-            });
-        });
-    if (begun)
-        searches_.insert(key);
-    return begun;
-}
-
-void Service::remember_labels(const Question& question, Cookie cookie, const Owner& owner,
-                              const Sender& sender) {
-    if (owner.credentials && !owner.credentials->labels.empty())
-        shared_.counters.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
-                                                               sender.path.reversed(),
-                                                               sender.interface, Clock::now()));
-}
-
-void Service::send_ready() {
-    const auto way = [](const Ready& ready) {
-        return std::tie(ready.to.path.from, ready.to.path.to, ready.to.interface, ready.to.channel);
-    };
-    each_group(ready_, way, [this](auto group) {
-        std::vector<Answer> answers;
-        for (auto& ready : group)
-            answers.push_back(std::move(ready.answer));
-        send(group.front().to, std::move(answers));
-    });
-    ready_.clear();
 }
 
 void Service::send(const Sender& to, Entries entries) {

@@ -11,19 +11,16 @@
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/replay_window.hpp"
+#include "daemon/ident/respondent.hpp"
 #include "daemon/ident/told_flows.hpp"
-#include "daemon/owners/investigator.hpp"
 #include "daemon/udp/sent_flows.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "ident/socket.hpp"
 #include "netlink/destroy_notices.hpp"
-#include "owner/lookup.hpp"
 
 #include <functional>
 #include <memory>
-#include <set>
 #include <thread>
-#include <tuple>
 
 namespace ubf::ident {
 
@@ -32,7 +29,7 @@ class Service {
     // The threads share these.
     struct Shared {
         PeerTable& peers;
-        Investigator& investigator;
+        Owners& owners;
         UdpFlows& udp_flows;
         SentFlows& sent_flows;
         Counters& counters;
@@ -56,13 +53,6 @@ class Service {
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
-    // The sender of a datagram.
-    struct Sender {
-        Path path; // to us
-        std::uint32_t interface;
-        Channel channel;
-    };
-
     void run();
     void receive();
     template<typename Entry>
@@ -73,47 +63,28 @@ class Service {
     void answer_others(std::vector<Question> others, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
-    void answer(const std::vector<Question>& questions, const Sender& sender);
     void answer_sent(std::vector<Question> questions, const Sender& sender);
     void ask_rdma(const Question& question, const Sender& sender);
-    Answer answer_of(const Question& question, const OwnerLookup::Found& found,
-                     const Sender& sender);
-    bool look_behind(const Question& question, const Sender& sender);
-    std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
-                                  const Sender& sender);
-    Answer investigate(const Question& question, const SocketOwner& found, const Sender& sender);
-    bool search(const Question& question, const SocketOwner& found, const Sender& sender,
-                TimePoint deadline);
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);
-    void remember_labels(const Question& question, Cookie cookie, const Owner& owner,
-                         const Sender& sender);
     void send(const Sender& to, Entries entries);
-    void send_ready();
 
     const Socket& socket_;
     Inbox inbox_;
     std::shared_ptr<const Terms> terms_;
-    Milliseconds deadline_;
     const Shared shared_;
     Service* const first_; // nullptr: this one
 
     EventLoop loop_;
     Mailbox mailbox_;
     DestroyNotices destroy_notices_{DestroyNotices::Of::udp};
-    OwnerLookup lookup_;
+    KernelSockets sockets_;
     std::vector<Cookie> gone_; // kept for its room
     ToldFlows told_;
     const ToldFlows::StillThere still_there_ = [this](const Flow& flow, const auto& told) {
-        return lookup_.sender(flow, told.interface).has_value();
+        return sockets_.sender(flow, told.interface).has_value();
     };
-    std::set<std::tuple<Address, Channel, Nonce>> searches_; // questions that wait for one
-    // Answers of searches that ended in this round: those to one asker share a datagram.
-    struct Ready {
-        Sender to;
-        Answer answer;
-    };
-    std::vector<Ready> ready_;
+    Respondent respondent_;
     ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;

@@ -7,11 +7,11 @@
 #include "daemon/gate/queue.hpp"
 #include "daemon/gate/rules.hpp"
 #include "daemon/gate/shared.hpp"
-#include "daemon/gate/sockets.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/peers.hpp"
 #include "daemon/log/reporter.hpp"
 #include "daemon/owners/owners.hpp"
+#include "daemon/owners/sockets.hpp"
 
 #include <map>
 #include <netinet/tcp.h>

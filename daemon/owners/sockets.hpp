@@ -1,4 +1,4 @@
-// The sockets of this node, as the gate asks for them. Tests have some in memory.
+// The sockets of this node, as its gate and its ident ask for them. Tests have some in memory.
 #pragma once
 
 #include "netlink/conntrack.hpp"
@@ -33,7 +33,7 @@ class Sockets {
     virtual std::uint32_t loopback() const = 0; // the interface
 };
 
-// One for each thread. Takes CAP_NET_ADMIN.
+// One for each thread. Only translated() takes CAP_NET_ADMIN.
 class KernelSockets final : public Sockets {
   public:
     // Throws std::system_error.

@@ -1,4 +1,4 @@
-#include "daemon/gate/sockets.hpp"
+#include "daemon/owners/sockets.hpp"
 
 #include "flow/own_address.hpp"
 

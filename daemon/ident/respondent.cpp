@@ -1,0 +1,156 @@
+#include "daemon/ident/respondent.hpp"
+
+#include "base/groups.hpp"
+
+#include <algorithm>
+
+namespace ubf::ident {
+namespace {
+
+// An answer that waits for a search must still reach the asker before its deadline.
+constexpr Milliseconds travel{100};
+
+} // namespace
+
+Respondent::Respondent(Sockets& sockets, Owners& owners, ToldFlows& told, Counters& counters,
+                       Mailbox& mailbox, Milliseconds deadline, Ways ways)
+  : sockets_(sockets)
+  , owners_(owners)
+  , told_(told)
+  , counters_(counters)
+  , mailbox_(mailbox)
+  , deadline_(deadline)
+  , ways_(std::move(ways)) {}
+
+void Respondent::answer(const std::vector<Question>& questions, const Sender& sender) {
+    std::vector<OwnerLookup::Wanted> wanted;
+    for (const auto& question : questions)
+        wanted.push_back({question.flow, sender.interface, false, true});
+    std::vector<OwnerLookup::Ends> ends;
+    sockets_.find(wanted, ends);
+    std::vector<Answer> answers;
+    for (std::size_t i = 0; i < questions.size(); ++i) {
+        const auto& question = questions[i];
+        const auto& found = ends[i].sender;
+        const bool maybe_translated =
+            !found && found.error() == LookupError::none && question.flow.protocol == Protocol::tcp;
+        if (!maybe_translated || !look_behind(question, sender))
+            answers.push_back(answer_of(question, found, sender));
+    }
+    ways_.send(sender, std::move(answers));
+}
+
+Answer Respondent::answer_of(const Question& question, const OwnerLookup::Found& found,
+                             const Sender& sender) {
+    if (auto owner = owner_of(question, found, sender))
+        return {question.nonce, std::move(*owner)};
+    return investigate(question, *found, sender);
+}
+
+// No socket has the flow. Perhaps this node translates it (NAT). Then a local socket may have the
+// untranslated flow, or the node forwards another host's. False if too many such questions wait.
+bool Respondent::look_behind(const Question& question, const Sender& sender) {
+    return ways_.find_original(question.flow, [this, question,
+                                               sender](std::optional<Flow> original) {
+        mailbox_.post([this, question, sender, original] {
+            Answer answer{question.nonce, Owner{}};
+            if (original && sockets_.interface_of(original->source.address))
+                answer = answer_of(question, sockets_.sender(*original, sender.interface), sender);
+            else if (original)
+                answer.owner = Owner::translated();
+            ways_.send(sender, std::vector{std::move(answer)});
+        });
+    });
+}
+
+// Nothing if the uid doesn't suffice.
+std::optional<Owner> Respondent::owner_of(const Question& question, const OwnerLookup::Found& found,
+                                          const Sender& sender) {
+    if (!found)
+        return found.error() == LookupError::ambiguous ? Owner::shared() : Owner{};
+    counters_.methods.add(Method::socket);
+    if (question.flow.protocol == Protocol::udp)
+        counters_.told_forgotten.add(told_.add(found->socket.cookie, found->owner.uid,
+                                               question.flow, sender.path.reversed(),
+                                               sender.interface));
+    if (found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid)
+        return found->owner;
+    return std::nullopt;
+}
+
+namespace {
+
+// A group that stands first is among those that fit into an answer.
+void put_first(std::optional<Gid> group, Owner& owner) {
+    if (!group || !owner.credentials)
+        return;
+    auto& groups = owner.credentials->groups;
+    if (const auto found = std::ranges::find(groups, *group); found != groups.end())
+        std::iter_swap(groups.begin(), found);
+}
+
+} // namespace
+
+// Answers with the uid at once, if the credentials take a search.
+Answer Respondent::investigate(const Question& question, const SocketOwner& found,
+                               const Sender& sender) {
+    if (auto owner = owners_.known(found, question.role)) {
+        remember_labels(question, found.socket.cookie, *owner, sender);
+        put_first(question.group, *owner);
+        return {question.nonce, std::move(*owner)};
+    }
+    const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
+    const bool follows = search(question, found, sender, deadline);
+    return {question.nonce, found.owner, follows ? Part::uid : Part::busy};
+}
+
+// Whether a search is under way, whose answer follows. A retransmitted question begins no other.
+bool Respondent::search(const Question& question, const SocketOwner& found, const Sender& sender,
+                        TimePoint deadline) {
+    const std::tuple key{sender.path.from.address, sender.channel, question.nonce};
+    if (searches_.contains(key))
+        return true;
+    const auto then = owners_.changes().now();
+    const bool begun =
+        owners_.find(found, question.role, deadline, [=, this](Owner owner, bool in_time) {
+            mailbox_.post([=, this, owner = std::move(owner)]() mutable {
+                searches_.erase(key);
+                // The labels of the user's processes may have changed meanwhile.
+                const bool stale = owners_.changes().since(then, owner.uid);
+                if (stale && in_time && search(question, found, sender, deadline))
+                    return;
+                if (!stale && in_time)
+                    remember_labels(question, found.socket.cookie, owner, sender);
+                put_first(question.group, owner);
+                ready_.push_back({sender,
+                                  {question.nonce, stale ? found.owner : std::move(owner),
+                                   stale || !in_time ? Part::busy : Part::whole}});
+            });
+        });
+    if (begun)
+        searches_.insert(key);
+    return begun;
+}
+
+void Respondent::remember_labels(const Question& question, Cookie cookie, const Owner& owner,
+                                 const Sender& sender) {
+    if (owner.credentials && !owner.credentials->labels.empty())
+        counters_.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
+                                                        sender.path.reversed(), sender.interface,
+                                                        Clock::now()));
+}
+
+void Respondent::send_ready() {
+    const auto way = [](const Ready& ready) {
+        return std::tie(ready.to.path.from, ready.to.path.to, ready.to.interface, ready.to.channel);
+    };
+    each_group(ready_, way, [this](auto group) {
+        std::vector<Answer> answers;
+        for (auto& ready : group)
+            answers.push_back(std::move(ready.answer));
+        ways_.send(group.front().to, std::move(answers));
+    });
+    ready_.clear();
+}
+
+} // namespace ubf::ident

@@ -1,0 +1,187 @@
+// The answers to peers' questions, on a node that is in memory.
+#include "daemon/ident/respondent.hpp"
+
+#include "tests/unit/world.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ubf::ident {
+namespace {
+
+using namespace world;
+
+class RespondentTest : public testing::Test {
+  protected:
+    const Flow flow{Protocol::tcp, {here, 40000}, {there, 8888}}; // begins here
+    const Sender asker{{{there, 1017}, {here, 1017}}, ethernet, Channel::first_asker};
+    Counters counters;
+    FakeSockets sockets;
+    FakeOwners owners;
+    ToldFlows told;
+    Mailbox mailbox;
+    std::vector<std::vector<Answer>> sent; // each in a datagram of its own
+    bool translates = false;
+    std::optional<Flow> original;
+    Respondent respondent{sockets,
+                          owners,
+                          told,
+                          counters,
+                          mailbox,
+                          Milliseconds(900),
+                          {[this](const Sender&, std::vector<Answer> answers) {
+                               if (!answers.empty())
+                                   sent.push_back(std::move(answers));
+                           },
+                           [this](const Flow&, const auto& then) {
+                               if (translates)
+                                   then(original);
+                               return translates;
+                           }}};
+
+    void connects(const Flow& connection, Uid uid) {
+        sockets.connectors[connection.source] = {Owner::user(uid), {Cookie{5}, uid, 9, 0, 0}};
+    }
+    Question question(std::uint64_t nonce = 1, std::optional<Uid> same_as = {}) const {
+        return {Nonce{nonce}, Role::connector, flow, same_as, {}};
+    }
+    void run() {
+        mailbox.run();
+        respondent.send_ready();
+    }
+    // The only answer so far, and forgets it.
+    Answer answer() {
+        EXPECT_EQ(sent.size(), 1u);
+        if (sent.size() != 1 || sent.front().size() != 1)
+            return {};
+        auto only = sent.front().front();
+        sent.clear();
+        return only;
+    }
+};
+
+TEST_F(RespondentTest, the_user_who_was_asked_about_is_all_that_is_told) {
+    connects(flow, alice);
+    owners.recorded[alice] = user(alice, {project});
+    respondent.answer({question(1, alice)}, asker);
+    const auto told_uid = answer();
+    EXPECT_EQ(told_uid.owner.uid, alice);
+    EXPECT_FALSE(told_uid.owner.credentials);
+    EXPECT_EQ(told_uid.part, Part::whole);
+}
+
+TEST_F(RespondentTest, another_user_is_told_with_groups) {
+    connects(flow, bob);
+    owners.recorded[bob] = user(bob, {project});
+    respondent.answer({question(1, alice)}, asker);
+    const auto whole = answer();
+    EXPECT_EQ(whole.owner.uid, bob);
+    ASSERT_TRUE(whole.owner.credentials);
+    EXPECT_EQ(whole.owner.credentials->groups, std::vector{project});
+    EXPECT_TRUE(owners.searches.empty());
+}
+
+TEST_F(RespondentTest, a_search_tells_the_uid_at_once_and_the_rest_later) {
+    connects(flow, bob);
+    respondent.answer({question()}, asker);
+    EXPECT_EQ(answer().part, Part::uid);
+    respondent.answer({question()}, asker); // retransmitted
+    EXPECT_EQ(answer().part, Part::uid);
+    ASSERT_EQ(owners.searches.size(), 1u);
+    owners.searches.front().done(user(bob, {project}), true);
+    run();
+    const auto whole = answer();
+    EXPECT_EQ(whole.part, Part::whole);
+    EXPECT_EQ(whole.owner.credentials->groups, std::vector{project});
+}
+
+TEST_F(RespondentTest, a_search_without_room_or_time_says_that_the_node_is_busy) {
+    connects(flow, bob);
+    owners.has_room = false;
+    respondent.answer({question(1)}, asker);
+    EXPECT_EQ(answer().part, Part::busy);
+    owners.has_room = true;
+    respondent.answer({question(2)}, asker);
+    sent.clear();
+    owners.searches.front().done(user(bob), false);
+    run();
+    EXPECT_EQ(answer().part, Part::busy);
+}
+
+TEST_F(RespondentTest, labels_that_changed_during_a_search_are_searched_for_again) {
+    connects(flow, bob);
+    respondent.answer({question()}, asker);
+    sent.clear();
+    owners.changed.add(bob);
+    const auto first = std::move(owners.searches.front().done);
+    first(user(bob), true);
+    run();
+    EXPECT_TRUE(sent.empty());
+    ASSERT_EQ(owners.searches.size(), 2u);
+    owners.searches.back().done(user(bob), true);
+    run();
+    EXPECT_EQ(answer().part, Part::whole);
+}
+
+TEST_F(RespondentTest, answers_that_were_found_together_share_a_datagram) {
+    connects(flow, bob);
+    respondent.answer({question(1), question(2)}, asker);
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_EQ(sent.front().size(), 2u);
+    sent.clear();
+    for (const auto& search : owners.searches)
+        search.done(user(bob), true);
+    run();
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_EQ(sent.front().size(), 2u);
+}
+
+TEST_F(RespondentTest, a_flow_without_a_socket_has_no_owner) {
+    respondent.answer({question()}, asker);
+    EXPECT_EQ(answer().owner.kind, OwnerKind::unknown);
+    sockets.error = LookupError::ambiguous;
+    respondent.answer({question()}, asker);
+    EXPECT_EQ(answer().owner.kind, OwnerKind::shared);
+    sockets.error = LookupError::failed;
+    respondent.answer({question()}, asker);
+    EXPECT_EQ(answer().owner.kind, OwnerKind::unknown);
+}
+
+TEST_F(RespondentTest, behind_a_translated_flow_is_a_socket_of_this_node_or_nobody_who_is_known) {
+    translates = true;
+    original = Flow{Protocol::tcp, {here, 50000}, {abroad, 80}};
+    connects(*original, alice);
+    respondent.answer({question(1, alice)}, asker);
+    EXPECT_TRUE(sent.empty());
+    sent.clear();
+    run();
+    EXPECT_EQ(answer().owner.uid, alice);
+
+    original->source.address = *Address::parse("172.17.0.2"); // a container's
+    respondent.answer({question(2, alice)}, asker);
+    sent.clear();
+    run();
+    EXPECT_EQ(answer().owner.kind, OwnerKind::translated);
+
+    original.reset();
+    respondent.answer({question(3, alice)}, asker);
+    sent.clear();
+    run();
+    EXPECT_EQ(answer().owner.kind, OwnerKind::unknown);
+}
+
+TEST_F(RespondentTest, a_udp_owner_and_labels_are_remembered_for_the_peer) {
+    connects(flow, bob);
+    auto labelled = user(bob);
+    labelled.credentials->labels = {{LabelOrigin::slurm, "physics"}};
+    owners.recorded[bob] = labelled;
+    respondent.answer({question()}, asker);
+    EXPECT_EQ(told.labelled_flows(), 1u);
+    EXPECT_EQ(told.sockets(), 0u);
+    auto udp = question(2);
+    udp.flow.protocol = Protocol::udp;
+    respondent.answer({udp}, asker);
+    EXPECT_EQ(told.sockets(), 1u);
+}
+
+} // namespace
+} // namespace ubf::ident
