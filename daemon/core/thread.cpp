@@ -7,6 +7,10 @@
 namespace ubf {
 
 void enter_thread(const char* name, std::initializer_list<unsigned> capabilities) {
+    enter_thread(name, std::span(capabilities.begin(), capabilities.size()));
+}
+
+void enter_thread(const char* name, std::span<const unsigned> capabilities) {
     ::pthread_setname_np(::pthread_self(), name);
     constexpr auto both = static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED);
     capng_get_caps_process();

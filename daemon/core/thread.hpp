@@ -5,11 +5,13 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 
 namespace ubf {
 
 // name: up to 15 bytes, as ps -L and /proc show it. If the thread has these capabilities (CAP_* of
 // linux/capability.h), it keeps them. It can never get back the others.
+void enter_thread(const char* name, std::span<const unsigned> capabilities);
 void enter_thread(const char* name, std::initializer_list<unsigned> capabilities = {});
 
 // The calling thread does without these from now on.

@@ -1,6 +1,5 @@
 #include "daemon/gate/exempt_listeners.hpp"
 
-#include "daemon/core/thread.hpp"
 #include "nft/sets.hpp"
 
 #include <algorithm>
@@ -19,34 +18,23 @@ ExemptListeners::ExemptListeners(nft::Connection& table, Counters& counters)
   : counters_(counters)
   , sets_(table) {
     sets_.clear_exempt(); // where the table is there already
-    loop_.watch(notices_.fd(), [this] { receive(); });
-    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
-    thread_ = std::thread([this] { run(); });
+    thread_.loop().watch(notices_.fd(), [this] { receive(); });
+    thread_.start("listeners", {CAP_NET_ADMIN},
+                  {[] { return std::nullopt; }, [this](TimePoint now) { go_on(now); }});
 }
 
-ExemptListeners::~ExemptListeners() {
-    mailbox_.post([this] { stopping_ = true; });
-    thread_.join();
-}
-
-void ExemptListeners::run() {
-    enter_thread("listeners", {CAP_NET_ADMIN});
-    while (!stopping_) {
-        loop_.run_once(Clock::now() + Heartbeat::period);
-        const auto now = Clock::now();
-        heartbeat_.beat(now);
-        erase_expired(now);
-        if (listeners_.empty() && notices_.begun())
-            notices_.end();
-    }
+void ExemptListeners::go_on(TimePoint now) {
+    erase_expired(now);
+    if (listeners_.empty() && notices_.begun())
+        notices_.end();
 }
 
 void ExemptListeners::add(const nft::ListenerKey& place, Cookie cookie, Uid holder) {
-    mailbox_.post([=, this] { keep(place, cookie, holder); });
+    thread_.post([=, this] { keep(place, cookie, holder); });
 }
 
 void ExemptListeners::forget_all() {
-    mailbox_.post([this] { clear(); });
+    thread_.post([this] { clear(); });
 }
 
 void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, Uid holder) {

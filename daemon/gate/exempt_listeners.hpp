@@ -8,9 +8,7 @@
 #pragma once
 
 #include "daemon/core/counters.hpp"
-#include "daemon/core/event_loop.hpp"
-#include "daemon/core/heartbeat.hpp"
-#include "daemon/core/mailbox.hpp"
+#include "daemon/core/loop_thread.hpp"
 #include "netlink/destroy_notices.hpp"
 #include "nft/verdict_sets.hpp"
 #include "owner/lookup.hpp"
@@ -18,7 +16,6 @@
 #include <atomic>
 #include <deque>
 #include <set>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -28,7 +25,7 @@ class ExemptListeners {
   public:
     // Forgets what a ubfd before us left. Throws std::system_error, NftError.
     ExemptListeners(nft::Connection& table, Counters& counters);
-    ~ExemptListeners();
+    ~ExemptListeners() { thread_.stop(); }
 
     // By any thread. The socket there was found to be exempt, and is this user's.
     void add(const nft::ListenerKey& place, Cookie cookie, Uid holder);
@@ -36,10 +33,10 @@ class ExemptListeners {
     void forget_all();
 
     std::size_t size() const { return size_; }
-    const Heartbeat& heartbeat() const { return heartbeat_; }
+    const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
-    void run();
+    void go_on(TimePoint now);
     void keep(const nft::ListenerKey& place, Cookie cookie, Uid holder);
     bool is_there(const nft::ListenerKey& place, Cookie cookie);
     void erase_expired(TimePoint now);
@@ -49,8 +46,6 @@ class ExemptListeners {
     void clear();
 
     Counters& counters_;
-    EventLoop loop_;
-    Mailbox mailbox_;
     DestroyNotices notices_{DestroyNotices::Of::tcp_listeners};
     std::vector<Cookie> gone_; // kept for its room
     nft::VerdictSets sets_;
@@ -67,9 +62,7 @@ class ExemptListeners {
     std::unordered_map<Cookie, Listener> listeners_;
     std::deque<Expiry> expiries_; // of these, and of some that are gone already
     std::atomic<std::size_t> size_{0};
-    bool stopping_ = false;
-    Heartbeat heartbeat_{"listeners"};
-    std::thread thread_;
+    LoopThread thread_{"listeners"};
 };
 
 } // namespace ubf

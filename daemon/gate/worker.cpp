@@ -1,8 +1,5 @@
 #include "daemon/gate/worker.hpp"
 
-#include "daemon/core/thread.hpp"
-
-#include <algorithm>
 #include <fmt/format.h>
 #include <linux/capability.h>
 
@@ -11,27 +8,26 @@ namespace ubf {
 Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
                std::shared_ptr<const Rules> rules, Kernel kernel, Shared shared)
   : queue_(std::move(queue))
+  , thread_(fmt::format("gate of queue {}", queue_->number()))
   , verdicts_(kernel)
-  , judge_(asker, std::move(rules), sockets_, verdicts_, shared, mailbox_)
-  , heartbeat_(fmt::format("gate of queue {}", queue_->number())) {
-    loop_.watch(queue_->fd(), [this] { receive(); });
-    loop_.watch(asker.fd(), [&asker] { asker.receive(); });
-    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
-    thread_ = std::thread([this] { run(); });
+  , judge_(asker, std::move(rules), sockets_, verdicts_, shared, thread_.mailbox()) {
+    thread_.loop().watch(queue_->fd(), [this] { receive(); });
+    thread_.loop().watch(asker.fd(), [&asker] { asker.receive(); });
+    // For verdicts, and to make the kernel forget a flow.
+    thread_.start("gate", {CAP_NET_ADMIN},
+                  {[this] { return next(); }, [this](TimePoint now) { go_on(now); }});
 }
 
 void Worker::begin_stop() {
-    mailbox_.post([this] {
+    thread_.post([this] {
         if (stop_by_)
             return;
         stop_by_ = Clock::now() + judge_.patience();
-        loop_.forget(queue_->fd());
+        thread_.loop().forget(queue_->fd());
     });
 }
 
 void Worker::stop() {
-    if (!thread_.joinable())
-        return;
     begin_stop();
     thread_.join();
 }
@@ -40,7 +36,7 @@ void Worker::stop() {
 
 // Settles first, so that the book has all that was just allowed.
 void Worker::post_settled(Mailbox::Task task) {
-    mailbox_.post([this, task = std::move(task)]() mutable {
+    thread_.post([this, task = std::move(task)]() mutable {
         settle();
         task();
     });
@@ -55,7 +51,7 @@ void Worker::reconsider(Uid uid) {
 }
 
 void Worker::reconsider(const Flow& flow) {
-    mailbox_.post([this, flow] {
+    thread_.post([this, flow] {
         judge_.reconsider(flow);
         settle();
         judge_.book().hasten(flow);
@@ -83,7 +79,7 @@ void Worker::take_known(std::vector<UndecidedFlow> flows,
 }
 
 void Worker::judge(std::vector<UndecidedFlow> flows) {
-    mailbox_.post([this, flows = std::move(flows)] {
+    thread_.post([this, flows = std::move(flows)] {
         for (const auto& undecided : flows)
             if (!judge_.is_open(undecided.flow))
                 judge_.book().add_undecided(undecided);
@@ -91,7 +87,7 @@ void Worker::judge(std::vector<UndecidedFlow> flows) {
 }
 
 void Worker::adopt(std::vector<UndecidedFlow> flows) {
-    mailbox_.post([this, flows = std::move(flows)] {
+    thread_.post([this, flows = std::move(flows)] {
         for (const auto& recognised : flows)
             if (!judge_.is_open(recognised.flow))
                 judge_.book().add_recognised(recognised);
@@ -100,20 +96,16 @@ void Worker::adopt(std::vector<UndecidedFlow> flows) {
 
 // --- the thread ---
 
-void Worker::run() {
-    enter_thread("gate", {CAP_NET_ADMIN}); // for verdicts, and to make the kernel forget a flow
-    while (!stop_by_ || (judge_.any_open() && Clock::now() < *stop_by_)) {
-        const auto latest = Clock::now() + Heartbeat::period;
-        loop_.run_once(std::min(next().value_or(latest), latest));
-        settle(); // before all that can wait
-        const auto now = Clock::now();
-        heartbeat_.beat(now);
-        judge_.on_time(now);
-        settle();
-        hold_back();
-    }
+void Worker::go_on(TimePoint now) {
+    settle(); // before all that can wait
+    judge_.on_time(now);
+    settle();
+    hold_back();
+    if (!stop_by_ || (judge_.any_open() && now < *stop_by_))
+        return;
     judge_.drop_all();
     queue_->flush();
+    thread_.end();
 }
 
 void Worker::receive() {
@@ -141,9 +133,9 @@ void Worker::hold_back() {
         return;
     held_back_ = !held_back_;
     if (held_back_)
-        loop_.pause(queue_->fd());
+        thread_.loop().pause(queue_->fd());
     else
-        loop_.resume(queue_->fd());
+        thread_.loop().resume(queue_->fd());
 }
 
 } // namespace ubf

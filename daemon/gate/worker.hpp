@@ -2,9 +2,7 @@
 // verdicts. Nothing waits here but in the event loop.
 #pragma once
 
-#include "daemon/core/event_loop.hpp"
-#include "daemon/core/heartbeat.hpp"
-#include "daemon/core/mailbox.hpp"
+#include "daemon/core/loop_thread.hpp"
 #include "daemon/gate/judge.hpp"
 #include "daemon/gate/kept_verdicts.hpp"
 #include "daemon/gate/queue.hpp"
@@ -14,7 +12,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <vector>
 
 namespace ubf {
@@ -30,7 +27,7 @@ class Worker {
     // in the queue. begin_stop() doesn't wait for that.
     void begin_stop();
     void stop();
-    const Heartbeat& heartbeat() const { return heartbeat_; }
+    const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
     const Queue& queue() const { return *queue_; }
     std::size_t flows() const { return judge_.book().size(); } // remembered
 
@@ -55,22 +52,19 @@ class Worker {
 
   private:
     void post_settled(Mailbox::Task task);
-    void run();
+    void go_on(TimePoint now);
     void receive();
     void settle();
     std::optional<TimePoint> next() const;
     void hold_back();
 
     std::unique_ptr<Queue> queue_;
-    EventLoop loop_;
-    Mailbox mailbox_;
+    LoopThread thread_;
     KernelSockets sockets_;
     KernelVerdicts verdicts_;
     Judge judge_;
     bool held_back_ = false;           // packets stay in the queue
     std::optional<TimePoint> stop_by_; // when it is to stop
-    Heartbeat heartbeat_;
-    std::thread thread_;
 };
 
 } // namespace ubf

@@ -21,9 +21,7 @@ constexpr std::chrono::seconds forgiven_for{3};
 Asker::Asker(const Socket& socket, const Socket& lane, Channel channel,
              std::shared_ptr<const Terms> terms, Milliseconds deadline, PeerTable& peers,
              Counters& counters)
-  : socket_(socket)
-  , lane_(lane)
-  , channel_(channel)
+  : line_{socket, lane, channel}
   , terms_(std::move(terms))
   , deadline_(deadline)
   , peers_(peers)
@@ -34,20 +32,20 @@ void Asker::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline)
     deadline_ = deadline;
 }
 
-Nonce Asker::new_nonce() {
-    if (nonces_left_ == 0) {
-        randombytes_buf(nonces_.data(), sizeof nonces_);
-        nonces_left_ = nonces_.size();
+Nonce Nonces::draw() {
+    if (left_ == 0) {
+        randombytes_buf(drawn_.data(), sizeof drawn_);
+        left_ = drawn_.size();
     }
-    return nonces_[--nonces_left_];
+    return drawn_[--left_];
 }
 
 Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
                  std::uint32_t interface, std::optional<Gid> group) {
     const auto now = Clock::now();
-    Nonce nonce = new_nonce();
+    Nonce nonce = nonces_.draw();
     while (pending_.contains(nonce))
-        nonce = new_nonce();
+        nonce = nonces_.draw();
     const auto path = terms_->path(asked.destination.address, asked.source.address);
     const auto kind =
         peers_.asked(path.to.address) ? BackPressure::Kind::proven : BackPressure::Kind::others;
@@ -110,10 +108,10 @@ void Asker::send(const std::vector<Nonce>& nonces) {
         questions.clear();
         for (const auto* open : group)
             questions.push_back(open->question);
-        outgoing_.from = channel_;
+        outgoing_.from = line_.channel;
         outgoing_.time = wall_clock();
         const bool proven = peers_.standing(path.to.address) == PeerTable::Standing::proven;
-        const auto& socket = proven ? socket_ : lane_;
+        const auto& socket = proven ? line_.socket : line_.unproven;
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < questions.size();) {
             auto open = group.begin() + static_cast<std::ptrdiff_t>(first);
@@ -135,7 +133,7 @@ void Asker::send(const std::vector<Nonce>& nonces) {
 
 void Asker::receive() {
     static_cast<void>(
-        socket_.receive(inbox_, [this](const Received& received) { handle(received); }));
+        line_.socket.receive(inbox_, [this](const Received& received) { handle(received); }));
 }
 
 void Asker::handle(const Received& received) {
@@ -146,7 +144,7 @@ void Asker::handle(const Received& received) {
     if (!datagram)
         return;
     const auto* answers = std::get_if<std::vector<Answer>>(&datagram->entries);
-    if (answers == nullptr || datagram->to != channel_) {
+    if (answers == nullptr || datagram->to != line_.channel) {
         counters_.rejections.add(Rejection::unasked);
         return;
     }

@@ -20,6 +20,16 @@
 
 namespace ubf::ident {
 
+// Drawn many at a time, for each draw is a system call.
+class Nonces {
+  public:
+    Nonce draw();
+
+  private:
+    std::array<Nonce, 64> drawn_{};
+    std::size_t left_ = 0;
+};
+
 class Asker final : public Peers {
   public:
     // channel: the number of this asker on its node. socket: that channel's. lane: another socket,
@@ -40,7 +50,7 @@ class Asker final : public Peers {
     std::optional<TimePoint> next() const override;
     bool is_pressed() const override { return pressure_.is_high(); }
     // The loop calls receive() when fd() is readable.
-    int fd() const { return socket_.fd(); }
+    int fd() const { return line_.socket.fd(); }
     void receive();
 
   private:
@@ -65,7 +75,6 @@ class Asker final : public Peers {
         bool operator>(const Due& other) const { return when > other.when; }
     };
 
-    Nonce new_nonce();
     void send(const std::vector<Nonce>& nonces);
     void note_sent(Pending& pending, TimePoint now);
     void send_later(Pending& pending, TimePoint when);
@@ -73,10 +82,13 @@ class Asker final : public Peers {
     void handle(const Received& received);
     void handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now);
 
-    const Socket& socket_;
-    const Socket& lane_;
+    struct Line {
+        const Socket& socket;
+        const Socket& unproven; // for questions to peers that have not answered yet
+        Channel channel;
+    };
+    const Line line_;
     Inbox inbox_;
-    Channel channel_;
     std::shared_ptr<const Terms> terms_;
     Milliseconds deadline_;
     PeerTable& peers_;
@@ -90,9 +102,7 @@ class Asker final : public Peers {
     // Also has stale entries, of questions that were answered or put off meanwhile; these are
     // skipped.
     std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
-    std::array<Nonce, 64> nonces_{}; // drawn many at a time, for each draw is a system call
-    std::size_t nonces_left_ = 0;
-
+    Nonces nonces_;
     std::vector<Pending*> open_; // kept for their room
     Datagram outgoing_;
 };

@@ -1,7 +1,5 @@
 #include "daemon/ident/service.hpp"
 
-#include "daemon/core/thread.hpp"
-
 #include <algorithm>
 #include <array>
 #include <system_error>
@@ -14,55 +12,43 @@ Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milli
   , terms_(std::move(terms))
   , shared_(shared)
   , first_(first)
+  , thread_(first == nullptr ? "ident" : "ident, one of its others")
   , respondent_(
-        sockets_, shared.owners, told_, shared.counters, mailbox_, deadline,
+        sockets_, shared.owners, told_, shared.counters, thread_.mailbox(), deadline,
         {[this](const Sender& to, std::vector<Answer> answers) { send(to, std::move(answers)); },
          [this](const Flow& flow, auto then) {
              return shared_.sent_flows.find_original(flow, std::move(then));
-         }})
-  , heartbeat_(first == nullptr ? "ident" : "ident, one of its others") {
-    loop_.watch(socket_.fd(), [this] { receive(); });
+         }}) {
+    thread_.loop().watch(socket_.fd(), [this] { receive(); });
     if (first_ == nullptr) {
         if (const int error = destroy_notices_.begin(); error != 0)
             throw std::system_error(error, std::generic_category(),
                                     "listening for sockets that are gone");
-        loop_.watch(destroy_notices_.fd(), [this] { notice_destroyed(); });
+        thread_.loop().watch(destroy_notices_.fd(), [this] { notice_destroyed(); });
     }
-    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
-    thread_ = std::thread([this] { run(); });
-}
-
-Service::~Service() {
-    mailbox_.post([this] { stopping_ = true; });
-    thread_.join();
+    thread_.start("ident", {},
+                  {[this] { return told_.next(); }, [this](TimePoint now) { go_on(now); }});
 }
 
 void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline) {
-    mailbox_.post([this, terms = std::move(terms), deadline] {
+    thread_.post([this, terms = std::move(terms), deadline] {
         terms_ = terms;
         respondent_.set_deadline(deadline);
     });
 }
 
 void Service::on_withdrawn(std::function<void(const Flow&)> withdrawn) {
-    mailbox_.post([this, withdrawn = std::move(withdrawn)] { withdrawn_ = withdrawn; });
+    thread_.post([this, withdrawn = std::move(withdrawn)] { withdrawn_ = withdrawn; });
 }
 
 void Service::on_rdma(FindRdma find) {
-    mailbox_.post([this, find = std::move(find)] { find_rdma_ = find; });
+    thread_.post([this, find = std::move(find)] { find_rdma_ = find; });
 }
 
-void Service::run() {
-    enter_thread("ident");
-    while (!stopping_) {
-        const auto latest = Clock::now() + Heartbeat::period;
-        loop_.run_once(std::min(told_.next().value_or(latest), latest));
-        respondent_.send_ready();
-        const auto now = Clock::now();
-        heartbeat_.beat(now);
-        tell(told_.due(now));
-        told_.look_after(now, still_there_);
-    }
+void Service::go_on(TimePoint now) {
+    respondent_.send_ready();
+    tell(told_.due(now));
+    told_.look_after(now, still_there_);
 }
 
 void Service::receive() {
@@ -107,7 +93,7 @@ template<typename Entry>
 void Service::hand_on(std::vector<Entry> entries, const Sender& sender) {
     if (first_ == nullptr)
         return handle(entries, sender);
-    first_->mailbox_.post(
+    first_->thread_.post(
         [first = first_, entries = std::move(entries), sender] { first->handle(entries, sender); });
 }
 
@@ -144,7 +130,7 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
         return;
     if (first_ == nullptr)
         return answer_others(std::move(others), sender);
-    first_->mailbox_.post([first = first_, others = std::move(others), sender]() mutable {
+    first_->thread_.post([first = first_, others = std::move(others), sender]() mutable {
         first->answer_others(std::move(others), sender);
     });
 }
@@ -172,7 +158,7 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
     static_cast<void>(
         shared_.sent_flows.find(std::move(flows), [this, questions = std::move(questions),
                                                    sender](const std::vector<bool>& was_sent) {
-            mailbox_.post([this, questions, sender, was_sent] {
+            thread_.post([this, questions, sender, was_sent] {
                 std::vector<Question> sent;
                 std::vector<Answer> unknown;
                 for (std::size_t i = 0; i < questions.size(); ++i)
@@ -193,7 +179,7 @@ void Service::ask_rdma(const Question& question, const Sender& sender) {
     if (!find_rdma_)
         return;
     find_rdma_(question.flow, [this, nonce = question.nonce, sender](Owner owner) {
-        mailbox_.post([this, nonce, sender, owner = std::move(owner)] {
+        thread_.post([this, nonce, sender, owner = std::move(owner)] {
             send(sender, std::vector<Answer>{{nonce, owner}});
         });
     });

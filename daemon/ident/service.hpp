@@ -5,9 +5,7 @@
 #pragma once
 
 #include "daemon/core/counters.hpp"
-#include "daemon/core/event_loop.hpp"
-#include "daemon/core/heartbeat.hpp"
-#include "daemon/core/mailbox.hpp"
+#include "daemon/core/loop_thread.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/replay_window.hpp"
@@ -20,7 +18,6 @@
 
 #include <functional>
 #include <memory>
-#include <thread>
 
 namespace ubf::ident {
 
@@ -38,7 +35,7 @@ class Service {
     // itself. Throws std::system_error.
     Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milliseconds deadline,
             Shared shared, Service* first = nullptr);
-    ~Service();
+    ~Service() { thread_.stop(); }
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
     // Called on our thread when a peer withdraws the labels that it told of a TCP flow.
@@ -50,10 +47,10 @@ class Service {
     // The processes of this user carry other labels than peers were told.
     void withdraw(Uid uid);
     void withdraw_all(); // the same for all users
-    const Heartbeat& heartbeat() const { return heartbeat_; }
+    const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
-    void run();
+    void go_on(TimePoint now);
     void receive();
     template<typename Entry>
     void hand_on(std::vector<Entry> entries, const Sender& sender);
@@ -75,8 +72,7 @@ class Service {
     const Shared shared_;
     Service* const first_; // nullptr: this one
 
-    EventLoop loop_;
-    Mailbox mailbox_;
+    LoopThread thread_;
     DestroyNotices destroy_notices_{DestroyNotices::Of::udp};
     KernelSockets sockets_;
     std::vector<Cookie> gone_; // kept for its room
@@ -88,9 +84,6 @@ class Service {
     ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;
-    bool stopping_ = false;
-    Heartbeat heartbeat_;
-    std::thread thread_;
 };
 
 } // namespace ubf::ident

@@ -6,11 +6,11 @@
 namespace ubf::ident {
 
 void Service::withdraw(Uid uid) {
-    mailbox_.post([this, uid] { tell(told_.withdrawn(uid, Clock::now(), still_there_)); });
+    thread_.post([this, uid] { tell(told_.withdrawn(uid, Clock::now(), still_there_)); });
 }
 
 void Service::withdraw_all() {
-    mailbox_.post([this] {
+    thread_.post([this] {
         for (const Uid uid : told_.labelled())
             withdraw(uid);
     });

@@ -1,8 +1,6 @@
 // The thread, the table of ids, and who made them; judging.cpp has what is done about them.
 #include "daemon/rdma/watcher.hpp"
 
-#include "daemon/core/thread.hpp"
-
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -40,20 +38,19 @@ RdmaWatcher::RdmaWatcher(ident::Asker& asker, std::shared_ptr<const RdmaRules> r
     asker_.set_handler([this](const Flow& flow, ident::Asker::Heard heard, const Owner& owner) {
         answered(flow, heard, owner);
     });
-    loop_.watch(asker_.fd(), [this] { asker_.receive(); });
-    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
-    thread_ = std::thread([this] { run(); });
-}
-
-void RdmaWatcher::stop() {
-    if (!thread_.joinable())
-        return;
-    mailbox_.post([this] { stopping_ = true; });
-    thread_.join();
+    thread_.loop().watch(asker_.fd(), [this] { asker_.receive(); });
+    // To kill, and to see processes that /proc hides (hidepid).
+    thread_.start("rdma", {CAP_KILL, CAP_SYS_PTRACE},
+                  {[this] { return std::min(asker_.next().value_or(next_look_), next_look_); },
+                   [this](TimePoint now) {
+                       asker_.on_time(now);
+                       if (now >= next_look_)
+                           look(now);
+                   }});
 }
 
 void RdmaWatcher::set_rules(std::shared_ptr<const RdmaRules> rules) {
-    mailbox_.post([this, rules = std::move(rules)] {
+    thread_.post([this, rules = std::move(rules)] {
         rules_ = rules;
         asker_.set_terms(rules_->terms, rules_->deadline);
         next_look_ = {};
@@ -61,7 +58,7 @@ void RdmaWatcher::set_rules(std::shared_ptr<const RdmaRules> rules) {
 }
 
 void RdmaWatcher::reconsider(Uid uid) {
-    mailbox_.post([this, uid] {
+    thread_.post([this, uid] {
         for (auto& [key, entry] : entries_) {
             const bool concerned = entry.by_label && entry.owner &&
                                    (*entry.by_label == uid || entry.owner->uid == uid);
@@ -75,7 +72,7 @@ void RdmaWatcher::reconsider(Uid uid) {
 }
 
 void RdmaWatcher::find(const Flow& flow, Done done) {
-    mailbox_.post([this, flow, done = std::move(done)] { done(answer(flow, Clock::now())); });
+    thread_.post([this, flow, done = std::move(done)] { done(answer(flow, Clock::now())); });
 }
 
 RdmaWatcher::Status RdmaWatcher::status() const {
@@ -86,21 +83,6 @@ RdmaWatcher::Status RdmaWatcher::status() const {
 void RdmaWatcher::say(std::string state) {
     const std::lock_guard lock(mutex_);
     status_.state = std::move(state);
-}
-
-void RdmaWatcher::run() {
-    // To kill, and to see processes that /proc hides (hidepid).
-    enter_thread("rdma", {CAP_KILL, CAP_SYS_PTRACE});
-    while (!stopping_) {
-        const auto latest = Clock::now() + Heartbeat::period;
-        const auto next = std::min(asker_.next().value_or(latest), next_look_);
-        loop_.run_once(std::min(next, latest));
-        const auto now = Clock::now();
-        heartbeat_.beat(now);
-        asker_.on_time(now);
-        if (now >= next_look_)
-            look(now);
-    }
 }
 
 void RdmaWatcher::look(TimePoint now) {
@@ -208,7 +190,7 @@ void RdmaWatcher::look_for_makers() {
         if (entry.looked)
             continue;
         entry.looked = true;
-        heartbeat_.beat(Clock::now());
+        thread_.heartbeat().beat(Clock::now());
         if (const auto& task = entry.id.maker.task)
             if (auto process = processes_.task(*task, details))
                 read.emplace(key, std::move(*process));
@@ -230,7 +212,7 @@ void RdmaWatcher::name_owners() {
     for (auto& [key, entry] : entries_) {
         if (entry.stage == Stage::made || entry.owner)
             continue;
-        heartbeat_.beat(Clock::now());
+        thread_.heartbeat().beat(Clock::now());
         entry.owner = owner_of(entry);
     }
 }

@@ -6,9 +6,7 @@
 
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
-#include "daemon/core/event_loop.hpp"
-#include "daemon/core/heartbeat.hpp"
-#include "daemon/core/mailbox.hpp"
+#include "daemon/core/loop_thread.hpp"
 #include "daemon/ident/asker.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
@@ -24,7 +22,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace ubf {
@@ -64,7 +61,7 @@ class RdmaWatcher {
     RdmaWatcher(ident::Asker& asker, std::shared_ptr<const RdmaRules> rules, Shared shared);
     ~RdmaWatcher() { stop(); }
 
-    void stop();
+    void stop() { thread_.stop(); }
     void set_rules(std::shared_ptr<const RdmaRules> rules);
     // The processes of this user carry other labels than before: what was allowed by a label is
     // judged again.
@@ -74,7 +71,7 @@ class RdmaWatcher {
     void find(const Flow& flow, Done done);
 
     Status status() const;
-    const Heartbeat& heartbeat() const { return heartbeat_; }
+    const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
     // The stages of an id.
@@ -100,7 +97,6 @@ class RdmaWatcher {
         std::optional<Uid> by_label{};   // the other end's, where a label allowed it
         Denial denial{};                 // of a process that was killed
     };
-    void run();
     void look(TimePoint now);
     bool read_table(TimePoint now);
     void merge(std::vector<rdma::CmId> table, TimePoint now);
@@ -134,8 +130,6 @@ class RdmaWatcher {
 
     std::shared_ptr<const RdmaRules> rules_;
     Shared shared_;
-    EventLoop loop_;
-    Mailbox mailbox_;
     ident::Asker& asker_;
     ProcessSearch processes_;
     std::optional<rdma::Resources> resources_;
@@ -150,13 +144,11 @@ class RdmaWatcher {
     Clock::duration reading_{};             // how long that took
     TimePoint next_look_{};
     TimePoint next_count_{};
-    bool stopping_ = false;
 
     mutable std::mutex mutex_; // of the next
     Status status_;
 
-    Heartbeat heartbeat_{"rdma"};
-    std::thread thread_;
+    LoopThread thread_{"rdma"};
 };
 
 } // namespace ubf

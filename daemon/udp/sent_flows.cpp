@@ -1,7 +1,5 @@
 #include "daemon/udp/sent_flows.hpp"
 
-#include "daemon/core/thread.hpp"
-
 #include <linux/capability.h>
 #include <utility>
 
@@ -9,24 +7,12 @@ namespace ubf {
 
 SentFlows::SentFlows(const LatelySent& lately)
   : lately_(lately) {
-    loop_.watch(mailbox_.fd(), [this] { mailbox_.run(); });
-    thread_ = std::thread([this] { run(); });
+    thread_.start("sent", {CAP_NET_ADMIN}, {[] { return std::nullopt; }, [](TimePoint) {}});
 }
 
 void SentFlows::stop() {
-    if (!thread_.joinable())
-        return;
     stopping_ = true;
-    mailbox_.post([] {}); // wakes it
-    thread_.join();
-}
-
-void SentFlows::run() {
-    enter_thread("sent", {CAP_NET_ADMIN});
-    while (!stopping_) {
-        loop_.run_once(Clock::now() + Heartbeat::period);
-        heartbeat_.beat(Clock::now());
-    }
+    thread_.stop();
 }
 
 bool SentFlows::has_room(std::size_t count) {
@@ -39,7 +25,7 @@ bool SentFlows::has_room(std::size_t count) {
 bool SentFlows::find(std::vector<Flow> flows, Then then) {
     if (!has_room(flows.size()))
         return false;
-    mailbox_.post([this, flows = std::move(flows), then = std::move(then)] {
+    thread_.post([this, flows = std::move(flows), then = std::move(then)] {
         if (stopping_)
             return;
         std::vector<bool> sent;
@@ -54,7 +40,7 @@ bool SentFlows::find(std::vector<Flow> flows, Then then) {
 bool SentFlows::find_original(const Flow& flow, ThenOriginal then) {
     if (!has_room(1))
         return false;
-    mailbox_.post([this, flow, then = std::move(then)] {
+    thread_.post([this, flow, then = std::move(then)] {
         if (stopping_)
             return;
         waiting_.fetch_sub(1);

@@ -5,9 +5,7 @@
 // same.
 #pragma once
 
-#include "daemon/core/event_loop.hpp"
-#include "daemon/core/heartbeat.hpp"
-#include "daemon/core/mailbox.hpp"
+#include "daemon/core/loop_thread.hpp"
 #include "daemon/udp/lately_sent.hpp"
 #include "flow/flow.hpp"
 #include "netlink/conntrack.hpp"
@@ -17,7 +15,6 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
-#include <thread>
 #include <vector>
 
 namespace ubf {
@@ -39,25 +36,21 @@ class SentFlows {
     // else nothing. Otherwise like find().
     using ThenOriginal = std::function<void(std::optional<Flow> original)>;
     bool find_original(const Flow& flow, ThenOriginal then);
-    const Heartbeat& heartbeat() const { return heartbeat_; }
+    const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
-    void run();
     bool has_room(std::size_t count);
     bool was_sent(const Flow& flow);
 
     static constexpr std::size_t most_waiting = 8192;
 
     const LatelySent& lately_;
-    EventLoop loop_;
-    Mailbox mailbox_;
     Conntrack conntrack_;
     nft::Connection table_; // only reads
     nft::VerdictSets sets_{table_};
     std::atomic<std::size_t> waiting_{0};
     std::atomic<bool> stopping_{false};
-    Heartbeat heartbeat_{"sent"};
-    std::thread thread_;
+    LoopThread thread_{"sent"};
 };
 
 } // namespace ubf
