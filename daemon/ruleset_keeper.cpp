@@ -61,7 +61,7 @@ void RulesetKeeper::install() {
     if (!manage_)
         install_where_gone();
     was_made_anew();
-    generation_ = installer_.generation().value_or(0);
+    seen_.generation = installer_.generation().value_or(0);
 }
 
 void RulesetKeeper::install_where_gone() {
@@ -78,7 +78,7 @@ void RulesetKeeper::install_where_gone() {
             throw nft::NftError(fmt::format("ruleset.manage is false and the ruleset lacks: {}; {}",
                                             fmt::join(import->missing, ", "), how_to_import));
         try {
-            installer_.install(nft::as_stand_in(ruleset_), nft::Ownership::none, generation_);
+            installer_.install(nft::as_stand_in(ruleset_), nft::Ownership::none, seen_.generation);
             return stands_in();
         } catch (const nft::NftError& error) {
             if (error.code() != ERESTART)
@@ -102,7 +102,7 @@ std::optional<nft::Imported> RulesetKeeper::read_import() {
         const bool good = import->state == Import::complete ||
                           (import->state == Import::stand_in && import->missing.empty());
         if (good || again) {
-            generation_ = *generation;
+            seen_.generation = *generation;
             return std::move(*import);
         }
         installer_.await_transactions();
@@ -124,7 +124,7 @@ void RulesetKeeper::stands_in() {
 bool RulesetKeeper::was_made_anew() {
     try {
         const auto table = installer_.state();
-        return table && std::exchange(handle_, table->handle) != table->handle;
+        return table && std::exchange(seen_.handle, table->handle) != table->handle;
     } catch (const nft::NftError&) {
         return true; // not known: look for connections that came in
     }
@@ -189,22 +189,22 @@ void RulesetKeeper::replace(const Config& config, nft::Environment environment) 
     manage_ = config.ruleset.manage;
     stand_in_ = config.ruleset.stand_in;
     ruleset_ = std::move(ruleset);
-    generation_ = 0; // look again
+    seen_.generation = 0; // look again
 }
 
 void RulesetKeeper::want(const Config& config, nft::Environment environment) {
     ruleset_ = nft::make_ruleset(config, environment);
-    generation_ = 0; // look again
+    seen_.generation = 0; // look again
 }
 
 void RulesetKeeper::look(TimePoint now) {
     const auto generation = installer_.generation();
-    const bool unchanged = generation && *generation == generation_;
+    const bool unchanged = generation && *generation == seen_.generation;
     if (unchanged && (state_ == State::installed || state_ == State::stand_in))
         return;
     // Nobody else can change it.
-    if (owned_ && state_ == State::installed && generation_ != 0 &&
-        now - read_ < owned_table_is_read_each)
+    if (owned_ && state_ == State::installed && seen_.generation != 0 &&
+        now - seen_.read < owned_table_is_read_each)
         return;
     if (!manage_) {
         constexpr int most_tries = 3; // the next look goes on
@@ -215,8 +215,8 @@ void RulesetKeeper::look(TimePoint now) {
     const auto missing = installer_.missing(ruleset_);
     if (!missing)
         return; // the kernel was busy; the next look asks again
-    generation_ = generation.value_or(0);
-    read_ = now;
+    seen_.generation = generation.value_or(0);
+    seen_.read = now;
     missing_ = *missing;
     if (missing_.empty()) {
         if (state_ == State::installed)
@@ -229,8 +229,8 @@ void RulesetKeeper::look(TimePoint now) {
 
 // False if another process is importing the ruleset at this moment.
 bool RulesetKeeper::repair(TimePoint now) {
-    std::erase_if(recent_repairs_, [&](TimePoint when) { return now - when > repair_window; });
-    if (recent_repairs_.size() >= most_repairs) {
+    std::erase_if(repairs_.recent, [&](TimePoint when) { return now - when > repair_window; });
+    if (repairs_.recent.size() >= most_repairs) {
         if (state_ != State::failed)
             log_.error(fmt::format(
                 "the ruleset was broken {} times within a minute; it waits now before it "
@@ -240,8 +240,8 @@ bool RulesetKeeper::repair(TimePoint now) {
         state_ = State::failed;
         return true;
     }
-    recent_repairs_.push_back(now);
-    ++repairs_;
+    repairs_.recent.push_back(now);
+    ++repairs_.total;
     if (manage_)
         log_.warning(
             fmt::format("the ruleset lacks {}; putting it back", fmt::join(missing_, ", ")));
@@ -249,16 +249,16 @@ bool RulesetKeeper::repair(TimePoint now) {
         if (manage_)
             put(ruleset_, true);
         else
-            installer_.install(nft::as_stand_in(ruleset_), nft::Ownership::none, generation_);
-        generation_ = installer_.generation().value_or(0);
+            installer_.install(nft::as_stand_in(ruleset_), nft::Ownership::none, seen_.generation);
+        seen_.generation = installer_.generation().value_or(0);
         became_whole();
         if (!manage_)
             stands_in();
     } catch (const nft::NftError& error) {
         if (error.code() == ERESTART) {
-            generation_ = 0; // look again
-            recent_repairs_.pop_back();
-            --repairs_;
+            seen_.generation = 0; // look again
+            repairs_.recent.pop_back();
+            --repairs_.total;
             return false;
         }
         state_ = State::broken;

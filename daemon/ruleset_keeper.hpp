@@ -57,7 +57,7 @@ class RulesetKeeper {
     bool managed() const { return manage_; }
     bool owned() const { return owned_; }         // by our socket
     bool was_there() const { return was_there_; } // the table, before it was installed
-    std::uint64_t repairs() const { return repairs_; }
+    std::uint64_t repairs() const { return repairs_.total; }
     const std::vector<std::string>& missing() const { return missing_; }
     nft::Installer& installer() { return installer_; }
 
@@ -87,13 +87,19 @@ class RulesetKeeper {
 
     State state_ = State::installed;
     std::vector<std::string> missing_;
-    std::uint32_t generation_ = 0;
-    TimePoint read_{};         // when the whole table was read last
-    std::uint64_t handle_ = 0; // of the table
-    std::uint64_t repairs_ = 0;
-    // Repairs within the last minute, to rate-limit them: another program may keep flushing the
-    // table.
-    std::vector<TimePoint> recent_repairs_;
+    // The table as it was seen last. generation: 0 has it read anew.
+    struct Seen {
+        std::uint32_t generation = 0;
+        std::uint64_t handle = 0;
+        TimePoint read{};
+    };
+    Seen seen_;
+    // Those within the last minute are limited: another program may keep flushing the table.
+    struct Repairs {
+        std::uint64_t total = 0;
+        std::vector<TimePoint> recent{};
+    };
+    Repairs repairs_;
 };
 
 std::string_view to_string(RulesetKeeper::State state);
