@@ -85,8 +85,8 @@ std::vector<std::string> host_warnings() {
     std::vector<std::string> warnings;
     if (v4_refusals_limited() || v6_refusals_limited())
         warnings.push_back(
-            "the kernel tells each node of about one refusal a second only, and a client "
-            "that isn't told waits and tries again: install ubf's sysctl.d file, or set "
+            "the kernel sends each node only about one refusal a second, and a client that gets "
+            "none waits and tries again: install ubf's sysctl.d file, or set "
             "net.ipv4.icmp_ratemask=6160 and net.ipv6.icmp.ratemask=0,2-127");
     if (const auto domain = unconfined_domain(); !domain.empty())
         warnings.push_back(fmt::format(

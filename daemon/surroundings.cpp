@@ -61,9 +61,9 @@ std::vector<std::string> Surroundings::unlisted_addresses(const Config& config) 
         const bool fabric = config.fabric.enabled && link && link->is_fabric();
         if (!contains(fabric ? config.fabric_peers() : config.peers.ranges, own.address))
             found.push_back(fmt::format(
-                "{} ({}) of this node is in no range of {}: what other machines send to it, UDP "
-                "answers among it, is refused as unlisted; add it to the ranges, with the nodes "
-                "that are reached there",
+                "{} ({}) of this node is in no range of {}: ubfd refuses all that other machines "
+                "send to it, even answers over UDP, as unlisted; add it to the ranges, and the "
+                "nodes on that network",
                 to_string(own.address), own.name,
                 fabric && !config.fabric.peers.empty() ? "fabric.peers" : "peers.ranges"));
     }

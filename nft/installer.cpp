@@ -155,11 +155,12 @@ void Installer::install(const Ruleset& ruleset, Ownership ownership,
     const auto seen = state();
     auto flags = flags_of(ownership);
     if (seen && seen->owner != 0 && seen->owner != table_.port_id())
-        throw NftError(fmt::format("the table inet {} is another program's (netlink port {}), and "
-                                   "nobody else can change it: a ubfd that runs, or systemd for "
-                                   "one that restarts; stop it first ('systemctl stop ubfd')",
-                                   table_name, seen->owner),
-                       EBUSY);
+        throw NftError(
+            fmt::format("another program (netlink port {1}) owns the table inet {0}, and "
+                        "nobody else can change it; it is a running ubfd, or systemd "
+                        "for one that restarts: stop it first ('systemctl stop ubfd')",
+                        table_name, seen->owner),
+            EBUSY);
     if (seen && seen->owner != 0 && ownership != Ownership::none)
         flags = seen->flags & ~std::uint32_t{NFT_TABLE_F_DORMANT}; // as it was made
     if (!seen || flags == seen->flags || becomes(seen->flags, flags)) {
@@ -264,8 +265,8 @@ void Installer::remove() {
         if (!still_there)
             throw still_there.error();
         if (*still_there && (*still_there)->owner != 0)
-            throw NftError(fmt::format("the table inet {} is still there, for another program owns "
-                                       "it (netlink port {}): stop ubfd, and it goes",
+            throw NftError(fmt::format("the table inet {} is still there, because another program "
+                                       "owns it (netlink port {}); stop ubfd, and it goes",
                                        name, (*still_there)->owner),
                            EBUSY);
         if (*still_there)

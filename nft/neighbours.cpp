@@ -77,11 +77,11 @@ int see_input_chains(Connection& connection, const std::function<void(const Inpu
 int see_chains(Connection& connection, std::vector<std::string>& found) {
     return see_input_chains(connection, [&](const InputChain& chain) {
         if (chain.priority >= gate_priority && chain.priority <= verdict_priority)
-            found.push_back(
-                fmt::format("{} stands on input at priority {}, where it may come between gate "
-                            "and verdict: a mark that it writes there can let in what ubfd "
-                            "refused; give it another priority",
-                            chain.name, chain.priority));
+            found.push_back(fmt::format(
+                "{} is on hook input at priority {}, so its rules may run between ubf's "
+                "chains gate and verdict: a mark that they write can let in what ubfd "
+                "refused; give it another priority",
+                chain.name, chain.priority));
     });
 }
 
@@ -123,9 +123,9 @@ int see_rules(Connection& connection, std::vector<std::string>& found) {
             &any);
         if (any && !name.empty())
             found.push_back(fmt::format(
-                "{} keeps packets from connection tracking (notrack): peers refuse the UDP that "
-                "this node sends so, for it can't say that it sent them; leave watched ports out "
-                "of that rule",
+                "{} keeps packets from connection tracking (notrack): this node can't prove that "
+                "it "
+                "sent such UDP, so peers refuse it; leave watched ports out of that rule",
                 name));
     });
 }
@@ -182,10 +182,10 @@ int see_refusing_chains(Connection& connection, const std::map<TableName, Deeds>
         const auto deeds = tables.find({chain.family, chain.table});
         if (chain.drops || (deeds != tables.end() && deeds->second.refuse))
             found.push_back(fmt::format(
-                "{} (input, priority {}) can refuse what ubfd allows{}: a connection that fails "
-                "and is no denial in ubfd's log may have failed there",
+                "{} (input, priority {}) can refuse what ubfd allows{}: if a connection fails and "
+                "ubfd's log has no denial of it, look there",
                 chain.name, chain.priority,
-                chain.drops ? ", and does so with what its rules do not name (policy drop)" : ""));
+                chain.drops ? ", and drops what its rules do not name (policy drop)" : ""));
     });
 }
 

@@ -11,20 +11,19 @@ auto seconds(Clock::duration time) {
     return std::chrono::duration_cast<std::chrono::seconds>(time);
 }
 
-std::string text_of_still(const Heartbeat& thread, std::chrono::seconds time) {
+} // namespace
+
+std::string text_of_still(const Heartbeat& thread, TimePoint now) {
+    const auto time = seconds(now - thread.last());
     if (thread.is_vital())
-        return fmt::format(
-            "thread {} has stood still for {} s: systemd hears no sign of life until "
-            "it goes on, and restarts ubfd; if it happens again, report it together "
-            "with this log",
-            thread.name(), time.count());
+        return fmt::format("thread {} has not run for {} s; if it stays so, systemd's watchdog "
+                           "restarts ubfd; if it happens again, report it together with this log",
+                           thread.name(), time.count());
     return fmt::format(
-        "thread {} has stood still for {} s: it waits for {}, without which verdicts "
-        "go on; see that it answers",
+        "thread {} has not run for {} s: it waits for {}; ubfd still judges connections; see that "
+        "it answers",
         thread.name(), time.count(), thread.waits_for());
 }
-
-} // namespace
 
 std::vector<ThreadWatch::News> ThreadWatch::look(TimePoint now) {
     std::vector<News> news;
@@ -38,7 +37,7 @@ std::vector<ThreadWatch::News> ThreadWatch::look(TimePoint now) {
         if (stands) {
             ++stalls_;
             last = thread->last();
-            news.push_back({thread->is_vital(), text_of_still(*thread, seconds(now - last))});
+            news.push_back({thread->is_vital(), text_of_still(*thread, now)});
         } else {
             news.push_back({false, fmt::format("thread {} goes on, after {} s", thread->name(),
                                                seconds(thread->last() - last).count())});

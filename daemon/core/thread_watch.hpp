@@ -12,6 +12,9 @@
 
 namespace ubf {
 
+// The line about a thread that stands still.
+std::string text_of_still(const Heartbeat& thread, TimePoint now);
+
 class ThreadWatch {
   public:
     // The heartbeat must outlive us.

@@ -42,10 +42,11 @@ void Undecided::pass_over_present() {
     const int error = connections_.each(
         [&](const TcpConnection& connection) { present.insert(connection.socket.cookie); });
     if (error != 0)
-        log_.warning(fmt::format("the connections that are there already could not be listed: {}; "
-                                 "should somebody flush the ruleset, they may be ended as if they "
-                                 "had begun meanwhile",
-                                 std::strerror(error)));
+        log_.warning(
+            fmt::format("the kernel did not list the connections that are older than ubfd: "
+                        "{}; if somebody flushes the ruleset, ubfd judges them as if they "
+                        "began then",
+                        std::strerror(error)));
     present_ = std::move(present);
 }
 
@@ -118,9 +119,9 @@ void Undecided::look(TimePoint now) {
 
 void Undecided::tell_of(const Flows& unknown) {
     counters_.connections_undecided.add(unknown.size());
-    log_.warning(fmt::format("{} connections were not decided here, {} for one: they began while "
+    log_.warning(fmt::format("ubfd has not decided {} connections, such as {}: they began while "
                              "the ruleset was not whole, or the kernel recognised them; each is "
-                             "judged now, and ended where it is not allowed",
+                             "judged now, and ended if it is not allowed",
                              unknown.size(), to_string(unknown.front().flow)));
 }
 

@@ -34,8 +34,7 @@ Jobs::Json Jobs::begin(const Json& request) {
     auto job = job_of(request);
     if (!job) {
         counters_.jobs_refused.add();
-        log_.warning(
-            fmt::format("a job was not registered, and carries no label: {}", job.error()));
+        log_.warning(fmt::format("a job was not registered, so it has no label: {}", job.error()));
         return {{"ok", false}, {"error", job.error()}};
     }
     counters_.jobs_begun.add();
@@ -48,8 +47,8 @@ Jobs::Json Jobs::begin(const Json& request) {
     try {
         store_.save({*job, false});
     } catch (const std::exception& error) {
-        log_.warning(fmt::format("job {} is registered, but not written down, and a restart of "
-                                 "ubfd would forget it: {}",
+        log_.warning(fmt::format("job {} is registered, but could not be saved, so a restart of "
+                                 "ubfd forgets it: {}",
                                  job->id, error.what()));
     }
     return {{"ok", true}};

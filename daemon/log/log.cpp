@@ -2,6 +2,7 @@
 
 #include "base/escape.hpp"
 #include "daemon/core/thread.hpp"
+#include "daemon/core/thread_watch.hpp"
 
 #include <cstdlib>
 #include <fmt/chrono.h>
@@ -158,14 +159,7 @@ void Log::look_at_watcher(TimePoint now) {
     const bool still = watcher != nullptr && watcher->stands_still(now);
     if (still == std::exchange(watcher_still_, still))
         return;
-    const auto text =
-        still ? fmt::format(
-                    "thread {} has stood still for {} s: systemd hears no sign of life until "
-                    "it goes on, and restarts ubfd; if it happens again, report it together "
-                    "with this log",
-                    watcher->name(),
-                    std::chrono::duration_cast<std::chrono::seconds>(now - watcher->last()).count())
-              : std::string("the main thread goes on");
+    const auto text = still ? text_of_still(*watcher, now) : std::string("the main thread goes on");
     write(Line{still ? LOG_ERR : LOG_WARNING, text, {}}, std::chrono::system_clock::now());
 }
 

@@ -17,17 +17,16 @@ std::vector<std::string> MulticastNews::tell(const std::vector<Endpoint>& droppe
         }
         told_[place] = now;
         news.push_back(
-            fmt::format("multicast or broadcast to {} is dropped: it has many listeners, and what "
-                        "one of them may have the others would get too; whoever needs it lists "
-                        "udp/{} in scope.exempt_ports (of IPoIB: fabric.exempt_ports), where it is "
-                        "everybody's",
+            fmt::format("multicast or broadcast to {} is dropped, because it would reach every "
+                        "listener, whoever it is; to let it reach all of them, add udp/{} to "
+                        "scope.exempt_ports (on IPoIB: fabric.exempt_ports)",
                         to_string(place), place.port));
     }
     const bool told_lately = told_of_others_ != TimePoint{} && now - told_of_others_ < again_after;
     if (others > 0 && !told_lately) {
         told_of_others_ = now;
-        news.push_back(fmt::format("multicast or broadcast to {} more places is dropped: nft list "
-                                   "set inet ubf multicast4, and multicast6, name them",
+        news.push_back(fmt::format("multicast or broadcast to {} more places is dropped; 'nft list "
+                                   "set inet ubf multicast4' and 'multicast6' list them",
                                    others));
     }
     return news;

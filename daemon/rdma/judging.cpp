@@ -169,7 +169,7 @@ void RdmaWatcher::give_up(Entry& entry) {
     shared_.counters.rdma_no_answer.add();
     entry.stage = Stage::judged;
     shared_.log.warning(
-        fmt::format("{} is not judged, and goes on: nobody answered {} times whose {} it is",
+        fmt::format("{} is not judged, and goes on: no node said in {} tries whose {} it is",
                     to_string(flow_of(entry.id, entry.end)), most_silences,
                     entry.end == End::connector ? "listener" : "connector"));
 }
@@ -220,11 +220,11 @@ void RdmaWatcher::conclude(Entry& entry, const Facts& facts, std::optional<End> 
     if (rules_->mode != Config::Fabric::Rdma::end || !connects)
         return shared_.log.denial(std::move(denial));
     if (ours.kind == OwnerKind::unknown)
-        return not_ended(std::move(denial), "the task that made it has ended, and it is not known "
-                                            "which process goes on with it");
+        return not_ended(std::move(denial), "the thread that made it has ended, and nothing tells "
+                                            "which process has it now");
     // Its listener may have been gone long before we could see it.
     if (entry.old)
-        return not_ended(std::move(denial), "it was there before ubfd was");
+        return not_ended(std::move(denial), "it is older than ubfd");
     if (ours.kind != OwnerKind::user || theirs.kind != OwnerKind::user || remote != End::listener)
         return not_ended(std::move(denial), "it is not certain who began it");
     end(entry, std::move(denial), now);

@@ -44,9 +44,9 @@ void warn_of_root(const List& list, std::vector<std::string>& warnings) {
     });
     if (anywhere)
         warnings.push_back(
-            fmt::format("{}: root of every node may connect to everybody, and so may whoever makes "
-                        "a set-user-ID program connect; say from where, like \"root@10.0.0.1\" for "
-                        "the node of the scheduler",
+            fmt::format("{}: root of every node may connect to everybody, and so may anybody who "
+                        "gets a set-user-ID program to connect; name the node, like "
+                        "\"root@10.0.0.1\" for the scheduler's",
                         list.key));
 }
 
@@ -56,8 +56,8 @@ void warn_of_ranges(std::string_view key, const std::vector<Prefix>& ranges,
     for (const auto& range : ranges)
         if (range.length() == 0)
             warnings.push_back(fmt::format(
-                "{}: {} is the whole internet: every machine in it is asked, on UDP, who its users "
-                "are, and nobody is outside; write the addresses of the nodes that run ubfd",
+                "{}: {} is the whole internet: ubfd would ask any machine in it who its users are, "
+                "and trust the answer of none; write the addresses of the nodes that run ubfd",
                 key, to_string(range)));
 }
 
@@ -70,9 +70,9 @@ void warn_of_nobody(const List& list, std::vector<std::string>& warnings) {
             list.peers, [&](const Prefix& range) { return range.overlaps(*at); });
         if (!is_peer)
             warnings.push_back(
-                fmt::format("{}: {} at {} is nobody, for that is in none of the peers' ranges, and "
-                            "who is outside has no user; write an address of a node, or exempt a "
-                            "port",
+                fmt::format("{}: {} at {} matches nobody, because no range of the peers has that "
+                            "address, and only a peer can name its users; write an address of a "
+                            "node, or exempt a port",
                             list.key, name_of(exemption.users), to_string(*at)));
     }
 }
@@ -94,9 +94,9 @@ std::vector<std::string> warnings(const Config& config) {
         {"fabric.exempt_listeners", fabric.exempt_listeners, config.fabric_peers()}};
     auto warnings = config.retired;
     if (all.empty())
-        warnings.emplace_back("peers.ranges: no peers: all other machines are outside, and no "
-                              "user reaches a program on another node; write the addresses of "
-                              "the nodes that run ubfd, like [\"10.0.0.0/16\"]");
+        warnings.emplace_back("peers.ranges: no peers are listed, so no user reaches a program on "
+                              "another node; write the addresses of the nodes that run ubfd, like "
+                              "[\"10.0.0.0/16\"]");
     warn_of_ranges("peers.ranges", peers, warnings);
     warn_of_ranges("fabric.peers", config.fabric.peers, warnings);
     for (const auto& list : connectors)

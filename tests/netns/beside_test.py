@@ -171,7 +171,7 @@ class Others(TwoNodes):
                             "add rule ip6 other out accept")
         wait_until(lambda: len(self.ubfd2.status()["others"]) == 3)
         seen = "\n".join(self.seen())
-        for words in ("chain in of table ip strict (input, priority 5) can refuse what ubfd allows, and does so",
+        for words in ("chain in of table ip strict (input, priority 5) can refuse what ubfd allows, and drops what",
                       "chain in of table inet zone (input, priority 10) can refuse", "table inet zone writes packet marks"):
             self.assertIn(words, seen)
         for table in ("ip strict", "inet zone"):

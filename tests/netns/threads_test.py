@@ -53,7 +53,7 @@ class Threads(TwoNodes):
                 still = wait_until(self.still, 15)
                 self.assertTrue(still["name"].startswith(name), still)
                 self.assertEqual(still["waits_for"], "")
-                self.ubfd2.wait_for_log(f"thread {still['name']} has stood still for ")
+                self.ubfd2.wait_for_log(f"thread {still['name']} has not run for ")
                 self.assert_no_signs()
             self.ubfd2.wait_for_log(f"thread {still['name']} goes on, after ")
             self.assert_go_on()
@@ -79,7 +79,7 @@ class Threads(TwoNodes):
 
     def test_the_main_thread_ends_the_signs_of_life_and_the_log_names_it(self):
         with stopped(self.ubfd2.process.pid):
-            self.ubfd2.wait_for_log("thread main has stood still for ", 15)
+            self.ubfd2.wait_for_log("thread main has not run for ", 15)
             self.assert_no_signs()
         self.ubfd2.wait_for_log("main thread goes on")
         self.assert_go_on()
@@ -97,7 +97,7 @@ class Threads(TwoNodes):
             still = wait_until(self.still, 15)
             self.assertEqual(still["name"], "users")
             self.assertIn("user database", still["waits_for"])
-            self.ubfd2.wait_for_log("thread users has stood still for ")
+            self.ubfd2.wait_for_log("thread users has not run for ")
             text = self.two.run(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "status")
             self.assertIn("users STANDS STILL for ", text)
             self.assert_go_on()
@@ -111,7 +111,7 @@ class Threads(TwoNodes):
             self.assertIn("journal", still["waits_for"])
             self.assert_go_on()
             self.assert_judges()
-        self.ubfd2.wait_for_log("thread log has stood still for ")
+        self.ubfd2.wait_for_log("thread log has not run for ")
         self.ubfd2.wait_for_log("thread log goes on, after ")
         self.assert_denied(self.ubfd2, "connector=bob(63002)")
         self.assertEqual(self.ubfd2.status()["log"]["lost"], 0)

@@ -63,7 +63,7 @@ class Status(Ubfctl):
     def test_warns_where_the_kernel_rations_refusals(self):
         self.assertNotIn("warning", self.ubfctl("status"))
         self.two.set_sysctl("net.ipv4.icmp_ratemask", "6168")
-        self.assertIn("warning   the kernel tells each node of about one refusal a second", self.ubfctl("status"))
+        self.assertIn("warning   the kernel sends each node only about one refusal a second", self.ubfctl("status"))
 
     def test_is_roots_alone(self):
         self.assertIn("root", self.ubfctl("status", user="alice", status=EX_UNAVAILABLE))

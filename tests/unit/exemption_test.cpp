@@ -159,7 +159,7 @@ TEST(Exemption, of_root_everywhere_is_warned_of) {
 TEST(Exemption, of_nobody_is_warned_of) {
     const auto of = [](const std::string& text) { return warnings(config_of(text)); };
     EXPECT_THAT(of("[policy]\nexempt_connectors = [\"7@192.0.2.1\"]\n"),
-                ElementsAre(HasSubstr("uid 7 at 192.0.2.1/32 is nobody")));
+                ElementsAre(HasSubstr("uid 7 at 192.0.2.1/32 matches nobody")));
     EXPECT_THAT(of("[policy]\nexempt_listeners = [\"7@192.0.2.1\"]\n[fabric]\npeers = "
                    "[\"192.0.2.0/24\"]\n"),
                 IsEmpty());

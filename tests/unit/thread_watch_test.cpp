@@ -46,7 +46,7 @@ TEST_F(ThreadWatchTest, one_that_nothing_may_hold_up_ends_the_signs_and_is_named
     const auto news = pass(seconds(20), {&users});
     ASSERT_EQ(news.size(), 1u);
     EXPECT_TRUE(news[0].is_error);
-    EXPECT_THAT(news[0].text, HasSubstr("thread gate has stood still for 3 s"));
+    EXPECT_THAT(news[0].text, HasSubstr("thread gate has not run for 3 s"));
     EXPECT_FALSE(watch.all_vital_go_on());
     ASSERT_EQ(watch.still(now).size(), 1u);
     EXPECT_EQ(watch.still(now)[0].since, seconds(20));

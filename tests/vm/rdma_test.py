@@ -324,7 +324,7 @@ class Ended(Rdma):
         time.sleep(1)
         self.one.start_ubfd()
         self.assert_counts(self.one, denied=1, ended=0, not_ended=1)
-        self.assert_told(self.one, "denied", "it was there before ubfd was")
+        self.assert_told(self.one, "denied", "it is older than ubfd")
         self.assertIsNone(self.one.exit_status(stranger))
 
 
