@@ -69,6 +69,15 @@ class Daemon {
     void follow_sysctl();
     void ask_for_names(TimePoint now);
     void name_unknown();
+    std::vector<std::unique_ptr<Queue>> open_queues();
+    void begin_ident();
+    void begin_gate(std::vector<std::unique_ptr<Queue>> queues);
+    void begin_control();
+    Shared shared();
+    void say_how_it_begins();
+    void keep_descriptors();
+    void look(TimePoint now);
+    void end();
     void watch_threads();
     std::string summary() const;
     void install_ruleset();
@@ -81,6 +90,9 @@ class Daemon {
     void stop_workers();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json status(bool all_peers);
+    ControlServer::Json ruleset_status() const;
+    ControlServer::Json verdicts_in_kernel() const;
+    std::vector<std::string> all_warnings() const;
 
     const Options options_;
     std::string mistake_; // of the file, while an older configuration holds

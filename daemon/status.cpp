@@ -77,6 +77,92 @@ Json to_json(const Recognition& recognition) {
             {"astray", counts[UBF_COUNT_ASTRAY]}};
 }
 
+Json queues(const std::vector<std::unique_ptr<Worker>>& workers, std::uint32_t length) {
+    auto json = Json::array();
+    const auto kernel = kernel_queues();
+    for (const auto& worker : workers) {
+        const auto& queue = worker->queue();
+        const auto found = kernel.find(queue.number());
+        const auto seen = found == kernel.end() ? KernelQueue{} : found->second;
+        json.push_back({{"number", queue.number()},
+                        {"length", length},
+                        {"waiting", seen.waiting},
+                        {"full_drops", seen.full_drops},
+                        {"socket_drops", seen.socket_drops},
+                        {"packets", queue.packets()}});
+    }
+    return json;
+}
+
+Json rule_counters(nft::Installer& installer) {
+    Json json = Json::object();
+    if (const auto counters = installer.counters())
+        for (const auto& [id, counter] : *counters)
+            json[id] = {{"packets", counter.packets}, {"bytes", counter.bytes}};
+    return json;
+}
+
+Json to_json(const ThreadWatch& threads) {
+    auto still = Json::array();
+    for (const auto& [thread, since] : threads.still(Clock::now()))
+        still.push_back({{"name", thread->name()},
+                         {"seconds", since.count()},
+                         {"waits_for", thread->waits_for()}});
+    return {
+        {"number", threads.size() + 1}, {"standing_still", still}, {"stalls", threads.stalls()}};
+}
+
+Json to_json(const RdmaWatcher::Status& rdma, const Counters& counters) {
+    return {{"state", rdma.state},
+            {"cm_ids", rdma.cm_ids},
+            {"connections", rdma.connections},
+            {"seen", counters.rdma_seen.read()},
+            {"allowed", counters.rdma_allowed.read()},
+            {"denied", counters.rdma_denied.read()},
+            {"no_answer", counters.rdma_no_answer.read()},
+            {"ended", counters.rdma_ended.read()},
+            {"not_ended", counters.rdma_not_ended.read()},
+            {"queue_pairs_not_attributable", rdma.queue_pairs},
+            {"cm_ids_not_attributable", rdma.foreign}};
+}
+
+Json of_ident(const Counters& counters, const KeyRing& keys) {
+    return {{"keys", to_json(keys)},
+            {"questions", counters.questions.read()},
+            {"retransmissions", counters.retransmissions.read()},
+            {"answers", counters.answers.read()},
+            {"answers_busy", counters.answers_busy.read()},
+            {"answered", counters.answered.read()},
+            {"answered_busy", counters.answered_busy.read()},
+            {"no_evidence", counters.no_evidence.read()},
+            {"not_sent", counters.not_sent.read()},
+            {"gone_sent", counters.gone_sent.read()},
+            {"gone_received", counters.gone_received.read()},
+            {"told_forgotten", counters.told_forgotten.read()},
+            {"rejected", to_json(counters.rejections)}};
+}
+
+Json of_labels(const Counters& counters) {
+    return {{"found", to_json(counters.labels)},
+            {"unknown", counters.labels_unknown.read()},
+            {"contradicted", counters.levels_contradicted.read()}};
+}
+
+Json of_jobs(const Counters& counters, std::size_t running) {
+    return {{"running", running},
+            {"begun", counters.jobs_begun.read()},
+            {"ended", counters.jobs_ended.read()},
+            {"vanished", counters.jobs_vanished.read()},
+            {"refused", counters.jobs_refused.read()}};
+}
+
+Json of_log(const Counters& counters) {
+    return {{"written", counters.log_written.read()},
+            {"folded", counters.log_folded.read()},
+            {"over_share", counters.log_over_share.read()},
+            {"lost", counters.log_lost.read()}};
+}
+
 } // namespace
 
 std::size_t Daemon::flows_remembered() const {
@@ -84,72 +170,39 @@ std::size_t Daemon::flows_remembered() const {
                                  [](const auto& worker) { return worker->flows(); });
 }
 
+std::vector<std::string> Daemon::all_warnings() const {
+    auto all = host_warnings();
+    for (auto& warning : warnings(start_.config))
+        all.push_back(std::move(warning));
+    for (auto& warning : surroundings_.warnings())
+        all.push_back(std::move(warning));
+    return all;
+}
+
 Json Daemon::status(bool all_peers) {
     ruleset_->look(Clock::now()); // an administrator may just have changed it
-    auto queues = Json::array();
-    const auto kernel = kernel_queues();
-    for (const auto& worker : workers_) {
-        const auto& queue = worker->queue();
-        const auto found = kernel.find(queue.number());
-        const auto seen = found == kernel.end() ? KernelQueue{} : found->second;
-        queues.push_back({{"number", queue.number()},
-                          {"length", start_.config.queue.length},
-                          {"waiting", seen.waiting},
-                          {"full_drops", seen.full_drops},
-                          {"socket_drops", seen.socket_drops},
-                          {"packets", queue.packets()}});
-    }
-
-    Json rules = Json::object();
-    if (const auto counters = ruleset_->installer().counters())
-        for (const auto& [id, counter] : *counters)
-            rules[id] = {{"packets", counter.packets}, {"bytes", counter.bytes}};
-
     auto peers = peers_.list();
     const auto asked = peers.size();
     const auto silent = std::ranges::count(peers, true, &PeerTable::Peer::silent);
     if (!all_peers)
         peers = worst(std::move(peers), most_peers);
-
-    auto still = Json::array();
-    for (const auto& [thread, since] : life_.threads().still(Clock::now()))
-        still.push_back({{"name", thread->name()},
-                         {"seconds", since.count()},
-                         {"waits_for", thread->waits_for()}});
-
-    auto doubts = host_warnings();
-    for (auto& warning : warnings(start_.config))
-        doubts.push_back(std::move(warning));
-    for (auto& warning : surroundings_.warnings())
-        doubts.push_back(std::move(warning));
-
-    const auto rdma = rdma_->status();
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
     return {{"ok", true},
             {"version", UBF_VERSION},
             {"since", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
                                   std::chrono::floor<std::chrono::seconds>(since_))},
             {"uptime_s", uptime.count()},
-            {"queues", queues},
+            {"queues", queues(workers_, start_.config.queue.length)},
             {"configuration",
              {{"file", options_.config_file.string()},
               {"holds", mistake_.empty()},
               {"mistake", mistake_}}},
             {"queue_rule", nft::to_string(start_.environment.queue_expression)},
-            {"ruleset",
-             {{"managed", ruleset_->managed()},
-              {"owned", ruleset_->owned()},
-              {"state", to_string(ruleset_->state())},
-              {"repairs", ruleset_->repairs()},
-              {"connections_undecided", counters_.connections_undecided.read()},
-              {"missing", ruleset_->missing()}}},
+            {"ruleset", ruleset_status()},
             {"interfaces", interfaces(start_.config.scope.interfaces)},
             {"others", surroundings_.others()},
-            {"kernel", rules},
-            {"threads",
-             {{"number", life_.threads().size() + 1},
-              {"standing_still", still},
-              {"stalls", life_.threads().stalls()}}},
+            {"kernel", rule_counters(ruleset_->installer())},
+            {"threads", to_json(life_.threads())},
             {"actions", actions(counters_.verdicts)},
             {"reasons", to_json(counters_.verdicts)},
             {"owner_methods", to_json(counters_.methods)},
@@ -157,65 +210,41 @@ Json Daemon::status(bool all_peers) {
             {"recognition", to_json(recognition_)},
             {"udp_receivers", udp_receivers_.state()},
             {"searches_refused", counters_.searches_refused.read()},
-            {"verdicts_in_kernel",
-             {{"udp", udp_flows_.size(Keeper::ethernet)},
-              {"fabric_udp", udp_flows_.size(Keeper::fabric)},
-              {"denied", udp_flows_.size(Keeper::denied)},
-              {"exempt_listeners", exempt_listeners_.size()},
-              {"full", counters_.sets_full.read()}}},
+            {"verdicts_in_kernel", verdicts_in_kernel()},
             {"flows_remembered", flows_remembered()},
             {"flows_not_remembered", counters_.flows_not_remembered.read()},
             {"flows_ended", counters_.flows_ended.read()},
             {"flows_not_ended", counters_.flows_not_ended.read()},
-            {"labels",
-             {{"found", to_json(counters_.labels)},
-              {"unknown", counters_.labels_unknown.read()},
-              {"contradicted", counters_.levels_contradicted.read()}}},
-            {"jobs",
-             {{"running", job_table_.size()},
-              {"begun", counters_.jobs_begun.read()},
-              {"ended", counters_.jobs_ended.read()},
-              {"vanished", counters_.jobs_vanished.read()},
-              {"refused", counters_.jobs_refused.read()}}},
-            {"rdma",
-             {{"state", rdma.state},
-              {"cm_ids", rdma.cm_ids},
-              {"connections", rdma.connections},
-              {"seen", counters_.rdma_seen.read()},
-              {"allowed", counters_.rdma_allowed.read()},
-              {"denied", counters_.rdma_denied.read()},
-              {"no_answer", counters_.rdma_no_answer.read()},
-              {"ended", counters_.rdma_ended.read()},
-              {"not_ended", counters_.rdma_not_ended.read()},
-              {"queue_pairs_not_attributable", rdma.queue_pairs},
-              {"cm_ids_not_attributable", rdma.foreign}}},
-            {"ident",
-             {{"keys", to_json(start_.rules->terms->keys)},
-              {"questions", counters_.questions.read()},
-              {"retransmissions", counters_.retransmissions.read()},
-              {"answers", counters_.answers.read()},
-              {"answers_busy", counters_.answers_busy.read()},
-              {"answered", counters_.answered.read()},
-              {"answered_busy", counters_.answered_busy.read()},
-              {"no_evidence", counters_.no_evidence.read()},
-              {"not_sent", counters_.not_sent.read()},
-              {"gone_sent", counters_.gone_sent.read()},
-              {"gone_received", counters_.gone_received.read()},
-              {"told_forgotten", counters_.told_forgotten.read()},
-              {"rejected", to_json(counters_.rejections)}}},
+            {"labels", of_labels(counters_)},
+            {"jobs", of_jobs(counters_, job_table_.size())},
+            {"rdma", to_json(rdma_->status(), counters_)},
+            {"ident", of_ident(counters_, start_.rules->terms->keys)},
             {"peers_asked", asked},
             {"peers_silent", silent},
             {"peers", to_json(peers)},
             {"packets_gone", counters_.packets_gone.read()},
             {"verdict_errors", counters_.verdict_errors.read()},
-            {"warnings", doubts},
+            {"warnings", all_warnings()},
             {"messages_lost", counters_.messages_lost.read()},
             {"notices_lost", counters_.notices_lost.read()},
-            {"log",
-             {{"written", counters_.log_written.read()},
-              {"folded", counters_.log_folded.read()},
-              {"over_share", counters_.log_over_share.read()},
-              {"lost", counters_.log_lost.read()}}}};
+            {"log", of_log(counters_)}};
+}
+
+Json Daemon::ruleset_status() const {
+    return {{"managed", ruleset_->managed()},
+            {"owned", ruleset_->owned()},
+            {"state", to_string(ruleset_->state())},
+            {"repairs", ruleset_->repairs()},
+            {"connections_undecided", counters_.connections_undecided.read()},
+            {"missing", ruleset_->missing()}};
+}
+
+Json Daemon::verdicts_in_kernel() const {
+    return {{"udp", udp_flows_.size(Keeper::ethernet)},
+            {"fabric_udp", udp_flows_.size(Keeper::fabric)},
+            {"denied", udp_flows_.size(Keeper::denied)},
+            {"exempt_listeners", exempt_listeners_.size()},
+            {"full", counters_.sets_full.read()}};
 }
 
 } // namespace ubf

@@ -1,5 +1,6 @@
 #include "nft/ruleset.hpp"
 #include "arguments.hpp"
+#include "base/descriptor_names.hpp"
 #include "command.hpp"
 #include "nft/fallback.hpp"
 #include "nft/installer.hpp"
@@ -19,7 +20,6 @@
 namespace ubf::ctl {
 namespace {
 
-constexpr const char* table_socket_name = "table"; // as ubfd's daemon.cpp has it
 constexpr std::chrono::seconds patience{5};
 
 // A table that can't be read counts as not owned; the installation then reports the failure.
@@ -91,7 +91,7 @@ void install_from(const std::filesystem::path& file) {
 // systemd's descriptor store, and nobody can change the table until systemd drops the socket. Does
 // nothing elsewhere.
 void let_socket_go(nft::Installer& installer) {
-    const auto state = fmt::format("FDSTOREREMOVE=1\nFDNAME={}", table_socket_name);
+    const auto state = fmt::format("FDSTOREREMOVE=1\nFDNAME={}", descriptor::table);
     if (::sd_notify(0, state.c_str()) <= 0)
         return;
     const auto end = std::chrono::steady_clock::now() + patience;
