@@ -185,7 +185,7 @@ class Rdma(Case):
         wait_until(lambda: side.listens(port), 25)
         return server
 
-    def visit(self, user, address, port=PORT, times=100000):
+    def visit(self, user, address, port=PORT, times=100_000_000):
         return self.one.run(user, "rping", "-c", "-a", address, "-p", port, "-C", times)
 
     def assert_counts(self, side, seconds=25, **expected):
