@@ -23,8 +23,6 @@ inline Compare equal(Bytes with) {
 inline constexpr std::uint32_t source_port_offset = 0;
 inline constexpr std::uint32_t destination_port_offset = 2;
 
-// --- keys of several parts, in consecutive registers ---
-
 // In the network header.
 inline std::uint32_t address_offset(bool v4, bool source) {
     if (v4)
