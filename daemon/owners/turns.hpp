@@ -58,7 +58,7 @@ class Turns {
 };
 
 template<typename Job>
-Turns<Job>::Added Turns<Job>::add(Uid user, Job job) {
+auto Turns<Job>::add(Uid user, Job job) -> Added {
     const auto found = users_.find(user);
     const std::size_t own = found == users_.end() ? 0 : found->second.waiting.size();
     Added added;

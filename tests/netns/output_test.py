@@ -324,9 +324,10 @@ class ExemptPlace(TwoNodes):
                  f"{first}-{first + pairs - 1} }} drop")
         for one in (self.one, self.two):
             one.run("nft", block)
+        # Bob's SYN comes again before carol's does: hers is refused, and a reset would end the socket that is to answer.
         for i, (ours, their) in enumerate(zip(handles, theirs)):
-            carol.do(begin_from, ours, here, first + i)
             bob.do(begin_from, their, there, port)
+            carol.do(begin_from, ours, here, first + i)
         with Counted(self.ubfd2) as counted:
             for one in (self.one, self.two):
                 one.run("nft", "delete table inet block")
