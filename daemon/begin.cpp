@@ -53,7 +53,7 @@ void Daemon::begin_ident() {
         services_.push_back(std::make_unique<ident::Service>(
             ident_sockets_[i == 0 ? 0 : channels + i - 1], start_.rules->terms,
             start_.rules->deadline,
-            ident::Service::Shared{peers_, investigator_, udp_flows_, sent_flows_, counters_},
+            ident::Service::Shared{peers_, investigator_, udp_flows_, sent_flows_, log_, counters_},
             i == 0 ? nullptr : services_.front().get()));
 }
 
@@ -73,6 +73,28 @@ void Daemon::begin_gate(std::vector<std::unique_ptr<Queue>> queues) {
         [this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); });
 }
 
+// Refusals from before a restart are known again, and peers are told of those from now on.
+void Daemon::begin_refusals() {
+    if (const auto mistake =
+            refusals_.begin(start_.config.labels.state_directory / "refusals.jsonl"))
+        log_.warning(*mistake);
+    refusals_.on_new([this](const Refusal& refusal) {
+        const auto uid = [](const Refusal::End& end) {
+            return end.kind == OwnerKind::user ? std::optional(end.uid) : std::nullopt;
+        };
+        ident::Refused refused;
+        refused.flow = refusal.flow;
+        refused.reason = refusal.reason;
+        refused.ended = refusal.ended;
+        refused.observed = refusal.observed;
+        refused.connector = uid(refusal.connector);
+        refused.listener = uid(refusal.listener);
+        refused.program = {refusal.connector.pid, refusal.connector.program, refusal.connector.job};
+        refused.common = refusal.common;
+        services_.front()->tell(std::move(refused));
+    });
+}
+
 Shared Daemon::shared() {
     return {counters_, peers_, investigator_, labelled_room_, log_};
 }
@@ -87,8 +109,14 @@ void Daemon::begin_control() {
     loop_.watch(asker.fd(), [&asker] { asker.receive(); });
     flow_desk_ = std::make_unique<FlowDesk>(loop_, workers_);
     control_ = std::make_unique<ControlServer>(
-        loop_, start_.config.control.socket,
-        [this](const auto& request, auto reply) { handle(request, reply); });
+        loop_, start_.config.control.socket, ControlServer::For::root,
+        [this](const auto& request, Uid, auto reply) { handle(request, reply); });
+    if (!start_.config.control.user_socket.empty())
+        user_control_ = std::make_unique<ControlServer>(
+            loop_, start_.config.control.user_socket, ControlServer::For::everybody,
+            [this](const auto& request, Uid asker, auto reply) {
+                reply(handle_users(request, asker));
+            });
     loop_.watch(signals_.get(), [this] { handle_signal(); });
 }
 

@@ -40,7 +40,7 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   , mistake_(options_.mistake)
   , store_(store)
   , signals_(open_signals())
-  , log_(config.log, users_, counters_)
+  , log_(config.log, users_, refusals_, counters_)
   , start_(prepare(std::move(config)))
   , table_(store_.take(descriptor::table))
   , labeller_(job_table_, start_.config.labels, counters_)
@@ -66,12 +66,15 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
     auto queues = open_queues();
     begin_ident();
     begin_gate(std::move(queues));
+    begin_refusals();
     begin_control();
     install_ruleset();
 }
 
 Daemon::~Daemon() {
     control_.reset();
+    user_control_.reset();
+    refusals_.on_new({});
     explainer_.reset();
     stop_workers();
     if (rdma_)
@@ -153,11 +156,15 @@ void Daemon::look(TimePoint now) {
         is_error ? log_.error(std::move(text)) : log_.warning(std::move(text));
     life_.show(now, [this] { return summary(); });
     jobs_->look(now);
+    if (const auto mistake = refusals_.look(now))
+        log_.warning(*mistake);
 }
 
 void Daemon::end() {
     log_.watch(nullptr);
     ::sd_notify(0, "STOPPING=1");
+    if (const auto mistake = refusals_.look(Clock::now(), true))
+        log_.warning(*mistake);
     if (options_.leave_ruleset || start_.config.ruleset.keep_on_stop) {
         stop_workers();
         log_.info("stopped; the ruleset stays and refuses new flows");
@@ -210,6 +217,8 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
         reply(status(is_set(request, "peers")));
     else if (command == "explain")
         explainer_->explain(request, reply);
+    else if (command == "refusals")
+        reply(refusal_desk_.list(request));
     else if (command == "flows")
         with_recognised(reply, [=, this] { flow_desk_->list(request, reply); });
     else if (command == "revoke")
@@ -226,8 +235,15 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
         reply(jobs_->list());
     else
         reply({{"ok", false},
-               {"error", "unknown command; there are status, explain, flows, revoke, job-begin, "
-                         "job-end and jobs"}});
+               {"error", "unknown command; there are status, explain, refusals, flows, revoke, "
+                         "reload, job-begin, job-end and jobs"}});
+}
+
+// Every user may ask these.
+ControlServer::Json Daemon::handle_users(const ControlServer::Json& request, Uid asker) const {
+    if (text_of(request, "command") == "why")
+        return refusal_desk_.why(request, asker, start_.config.control.reveal);
+    return {{"ok", false}, {"error", "unknown command; there is why"}};
 }
 
 } // namespace ubf

@@ -4,6 +4,7 @@
 #include "config/config.hpp"
 #include "daemon/control/explain.hpp"
 #include "daemon/control/flows.hpp"
+#include "daemon/control/refusal_desk.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/descriptor_store.hpp"
@@ -25,6 +26,7 @@
 #include "daemon/owners/user_cache.hpp"
 #include "daemon/rdma/watcher.hpp"
 #include "daemon/recognition/recognition.hpp"
+#include "daemon/refusals/refusals.hpp"
 #include "daemon/ruleset_keeper.hpp"
 #include "daemon/start.hpp"
 #include "daemon/surroundings.hpp"
@@ -89,6 +91,8 @@ class Daemon {
     void keep(const char* name, int fd);
     void stop_workers();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
+    ControlServer::Json handle_users(const ControlServer::Json& request, Uid asker) const;
+    void begin_refusals();
     ControlServer::Json status(bool all_peers);
     ControlServer::Json ruleset_status() const;
     ControlServer::Json verdicts_in_kernel() const;
@@ -107,6 +111,7 @@ class Daemon {
     Counters counters_;
     PeerTable peers_;
     UserCache users_;
+    Refusals refusals_;
     Log log_;
     Start start_;
     nft::Connection table_; // all that writes into the table goes through it
@@ -133,7 +138,9 @@ class Daemon {
     std::unique_ptr<Jobs> jobs_;
     KernelSockets sockets_; // for explain
     std::unique_ptr<Explainer> explainer_;
+    RefusalDesk refusal_desk_{refusals_};
     std::unique_ptr<ControlServer> control_;
+    std::unique_ptr<ControlServer> user_control_; // every user's
     std::unique_ptr<RulesetKeeper> ruleset_;
     Surroundings surroundings_{log_};
     Life life_;

@@ -27,9 +27,9 @@ Scope watched_scope(const Config& config, const nft::Environment& environment) {
 }
 
 std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
-    return std::make_shared<const RdmaRules>(RdmaRules{config.fabric.rdma, config.fabric_policy(),
-                                                       config.fabric.exempt_ports, rules.terms,
-                                                       rules.deadline, rules.labelled});
+    return std::make_shared<const RdmaRules>(
+        RdmaRules{config.fabric.rdma, config.fabric_policy(), config.fabric.exempt_ports,
+                  rules.terms, rules.deadline, rules.labelled, rules.observed.all});
 }
 
 Start prepare(Config config) {
@@ -52,6 +52,7 @@ Start prepare(Config config) {
     auto rules =
         std::make_shared<const Rules>(Rules{{config.policy, config.peers.ranges},
                                             {config.fabric_policy(), config.fabric_peers()},
+                                            config.observed,
                                             config.fabric.pkeys,
                                             config.ident.deadline,
                                             std::move(terms),

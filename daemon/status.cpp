@@ -138,6 +138,8 @@ Json of_ident(const Counters& counters, const KeyRing& keys) {
             {"not_sent", counters.not_sent.read()},
             {"gone_sent", counters.gone_sent.read()},
             {"gone_received", counters.gone_received.read()},
+            {"refused_told", counters.refused_told.read()},
+            {"refused_heard", counters.refused_heard.read()},
             {"told_forgotten", counters.told_forgotten.read()},
             {"rejected", to_json(counters.rejections)}};
 }
@@ -224,6 +226,11 @@ Json Daemon::status(bool all_peers) {
             {"peers", to_json(peers)},
             {"packets_gone", counters_.packets_gone.read()},
             {"verdict_errors", counters_.verdict_errors.read()},
+            {"observing",
+             {{"all", start_.config.observed.all},
+              {"some", start_.config.observed.any()},
+              {"would_deny", to_json(counters_.would_deny)}}},
+            {"refusals_remembered", refusals_.size()},
             {"warnings", all_warnings()},
             {"messages_lost", counters_.messages_lost.read()},
             {"notices_lost", counters_.notices_lost.read()},

@@ -127,7 +127,7 @@ std::string install_most(Installer& installer, const Config& config, Ruleset (*s
         const auto lacks = shortfall(found);
         return lacks.empty() ? lacks : refuses(lacks);
     } catch (const std::exception& error) {
-        if (config.ruleset.allow_without_daemon)
+        if (config.ruleset.allow_without_daemon || config.observed.all)
             throw; // the site prefers an open node
         try {
             installer.install_afresh(last_resort(config, environment));

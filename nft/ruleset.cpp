@@ -2,11 +2,14 @@
 
 #include "nft/chains.hpp"
 #include "nft/sets.hpp"
+#include "nft/statement.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
 #include <fstream>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 namespace ubf::nft {
 namespace {
@@ -56,16 +59,36 @@ std::string counter_name(std::string_view rule_id) {
     return std::string(rule_id.substr(0, rule_id.find(':')));
 }
 
+namespace {
+
+bool refuses(const Statement& statement) {
+    static const auto dropping = statement::drop().text;
+    return statement.text.starts_with("reject") || statement.text == dropping;
+}
+
+// The counters still tell what would be refused. ident alone stays closed to strangers.
+Ruleset observing(Ruleset ruleset) {
+    for (auto& chain : ruleset.chains)
+        for (auto& rule : chain.rules)
+            if (counter_name(rule.id) != "ident_foreign")
+                std::ranges::replace_if(rule.statements, refuses, statement::accept());
+    return ruleset;
+}
+
+} // namespace
+
 Ruleset make_ruleset(const Config& config, const Environment& environment) {
-    return {variables(config, environment),
-            make_sets(config, environment),
-            {known_chain(config), fabric_known_chain(config), udp_known_chain(config),
-             multicast_chain(), fabric_chain(config, environment), scope_chain(config, environment),
-             fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
-             fabric_in_chain(config), fabric_out_chain(config), fabric_unlisted_chain(config),
-             unlisted_chain(config), untracked_out_chain(config),
-             datagrams_out_chain(config, environment), connections_out_chain(),
-             protocols_out_chain(config), not_local_chain(), output_chain()}};
+    Ruleset ruleset{
+        variables(config, environment),
+        make_sets(config, environment),
+        {known_chain(config), fabric_known_chain(config), udp_known_chain(config),
+         multicast_chain(), fabric_chain(config, environment), scope_chain(config, environment),
+         fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
+         fabric_in_chain(config), fabric_out_chain(config), fabric_unlisted_chain(config),
+         unlisted_chain(config), untracked_out_chain(config),
+         datagrams_out_chain(config, environment), connections_out_chain(),
+         protocols_out_chain(config), not_local_chain(), output_chain()}};
+    return config.observed.all ? observing(std::move(ruleset)) : ruleset;
 }
 
 Environment read_environment(const Config& config) {

@@ -8,10 +8,12 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <optional>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <system_error>
+#include <utility>
 
 namespace ubf {
 namespace {
@@ -32,11 +34,16 @@ sockaddr_un to_sockaddr(const std::filesystem::path& path) {
     return address;
 }
 
-bool is_privileged(int fd) {
+std::optional<Uid> user_at(int fd) {
     ucred peer{};
     socklen_t size = sizeof peer;
-    return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == 0 || peer.uid == ::geteuid());
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return std::nullopt;
+    return Uid{peer.uid};
+}
+
+bool is_privileged(Uid uid) {
+    return uid == Uid{0} || uid == Uid{::geteuid()};
 }
 
 // Names of processes are any bytes: what isn't UTF-8 is replaced, never thrown at us.
@@ -46,9 +53,10 @@ std::string to_line(const ControlServer::Json& json) {
 
 } // namespace
 
-ControlServer::ControlServer(EventLoop& loop, std::filesystem::path path, Handler handler)
+ControlServer::ControlServer(EventLoop& loop, std::filesystem::path path, For whom, Handler handler)
   : loop_(loop)
   , path_(std::move(path))
+  , whom_(whom)
   , handler_(std::move(handler))
   , listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
     if (!listener_)
@@ -57,7 +65,7 @@ ControlServer::ControlServer(EventLoop& loop, std::filesystem::path path, Handle
     std::filesystem::create_directories(path_.parent_path(), ignored);
     std::filesystem::remove(path_, ignored);
     const auto address = to_sockaddr(path_);
-    const auto old_mask = ::umask(0177);
+    const auto old_mask = ::umask(whom_ == For::root ? 0177 : 0111);
     const int bound =
         ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     ::umask(old_mask);
@@ -78,21 +86,42 @@ ControlServer::~ControlServer() {
 
 void ControlServer::accept() {
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd || !is_privileged(fd.get()))
+    const auto uid = fd ? user_at(fd.get()) : std::nullopt;
+    if (!uid || (whom_ == For::root && !is_privileged(*uid)) || !make_room(*uid))
         return;
-    make_room();
     const int number = fd.get();
-    clients_.emplace(number, Client{std::move(fd), ++last_number_, {}, {}, Clock::now()});
+    clients_.emplace(number, Client{std::move(fd), ++last_number_, {}, {}, Clock::now(), *uid});
     loop_.watch(number, [this, number] { read(number); });
 }
 
-// The one that has been here longest goes.
-void ControlServer::make_room() {
-    if (clients_.size() < most_clients)
-        return;
-    const auto oldest = std::ranges::min_element(
-        clients_, {}, [](const auto& entry) { return entry.second.since; });
-    hang_up(oldest->first);
+// A user who has many loses the oldest of them. Other users' clients stay.
+bool ControlServer::make_room(Uid newcomer) {
+    const auto most = is_privileged(newcomer) ? most_of_one : most_of_one / 4;
+    std::size_t count = 0;
+    const std::pair<const int, Client>* oldest = nullptr;
+    for (const auto& entry : clients_) {
+        if (entry.second.uid != newcomer)
+            continue;
+        ++count;
+        if (oldest == nullptr || entry.second.since < oldest->second.since)
+            oldest = &entry;
+    }
+    if (oldest != nullptr && (count >= most || clients_.size() >= most_clients))
+        hang_up(oldest->first);
+    return clients_.size() < most_clients;
+}
+
+bool ControlServer::is_too_fast(Uid uid) {
+    constexpr std::size_t most_users = 4096;
+    if (whom_ == For::root)
+        return false;
+    const auto now = Clock::now();
+    if (rates_.size() >= most_users)
+        rates_.clear();
+    auto& rate = rates_[uid];
+    if (now - rate.since >= std::chrono::seconds(1))
+        rate = {now, 0};
+    return ++rate.requests > most_a_second;
 }
 
 void ControlServer::read(int fd) {
@@ -116,7 +145,10 @@ void ControlServer::read(int fd) {
     const Reply reply = [this, fd, number](const Json& json) { answer(fd, number, json); };
     if (!request)
         return reply({{"ok", false}, {"error", "the request is not a JSON object"}});
-    handler_(*request, reply);
+    if (is_too_fast(client.uid))
+        return reply(
+            {{"ok", false}, {"error", "too many requests at once; ask again in a second"}});
+    handler_(*request, client.uid, reply);
 }
 
 void ControlServer::answer(int fd, std::uint64_t number, const Json& reply) {

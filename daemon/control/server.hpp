@@ -1,7 +1,9 @@
-// The control socket: one JSON object a line, each way. Root's alone, by the socket's mode and by
-// the peer's credentials; a client that doesn't read or says too much is hung up on.
+// A socket on this node for requests: one JSON object a line, each way. It is root's alone, by its
+// mode and by the peer's credentials, or everybody's; then each user may have a few clients and a
+// few requests a second. A client that doesn't read or says too much is hung up on.
 #pragma once
 
+#include "base/types.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/core/event_loop.hpp"
 
@@ -19,11 +21,12 @@ class ControlServer {
     using Json = nlohmann::ordered_json;
     // To be called once, now or later, on the loop's thread.
     using Reply = std::function<void(Json)>;
-    using Handler = std::function<void(const Json& request, Reply reply)>;
+    using Handler = std::function<void(const Json& request, Uid asker, Reply reply)>;
+    enum class For : bool { root, everybody };
 
     // Makes the socket, and its folder where it is missing. Throws std::system_error, and
     // ConfigError for a path that no socket can have.
-    ControlServer(EventLoop& loop, std::filesystem::path path, Handler handler);
+    ControlServer(EventLoop& loop, std::filesystem::path path, For whom, Handler handler);
     ~ControlServer(); // removes the socket
 
     ControlServer(const ControlServer&) = delete;
@@ -36,6 +39,12 @@ class ControlServer {
         std::string in;
         std::string out;
         TimePoint since;
+        Uid uid; // whose it is
+    };
+    // The requests of one user, on a socket that is everybody's.
+    struct Rate {
+        TimePoint since{};
+        unsigned requests = 0;
     };
 
     void accept();
@@ -43,16 +52,21 @@ class ControlServer {
     void write(int fd);
     void answer(int fd, std::uint64_t number, const Json& reply);
     void hang_up(int fd);
-    void make_room();
+    bool make_room(Uid newcomer);
+    bool is_too_fast(Uid uid);
 
-    static constexpr std::size_t most_clients = 16;
+    static constexpr std::size_t most_clients = 64;
+    static constexpr std::size_t most_of_one = 16; // of root; of another user a quarter
+    static constexpr unsigned most_a_second = 10;  // requests of one user
     static constexpr std::size_t most_request = 4096;
 
     EventLoop& loop_;
     std::filesystem::path path_;
+    const For whom_;
     Handler handler_;
     UniqueFd listener_;
     std::unordered_map<int, Client> clients_;
+    std::unordered_map<Uid, Rate> rates_;
     std::uint64_t last_number_ = 0;
 };
 

@@ -56,7 +56,8 @@ class ActionSums {
 };
 
 struct Counters {
-    Counts<Reason> verdicts; // one for each packet that was judged
+    Counts<Reason> verdicts;   // one for each packet that was judged
+    Counts<Reason> would_deny; // flows that are only observed
     Counts<Method> methods;
     Counts<ident::Rejection> rejections;
 
@@ -70,6 +71,8 @@ struct Counters {
     Counter not_sent;      // datagrams for which the kernel had no room; they are retransmitted
     Counter gone_sent;
     Counter gone_received;
+    Counter refused_told;   // refusals, to their connectors' nodes
+    Counter refused_heard;  // the same of ours, from peers
     Counter told_forgotten; // evicted; the peers decide these flows again by themselves
 
     Counter searches_refused;     // too many waited; the packet or question is retransmitted

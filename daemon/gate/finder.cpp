@@ -105,6 +105,15 @@ void Finder::find_sharers(Case& item) {
     ubf::find_sharers(item.facts, item.destination, item.interface, sockets_, shared_.owners);
 }
 
+bool Finder::observes(const Case& item) {
+    const auto& observed = rules_->observed;
+    if (!observed.any())
+        return false;
+    const auto link = observed.interfaces.empty() ? std::nullopt : sockets_.link(item.interface);
+    return observed.covers(item.facts.from_connector(), item.flow().source.address,
+                           link ? std::string_view(link->name) : std::string_view());
+}
+
 bool Finder::is_same_destination(const Case& item) {
     return sockets_.is_receiver(item.destination.socket.cookie, item.flow(), item.interface);
 }

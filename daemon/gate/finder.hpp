@@ -41,6 +41,8 @@ class Finder {
     // Its credentials, where they are known at once, or needless. False: a search must find them.
     bool know_credentials(Case& item, Need end);
     void find_sharers(Case& item);
+    // Whether the site only observes such flows.
+    bool observes(const Case& item);
     bool is_same_destination(const Case& item);
     bool is_stale(const Case& item) const; // a label changed, or a peer withdrew its answer
 

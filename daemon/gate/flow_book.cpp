@@ -185,10 +185,13 @@ FlowBook::Next FlowBook::conclude_allowed(AllowedFlows::Id id, const Decided& de
             end(flow, Reason::overload); // it could not be ended later
         return {};
     }
+    const bool is_news = flow.reason == Reason::observed && entry.reason != Reason::observed;
     entry.listener = flow.listener;
     entry.connector = flow.connector;
     entry.reason = flow.reason;
-    return keep(id, entry, now);
+    auto next = keep(id, entry, now);
+    next.report = is_news;
+    return next;
 }
 
 FlowBook::Next FlowBook::keep(AllowedFlows::Id id, const AllowedFlow& allowed, TimePoint now) {

@@ -56,7 +56,7 @@ class FlowBook {
         bool stale;       // a label changed, or a peer withdrew its answer
         bool not_found;   // no process was found behind a socket of it
     };
-    // renew: for one more lease. report: it was ended, which the log tells.
+    // renew: for one more lease. report: it was ended, or would be, which the log tells.
     struct Next {
         std::optional<AllowedFlow> renew{};
         bool report = false;

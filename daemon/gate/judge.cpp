@@ -22,6 +22,13 @@ bool is_checked_otherwise(const Case& item) {
     return item.again || item.destination.is_virtual_service();
 }
 
+// Observing must delay nobody, so a drop for want of an answer or of room counts too. A flow that
+// is decided again waits for a better answer by itself.
+bool would_refuse(Reason reason, bool again) {
+    return action_of(reason) == Action::deny ||
+           (!again && (reason == Reason::no_answer_yet || reason == Reason::overload));
+}
+
 } // namespace
 
 Judge::Judge(ident::Peers& asker, std::shared_ptr<const Rules> rules, Sockets& sockets,
@@ -96,7 +103,7 @@ void Judge::drop_all() {
 void Judge::arrive(Arrival arrival) {
     const auto packet = parse_packet(arrival.bytes);
     if (!packet) {
-        arrival.packet.judge(Reason::malformed);
+        arrival.packet.judge(rules_->observed.all ? Reason::observed : Reason::malformed);
         return;
     }
     const auto tracked = parse_translated(arrival.tracked);
@@ -319,8 +326,9 @@ void Judge::close(Case&& item, Reason reason) {
     questions_.withdraw(item);
     if (item.tries > 0)
         outcomes_.log_scan(item);
+    bool observed = would_refuse(reason, item.again) && finder_.observes(item);
     if (item.again) {
-        outcomes_.decided_again(item, reason, finder_.is_same_destination(item),
+        outcomes_.decided_again(item, reason, observed, finder_.is_same_destination(item),
                                 finder_.is_stale(item));
         if (item.more.empty())
             return;
@@ -329,6 +337,12 @@ void Judge::close(Case&& item, Reason reason) {
         item.facts.same_destination = item.facts.fresh_labels = std::nullopt;
         if (action_of(reason) == Action::allow)
             return go_on(std::move(item));
+        observed = would_refuse(reason, false) && finder_.observes(item);
+    }
+    if (observed) {
+        outcomes_.let_pass(item, reason);
+        item.judge(Reason::observed);
+        return;
     }
     if (action_of(reason) == Action::allow && !item.destination.is_virtual_service())
         reason = outcomes_.allow(item, reason);

@@ -1,5 +1,6 @@
 #include "daemon/gate/outcomes.hpp"
 
+#include "daemon/core/counters.hpp"
 #include "daemon/log/reporter.hpp"
 
 #include <netinet/tcp.h>
@@ -55,15 +56,16 @@ void Outcomes::confirm() {
         book_.add(allowed);
 }
 
-void Outcomes::decided_again(const Case& item, Reason reason, bool same_socket, bool stale) {
+void Outcomes::decided_again(const Case& item, Reason reason, bool observed, bool same_socket,
+                             bool stale) {
     const auto& facts = item.facts;
-    const auto next =
-        book_.conclude({allowed_flow(item, reason), same_socket, stale,
-                        was_not_found(facts.listener()) || was_not_found(facts.connector())});
+    const auto next = book_.conclude(
+        {allowed_flow(item, observed ? Reason::observed : reason), same_socket, stale,
+         was_not_found(facts.listener()) || was_not_found(facts.connector())});
     if (next.renew)
         leases_.renew(*next.renew);
     if (next.report)
-        report(item, reason);
+        report(item, reason, observed);
 }
 
 Reason Outcomes::allow(const Case& item, Reason reason) {
@@ -75,7 +77,17 @@ Reason Outcomes::allow(const Case& item, Reason reason) {
 
 void Outcomes::deny(const Case& item, Reason reason) {
     remember_denied(item, reason);
-    report(item, reason);
+    report(item, reason, false);
+}
+
+// If nobody knows to whom the kernel delivers a flow of UDP, it must not be anybody's: then each of
+// its datagrams is let pass by itself.
+void Outcomes::let_pass(const Case& item, Reason reason) {
+    const bool is_somebodys = item.destination.socket.cookie != Cookie{};
+    if (is_somebodys && !item.destination.is_virtual_service())
+        static_cast<void>(allow(item, Reason::observed));
+    shared_.counters.would_deny.add(reason);
+    report(item, reason, true);
 }
 
 // Only a denial whose sockets' end would be told, or where no socket of ours is concerned.
@@ -98,7 +110,7 @@ void Outcomes::note_exempt_listener(const Case& item) {
         verdicts_.exempt({item.interface, item.flow().destination}, socket.cookie, owner.uid);
 }
 
-void Outcomes::report(const Case& item, Reason reason) {
+void Outcomes::report(const Case& item, Reason reason, bool observed) {
     const auto& listener = item.facts.listener();
     const auto& connector = item.facts.connector();
     const bool by_labels = reason == Reason::label_required || reason == Reason::different_user;
@@ -106,7 +118,7 @@ void Outcomes::report(const Case& item, Reason reason) {
                         by_labels && rules_->labelled
                             ? compare_labels(listener, connector, rules_->side(item.fabric).policy)
                             : std::string(),
-                        item.again});
+                        item.again, observed});
 }
 
 void Outcomes::log_scan(const Case& item) {

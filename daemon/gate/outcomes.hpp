@@ -33,15 +33,21 @@ class Outcomes {
     // so.
     Reason allow(const Case& item, Reason reason);
     void deny(const Case& item, Reason reason);
-    // A flow that was allowed before. If it still is, it goes on; otherwise it ends. same_socket:
-    // as when it was looked up. stale: a label changed, or a peer withdrew its answer.
-    void decided_again(const Case& item, Reason reason, bool same_socket, bool stale);
+    // It would be refused, but the site only observes such flows: it goes on.
+    void let_pass(const Case& item, Reason reason);
+    // A flow that was allowed before. If it still is, it goes on; otherwise it ends.
+    //
+    // - same_socket: as when it was looked up
+    // - stale: a label changed, or a peer withdrew its answer
+    // - observed: it would end, but goes on
+    void decided_again(const Case& item, Reason reason, bool observed, bool same_socket,
+                       bool stale);
     void note_exempt_listener(const Case& item);
     void log_scan(const Case& item);
 
   private:
     void remember_denied(const Case& item, Reason reason);
-    void report(const Case& item, Reason reason);
+    void report(const Case& item, Reason reason, bool observed);
 
     std::shared_ptr<const Rules> rules_;
     KeptVerdicts& verdicts_;

@@ -149,9 +149,18 @@ void Queue::bind() {
         throw error_of(number_, error);
 }
 
+// The kernel's answer is read with the packets.
+void Queue::set_fail_open(bool yes) {
+    Message parameters(NFQNL_MSG_CONFIG, number_);
+    mnl_attr_put_u32(parameters.get(), NFQA_CFG_FLAGS, htonl(yes ? NFQA_CFG_F_FAIL_OPEN : 0));
+    mnl_attr_put_u32(parameters.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_FAIL_OPEN));
+    if (socket_.send(parameters.bytes()) != 0)
+        counters_.verdict_errors.add();
+}
+
 void Queue::configure(std::uint32_t length) {
-    // Segments are not split for us (GSO), and a full queue drops: never fail-open, since a dropped
-    // SYN is sent again and an accepted one is not taken back.
+    // Segments are not split for us (GSO). A full queue drops, for a dropped SYN is sent again, and
+    // an accepted one is not taken back. (If the site only observes, see set_fail_open().)
     Message parameters(NFQNL_MSG_CONFIG, number_);
     nfq_nlmsg_cfg_put_params(parameters.get(), NFQNL_COPY_PACKET, copy_range);
     nfq_nlmsg_cfg_put_qmaxlen(parameters.get(), length);

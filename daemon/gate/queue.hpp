@@ -74,6 +74,8 @@ class Queue final : public VerdictTaker {
     // Whether packets that waited for a predecessor wait for us.
     bool adopted() const { return adopted_; }
 
+    // Whether the kernel lets pass what a full queue has no room for. By default it drops that.
+    void set_fail_open(bool yes);
     // Calls `each` for what waits, a bounded number of packets.
     void receive(const std::function<void(Arrival)>& each);
     // Sends the verdicts that were given since the last time, all at once.

@@ -1,6 +1,7 @@
 // The part of the configuration that a reload changes for the gate, in one piece.
 #pragma once
 
+#include "config/observation.hpp"
 #include "daemon/ident/guard.hpp"
 #include "flow/address.hpp"
 #include "label/label.hpp"
@@ -22,6 +23,7 @@ struct Rules {
     };
     Side ethernet;
     Side fabric;
+    Observation observed;
     std::vector<Label> pkeys; // partitions that are labels
     std::chrono::milliseconds deadline;
     std::shared_ptr<const ident::Terms> terms;

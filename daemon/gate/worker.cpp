@@ -6,11 +6,12 @@
 namespace ubf {
 
 Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
-               std::shared_ptr<const Rules> rules, Kernel kernel, Shared shared)
+               const std::shared_ptr<const Rules>& rules, Kernel kernel, Shared shared)
   : queue_(std::move(queue))
   , thread_(fmt::format("gate of queue {}", queue_->number()))
   , verdicts_(kernel)
-  , judge_(asker, std::move(rules), sockets_, verdicts_, shared, thread_.mailbox()) {
+  , judge_(asker, rules, sockets_, verdicts_, shared, thread_.mailbox()) {
+    queue_->set_fail_open(rules->observed.all);
     thread_.loop().watch(queue_->fd(), [this] { receive(); });
     thread_.loop().watch(asker.fd(), [&asker] { asker.receive(); });
     // For verdicts, and to make the kernel forget a flow.
@@ -43,7 +44,10 @@ void Worker::post_settled(Mailbox::Task task) {
 }
 
 void Worker::set_rules(std::shared_ptr<const Rules> rules, bool review) {
-    post_settled([this, rules = std::move(rules), review] { judge_.set_rules(rules, review); });
+    post_settled([this, rules = std::move(rules), review] {
+        queue_->set_fail_open(rules->observed.all);
+        judge_.set_rules(rules, review);
+    });
 }
 
 void Worker::reconsider(Uid uid) {

@@ -85,6 +85,8 @@ void Service::handle(const Received& received) {
         if (first_ != nullptr)
             handle(*seen, sender); // each thread withdraws the labels that it told
         hand_on(std::move(*seen), sender);
+    } else if (auto* refused = std::get_if<std::vector<Refused>>(&entries)) {
+        hand_on(std::move(*refused), sender);
     }
 }
 

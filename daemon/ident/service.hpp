@@ -11,6 +11,7 @@
 #include "daemon/ident/replay_window.hpp"
 #include "daemon/ident/respondent.hpp"
 #include "daemon/ident/told_flows.hpp"
+#include "daemon/log/reporter.hpp"
 #include "daemon/udp/sent_flows.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "ident/socket.hpp"
@@ -29,6 +30,7 @@ class Service {
         Owners& owners;
         UdpFlows& udp_flows;
         SentFlows& sent_flows;
+        Reporter& log;
         Counters& counters;
     };
     // Starts the thread. socket: one of those of Channel::service; first: nullptr for the first
@@ -47,6 +49,9 @@ class Service {
     // The processes of this user carry other labels than peers were told.
     void withdraw(Uid uid);
     void withdraw_all(); // the same for all users
+    // Tells the connector's node, if that is a peer, what this node has refused; not always, where
+    // much is refused. Only the first thread does.
+    void tell(Refused refused);
     const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
@@ -60,6 +65,8 @@ class Service {
     void answer_others(std::vector<Question> others, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
+    void handle(const std::vector<Refused>& refused, const Sender& sender);
+    void send(const Refused& refused, TimePoint now);
     void answer_sent(std::vector<Question> questions, const Sender& sender);
     void ask_rdma(const Question& question, const Sender& sender);
     void notice_destroyed();
@@ -84,6 +91,8 @@ class Service {
     ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;
+    TimePoint telling_since_{}; // what is told in this second
+    unsigned told_refused_ = 0;
 };
 
 } // namespace ubf::ident

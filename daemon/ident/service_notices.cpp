@@ -1,4 +1,5 @@
-// The part of the service about what ended: sockets that are gone, and labels that were withdrawn.
+// The part of the service about what ended: sockets that are gone, labels that were withdrawn, and
+// flows that were refused.
 #include "daemon/ident/service.hpp"
 
 #include <utility>
@@ -59,6 +60,57 @@ void Service::tell(const std::vector<ToldFlows::Notice>& notices) {
         shared_.counters.gone_sent.add();
         send(Sender{notice.path.reversed(), notice.interface, Channel::service},
              std::vector<Gone>{notice.gone});
+    }
+}
+
+void Service::tell(Refused refused) {
+    thread_.post([this, refused = std::move(refused)] { send(refused, Clock::now()); });
+}
+
+// A datagram for each: none is repeated, and a flood of refusals makes no flood of these.
+void Service::send(const Refused& refused, TimePoint now) {
+    constexpr unsigned most_a_second = 100;
+    const auto& connector = refused.flow.source.address;
+    if (connector.is_link_local() || sockets_.interface_of(connector) ||
+        !contains(terms_->peers, connector))
+        return;
+    if (now - telling_since_ >= std::chrono::seconds(1)) {
+        telling_since_ = now;
+        told_refused_ = 0;
+    }
+    if (++told_refused_ > most_a_second)
+        return;
+    shared_.counters.refused_told.add();
+    const auto path = terms_->path(refused.flow.destination.address, connector);
+    send(Sender{path.reversed(), 0, Channel::service}, std::vector<Refused>{refused});
+}
+
+// A peer says that it refused a connector of ours.
+void Service::handle(const std::vector<Refused>& refused, const Sender& sender) {
+    for (const auto& entry : refused) {
+        if (!terms_->came_between(sender.path, entry.flow.destination.address,
+                                  entry.flow.source.address)) {
+            shared_.counters.rejections.add(Rejection::not_theirs);
+            continue;
+        }
+        shared_.counters.refused_heard.add();
+        Denial denial;
+        denial.flow = entry.flow;
+        denial.reason = entry.reason;
+        denial.ended = entry.ended;
+        denial.observed = entry.observed;
+        denial.told_by = sender.path.from.address;
+        const auto owner = [&](const std::optional<Uid>& uid) {
+            auto found = uid ? Owner::user(*uid) : Owner{};
+            if (uid)
+                found.credentials.emplace().groups = entry.common;
+            return found;
+        };
+        denial.connector = owner(entry.connector);
+        denial.listener = owner(entry.listener);
+        if (denial.connector.credentials)
+            denial.connector.credentials->process = entry.program;
+        shared_.log.denial(std::move(denial));
     }
 }
 

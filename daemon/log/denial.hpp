@@ -7,6 +7,7 @@
 #include "policy/verdict.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace ubf {
@@ -16,11 +17,14 @@ struct Denial {
     Reason reason;
     Owner connector;
     Owner listener;
-    std::string labels{}; // how the labels of both compare, if that was checked
-    bool ended = false;   // the flow was allowed before
-    std::string note{};   // further facts
+    std::string labels{};  // how the labels of both compare, if that was checked
+    bool ended = false;    // the flow was allowed before
+    bool observed = false; // it goes on: the site only observes such flows
+    std::string note{};    // further facts
     // The number of tries to reach closed ports (a scan), since the last one that was logged.
     std::uint64_t tries = 0;
+    std::uint32_t id = 0;             // by which it is remembered; 0: it is not
+    std::optional<Address> told_by{}; // a peer refused it
 };
 
 } // namespace ubf

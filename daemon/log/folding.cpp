@@ -33,15 +33,18 @@ Folding::Taken Folding::add(Denial& denial, TimePoint now) {
     const bool scan = denial.tries > 0;
     const auto count = scan ? denial.tries : 1;
     const auto& [protocol, source, destination] = denial.flow;
-    const auto key = scan ? Key{account, {}, {}, {}, {}, {}, Reason::no_listener, false}
-                          : Key{account,
-                                protocol,
-                                source.address,
-                                destination,
-                                denial.connector.uid,
-                                denial.listener.uid,
-                                denial.reason,
-                                denial.ended};
+    const auto key =
+        scan ? Key{account, {}, {}, {}, {}, {}, Reason::no_listener, false, false, false}
+             : Key{account,
+                   protocol,
+                   source.address,
+                   destination,
+                   denial.connector.uid,
+                   denial.listener.uid,
+                   denial.reason,
+                   denial.ended,
+                   denial.observed,
+                   denial.told_by.has_value()};
     if (const auto known = lines_.find(key); known != lines_.end()) {
         known->second.repeats += count;
         known->second.last = std::move(denial);

@@ -61,7 +61,8 @@ class Folding {
         auto operator<=>(const Account&) const = default;
     };
     // Repeats differ in the source port alone; tries of closed ports in all but the account.
-    using Key = std::tuple<Account, Protocol, Address, Endpoint, Uid, Uid, Reason, bool>;
+    using Key =
+        std::tuple<Account, Protocol, Address, Endpoint, Uid, Uid, Reason, bool, bool, bool>;
     struct Line {
         Denial last{};
         std::uint64_t repeats = 0;

@@ -45,6 +45,16 @@ std::string process_text(const Owner& owner) {
     return process.job == 0 ? text : fmt::format("{} job={}", text, process.job);
 }
 
+std::string_view verb_of(const Denial& denial) {
+    if (denial.tries > 0)
+        return "scanned";
+    if (denial.told_by)
+        return "refused-there";
+    if (denial.observed)
+        return denial.ended ? "would-end" : "would-deny";
+    return denial.ended ? "ended" : "denied";
+}
+
 std::string_view hint_for(const Denial& denial) {
     const bool roots = denial.reason == Reason::different_user &&
                        denial.listener.kind == OwnerKind::user && denial.listener.uid == Uid{0};
@@ -69,10 +79,11 @@ void add_owner(std::vector<std::string>& fields, std::string_view end, const Own
 
 } // namespace
 
-Log::Log(const Config::Log& config, UserCache& users, Counters& counters)
+Log::Log(const Config::Log& config, UserCache& users, Refusals& refusals, Counters& counters)
   : to_journal_(config.target == Config::Log::Target::journal ||
                 (config.target == Config::Log::Target::automatic && stderr_is_journal()))
   , users_(users)
+  , refusals_(refusals)
   , counters_(counters)
   , folding_(config.fold)
   , thread_([this] { run(); }) {}
@@ -105,6 +116,7 @@ void Log::put(int priority, std::string text) {
 
 // Folds on the caller's thread, so that a denial that is only counted takes no room in the queue.
 void Log::denial(Denial denial) {
+    refusals_.add(denial);
     const std::lock_guard lock(mutex_);
     switch (folding_.add(denial, Clock::now())) {
     case Folding::Taken::line:
@@ -166,11 +178,10 @@ void Log::look_at_watcher(TimePoint now) {
 void Log::write(const Item& item) {
     if (const auto* denial = std::get_if<Denial>(&item.what)) {
         if (denial->tries > 0)
-            write(
-                line_of(*denial, "scanned", denial->tries, fmt::format(" tries={}", denial->tries)),
-                item.time);
+            write(line_of(*denial, denial->tries, fmt::format(" tries={}", denial->tries)),
+                  item.time);
         else
-            write(line_of(*denial, denial->ended ? "ended" : "denied", 1, ""), item.time);
+            write(line_of(*denial, 1, ""), item.time);
     } else {
         write(std::get<Line>(item.what), item.time);
     }
@@ -178,10 +189,8 @@ void Log::write(const Item& item) {
 
 void Log::write(const Folding::Summary& summary) {
     const auto& [last, count, within, over] = summary;
-    auto verb = last.ended ? "ended" : "denied";
     auto counted = fmt::format(" repeated={} within={}s", count, within.count());
     if (last.tries > 0) {
-        verb = "scanned";
         counted = fmt::format(" tries={} within={}s", count, within.count());
     } else if (over) {
         counted =
@@ -189,12 +198,12 @@ void Log::write(const Folding::Summary& summary) {
                         "no line each",
                         count, within.count());
     }
-    write(line_of(last, verb, count, counted), std::chrono::system_clock::now());
+    write(line_of(last, count, counted), std::chrono::system_clock::now());
 }
 
 // counted: the text about the number of denials that the line stands for.
-Log::Line Log::line_of(const Denial& denial, std::string_view verb, std::uint64_t count,
-                       std::string_view counted) {
+Log::Line Log::line_of(const Denial& denial, std::uint64_t count, std::string_view counted) {
+    const auto verb = verb_of(denial);
     const auto connector = user_text(denial.connector, users_);
     auto text = fmt::format("{} {} reason={} connector={} {}", verb, to_string(denial.flow),
                             to_string(denial.reason), connector, process_text(denial.connector));
@@ -212,6 +221,10 @@ Log::Line Log::line_of(const Denial& denial, std::string_view verb, std::uint64_
         text += fmt::format(" ({})", denial.labels);
     if (!denial.note.empty())
         text += fmt::format("; {}", denial.note);
+    if (denial.told_by)
+        text += fmt::format("; told by {}", to_string(*denial.told_by));
+    if (denial.id != 0)
+        text += fmt::format("; id={:08x}", denial.id);
 
     Line line{LOG_NOTICE, std::move(text), {}};
     if (to_journal_) {
@@ -220,7 +233,8 @@ Log::Line Log::line_of(const Denial& denial, std::string_view verb, std::uint64_
                        fmt::format("UBF_PROTOCOL={}", to_string(denial.flow.protocol)),
                        fmt::format("UBF_SOURCE={}", to_string(denial.flow.source)),
                        fmt::format("UBF_DESTINATION={}", to_string(denial.flow.destination)),
-                       fmt::format("UBF_COUNT={}", count)};
+                       fmt::format("UBF_COUNT={}", count),
+                       fmt::format("UBF_ID={:08x}", denial.id)};
         add_owner(line.fields, "CONNECTOR", denial.connector, connector);
         if (denial.tries == 0)
             add_owner(line.fields, "LISTENER", denial.listener, listener);

@@ -11,6 +11,7 @@
 #include "daemon/log/folding.hpp"
 #include "daemon/log/reporter.hpp"
 #include "daemon/owners/user_cache.hpp"
+#include "daemon/refusals/refusals.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -26,7 +27,7 @@ namespace ubf {
 
 class Log final : public Reporter {
   public:
-    Log(const Config::Log& config, UserCache& users, Counters& counters);
+    Log(const Config::Log& config, UserCache& users, Refusals& refusals, Counters& counters);
     ~Log() override; // writes the queue
 
     void info(std::string text);
@@ -58,8 +59,7 @@ class Log final : public Reporter {
     void look_at_watcher(TimePoint now);
     void write(const Item& item);
     void write(const Folding::Summary& summary);
-    Line line_of(const Denial& denial, std::string_view verb, std::uint64_t count,
-                 std::string_view counted);
+    Line line_of(const Denial& denial, std::uint64_t count, std::string_view counted);
     void write(const Line& line, Time time);
 
     static constexpr std::size_t most_items = 8192;
@@ -67,6 +67,7 @@ class Log final : public Reporter {
 
     const bool to_journal_;
     UserCache& users_;
+    Refusals& refusals_;
     Counters& counters_;
 
     std::mutex mutex_;

@@ -217,7 +217,8 @@ void RdmaWatcher::conclude(Entry& entry, const Facts& facts, std::optional<End> 
     denial.listener = facts.listener();
     if (by_labels && rules_->labelled)
         denial.labels = compare_labels(denial.listener, denial.connector, rules_->policy);
-    if (rules_->mode != Config::Fabric::Rdma::end || !connects)
+    denial.observed = rules_->observed;
+    if (rules_->mode != Config::Fabric::Rdma::end || rules_->observed || !connects)
         return shared_.log.denial(std::move(denial));
     if (ours.kind == OwnerKind::unknown)
         return not_ended(std::move(denial), "the thread that made it has ended, and nothing tells "

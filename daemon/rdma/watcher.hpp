@@ -34,6 +34,7 @@ struct RdmaRules {
     std::shared_ptr<const ident::Terms> terms;
     std::chrono::milliseconds deadline;
     bool labelled = false; // something gives labels
+    bool observed = false; // the site only observes
 };
 
 class RdmaWatcher {

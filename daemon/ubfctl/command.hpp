@@ -13,6 +13,7 @@ namespace ubf::ctl {
 // The options before the subcommand.
 struct Globals {
     std::filesystem::path socket;
+    std::filesystem::path user_socket; // every user's
     bool json = false;
 };
 
@@ -22,6 +23,7 @@ struct Command {
     std::string_view name;
     std::string_view usage;
     std::string_view description;
+    std::string_view example;
     int (*run)(const Globals& globals, const Arguments& arguments); // the exit status
 };
 
@@ -31,6 +33,10 @@ int status(const Globals& globals, const Arguments& arguments);
 int check_config(const Globals& globals, const Arguments& arguments);
 int ruleset(const Globals& globals, const Arguments& arguments);
 int explain(const Globals& globals, const Arguments& arguments);
+int why(const Globals& globals, const Arguments& arguments);
+int report(const Globals& globals, const Arguments& arguments);
+int metrics(const Globals& globals, const Arguments& arguments);
+int completion(const Globals& globals, const Arguments& arguments);
 int flows(const Globals& globals, const Arguments& arguments);
 int revoke(const Globals& globals, const Arguments& arguments);
 int job(const Globals& globals, const Arguments& arguments);

@@ -1,32 +1,19 @@
 // `ubfctl flows` and `ubfctl revoke`: list the flows that are allowed now, and end them.
 #include "arguments.hpp"
-#include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
 #include "flow/flow.hpp"
+#include "names.hpp"
 #include "policy/verdict.hpp"
 
 #include <cstdint>
 #include <fmt/format.h>
 #include <iostream>
-#include <map>
-#include <pwd.h>
 
 namespace ubf::ctl {
 namespace {
 
 namespace po = boost::program_options;
-
-// A name, or a uid.
-std::uint32_t uid_of(const std::string& user) {
-    if (const auto* entry = ::getpwnam(user.c_str()))
-        return entry->pw_uid;
-    if (const auto uid = number<std::uint32_t>(user))
-        return *uid;
-    throw UsageError(fmt::format("the user database knows no user '{}'; write a name that it "
-                                 "knows, or a uid",
-                                 user));
-}
 
 std::string checked_reason(const std::string& name) {
     const auto reason = parse_reason(name);
@@ -70,28 +57,6 @@ void add_flow(Json& request, const po::variables_map& given) {
     request["to"] = to_string(flow->destination);
     request["protocol"] = to_string(flow->protocol);
 }
-
-// Names are looked up here, and not by ubfd, so that a slow user database holds up nobody else.
-class Names {
-  public:
-    // Adds the user's name, where there is one.
-    void add(Json& party) {
-        if (!party.contains("uid"))
-            return;
-        if (const auto& name = find(party.at("uid").get<std::uint32_t>()); !name.empty())
-            party["user"] = name;
-    }
-
-  private:
-    const std::string& find(std::uint32_t uid) {
-        const auto [entry, is_new] = names_.try_emplace(uid);
-        if (const auto* user = is_new ? ::getpwuid(uid) : nullptr)
-            entry->second = user->pw_name;
-        return entry->second;
-    }
-
-    std::map<std::uint32_t, std::string> names_;
-};
 
 std::string to_text(const Json& party) {
     if (!party.contains("uid"))

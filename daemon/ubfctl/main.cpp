@@ -14,28 +14,47 @@
 #include <iostream>
 #include <sodium.h>
 #include <sysexits.h>
+#include <utility>
+#include <vector>
 
 namespace ubf::ctl {
 
 std::span<const Command> commands() {
-    static constexpr std::array<Command, 9> all{{
-        {"status", "status [--peers]", "what ubfd does: queues, verdicts, owners, peers", status},
-        {"explain", "explain --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp]",
-         "who owns each end of a flow, and what the verdict would be", explain},
-        {"flows", "flows [--user USER] [--reason REASON]", "the flows that are allowed now", flows},
+    static constexpr std::array<Command, 13> all{{
+        {"why", "why [--last NUMBER] [--follow]",
+         "why flows of yours were refused, and what to do; for every user", "ubfctl why --last 3",
+         why},
+        {"status", "status [--peers]", "what ubfd does: queues, verdicts, owners, peers",
+         "ubfctl status", status},
+        {"report", "report [--since SPAN] [--suggest] [--from FILE...]",
+         "what was refused, or would be, by whom; and settings that would open just that",
+         "ubfctl report --since 12h --suggest", report},
+        {"explain",
+         "explain --from HOST:PORT --to HOST:PORT [--proto tcp|udp] | ID | --last [USER]",
+         "who owns each end of a flow, and what the verdict would be; or a refusal that is over",
+         "ubfctl explain --from 10.0.0.1:40000 --to 10.0.0.2:8888", explain},
+        {"flows", "flows [--user USER] [--reason REASON]", "the flows that are allowed now",
+         "ubfctl flows --user alice", flows},
         {"revoke",
          "revoke --flow FLOW | --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp] |\n"
          "         [--user USER] [--reason REASON] | --all",
-         "ends allowed flows now; a new connection is decided as ever", revoke},
-        {"check-config", "check-config [FILE]", "whether a configuration is good", check_config},
+         "ends allowed flows now; a new connection is decided as ever",
+         "ubfctl revoke --user mallory", revoke},
+        {"check-config", "check-config [FILE]", "whether a configuration is good",
+         "ubfctl check-config ubfd.toml", check_config},
         {"ruleset", "ruleset [--install|--remove] [FILE]",
          "the nftables ruleset of a configuration, to import; or put it there, or take it away",
-         ruleset},
+         "ubfctl ruleset > /etc/nftables.d/ubf.nft", ruleset},
         {"job", "job begin [OPTION]... | job end [--job ID] | job list",
-         "for Slurm's Prolog and Epilog: a job begins, or ends; and which ones run", job},
+         "for Slurm's Prolog and Epilog: a job begins, or ends; and which ones run",
+         "ubfctl job list", job},
         {"reload", "reload", "have ubfd read its configuration anew, and say whether it is good",
-         reload},
-        {"keygen", "keygen [FILE]", "make a cluster key", keygen},
+         "ubfctl reload", reload},
+        {"metrics", "metrics", "what ubfd counts, in Prometheus's text format",
+         "ubfctl metrics > /var/lib/node_exporter/ubf.prom", metrics},
+        {"keygen", "keygen [FILE]", "make a cluster key", "ubfctl keygen", keygen},
+        {"completion", "completion bash|zsh|fish", "a script by which a shell completes ubfctl",
+         "ubfctl completion bash > /usr/share/bash-completion/completions/ubfctl", completion},
     }};
     return all;
 }
@@ -45,12 +64,46 @@ namespace {
 namespace po = boost::program_options;
 
 std::string help(const po::options_description& options) {
-    std::string text = "Usage: ubfctl [OPTION]... COMMAND\n\nCommands\n";
+    std::string text = "Usage: ubfctl [OPTION]... COMMAND\n"
+                       "       ubfctl help COMMAND\n\nCommands\n";
     for (const auto& command : commands())
         text += fmt::format("  {}\n      {}\n", command.usage, command.description);
     std::ostringstream rest;
     rest << '\n' << options;
     return text + rest.str();
+}
+
+std::string help(const Command& command) {
+    return fmt::format("Usage: ubfctl {}\n\n  {}\n\nExample\n  {}\n", command.usage,
+                       command.description, command.example);
+}
+
+// The number of letters to change, add or leave out (Levenshtein).
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j)
+        row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        auto corner = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const auto changed = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
+            corner = row[j];
+            row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+const Command& find_command(const std::string& name) {
+    const auto found = std::ranges::find(commands(), name, &Command::name);
+    if (found != commands().end())
+        return *found;
+    const auto nearest = std::ranges::min_element(
+        commands(), {}, [&](const Command& command) { return distance(command.name, name); });
+    throw UsageError(fmt::format("there is no command '{}'{}; 'ubfctl --help' lists them", name,
+                                 distance(nearest->name, name) <= 2
+                                     ? fmt::format("; did you mean '{}'?", nearest->name)
+                                     : std::string()));
 }
 
 int failure(int code, const std::string& what) {
@@ -65,10 +118,10 @@ int run(int argc, char** argv) {
     po::options_description options("Options");
     options.add_options() //
         ("socket", po::value(&socket)->default_value("/run/ubf/control.sock")->value_name("PATH"),
-         "where ubfd listens") //
+         "where ubfd listens; for 'why', /run/ubf/user.sock") //
         ("json", po::bool_switch(&globals.json),
-         "for programs: status, explain, flows, revoke, check-config, job list") //
-        ("help,h", "print this and exit")                                        //
+         "for programs: why, status, report, explain, flows, revoke, check-config, job list") //
+        ("help,h", "print this and exit")                                                     //
         ("version,V", "print the version and exit");
 
     // Our options may stand on either side of the command; the other words are the command's.
@@ -81,9 +134,13 @@ int run(int argc, char** argv) {
     po::store(parsed, given);
     po::notify(given);
     globals.socket = socket;
+    globals.user_socket = given["socket"].defaulted() ? "/run/ubf/user.sock" : socket;
     auto words = po::collect_unrecognized(parsed.options, po::include_positional);
-    if (given.contains("help")) {
-        std::cout << help(options);
+    const bool wants_help = given.contains("help") || (!words.empty() && words.front() == "help");
+    if (!words.empty() && words.front() == "help")
+        words.erase(words.begin());
+    if (wants_help) {
+        std::cout << (words.empty() ? help(options) : help(find_command(words.front())));
         return EX_OK;
     }
     if (given.contains("version")) {
@@ -92,12 +149,9 @@ int run(int argc, char** argv) {
     }
     if (words.empty())
         throw UsageError("which command? 'ubfctl --help' lists them");
-    const auto command = std::ranges::find(commands(), words.front(), &Command::name);
-    if (command == commands().end())
-        throw UsageError(
-            fmt::format("there is no command '{}'; 'ubfctl --help' lists them", words.front()));
+    const auto& command = find_command(words.front());
     words.erase(words.begin());
-    return command->run(globals, words);
+    return command.run(globals, words);
 }
 
 } // namespace

@@ -81,6 +81,18 @@ std::string configuration_text(const Json& configuration) {
                        word(configuration, "/file"), word(configuration, "/mistake"));
 }
 
+// First of all, for whoever reads no further.
+std::string observing_text(const Json& observing) {
+    if (yes(observing, "/all"))
+        return fmt::format("OBSERVING ONLY: nothing is refused (policy.mode); would deny: {}\n",
+                           counts(part(observing, "/would_deny")));
+    if (yes(observing, "/some"))
+        return fmt::format("observing some flows, which are not refused (policy.observe_*); would "
+                           "deny: {}\n",
+                           counts(part(observing, "/would_deny")));
+    return {};
+}
+
 std::string interfaces_text(const Json& interfaces) {
     const auto watched = part(interfaces, "/watched"), unwatched = part(interfaces, "/unwatched");
     std::string others;
@@ -148,7 +160,7 @@ std::string to_text(const Json& status) {
     const auto& ident = part(status, "/ident");
     const auto& log = part(status, "/log");
     return fmt::format(
-        "ubfd {}, up since {} ({} s)\n{}"
+        "{}ubfd {}, up since {} ({} s)\n{}"
         "ruleset   {}, {}{}, queue rule: {}, repaired {} times\n{}"
         "interfaces {}\n{}"
         "threads   {}\n"
@@ -169,7 +181,8 @@ std::string to_text(const Json& status) {
         "          signs with key {}\n"
         "peers     {} asked, {} silent\n{}"
         "log       {} lines, {} folded, {} beyond their user's share, {} lost\n{}",
-        word(status, "/version"), word(status, "/since"), number(status, "/uptime_s"),
+        observing_text(part(status, "/observing")), word(status, "/version"),
+        word(status, "/since"), number(status, "/uptime_s"),
         configuration_text(part(status, "/configuration")), word(ruleset, "/state"),
         yes(ruleset, "/managed") ? "managed by ubfd" : "managed by the administrator",
         yes(ruleset, "/owned") ? " (no other program can change it)" : "",
@@ -192,6 +205,19 @@ std::string to_text(const Json& status) {
         number(log, "/lost"), warnings_text(status));
 }
 
+// For monitoring: the worst that is the case.
+int exit_status(const Json& status) {
+    constexpr int peers_are_silent = 2;
+    constexpr int only_observes = 3;
+    if (word(status, "/ruleset/state") != "installed")
+        return EX_UNAVAILABLE;
+    if (!status.value(Json::json_pointer("/configuration/holds"), true))
+        return EX_CONFIG;
+    if (number(status, "/peers_silent") > 0)
+        return peers_are_silent;
+    return yes(status, "/observing/all") ? only_observes : EX_OK;
+}
+
 } // namespace
 
 int status(const Globals& globals, const Arguments& arguments) {
@@ -200,11 +226,7 @@ int status(const Globals& globals, const Arguments& arguments) {
     const bool all_peers = parse("status", arguments, options).contains("peers");
     const auto reply = ask(globals.socket, {{"command", "status"}, {"peers", all_peers}});
     std::cout << (globals.json ? reply.dump(2) + '\n' : to_text(reply));
-    // For monitoring, the exit status tells of a faulty ruleset, or a configuration that does not
-    // hold.
-    if (word(reply, "/ruleset/state") != "installed")
-        return EX_UNAVAILABLE;
-    return reply.value(Json::json_pointer("/configuration/holds"), true) ? EX_OK : EX_CONFIG;
+    return exit_status(reply);
 }
 
 } // namespace ubf::ctl

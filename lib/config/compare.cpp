@@ -27,8 +27,8 @@ bool decide_alike(const Config& a, const Config& b) {
         return a.fabric.enabled == b.fabric.enabled && a.fabric_policy() == b.fabric_policy() &&
                a.fabric_peers() == b.fabric_peers() && a.fabric.pkeys == b.fabric.pkeys;
     };
-    return a.policy == b.policy && a.peers.ranges == b.peers.ranges && same_labels() &&
-           same_fabric();
+    return a.policy == b.policy && a.observed == b.observed && a.peers.ranges == b.peers.ranges &&
+           same_labels() && same_fabric();
 }
 
 std::vector<std::string> need_restart(const Config& old, const Config& fresh) {

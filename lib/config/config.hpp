@@ -2,6 +2,8 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "config/observation.hpp"
+#include "config/protocol_ports.hpp"
 #include "config/watched_interfaces.hpp"
 #include "flow/address.hpp"
 #include "flow/address_map.hpp"
@@ -19,17 +21,6 @@
 #include <vector>
 
 namespace ubf {
-
-struct ProtocolPorts {
-    bool tcp = true;
-    bool udp = true;
-    PortRange ports;
-
-    // Ports of the RDMA connection manager are exempt as TCP's are.
-    bool has(Protocol protocol, Port port) const {
-        return (protocol == Protocol::udp ? udp : tcp) && ports.contains(port);
-    }
-};
 
 // Three bits of the packet mark, ours alone. Every other bit of a mark is left as it is.
 struct Mark {
@@ -70,6 +61,7 @@ struct Config {
     } peers;
 
     Policy policy;
+    Observation observed; // [policy] has its options
 
     // IPoIB interfaces, which the kernel knows by their link type; see docs/fabric.md.
     struct Fabric {
@@ -142,6 +134,8 @@ struct Config {
 
     struct Control {
         std::filesystem::path socket = "/run/ubf/control.sock";
+        std::filesystem::path user_socket = "/run/ubf/user.sock"; // empty: there is none
+        bool reveal = true; // there, the user at the other end of a refused flow is named
     } control;
 
     std::string text;                 // the source of this configuration

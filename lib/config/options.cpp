@@ -150,6 +150,14 @@ void set_fabric_reasons(Config& config, const Value& value) {
     });
 }
 
+std::string socket_path(const Value& value) {
+    auto path = value.string();
+    if (path.size() >= sizeof sockaddr_un::sun_path)
+        value.fail(fmt::format("too long for a socket; {} characters at most",
+                               sizeof sockaddr_un::sun_path - 1));
+    return path;
+}
+
 template<auto section, auto field>
 bool differs(const Config& a, const Config& b) {
     return a.*section.*field != b.*section.*field;
@@ -207,6 +215,23 @@ constexpr Option all[] = {
      "needs it",
      [](Config& c, const Value& v) { c.peers.notrack = v.boolean(); }},
 
+    {"policy", "mode", "\"enforce\"",
+     "\"enforce\", or \"observe\": all is decided and logged, and nothing is refused",
+     [](Config& c, const Value& v) {
+         c.observed.all = v.one_of({"enforce", "observe"}) == 1;
+     }},
+    {"policy", "observe_peers", "[]",
+     "flows with these nodes are only observed, like [\"10.0.4.0/24\"]",
+     [](Config& c, const Value& v) { c.observed.peers = prefixes(v); }},
+    {"policy", "observe_interfaces", "[]",
+     "flows that come in at these interfaces are only observed, like [\"eth1\", \"ib*\"]",
+     [](Config& c, const Value& v) {
+         c.observed.interfaces.clear();
+         v.each([&](const Value& item) { c.observed.interfaces.push_back(item.interface()); });
+     }},
+    {"policy", "observe_ports", "[]",
+     "flows to these ports are only observed, like [\"tcp/8888\", \"8700-8799\"]",
+     [](Config& c, const Value& v) { c.observed.ports = exempt_ports(v); }},
     {"policy", "same_user", "true", "two programs of one user may talk",
      [](Config& c, const Value& v) { c.policy.same_user = v.boolean(); }},
     {"policy", "same_group", "true",
@@ -238,6 +263,14 @@ constexpr Option all[] = {
     {"policy", "exempt_connectors", "[]",
      "users who may connect to everybody; \"root@10.0.0.1\": from there alone",
      [](Config& c, const Value& v) { c.policy.exempt_connectors = exemptions(v); }},
+    {"policy", "allow", "[]",
+     "exceptions: who may reach which port of whose, like [\"alice>bob tcp/8786@10.0.0.2\"]",
+     [](Config& c, const Value& v) {
+         v.each([&](const Value& item) {
+             if (const auto exception = item.exception())
+                 c.policy.exceptions.push_back(*exception);
+         });
+     }},
     {"policy", "ignored_groups", "[]",
      "groups that are never a reason to allow, like the one of all users",
      [](Config& c, const Value& v) {
@@ -362,13 +395,17 @@ constexpr Option all[] = {
      differs<&Config::log, &Config::Log::fold>},
 
     {"control", "socket", "\"/run/ubf/control.sock\"", "where ubfctl reaches ubfd",
-     [](Config& c, const Value& v) {
-         c.control.socket = v.string();
-         if (c.control.socket.native().size() >= sizeof sockaddr_un::sun_path)
-             v.fail(fmt::format("too long for a socket; {} characters at most",
-                                sizeof sockaddr_un::sun_path - 1));
-     },
+     [](Config& c, const Value& v) { c.control.socket = socket_path(v); },
      differs<&Config::control, &Config::Control::socket>},
+    {"control", "user_socket", "\"/run/ubf/user.sock\"",
+     "where every user learns why his own flows were refused ('ubfctl why'); \"\": nowhere",
+     [](Config& c, const Value& v) { c.control.user_socket = socket_path(v); },
+     differs<&Config::control, &Config::Control::user_socket>},
+    {"control", "reveal", "\"user\"",
+     "what 'ubfctl why' says of the other end: the \"user\", or \"none\"",
+     [](Config& c, const Value& v) {
+         c.control.reveal = v.one_of({"none", "user"}) == 1;
+     }},
 };
 
 } // namespace

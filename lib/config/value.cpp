@@ -224,6 +224,26 @@ KernelExemption Value::kernel_exemption() const {
     return {ports->tcp, ports->udp, ports->ports, place};
 }
 
+std::optional<Exception> Value::exception() const {
+    const auto whole = text();
+    auto given = whole;
+    const auto place = split_place(given);
+    const auto arrow = given.find('>');
+    const auto blank = given.rfind(' ');
+    const bool has_all = arrow != std::string::npos && blank != std::string::npos && arrow < blank;
+    const auto ports = has_all ? to_protocol_ports(std::string_view(given).substr(blank + 1))
+                               : std::optional<ProtocolPorts>();
+    if (!ports || arrow == 0 || arrow + 1 == blank)
+        fail(fmt::format("'{}' is no exception; write it like \"alice>bob tcp/8786@10.0.0.2\": who "
+                         "connects, to whose listener, at which port, and at which address",
+                         escape(whole)));
+    const auto connectors = to_uids(given.substr(0, arrow));
+    const auto listeners = to_uids(given.substr(arrow + 1, blank - arrow - 1));
+    if (!connectors || !listeners)
+        return std::nullopt;
+    return Exception{*connectors, *listeners, ports->tcp, ports->udp, ports->ports, place};
+}
+
 std::uint8_t Value::ip_protocol() const {
     const auto given = text();
     const auto protocol =

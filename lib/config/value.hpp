@@ -86,6 +86,8 @@ class Value {
     std::optional<Exemption> exemption() const;
     // Ports as for protocol_ports(), or "*"; optionally with an address: "tcp/2049@10.0.0.0/28"
     KernelExemption kernel_exemption() const;
+    // "alice>bob tcp/8786@10.0.0.2": users, users, ports; optionally the listener's address
+    std::optional<Exception> exception() const;
     std::optional<Gid> gid() const;     // "users", 100
     bool is_group() const;              // "@physics"
     std::optional<Gid> group() const;   // the same, as a gid

@@ -93,6 +93,10 @@ std::vector<std::string> warnings(const Config& config) {
         {"policy.exempt_listeners", policy.exempt_listeners, all},
         {"fabric.exempt_listeners", fabric.exempt_listeners, config.fabric_peers()}};
     auto warnings = config.retired;
+    if (config.observed.all)
+        warnings.emplace_back("policy.mode: NOTHING IS REFUSED on this node, which only observes; "
+                              "the log has lines with would-deny, and 'ubfctl report' sums them "
+                              "up; set \"enforce\" when you are content with it");
     if (all.empty())
         warnings.emplace_back("peers.ranges: no peers are listed, so no user reaches a program on "
                               "another node; write the addresses of the nodes that run ubfd, like "

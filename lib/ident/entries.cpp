@@ -56,6 +56,11 @@ constexpr std::uint8_t more_follows = 8;
 constexpr std::uint8_t is_busy = 16;
 constexpr std::uint8_t has_account = 32;
 
+constexpr std::uint8_t refused_connector = 1; // is known
+constexpr std::uint8_t refused_listener = 2;
+constexpr std::uint8_t refused_ended = 4;
+constexpr std::uint8_t refused_observed = 8;
+
 std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
     std::vector<const Label*> labels;
     std::size_t bytes = 0;
@@ -102,6 +107,11 @@ OwnerKind from_wire(AnswerKind kind) {
         break;
     }
     return OwnerKind::unknown;
+}
+
+void put_text(Writer& out, std::string_view text) {
+    out.number(static_cast<std::uint8_t>(text.size()));
+    out.bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
 }
 
 std::string get_text(Reader& in, std::size_t most) {
@@ -218,8 +228,7 @@ void put(Writer& out, const Answer& answer) {
     out.number(value(credentials->account.value_or(Uid{0})));
 
     const auto comm = std::string_view(credentials->process.comm).substr(0, max_comm);
-    out.number(static_cast<std::uint8_t>(comm.size()));
-    out.bytes({reinterpret_cast<const std::uint8_t*>(comm.data()), comm.size()});
+    put_text(out, comm);
 
     // A group that doesn't fit is left out, which can only deny.
     const auto groups = std::min(credentials->groups.size(), max_groups);
@@ -283,6 +292,60 @@ std::optional<GoneSeen> get(Reader& in, const GoneSeen*) {
     if (!in.good())
         return std::nullopt;
     return GoneSeen{nonce};
+}
+
+// Nonce, flow, flags, uids of connector and listener, pid, job, then counted: reason, comm, groups.
+void put(Writer& out, const Refused& refused) {
+    std::uint8_t flags = refused.connector ? refused_connector : 0;
+    flags |= refused.listener ? refused_listener : 0;
+    flags |= refused.ended ? refused_ended : 0;
+    flags |= refused.observed ? refused_observed : 0;
+    out.number(static_cast<std::uint64_t>(refused.nonce));
+    put(out, refused.flow);
+    out.number(flags);
+    out.number(value(refused.connector.value_or(Uid{0})));
+    out.number(value(refused.listener.value_or(Uid{0})));
+    out.number(value(refused.program.pid));
+    out.number(refused.program.job);
+    put_text(out, to_string(refused.reason));
+    put_text(out, std::string_view(refused.program.comm).substr(0, max_comm));
+    const auto groups = std::min(refused.common.size(), max_common);
+    out.number(static_cast<std::uint8_t>(groups));
+    for (std::size_t i = 0; i < groups; ++i)
+        out.number(value(refused.common[i]));
+}
+
+std::optional<Refused> get(Reader& in, const Refused*) {
+    constexpr std::size_t longest_reason = 32;
+    Refused refused;
+    refused.nonce = Nonce{in.number<std::uint64_t>()};
+    const auto flow = get_flow(in);
+    const auto flags = in.number<std::uint8_t>();
+    const auto connector = Uid{in.number<std::uint32_t>()};
+    const auto listener = Uid{in.number<std::uint32_t>()};
+    refused.program.pid = Pid{in.number<std::int32_t>()};
+    refused.program.job = in.number<std::uint32_t>();
+    const auto reason = parse_reason(get_text(in, longest_reason));
+    refused.program.comm = get_text(in, max_comm);
+    const auto groups = in.number<std::uint8_t>();
+    constexpr auto all_flags =
+        refused_connector | refused_listener | refused_ended | refused_observed;
+    if (!flow || flags > all_flags || !reason || action_of(*reason) == Action::allow ||
+        groups > max_common)
+        return std::nullopt;
+    refused.flow = *flow;
+    refused.reason = *reason;
+    refused.ended = (flags & refused_ended) != 0;
+    refused.observed = (flags & refused_observed) != 0;
+    if ((flags & refused_connector) != 0)
+        refused.connector = connector;
+    if ((flags & refused_listener) != 0)
+        refused.listener = listener;
+    for (std::uint8_t i = 0; i < groups && in.good(); ++i)
+        refused.common.push_back(Gid{in.number<std::uint32_t>()});
+    if (!in.good())
+        return std::nullopt;
+    return refused;
 }
 
 } // namespace ubf::ident

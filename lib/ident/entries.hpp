@@ -18,11 +18,13 @@ void put(Writer& out, const Question& question);
 void put(Writer& out, const Answer& answer);
 void put(Writer& out, const Gone& gone);
 void put(Writer& out, const GoneSeen& seen);
+void put(Writer& out, const Refused& refused);
 
 // The pointer only names the kind.
 std::optional<Question> get(Reader& in, const Question*);
 std::optional<Answer> get(Reader& in, const Answer*);
 std::optional<Gone> get(Reader& in, const Gone*);
 std::optional<GoneSeen> get(Reader& in, const GoneSeen*);
+std::optional<Refused> get(Reader& in, const Refused*);
 
 } // namespace ubf::ident

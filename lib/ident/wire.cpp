@@ -17,7 +17,21 @@ constexpr std::size_t count_offset = 5;
 constexpr std::uint64_t max_time = std::uint64_t{1} << 50; // so that no arithmetic on it overflows
 
 // pushed: owners that an older ubfd sends unasked. They are refused.
-enum class Kind : std::uint8_t { question = 1, answer = 2, gone = 3, gone_seen = 4, pushed = 5 };
+enum class Kind : std::uint8_t {
+    question = 1,
+    answer = 2,
+    gone = 3,
+    gone_seen = 4,
+    pushed = 5,
+    refused = 6,
+};
+
+Kind kind_of(const Entries& entries) {
+    constexpr std::array kinds{Kind::question, Kind::answer, Kind::gone, Kind::gone_seen,
+                               Kind::refused};
+    static_assert(std::variant_size_v<Entries> == kinds.size());
+    return kinds[entries.index()];
+}
 
 static_assert(header_size + largest_answer + mac_size <= max_datagram);
 
@@ -65,6 +79,8 @@ std::optional<Entries> get_all(Reader& in, std::uint8_t kind, std::uint8_t count
         return get_all<Gone>(in, count);
     case Kind::gone_seen:
         return get_all<GoneSeen>(in, count);
+    case Kind::refused:
+        return get_all<Refused>(in, count);
     case Kind::pushed:
         break;
     }
@@ -111,7 +127,7 @@ std::span<const std::uint8_t> encode(std::span<std::uint8_t> out, const Datagram
     header.number(magic);
     header.number(version);
     header.number(static_cast<std::uint8_t>(datagram.to));
-    header.number(static_cast<std::uint8_t>(datagram.entries.index() + 1)); // as Kind counts
+    header.number(static_cast<std::uint8_t>(kind_of(datagram.entries)));
     header.number(std::uint8_t{0});
     header.number(std::uint16_t{0});
     header.number(key.id());

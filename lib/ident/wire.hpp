@@ -24,6 +24,7 @@
 #include "flow/flow.hpp"
 #include "ident/key.hpp"
 #include "owner/owner.hpp"
+#include "policy/verdict.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -40,6 +41,7 @@ inline constexpr std::size_t max_datagram = 1400;
 inline constexpr std::size_t max_groups = 240; // of one answer; for more, see Question::group
 inline constexpr std::size_t max_labels = 8;
 inline constexpr std::size_t max_label_bytes = 272; // of all labels of one answer
+inline constexpr std::size_t max_common = 8;        // groups that both ends of a refused flow have
 inline constexpr std::size_t max_comm = 64; // a kernel thread's can be longer than TASK_COMM_LEN
 
 inline constexpr std::size_t channel_offset = 3; // of `to`
@@ -91,8 +93,21 @@ struct GoneSeen {
     Nonce nonce{};
 };
 
+// A flow that was refused, for the node of its connector. Sent once; nobody confirms it.
+struct Refused {
+    Nonce nonce{};
+    Flow flow; // the source is the connector's end, at the reader's node
+    Reason reason = Reason::internal_error;
+    bool ended = false;
+    bool observed = false; // it was let pass
+    std::optional<Uid> connector{};
+    std::optional<Uid> listener{};
+    Process program{};         // of the connector, as its node has said
+    std::vector<Gid> common{}; // groups of both ends, a few
+};
+
 using Entries = std::variant<std::vector<Question>, std::vector<Answer>, std::vector<Gone>,
-                             std::vector<GoneSeen>>;
+                             std::vector<GoneSeen>, std::vector<Refused>>;
 
 struct Datagram {
     Channel to = Channel::service;

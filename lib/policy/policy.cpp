@@ -51,6 +51,15 @@ bool exempt(const Flow& flow, const Owner& owner, const Address& address,
     return false;
 }
 
+bool excepted(const Flow& flow, Uid listener, Uid connector, const Policy& policy) {
+    return std::ranges::any_of(policy.exceptions, [&](const Exception& exception) {
+        return (flow.protocol == Protocol::udp ? exception.udp : exception.tcp) &&
+               exception.ports.contains(flow.destination.port) &&
+               exception.listeners.contains(listener) && exception.connectors.contains(connector) &&
+               is_at(exception.at, flow.destination.address);
+    });
+}
+
 bool is_member(const Credentials& credentials, Gid gid) {
     return credentials.gid == gid || contains(credentials.groups, gid);
 }
@@ -160,6 +169,8 @@ Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
     if (listener.kind != OwnerKind::user || connector.kind != OwnerKind::user)
         return {Reason::different_user};
 
+    if (excepted(flow, listener.uid, connector.uid, policy))
+        return {Reason::excepted};
     if (policy.require_label && labels_differ(listener, connector, policy))
         return {Reason::label_required};
     if (same_user(listener, connector, policy))

@@ -33,6 +33,18 @@ struct KernelExemption {
     bool operator==(const KernelExemption&) const = default;
 };
 
+// One way that is open, and no wider: from these users to these ports of that listener.
+struct Exception {
+    UidRange connectors{};
+    UidRange listeners{};
+    bool tcp = true; // a connection of the RDMA connection manager counts as one of TCP
+    bool udp = true;
+    PortRange ports{};          // of the listener
+    std::optional<Prefix> at{}; // the listener's address
+
+    bool operator==(const Exception&) const = default;
+};
+
 // The users who may carry a label.
 struct LabelRule {
     std::vector<UidRange> users{};
@@ -56,6 +68,7 @@ struct Policy {
     std::vector<Exemption> exempt_listeners{};
     std::vector<Exemption> exempt_connectors{};
     std::vector<KernelExemption> exempt_kernel{KernelExemption{}}; // at either end
+    std::vector<Exception> exceptions{};
     std::vector<Gid> ignored_groups{}; // sorted; never a reason to allow
     // By label, or by origin with the name "*" for all that have no rule of their own. Users may
     // choose a label for themselves, so that one without a rule matches nothing; but those of

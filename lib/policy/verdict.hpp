@@ -26,6 +26,8 @@ enum class Reason : std::uint8_t {
     same_label,
     outside_allowed,
     unready_allowed,
+    excepted, // by policy.allow
+    observed, // it would be refused, but the site only observes
     // deny
     label_required,    // labels differ, and the policy requires a common one
     different_user,    // neither user, group nor label in common

@@ -37,7 +37,7 @@ std::shared_ptr<const Rules> rules() {
     auto terms = std::make_shared<const ident::Terms>(
         ident::Terms{Play::ident_port, Config::Ident{}.clock_skew, peers, test_keys(), {}});
     return std::make_shared<const Rules>(
-        Rules{{Policy{}, peers}, {Policy{}, peers}, {}, deadline, std::move(terms)});
+        Rules{{Policy{}, peers}, {Policy{}, peers}, {}, {}, deadline, std::move(terms)});
 }
 
 std::vector<RecordedFlow> flows_of(const Scenario& scenario, const char* recording) {
@@ -56,7 +56,8 @@ void run(const Scenario& scenario, const char* recording) {
     const auto rules = budget::rules();
     Counters counters;
     UserCache users;
-    Log log({Config::Log::Target::stderr_, std::chrono::seconds(0)}, users, counters);
+    Refusals refusals;
+    Log log({Config::Log::Target::stderr_, std::chrono::seconds(0)}, users, refusals, counters);
     JobTable jobs;
     Labeller labeller(jobs, {}, counters);
     nft::Connection table;

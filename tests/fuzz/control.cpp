@@ -1,6 +1,7 @@
 // Requests on the control socket.
 #include "daemon/control/request.hpp"
 #include "daemon/jobs/job_json.hpp"
+#include "daemon/refusals/refusal.hpp"
 #include "fuzzer.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -9,6 +10,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         static_cast<void>(ubf::flow_of(*request));
         static_cast<void>(ubf::job_of(*request));
         static_cast<void>(ubf::filter_of(*request));
+        if (const auto refusal = ubf::to_refusal(*request))
+            static_cast<void>(ubf::to_json(*refusal));
     }
     return 0;
 }

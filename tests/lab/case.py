@@ -4,6 +4,7 @@ import argparse
 import collections
 import os
 import pathlib
+import shutil
 import sys
 import unittest
 
@@ -109,7 +110,9 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         for file in FOLDER.iterdir():  # from the test before, if a process runs several
-            if file.name not in ("passwd", "group", "hosts", "nsswitch.conf", "subuid"):
+            if file.is_dir():
+                shutil.rmtree(file)
+            elif file.name not in ("passwd", "group", "hosts", "nsswitch.conf", "subuid"):
                 file.unlink()
         add_users(USERS, GROUPS)
         self._people = []

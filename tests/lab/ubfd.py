@@ -44,6 +44,7 @@ class Ubfd:
         to use instead of the log."""
         self.node = node
         self.socket = FOLDER / f"{node.name}.sock"
+        self.user_socket = FOLDER / f"{node.name}.user.sock"
         self.config = FOLDER / f"{node.name}.toml"
         self._log = FOLDER / f"{node.name}.log"
         self._command = [program, "--config", self.config, *words]
@@ -59,8 +60,9 @@ class Ubfd:
     def configure(self, settings):
         """Writes the configuration. A running daemon reads it at reload()."""
         self.settings = settings
-        own = {"control": {"socket": str(self.socket)}, "ident": {"key_file": str(self._key)},
-               "owners": {"recognise": self._recognise}}
+        own = {"control": {"socket": str(self.socket), "user_socket": str(self.user_socket)},
+               "ident": {"key_file": str(self._key)}, "owners": {"recognise": self._recognise},
+               "labels": {"state_directory": str(FOLDER / f"{self.node.name}.state")}}
         merged = {name: {**own.get(name, {}), **settings.get(name, {})} for name in {**own, **settings}}
         self.config.write_text(to_toml(merged))
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <random>
+#include <tuple>
 
 namespace ubf {
 namespace {
@@ -121,6 +122,39 @@ TEST(Configuration, an_unknown_key_is_refused_with_its_place_and_the_nearest_one
     EXPECT_THAT(error_of("[quue]\n"), HasSubstr("did you mean [queue]"));
 }
 
+TEST(Configuration, an_exception_names_both_users_the_port_and_the_place) {
+    const auto config = parse_config("[policy]\nallow = [\"1001>1002 tcp/8786@10.0.0.2\", "
+                                     "\"2000-2999>root 9000-9009\"]\n",
+                                     "f");
+    ASSERT_EQ(config.policy.exceptions.size(), 2u);
+    const auto& [one, other] = std::tie(config.policy.exceptions[0], config.policy.exceptions[1]);
+    EXPECT_EQ(one, (Exception{{Uid{1001}, Uid{1001}},
+                              {Uid{1002}, Uid{1002}},
+                              true,
+                              false,
+                              {8786, 8786},
+                              Prefix::parse("10.0.0.2")}));
+    EXPECT_EQ(other,
+              (Exception{{Uid{2000}, Uid{2999}}, {Uid{0}, Uid{0}}, true, true, {9000, 9009}}));
+    EXPECT_FALSE(decide_alike(config, parse_config("", "f")));
+}
+
+TEST(Configuration, observing_is_all_or_by_peers_interfaces_and_ports) {
+    EXPECT_FALSE(parse_config("[policy]\nmode = \"enforce\"\n", "f").observed.any());
+    const auto all = parse_config("[policy]\nmode = \"observe\"\n", "f");
+    EXPECT_TRUE(all.observed.all);
+    EXPECT_THAT(warnings(all).front(), HasSubstr("NOTHING IS REFUSED"));
+    const auto some = parse_config("[policy]\nobserve_peers = [\"10.0.4.0/24\"]\n"
+                                   "observe_interfaces = [\"ib*\"]\n"
+                                   "observe_ports = [\"tcp/8888\"]\n",
+                                   "f");
+    EXPECT_TRUE(some.observed.any() && !some.observed.all);
+    EXPECT_EQ(some.observed.peers.size(), 1u);
+    EXPECT_EQ(some.observed.interfaces.size(), 1u);
+    EXPECT_EQ(some.observed.ports.size(), 1u);
+    EXPECT_FALSE(decide_alike(some, all));
+}
+
 TEST(Configuration, protocols_go_by_name_or_number) {
     const auto config = parse_config("[scope]\nprotocols = [\"vrrp\", 50, \"115\"]\n"
                                      "[fabric]\nprotocols = [\"gre\"]\n",
@@ -177,6 +211,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"[policy]\nsame_user = 1\n", "true or false"},
         BadLine{"[policy]\noutside = \"maybe\"\n", "one of \"deny\", \"allow\""},
         BadLine{"[policy]\nexempt_listeners = [\"nobody-of-that-name\"]\n", "no user"},
+        BadLine{"[policy]\nallow = [\"1001>1002\"]\n", "is no exception"},
+        BadLine{"[policy]\nallow = [\"1001 tcp/1\"]\n", "is no exception"},
+        BadLine{"[policy]\nallow = [\">1002 tcp/1\"]\n", "is no exception"},
+        BadLine{"[policy]\nallow = [\"1001> tcp/1\"]\n", "is no exception"},
+        BadLine{"[policy]\nallow = [\"1001>1002 icmp/1\"]\n", "is no exception"},
+        BadLine{"[policy]\nallow = [\"1001>1002 tcp/1@nowhere\"]\n", "no address"},
+        BadLine{"[policy]\nmode = \"watch\"\n", "observe"},
         BadLine{"[policy]\nexempt_listeners = [\"2000-1000\"]\n", "the lower one first"},
         BadLine{"[policy]\nexempt_listeners = [\"1000-2000\", 1500]\n", "overlaps"},
         BadLine{"[policy]\nexempt_listeners = [4294967295]\n", "not a range of uids"},

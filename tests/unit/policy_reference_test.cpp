@@ -126,6 +126,14 @@ struct Reference {
         const bool users = listener.kind == OwnerKind::user && connector.kind == OwnerKind::user;
         const bool labelled = !labels(listener).empty() || !labels(connector).empty();
         const bool sure = known(listener) && known(connector);
+        for (const auto& each : policy.exceptions)
+            if (users && within({each.connectors}, connector.uid) &&
+                within({each.listeners}, listener.uid) &&
+                (flow.protocol == Protocol::tcp ? each.tcp : each.udp) &&
+                flow.destination.port >= each.ports.first &&
+                flow.destination.port <= each.ports.last &&
+                there(each.at, flow.destination.address))
+                return Reason::excepted;
         if (users && policy.require_label &&
             (!sure || (labelled && !common_label(listener, connector))))
             return Reason::label_required;
@@ -238,6 +246,18 @@ class Dice {
             policy.exempt_listeners = some<Exemption>(2, [this] { return exemption(); });
         if (coin())
             policy.exempt_connectors = some<Exemption>(2, [this] { return exemption(); });
+        if (coin())
+            policy.exceptions = some<Exception>(2, [this] {
+                const Port first = static_cast<Port>(number(3));
+                const auto connectors = range();
+                const auto listeners = range();
+                return Exception{connectors,
+                                 listeners,
+                                 coin(),
+                                 coin(),
+                                 {first, static_cast<Port>(first + number(2))},
+                                 place()};
+            });
         policy.ignored_groups = some<Gid>(1, [this] { return gid(); });
         for (unsigned i = number(4); i > 0; --i)
             policy.labels[label()] = {some<UidRange>(2, [this] { return range(); }),
@@ -275,7 +295,7 @@ TEST(Reference, agrees_for_random_owners_and_policies) {
         }
     }
     // Every reason of the decision came up, so the agreement is worth something.
-    EXPECT_EQ(seen.size(), 16u);
+    EXPECT_EQ(seen.size(), 17u);
     for (const auto& [reason, times] : seen)
         EXPECT_GT(times, 100u) << to_string(reason);
 }

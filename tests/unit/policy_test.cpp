@@ -50,6 +50,31 @@ TEST(Policy, a_supplementary_group_of_the_listener_lets_nobody_in) {
               Reason::different_user);
 }
 
+TEST(Policy, an_exception_opens_one_way_and_no_wider) {
+    const Policy policy{
+        .require_label = true,
+        .exceptions = {
+            {{bob, bob}, {alice, alice}, true, false, {8786, 8786}, Prefix::parse("10.0.0.2")}}};
+    Flow flow{
+        Protocol::tcp, {*Address::parse("10.0.0.1"), 40000}, {*Address::parse("10.0.0.2"), 8786}};
+    const auto decided = [&](Uid listener, Uid connector) {
+        return decide(flow, Owner::user(listener), Owner::user(connector), policy).reason;
+    };
+    EXPECT_EQ(decided(alice, bob), Reason::excepted);
+    EXPECT_TRUE(settled_by_uid(flow, Owner::user(alice), Owner::user(bob), policy));
+    EXPECT_NE(decided(bob, alice), Reason::excepted);
+    EXPECT_NE(decided(alice, Uid{2003}), Reason::excepted);
+    EXPECT_NE(decided(Uid{2003}, bob), Reason::excepted);
+    flow.destination.port = 8787;
+    EXPECT_NE(decided(alice, bob), Reason::excepted);
+    flow.destination.port = 8786;
+    flow.destination.address = *Address::parse("10.0.0.3");
+    EXPECT_NE(decided(alice, bob), Reason::excepted);
+    flow.destination.address = *Address::parse("10.0.0.2");
+    flow.protocol = Protocol::udp;
+    EXPECT_NE(decided(alice, bob), Reason::excepted);
+}
+
 TEST(Policy, an_ignored_group_lets_nobody_in) {
     const Policy policy{.ignored_groups = {users}};
     EXPECT_EQ(verdict(owner(alice, users), owner(bob, users, {users}), policy),
@@ -249,11 +274,11 @@ TEST(Reasons, each_has_a_name_an_action_and_a_hint) {
     }
 }
 
-TEST(Reasons, only_the_seven_of_the_policy_allow) {
+TEST(Reasons, only_the_eight_of_the_policy_allow_and_what_is_observed) {
     std::size_t allowed = 0;
     for (std::size_t i = 0; i < static_cast<std::size_t>(Reason::count_); ++i)
         allowed += action_of(static_cast<Reason>(i)) == Action::allow ? 1 : 0;
-    EXPECT_EQ(allowed, 7u);
+    EXPECT_EQ(allowed, 8u + 1u);
     EXPECT_EQ(action_of(Reason::internal_error), Action::deny);
     EXPECT_EQ(action_of(Reason::no_answer), Action::deny);
     EXPECT_EQ(action_of(Reason::no_answer_yet), Action::drop);

@@ -54,6 +54,45 @@ struct Wire : testing::Test {
     }
 };
 
+TEST_F(Wire, a_refusal_comes_out_as_it_went_in) {
+    Refused refused{Nonce{9}, flow, Reason::different_user};
+    refused.observed = true;
+    refused.connector = Uid{2002};
+    refused.program = {Pid{99}, "python3", 42};
+    refused.common = {Gid{6}, Gid{7}};
+    const auto bytes =
+        encode_one(std::vector<Refused>{refused, {Nonce{1}, flow, Reason::outside}}, keys.current);
+    const auto datagram = decode(bytes, path, keys);
+    ASSERT_TRUE(datagram);
+    const auto* all = std::get_if<std::vector<Refused>>(&datagram->entries);
+    ASSERT_TRUE(all);
+    ASSERT_EQ(all->size(), 2u);
+    const auto& first = all->front();
+    EXPECT_EQ(first.flow, flow);
+    EXPECT_EQ(first.reason, Reason::different_user);
+    EXPECT_TRUE(first.observed);
+    EXPECT_FALSE(first.ended);
+    EXPECT_EQ(first.connector, Uid{2002});
+    EXPECT_FALSE(first.listener);
+    EXPECT_EQ(first.program.comm, "python3");
+    EXPECT_EQ(first.program.job, 42u);
+    EXPECT_EQ(first.common, (std::vector<Gid>{Gid{6}, Gid{7}}));
+    for (std::size_t size = 24; size < bytes.size() - 16; ++size) { // cut anywhere, and signed
+        auto cut = bytes;
+        cut.resize(size + 16);
+        cut[6] = static_cast<std::uint8_t>(cut.size() >> 8);
+        cut[7] = static_cast<std::uint8_t>(cut.size());
+        EXPECT_FALSE(decode(sign(std::move(cut)), path, keys)) << size;
+    }
+}
+
+TEST_F(Wire, a_refusal_names_a_reason_to_refuse) {
+    for (const auto reason : {Reason::same_user, Reason::observed}) {
+        const auto bytes = encode_one(std::vector<Refused>{{Nonce{1}, flow, reason}}, keys.current);
+        EXPECT_EQ(decode(bytes, path, keys).error(), Rejection::malformed);
+    }
+}
+
 TEST_F(Wire, a_question_comes_out_as_it_went_in) {
     const auto datagram = decode(question(), path, keys);
     ASSERT_TRUE(datagram);

@@ -216,6 +216,7 @@ struct World {
     FakePeers peers;
     FakeQueue queue;
     Policy policy;
+    Observation observed;
 
     Shared shared() { return {counters, peer_table, owners, room, reporter}; }
     std::shared_ptr<const Rules> rules() const {
@@ -224,8 +225,12 @@ struct World {
         key.fill(7);
         auto terms = std::make_shared<const ident::Terms>(
             ident::Terms{1017, std::chrono::seconds(1), ranges, {Key(key), std::nullopt}, {}});
-        return std::make_shared<const Rules>(
-            Rules{{policy, ranges}, {policy, ranges}, {}, std::chrono::milliseconds(900), terms});
+        return std::make_shared<const Rules>(Rules{{policy, ranges},
+                                                   {policy, ranges},
+                                                   observed,
+                                                   {},
+                                                   std::chrono::milliseconds(900),
+                                                   terms});
     }
     // A socket of this user at the flow's destination. state: 0 for UDP.
     void listens(Uid uid, std::uint64_t cookie = 1, std::uint8_t state = TCP_LISTEN) {

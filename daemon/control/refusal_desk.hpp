@@ -1,0 +1,25 @@
+// Answers requests for refusals: the administrator sees all, a user those of his own flows.
+#pragma once
+
+#include "daemon/control/server.hpp"
+#include "daemon/refusals/refusals.hpp"
+
+namespace ubf {
+
+class RefusalDesk {
+  public:
+    using Json = ControlServer::Json;
+
+    explicit RefusalDesk(const Refusals& refusals)
+      : refusals_(refusals) {}
+
+    // All, or those of a user ("user", a uid), with an id ("id"), or since a time ("since_ms").
+    Json list(const Json& request) const;
+    // The asker's own, as connector and as listener's owner. reveal: who the other end's user is.
+    Json why(const Json& request, Uid asker, bool reveal) const;
+
+  private:
+    const Refusals& refusals_;
+};
+
+} // namespace ubf

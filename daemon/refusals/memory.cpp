@@ -1,0 +1,111 @@
+#include "daemon/refusals/memory.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace ubf {
+
+RefusalMemory::Key RefusalMemory::key_of(const Refusal& refusal) {
+    const auto& [protocol, from, to] = refusal.flow;
+    return {protocol,
+            from.address,
+            to,
+            refusal.connector.kind,
+            refusal.connector.uid,
+            refusal.listener.kind,
+            refusal.listener.uid,
+            refusal.reason,
+            refusal.ended,
+            refusal.observed,
+            refusal.told_by};
+}
+
+RefusalMemory::Account RefusalMemory::account_of(const Refusal& refusal) {
+    for (const auto* end : {&refusal.connector, &refusal.listener})
+        if (end->kind == OwnerKind::user)
+            return {true, end->uid, {}};
+    return {false, {}, refusal.flow.source.address};
+}
+
+RefusalMemory::Added RefusalMemory::add(Refusal refusal) {
+    const auto found = by_key_.find(key_of(refusal));
+    if (found == by_key_.end()) {
+        const auto id = refusal.id = new_id();
+        insert(std::move(refusal));
+        return {id, true};
+    }
+    auto& known = *found->second;
+    known.count += refusal.count;
+    known.last = refusal.last;
+    known.flow = refusal.flow;
+    if (refusal.connector.pid != Pid{})
+        known.connector = std::move(refusal.connector);
+    if (refusal.listener.pid != Pid{})
+        known.listener = std::move(refusal.listener);
+    if (!refusal.common.empty())
+        known.common = std::move(refusal.common);
+    auto& account = accounts_[account_of(known)];
+    account.splice(account.end(), account, found->second);
+    return {known.id, false};
+}
+
+void RefusalMemory::restore(Refusal refusal) {
+    if (refusal.id != 0 && !by_id_.contains(refusal.id) && !by_key_.contains(key_of(refusal)))
+        insert(std::move(refusal));
+}
+
+void RefusalMemory::insert(Refusal refusal) {
+    const auto account = account_of(refusal);
+    make_room(account);
+    const auto key = key_of(refusal);
+    const auto id = refusal.id;
+    auto& refusals = accounts_[account];
+    refusals.push_back(std::move(refusal));
+    by_key_[key] = std::prev(refusals.end());
+    by_id_[id] = key;
+}
+
+// The account with the most refusals gives way.
+void RefusalMemory::make_room(const Account& newcomer) {
+    const auto own = accounts_.find(newcomer);
+    if (own != accounts_.end() && own->second.size() >= share)
+        return forget_oldest(newcomer);
+    if (size() < most)
+        return;
+    const auto largest = std::ranges::max_element(
+        accounts_, {}, [](const auto& account) { return account.second.size(); });
+    forget_oldest(Account(largest->first));
+}
+
+void RefusalMemory::forget_oldest(const Account& account) {
+    const auto found = accounts_.find(account);
+    const auto& oldest = found->second.front();
+    by_id_.erase(oldest.id);
+    by_key_.erase(key_of(oldest));
+    found->second.pop_front();
+    if (found->second.empty())
+        accounts_.erase(found);
+}
+
+std::uint32_t RefusalMemory::new_id() {
+    while (next_id_ == 0 || by_id_.contains(next_id_))
+        ++next_id_;
+    return next_id_++;
+}
+
+std::vector<Refusal> RefusalMemory::list(std::size_t most_of_them,
+                                         const std::function<bool(const Refusal&)>& chosen) const {
+    std::vector<const Refusal*> all;
+    for (const auto& [account, refusals] : accounts_)
+        for (const auto& refusal : refusals)
+            if (chosen(refusal))
+                all.push_back(&refusal);
+    std::ranges::sort(all, std::ranges::greater{}, [](const Refusal* each) { return each->last; });
+    all.resize(std::min(all.size(), most_of_them));
+    std::vector<Refusal> listed;
+    for (const auto* each : all)
+        listed.push_back(*each);
+    return listed;
+}
+
+} // namespace ubf

@@ -1,0 +1,119 @@
+#include "daemon/refusals/refusals.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <fstream>
+#include <random>
+#include <ranges>
+#include <sys/stat.h>
+#include <system_error>
+#include <utility>
+
+namespace ubf {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::chrono::seconds between_writes{30};
+constexpr std::size_t most_line = 16384;
+
+} // namespace
+
+Refusals::Refusals()
+  : memory_(std::random_device{}()) {}
+
+void Refusals::on_new(Tell tell) {
+    const std::lock_guard lock(mutex_);
+    tell_ = std::move(tell);
+}
+
+// A scan is no refusal: nobody listened there.
+void Refusals::add(Denial& denial) {
+    if (denial.tries > 0)
+        return;
+    auto refusal = Refusal::of(denial, std::chrono::system_clock::now());
+    Tell tell;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto added = memory_.add(refusal);
+        denial.id = refusal.id = added.id;
+        changed_ = true;
+        if (added.is_new && !denial.told_by)
+            tell = tell_;
+    }
+    if (tell)
+        tell(refusal);
+}
+
+std::size_t Refusals::size() const {
+    const std::lock_guard lock(mutex_);
+    return memory_.size();
+}
+
+std::vector<Refusal> Refusals::list(std::size_t most,
+                                    const std::function<bool(const Refusal&)>& chosen) const {
+    const std::lock_guard lock(mutex_);
+    return memory_.list(most, chosen);
+}
+
+// A line for each refusal, the oldest first. A line that can't be read is passed over.
+std::optional<std::string> Refusals::begin(std::filesystem::path file) {
+    file_ = std::move(file);
+    std::error_code error;
+    if (!std::filesystem::exists(file_, error))
+        return std::nullopt;
+    std::ifstream in(file_);
+    if (!in)
+        return fmt::format("{}: what was refused before is not known: {}", file_.string(),
+                           std::strerror(errno));
+    std::size_t unread = 0;
+    const std::lock_guard lock(mutex_);
+    for (std::string line; std::getline(in, line) && memory_.size() < RefusalMemory::most;) {
+        const auto json = line.size() <= most_line ? Json::parse(line, nullptr, false) : Json();
+        if (auto refusal = to_refusal(json))
+            memory_.restore(std::move(*refusal));
+        else
+            ++unread;
+    }
+    if (unread == 0)
+        return std::nullopt;
+    return fmt::format("{}: {} lines are no refusals, and are passed over", file_.string(), unread);
+}
+
+std::optional<std::string> Refusals::look(TimePoint now, bool last) {
+    if (file_.empty() || (!last && now - saved_ < between_writes))
+        return std::nullopt;
+    saved_ = now;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!std::exchange(changed_, false))
+            return std::nullopt;
+    }
+    return save();
+}
+
+// The file has users' names in it: it is ours alone.
+std::optional<std::string> Refusals::save() const {
+    auto fresh = file_;
+    fresh += ".new";
+    std::error_code error;
+    std::filesystem::remove(fresh, error);
+    const auto old_mask = ::umask(0077);
+    std::filesystem::create_directories(file_.parent_path(), error);
+    std::ofstream out(fresh);
+    ::umask(old_mask);
+    const auto all = list(RefusalMemory::most, [](const Refusal&) { return true; });
+    for (const auto& refusal : all | std::views::reverse)
+        out << to_json(refusal).dump(-1, ' ', true, Json::error_handler_t::replace) << '\n';
+    out.close();
+    if (out)
+        std::filesystem::rename(fresh, file_, error);
+    if (out && !error)
+        return std::nullopt;
+    return fmt::format("{}: refusals could not be written, and a restart would forget them: {}",
+                       file_.string(), error ? error.message() : std::strerror(errno));
+}
+
+} // namespace ubf

@@ -1,0 +1,192 @@
+// `ubfctl metrics`: what ubfd counts, in Prometheus's text format (version 0.0.4).
+#include "arguments.hpp"
+#include "client.hpp"
+#include "command.hpp"
+#include "policy/verdict.hpp"
+
+#include <fmt/format.h>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+namespace ubf::ctl {
+namespace {
+
+// A label's value: backslash, quote and line feed are escaped.
+std::string escaped(std::string_view value) {
+    std::string text;
+    for (const char c : value) {
+        if (c == '\\' || c == '"')
+            text += '\\';
+        text += c == '\n' ? std::string("\\n") : std::string(1, c);
+    }
+    return text;
+}
+
+class Page {
+  public:
+    explicit Page(const Json& status)
+      : status_(status) {}
+
+    // Begins a metric; its samples follow.
+    void begin(std::string_view name, std::string_view type, std::string_view help) {
+        name_ = name;
+        text_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+    }
+    void sample(std::uint64_t value, std::string_view labels = {}) {
+        text_ += labels.empty() ? fmt::format("{} {}\n", name_, value)
+                                : fmt::format("{}{{{}}} {}\n", name_, labels, value);
+    }
+    // One that is a number of the status; left out where this ubfd doesn't have it.
+    void add(std::string_view name, std::string_view type, std::string_view help,
+             const char* path) {
+        const auto* found = at(path);
+        if (found == nullptr || !found->is_number())
+            return;
+        begin(name, type, help);
+        sample(found->get<std::uint64_t>());
+    }
+    void add(std::string_view name, std::string_view help, bool yes) {
+        begin(name, "gauge", help);
+        sample(yes ? 1 : 0);
+    }
+    // One sample for each member.
+    void add_each(std::string_view name, std::string_view help, const char* path,
+                  std::string_view label) {
+        const auto* found = at(path);
+        if (found == nullptr || !found->is_object())
+            return;
+        begin(name, "counter", help);
+        for (const auto& [key, value] : found->items())
+            if (value.is_number())
+                sample(value.get<std::uint64_t>(), fmt::format("{}=\"{}\"", label, escaped(key)));
+    }
+    const Json* at(const char* path) const {
+        const Json::json_pointer pointer(path);
+        return status_.contains(pointer) ? &status_.at(pointer) : nullptr;
+    }
+    const std::string& text() const { return text_; }
+
+  private:
+    const Json& status_;
+    std::string name_;
+    std::string text_;
+};
+
+std::string word(const Page& page, const char* path) {
+    const auto* found = page.at(path);
+    return found != nullptr && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+void add_verdicts(Page& page) {
+    const auto* reasons = page.at("/reasons");
+    if (reasons == nullptr)
+        return;
+    page.begin("ubf_packets_judged_total", "counter",
+               "Packets that ubfd judged, by action and reason.");
+    for (const auto& [name, count] : reasons->items())
+        if (const auto reason = parse_reason(name))
+            page.sample(
+                count.get<std::uint64_t>(),
+                fmt::format("action=\"{}\",reason=\"{}\"", to_string(action_of(*reason)), name));
+    page.add_each("ubf_flows_would_deny_total",
+                  "Flows that would be refused, but are only observed, by reason.",
+                  "/observing/would_deny", "reason");
+}
+
+void add_queues(Page& page) {
+    const auto* queues = page.at("/queues");
+    if (queues == nullptr)
+        return;
+    const auto each = [&](std::string_view name, std::string_view type, std::string_view help,
+                          const char* key) {
+        page.begin(name, type, help);
+        for (const auto& queue : *queues)
+            page.sample(queue.value(key, std::uint64_t{0}),
+                        fmt::format("queue=\"{}\"", queue.value("number", std::uint64_t{0})));
+    };
+    each("ubf_queue_packets_total", "counter", "Packets that came to ubfd.", "packets");
+    each("ubf_queue_waiting", "gauge", "Packets that wait in the kernel.", "waiting");
+    each("ubf_queue_full_drops_total", "counter", "Packets for which the queue had no room.",
+         "full_drops");
+    each("ubf_queue_socket_drops_total", "counter", "Packets for which the socket had no room.",
+         "socket_drops");
+}
+
+void add_kernel(Page& page) {
+    const auto* rules = page.at("/kernel");
+    if (rules == nullptr)
+        return;
+    page.begin("ubf_rule_packets_total", "counter",
+               "Packets that a rule of the ruleset counted, by the rule's name.");
+    for (const auto& [name, counter] : rules->items())
+        page.sample(counter.value("packets", std::uint64_t{0}),
+                    fmt::format("rule=\"{}\"", escaped(name)));
+}
+
+void add_ident(Page& page) {
+    page.add("ubf_ident_questions_total", "counter", "Questions to peers.", "/ident/questions");
+    page.add("ubf_ident_retransmissions_total", "counter", "Questions that were asked again.",
+             "/ident/retransmissions");
+    page.add("ubf_ident_answers_total", "counter", "Answers of peers.", "/ident/answers");
+    page.add("ubf_ident_answered_total", "counter", "Questions of peers that were answered.",
+             "/ident/answered");
+    page.add_each("ubf_ident_rejected_total", "Datagrams that were rejected, by cause.",
+                  "/ident/rejected", "cause");
+    page.add("ubf_peers", "gauge", "Peers that were asked.", "/peers_asked");
+    page.add("ubf_peers_silent", "gauge", "Peers that do not answer.", "/peers_silent");
+}
+
+void add_flows(Page& page) {
+    page.add("ubf_flows_remembered", "gauge", "Flows that are allowed.", "/flows_remembered");
+    page.add("ubf_flows_ended_total", "counter", "Flows that were allowed once, and were ended.",
+             "/flows_ended");
+    page.add("ubf_flows_not_ended_total", "counter", "Flows that the kernel refused to end.",
+             "/flows_not_ended");
+    page.add("ubf_refusals_remembered", "gauge", "Refusals that 'ubfctl report' knows.",
+             "/refusals_remembered");
+    page.add("ubf_connections_recognised_total", "counter",
+             "Connections that the kernel let in by itself, as one user's.",
+             "/recognition/recognised");
+    page.add("ubf_connections_stamped_total", "counter", "SYNs to peers that carry a stamp.",
+             "/recognition/stamped");
+}
+
+void add_health(Page& page) {
+    page.begin("ubf_info", "gauge", "The version of ubfd.");
+    page.sample(1, fmt::format("version=\"{}\"", escaped(word(page, "/version"))));
+    page.add("ubf_uptime_seconds", "gauge", "Time since ubfd started.", "/uptime_s");
+    page.add("ubf_ruleset_installed", "Whether the ruleset is whole.",
+             word(page, "/ruleset/state") == "installed");
+    page.add("ubf_ruleset_repairs_total", "counter", "How often ubfd repaired the ruleset.",
+             "/ruleset/repairs");
+    const auto* holds = page.at("/configuration/holds");
+    page.add("ubf_configuration_holds", "Whether the configuration file is in force.",
+             holds == nullptr || *holds == true);
+    const auto* all = page.at("/observing/all");
+    page.add("ubf_observing", "Whether nothing is refused (policy.mode).",
+             all != nullptr && *all == true);
+    const auto* still = page.at("/threads/standing_still");
+    page.begin("ubf_threads_standing_still", "gauge", "Threads of ubfd that stand still.");
+    page.sample(still == nullptr ? 0 : still->size());
+    page.add("ubf_log_lines_total", "counter", "Lines in the log.", "/log/written");
+    page.add("ubf_log_lost_total", "counter", "Lines that were lost.", "/log/lost");
+}
+
+} // namespace
+
+int metrics(const Globals& globals, const Arguments& arguments) {
+    parse("metrics", arguments, {});
+    const auto status = ask(globals.socket, {{"command", "status"}});
+    Page page(status);
+    add_health(page);
+    add_verdicts(page);
+    add_queues(page);
+    add_kernel(page);
+    add_ident(page);
+    add_flows(page);
+    std::cout << page.text();
+    return 0;
+}
+
+} // namespace ubf::ctl

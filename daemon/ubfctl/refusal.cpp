@@ -1,0 +1,153 @@
+#include "refusal.hpp"
+
+#include <array>
+#include <ctime>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace ubf::ctl {
+namespace {
+
+std::string text_at(const Json& json, const char* key) {
+    const auto found = json.find(key);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+template<typename Number>
+Number number_at(const Json& json, const char* key) {
+    const auto found = json.find(key);
+    return found != json.end() && found->is_number_integer() ? found->get<Number>() : Number{};
+}
+
+bool flag_at(const Json& json, const char* key) {
+    const auto found = json.find(key);
+    return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+
+Refusal::End end_at(const Json& json, const char* key) {
+    Refusal::End end;
+    const auto found = json.find(key);
+    if (found == json.end() || !found->is_object())
+        return end;
+    end.kind = text_at(*found, "kind");
+    if (found->contains("uid"))
+        end.uid = number_at<std::uint32_t>(*found, "uid");
+    end.program = text_at(*found, "program");
+    end.pid = number_at<std::int64_t>(*found, "pid");
+    end.job = number_at<std::uint32_t>(*found, "job");
+    return end;
+}
+
+std::string user_of(const Refusal::End& end, Names& names, const char* otherwise) {
+    return end.uid ? names.user(*end.uid) : otherwise;
+}
+
+std::string about_different_users(const Refusal& refusal, Names& names) {
+    if (refusal.listener.uid == 0u)
+        return refusal.hint + ".";
+    const auto connector = user_of(refusal.connector, names, "the other user");
+    const auto listener = user_of(refusal.listener, names, "the other user");
+    if (refusal.common_groups.empty())
+        return refusal.is_listeners
+                   ? fmt::format("Your server is private. To let {} in, start it under a group of "
+                                 "which both of you are members: sg GROUP 'COMMAND'.",
+                                 connector)
+                   : fmt::format(
+                         "The server is {}'s, and private. Ask {} to start it under a group "
+                         "of which both of you are members: sg GROUP 'COMMAND'.",
+                         listener, listener);
+    const auto group = names.group(refusal.common_groups.front());
+    return refusal.is_listeners
+               ? fmt::format("Your server is private. To let {} and all others of group {} in, "
+                             "start it with: sg {} 'COMMAND'.",
+                             connector, group, group)
+               : fmt::format(
+                     "The server is {}'s, and private. Both of you are members of group {}: "
+                     "ask {} to start it with: sg {} 'COMMAND'.",
+                     listener, group, listener, group);
+}
+
+} // namespace
+
+std::optional<Refusal> to_refusal(const Json& json) {
+    if (!json.is_object())
+        return std::nullopt;
+    const auto from = Endpoint::parse(text_at(json, "from"));
+    const auto to = Endpoint::parse(text_at(json, "to"));
+    const auto reason = parse_reason(text_at(json, "reason"));
+    if (!from || !to || !reason)
+        return std::nullopt;
+    Refusal refusal;
+    refusal.id = number_at<std::uint32_t>(json, "id");
+    refusal.last_ms = number_at<std::int64_t>(json, "last_ms");
+    refusal.count = number_at<std::uint64_t>(json, "count");
+    refusal.protocol = text_at(json, "protocol");
+    refusal.from = *from;
+    refusal.to = *to;
+    refusal.reason = *reason;
+    refusal.ended = flag_at(json, "ended");
+    refusal.observed = flag_at(json, "observed");
+    refusal.is_listeners = text_at(json, "role") == "listener";
+    refusal.told_by = text_at(json, "told_by");
+    refusal.connector = end_at(json, "connector");
+    refusal.listener = end_at(json, "listener");
+    if (const auto groups = json.find("common_groups"); groups != json.end())
+        for (const auto& gid : *groups)
+            if (gid.is_number_unsigned())
+                refusal.common_groups.push_back(gid.get<std::uint32_t>());
+    refusal.hint = text_at(json, "hint");
+    return refusal;
+}
+
+std::string verb_of(const Refusal& refusal) {
+    if (refusal.observed)
+        return refusal.ended ? "would end" : "would deny";
+    return refusal.ended ? "ended" : "denied";
+}
+
+std::string reason_in_words(Reason reason) {
+    switch (reason) {
+    case Reason::different_user:
+        return "the two programs belong to different users, and share no group or label that "
+               "counts";
+    case Reason::label_required:
+        return "this site keeps labels apart, and the labels of the two programs differ";
+    default:
+        return std::string(hint(reason));
+    }
+}
+
+std::string advice(const Refusal& refusal, Names& names) {
+    switch (refusal.reason) {
+    case Reason::different_user:
+        return about_different_users(refusal, names);
+    case Reason::label_required:
+        return "Run both programs under one label: submit both jobs with the same --mcs-label.";
+    case Reason::no_answer:
+    case Reason::other_version:
+    case Reason::internal_error:
+    case Reason::outside:
+    case Reason::unlisted:
+    case Reason::unready:
+        return fmt::format("You can't mend this: show this to your administrators (id {:08x}).",
+                           refusal.id);
+    default:
+        return refusal.hint.empty() ? std::string(hint(refusal.reason)) + "." : refusal.hint + ".";
+    }
+}
+
+std::string time_text(std::int64_t ms) {
+    const auto seconds = static_cast<std::time_t>(ms / 1000);
+    std::tm local{};
+    std::array<char, 32> text{};
+    if (::localtime_r(&seconds, &local) == nullptr ||
+        std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &local) == 0)
+        return "?";
+    return text.data();
+}
+
+std::string times(std::uint64_t count) {
+    return count > 1 ? fmt::format("{} times", count) : std::string();
+}
+
+} // namespace ubf::ctl

@@ -1,0 +1,122 @@
+// `ubfctl report`: what was refused, or would be, summed up; of this node, or of many.
+#include "arguments.hpp"
+#include "base/text.hpp"
+#include "command.hpp"
+#include "report.hpp"
+
+#include <chrono>
+#include <fmt/format.h>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <set>
+#include <vector>
+
+namespace ubf::ctl {
+namespace {
+
+namespace po = boost::program_options;
+
+// "90s", "30m", "12h", "7d"; in milliseconds.
+std::int64_t span_of(const std::string& text) {
+    const auto unit = text.empty() ? '?' : text.back();
+    const std::int64_t seconds = unit == 's'   ? 1
+                                 : unit == 'm' ? 60
+                                 : unit == 'h' ? 3600
+                                 : unit == 'd' ? 86400
+                                               : 0;
+    const auto count =
+        number<std::uint32_t>(std::string_view(text).substr(0, text.empty() ? 0 : text.size() - 1));
+    if (seconds == 0 || !count)
+        throw UsageError(fmt::format("report: --since '{}' is no span of time; write it like 30m, "
+                                     "12h or 7d",
+                                     text));
+    return std::int64_t{*count} * seconds * 1000;
+}
+
+std::int64_t now_ms() {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+Json read_file(const std::string& file) {
+    std::ifstream in(file);
+    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    auto json = in ? Json::parse(text, nullptr, false) : Json();
+    if (!json.is_object() || !json.contains("refusals") || !json.at("refusals").is_array())
+        throw Refused(fmt::format("{}: no report is there; write one on each node with 'ubfctl "
+                                  "--json report > FILE'",
+                                  file));
+    return json;
+}
+
+// A peer's own report has what it told this node.
+std::vector<Refusal> to_refusals(const std::vector<Json>& reports) {
+    std::vector<Refusal> refusals;
+    for (const auto& report : reports)
+        for (const auto& row : report.at("refusals"))
+            if (const auto refusal = to_refusal(row); refusal && refusal->told_by.empty())
+                refusals.push_back(*refusal);
+    return refusals;
+}
+
+std::string to_text(const std::vector<RefusalGroup>& groups, std::size_t nodes, Names& names) {
+    std::set<std::string> verbs;
+    for (const auto& each : groups)
+        verbs.insert(each.verb);
+    std::string text;
+    for (const auto& verb : verbs) {
+        std::uint64_t flows = 0;
+        std::set<std::uint32_t> users;
+        std::string lines;
+        for (const auto& each : groups) {
+            if (each.verb != verb)
+                continue;
+            flows += each.flows;
+            for (const auto& [uid, count] : each.connectors)
+                users.insert(uid);
+            lines += to_text(each, names);
+        }
+        text += fmt::format(
+            "{} {} flow{} of {} user{}{}\n{}", verb, flows, flows == 1 ? "" : "s", users.size(),
+            users.size() == 1 ? "" : "s",
+            nodes > 1 ? fmt::format(", by the reports of {} nodes", nodes) : std::string(), lines);
+    }
+    return text.empty() ? "nothing was refused, as far as is remembered\n" : text;
+}
+
+} // namespace
+
+int report(const Globals& globals, const Arguments& arguments) {
+    po::options_description options;
+    options.add_options()                                             //
+        ("from", po::value<std::vector<std::string>>()->multitoken()) //
+        ("since", po::value<std::string>())                           //
+        ("suggest", po::bool_switch());
+    const auto given = parse("report", arguments, options);
+    const auto since =
+        given.contains("since") ? now_ms() - span_of(given["since"].as<std::string>()) : 0;
+    std::vector<Json> reports;
+    if (given.contains("from"))
+        for (const auto& file : given["from"].as<std::vector<std::string>>())
+            reports.push_back(read_file(file));
+    else
+        reports.push_back(ask(globals.socket, {{"command", "refusals"}, {"since_ms", since}}));
+    if (globals.json) {
+        Json all = Json::array();
+        for (const auto& each : reports)
+            for (const auto& row : each.at("refusals"))
+                all.push_back(row);
+        std::cout << Json{{"refusals", all}}.dump(2) << '\n';
+        return 0;
+    }
+    auto refusals = to_refusals(reports);
+    std::erase_if(refusals, [&](const Refusal& refusal) { return refusal.last_ms < since; });
+    const auto groups = group(refusals);
+    Names names;
+    std::cout << (given["suggest"].as<bool>() ? suggestion(groups, names)
+                                              : to_text(groups, reports.size(), names));
+    return 0;
+}
+
+} // namespace ubf::ctl
