@@ -18,7 +18,7 @@ endif
 # TRIES=2: a test that fails gets another try.
 run_tests = ctest -j $$(nproc) $(if $(TRIES),--repeat until-pass:$(TRIES)) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
-.PHONY: build packages test-packages demo test bench fuzz asan tsan format install clean
+.PHONY: build packages demo-packages test-packages demo test bench fuzz asan tsan format install clean
 .DEFAULT_GOAL := build
 
 packages:
@@ -27,12 +27,19 @@ packages:
 test-packages:
 	@tests/install-packages test
 
+demo-packages:
+	@tests/install-packages demo
+
 build: packages
 	@$(as_owner) cmake --preset release > /dev/null
 	@$(as_owner) cmake --build --preset release
 
-demo: build
-	@tests/demo/demo --build build/release
+# Only what the demo needs, in a tree of its own.
+demo: demo-packages
+	@echo "Building ubfd and ubfctl, which takes a few minutes..."
+	@$(as_owner) cmake --preset demo > /dev/null
+	@$(as_owner) cmake --build --preset demo | tail -n 1
+	@tests/demo/demo --build build/demo
 
 test: test-packages build
 	@$(call run_tests,--preset release)

@@ -73,11 +73,17 @@ void Daemon::begin_gate(std::vector<std::unique_ptr<Queue>> queues) {
         [this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); });
 }
 
-// Refusals from before a restart are known again, and peers are told of those from now on.
-void Daemon::begin_refusals() {
-    if (const auto mistake =
-            refusals_.begin(start_.config.labels.state_directory / "refusals.jsonl"))
+// Refusals and exceptions from before a restart are known again. Peers are told of refusals from
+// now on.
+void Daemon::begin_memory() {
+    const auto& folder = start_.config.labels.state_directory;
+    if (const auto mistake = refusals_.begin(folder / "refusals.jsonl"))
         log_.warning(*mistake);
+    if (const auto mistake =
+            exceptions_.begin(folder / "exceptions.json", std::chrono::system_clock::now()))
+        log_.warning(*mistake);
+    if (!exceptions_.all().empty())
+        start_ = prepare(start_.config, exceptions_.all());
     refusals_.on_new([this](const Refusal& refusal) {
         const auto uid = [](const Refusal::End& end) {
             return end.kind == OwnerKind::user ? std::optional(end.uid) : std::nullopt;
@@ -114,8 +120,8 @@ void Daemon::begin_control() {
     if (!start_.config.control.user_socket.empty())
         user_control_ = std::make_unique<ControlServer>(
             loop_, start_.config.control.user_socket, ControlServer::For::everybody,
-            [this](const auto& request, Uid asker, auto reply) {
-                reply(handle_users(request, asker));
+            [this](const auto& request, Uid user, auto reply) {
+                reply(handle_users(request, user));
             });
     loop_.watch(signals_.get(), [this] { handle_signal(); });
 }

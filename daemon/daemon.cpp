@@ -64,9 +64,9 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
     // The queues come first: if another ubfd runs here, they can't be opened, and nothing was
     // changed.
     auto queues = open_queues();
+    begin_memory();
     begin_ident();
     begin_gate(std::move(queues));
-    begin_refusals();
     begin_control();
     install_ruleset();
 }
@@ -147,6 +147,7 @@ void Daemon::say_how_it_begins() {
 void Daemon::look(TimePoint now) {
     follow_sysctl();
     ask_for_names(now);
+    end_exceptions();
     ruleset_->look(now);
     surroundings_.look(start_.config, now);
     recognition_.look(now);
@@ -217,6 +218,10 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
         reply(status(is_set(request, "peers")));
     else if (command == "explain")
         explainer_->explain(request, reply);
+    else if (command == "allow")
+        reply(allow(request));
+    else if (command == "config")
+        reply(settings());
     else if (command == "refusals")
         reply(refusal_desk_.list(request));
     else if (command == "flows")
@@ -234,9 +239,11 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
     else if (command == "jobs")
         reply(jobs_->list());
     else
-        reply({{"ok", false},
-               {"error", "unknown command; there are status, explain, refusals, flows, revoke, "
-                         "reload, job-begin, job-end and jobs"}});
+        reply(
+            {{"ok", false},
+             {"error",
+              "unknown command; there are status, config, allow, explain, refusals, flows, revoke, "
+              "reload, job-begin, job-end and jobs"}});
 }
 
 // Every user may ask these.

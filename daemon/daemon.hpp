@@ -20,16 +20,17 @@
 #include "daemon/jobs/jobs.hpp"
 #include "daemon/life.hpp"
 #include "daemon/log/log.hpp"
+#include "daemon/log/refusals.hpp"
 #include "daemon/owners/investigator.hpp"
 #include "daemon/owners/labeller.hpp"
 #include "daemon/owners/owner_records.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "daemon/rdma/watcher.hpp"
 #include "daemon/recognition/recognition.hpp"
-#include "daemon/refusals/refusals.hpp"
 #include "daemon/ruleset_keeper.hpp"
 #include "daemon/start.hpp"
 #include "daemon/surroundings.hpp"
+#include "daemon/temporary_exceptions.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "daemon/unknown_names.hpp"
 #include "ident/socket.hpp"
@@ -92,8 +93,12 @@ class Daemon {
     void stop_workers();
     void handle(const ControlServer::Json& request, const ControlServer::Reply& reply);
     ControlServer::Json handle_users(const ControlServer::Json& request, Uid asker) const;
-    void begin_refusals();
+    void begin_memory();
+    ControlServer::Json allow(const ControlServer::Json& request);
+    void apply_exceptions();
+    void end_exceptions();
     ControlServer::Json status(bool all_peers);
+    ControlServer::Json settings() const;
     ControlServer::Json ruleset_status() const;
     ControlServer::Json verdicts_in_kernel() const;
     std::vector<std::string> all_warnings() const;
@@ -113,6 +118,7 @@ class Daemon {
     UserCache users_;
     Refusals refusals_;
     Log log_;
+    TemporaryExceptions exceptions_;
     Start start_;
     nft::Connection table_; // all that writes into the table goes through it
     JobTable job_table_;

@@ -1,8 +1,10 @@
 // The part of the daemon that changes while it runs: by a reload, and by what the node is.
 #include "daemon/daemon.hpp"
 
+#include "daemon/core/json.hpp"
 #include "nft/probe.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,7 +18,7 @@ std::optional<std::string> Daemon::reload() {
     ::sd_notify(0, "RELOADING=1");
     mistake_.clear();
     try {
-        auto fresh = prepare(load_config(options_.config_file));
+        auto fresh = prepare(load_config(options_.config_file), exceptions_.all());
         if (const auto names = need_restart(start_.config, fresh.config); !names.empty())
             throw ConfigError(fmt::format("changes of {} take effect at a restart only: restart "
                                           "ubfd, or undo them",
@@ -47,7 +49,8 @@ void Daemon::keep_as_last_good() {
 }
 
 void Daemon::apply(Start fresh) {
-    const bool otherwise = !decide_alike(start_.config, fresh.config);
+    const bool otherwise = !decide_alike(start_.config, fresh.config) ||
+                           start_.rules->ethernet.policy != fresh.rules->ethernet.policy;
     const bool relabelled = !start_.config.labels.same_sources(fresh.config.labels);
     start_ = std::move(fresh);
     recognition_.pause();
@@ -69,6 +72,50 @@ void Daemon::apply(Start fresh) {
     begin_recognition();
     if (otherwise)
         undecided_->judge_recognised(Clock::now());
+}
+
+// The exceptions are others than before.
+void Daemon::apply_exceptions() {
+    if (const auto mistake = exceptions_.save())
+        log_.warning(*mistake);
+    auto fresh = prepare(start_.config, exceptions_.all());
+    fresh.environment = start_.environment;
+    apply(std::move(fresh));
+}
+
+void Daemon::end_exceptions() {
+    const auto expired = exceptions_.take_expired(std::chrono::system_clock::now());
+    for (const auto& item : expired)
+        log_.info(
+            fmt::format("the exception '{}' is over, and flows that it let in end", item.text));
+    if (!expired.empty())
+        apply_exceptions();
+}
+
+// "for_s" seconds from now, or "remove"; or the list alone.
+ControlServer::Json Daemon::allow(const ControlServer::Json& request) {
+    const auto now = std::chrono::system_clock::now();
+    const auto text = text_of(request, "allow");
+    const auto span = request.find("for_s");
+    if (is_set(request, "remove")) {
+        if (!exceptions_.remove(text))
+            return {{"ok", false},
+                    {"error",
+                     fmt::format("there is no exception '{}'; 'ubfctl allow' lists them", text)}};
+        log_.info(fmt::format("the exception '{}' was removed", text));
+        apply_exceptions();
+    } else if (!text.empty()) {
+        constexpr std::int64_t most = std::int64_t{1} << 32;
+        const auto seconds = span != request.end() && span->is_number_integer()
+                                 ? std::clamp(span->get<std::int64_t>(), std::int64_t{0}, most)
+                                 : 0;
+        const auto added = exceptions_.add(text, std::chrono::seconds(seconds), now);
+        if (!added)
+            return {{"ok", false}, {"error", added.error()}};
+        log_.info(fmt::format("the exception '{}' holds for {} s (ubfctl allow)", text, seconds));
+        apply_exceptions();
+    }
+    return {{"ok", true}, {"exceptions", exceptions_.list(now)}};
 }
 
 // The labels of this user's processes changed. All that was found of them is forgotten first. Then
@@ -116,7 +163,7 @@ void Daemon::ask_for_names(TimePoint now) {
     log_.info(fmt::format("the user database knows {} more names of the configuration",
                           old.unknown_names.size() - config->unknown_names.size()));
     try {
-        auto fresh = prepare(std::move(*config));
+        auto fresh = prepare(std::move(*config), exceptions_.all());
         fresh.environment = start_.environment;
         apply(std::move(fresh));
     } catch (const std::exception& error) {

@@ -28,11 +28,11 @@ Scope watched_scope(const Config& config, const nft::Environment& environment) {
 
 std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules) {
     return std::make_shared<const RdmaRules>(
-        RdmaRules{config.fabric.rdma, config.fabric_policy(), config.fabric.exempt_ports,
-                  rules.terms, rules.deadline, rules.labelled, rules.observed.all});
+        RdmaRules{config.fabric.rdma, rules.fabric.policy, config.fabric.exempt_ports, rules.terms,
+                  rules.deadline, rules.labelled, rules.observed.all});
 }
 
-Start prepare(Config config) {
+Start prepare(Config config, const std::vector<Exception>& more) {
     auto keys = load_keys(config.ident.key_file);
     nft::Installer installer;
     auto environment = nft::probe(config, installer);
@@ -49,9 +49,13 @@ Start prepare(Config config) {
         throw ConfigError(
             "labels.selinux is on, but SELinux is not enabled on this node: enable it "
             "(selinux=1 on the kernel's command line), or turn labels.selinux off");
+    auto policy = config.policy;
+    auto fabric_policy = config.fabric_policy();
+    for (auto* each : {&policy, &fabric_policy})
+        each->exceptions.insert(each->exceptions.end(), more.begin(), more.end());
     auto rules =
-        std::make_shared<const Rules>(Rules{{config.policy, config.peers.ranges},
-                                            {config.fabric_policy(), config.fabric_peers()},
+        std::make_shared<const Rules>(Rules{{std::move(policy), config.peers.ranges},
+                                            {std::move(fabric_policy), config.fabric_peers()},
                                             config.observed,
                                             config.fabric.pkeys,
                                             config.ident.deadline,

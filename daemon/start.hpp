@@ -7,6 +7,7 @@
 #include "nft/ruleset.hpp"
 
 #include <memory>
+#include <vector>
 
 namespace ubf {
 
@@ -19,7 +20,8 @@ struct Start {
 };
 
 // Does all that a bad configuration can make fail. Throws ConfigError, KeyError, NftError.
-Start prepare(Config config);
+// more: exceptions beside those of the configuration.
+Start prepare(Config config, const std::vector<Exception>& more = {});
 
 Scope watched_scope(const Config& config, const nft::Environment& environment);
 std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules);

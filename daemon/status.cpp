@@ -237,6 +237,16 @@ Json Daemon::status(bool all_peers) {
             {"log", of_log(counters_)}};
 }
 
+Json Daemon::settings() const {
+    auto rows = Json::array();
+    for (const auto& setting : all_settings(start_.config))
+        rows.push_back({{"section", setting.section},
+                        {"key", setting.key},
+                        {"value", setting.value},
+                        {"where", setting.where}});
+    return {{"ok", true}, {"settings", std::move(rows)}};
+}
+
 Json Daemon::ruleset_status() const {
     return {{"managed", ruleset_->managed()},
             {"owned", ruleset_->owned()},

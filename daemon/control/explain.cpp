@@ -9,6 +9,7 @@
 
 #include <array>
 #include <fmt/format.h>
+#include <limits>
 #include <net/if.h>
 
 namespace ubf {
@@ -67,7 +68,26 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     // No packet waits meanwhile.
     question.facts.same_destination = question.facts.fresh_labels = true;
     place(question, source_here);
+    if (const auto uid = number_of<std::int64_t>(request, "as", -1);
+        uid >= 0 && uid < std::numeric_limits<std::uint32_t>::max())
+        suppose(question, Uid{static_cast<std::uint32_t>(uid)});
     go_on(std::move(question));
+}
+
+// By the user database alone: no program is there that could have other groups, or a label.
+void Explainer::suppose(Question& question, Uid connector) {
+    if (question.facts.place == Place::elsewhere)
+        return; // whoever it is
+    auto owner = Owner::user(connector);
+    auto& credentials = owner.credentials.emplace();
+    credentials.labels_known = true;
+    if (const auto record = users_.find(connector, std::chrono::milliseconds(500))) {
+        credentials.gid = record->gid;
+        credentials.groups = record->groups;
+    }
+    question.facts.learn_source(std::move(owner));
+    question.asked = "supposed, with the groups that the user database names, and without a label";
+    question.unheard.clear();
 }
 
 bool Explainer::add_fabric(Question& question) {

@@ -26,7 +26,7 @@ class Explainer {
               Sockets& sockets, Shared shared, UserCache& users,
               const RecognitionTerms& recognised);
 
-    // request: from, to, protocol, as text.
+    // request: from, to, protocol, as text. as: a uid, that of a connector who is supposed to be there.
     void explain(const Json& request, const ControlServer::Reply& reply);
     void set_rules(std::shared_ptr<const Rules> rules, Scope scope);
     // By the loop.
@@ -49,6 +49,7 @@ class Explainer {
     bool add_fabric(Question& question);
     std::optional<std::string> out_of_scope(const Question& question) const;
     void place(Question& question, bool source_here);
+    void suppose(Question& question, Uid connector);
     // Carries out the steps of the inquiry as the gate does, until a peer is asked.
     void go_on(Question question);
     enum class Fact : bool { known, comes_later };

@@ -11,12 +11,6 @@ using Json = ControlServer::Json;
 constexpr std::size_t most_of_all = RefusalMemory::most;
 constexpr std::size_t most_of_one = 100; // for its user
 
-std::int64_t number_of(const Json& request, const char* key, std::int64_t otherwise) {
-    const auto found = request.find(key);
-    return found != request.end() && found->is_number_integer() ? found->get<std::int64_t>()
-                                                                : otherwise;
-}
-
 bool is_since(const Refusal& refusal, std::int64_t ms) {
     return refusal.last.time_since_epoch() > std::chrono::milliseconds(ms);
 }
@@ -38,9 +32,9 @@ std::string_view hint_of(const Refusal& refusal) {
 } // namespace
 
 Json RefusalDesk::list(const Json& request) const {
-    const auto user = number_of(request, "user", -1);
-    const auto id = number_of(request, "id", 0);
-    const auto since = number_of(request, "since_ms", 0);
+    const auto user = number_of<std::int64_t>(request, "user", -1);
+    const auto id = number_of<std::int64_t>(request, "id", 0);
+    const auto since = number_of<std::int64_t>(request, "since_ms", 0);
     auto rows = Json::array();
     for (const auto& refusal : refusals_.list(most_of_all, [&](const Refusal& each) {
              return (user < 0 || each.concerns(Uid{static_cast<std::uint32_t>(user)})) &&
@@ -54,8 +48,8 @@ Json RefusalDesk::list(const Json& request) const {
 }
 
 Json RefusalDesk::why(const Json& request, Uid asker, bool reveal) const {
-    const auto since = number_of(request, "since_ms", 0);
-    const auto most = std::clamp(number_of(request, "most", 20), std::int64_t{1},
+    const auto since = number_of<std::int64_t>(request, "since_ms", 0);
+    const auto most = std::clamp(number_of<std::int64_t>(request, "most", 20), std::int64_t{1},
                                  static_cast<std::int64_t>(most_of_one));
     auto rows = Json::array();
     for (const auto& refusal :

@@ -2,7 +2,8 @@
 #pragma once
 
 #include "daemon/control/server.hpp"
-#include "daemon/refusals/refusals.hpp"
+#include "daemon/core/json.hpp"
+#include "daemon/log/refusals.hpp"
 
 namespace ubf {
 

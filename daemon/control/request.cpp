@@ -12,16 +12,6 @@ std::optional<nlohmann::ordered_json> parse_request(std::string_view line) {
     return request;
 }
 
-std::string text_of(const nlohmann::ordered_json& request, const char* key) {
-    const auto found = request.find(key);
-    return found != request.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-bool is_set(const nlohmann::ordered_json& request, const char* key) {
-    const auto found = request.find(key);
-    return found != request.end() && found->is_boolean() && found->get<bool>();
-}
-
 std::optional<Flow> flow_of(const nlohmann::ordered_json& request) {
     const auto source = Endpoint::parse(text_of(request, "from"));
     const auto destination = Endpoint::parse(text_of(request, "to"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "daemon/core/json.hpp"
 #include "daemon/gate/allowed_flows.hpp"
 #include "flow/flow.hpp"
 
@@ -14,11 +15,6 @@ namespace ubf {
 
 // A JSON object; nothing where the line is none.
 std::optional<nlohmann::ordered_json> parse_request(std::string_view line);
-
-// The text that stands there; empty where none does.
-std::string text_of(const nlohmann::ordered_json& request, const char* key);
-// Whether it says true there.
-bool is_set(const nlohmann::ordered_json& request, const char* key);
 
 // The flow of an `explain`: from, to and protocol, as text; nothing where they make none.
 std::optional<Flow> flow_of(const nlohmann::ordered_json& request);

@@ -4,6 +4,7 @@
 #include "daemon/core/thread.hpp"
 #include "daemon/core/thread_watch.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include <sys/uio.h>
 #include <syslog.h>
 #include <unistd.h>
+#include <utility>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
@@ -55,6 +57,21 @@ std::string_view verb_of(const Denial& denial) {
     return denial.ended ? "ended" : "denied";
 }
 
+// The MESSAGE_ID of each kind of line, by which the journal's catalogue explains it
+// (systemd/ubf.catalog, journalctl -x).
+constexpr std::pair<std::string_view, std::string_view> message_ids[] = {
+    {"denied", "488032757ee0e405ae8418f4fef1ae5b"},
+    {"ended", "eac206d83aa915e0e6a68afb92b50a93"},
+    {"would-deny", "4e26b367689a4342f4c59b15a850816c"},
+    {"would-end", "f24e51f8acf1c6d22d60df585d418209"},
+    {"scanned", "e943d99d477dd1bf68debe91c29476c3"},
+    {"refused-there", "813d0933389012acdcb26255bf60b4e7"},
+};
+
+std::string_view message_id(std::string_view verb) {
+    return std::ranges::find(message_ids, verb, [](const auto& row) { return row.first; })->second;
+}
+
 std::string_view hint_for(const Denial& denial) {
     const bool roots = denial.reason == Reason::different_user &&
                        denial.listener.kind == OwnerKind::user && denial.listener.uid == Uid{0};
@@ -82,6 +99,7 @@ void add_owner(std::vector<std::string>& fields, std::string_view end, const Own
 Log::Log(const Config::Log& config, UserCache& users, Refusals& refusals, Counters& counters)
   : to_journal_(config.target == Config::Log::Target::journal ||
                 (config.target == Config::Log::Target::automatic && stderr_is_journal()))
+  , help_url_(config.help_url)
   , users_(users)
   , refusals_(refusals)
   , counters_(counters)
@@ -223,12 +241,15 @@ Log::Line Log::line_of(const Denial& denial, std::uint64_t count, std::string_vi
         text += fmt::format("; {}", denial.note);
     if (denial.told_by)
         text += fmt::format("; told by {}", to_string(*denial.told_by));
+    if (!help_url_.empty())
+        text += fmt::format("; {}#{}", help_url_, to_string(denial.reason));
     if (denial.id != 0)
         text += fmt::format("; id={:08x}", denial.id);
 
     Line line{LOG_NOTICE, std::move(text), {}};
     if (to_journal_) {
-        line.fields = {fmt::format("UBF_EVENT={}", verb),
+        line.fields = {fmt::format("MESSAGE_ID={}", message_id(verb)),
+                       fmt::format("UBF_EVENT={}", verb),
                        fmt::format("UBF_REASON={}", to_string(denial.reason)),
                        fmt::format("UBF_PROTOCOL={}", to_string(denial.flow.protocol)),
                        fmt::format("UBF_SOURCE={}", to_string(denial.flow.source)),

@@ -9,9 +9,9 @@
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/log/denial.hpp"
 #include "daemon/log/folding.hpp"
+#include "daemon/log/refusals.hpp"
 #include "daemon/log/reporter.hpp"
 #include "daemon/owners/user_cache.hpp"
-#include "daemon/refusals/refusals.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -66,6 +66,7 @@ class Log final : public Reporter {
     static constexpr std::size_t most_denials = 7168; // of these; the rest is for other messages
 
     const bool to_journal_;
+    const std::string help_url_;
     UserCache& users_;
     Refusals& refusals_;
     Counters& counters_;

@@ -1,4 +1,5 @@
 #include "arguments.hpp"
+#include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
 #include "refusal.hpp"
@@ -21,7 +22,9 @@ namespace po = boost::program_options;
 // "node2:8888" becomes "10.0.0.2:8888", an address of the other end's family where there is one.
 std::string with_address(const std::string& given, std::optional<bool> v4) {
     const auto colon = given.rfind(':');
-    if (Endpoint::parse(given) || colon == std::string::npos || colon == 0)
+    const bool is_name = colon != std::string::npos && colon > 0 && given.find(':') == colon &&
+                         !number<std::uint64_t>(given.substr(0, colon));
+    if (!is_name || Endpoint::parse(given))
         return given;
     addrinfo wanted{};
     wanted.ai_family = !v4 ? AF_UNSPEC : *v4 ? AF_INET : AF_INET6;
@@ -48,13 +51,24 @@ std::optional<bool> family_of(const std::string& given) {
     return end ? std::optional(end->address.is_v4()) : std::nullopt;
 }
 
+// A supposed connector has no port.
+std::string with_port(const std::string& given) {
+    if (Endpoint::parse(given))
+        return given;
+    const auto address = Address::parse(given);
+    if (address)
+        return to_string(Endpoint{*address, 1});
+    return given.find(':') == std::string::npos ? given + ":1" : given;
+}
+
 int explain_flow(const Globals& globals, std::string from, std::string to,
-                 const std::string& protocol) {
-    from = with_address(from, family_of(to));
+                 const std::string& protocol, const std::string& as) {
+    from = with_address(as.empty() ? from : with_port(from), family_of(to));
     to = with_address(to, family_of(from));
-    const auto reply =
-        ask(globals.socket,
-            {{"command", "explain"}, {"from", from}, {"to", to}, {"protocol", protocol}});
+    Json request{{"command", "explain"}, {"from", from}, {"to", to}, {"protocol", protocol}};
+    if (!as.empty())
+        request["as"] = uid_of(as);
+    const auto reply = ask(globals.socket, request);
     if (globals.json) {
         std::cout << reply.dump(2) << '\n';
         return 0;
@@ -105,7 +119,7 @@ std::uint32_t id_of(const std::string& text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id, 16);
     if (error != std::errc() || end != text.data() + text.size() || id == 0)
         throw UsageError(fmt::format("explain: '{}' is no id of a line in the log; it stands there "
-                                     "as id=0123abcd",
+                                     "as id=0123abcd; 'ubfctl --help' shows how it is called",
                                      text));
     return id;
 }
@@ -118,6 +132,7 @@ int explain(const Globals& globals, const Arguments& arguments) {
         ("from", po::value<std::string>())                                //
         ("to", po::value<std::string>())                                  //
         ("proto", po::value<std::string>()->default_value("tcp"))         //
+        ("as", po::value<std::string>())                                  //
         ("last", po::value<std::string>()->implicit_value(std::string())) //
         ("id", po::value<std::string>());
     po::positional_options_description positions;
@@ -125,12 +140,13 @@ int explain(const Globals& globals, const Arguments& arguments) {
     const auto given = parse("explain", arguments, options, positions);
     const bool flow = given.contains("from") && given.contains("to");
     if (int{flow} + int{given.contains("id")} + int{given.contains("last")} != 1 ||
-        given.contains("from") != given.contains("to"))
+        given.contains("from") != given.contains("to") || (given.contains("as") && !flow))
         throw UsageError("explain takes a flow (--from and --to), the id of a line in the log, or "
                          "--last with a user or without");
     const auto text = [&](const char* name) { return given[name].as<std::string>(); };
     if (flow)
-        return explain_flow(globals, text("from"), text("to"), text("proto"));
+        return explain_flow(globals, text("from"), text("to"), text("proto"),
+                            given.contains("as") ? text("as") : std::string());
     if (given.contains("id"))
         return explain_refusal(globals, {{"id", id_of(text("id"))}}, "of this id");
     const auto user = text("last");

@@ -20,26 +20,38 @@
 namespace ubf::ctl {
 
 std::span<const Command> commands() {
-    static constexpr std::array<Command, 13> all{{
+    static constexpr std::array<Command, 18> all{{
         {"why", "why [--last NUMBER] [--follow]",
          "why flows of yours were refused, and what to do; for every user", "ubfctl why --last 3",
          why},
         {"status", "status [--peers]", "what ubfd does: queues, verdicts, owners, peers",
          "ubfctl status", status},
+        {"top", "top [--once]", "the same now, each second anew: rates, queues, peers, refusals",
+         "ubfctl top", top},
         {"report", "report [--since SPAN] [--suggest] [--from FILE...]",
          "what was refused, or would be, by whom; and settings that would open just that",
          "ubfctl report --since 12h --suggest", report},
         {"explain",
-         "explain --from HOST:PORT --to HOST:PORT [--proto tcp|udp] | ID | --last [USER]",
+         "explain --from HOST:PORT --to HOST:PORT [--proto tcp|udp] |\n"
+         "         --as USER --from HOST --to HOST:PORT [--proto tcp|udp] | ID | --last [USER]",
          "who owns each end of a flow, and what the verdict would be; or a refusal that is over",
          "ubfctl explain --from 10.0.0.1:40000 --to 10.0.0.2:8888", explain},
         {"flows", "flows [--user USER] [--reason REASON]", "the flows that are allowed now",
          "ubfctl flows --user alice", flows},
+        {"allow", "allow [--for SPAN EXCEPTION | --remove EXCEPTION]",
+         "an exception that ends by itself; and which ones hold",
+         "ubfctl allow --for 2h 'alice>bob tcp/8786@10.0.0.2'", allow},
         {"revoke",
          "revoke --flow FLOW | --from ADDR:PORT --to ADDR:PORT [--proto tcp|udp] |\n"
          "         [--user USER] [--reason REASON] | --all",
          "ends allowed flows now; a new connection is decided as ever",
          "ubfctl revoke --user mallory", revoke},
+        {"peers", "peers [--silent]", "the peers that were asked, the worst first",
+         "ubfctl peers --silent", peers},
+        {"log", "log [--since TIME] [--user USER] [--reason REASON] [--follow]",
+         "ubfd's lines in the journal", "ubfctl log --since today --user bob", log},
+        {"config", "config [--set]", "the settings that hold, and where they are set",
+         "ubfctl config --set", config},
         {"check-config", "check-config [FILE]", "whether a configuration is good",
          "ubfctl check-config ubfd.toml", check_config},
         {"ruleset", "ruleset [--install|--remove] [FILE]",

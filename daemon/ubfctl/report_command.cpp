@@ -1,8 +1,8 @@
 // `ubfctl report`: what was refused, or would be, summed up; of this node, or of many.
 #include "arguments.hpp"
-#include "base/text.hpp"
 #include "command.hpp"
 #include "report.hpp"
+#include "span.hpp"
 
 #include <chrono>
 #include <fmt/format.h>
@@ -16,23 +16,6 @@ namespace ubf::ctl {
 namespace {
 
 namespace po = boost::program_options;
-
-// "90s", "30m", "12h", "7d"; in milliseconds.
-std::int64_t span_of(const std::string& text) {
-    const auto unit = text.empty() ? '?' : text.back();
-    const std::int64_t seconds = unit == 's'   ? 1
-                                 : unit == 'm' ? 60
-                                 : unit == 'h' ? 3600
-                                 : unit == 'd' ? 86400
-                                               : 0;
-    const auto count =
-        number<std::uint32_t>(std::string_view(text).substr(0, text.empty() ? 0 : text.size() - 1));
-    if (seconds == 0 || !count)
-        throw UsageError(fmt::format("report: --since '{}' is no span of time; write it like 30m, "
-                                     "12h or 7d",
-                                     text));
-    return std::int64_t{*count} * seconds * 1000;
-}
 
 std::int64_t now_ms() {
     using namespace std::chrono;
@@ -95,7 +78,11 @@ int report(const Globals& globals, const Arguments& arguments) {
         ("suggest", po::bool_switch());
     const auto given = parse("report", arguments, options);
     const auto since =
-        given.contains("since") ? now_ms() - span_of(given["since"].as<std::string>()) : 0;
+        given.contains("since")
+            ? now_ms() - std::chrono::milliseconds(
+                             to_span("report: --since", given["since"].as<std::string>()))
+                             .count()
+            : 0;
     std::vector<Json> reports;
     if (given.contains("from"))
         for (const auto& file : given["from"].as<std::vector<std::string>>())

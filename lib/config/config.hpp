@@ -38,6 +38,14 @@ struct Mark {
     std::uint32_t translated() const { return field(7); }
 };
 
+// An option that the file or a drop-in sets.
+struct Setting {
+    std::string_view section;
+    std::string_view key;
+    std::string value; // as TOML has it
+    std::string where; // FILE:LINE; empty: the default
+};
+
 struct Config {
     struct Queue {
         std::uint16_t first = 0;
@@ -129,6 +137,7 @@ struct Config {
 
     struct Log {
         enum class Target : std::uint8_t { automatic, journal, stderr_ } target = Target::automatic;
+        std::string help_url;          // of the page for users, in each line of a denial
         std::chrono::seconds fold{10}; // repeats of one denial within this time are one line
     } log;
 
@@ -138,7 +147,8 @@ struct Config {
         bool reveal = true; // there, the user at the other end of a refused flow is named
     } control;
 
-    std::string text;                 // the source of this configuration
+    std::string text;                 // the source of this configuration, drop-ins included
+    std::vector<Setting> settings;    // that it has, but for tables of names
     std::vector<std::string> retired; // a warning for each setting without effect
     // Users and groups that the user database doesn't know, if that is no error.
     std::vector<std::string> unknown_names;
@@ -171,9 +181,14 @@ class ConfigError : public std::runtime_error {
 // directory may not be available yet.
 enum class Names : std::uint8_t { look_up, look_up_or_list, pass_over };
 
-// Reads the file, and asks nothing but the user database. Throws ConfigError.
+// Reads the file and its drop-ins, and asks nothing but the user database. Drop-ins are the files
+// *.toml in the directory of the same name with ".d" behind it, in the order of their names; each
+// sets keys anew. Throws ConfigError.
 Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
 Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
+
+// Every option, with the value that holds.
+std::vector<Setting> all_settings(const Config& config);
 
 // Writes the configuration atomically, with mode 0600. Throws ConfigError.
 void save_config(const std::filesystem::path& file, std::string_view text);

@@ -390,6 +390,10 @@ constexpr Option all[] = {
          c.log.target = static_cast<Config::Log::Target>(v.one_of({"auto", "journal", "stderr"}));
      },
      differs<&Config::log, &Config::Log::target>},
+    {"log", "help_url", "\"\"",
+     "address of a page for users, like docs/refused.md, that each line of a denial names",
+     [](Config& c, const Value& v) { c.log.help_url = v.string(); },
+     differs<&Config::log, &Config::Log::help_url>},
     {"log", "fold_s", "10", "seconds within which repeats of one denial become one line",
      [](Config& c, const Value& v) { c.log.fold = std::chrono::seconds(v.integer(1, 3600)); },
      differs<&Config::log, &Config::Log::fold>},
@@ -398,8 +402,11 @@ constexpr Option all[] = {
      [](Config& c, const Value& v) { c.control.socket = socket_path(v); },
      differs<&Config::control, &Config::Control::socket>},
     {"control", "user_socket", "\"/run/ubf/user.sock\"",
-     "where every user learns why his own flows were refused ('ubfctl why'); \"\": nowhere",
-     [](Config& c, const Value& v) { c.control.user_socket = socket_path(v); },
+     "where every user learns why flows were refused ('ubfctl why'); \"none\": nowhere",
+     [](Config& c, const Value& v) {
+         const auto path = socket_path(v);
+         c.control.user_socket = path == "none" ? std::string() : path;
+     },
      differs<&Config::control, &Config::Control::user_socket>},
     {"control", "reveal", "\"user\"",
      "what 'ubfctl why' says of the other end: the \"user\", or \"none\"",

@@ -69,7 +69,9 @@ bool is_number_like(std::string_view text) {
 } // namespace
 
 void fail_at(const std::string& name, const toml::source_region& where, std::string_view what) {
-    throw ConfigError(fmt::format("{}:{}:{}: {}", name, where.begin.line, where.begin.column, what),
+    // A drop-in has a name of its own.
+    throw ConfigError(fmt::format("{}:{}:{}: {}", where.path ? *where.path : name, where.begin.line,
+                                  where.begin.column, what),
                       where.begin.line);
 }
 

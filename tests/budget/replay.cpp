@@ -57,7 +57,7 @@ void run(const Scenario& scenario, const char* recording) {
     Counters counters;
     UserCache users;
     Refusals refusals;
-    Log log({Config::Log::Target::stderr_, std::chrono::seconds(0)}, users, refusals, counters);
+    Log log({Config::Log::Target::stderr_, {}, std::chrono::seconds(0)}, users, refusals, counters);
     JobTable jobs;
     Labeller labeller(jobs, {}, counters);
     nft::Connection table;

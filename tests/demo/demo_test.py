@@ -28,16 +28,18 @@ class Demo(unittest.TestCase):
         return subprocess.Popen([DEMO, "--build", build], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 start_new_session=True)
 
-    def test_shows_within_a_screenful_who_gets_through_and_why(self):
+    def test_shows_who_gets_through_and_why(self):
         process = self.start()
         output = process.communicate(timeout=60)[0]
         self.assertEqual(process.returncode, 0, output)
-        self.assertLessEqual(output.count("\n"), 24)
+        self.assertLessEqual(output.count("\n"), 40)
         self.assertLessEqual(max(map(len, output.splitlines())), 100)
         for line in (r"alice@node1  tcp 10\.77\.0\.2:8001 +'hello' +same-user",
                      r"bob@node1 +tcp 10\.77\.0\.2:8001 +No route to host \(EHOSTUNREACH\) +different-user",
                      r"bob@node1 +tcp 10\.77\.0\.2:8002 +'hello' +same-group",
-                     r"denied tcp 10\.77\.0\.1:\d+ -> 10\.77\.0\.2:8001"):
+                     r"denied tcp 10\.77\.0\.1:\d+ -> 10\.77\.0\.2:8001", r"who: +your talk\[\d+\] wanted to reach alice's",
+                     r"do: +The server is alice's, and private", r"dead: alice@node1 sees No route to host",
+                     r"back: alice@node1 sees 'hello'", r"\n14 of 14 as they should be\n"):
             self.assertRegex(output, re.compile(line))
 
     def test_leaves_nothing_behind_when_it_is_interrupted(self):

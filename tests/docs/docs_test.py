@@ -57,9 +57,16 @@ class Docs(unittest.TestCase):
         for name in names:
             self.assertIn(f"\n|  {name}\n", page("ubfd.8"))
 
+    def test_every_reason_to_refuse_has_a_heading_on_the_users_page(self):
+        source = (ROOT / "lib" / "policy" / "verdict.cpp").read_text(encoding="utf-8")
+        names = re.findall(r'\{Reason::\w+,\s*"([a-z-]+)", Action::deny', source)
+        headings = re.findall(r"^### (.*)$", (ROOT / "docs" / "refused.md").read_text(encoding="utf-8"), flags=re.M)
+        self.assertGreater(len(names), 10)
+        self.assertEqual(sorted(headings), sorted(names))
+
     def test_every_command_of_ubfctl_stands_in_the_man_page(self):
         commands = re.findall(r"^  ([a-z][a-z-]*)\b.*\n      ", output("ubfctl", "--help"), flags=re.M)
-        self.assertEqual(len(commands), 13)
+        self.assertEqual(len(commands), 18)
         for command in commands:
             self.assertRegex(page("ubfctl.1"), rf"(?m)^\*{command}\*")
 

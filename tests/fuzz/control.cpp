@@ -1,7 +1,7 @@
 // Requests on the control socket.
 #include "daemon/control/request.hpp"
 #include "daemon/jobs/job_json.hpp"
-#include "daemon/refusals/refusal.hpp"
+#include "daemon/log/refusal.hpp"
 #include "fuzzer.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

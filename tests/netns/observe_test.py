@@ -45,7 +45,8 @@ class Observing(TwoNodes):
         alice, bob = self.person("alice", self.two), self.person("bob", self.one)
         alice.listen("udp", "::", PORT)
         self.assertEqual(bob.connect("udp", V4, PORT), "connected")
-        self.assertEqual(self.ubfd2.status()["verdicts_in_kernel"]["udp"], 1)
+        kept = self.ubfd2.status()["verdicts_in_kernel"]
+        self.assertEqual(kept["udp"] + kept["fabric_udp"], 1)
 
     def test_what_the_ruleset_refuses_by_itself_passes_too(self):
         rules = [line for line in self.ubfctl("ruleset", str(self.ubfd2.config)).splitlines()

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import pty
 import re
 import stat
 import subprocess
@@ -11,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
-from lab.case import PEERS, PROJ, V4, V6, TwoNodes  # noqa: E402
+from lab.case import PEERS, PROJ, V4, V6, TwoNodes, wait_until  # noqa: E402
 
 PORT, SHARED, EXEMPT = 9001, 9002, 9003
 EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = 64, 69, 73, 78  # sysexits.h
@@ -156,12 +157,137 @@ class Explain(Ubfctl):
         message = self.explain((V4, 4000), ("10.77.0.1", PORT), status=1)
         self.assertIn("10.77.0.1 is not an address of this node; the listener's node decides, so ask there", message)
 
+    def test_a_connection_that_nobody_has_begun(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        server = self.person("alice", self.two, group=PROJ)
+        server.listen("tcp", "::", SHARED)
+        for user, port, verdict in (("alice", PORT, "allow (same-user)"), ("bob", PORT, "deny (different-user)"),
+                                    ("bob", SHARED, "allow (same-group)"), ("carol", SHARED, "deny (different-user)")):
+            for source, to in (("10.77.0.1", f"{V4}:{port}"), ("fd77::1", f"[{V6}]:{port}"), (V4, f"{V4}:{port}")):
+                with self.subTest(f"{user} {source} {port}"):
+                    text = self.ubfctl("explain", "--as", user, "--from", source, "--to", to)
+                    self.assertIn(f"so: {verdict}", text)
+                    self.assertIn("connector: supposed", text)
+
     def test_words_that_make_no_flow(self):
         for words in (("--from", "nonsense", "--to", f"{V4}:1"), ("--from", f"{V6}:1", "--to", f"{V4}:1"),
                       ("--from", "10.77.0.1:1", "--to", f"[{V6}]:1"),
                       ("--from", "10.77.0.1:99999", "--to", f"{V4}:1")):
             self.assertIn("explain takes two endpoints", self.ubfctl("explain", *words, status=1))
         self.assertIn("--to", self.ubfctl("explain", "--from", "10.77.0.1:1", status=EX_USAGE))
+
+
+class Administrator(Ubfctl):
+    def test_an_exception_opens_one_way_for_a_while(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        bob, carol = self.person("bob", self.one), self.person("carol", self.one)
+        way = f"bob>alice tcp/{PORT}@{V4}"
+        self.assertIn(way, self.ubfctl("allow", "--for", "8s", way))
+        wait_until(lambda: bob.connect("tcp", V4, PORT) == "connected")
+        self.assertEqual(carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        open_one = bob.connect("tcp", V4, PORT)
+        self.assertEqual(open_one, "connected")
+        self.ubfd2.kill()  # a restart forgets none
+        self.ubfd2.start()
+        self.assertIn(way, self.ubfctl("allow"))
+        self.assertEqual(bob.connect("tcp", V4, PORT), "connected")
+        self.ubfd2.wait_for_log(f"the exception '{way}' is over", seconds=15)
+        self.assertEqual(self.ubfctl("allow"), "")
+        self.assertEqual(bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+    def test_an_exception_that_is_removed_ends_its_flows(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        bob = self.person("bob", self.one)
+        way = f"bob>alice tcp/{PORT}"
+        self.ubfctl("allow", "--for", "1h", way)
+        wait_until(lambda: bob.connect("tcp", V4, PORT) == "connected")
+        handle = bob.connect("tcp", V4, PORT).handle
+        self.ubfctl("allow", "--remove", way)
+        wait_until(lambda: bob.say(handle) == "ECONNRESET", seconds=15)
+        self.assertEqual(bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
+
+    def test_a_bad_exception_is_refused(self):
+        for words, message, status in (
+                (("--for", "1h", "bob alice"), "is no exception", 1), (("--for", "1h", "nobody>alice tcp/1"), "no user", 1),
+                (("--for", "90d", "bob>alice tcp/1"), "30 days", 1), (("--for", "x", "bob>alice tcp/1"), "span", EX_USAGE),
+                (("--for", "1h"), "allow takes", EX_USAGE), (("bob>alice tcp/1",), "allow takes", EX_USAGE),
+                (("--remove", "bob>alice tcp/1"), "there is no exception", 1),
+                (("--for", "1h", 'bob"]\n[x]>alice tcp/1'), "quotes", 1)):
+            with self.subTest(words):
+                self.assertIn(message, self.ubfctl("allow", *words, status=status))
+        self.assertEqual(self.ubfctl("allow"), "")
+
+    def test_the_settings_that_hold_and_where_they_stand(self):
+        drop_in = self.ubfd2.config.with_suffix(".toml.d") / "role.toml"
+        drop_in.parent.mkdir()
+        drop_in.write_text("[scope]\nexempt_ports = [9100]\n")
+        self.ubfctl("reload")
+        text = self.ubfctl("config", "--set")
+        self.assertRegex(text, rf"exempt_ports = \[ ?9100 ?\] +# {drop_in}:2\n")
+        self.assertIn(f"# {self.ubfd2.config}:", text)
+        self.assertNotIn("\nlength =", text)
+        self.assertIn("\nlength = 16384\n", self.ubfctl("config"))
+        drop_in.write_text("[scope]\nexempt_port = [9100]\n")
+        self.assertIn("role.toml:2:1: [scope] has no key", self.ubfctl("reload", status=EX_CONFIG))
+
+    def test_peers_are_listed_the_silent_ones_first(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        self.assertEqual(self.person("alice", self.one).connect("tcp", V4, PORT), "connected")
+        lines = self.ubfctl("peers").splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertRegex(lines[1], r"^10\.77\.0\.1 +1 +0 +\d+ +\d+$")
+        self.assertEqual(len(self.ubfctl("peers", "--silent").splitlines()), 1)
+
+    def test_metrics_are_prometheuss(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        self.person("bob", self.one).connect("tcp", V4, PORT)
+        text = self.ubfctl("metrics")
+        self.assertIn('ubf_packets_judged_total{action="deny",reason="different-user"} 1\n', text)
+        self.assertIn("ubf_ruleset_installed 1\n", text)
+        kinds, name = {}, None
+        for line in text.splitlines():
+            if line.startswith("# TYPE "):
+                name, kinds[name] = line.split()[2], line.split()[3]
+            elif not line.startswith("#"):
+                self.assertRegex(line, r'^[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? \d+$')
+                self.assertEqual(re.match("[a-z_]+", line)[0], name)
+                self.assertEqual(kinds[name] == "counter", name.endswith("_total"), line)
+        self.assertGreater(len(kinds), 25)
+
+    def test_top_shows_rates_and_refusals_on_a_terminal_and_off_it(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        bob = self.person("bob", self.one)
+        bob.connect("tcp", V4, PORT)
+        text = self.ubfctl("top", "--once")
+        for words in ("ubfd ", "VERDICTS ON PACKETS", "QUEUES", "PEERS", "bob -> alice tcp 10.77.0.2:9001 different-user"):
+            self.assertIn(words, text)
+        leader, follower = pty.openpty()
+        process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "top", stdin=follower,
+                                 stdout=follower, stderr=follower, env=dict(os.environ, TERM="xterm", LINES="40",
+                                                                           COLUMNS="120"))
+        os.close(follower)
+        seen = b""
+        while b"bob -> alice" not in seen or b"q: quit" not in seen:
+            seen += os.read(leader, 65536)
+        os.write(leader, b"pq")
+        self.assertEqual(process.wait(timeout=10), 0)
+        os.close(leader)
+
+    def test_help_by_command_and_the_command_that_was_meant(self):
+        for words in (("help", "report"), ("report", "--help")):
+            text = self.ubfctl(*words, socket=False)
+            self.assertTrue(text.startswith("Usage: ubfctl report ["), text)
+            self.assertIn("Example\n  ubfctl report", text)
+        self.assertIn("did you mean 'status'?", self.ubfctl("statsu", socket=False, status=EX_USAGE))
+
+    def test_completion_names_every_command_and_its_options(self):
+        script = self.ubfctl("completion", "bash", socket=False)
+        test = f"{script}\nCOMP_WORDS=(ubfctl rep); COMP_CWORD=1; _ubfctl; echo ${{COMPREPLY[@]}}\n" \
+               "COMP_WORDS=(ubfctl report --s); COMP_CWORD=2; _ubfctl; echo ${COMPREPLY[@]}\n"
+        output = subprocess.run(["bash", "-c", test], capture_output=True, text=True, check=True).stdout
+        self.assertEqual(output.splitlines(), ["report", "--since --suggest --socket"])
+        for shell in ("zsh", "fish"):
+            self.assertIn("check-config", self.ubfctl("completion", shell, socket=False))
 
 
 class Files(Ubfctl):

@@ -3,6 +3,9 @@
 
 import json
 import pathlib
+import re
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -42,6 +45,30 @@ class Why(TwoNodes):
         self.assertIn("sg ", text)
         self.assertIn("bob's program wanted to reach your person[", self.ask("alice", self.ubfd2, "why"))
         self.assertIn("Nothing of yours was refused", self.ask("carol", self.ubfd2, "why"))
+
+    def test_programs_print_what_the_users_page_says(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "refused.md").read_text()
+        rows = re.findall(r"^\| `(\w+ [^`]*)` \| `([^`]*)` \|$", page, flags=re.M)
+        self.assertGreater(len(rows), 7)
+        tried = 0
+        for command, printed in rows:
+            for address in (V4, V6):
+                words = shlex.split(command.replace("8888", str(PORT)))
+                in_url = f"[{address}]" if ":" in address and "//" in command else address
+                words = [word.replace("NODE", in_url) for word in words]
+                if not shutil.which(words[0]) or (words[0] == "python3" and not pathlib.Path("/usr/bin/python3").exists()):
+                    continue
+                if words[0] == "python3":
+                    words[0] = "/usr/bin/python3"  # a user's
+                process = self.one.start("env", "HOME=/tmp", "LC_ALL=C", *words, user="bob", stdout=subprocess.PIPE,
+                                         stderr=subprocess.STDOUT)
+                output = process.communicate(timeout=30)[0]
+                self.assertNotEqual(process.returncode, 0, words)
+                self.assertIn(printed, output)
+                tried += 1
+        self.assertGreaterEqual(tried, 6)
+        self.assertGreaterEqual(len(self.refusals("bob", self.ubfd2)), 2)
 
     def test_the_connectors_node_is_told(self):
         for protocol in ("tcp", "udp"):

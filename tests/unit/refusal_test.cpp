@@ -1,5 +1,5 @@
 // Refusals are remembered, a share for each user, and come back from a file.
-#include "daemon/refusals/refusals.hpp"
+#include "daemon/log/refusals.hpp"
 
 #include "daemon/control/refusal_desk.hpp"
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
-#include "daemon/refusals/memory.hpp"
+#include "daemon/log/refusal_memory.hpp"
 
 #include <cstddef>
 #include <filesystem>

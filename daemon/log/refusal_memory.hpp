@@ -5,7 +5,7 @@
 // memory.
 #pragma once
 
-#include "daemon/refusals/refusal.hpp"
+#include "daemon/log/refusal.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
-#include "daemon/refusals/refusal.hpp"
+#include "daemon/log/refusal.hpp"
 
 #include "base/escape.hpp"
-#include "daemon/control/request.hpp"
+#include "daemon/core/json.hpp"
 
 #include <algorithm>
 #include <array>
@@ -41,12 +41,6 @@ std::vector<Gid> groups_of(const Owner& owner) {
 
 std::int64_t to_ms(Refusal::Time time) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
-template<typename Number>
-Number number_of(const Json& json, const char* key) {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_number_integer() ? found->get<Number>() : Number{};
 }
 
 Refusal::Time time_of(const Json& json, const char* key) {

@@ -1,4 +1,4 @@
-#include "daemon/refusals/memory.hpp"
+#include "daemon/log/refusal_memory.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,4 +1,4 @@
-#include "daemon/refusals/refusals.hpp"
+#include "daemon/log/refusals.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,0 +1,132 @@
+#include "daemon/temporary_exceptions.hpp"
+
+#include "config/config.hpp"
+#include "daemon/core/json.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+namespace ubf {
+namespace {
+
+using Json = TemporaryExceptions::Json;
+
+// By the words of policy.allow, and with the errors of it.
+Result<Exception, std::string> parse(const std::string& text) {
+    if (text.find_first_of("\"\\\n") != std::string::npos)
+        return fail(fmt::format("'{}' is no exception; leave quotes and backslashes out", text));
+    try {
+        const auto config =
+            parse_config(fmt::format("[policy]\nallow = [\"{}\"]\n", text), "allow");
+        return config.policy.exceptions.at(0);
+    } catch (const ConfigError& error) {
+        const std::string_view what = error.what();
+        const auto key = what.find("policy.allow: ");
+        return fail(std::string(key == std::string_view::npos ? what : what.substr(key)));
+    }
+}
+
+std::int64_t to_seconds(TemporaryExceptions::Time time) {
+    return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+Json to_json(const TemporaryExceptions::Item& item) {
+    return {{"allow", item.text}, {"until_s", to_seconds(item.until)}};
+}
+
+} // namespace
+
+std::optional<std::string> TemporaryExceptions::begin(std::filesystem::path file, Time now) {
+    file_ = std::move(file);
+    std::ifstream in(file_);
+    const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    if (text.empty())
+        return std::nullopt;
+    const auto json = Json::parse(text, nullptr, false);
+    if (!json.is_array())
+        return fmt::format("{}: what stands there is no list of exceptions, and none holds",
+                           file_.string());
+    for (const auto& each : json) {
+        if (!each.is_object() || !each.contains("until_s") || !each["until_s"].is_number_integer())
+            continue;
+        const Time until{std::chrono::seconds(each["until_s"].get<std::int64_t>())};
+        const auto allowed = text_of(each, "allow");
+        auto exception = parse(allowed);
+        if (exception && until > now && until <= now + longest && items_.size() < most)
+            items_.push_back({allowed, *exception, until});
+    }
+    return std::nullopt;
+}
+
+Result<TemporaryExceptions::Item, std::string>
+TemporaryExceptions::add(const std::string& text, std::chrono::seconds span, Time now) {
+    if (span <= std::chrono::seconds(0) || span > longest)
+        return fail(std::string("an exception lasts from a second to 30 days"));
+    auto exception = parse(text);
+    if (!exception)
+        return fail(std::string(exception.error()));
+    remove(text);
+    if (items_.size() >= most)
+        return fail(fmt::format("there are {} exceptions already; remove some, or write them into "
+                                "policy.allow",
+                                items_.size()));
+    items_.push_back({text, *exception, now + span});
+    return items_.back();
+}
+
+std::optional<TemporaryExceptions::Item> TemporaryExceptions::remove(const std::string& text) {
+    const auto found = std::ranges::find(items_, text, &Item::text);
+    if (found == items_.end())
+        return std::nullopt;
+    auto item = std::move(*found);
+    items_.erase(found);
+    return item;
+}
+
+std::vector<TemporaryExceptions::Item> TemporaryExceptions::take_expired(Time now) {
+    std::vector<Item> expired;
+    std::erase_if(items_, [&](const Item& item) {
+        if (item.until > now)
+            return false;
+        expired.push_back(item);
+        return true;
+    });
+    return expired;
+}
+
+std::vector<Exception> TemporaryExceptions::all() const {
+    std::vector<Exception> exceptions;
+    for (const auto& item : items_)
+        exceptions.push_back(item.exception);
+    return exceptions;
+}
+
+Json TemporaryExceptions::list(Time now) const {
+    auto rows = Json::array();
+    for (const auto& item : items_) {
+        auto row = to_json(item);
+        row["left_s"] = to_seconds(item.until) - to_seconds(now);
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+std::optional<std::string> TemporaryExceptions::save() const {
+    auto rows = Json::array();
+    for (const auto& item : items_)
+        rows.push_back(to_json(item));
+    std::error_code ignored;
+    std::filesystem::create_directories(file_.parent_path(), ignored);
+    try {
+        save_config(file_, rows.dump() + '\n');
+        return std::nullopt;
+    } catch (const ConfigError& error) {
+        return fmt::format("{}; a restart would forget the exceptions", error.what());
+    }
+}
+
+} // namespace ubf

@@ -1,0 +1,47 @@
+// `ubfctl peers`: every peer that was asked, the worst first.
+#include "arguments.hpp"
+#include "client.hpp"
+#include "command.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <iostream>
+#include <vector>
+
+namespace ubf::ctl {
+
+int peers(const Globals& globals, const Arguments& arguments) {
+    namespace po = boost::program_options;
+    po::options_description options;
+    options.add_options()("silent", po::bool_switch());
+    const bool silent_alone = parse("peers", arguments, options)["silent"].as<bool>();
+    const auto reply = ask(globals.socket, {{"command", "status"}, {"peers", true}});
+    std::vector<Json> peers;
+    for (const auto& peer : reply.at("peers"))
+        if (!silent_alone || peer.value("silent", false))
+            peers.push_back(peer);
+    const auto median = [](const Json& peer) {
+        return peer.value(Json::json_pointer("/answer_us/p50"), std::uint64_t{0});
+    };
+    std::ranges::stable_sort(peers, [&](const Json& a, const Json& b) {
+        const auto rank = [&](const Json& peer) {
+            return std::pair(peer.value("silent", false), median(peer));
+        };
+        return rank(a) > rank(b);
+    });
+    if (globals.json) {
+        std::cout << Json(peers).dump(2) << '\n';
+        return 0;
+    }
+    std::cout << fmt::format("{:<40} {:>10} {:>10} {:>10} {:>10}\n", "PEER", "ASKED", "UNANSWERED",
+                             "P50_US", "P99_US");
+    for (const auto& peer : peers)
+        std::cout << fmt::format(
+            "{:<40} {:>10} {:>10} {:>10} {:>10}{}\n", peer.value("address", std::string("?")),
+            peer.value("questions", std::uint64_t{0}), peer.value("timeouts", std::uint64_t{0}),
+            median(peer), peer.value(Json::json_pointer("/answer_us/p99"), std::uint64_t{0}),
+            peer.value("silent", false) ? "  SILENT" : "");
+    return 0;
+}
+
+} // namespace ubf::ctl
