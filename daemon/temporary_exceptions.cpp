@@ -1,5 +1,6 @@
 #include "daemon/temporary_exceptions.hpp"
 
+#include "base/escape.hpp"
 #include "config/config.hpp"
 #include "daemon/core/json.hpp"
 
@@ -18,7 +19,8 @@ using Json = TemporaryExceptions::Json;
 // By the words of policy.allow, and with the errors of it.
 Result<Exception, std::string> parse(const std::string& text) {
     if (text.find_first_of("\"\\\n") != std::string::npos)
-        return fail(fmt::format("'{}' is no exception; leave quotes and backslashes out", text));
+        return fail(
+            fmt::format("'{}' is no exception; leave quotes and backslashes out", escape(text)));
     try {
         const auto config =
             parse_config(fmt::format("[policy]\nallow = [\"{}\"]\n", text), "allow");
