@@ -155,6 +155,19 @@ class Boot(Systemd):
         self.assertEqual((entry["UBF_CONNECTOR_USER"], entry["UBF_LISTENER_USER"]), ("bob(63002)", "alice(63001)"))
         self.assertEqual(entry["UBF_DESTINATION"], f"{V4}:{PORT}")
         self.assertEqual(entry["_SYSTEMD_UNIT"], "ubfd.service")
+        as_bob = ("setpriv", "--reuid=63002", "--regid=63002", "--clear-groups")
+        self.assertIn("wanted to reach alice's server", run(*as_bob, "ubfctl", "why", "--last", "1"))
+        others = subprocess.run([*as_bob, "ubfctl", "status"], capture_output=True, text=True, check=False)
+        self.assertEqual((others.returncode, others.stdout), (EX_UNAVAILABLE, ""))
+        self.assertIn("only root may ask ubfd", others.stderr)
+
+    def test_metrics_are_written_for_node_exporter(self):
+        folder = pathlib.Path("/var/lib/prometheus/node-exporter")
+        folder.mkdir(parents=True)
+        self.addCleanup(lambda: shutil.rmtree("/var/lib/prometheus"))
+        run("systemctl", "start", "ubf-metrics")
+        self.assertIn("\nubf_ruleset_installed 1\n", (folder / "ubf.prom").read_text())
+        self.assertEqual((folder / "ubf.prom").stat().st_mode & 0o777, 0o644)
 
 
 # Tries each way into another user's process, given the process's pid and a memory address in it.
