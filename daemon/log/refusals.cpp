@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <random>
-#include <ranges>
 #include <sys/stat.h>
 #include <system_error>
 #include <utility>
@@ -104,8 +103,9 @@ std::optional<std::string> Refusals::save() const {
     std::filesystem::create_directories(file_.parent_path(), error);
     std::ofstream out(fresh);
     ::umask(old_mask);
-    const auto all = list(RefusalMemory::most, [](const Refusal&) { return true; });
-    for (const auto& refusal : all | std::views::reverse)
+    auto all = list(RefusalMemory::most, [](const Refusal&) { return true; });
+    std::ranges::reverse(all);
+    for (const auto& refusal : all)
         out << to_json(refusal).dump(-1, ' ', true, Json::error_handler_t::replace) << '\n';
     out.close();
     if (out)
