@@ -82,8 +82,7 @@ void Daemon::begin_memory() {
     if (const auto mistake =
             exceptions_.begin(folder / "exceptions.json", std::chrono::system_clock::now()))
         log_.warning(*mistake);
-    if (!exceptions_.all().empty())
-        start_ = prepare(start_.config, exceptions_.all());
+    start_ = with_exceptions(std::move(start_), exceptions_.all());
     refusals_.on_new([this](const Refusal& refusal) {
         const auto uid = [](const Refusal::End& end) {
             return end.kind == OwnerKind::user ? std::optional(end.uid) : std::nullopt;

@@ -18,7 +18,7 @@ std::optional<std::string> Daemon::reload() {
     ::sd_notify(0, "RELOADING=1");
     mistake_.clear();
     try {
-        auto fresh = prepare(load_config(options_.config_file), exceptions_.all());
+        auto fresh = with_exceptions(prepare(load_config(options_.config_file)), exceptions_.all());
         if (const auto names = need_restart(start_.config, fresh.config); !names.empty())
             throw ConfigError(fmt::format("changes of {} take effect at a restart only: restart "
                                           "ubfd, or undo them",
@@ -78,9 +78,7 @@ void Daemon::apply(Start fresh) {
 void Daemon::apply_exceptions() {
     if (const auto mistake = exceptions_.save())
         log_.warning(*mistake);
-    auto fresh = prepare(start_.config, exceptions_.all());
-    fresh.environment = start_.environment;
-    apply(std::move(fresh));
+    apply(with_exceptions(start_, exceptions_.all()));
 }
 
 void Daemon::end_exceptions() {
@@ -163,7 +161,7 @@ void Daemon::ask_for_names(TimePoint now) {
     log_.info(fmt::format("the user database knows {} more names of the configuration",
                           old.unknown_names.size() - config->unknown_names.size()));
     try {
-        auto fresh = prepare(std::move(*config), exceptions_.all());
+        auto fresh = with_exceptions(prepare(std::move(*config)), exceptions_.all());
         fresh.environment = start_.environment;
         apply(std::move(fresh));
     } catch (const std::exception& error) {

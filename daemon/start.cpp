@@ -32,7 +32,7 @@ std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& r
                   rules.deadline, rules.labelled, rules.observed.all});
 }
 
-Start prepare(Config config, const std::vector<Exception>& more) {
+Start prepare(Config config) {
     auto keys = load_keys(config.ident.key_file);
     nft::Installer installer;
     auto environment = nft::probe(config, installer);
@@ -49,13 +49,9 @@ Start prepare(Config config, const std::vector<Exception>& more) {
         throw ConfigError(
             "labels.selinux is on, but SELinux is not enabled on this node: enable it "
             "(selinux=1 on the kernel's command line), or turn labels.selinux off");
-    auto policy = config.policy;
-    auto fabric_policy = config.fabric_policy();
-    for (auto* each : {&policy, &fabric_policy})
-        each->exceptions.insert(each->exceptions.end(), more.begin(), more.end());
     auto rules =
-        std::make_shared<const Rules>(Rules{{std::move(policy), config.peers.ranges},
-                                            {std::move(fabric_policy), config.fabric_peers()},
+        std::make_shared<const Rules>(Rules{{config.policy, config.peers.ranges},
+                                            {config.fabric_policy(), config.fabric_peers()},
                                             config.observed,
                                             config.fabric.pkeys,
                                             config.ident.deadline,
@@ -64,6 +60,18 @@ Start prepare(Config config, const std::vector<Exception>& more) {
                                             labels.selinux,
                                             labels.end_flows});
     return {std::move(config), environment, std::move(rules)};
+}
+
+Start with_exceptions(Start start, const std::vector<Exception>& more) {
+    auto rules = std::make_shared<Rules>(*start.rules);
+    rules->ethernet.policy = start.config.policy;
+    rules->fabric.policy = start.config.fabric_policy();
+    for (auto* side : {&rules->ethernet, &rules->fabric}) {
+        auto& exceptions = side->policy.exceptions;
+        exceptions.insert(exceptions.end(), more.begin(), more.end());
+    }
+    start.rules = std::move(rules);
+    return start;
 }
 
 } // namespace ubf

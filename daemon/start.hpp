@@ -20,8 +20,9 @@ struct Start {
 };
 
 // Does all that a bad configuration can make fail. Throws ConfigError, KeyError, NftError.
-// more: exceptions beside those of the configuration.
-Start prepare(Config config, const std::vector<Exception>& more = {});
+Start prepare(Config config);
+// The same start, with these exceptions beside those of the configuration.
+Start with_exceptions(Start start, const std::vector<Exception>& more);
 
 Scope watched_scope(const Config& config, const nft::Environment& environment);
 std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& rules);

@@ -26,7 +26,8 @@ class Explainer {
               Sockets& sockets, Shared shared, UserCache& users,
               const RecognitionTerms& recognised);
 
-    // request: from, to, protocol, as text. as: a uid, that of a connector who is supposed to be there.
+    // request: from, to, protocol, as text. as: a uid, that of a connector who is supposed to be
+    // there.
     void explain(const Json& request, const ControlServer::Reply& reply);
     void set_rules(std::shared_ptr<const Rules> rules, Scope scope);
     // By the loop.

@@ -87,28 +87,33 @@ ControlServer::~ControlServer() {
 void ControlServer::accept() {
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     const auto uid = fd ? user_at(fd.get()) : std::nullopt;
-    if (!uid || (whom_ == For::root && !is_privileged(*uid)) || !make_room(*uid))
+    if (!uid || (whom_ == For::root && !is_privileged(*uid)))
         return;
+    make_room(*uid);
     const int number = fd.get();
     clients_.emplace(number, Client{std::move(fd), ++last_number_, {}, {}, Clock::now(), *uid});
     loop_.watch(number, [this, number] { read(number); });
 }
 
-// A user who has many loses the oldest of them. Other users' clients stay.
-bool ControlServer::make_room(Uid newcomer) {
+// A user who has many clients loses the oldest of them. If all users together have too many, the
+// oldest of all goes: whoever asks is answered within milliseconds, so it is one that does not ask.
+void ControlServer::make_room(Uid newcomer) {
     const auto most = is_privileged(newcomer) ? most_of_one : most_of_one / 4;
-    std::size_t count = 0;
-    const std::pair<const int, Client>* oldest = nullptr;
-    for (const auto& entry : clients_) {
-        if (entry.second.uid != newcomer)
-            continue;
-        ++count;
-        if (oldest == nullptr || entry.second.since < oldest->second.since)
-            oldest = &entry;
-    }
-    if (oldest != nullptr && (count >= most || clients_.size() >= most_clients))
-        hang_up(oldest->first);
-    return clients_.size() < most_clients;
+    const auto hang_up_oldest = [this](std::size_t limit, auto&& chosen) {
+        std::size_t count = 0;
+        const std::pair<const int, Client>* oldest = nullptr;
+        for (const auto& entry : clients_) {
+            if (!chosen(entry.second))
+                continue;
+            ++count;
+            if (oldest == nullptr || entry.second.since < oldest->second.since)
+                oldest = &entry;
+        }
+        if (count >= limit)
+            hang_up(oldest->first);
+    };
+    hang_up_oldest(most, [&](const Client& client) { return client.uid == newcomer; });
+    hang_up_oldest(most_clients, [](const Client&) { return true; });
 }
 
 bool ControlServer::is_too_fast(Uid uid) {

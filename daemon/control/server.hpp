@@ -52,7 +52,7 @@ class ControlServer {
     void write(int fd);
     void answer(int fd, std::uint64_t number, const Json& reply);
     void hang_up(int fd);
-    bool make_room(Uid newcomer);
+    void make_room(Uid newcomer);
     bool is_too_fast(Uid uid);
 
     static constexpr std::size_t most_clients = 64;

@@ -1,5 +1,6 @@
 // ubfctl: the command line, its subcommands and exit statuses.
 #include "arguments.hpp"
+#include "base/nearest.hpp"
 #include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
@@ -90,30 +91,15 @@ std::string help(const Command& command) {
                        command.description, command.example);
 }
 
-// The number of letters to change, add or leave out (Levenshtein).
-std::size_t distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j)
-        row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        auto corner = std::exchange(row[0], i);
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const auto changed = corner + (a[i - 1] == b[j - 1] ? 0 : 1);
-            corner = row[j];
-            row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
-        }
-    }
-    return row.back();
-}
-
 const Command& find_command(const std::string& name) {
     const auto found = std::ranges::find(commands(), name, &Command::name);
     if (found != commands().end())
         return *found;
-    const auto nearest = std::ranges::min_element(
-        commands(), {}, [&](const Command& command) { return distance(command.name, name); });
+    const auto nearest = std::ranges::min_element(commands(), {}, [&](const Command& command) {
+        return distance(command.name, std::string_view(name).substr(0, 64));
+    });
     throw UsageError(fmt::format("there is no command '{}'{}; 'ubfctl --help' lists them", name,
-                                 distance(nearest->name, name) <= 2
+                                 distance(nearest->name, std::string_view(name).substr(0, 64)) <= 2
                                      ? fmt::format("; did you mean '{}'?", nearest->name)
                                      : std::string()));
 }

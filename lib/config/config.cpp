@@ -1,6 +1,7 @@
 #include "config/config.hpp"
 
 #include "base/escape.hpp"
+#include "base/nearest.hpp"
 #include "base/unique_fd.hpp"
 #include "config/options.hpp"
 
@@ -25,23 +26,6 @@ using config::Mistakes;
 using config::Option;
 using config::Reading;
 using config::Value;
-
-// The Levenshtein distance of the two words.
-std::size_t distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j)
-        row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-        }
-    }
-    return row[b.size()];
-}
 
 std::string nearest(std::string_view word, const std::set<std::string_view>& known) {
     const auto best = std::ranges::min_element(
