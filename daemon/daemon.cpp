@@ -55,6 +55,7 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
                  {store_.take(descriptor::stamp), store_.take(descriptor::arrive)}, table_)
   , investigator_(users_, labeller_, records_, cgroup_paths_, counters_) {
     investigator_.count_subordinates(start_.config.policy.subids);
+    udp_receivers_.observe(start_.config.observed.all);
     // They were for loading BPF programs, which is done. (Root's CAP_SYS_ADMIN implies the others.)
     give_up({CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN});
 
@@ -223,7 +224,7 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
     else if (command == "config")
         reply(settings());
     else if (command == "refusals")
-        reply(refusal_desk_.list(request));
+        reply(refusal_desk_.list(request, start_.config.policy));
     else if (command == "flows")
         with_recognised(reply, [=, this] { flow_desk_->list(request, reply); });
     else if (command == "revoke")
@@ -249,7 +250,8 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
 // Every user may ask these.
 ControlServer::Json Daemon::handle_users(const ControlServer::Json& request, Uid asker) const {
     if (text_of(request, "command") == "why")
-        return refusal_desk_.why(request, asker, start_.config.control.reveal);
+        return refusal_desk_.why(request, asker, start_.config.control.reveal,
+                                 start_.config.policy);
     return {{"ok", false}, {"error", "unknown command; there is why"}};
 }
 

@@ -54,6 +54,7 @@ void Daemon::apply(Start fresh) {
     const bool relabelled = !start_.config.labels.same_sources(fresh.config.labels);
     start_ = std::move(fresh);
     recognition_.pause();
+    udp_receivers_.observe(start_.config.observed.all);
     surroundings_.look_again();
     labeller_.set_sources(start_.config.labels);
     investigator_.count_subordinates(start_.config.policy.subids);

@@ -29,9 +29,16 @@ std::string_view hint_of(const Refusal& refusal) {
                : hint(refusal.reason);
 }
 
+Json to_row(Refusal refusal, const Policy& policy) {
+    std::erase_if(refusal.common, [&](Gid gid) {
+        return !policy.same_group || std::ranges::binary_search(policy.ignored_groups, gid);
+    });
+    return to_json(refusal);
+}
+
 } // namespace
 
-Json RefusalDesk::list(const Json& request) const {
+Json RefusalDesk::list(const Json& request, const Policy& policy) const {
     const auto user = number_of<std::int64_t>(request, "user", -1);
     const auto id = number_of<std::int64_t>(request, "id", 0);
     const auto since = number_of<std::int64_t>(request, "since_ms", 0);
@@ -40,14 +47,14 @@ Json RefusalDesk::list(const Json& request) const {
              return (user < 0 || each.concerns(Uid{static_cast<std::uint32_t>(user)})) &&
                     (id == 0 || each.id == id) && is_since(each, since);
          })) {
-        auto row = to_json(refusal);
+        auto row = to_row(refusal, policy);
         row["hint"] = hint_of(refusal);
         rows.push_back(std::move(row));
     }
     return {{"ok", true}, {"refusals", std::move(rows)}};
 }
 
-Json RefusalDesk::why(const Json& request, Uid asker, bool reveal) const {
+Json RefusalDesk::why(const Json& request, Uid asker, bool reveal, const Policy& policy) const {
     const auto since = number_of<std::int64_t>(request, "since_ms", 0);
     const auto most = std::clamp(number_of<std::int64_t>(request, "most", 20), std::int64_t{1},
                                  static_cast<std::int64_t>(most_of_one));
@@ -58,7 +65,7 @@ Json RefusalDesk::why(const Json& request, Uid asker, bool reveal) const {
          })) {
         const bool connects = refusal.connector.is(asker);
         const bool listens = refusal.listener.is(asker);
-        auto row = to_json(refusal);
+        auto row = to_row(refusal, policy);
         row["role"] = connects ? "connector" : "listener";
         if (!connects)
             hide(row["connector"], reveal);

@@ -174,6 +174,7 @@ void Log::run() {
         lock.unlock();
         heartbeat_.beat(now);
         look_at_watcher(now);
+        refusals_.tell_new();
         for (const auto& item : items)
             write(item);
         for (const auto& summary : summaries)

@@ -24,7 +24,7 @@ Refusals::Refusals()
   : memory_(std::random_device{}()) {}
 
 void Refusals::on_new(Tell tell) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(telling_);
     tell_ = std::move(tell);
 }
 
@@ -33,17 +33,24 @@ void Refusals::add(Denial& denial) {
     if (denial.tries > 0)
         return;
     auto refusal = Refusal::of(denial, std::chrono::system_clock::now());
-    Tell tell;
+    const std::lock_guard lock(mutex_);
+    const auto added = memory_.add(refusal);
+    denial.id = refusal.id = added.id;
+    changed_ = true;
+    if (added.is_new && !denial.told_by && untold_.size() < most_untold)
+        untold_.push_back(std::move(refusal));
+}
+
+void Refusals::tell_new() {
+    std::vector<Refusal> untold;
     {
         const std::lock_guard lock(mutex_);
-        const auto added = memory_.add(refusal);
-        denial.id = refusal.id = added.id;
-        changed_ = true;
-        if (added.is_new && !denial.told_by)
-            tell = tell_;
+        untold.swap(untold_);
     }
-    if (tell)
-        tell(refusal);
+    const std::lock_guard lock(telling_);
+    for (const auto& refusal : untold)
+        if (tell_)
+            tell_(refusal);
 }
 
 std::size_t Refusals::size() const {

@@ -17,14 +17,17 @@ namespace ubf {
 
 class Refusals {
   public:
-    // Called, without a lock, for what the connector's node is to hear.
+    // Called for refusals of which the connector's node is to hear; it must not wait.
     using Tell = std::function<void(const Refusal&)>;
 
     Refusals();
 
+    // No call is under way when this returns.
     void on_new(Tell tell);
-    // Gives the denial its id.
+    // Gives the denial its id. On the packet path: it tells nobody.
     void add(Denial& denial);
+    // Tells of those that are new.
+    void tell_new();
 
     std::size_t size() const;
     std::vector<Refusal> list(std::size_t most,
@@ -38,9 +41,14 @@ class Refusals {
   private:
     std::optional<std::string> save() const;
 
+    static constexpr std::size_t most_untold = 1024; // others are not told of
+
     mutable std::mutex mutex_; // of the next three
     RefusalMemory memory_;
+    std::vector<Refusal> untold_;
     bool changed_ = false;
+
+    std::mutex telling_; // of the next
     Tell tell_;
 
     std::filesystem::path file_; // the main thread's; empty: nowhere

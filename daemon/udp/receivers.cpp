@@ -114,13 +114,15 @@ void UdpReceivers::look(TimePoint now) {
 std::string UdpReceivers::state() const {
     if (!why_not_.empty())
         return fmt::format("not in use: {}", why_not_);
+    if (observes_)
+        return "not in use: the site only observes (policy.mode)";
     return failed_ ? "not in use: the BPF program could not be attached (bpftool cgroup tree)"
                    : "in use";
 }
 
 // If the program can't be attached, the flow is allowed as without it.
 bool UdpReceivers::bind(const Flow& flow, Uid user) {
-    if (!program_ || !attach())
+    if (!program_ || observes_ || !attach())
         return true;
     const auto key = key_of(flow);
     const auto whose = value(user);

@@ -34,6 +34,8 @@ class UdpReceivers {
     // open; -1: there is none. kept: a predecessor's link.
     UdpReceivers(bool wanted, int cgroup, UniqueFd kept, Keep keep);
 
+    // While the site only observes, flows that begin are not bound.
+    void observe(bool yes) { observes_ = yes; }
     // To be called before the flow is allowed: its datagrams go to this user alone. False if the
     // kernel has no room.
     bool bind(const Flow& flow, Uid user);
@@ -43,7 +45,7 @@ class UdpReceivers {
     // released.
     void look(TimePoint now);
 
-    // "in use", or why not. Any thread may call this, but nothing else here.
+    // "in use", or why not. Any thread may call this and observe(), but nothing else here.
     std::string state() const;
 
     struct Unload {
@@ -71,6 +73,7 @@ class UdpReceivers {
     bool is_ours_ = false;
     TimePoint used_{}; // last
     std::string why_not_;
+    std::atomic<bool> observes_{false};
     std::atomic<bool> failed_{false}; // to attach the program
 };
 

@@ -296,13 +296,12 @@ std::optional<GoneSeen> get(Reader& in, const GoneSeen*) {
 
 // Nonce, flow, flags, uids of connector and listener, pid, job, then counted: reason, comm, groups.
 void put(Writer& out, const Refused& refused) {
-    std::uint8_t flags = refused.connector ? refused_connector : 0;
-    flags |= refused.listener ? refused_listener : 0;
-    flags |= refused.ended ? refused_ended : 0;
-    flags |= refused.observed ? refused_observed : 0;
+    const int flags =
+        (refused.connector ? refused_connector : 0) | (refused.listener ? refused_listener : 0) |
+        (refused.ended ? refused_ended : 0) | (refused.observed ? refused_observed : 0);
     out.number(static_cast<std::uint64_t>(refused.nonce));
     put(out, refused.flow);
-    out.number(flags);
+    out.number(static_cast<std::uint8_t>(flags));
     out.number(value(refused.connector.value_or(Uid{0})));
     out.number(value(refused.listener.value_or(Uid{0})));
     out.number(value(refused.program.pid));

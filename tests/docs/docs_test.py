@@ -33,7 +33,40 @@ def listed_options():
             yield section, key, default, text
 
 
+def literals(source, at):
+    """The first string of the call whose arguments begin at `at`, its pieces joined; … stands for each field."""
+    text, depth = None, 1
+    while depth:
+        if source[at] == '"':
+            piece = re.compile(r'"((?:[^"\\]|\\.)*)"').match(source, at)
+            text = (text or "") + piece[1]
+            at = piece.end()
+            if not source[at:].lstrip().startswith('"'):
+                break
+            continue
+        depth += {"(": 1, ")": -1}.get(source[at], 0)
+        at += 1
+    return text and re.sub(r"\{[^}]*\}", "…", text).replace('\\"', '"')
+
+
+def logged():
+    """Every message that ubfd writes into its log."""
+    call = re.compile(r"(?:\blog_?\.(?:warning|error|info)|news\.push_back|warnings\.(?:push_back|emplace_back))\(")
+    for file in (*(ROOT / "daemon").rglob("*.cpp"), ROOT / "lib" / "config" / "warnings.cpp"):
+        source = file.read_text(encoding="utf-8")
+        for match in call.finditer(source) if "ubfctl" not in file.parts else ():
+            text = literals(source, match.end())
+            if text and " " in text:
+                yield text
+
+
 class Docs(unittest.TestCase):
+    def test_every_message_of_the_log_has_its_cause_and_what_to_do_next(self):
+        page = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
+        explained = [" ".join(block.split()) for block in re.findall(r"^((?:    [^\n]+\n)+)\n.+?\*\*Next:\*\*", page, flags=re.M | re.S)]
+        self.assertGreater(len(explained), 40)
+        self.assertEqual(sorted(explained), sorted(set(logged())))
+
     def test_every_option_of_the_configuration_has_its_place_and_default_in_the_man_page(self):
         pages, seen = sections(), 0
         for section, key, default, _ in listed_options():

@@ -218,7 +218,7 @@ class Administrator(Ubfctl):
         drop_in = self.ubfd2.config.with_suffix(".toml.d") / "role.toml"
         drop_in.parent.mkdir()
         drop_in.write_text("[scope]\nexempt_ports = [9100]\n")
-        self.ubfctl("reload")
+        self.assertRegex(self.ubfctl("reload"), r"^scope.exempt_ports: \[ ?9100 ?\], before: \[ ?9003 ?\]\n$")
         text = self.ubfctl("config", "--set")
         self.assertRegex(text, rf"exempt_ports = \[ ?9100 ?\] +# {drop_in}:2\n")
         self.assertIn(f"# {self.ubfd2.config}:", text)
@@ -250,6 +250,41 @@ class Administrator(Ubfctl):
                 self.assertEqual(re.match("[a-z_]+", line)[0], name)
                 self.assertEqual(kinds[name] == "counter", name.endswith("_total"), line)
         self.assertGreater(len(kinds), 25)
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        folder = pathlib.Path(__file__).resolve().parents[2] / "packaging" / "prometheus"
+        for file in ("ubf.dashboard.json", "ubf.rules.yml"):  # they name what is there
+            used = set(re.findall(r"\bubf_[a-z_]+", re.sub(r'file=~"[^"]*"', "", (folder / file).read_text())))
+            self.assertGreater(len(used), 7)
+            self.assertLessEqual(used, set(kinds))
+
+    def test_a_prometheus_reads_them_and_its_alerts_hold(self):
+        rules = pathlib.Path(__file__).resolve().parents[2] / "packaging" / "prometheus" / "ubf.rules.yml"
+        subprocess.run(["promtool", "check", "rules", rules], capture_output=True, check=True)
+        folder = case.FOLDER / "prometheus"
+        folder.mkdir()
+        (folder / "metrics").write_text(self.ubfctl("metrics"))
+        (folder / "prometheus.yml").write_text(
+            f"rule_files: ['{rules}']\nglobal: {{evaluation_interval: 200ms}}\n"
+            "scrape_configs: [{job_name: ubf, scrape_interval: 200ms, scrape_timeout: 200ms, "
+            "static_configs: [{targets: ['127.0.0.1:9100']}]}]\n")
+        server = self.two.start("/usr/bin/python3", "-m", "http.server", "--directory", folder, "9100", "--bind", "127.0.0.1",
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (server.kill(), server.wait()))
+        prometheus = self.two.start("prometheus", f"--config.file={folder / 'prometheus.yml'}",
+                                    f"--storage.tsdb.path={folder / 'data'}", "--web.listen-address=127.0.0.1:9090",
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(lambda: (prometheus.kill(), prometheus.wait()))
+
+        def query(path):
+            text = self.two.run("sh", "-c", f"curl -s 'http://127.0.0.1:9090/api/v1/{path}' || true")
+            return json.loads(text)["data"] if text.startswith("{") else {}
+        wait_until(lambda: query("query?query=ubf_ruleset_installed").get("result"), seconds=30)
+        value = query("query?query=ubf_ruleset_installed")["result"][0]["value"][1]
+        self.assertEqual(value, "1")
+        groups = query("rules")["groups"]
+        self.assertEqual([rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")], [])
+        self.assertGreater(sum(len(group["rules"]) for group in groups), 7)
 
     def test_top_shows_rates_and_refusals_on_a_terminal_and_off_it(self):
         self.person("alice", self.two).listen("tcp", "::", PORT)

@@ -172,10 +172,14 @@ TEST_F(RefusalsTest, the_connectors_node_is_told_of_a_new_one_once_and_never_of_
         auto denied = denial(bob, 8888);
         refusals.add(denied);
     }
+    EXPECT_EQ(told, 0u); // not on the packet path
+    refusals.tell_new();
+    refusals.tell_new();
     EXPECT_EQ(told, 1u);
     auto heard = denial(bob, 9999);
     heard.told_by = Address::parse("10.0.0.9");
     refusals.add(heard);
+    refusals.tell_new();
     EXPECT_EQ(told, 1u);
 }
 
@@ -185,8 +189,9 @@ TEST_F(RefusalsTest, a_user_sees_his_own_ends_and_nothing_of_the_other) {
     denied.labels = "labels: listener secret, connector none";
     refusals.add(denied);
     const RefusalDesk desk(refusals);
+    const Policy policy;
     for (const bool reveal : {false, true}) {
-        const auto rows = desk.why({}, bob, reveal).at("refusals");
+        const auto rows = desk.why({}, bob, reveal, policy).at("refusals");
         ASSERT_EQ(rows.size(), 1u);
         const auto& row = rows.front();
         EXPECT_EQ(row.at("role"), "connector");
@@ -196,9 +201,15 @@ TEST_F(RefusalsTest, a_user_sees_his_own_ends_and_nothing_of_the_other) {
             EXPECT_FALSE(row.at("listener").contains(key)) << key;
         EXPECT_FALSE(row.contains("labels"));
     }
-    EXPECT_EQ(desk.why({}, alice, true).at("refusals").front().at("role"), "listener");
-    EXPECT_TRUE(desk.why({}, carol, true).at("refusals").empty());
-    EXPECT_EQ(desk.list({}).at("refusals").size(), 1u);
+    EXPECT_EQ(desk.why({}, alice, true, policy).at("refusals").front().at("role"), "listener");
+    EXPECT_TRUE(desk.why({}, carol, true, policy).at("refusals").empty());
+    EXPECT_EQ(desk.list({}, policy).at("refusals").size(), 1u);
+    // A group that counts for nothing is no advice.
+    EXPECT_EQ(desk.why({}, bob, true, policy).at("refusals").front().at("common_groups").size(),
+              1u);
+    for (const auto& useless : {Policy{.ignored_groups = {staff}}, Policy{.same_group = false}})
+        EXPECT_TRUE(
+            desk.why({}, bob, true, useless).at("refusals").front().at("common_groups").empty());
 }
 
 } // namespace
