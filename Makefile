@@ -38,8 +38,8 @@ build: packages
 demo: demo-packages
 	@echo "Building ubfd and ubfctl, which takes a few minutes..."
 	@$(as_owner) cmake --preset demo > /dev/null
-	@$(as_owner) cmake --build --preset demo | tail -n 1
-	@tests/demo/demo --build build/demo
+	@$(as_owner) sh -c 'cmake --build --preset demo > build/demo/log || { cat build/demo/log; exit 1; }'
+	@PYTHONDONTWRITEBYTECODE=1 tests/demo/demo --build build/demo
 
 test: test-packages build
 	@$(call run_tests,--preset release)
