@@ -1,5 +1,7 @@
 #include "config/options.hpp"
 
+#include "config/distinct.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <fmt/format.h>
@@ -10,99 +12,6 @@
 
 namespace ubf::config {
 namespace {
-
-std::string describe(const PortRange& ports) {
-    return fmt::format("{}-{}", ports.first, ports.last);
-}
-std::string describe(const ProtocolPorts& ports) {
-    return describe(ports.ports);
-}
-std::string describe(const Exemption& exemption) {
-    return fmt::format("{}-{}", value(exemption.users.first), value(exemption.users.last));
-}
-std::string describe(const Prefix& prefix) {
-    return to_string(prefix);
-}
-
-PortRange extent(const PortRange& ports) {
-    return ports;
-}
-PortRange extent(const ProtocolPorts& ports) {
-    return ports.ports;
-}
-UidRange extent(const Exemption& exemption) {
-    return exemption.users;
-}
-Range<Address> extent(const Prefix& prefix) {
-    return {prefix.first(), prefix.last()};
-}
-
-// Whether two overlapping items must not stand in one list.
-bool clash(const PortRange&, const PortRange&) {
-    return true;
-}
-bool clash(const ProtocolPorts& a, const ProtocolPorts& b) {
-    return (a.tcp && b.tcp) || (a.udp && b.udp);
-}
-bool clash(const Exemption& a, const Exemption& b) { // at each place only once
-    return !a.at || !b.at || a.at->overlaps(*b.at);
-}
-bool clash(const Prefix&, const Prefix&) {
-    return true;
-}
-
-// The items of a list, sorted by their span. No item may repeat another.
-template<typename T>
-std::vector<T> distinct(const Value& list, std::optional<T> (*read)(const Value&)) {
-    struct Item {
-        T what;
-        Value where;
-    };
-    std::vector<Item> items;
-    list.each([&](const Value& value) {
-        if (auto what = read(value))
-            items.push_back({std::move(*what), value});
-    });
-    std::ranges::stable_sort(items, {}, [](const Item& item) { return extent(item.what); });
-    for (auto one = items.begin(); one != items.end(); ++one) {
-        const auto end = std::find_if_not(one, items.end(), [&](const Item& other) {
-            return extent(one->what).overlaps(extent(other.what));
-        });
-        const auto other = std::find_if(
-            std::next(one), end, [&](const Item& item) { return clash(one->what, item.what); });
-        if (other == end)
-            continue;
-        const bool in_order = other->where.is_after(one->where);
-        const Item& earlier = in_order ? *one : *other;
-        const Item& later = in_order ? *other : *one;
-        list.attempt([&] {
-            later.where.fail(fmt::format("{} overlaps {}; write each only once",
-                                         describe(later.what), describe(earlier.what)));
-        });
-    }
-    std::vector<T> all;
-    for (auto& item : items)
-        all.push_back(std::move(item.what));
-    return all;
-}
-
-std::vector<PortRange> port_ranges(const Value& list) {
-    return distinct<PortRange>(list,
-                               [](const Value& item) { return std::optional(item.port_range()); });
-}
-
-std::vector<ProtocolPorts> exempt_ports(const Value& list) {
-    return distinct<ProtocolPorts>(
-        list, [](const Value& item) { return std::optional(item.protocol_ports()); });
-}
-
-std::vector<Prefix> prefixes(const Value& list) {
-    return distinct<Prefix>(list, [](const Value& item) { return std::optional(item.prefix()); });
-}
-
-std::vector<Exemption> exemptions(const Value& list) {
-    return distinct<Exemption>(list, [](const Value& item) { return item.exemption(); });
-}
 
 void set_kernel(Config& config, const Value& value) {
     auto& list = config.policy.exempt_kernel;
