@@ -1,7 +1,7 @@
 // The part of the daemon that changes while it runs: by a reload, and by what the node is.
 #include "daemon/daemon.hpp"
 
-#include "daemon/core/json.hpp"
+#include "base/json.hpp"
 #include "nft/probe.hpp"
 
 #include <algorithm>
@@ -95,7 +95,6 @@ void Daemon::end_exceptions() {
 ControlServer::Json Daemon::allow(const ControlServer::Json& request) {
     const auto now = std::chrono::system_clock::now();
     const auto text = text_of(request, "allow");
-    const auto span = request.find("for_s");
     if (is_set(request, "remove")) {
         if (!exceptions_.remove(text))
             return {{"ok", false},
@@ -105,9 +104,8 @@ ControlServer::Json Daemon::allow(const ControlServer::Json& request) {
         apply_exceptions();
     } else if (!text.empty()) {
         constexpr std::int64_t most = std::int64_t{1} << 32;
-        const auto seconds = span != request.end() && span->is_number_integer()
-                                 ? std::clamp(span->get<std::int64_t>(), std::int64_t{0}, most)
-                                 : 0;
+        const auto seconds =
+            std::clamp(number_of<std::int64_t>(request, "for_s"), std::int64_t{0}, most);
         const auto added = exceptions_.add(text, std::chrono::seconds(seconds), now);
         if (!added)
             return {{"ok", false}, {"error", added.error()}};

@@ -1,8 +1,8 @@
 #include "daemon/temporary_exceptions.hpp"
 
 #include "base/escape.hpp"
+#include "base/json.hpp"
 #include "config/config.hpp"
-#include "daemon/core/json.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -53,9 +53,7 @@ std::optional<std::string> TemporaryExceptions::begin(std::filesystem::path file
         return fmt::format("{}: what stands there is no list of exceptions, and none holds",
                            file_.string());
     for (const auto& each : json) {
-        if (!each.is_object() || !each.contains("until_s") || !each["until_s"].is_number_integer())
-            continue;
-        const Time until{std::chrono::seconds(each["until_s"].get<std::int64_t>())};
+        const Time until{std::chrono::seconds(number_of<std::int64_t>(each, "until_s"))};
         const auto allowed = text_of(each, "allow");
         auto exception = parse(allowed);
         if (exception && until > now && until <= now + longest && items_.size() < most)

@@ -308,7 +308,8 @@ void Explainer::conclude(Question question, Reason reason) {
                       flow.source.address, facts.connector().uid))
         steps.push_back("the kernel recognises such connections by themselves, where the "
                         "connector's node has put a stamp on them: ubfd is not asked");
-    const bool observed = action == Action::deny && is_observed(question);
+    const bool observed = action == Action::deny &&
+                          is_observed(facts, question.interface, rules_->observed, sockets_);
     if (observed)
         steps.push_back("this node only observes such flows (policy.mode, policy.observe_*): it "
                         "would be refused, but is let pass");
@@ -322,13 +323,6 @@ void Explainer::conclude(Question question, Reason reason) {
                       {"reason", to_string(reason)},
                       {"observed", observed},
                       {"hint", hint(reason)}}}});
-}
-
-bool Explainer::is_observed(const Question& question) {
-    const auto link = sockets_.link(question.interface);
-    return rules_->observed.covers(question.facts.from_connector(),
-                                   question.facts.flow.source.address,
-                                   link ? std::string_view(link->name) : std::string_view());
 }
 
 std::string Explainer::describe(const Owner& owner) {

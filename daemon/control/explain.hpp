@@ -64,7 +64,6 @@ class Explainer {
     Owner with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role);
     void answered(const Flow& flow, ident::Peers::Heard heard, const Owner& owner);
     void conclude(Question question, Reason reason);
-    bool is_observed(const Question& question);
     std::string describe(const Owner& owner);
     Json to_json(const Owner& owner);
 

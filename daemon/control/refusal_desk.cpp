@@ -23,17 +23,13 @@ void hide(Json& end, bool reveal) {
         end.erase("uid");
 }
 
-std::string_view hint_of(const Refusal& refusal) {
-    return refusal.reason == Reason::different_user && refusal.listener.is(Uid{0})
-               ? hint_about_roots_listener()
-               : hint(refusal.reason);
-}
-
 Json to_row(Refusal refusal, const Policy& policy) {
     std::erase_if(refusal.common, [&](Gid gid) {
         return !policy.same_group || std::ranges::binary_search(policy.ignored_groups, gid);
     });
-    return to_json(refusal);
+    auto row = to_json(refusal);
+    row["hint"] = hint(refusal.reason, refusal.listener.is(Uid{0}));
+    return row;
 }
 
 } // namespace
@@ -46,11 +42,8 @@ Json RefusalDesk::list(const Json& request, const Policy& policy) const {
     for (const auto& refusal : refusals_.list(most_of_all, [&](const Refusal& each) {
              return (user < 0 || each.concerns(Uid{static_cast<std::uint32_t>(user)})) &&
                     (id == 0 || each.id == id) && is_since(each, since);
-         })) {
-        auto row = to_row(refusal, policy);
-        row["hint"] = hint_of(refusal);
-        rows.push_back(std::move(row));
-    }
+         }))
+        rows.push_back(to_row(refusal, policy));
     return {{"ok", true}, {"refusals", std::move(rows)}};
 }
 
@@ -71,7 +64,6 @@ Json RefusalDesk::why(const Json& request, Uid asker, bool reveal, const Policy&
             hide(row["connector"], reveal);
         if (!listens)
             hide(row["listener"], reveal);
-        row["hint"] = hint_of(refusal);
         row.erase("labels");
         rows.push_back(std::move(row));
     }

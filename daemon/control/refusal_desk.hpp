@@ -2,8 +2,8 @@
 // ends have groups in common, those are named by which the policy would let the flow in.
 #pragma once
 
+#include "base/json.hpp"
 #include "daemon/control/server.hpp"
-#include "daemon/core/json.hpp"
 #include "daemon/log/refusals.hpp"
 #include "policy/policy.hpp"
 

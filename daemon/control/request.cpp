@@ -1,5 +1,7 @@
 #include "daemon/control/request.hpp"
 
+#include "daemon/core/json_flow.hpp"
+
 #include <fmt/format.h>
 #include <limits>
 
@@ -13,13 +15,8 @@ std::optional<nlohmann::ordered_json> parse_request(std::string_view line) {
 }
 
 std::optional<Flow> flow_of(const nlohmann::ordered_json& request) {
-    const auto source = Endpoint::parse(text_of(request, "from"));
-    const auto destination = Endpoint::parse(text_of(request, "to"));
-    const auto protocol = text_of(request, "protocol");
-    if (!source || !destination || (protocol != "tcp" && protocol != "udp") ||
-        source->address.is_v4() != destination->address.is_v4())
-        return std::nullopt;
-    return Flow{protocol == "tcp" ? Protocol::tcp : Protocol::udp, *source, *destination};
+    const auto flow = flow_in(request);
+    return flow && flow->protocol != Protocol::rdma ? flow : std::nullopt;
 }
 
 Result<FlowFilter, std::string> filter_of(const nlohmann::ordered_json& request) {

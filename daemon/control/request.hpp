@@ -1,8 +1,8 @@
 // Requests of clients of the control socket, read from a line that may hold anything.
 #pragma once
 
+#include "base/json.hpp"
 #include "base/result.hpp"
-#include "daemon/core/json.hpp"
 #include "daemon/gate/allowed_flows.hpp"
 #include "flow/flow.hpp"
 

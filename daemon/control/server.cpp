@@ -120,13 +120,9 @@ bool ControlServer::is_too_fast(Uid uid) {
     constexpr std::size_t most_users = 4096;
     if (whom_ == For::root)
         return false;
-    const auto now = Clock::now();
     if (rates_.size() >= most_users)
         rates_.clear();
-    auto& rate = rates_[uid];
-    if (now - rate.since >= std::chrono::seconds(1))
-        rate = {now, 0};
-    return ++rate.requests > most_a_second;
+    return !rates_[uid].add(Clock::now(), most_a_second);
 }
 
 void ControlServer::read(int fd) {

@@ -6,6 +6,7 @@
 #include "base/types.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/rate.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -41,11 +42,6 @@ class ControlServer {
         TimePoint since;
         Uid uid; // whose it is
     };
-    // The requests of one user, on a socket that is everybody's.
-    struct Rate {
-        TimePoint since{};
-        unsigned requests = 0;
-    };
 
     void accept();
     void read(int fd);
@@ -66,7 +62,7 @@ class ControlServer {
     Handler handler_;
     UniqueFd listener_;
     std::unordered_map<int, Client> clients_;
-    std::unordered_map<Uid, Rate> rates_;
+    std::unordered_map<Uid, Rate> rates_; // of requests, on a socket that is everybody's
     std::uint64_t last_number_ = 0;
 };
 

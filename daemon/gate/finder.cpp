@@ -106,12 +106,7 @@ void Finder::find_sharers(Case& item) {
 }
 
 bool Finder::observes(const Case& item) {
-    const auto& observed = rules_->observed;
-    if (!observed.any())
-        return false;
-    const auto link = observed.interfaces.empty() ? std::nullopt : sockets_.link(item.interface);
-    return observed.covers(item.facts.from_connector(), item.flow().source.address,
-                           link ? std::string_view(link->name) : std::string_view());
+    return is_observed(item.facts, item.interface, rules_->observed, sockets_);
 }
 
 bool Finder::is_same_destination(const Case& item) {

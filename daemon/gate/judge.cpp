@@ -326,9 +326,11 @@ void Judge::close(Case&& item, Reason reason) {
     questions_.withdraw(item);
     if (item.tries > 0)
         outcomes_.log_scan(item);
-    bool observed = would_refuse(reason, item.again) && finder_.observes(item);
+    const auto observes = [&] {
+        return would_refuse(reason, item.again) && finder_.observes(item);
+    };
     if (item.again) {
-        outcomes_.decided_again(item, reason, observed, finder_.is_same_destination(item),
+        outcomes_.decided_again(item, reason, observes(), finder_.is_same_destination(item),
                                 finder_.is_stale(item));
         if (item.more.empty())
             return;
@@ -337,9 +339,8 @@ void Judge::close(Case&& item, Reason reason) {
         item.facts.same_destination = item.facts.fresh_labels = std::nullopt;
         if (action_of(reason) == Action::allow)
             return go_on(std::move(item));
-        observed = would_refuse(reason, false) && finder_.observes(item);
     }
-    if (observed) {
+    if (observes()) {
         outcomes_.let_pass(item, reason);
         item.judge(Reason::observed);
         return;

@@ -45,4 +45,13 @@ void find_sharers(Facts& facts, SocketOwner& destination, std::uint32_t interfac
     }
 }
 
+bool is_observed(const Facts& facts, std::uint32_t interface, const Observation& observed,
+                 Sockets& sockets) {
+    if (!observed.any())
+        return false;
+    const auto link = observed.interfaces.empty() ? std::nullopt : sockets.link(interface);
+    return observed.covers(facts.from_connector(), facts.flow.source.address,
+                           link ? std::string_view(link->name) : std::string_view());
+}
+
 } // namespace ubf

@@ -2,6 +2,7 @@
 // come to one verdict.
 #pragma once
 
+#include "config/observation.hpp"
 #include "ident/wire.hpp"
 #include "owner/lookup.hpp"
 #include "policy/inquiry.hpp"
@@ -26,5 +27,9 @@ void find_sharers(Facts& facts, SocketOwner& destination, std::uint32_t interfac
 inline bool may_be_cut(const Owner& owner) {
     return owner.credentials && owner.credentials->groups.size() >= ident::max_groups;
 }
+
+// Whether the site only observes this flow, which came in at this interface.
+bool is_observed(const Facts& facts, std::uint32_t interface, const Observation& observed,
+                 Sockets& sockets);
 
 } // namespace ubf

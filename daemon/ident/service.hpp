@@ -6,6 +6,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/loop_thread.hpp"
+#include "daemon/core/rate.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/replay_window.hpp"
@@ -91,8 +92,7 @@ class Service {
     ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;
     FindRdma find_rdma_;
-    TimePoint telling_since_{}; // what is told in this second
-    unsigned told_refused_ = 0;
+    Rate telling_; // of refusals
 };
 
 } // namespace ubf::ident

@@ -72,13 +72,7 @@ void Service::send(const Refused& refused, TimePoint now) {
     constexpr unsigned most_a_second = 100;
     const auto& connector = refused.flow.source.address;
     if (connector.is_link_local() || sockets_.interface_of(connector) ||
-        !contains(terms_->peers, connector))
-        return;
-    if (now - telling_since_ >= std::chrono::seconds(1)) {
-        telling_since_ = now;
-        told_refused_ = 0;
-    }
-    if (++told_refused_ > most_a_second)
+        !contains(terms_->peers, connector) || !telling_.add(now, most_a_second))
         return;
     shared_.counters.refused_told.add();
     const auto path = terms_->path(refused.flow.destination.address, connector);

@@ -73,9 +73,8 @@ std::string_view message_id(std::string_view verb) {
 }
 
 std::string_view hint_for(const Denial& denial) {
-    const bool roots = denial.reason == Reason::different_user &&
-                       denial.listener.kind == OwnerKind::user && denial.listener.uid == Uid{0};
-    return roots ? hint_about_roots_listener() : hint(denial.reason);
+    return hint(denial.reason,
+                denial.listener.kind == OwnerKind::user && denial.listener.uid == Uid{0});
 }
 
 void add_owner(std::vector<std::string>& fields, std::string_view end, const Owner& owner,

@@ -1,7 +1,8 @@
 #include "daemon/log/refusal.hpp"
 
 #include "base/escape.hpp"
-#include "daemon/core/json.hpp"
+#include "base/json.hpp"
+#include "daemon/core/json_flow.hpp"
 
 #include <algorithm>
 #include <array>
@@ -82,18 +83,6 @@ Refusal::End to_end(const Json& json) {
     return end;
 }
 
-std::optional<Flow> flow_there(const Json& json) {
-    const auto source = Endpoint::parse(text_of(json, "from"));
-    const auto destination = Endpoint::parse(text_of(json, "to"));
-    const auto name = text_of(json, "protocol");
-    if (!source || !destination)
-        return std::nullopt;
-    for (const auto protocol : {Protocol::tcp, Protocol::udp, Protocol::rdma})
-        if (to_string(protocol) == std::string_view(name))
-            return Flow{protocol, *source, *destination};
-    return std::nullopt;
-}
-
 } // namespace
 
 Refusal Refusal::of(const Denial& denial, Time now) {
@@ -141,7 +130,7 @@ Json to_json(const Refusal& refusal) {
 std::optional<Refusal> to_refusal(const Json& json) {
     if (!json.is_object())
         return std::nullopt;
-    const auto flow = flow_there(json);
+    const auto flow = flow_in(json);
     const auto reason = parse_reason(text_of(json, "reason"));
     if (!flow || !reason)
         return std::nullopt;

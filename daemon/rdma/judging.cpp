@@ -67,9 +67,7 @@ void RdmaWatcher::judge(Entry& entry, TimePoint now) {
         shared_.counters.rdma_seen.add();
     entry.next = now;
     const Port port = flow_of(entry.id, entry.end).destination.port;
-    const bool exempt = std::ranges::any_of(
-        rules_->exempt_ports, [&](const auto& ports) { return ports.has(Protocol::rdma, port); });
-    if (exempt)
+    if (contains(rules_->exempt_ports, Protocol::rdma, port))
         return allow(entry);
     auto facts = facts_of(entry);
     const auto& remote = entry.id.destination->address;

@@ -83,7 +83,7 @@ int explain_flow(const Globals& globals, std::string from, std::string to,
 }
 
 std::string end_text(const Refusal::End& end, Names& names) {
-    const auto user = end.uid ? names.user(*end.uid) : end.kind;
+    const auto user = user_of(end, end.kind, names);
     return end.program.empty() ? user
                                : fmt::format("{}, program {}[{}]", user, end.program, end.pid);
 }

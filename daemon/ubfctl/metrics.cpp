@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "fields.hpp"
 #include "policy/verdict.hpp"
 
 #include <fmt/format.h>
@@ -65,6 +66,7 @@ class Page {
         const Json::json_pointer pointer(path);
         return status_.contains(pointer) ? &status_.at(pointer) : nullptr;
     }
+    const Json& status() const { return status_; }
     const std::string& text() const { return text_; }
 
   private:
@@ -72,11 +74,6 @@ class Page {
     std::string name_;
     std::string text_;
 };
-
-std::string word(const Page& page, const char* path) {
-    const auto* found = page.at(path);
-    return found != nullptr && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 void add_verdicts(Page& page) {
     const auto* reasons = page.at("/reasons");
@@ -154,18 +151,17 @@ void add_flows(Page& page) {
 
 void add_health(Page& page) {
     page.begin("ubf_info", "gauge", "The version of ubfd.");
-    page.sample(1, fmt::format("version=\"{}\"", escaped(word(page, "/version"))));
+    page.sample(1, fmt::format("version=\"{}\"", escaped(word(page.status(), "/version", ""))));
     page.add("ubf_uptime_seconds", "gauge", "Time since ubfd started.", "/uptime_s");
     page.add("ubf_ruleset_installed", "Whether the ruleset is whole.",
-             word(page, "/ruleset/state") == "installed");
+             word(page.status(), "/ruleset/state") == "installed");
     page.add("ubf_ruleset_repairs_total", "counter", "How often ubfd repaired the ruleset.",
              "/ruleset/repairs");
     const auto* holds = page.at("/configuration/holds");
     page.add("ubf_configuration_holds", "Whether the configuration file is in force.",
              holds == nullptr || *holds == true);
-    const auto* all = page.at("/observing/all");
     page.add("ubf_observing", "Whether nothing is refused (policy.mode).",
-             all != nullptr && *all == true);
+             yes(page.status(), "/observing/all"));
     const auto* still = page.at("/threads/standing_still");
     page.begin("ubf_threads_standing_still", "gauge", "Threads of ubfd that stand still.");
     page.sample(still == nullptr ? 0 : still->size());

@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "fields.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -18,14 +19,11 @@ int peers(const Globals& globals, const Arguments& arguments) {
     const auto reply = ask(globals.socket, {{"command", "status"}, {"peers", true}});
     std::vector<Json> peers;
     for (const auto& peer : reply.at("peers"))
-        if (!silent_alone || peer.value("silent", false))
+        if (!silent_alone || yes(peer, "/silent"))
             peers.push_back(peer);
-    const auto median = [](const Json& peer) {
-        return peer.value(Json::json_pointer("/answer_us/p50"), std::uint64_t{0});
-    };
     std::ranges::stable_sort(peers, [&](const Json& a, const Json& b) {
         const auto rank = [&](const Json& peer) {
-            return std::pair(peer.value("silent", false), median(peer));
+            return std::pair(yes(peer, "/silent"), number(peer, "/answer_us/p50"));
         };
         return rank(a) > rank(b);
     });
@@ -37,10 +35,9 @@ int peers(const Globals& globals, const Arguments& arguments) {
                              "P50_US", "P99_US");
     for (const auto& peer : peers)
         std::cout << fmt::format(
-            "{:<40} {:>10} {:>10} {:>10} {:>10}{}\n", peer.value("address", std::string("?")),
-            peer.value("questions", std::uint64_t{0}), peer.value("timeouts", std::uint64_t{0}),
-            median(peer), peer.value(Json::json_pointer("/answer_us/p99"), std::uint64_t{0}),
-            peer.value("silent", false) ? "  SILENT" : "");
+            "{:<40} {:>10} {:>10} {:>10} {:>10}{}\n", word(peer, "/address", "?"),
+            number(peer, "/questions"), number(peer, "/timeouts"), number(peer, "/answer_us/p50"),
+            number(peer, "/answer_us/p99"), yes(peer, "/silent") ? "  SILENT" : "");
     return 0;
 }
 

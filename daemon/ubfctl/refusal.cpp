@@ -1,52 +1,33 @@
 #include "refusal.hpp"
 
+#include "base/json.hpp"
+
 #include <array>
 #include <ctime>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace ubf::ctl {
 namespace {
-
-std::string text_at(const Json& json, const char* key) {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-template<typename Number>
-Number number_at(const Json& json, const char* key) {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_number_integer() ? found->get<Number>() : Number{};
-}
-
-bool flag_at(const Json& json, const char* key) {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_boolean() && found->get<bool>();
-}
 
 Refusal::End end_at(const Json& json, const char* key) {
     Refusal::End end;
     const auto found = json.find(key);
     if (found == json.end() || !found->is_object())
         return end;
-    end.kind = text_at(*found, "kind");
+    end.kind = text_of(*found, "kind");
     if (found->contains("uid"))
-        end.uid = number_at<std::uint32_t>(*found, "uid");
-    end.program = text_at(*found, "program");
-    end.pid = number_at<std::int64_t>(*found, "pid");
-    end.job = number_at<std::uint32_t>(*found, "job");
+        end.uid = number_of<std::uint32_t>(*found, "uid");
+    end.program = text_of(*found, "program");
+    end.pid = number_of<std::int64_t>(*found, "pid");
+    end.job = number_of<std::uint32_t>(*found, "job");
     return end;
-}
-
-std::string user_of(const Refusal::End& end, Names& names, const char* otherwise) {
-    return end.uid ? names.user(*end.uid) : otherwise;
 }
 
 std::string about_different_users(const Refusal& refusal, Names& names) {
     if (refusal.listener.uid == 0u)
         return refusal.hint + ".";
-    const auto connector = user_of(refusal.connector, names, "the other user");
-    const auto listener = user_of(refusal.listener, names, "the other user");
+    const auto connector = user_of(refusal.connector, "the other user", names);
+    const auto listener = user_of(refusal.listener, "the other user", names);
     if (refusal.common_groups.empty())
         return refusal.is_listeners
                    ? fmt::format("Your server is private. To let {} in, start it under a group of "
@@ -72,31 +53,35 @@ std::string about_different_users(const Refusal& refusal, Names& names) {
 std::optional<Refusal> to_refusal(const Json& json) {
     if (!json.is_object())
         return std::nullopt;
-    const auto from = Endpoint::parse(text_at(json, "from"));
-    const auto to = Endpoint::parse(text_at(json, "to"));
-    const auto reason = parse_reason(text_at(json, "reason"));
+    const auto from = Endpoint::parse(text_of(json, "from"));
+    const auto to = Endpoint::parse(text_of(json, "to"));
+    const auto reason = parse_reason(text_of(json, "reason"));
     if (!from || !to || !reason)
         return std::nullopt;
     Refusal refusal;
-    refusal.id = number_at<std::uint32_t>(json, "id");
-    refusal.last_ms = number_at<std::int64_t>(json, "last_ms");
-    refusal.count = number_at<std::uint64_t>(json, "count");
-    refusal.protocol = text_at(json, "protocol");
+    refusal.id = number_of<std::uint32_t>(json, "id");
+    refusal.last_ms = number_of<std::int64_t>(json, "last_ms");
+    refusal.count = number_of<std::uint64_t>(json, "count");
+    refusal.protocol = text_of(json, "protocol");
     refusal.from = *from;
     refusal.to = *to;
     refusal.reason = *reason;
-    refusal.ended = flag_at(json, "ended");
-    refusal.observed = flag_at(json, "observed");
-    refusal.is_listeners = text_at(json, "role") == "listener";
-    refusal.told_by = text_at(json, "told_by");
+    refusal.ended = is_set(json, "ended");
+    refusal.observed = is_set(json, "observed");
+    refusal.is_listeners = text_of(json, "role") == "listener";
+    refusal.told_by = text_of(json, "told_by");
     refusal.connector = end_at(json, "connector");
     refusal.listener = end_at(json, "listener");
     if (const auto groups = json.find("common_groups"); groups != json.end())
         for (const auto& gid : *groups)
             if (gid.is_number_unsigned())
                 refusal.common_groups.push_back(gid.get<std::uint32_t>());
-    refusal.hint = text_at(json, "hint");
+    refusal.hint = text_of(json, "hint");
     return refusal;
+}
+
+std::string user_of(const Refusal::End& end, const std::string& otherwise, Names& names) {
+    return end.uid ? names.user(*end.uid) : otherwise;
 }
 
 std::string verb_of(const Refusal& refusal) {

@@ -41,6 +41,8 @@ struct Refusal {
 // Nothing for what a ubfd of another version says in another way.
 std::optional<Refusal> to_refusal(const Json& json);
 
+// The user's name, or `otherwise` where nobody says who it is.
+std::string user_of(const Refusal::End& end, const std::string& otherwise, Names& names);
 // "denied", "ended", or that it would be.
 std::string verb_of(const Refusal& refusal);
 // A few words about the reason.

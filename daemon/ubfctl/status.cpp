@@ -1,6 +1,7 @@
 #include "arguments.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "fields.hpp"
 
 #include <fmt/format.h>
 #include <iostream>
@@ -8,19 +9,6 @@
 
 namespace ubf::ctl {
 namespace {
-
-// The ubfd that answers may be older or newer than this ubfctl, so any value may be missing.
-std::uint64_t number(const Json& json, const char* path) {
-    return json.value(Json::json_pointer(path), std::uint64_t{0});
-}
-
-bool yes(const Json& json, const char* path) {
-    return json.value(Json::json_pointer(path), false);
-}
-
-std::string word(const Json& json, const char* path) {
-    return json.value(Json::json_pointer(path), std::string("not known to this ubfd"));
-}
 
 Json part(const Json& json, const char* path) {
     return json.value(Json::json_pointer(path), Json::object());

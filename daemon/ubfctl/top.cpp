@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "fields.hpp"
 #include "refusal.hpp"
 
 #include <algorithm>
@@ -42,18 +43,10 @@ class Rates {
       , seconds_(std::max(std::chrono::duration<double>(now.time - before.time).count(), 0.001)) {}
 
     double of(const std::string& path) const {
-        const Json::json_pointer pointer(path);
-        const auto was = before_.value(pointer, std::uint64_t{0});
-        const auto is = now_.value(pointer, std::uint64_t{0});
+        const auto was = number(before_, path), is = number(now_, path);
         return is < was ? 0 : static_cast<double>(is - was) / seconds_; // after a restart, nothing
     }
-    std::uint64_t now(const std::string& path) const {
-        return now_.value(Json::json_pointer(path), std::uint64_t{0});
-    }
-    std::string word(const std::string& path) const {
-        return now_.value(Json::json_pointer(path), std::string("?"));
-    }
-    bool yes(const std::string& path) const { return now_.value(Json::json_pointer(path), false); }
+    std::uint64_t now(const std::string& path) const { return number(now_, path); }
     const Json& status() const { return now_; }
 
   private:
@@ -63,9 +56,10 @@ class Rates {
 };
 
 std::string head(const Rates& rates) {
-    return fmt::format("ubfd {}   up {} s   ruleset {}{}", rates.word("/version"),
-                       rates.now("/uptime_s"), rates.word("/ruleset/state"),
-                       rates.yes("/observing/all") ? "   OBSERVING ONLY: nothing is refused" : "");
+    return fmt::format(
+        "ubfd {}   up {} s   ruleset {}{}", word(rates.status(), "/version", "?"),
+        rates.now("/uptime_s"), word(rates.status(), "/ruleset/state", "?"),
+        yes(rates.status(), "/observing/all") ? "   OBSERVING ONLY: nothing is refused" : "");
 }
 
 // The reasons of an action that occur now, the most frequent first.
@@ -112,13 +106,10 @@ void add_peers(std::vector<std::string>& lines, const Rates& rates) {
     for (const auto& peer : rates.status().value("peers", Json::array())) {
         if (shown++ == most_rows / 2)
             break;
-        const auto latency = [&](const char* path) {
-            return peer.value(Json::json_pointer(path), std::uint64_t{0});
-        };
         lines.push_back(fmt::format("  {:<40} p50 {:>7} us  p99 {:>7} us{}",
-                                    peer.value("address", std::string("?")),
-                                    latency("/answer_us/p50"), latency("/answer_us/p99"),
-                                    peer.value("silent", false) ? "  SILENT" : ""));
+                                    word(peer, "/address", "?"), number(peer, "/answer_us/p50"),
+                                    number(peer, "/answer_us/p99"),
+                                    yes(peer, "/silent") ? "  SILENT" : ""));
     }
 }
 
@@ -129,12 +120,10 @@ void add_refusals(std::vector<std::string>& lines, const Json& reply, Names& nam
         const auto refusal = to_refusal(row);
         if (!refusal || shown++ == most_rows)
             continue;
-        const auto user = [&](const Refusal::End& end) {
-            return end.uid ? names.user(*end.uid) : end.kind;
-        };
         lines.push_back(
             fmt::format("  {}  {:>6} x  {} -> {} {} {}  {}{}", time_text(refusal->last_ms),
-                        refusal->count, user(refusal->connector), user(refusal->listener),
+                        refusal->count, user_of(refusal->connector, refusal->connector.kind, names),
+                        user_of(refusal->listener, refusal->listener.kind, names),
                         refusal->protocol, to_string(refusal->to), to_string(refusal->reason),
                         refusal->observed ? " (observed)" : ""));
     }

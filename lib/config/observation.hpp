@@ -23,14 +23,10 @@ struct Observation {
     // flow: from the connector to the listener. remote: the source of its packets. interface: where
     // they come in.
     bool covers(const Flow& flow, const Address& remote, std::string_view interface) const {
-        return all ||
-               std::ranges::any_of(peers,
-                                   [&](const Prefix& range) { return range.contains(remote); }) ||
-               std::ranges::any_of(
-                   interfaces,
-                   [&](const InterfacePattern& pattern) { return pattern.matches(interface); }) ||
-               std::ranges::any_of(ports, [&](const ProtocolPorts& each) {
-                   return each.has(flow.protocol, flow.destination.port);
+        return all || contains(peers, remote) ||
+               contains(ports, flow.protocol, flow.destination.port) ||
+               std::ranges::any_of(interfaces, [&](const InterfacePattern& pattern) {
+                   return pattern.matches(interface);
                });
     }
 

@@ -3,6 +3,9 @@
 
 #include "flow/flow.hpp"
 
+#include <algorithm>
+#include <vector>
+
 namespace ubf {
 
 struct ProtocolPorts {
@@ -16,5 +19,10 @@ struct ProtocolPorts {
     }
     bool operator==(const ProtocolPorts&) const = default;
 };
+
+inline bool contains(const std::vector<ProtocolPorts>& all, Protocol protocol, Port port) {
+    return std::ranges::any_of(
+        all, [&](const ProtocolPorts& ports) { return ports.has(protocol, port); });
+}
 
 } // namespace ubf

@@ -7,8 +7,7 @@ namespace ubf {
 Scope::Why Scope::of(Protocol protocol, Port port, std::string_view interface,
                      bool is_fabric) const {
     const auto& side = is_fabric && fabric ? *fabric : ethernet;
-    if (std::ranges::any_of(side.exempt_ports,
-                            [&](const ProtocolPorts& ports) { return ports.has(protocol, port); }))
+    if (contains(side.exempt_ports, protocol, port))
         return Why::exempt_port;
     if (std::ranges::none_of(side.ports,
                              [&](const PortRange& range) { return range.contains(port); }))

@@ -133,14 +133,12 @@ std::optional<Reason> parse_reason(std::string_view name) {
     return std::nullopt;
 }
 
-std::string_view hint(Reason reason) {
+std::string_view hint(Reason reason, bool roots_listener) {
+    if (roots_listener && reason == Reason::different_user)
+        return "the listener's socket is root's, perhaps since a service manager opened it (socket "
+               "activation) or a server before it became a user's; let the program open its own "
+               "socket, or have an administrator exempt the port";
     return row_of(reason).hint;
-}
-
-std::string_view hint_about_roots_listener() {
-    return "the listener's socket is root's, perhaps since a service manager opened it (socket "
-           "activation) or a server before it became a user's; let the program open its own "
-           "socket, or have an administrator exempt the port";
 }
 
 Action action_of(Reason reason) {

@@ -57,10 +57,9 @@ enum class Reason : std::uint8_t {
 std::string_view to_string(Action action);
 std::string_view to_string(Reason reason);
 std::optional<Reason> parse_reason(std::string_view name);
-// Tells the reader what to do next; one line, no full stop.
-std::string_view hint(Reason reason);
-// The hint for a listener of root's: the group of another program would not help there.
-std::string_view hint_about_roots_listener();
+// Tells the reader what to do next; one line, no full stop. roots_listener: the listener is root's,
+// to whom the group of another program is no help.
+std::string_view hint(Reason reason, bool roots_listener = false);
 Action action_of(Reason reason);
 // The names of all that do this.
 std::vector<std::string_view> reasons_of(Action action);

@@ -104,6 +104,13 @@ class Ubfd:
     def denials(self):
         return [line for line in self.log().splitlines() if " denied " in line]
 
+    def ctl(self, *words, socket=None, **options):
+        """Runs ubfctl on the node to its end. options: of the process. Returns it as subprocess.run() does."""
+        command = [self._command[0].parent / "ubfctl", "--socket", socket or self.socket, *words]
+        process = self.node.start(*command, **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options))
+        output, errors = process.communicate(timeout=20)
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
     def ask(self, **request):
         """Sends a request to the control socket. Returns the answer."""
         with socket.socket(socket.AF_UNIX) as control:

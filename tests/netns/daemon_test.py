@@ -100,11 +100,9 @@ class Start(TwoNodes):
         self.ubfctl("status")
 
     def ubfctl(self, *words, status=0):
-        process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, *words,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        output = process.communicate(timeout=20)[0]
-        self.assertEqual(process.returncode, status, output)
-        return output
+        process = self.ubfd2.ctl(*words, stderr=subprocess.STDOUT)
+        self.assertEqual(process.returncode, status, process.stdout)
+        return process.stdout
 
     def test_a_control_socket_with_an_impossible_path_is_refused_and_nothing_stays(self):
         config = self.settings_with().replace("second.sock", "x" * 200)

@@ -66,11 +66,9 @@ class Flushed(TwoNodes):
         return self.people[user, node.name]
 
     def ubfctl(self, *words, environment=None, status=0):
-        process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, *words,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
-        output = process.communicate(timeout=20)[0]
-        self.assertEqual(process.returncode, status, output)
-        return output
+        process = self.ubfd2.ctl(*words, stderr=subprocess.STDOUT, env=environment)
+        self.assertEqual(process.returncode, status, process.stdout)
+        return process.stdout
 
     def flows(self):
         return json.loads(self.ubfctl("flows", "--json"))["flows"]

@@ -32,11 +32,9 @@ class Labelled(TwoNodes):
         return super().start_ubfd(node, (self.settings if settings is None else settings) | labels, **options)
 
     def ubfctl(self, ubfd, *words, status=0):
-        process = ubfd.node.start(case.build / "daemon" / "ubfctl", "--socket", ubfd.socket, *words,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        output = process.communicate(timeout=20)[0]
-        self.assertEqual(process.returncode, status, output)
-        return output
+        process = ubfd.ctl(*words, stderr=subprocess.STDOUT)
+        self.assertEqual(process.returncode, status, process.stdout)
+        return process.stdout
 
 
 class Map(Labelled):

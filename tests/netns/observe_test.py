@@ -2,7 +2,6 @@
 """Observe mode: all is decided and told, and nothing is refused. Then the site enforces."""
 
 import pathlib
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -19,11 +18,9 @@ class Observing(TwoNodes):
         return [line for line in ubfd.log().splitlines() if " would-deny " in line]
 
     def ubfctl(self, *words, statuses=(0,)):
-        process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, *words,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        output, errors = process.communicate(timeout=20)
-        self.assertIn(process.returncode, statuses, errors)
-        return output
+        process = self.ubfd2.ctl(*words)
+        self.assertIn(process.returncode, statuses, process.stderr)
+        return process.stdout
 
     def test_another_user_gets_through_over_both_families_and_is_told_of(self):
         alice, bob = self.person("alice", self.two), self.person("bob", self.one)

@@ -2,7 +2,6 @@
 """The examples of docs/roles: each is loaded on a node of that role, and keeps its promise."""
 
 import pathlib
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -23,9 +22,7 @@ class Roles(TwoNodes):
         drop_in.parent.mkdir(exist_ok=True)
         drop_in.write_text(text)
         self.ubfd2.reload()
-        check = self.two.start(case.build / "daemon" / "ubfctl", "check-config", self.ubfd2.config,
-                               stdout=subprocess.PIPE)
-        self.assertIn("good", check.communicate(timeout=20)[0])
+        self.assertIn("good", self.ubfd2.ctl("check-config", self.ubfd2.config).stdout)
 
     def reaches(self, user, node=None, port=PORT):
         return self.person(user, node or self.one).connect("tcp", V4, port)

@@ -19,11 +19,9 @@ PORT = 9001
 
 class Why(TwoNodes):
     def ask(self, user, ubfd, *words, status=0):
-        process = ubfd.node.start(case.build / "daemon" / "ubfctl", "--socket", ubfd.user_socket, *words, user=user,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        output, errors = process.communicate(timeout=20)
-        self.assertEqual(process.returncode, status, errors)
-        return errors if status else output
+        process = ubfd.ctl(*words, socket=ubfd.user_socket, user=user)
+        self.assertEqual(process.returncode, status, process.stderr)
+        return process.stderr if status else process.stdout
 
     def refusals(self, user, ubfd):
         return json.loads(self.ask(user, ubfd, "--json", "why"))["refusals"]
@@ -117,12 +115,10 @@ class Why(TwoNodes):
         line = self.ubfd2.denials()[0]
         number = line.rsplit("id=", 1)[1].strip()
         for words in ((number,), ("--last",), ("--last", "bob")):
-            process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "explain", *words,
-                                     stdout=subprocess.PIPE)
-            text = process.communicate(timeout=20)[0]
+            process = self.ubfd2.ctl("explain", *words)
             self.assertEqual(process.returncode, 0)
-            self.assertIn("so: deny (different-user)", text)
-            self.assertIn("connector: bob, program person", text)
+            self.assertIn("so: deny (different-user)", process.stdout)
+            self.assertIn("connector: bob, program person", process.stdout)
 
     def test_the_socket_tells_nothing_else_and_each_user_a_few_times_a_second(self):
         self.refuse()

@@ -1,52 +1,14 @@
 // The gate's procedure, on a node and among peers that are in memory.
-#include "daemon/gate/judge.hpp"
-
-#include "daemon/core/mailbox.hpp"
-#include "tests/unit/world.hpp"
+#include "tests/unit/judging.hpp"
 
 #include <algorithm>
-#include <gtest/gtest.h>
 #include <thread>
 
 namespace ubf {
 namespace {
 
 using namespace world;
-
-class JudgeTest : public testing::Test, public World {
-  protected:
-    Mailbox mailbox;
-    std::optional<Judge> judge;
-
-    void begin() { judge.emplace(peers, rules(), sockets, verdicts, shared(), mailbox); }
-    void arrive(const Flow& arriving, std::uint32_t interface = ethernet) {
-        const auto bytes = packet(arriving);
-        Arrival arrival;
-        arrival.packet = QueuedPacket(queue, 1, 0);
-        arrival.bytes = bytes;
-        arrival.interface = interface;
-        judge->arrive(std::move(arrival));
-        judge->begin_arrived();
-        settle();
-    }
-    void arrive() { arrive(flow); }
-    void hear(ident::Peers::Heard heard, const Owner& owner) {
-        peers.answer(flow, heard, owner);
-        settle();
-    }
-    void settle() {
-        judge->write();
-        judge->confirm();
-    }
-    void found(const Owner& owner) {
-        const auto search = std::ranges::find(owners.searches, owner.uid, &FakeOwners::Search::uid);
-        ASSERT_NE(search, owners.searches.end());
-        search->done(owner, true);
-        mailbox.run();
-        settle();
-    }
-    using Reasons = std::vector<Reason>;
-};
+using JudgeTest = Judging;
 
 TEST_F(JudgeTest, one_user_on_one_node_needs_no_question_and_no_search) {
     begin();

@@ -1,19 +1,15 @@
 // Flows that are only observed: nothing is refused, and all is told.
 #include "config/observation.hpp"
 
-#include "daemon/core/mailbox.hpp"
-#include "daemon/gate/judge.hpp"
 #include "nft/ruleset.hpp"
-#include "tests/unit/world.hpp"
+#include "tests/unit/judging.hpp"
 
 #include <algorithm>
-#include <gtest/gtest.h>
 
 namespace ubf {
 namespace {
 
 using namespace world;
-using Reasons = std::vector<Reason>;
 
 const Flow flow{Protocol::tcp, {there, 40000}, {here, 8888}};
 
@@ -42,37 +38,17 @@ TEST(Observation, covers_by_peer_interface_and_port) {
     EXPECT_TRUE(by_port.covers(other, there, "eth0"));
 }
 
-class ObservingTest : public testing::Test, public World {
+class ObservingTest : public Judging {
   protected:
-    Mailbox mailbox;
-    std::optional<Judge> judge;
-
-    void begin() { judge.emplace(peers, rules(), sockets, verdicts, shared(), mailbox); }
-    void arrive(const std::vector<std::uint8_t>& bytes) {
-        Arrival arrival;
-        arrival.packet = QueuedPacket(queue, 1, 0);
-        arrival.bytes = bytes;
-        arrival.interface = ethernet;
-        judge->arrive(std::move(arrival));
-        judge->begin_arrived();
-        settle();
-    }
-    void settle() {
-        judge->write();
-        judge->confirm();
-    }
     void hear_of(Uid uid) {
-        auto owner = Owner::user(uid);
-        owner.credentials.emplace().labels_known = true;
-        peers.answer(flow, ident::Peers::Heard::owner, owner);
-        settle();
-        if (owners.searches.empty())
-            return;
-        auto listener = Owner::user(alice);
-        listener.credentials.emplace().labels_known = true;
-        owners.searches.front().done(listener, true);
-        mailbox.run();
-        settle();
+        const auto unlabelled = [](Uid whose) {
+            auto owner = Owner::user(whose);
+            owner.credentials.emplace().labels_known = true;
+            return owner;
+        };
+        hear(ident::Peers::Heard::owner, unlabelled(uid));
+        if (!owners.searches.empty())
+            found(unlabelled(alice));
     }
 };
 
@@ -80,7 +56,7 @@ TEST_F(ObservingTest, another_user_gets_through_and_is_told_of) {
     observed.all = true;
     begin();
     listens(alice);
-    arrive(packet(flow));
+    arrive();
     hear_of(bob);
     EXPECT_EQ(queue.verdicts, Reasons{Reason::observed});
     ASSERT_EQ(reporter.denials.size(), 1u);
@@ -94,7 +70,7 @@ TEST_F(ObservingTest, what_is_allowed_is_no_news) {
     observed.all = true;
     begin();
     listens(alice);
-    arrive(packet(flow));
+    arrive();
     hear_of(alice);
     EXPECT_EQ(queue.verdicts, Reasons{Reason::same_user});
     EXPECT_TRUE(reporter.denials.empty());
@@ -104,7 +80,7 @@ TEST_F(ObservingTest, other_ports_are_refused_as_ever) {
     observed.ports = {{true, true, {9999, 9999}}};
     begin();
     listens(alice);
-    arrive(packet(flow));
+    arrive();
     hear_of(bob);
     EXPECT_EQ(queue.verdicts, Reasons{Reason::different_user});
     ASSERT_EQ(reporter.denials.size(), 1u);
@@ -115,23 +91,22 @@ TEST_F(ObservingTest, a_silent_peer_delays_nobody) {
     observed.all = true;
     begin();
     listens(alice);
-    arrive(packet(flow));
-    peers.answer(flow, ident::Peers::Heard::nothing, Owner{});
-    settle();
+    arrive();
+    hear(ident::Peers::Heard::nothing, Owner{});
     EXPECT_EQ(queue.verdicts, Reasons{Reason::observed});
 }
 
 TEST_F(ObservingTest, a_packet_that_can_not_be_read_passes) {
     observed.all = true;
     begin();
-    arrive({0x45, 0, 0});
+    arrive(std::vector<std::uint8_t>{0x45, 0, 0});
     EXPECT_EQ(queue.verdicts, Reasons{Reason::observed});
 }
 
 TEST_F(ObservingTest, a_closed_port_answers_as_without_a_firewall) {
     observed.all = true;
     begin();
-    arrive(packet(flow));
+    arrive();
     EXPECT_EQ(queue.verdicts, Reasons{Reason::no_listener});
 }
 
