@@ -1,0 +1,112 @@
+#!/usr/bin/python3
+"""Libraries and launchers of a cluster, when they are refused: they print the words on the users' page, docs/refused.md.
+why_test.py has the commands of a shell."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case  # noqa: E402
+from lab.case import USERS, V4, V6, TwoNodes, wait_until  # noqa: E402
+from lab.tree import FOLDER  # noqa: E402
+
+PORT, LOCAL = 8888, 9999
+PYTHON = "/usr/bin/python3"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SSHD = """
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/user.pub
+UsePAM no
+StrictModes no
+PidFile none
+"""
+KERNEL = """
+from jupyter_client import BlockingKernelClient
+client = BlockingKernelClient(ip="{address}", shell_port={port}, iopub_port={port}, stdin_port={port},
+                              control_port={port}, hb_port={port})
+client.start_channels()
+client.wait_for_ready(timeout=20)
+"""
+
+
+def words_of(program):
+    """The page's words for a program."""
+    page = (ROOT / "docs" / "refused.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| {re.escape(program)} \|.*\| `(.*)` \|$", page, flags=re.M)
+    assert row, f"docs/refused.md has no row for {program}"
+    return row[1]
+
+
+class Refused(TwoNodes):
+    """Alice has a server on node2, and bob, who shares nothing with her, programs on node1."""
+
+    def setUp(self):
+        super().setUp()
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        self.home = FOLDER / "bob"
+        self.home.mkdir()
+        os.chown(self.home, USERS["bob"], USERS["bob"])
+
+    def start(self, *command):
+        process = self.one.start("env", f"HOME={self.home}", "LC_ALL=C", *command, user="bob", cwd=self.home,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        return process
+
+    def assert_fails(self, words, *command):
+        process = self.start(*command)
+        output = process.communicate(timeout=60)[0]
+        self.assertNotEqual(process.returncode, 0, output)
+        self.assertIn(words, output)
+
+    def listens(self, port):
+        wait_until(lambda: self.one.run("ss", "-Htln", "sport", "=", port).strip(), 30, f"a listener at port {port}")
+
+    def test_dask(self):
+        words = words_of("Dask, `Client`")
+        for host in (V4, f"[{V6}]"):
+            client = f"from distributed import Client; Client('tcp://{host}:{PORT}', timeout=3)"
+            self.assert_fails(words, PYTHON, "-c", client)
+
+    def test_a_kernel_of_jupyter(self):
+        script = KERNEL.format(address=V4, port=PORT)
+        self.assert_fails(words_of("Jupyter, a kernel on another node"), PYTHON, "-c", script)
+
+    def test_a_gateway_of_jupyter(self):
+        self.start(PYTHON, "-m", "jupyter_server", "--no-browser", f"--port={LOCAL}", "--ServerApp.token=mine",
+                   f"--gateway-url=http://{V4}:{PORT}")
+        self.listens(LOCAL)
+        seen = self.one.run("curl", "-sS", f"http://127.0.0.1:{LOCAL}/api/kernelspecs?token=mine", user="bob")
+        self.assertIn(words_of("Jupyter, `--gateway-url`"), seen)
+
+    def test_a_forwarded_port_of_ssh(self):
+        folder = FOLDER / "ssh"
+        folder.mkdir()
+        for name in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        os.chown(folder / "user", USERS["bob"], USERS["bob"])
+        (folder / "config").write_text(SSHD.format(folder=folder))
+        pathlib.Path("/run/sshd").mkdir()
+        server = self.one.start(shutil.which("sshd", path="/usr/sbin"), "-D", "-f", folder / "config")
+        self.addCleanup(lambda: (server.kill(), server.wait()))
+        self.listens(22)
+        client = self.start("ssh", "-N", "-i", folder / "user", "-o", "StrictHostKeyChecking=no", "-o",
+                            f"UserKnownHostsFile={folder}/hosts", "-L", f"{LOCAL}:{V4}:{PORT}", "10.77.0.1")
+        self.listens(LOCAL)
+        self.assert_fails("Recv failure: Connection reset by peer", "curl", "-sS", f"http://127.0.0.1:{LOCAL}/")
+        client.terminate()
+        self.assertIn(words_of("OpenSSH, `ssh -L`"), client.communicate(timeout=10)[0])
+
+    def test_mpi(self):
+        """mpi_test.py runs both, and expects these words."""
+        expected = (ROOT / "tests" / "netns" / "mpi_test.py").read_text(encoding="utf-8")
+        for program in ("Open MPI", "MPICH"):
+            self.assertIn(words_of(program), expected)
+
+
+if __name__ == "__main__":
+    case.main()
