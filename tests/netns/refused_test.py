@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Libraries and launchers of a cluster, when they are refused: they print the words on the users' page, docs/refused.md.
+"""Libraries and launchers of a cluster, when they are refused, print the words on the users' page, docs/refused.md.
 why_test.py has the commands of a shell."""
 
 import os

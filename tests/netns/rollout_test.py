@@ -11,7 +11,7 @@ import tomllib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import PEERS, REFUSED, V4, wait_until  # noqa: E402
+from lab.case import REFUSED, V4, wait_until  # noqa: E402
 from lab.tree import FOLDER, add_hosts  # noqa: E402
 from slurm_test import WithSlurm  # noqa: E402
 
@@ -27,10 +27,9 @@ MPI = {"btl": "self,tcp", "pml": "ob1", "btl_tcp_if_include": "eth0", "oob_tcp_i
 
 
 class RollOut(WithSlurm):
-    """Alice computes with MPI and Dask, and has a notebook. She shares Dask and the notebook with bob. Carol has nothing
-    to do with them."""
+    """Alice computes with MPI and Dask, and has a notebook. She shares Dask and the notebook with bob, and nothing with
+    carol."""
 
-    site = {"peers": {"ranges": PEERS}} | WithSlurm.settings
     more = {"policy": WithSlurm.settings["policy"] | {"mode": "observe"}}
 
     def setUp(self):
@@ -71,8 +70,8 @@ class RollOut(WithSlurm):
         """An MPI job with two ranks on each node, which has exchanged its first messages."""
         self.stay.touch()
         settings = [word for name, value in MPI.items() for word in ("--mca", name, value)]
-        job = self.submit("alice", "node1,node2", "mpirun.openmpi", *settings, case.build / "tests/netns/ring", self.stay,
-                          options=["--nodes=2", "--ntasks-per-node=2"])
+        job = self.submit("alice", "node1,node2", "mpirun.openmpi", *settings, case.build / "tests/netns/ring",
+                          self.stay, options=["--nodes=2", "--ntasks-per-node=2"])
         file = self.slurm.folder / "output" / str(job)
         wait_until(lambda: file.exists() and "done\n" in file.read_text(), 60, f"MPI: {file} {self.slurm.log()}")
         self.assertEqual([file.read_text().count(f" on {node}\n") for node in ("node1", "node2")], [2, 2])
