@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -41,8 +42,45 @@ def words_of(program):
     return row[1]
 
 
+class Cured(TwoNodes):
+    """Bob is refused by a program that he uses, asks for the reason on his own node, and does as he is told."""
+
+    def read(self):
+        command = ["curl", "-sS", "--max-time", "5", f"http://{V4}:{PORT}/page"]
+        process = self.one.start(*command, user="bob", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return process.communicate()[0]
+
+    def serve(self, *wrapper):
+        """Alice's web server, by way of another program if one is named."""
+        command = f"exec {PYTHON} -m http.server --directory {FOLDER}/site {PORT}"
+        server = self.two.start(*(wrapper or ("sh",)), "-c", command, user="alice", stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, start_new_session=True)
+        self.addCleanup(self.end, server)
+        wait_until(lambda: self.two.run("ss", "-Htln", "sport", "=", PORT).strip(), 20, "the server")
+        return server
+
+    def end(self, server):
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+    def why(self):
+        process = self.ubfd1.ctl("why", "--last", "1", socket=self.ubfd1.user_socket, user="bob")
+        return re.search(r"do: +The server is alice's, and private\. .*: sg (\w+) 'COMMAND'", process.stdout)
+
+    def test_a_user_who_was_refused_finds_the_reason_and_the_cure_and_the_cure_helps(self):
+        (FOLDER / "site").mkdir()
+        (FOLDER / "site" / "page").write_text("a page\n")
+        server = self.serve()
+        self.assertIn("Couldn't connect to server", self.read())
+        cure = wait_until(self.why, 5, "the cure")
+        self.end(server)
+        self.serve("sg", cure[1])
+        self.assertEqual(self.read(), "a page\n")
+
+
 class Refused(TwoNodes):
-    """Alice has a server on node2, and bob, who shares nothing with her, programs on node1."""
+    """Alice has a server on node2, and bob programs on node1."""
 
     def setUp(self):
         super().setUp()
