@@ -5,7 +5,7 @@ import re
 import time
 
 from lab.supervisor import Supervisor
-from stage import FILE, HAS_JUPYTER, HELLO, NOBODY, NOTEBOOK, OWN, RESULTS, SHARED, UNREACHABLE, V4, V6, Judge
+from stage import FILE, HELLO, NOBODY, NOTEBOOK, OWN, RESULTS, SHARED, UNREACHABLE, V4, V6, Judge
 
 Try = collections.namedtuple("Try", "user node protocol address port sees why")
 SELF = "127.0.0.1"
@@ -40,7 +40,7 @@ def read_file(stage, screen, expected, style):
 
 def without_ubf(stage, screen):
     screen.title("Without ubf, any user reads any other's notebook")
-    server = "Jupyter" if HAS_JUPYTER else "a stand-in for Jupyter, which is not installed,"
+    server = "Jupyter" if stage.has_jupyter else "a stand-in for Jupyter (python3 -m http.server)"
     screen.line(f"On node2 alice runs {server} without a token at port {NOTEBOOK}.")
     read_file(stage, screen, RESULTS, "wrong")
 

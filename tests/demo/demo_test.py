@@ -24,16 +24,17 @@ build = DEMO.parents[2] / "build" / "release"
 
 
 def of_ubf():
-    """The traces of a demo on this machine."""
+    """The traces of a demo of this build on this machine."""
     processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return ([line for line in processes.splitlines() if "daemon/ubfd --config" in line],
+    own = "/" + str(build).strip("/").replace("/", "-") + "/daemon/ubfd --config"  # see lab.reachable()
+    return ([line for line in processes.splitlines() if own in line],
             os.listdir("/run/netns") if os.path.isdir("/run/netns") else [], os.path.exists("/run/ubf-lab/node1.sock"),
             "alice:" in pathlib.Path("/etc/passwd").read_text(encoding="utf-8"))
 
 
 class Demo(unittest.TestCase):
-    def start(self):
-        return subprocess.Popen([DEMO, "--build", build], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    def start(self, *words):
+        return subprocess.Popen([DEMO, "--build", build, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 start_new_session=True)
 
     def test_shows_who_gets_through_and_why(self):
@@ -76,10 +77,14 @@ class Demo(unittest.TestCase):
     def test_leaves_nothing_behind_when_it_is_interrupted(self):
         before = of_ubf()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            process = self.start()
+            process, seen = self.start("--without-jupyter"), []
             for line in process.stdout:
+                seen.append(line.strip())
                 if line.startswith("bob@node1 "):  # in the middle of the demo
                     break
+            self.assertIn("On node2 alice runs a stand-in for Jupyter (python3 -m http.server) without a token at port "
+                          "8888.", seen)
+            self.assertIn("alice's results, not yet published", seen)
             self.assertNotEqual(of_ubf()[0], before[0])
             os.killpg(process.pid, number)
             process.stdout.close()

@@ -32,7 +32,8 @@ def wait_for(find, seconds=20):
 class Stage:
     """Two nodes, without ubfd at first."""
 
-    def __init__(self, build):
+    def __init__(self, build, has_jupyter=HAS_JUPYTER):
+        self.has_jupyter = has_jupyter
         self.build = lab.reachable(build)
         self.talk_program = lab.reachable(pathlib.Path(__file__).resolve().parent) / "talk"
         lab.add_users(USERS, GROUPS)
@@ -70,7 +71,7 @@ class Stage:
         (home / "files" / "results.txt").write_text(RESULTS + "\n")
         for place in (home, home / "files"):
             os.chown(place, USERS["alice"], USERS["alice"])
-        if HAS_JUPYTER:
+        if self.has_jupyter:
             words = ["-m", "jupyter_server", "--no-browser", "--ip=0.0.0.0", f"--port={NOTEBOOK}",
                      "--ServerApp.token=", f"--ServerApp.root_dir={home / 'files'}"]
         else:
