@@ -33,6 +33,21 @@ client.start_channels()
 client.wait_for_ready(timeout=20)
 """
 
+PROXY = """
+import http.server, urllib.error, urllib.request
+class Proxy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        port, path = self.path.removeprefix("/proxy/").split("/", 1)
+        try:
+            body, status = urllib.request.urlopen(f"http://127.0.0.1:{{port}}/{{path}}").read(), 200
+        except urllib.error.URLError as error:
+            body, status = str(error).encode(), 502
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("127.0.0.1", {port}), Proxy).serve_forever()
+"""
+
 
 def words_of(program):
     """The page's words for a program."""
@@ -42,21 +57,29 @@ def words_of(program):
     return row[1]
 
 
-class Cured(TwoNodes):
-    """Bob is refused by a program that he uses, asks for the reason on his own node, and does as he is told."""
+class Served(TwoNodes):
+    """Alice has a page on node2."""
 
-    def read(self):
-        command = ["curl", "-sS", "--max-time", "5", f"http://{V4}:{PORT}/page"]
-        process = self.one.start(*command, user="bob", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    def setUp(self):
+        super().setUp()
+        (FOLDER / "site").mkdir()
+        (FOLDER / "site" / "page").write_text("a page\n")
+
+    def read(self, user, node, url):
+        process = node.start("curl", "-sS", "--max-time", "5", url, user=user, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT)
         return process.communicate()[0]
 
     def serve(self, *wrapper):
         """Alice's web server, by way of another program if one is named."""
         command = f"exec {PYTHON} -m http.server --directory {FOLDER}/site {PORT}"
-        server = self.two.start(*(wrapper or ("sh",)), "-c", command, user="alice", stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL, start_new_session=True)
+        return self.start_server("alice", PORT, *(wrapper or ("sh",)), "-c", command)
+
+    def start_server(self, user, port, *command):
+        server = self.two.start(*command, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                start_new_session=True)
         self.addCleanup(self.end, server)
-        wait_until(lambda: self.two.run("ss", "-Htln", "sport", "=", PORT).strip(), 20, "the server")
+        wait_until(lambda: self.two.run("ss", "-Htln", "sport", "=", port).strip(), 20, "the server")
         return server
 
     def end(self, server):
@@ -64,19 +87,40 @@ class Cured(TwoNodes):
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 
+
+class Cured(Served):
+    """Bob is refused by a program that he uses, asks for the reason on his own node, and does as he is told."""
+
+    url = f"http://{V4}:{PORT}/page"
+
     def why(self):
         process = self.ubfd1.ctl("why", "--last", "1", socket=self.ubfd1.user_socket, user="bob")
         return re.search(r"do: +The server is alice's, and private\. .*: sg (\w+) 'COMMAND'", process.stdout)
 
     def test_a_user_who_was_refused_finds_the_reason_and_the_cure_and_the_cure_helps(self):
-        (FOLDER / "site").mkdir()
-        (FOLDER / "site" / "page").write_text("a page\n")
         server = self.serve()
-        self.assertIn("Couldn't connect to server", self.read())
+        self.assertIn("Couldn't connect to server", self.read("bob", self.one, self.url))
         cure = wait_until(self.why, 5, "the cure")
         self.end(server)
         self.serve("sg", cure[1])
-        self.assertEqual(self.read(), "a page\n")
+        self.assertEqual(self.read("bob", self.one, self.url), "a page\n")
+
+
+class Proxied(Served):
+    """A user's Jupyter forwards their requests to any port of its node, with jupyter-server-proxy. Debian does not have
+    that program, so a stand-in forwards here."""
+
+    def through_a_proxy_of(self, user, port):
+        self.start_server(user, port, PYTHON, "-c", PROXY.format(port=port))
+        return self.read(user, self.two, f"http://127.0.0.1:{port}/proxy/{PORT}/page")
+
+    def test_a_proxy_reaches_the_web_applications_of_its_own_user_only(self):
+        """See jupyterhub/jupyter-server-proxy, issue 358."""
+        self.serve()
+        self.assertEqual(self.through_a_proxy_of("alice", LOCAL), "a page\n")
+        self.assertIn("No route to host", self.through_a_proxy_of("bob", LOCAL + 1))
+        self.ubfd2.stop()
+        self.assertEqual(self.read("bob", self.two, f"http://127.0.0.1:{LOCAL + 1}/proxy/{PORT}/page"), "a page\n")
 
 
 class Refused(TwoNodes):
