@@ -2,6 +2,7 @@
 process, however that process ends."""
 
 import ctypes
+import errno
 import os
 import pathlib
 import signal
@@ -69,7 +70,7 @@ def _first_process(main):
         call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, stop)
-        mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
+        _make_mounts_private()
         mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
         # This also hides the sockets of name service caches, so that users come from our copies of the files.
         mount("tmpfs", "/run", "tmpfs", _MS_NOSUID | _MS_NODEV)
@@ -82,6 +83,16 @@ def _first_process(main):
         return 1
     finally:
         sys.stdout.flush()
+
+
+def _make_mounts_private():
+    try:
+        mount("none", "/", flags=_MS_REC | _MS_PRIVATE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Trouble("the root is no mount point, as in a chroot, so mounts would reach other trees; "
+                      "before chroot, run 'mount --bind FOLDER FOLDER'") from None
 
 
 def reachable(folder):
