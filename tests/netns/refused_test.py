@@ -17,6 +17,10 @@ from lab.tree import FOLDER  # noqa: E402
 
 PORT, LOCAL = 8888, 9999
 PYTHON = "/usr/bin/python3"
+PROGRAMS = {"dask": "Dask, `Client`", "kernel": "Jupyter, a kernel on another node",
+            "gateway": "Jupyter, `--gateway-url`", "ssh": "OpenSSH, `ssh -L`", "openmpi": "Open MPI",
+            "mpich": "MPICH"}
+BY_HAND = ["PyTorch, `init_process_group`", "Java"]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SSHD = """
 HostKey {folder}/host
@@ -49,12 +53,14 @@ http.server.HTTPServer(("127.0.0.1", {port}), Proxy).serve_forever()
 """
 
 
-def words_of(program):
-    """The page's words for a program."""
-    page = (ROOT / "docs" / "refused.md").read_text(encoding="utf-8")
-    row = re.search(rf"^\| {re.escape(program)} \|.*\| `(.*)` \|$", page, flags=re.M)
-    assert row, f"docs/refused.md has no row for {program}"
-    return row[1]
+def page():
+    """The users' page: program -> words."""
+    text = (ROOT / "docs" / "refused.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^\| (\w.*?) \| [^|]* \| `(.*)` \|$", text, flags=re.M))
+
+
+def words_of(name):
+    return page()[PROGRAMS[name]]
 
 
 class Served(TwoNodes):
@@ -149,21 +155,21 @@ class Refused(TwoNodes):
         wait_until(lambda: self.one.run("ss", "-Htln", "sport", "=", port).strip(), 30, f"a listener at port {port}")
 
     def test_dask(self):
-        words = words_of("Dask, `Client`")
+        words = words_of("dask")
         for host in (V4, f"[{V6}]"):
             client = f"from distributed import Client; Client('tcp://{host}:{PORT}', timeout=3)"
             self.assert_fails(words, PYTHON, "-c", client)
 
     def test_a_kernel_of_jupyter(self):
         script = KERNEL.format(address=V4, port=PORT)
-        self.assert_fails(words_of("Jupyter, a kernel on another node"), PYTHON, "-c", script)
+        self.assert_fails(words_of("kernel"), PYTHON, "-c", script)
 
     def test_a_gateway_of_jupyter(self):
         self.start(PYTHON, "-m", "jupyter_server", "--no-browser", f"--port={LOCAL}", "--ServerApp.token=mine",
                    f"--gateway-url=http://{V4}:{PORT}")
         self.listens(LOCAL)
         seen = self.one.run("curl", "-sS", f"http://127.0.0.1:{LOCAL}/api/kernelspecs?token=mine", user="bob")
-        self.assertIn(words_of("Jupyter, `--gateway-url`"), seen)
+        self.assertIn(words_of("gateway"), seen)
 
     def test_a_forwarded_port_of_ssh(self):
         folder = FOLDER / "ssh"
@@ -181,13 +187,16 @@ class Refused(TwoNodes):
         self.listens(LOCAL)
         self.assert_fails("Recv failure: Connection reset by peer", "curl", "-sS", f"http://127.0.0.1:{LOCAL}/")
         client.terminate()
-        self.assertIn(words_of("OpenSSH, `ssh -L`"), client.communicate(timeout=10)[0])
+        self.assertIn(words_of("ssh"), client.communicate(timeout=10)[0])
 
     def test_mpi(self):
         """mpi_test.py runs both, and expects these words."""
         expected = (ROOT / "tests" / "netns" / "mpi_test.py").read_text(encoding="utf-8")
-        for program in ("Open MPI", "MPICH"):
+        for program in ("openmpi", "mpich"):
             self.assertIn(words_of(program), expected)
+
+    def test_the_page_names_no_other_program(self):
+        self.assertEqual(sorted(page()), sorted([*PROGRAMS.values(), *BY_HAND]))
 
 
 if __name__ == "__main__":
