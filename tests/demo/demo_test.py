@@ -68,7 +68,10 @@ class Demo(unittest.TestCase):
             with os.fdopen(writer, "w") as stream, unittest.mock.patch("time.sleep") as sleep:
                 Screen(stream).result("seen", False, "something else")
                 self.assertEqual(sleep.called, kind == "terminal")
-                screens[kind] = os.read(reader, 1000).decode().replace("\r", "")
+                seen = b""
+                while seen.count(b"\n") < 2:  # a terminal may hand out lines one by one
+                    seen += os.read(reader, 1000)
+                screens[kind] = seen.decode().replace("\r", "")
             os.close(reader)
         self.assertEqual(screens["pipe"], "seen\n  WRONG: expected something else\n")
         self.assertEqual(lines_of([(0, screens["terminal"])]),
