@@ -34,7 +34,7 @@ std::vector<std::unique_ptr<Queue>> Daemon::open_queues() {
     return queues;
 }
 
-// The askers: the workers, explain, and RDMA's watcher.
+// The askers: the workers, explain, and RDMA's judge.
 void Daemon::begin_ident() {
     const auto first_asker = static_cast<std::size_t>(ident::Channel::first_asker);
     const unsigned queues = start_.config.queue.count;
@@ -66,9 +66,9 @@ void Daemon::begin_gate(std::vector<std::unique_ptr<Queue>> queues) {
         for (const auto& worker : workers_)
             worker->reconsider(flow);
     });
-    rdma_ = std::make_unique<RdmaWatcher>(
-        *askers_[workers_.size() + 1u], rdma_rules(start_.config, *start_.rules),
-        RdmaWatcher::Shared{counters_, peers_, investigator_, log_});
+    rdma_ = std::make_unique<RdmaDesk>(*askers_[workers_.size() + 1u],
+                                       rdma_rules(start_.config, *start_.rules),
+                                       RdmaDesk::Shared{counters_, peers_, investigator_, log_});
     services_.front()->on_rdma(
         [this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); });
 }

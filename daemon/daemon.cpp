@@ -217,6 +217,10 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
     const auto command = text_of(request, "command");
     if (command == "status")
         reply(status(is_set(request, "peers")));
+    else if (command == "rdma")
+        rdma_->report(request, [this, reply](ControlServer::Json answer) {
+            mailbox_.post([reply, answer = std::move(answer)] { reply(answer); });
+        });
     else if (command == "explain")
         explainer_->explain(request, reply);
     else if (command == "allow")
@@ -244,7 +248,7 @@ void Daemon::handle(const ControlServer::Json& request, const ControlServer::Rep
             {{"ok", false},
              {"error",
               "unknown command; there are status, config, allow, explain, refusals, flows, revoke, "
-              "reload, job-begin, job-end and jobs"}});
+              "reload, job-begin, job-end, jobs and rdma"}});
 }
 
 // Every user may ask these.

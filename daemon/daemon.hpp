@@ -10,6 +10,7 @@
 #include "daemon/core/descriptor_store.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/mailbox.hpp"
+#include "daemon/fabric/rdma_desk.hpp"
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/undecided.hpp"
 #include "daemon/gate/worker.hpp"
@@ -25,7 +26,6 @@
 #include "daemon/owners/labeller.hpp"
 #include "daemon/owners/owner_records.hpp"
 #include "daemon/owners/user_cache.hpp"
-#include "daemon/rdma/watcher.hpp"
 #include "daemon/recognition/recognition.hpp"
 #include "daemon/ruleset_keeper.hpp"
 #include "daemon/start.hpp"
@@ -136,7 +136,7 @@ class Daemon {
     std::vector<ident::Socket> ident_sockets_; // by channel; and, last, the lane of the unproven
     std::vector<std::unique_ptr<ident::Asker>> askers_;
     LabelledRoom labelled_room_;
-    std::unique_ptr<RdmaWatcher> rdma_;
+    std::unique_ptr<RdmaDesk> rdma_;
     std::vector<std::unique_ptr<ident::Service>> services_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::unique_ptr<Undecided> undecided_;

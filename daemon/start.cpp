@@ -1,6 +1,6 @@
 #include "daemon/start.hpp"
 
-#include "daemon/rdma/watcher.hpp"
+#include "daemon/fabric/rdma_judge.hpp"
 #include "ident/key.hpp"
 #include "nft/installer.hpp"
 #include "nft/probe.hpp"

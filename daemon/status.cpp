@@ -112,9 +112,9 @@ Json to_json(const ThreadWatch& threads) {
         {"number", threads.size() + 1}, {"standing_still", still}, {"stalls", threads.stalls()}};
 }
 
-Json to_json(const RdmaWatcher::Status& rdma, const Counters& counters) {
+Json to_json(const RdmaDesk::Status& rdma, const Counters& counters) {
     return {{"state", rdma.state},
-            {"cm_ids", rdma.cm_ids},
+            {"cm_ids", rdma.told.cm_ids},
             {"connections", rdma.connections},
             {"seen", counters.rdma_seen.read()},
             {"allowed", counters.rdma_allowed.read()},
@@ -122,8 +122,8 @@ Json to_json(const RdmaWatcher::Status& rdma, const Counters& counters) {
             {"no_answer", counters.rdma_no_answer.read()},
             {"ended", counters.rdma_ended.read()},
             {"not_ended", counters.rdma_not_ended.read()},
-            {"queue_pairs_not_attributable", rdma.queue_pairs},
-            {"cm_ids_not_attributable", rdma.foreign}};
+            {"queue_pairs_not_attributable", rdma.told.queue_pairs},
+            {"cm_ids_not_attributable", rdma.told.foreign}};
 }
 
 Json of_ident(const Counters& counters, const KeyRing& keys) {

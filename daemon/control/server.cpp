@@ -134,22 +134,40 @@ void ControlServer::read(int fd) {
     if (length <= 0)
         return hang_up(fd);
     client.in.append(buffer.data(), static_cast<std::size_t>(length));
-    const auto end = client.in.find('\n');
-    if (end == std::string::npos) {
-        if (client.in.size() > most_request)
-            hang_up(fd);
-        return;
-    }
-    const auto request = parse_request(client.in.substr(0, end));
-    client.in.erase(0, end + 1);
     const auto number = client.number;
+    while (handle_line(fd, number)) {
+    }
+    const auto found = clients_.find(fd);
+    const auto most = whom_ == For::root ? most_of_root : most_request;
+    if (found != clients_.end() && found->second.number == number && found->second.in.size() > most)
+        hang_up(fd);
+}
+
+// False if no whole line waits, or the client is gone.
+bool ControlServer::handle_line(int fd, std::uint64_t number) {
+    const auto found = clients_.find(fd);
+    if (found == clients_.end() || found->second.number != number)
+        return false;
+    auto& client = found->second;
+    const auto end = client.in.find('\n');
+    if (end == std::string::npos)
+        return false;
+    if (client.out.size() > most_unread) {
+        hang_up(fd);
+        return false;
+    }
+    const auto request = parse_request(std::string_view(client.in).substr(0, end));
+    const auto uid = client.uid;
+    client.in.erase(0, end + 1);
+    client.since = Clock::now();
     const Reply reply = [this, fd, number](const Json& json) { answer(fd, number, json); };
     if (!request)
-        return reply({{"ok", false}, {"error", "the request is not a JSON object"}});
-    if (is_too_fast(client.uid))
-        return reply(
-            {{"ok", false}, {"error", "too many requests at once; ask again in a second"}});
-    handler_(*request, client.uid, reply);
+        reply({{"ok", false}, {"error", "the request is not a JSON object"}});
+    else if (is_too_fast(uid))
+        reply({{"ok", false}, {"error", "too many requests at once; ask again in a second"}});
+    else
+        handler_(*request, uid, reply);
+    return true;
 }
 
 void ControlServer::answer(int fd, std::uint64_t number, const Json& reply) {

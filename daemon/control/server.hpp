@@ -39,12 +39,13 @@ class ControlServer {
         std::uint64_t number;
         std::string in;
         std::string out;
-        TimePoint since;
-        Uid uid; // whose it is
+        TimePoint since; // it came, or asked last
+        Uid uid;         // whose it is
     };
 
     void accept();
     void read(int fd);
+    bool handle_line(int fd, std::uint64_t number);
     void write(int fd);
     void answer(int fd, std::uint64_t number, const Json& reply);
     void hang_up(int fd);
@@ -55,6 +56,8 @@ class ControlServer {
     static constexpr std::size_t most_of_one = 16; // of root; of another user a quarter
     static constexpr unsigned most_a_second = 10;  // requests of one user
     static constexpr std::size_t most_request = 4096;
+    static constexpr std::size_t most_of_root = std::size_t{2} << 20; // ubf-rdmad's reports
+    static constexpr std::size_t most_unread = std::size_t{1} << 20;  // when one asks again
 
     EventLoop& loop_;
     std::filesystem::path path_;

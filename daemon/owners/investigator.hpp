@@ -59,8 +59,6 @@ class Investigator final : public Owners {
 
     // The owner, if the process is known already. Waits for the user database, but not long.
     Owner of_process(Holder process, ident::Role role, Method method);
-    // The details of a process that of_process() needs.
-    ProcessDetails details() const { return labeller_.details(); }
     static constexpr unsigned threads = 4;
     const std::array<Heartbeat, threads>& heartbeats() const { return heartbeats_; }
 

@@ -104,7 +104,7 @@ class Docs(unittest.TestCase):
             self.assertRegex(page("ubfctl.1"), rf"(?m)^\*{command}\*")
 
     def test_the_man_pages_are_well_formed(self):
-        for name in ("ubfd.8", "ubfd.toml.5", "ubfctl.1"):
+        for name in ("ubfd.8", "ubf-rdmad.8", "ubfd.toml.5", "ubfctl.1"):
             groff = subprocess.run(["groff", "-man", "-t", "-ww", "-Tutf8", build / "docs" / name],
                                    capture_output=True, text=True, check=True)
             self.assertEqual(groff.stderr, "")

@@ -3,6 +3,7 @@
 #include "daemon/jobs/job_json.hpp"
 #include "daemon/log/refusal.hpp"
 #include "fuzzer.hpp"
+#include "rdma/report.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     if (const auto request = ubf::parse_request(ubf::fuzz::text(data, size))) {
@@ -10,6 +11,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         static_cast<void>(ubf::flow_of(*request));
         static_cast<void>(ubf::job_of(*request));
         static_cast<void>(ubf::filter_of(*request));
+        static_cast<void>(ubf::rdma::to_report(*request));
+        static_cast<void>(ubf::rdma::to_orders(*request));
         if (const auto refusal = ubf::to_refusal(*request))
             static_cast<void>(ubf::to_json(*refusal));
     }

@@ -1,6 +1,5 @@
 #include "netlink/rdma.hpp"
-
-#include "daemon/rdma/ends.hpp"
+#include "rdma/ends.hpp"
 
 #include <arpa/inet.h>
 #include <cstring>

@@ -15,6 +15,8 @@ build = None
 PLACES = {
     "/usr/sbin/ubfd": ("file", "ubfd_exec_t"),
     "/usr/local/sbin/ubfd": ("file", "ubfd_exec_t"),
+    "/usr/sbin/ubf-rdmad": ("file", "ubf_rdmad_exec_t"),
+    "/usr/local/sbin/ubf-rdmad": ("file", "ubf_rdmad_exec_t"),
     "/etc/ubf": ("dir", "ubfd_etc_t"),
     "/etc/ubf/ubfd.toml": ("file", "ubfd_etc_t"),
     "/etc/ubf/ident.key": ("file", "ubfd_etc_t"),

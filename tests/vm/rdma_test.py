@@ -7,6 +7,7 @@ import json
 import pathlib
 import re
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from lab.tree import FOLDER, add_users  # noqa: E402
 from lab.ubfd import Ubfd, write_key  # noqa: E402
 
 CONTROL = 99  # the second guest's port for commands; ubfd doesn't watch it
+RDMAD_LOG = FOLDER / "rdmad.log"
 ORPHAN = pathlib.Path(__file__).resolve().parent / "rdma_orphan.py"
 PORT = 7174
 # The log has no names while the user database is still being asked.
@@ -32,7 +34,7 @@ class Side:
     """Actions at one of the nodes. Arguments and results must be JSON values, so that the other guest can call them."""
 
     def __init__(self, number):
-        self.number, self._programs, self.ubfd = number, [], None
+        self.number, self._programs, self.ubfd, self.rdmad = number, [], None, None
         self._node = Home(f"node{number}")
 
     def prepare(self):
@@ -50,6 +52,7 @@ class Side:
         self.ubfd = Ubfd(case.build / "daemon" / "ubfd", self._node, write_key(FOLDER / "key", key),
                          {"peers": {"ranges": case.PEERS}} | settings, ready=lambda: None)
         self.wait_for_ubfd()
+        self.start_rdmad()
 
     def wait_for_ubfd(self):
         self.ubfd.wait_for_log("ready: ", seconds=60)  # at its first start, the guest reads the program from the host
@@ -63,7 +66,10 @@ class Side:
         died, status = self.ubfd.process.poll(), None
         if died is None:
             status = self.ubfd.stop()
-        return {"died": died, "status": status, "log": self.ubfd.log()}
+        if self.rdmad.poll() is None:
+            self.rdmad.terminate()
+        status = self.rdmad.wait() or status
+        return {"died": died, "status": status, "log": self.ubfd.log() + RDMAD_LOG.read_text()}
 
     def stop_ubfd(self):
         self.ubfd.process.kill()
@@ -72,6 +78,24 @@ class Side:
     def start_ubfd(self):
         self.ubfd.start()
         self.wait_for_ubfd()
+
+    def hold_ubfd(self):
+        self.ubfd.process.send_signal(signal.SIGSTOP)
+
+    def release_ubfd(self):
+        self.ubfd.process.send_signal(signal.SIGCONT)
+
+    def start_rdmad(self):
+        with RDMAD_LOG.open("w") as log:
+            self.rdmad = subprocess.Popen([case.build / "daemon" / "ubf-rdmad", "--socket", self.ubfd.socket],
+                                          stdin=subprocess.DEVNULL, stderr=log)
+
+    def stop_rdmad(self):
+        self.rdmad.kill()
+        self.rdmad.wait()
+
+    def rdmad_says(self, text):
+        return text in RDMAD_LOG.read_text()
 
     def status(self):
         return self.ubfd.status()
@@ -317,15 +341,65 @@ class Ended(Rdma):
         self.assert_told(self.one, "denied", f"-> {V4[2]}:{PORT} ", "not ended: ")
         self.assertIsNone(self.one.exit_status(orphan, 1))
 
-    def test_what_was_there_before_ubfd_is_told_and_not_ended(self):
-        self.one.stop_ubfd()
+
+class Away(Rdma):
+    """One of the programs is away for a while."""
+    rdma = "end"
+
+    def rdma_state(self, side, state):
+        wait_until(lambda: side.status()["rdma"]["state"] == state, 25)
+
+    def test_what_was_there_before_ubf_rdmad_is_told_and_not_ended(self):
+        self.one.stop_rdmad()
+        self.rdma_state(self.one, "NOT WATCHED: no ubf-rdmad reports")
+        self.assert_told(self.one, "reporting:", "ubf-rdmad has stopped reporting")
         self.serve(self.two, "alice", V4[2])
         stranger = self.visit("bob", V4[2])
         time.sleep(1)
-        self.one.start_ubfd()
+        self.one.start_rdmad()
         self.assert_counts(self.one, denied=1, ended=0, not_ended=1)
-        self.assert_told(self.one, "denied", "it is older than ubfd")
+        self.assert_told(self.one, "denied", "it is older than ubf-rdmad")
+        self.assert_told(self.one, "again:", "ubf-rdmad reports again")
         self.assertIsNone(self.one.exit_status(stranger))
+
+    def test_nobody_is_killed_where_the_other_node_does_not_watch(self):
+        self.two.stop_rdmad()
+        self.rdma_state(self.two, "NOT WATCHED: no ubf-rdmad reports")
+        self.serve(self.two, "alice", V4[2])
+        friend, stranger = self.visit("alice", V4[2]), self.visit("bob", V4[2])
+        self.assert_counts(self.one, 40, seen=2, allowed=0, denied=2, ended=0, not_ended=2)
+        self.assert_told(self.one, "denied", "reason=listener-unknown", "it is not certain who began it")
+        for program in (friend, stranger):
+            self.assertIsNone(self.one.exit_status(program))
+        self.two.start_rdmad()
+
+    def test_while_ubfd_is_away_nobody_is_killed_and_afterwards_only_the_stranger(self):
+        server = self.serve(self.two, "alice", V4[2])
+        friend = self.visit("alice", V4[2])
+        self.assert_counts(self.one, seen=1, allowed=1)
+        self.one.stop_ubfd()
+        stranger = self.visit("bob", V4[2])
+        wait_until(lambda: self.one.rdmad_says("ubfd can't be asked: "), 25)
+        self.assertIsNone(self.one.exit_status(stranger, 1))
+        self.one.start_ubfd()
+        self.assertEqual(self.one.exit_status(stranger, 40), -9)
+        self.assert_counts(self.one, seen=2, allowed=1, denied=1, ended=1, not_ended=0)
+        self.assert_told(self.one, "ended", "reason=different-user", "was killed")
+        self.assertTrue(self.one.rdmad_says("ubfd answers again"))
+        self.assertIsNone(self.one.exit_status(friend, 1))
+        self.assertIsNone(self.two.exit_status(server))
+
+    def test_the_same_while_ubfd_stands_still(self):
+        self.serve(self.two, "alice", V4[2])
+        friend = self.visit("alice", V4[2])
+        self.assert_counts(self.one, seen=1, allowed=1)
+        self.one.hold_ubfd()
+        stranger = self.visit("bob", V4[2])
+        wait_until(lambda: self.one.rdmad_says("it has not answered for 5 s"), 25)
+        self.assertIsNone(self.one.exit_status(stranger))
+        self.one.release_ubfd()
+        self.assertEqual(self.one.exit_status(stranger, 40), -9)
+        self.assertIsNone(self.one.exit_status(friend, 1))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ installed and enabled. The guest is node2."""
 import contextlib
 import datetime
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -118,7 +120,7 @@ class Boot(Systemd):
     def test_it_runs_as_its_own_user_with_the_capabilities_that_the_unit_gives(self):
         status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid()}/status").read_text().splitlines())
         self.assertEqual(status["Uid"].split()[0], run("id", "-u", "ubf").strip())
-        bounds = sum(1 << number for number in (2, 5, 10, 12, 19, 38, 39))  # DAC_READ_SEARCH ... BPF
+        bounds = sum(1 << number for number in (2, 10, 12, 19, 38, 39))  # DAC_READ_SEARCH ... BPF
         self.assertEqual(int(status["CapBnd"], 16), bounds)
         for task in pathlib.Path(f"/proc/{pid()}/task").iterdir():  # ubfd has PERFMON and BPF at its start only
             for line in (task / "status").read_text().splitlines():
@@ -195,9 +197,9 @@ print(json.dumps({
 
 
 class Confined(Systemd):
-    """Another program than ubfd, in the sandbox of ubfd's unit."""
+    """Another program, in the sandbox of ubfd's unit or of ubf-rdmad's."""
 
-    def probe(self, filtered):
+    def probe(self, filtered, sandbox="ubfd"):
         """Returns what the program could do, with the unit's system call filter if `filtered`, otherwise without."""
         unit = pathlib.Path("/run/systemd/system/ubf-probe.service")
         self.addCleanup(lambda: (unit.unlink(missing_ok=True), run("systemctl", "daemon-reload")))
@@ -208,10 +210,10 @@ class Confined(Systemd):
             "print(ctypes.addressof(room), flush=True)\ninput()\n")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(lambda: victim.communicate("\n"))
         address = victim.stdout.readline().strip()
-        gone = ("ExecReload", "ExecStopPost", "NotifyAccess", "Restart", "WatchdogSec", "FileDescriptor", "RuntimeDirectory",
-                "StateDirectory", "WantedBy", "Also") + (() if filtered else ("SystemCallFilter",))
+        gone = ("Condition", "ExecReload", "ExecStopPost", "NotifyAccess", "Restart", "WatchdogSec", "FileDescriptor",
+                "RuntimeDirectory", "StateDirectory", "WantedBy", "Also") + (() if filtered else ("SystemCallFilter",))
         lines = []
-        for line in pathlib.Path("/usr/local/lib/systemd/system/ubfd.service").read_text().splitlines():
+        for line in pathlib.Path(f"/usr/local/lib/systemd/system/{sandbox}.service").read_text().splitlines():
             if line.startswith("ExecStart="):
                 line = f"ExecStart=/usr/bin/python3 {script} {victim.pid} {address}\nStandardOutput=truncate:{found}"
             elif line == "Type=notify":
@@ -229,7 +231,37 @@ class Confined(Systemd):
         self.assertEqual({way: everything[way] for way in ways}, dict.fromkeys(ways, "done"))  # allowed by capabilities
         found = self.probe(filtered=True)
         self.assertEqual({way: found[way] for way in ways}, dict.fromkeys(ways, "Operation not permitted"))
-        self.assertEqual(found["pidfd_send_signal"], "done")  # RDMA needs this
+        self.assertEqual(found["pidfd_send_signal"], "Operation not permitted")
+        found = self.probe(filtered=True, sandbox="ubf-rdmad")
+        self.assertEqual({way: found[way] for way in ways}, dict.fromkeys(ways, "Operation not permitted"))
+        self.assertEqual(found["pidfd_send_signal"], "done")  # this one may kill
+
+
+class Rdma(Systemd):
+    def test_the_watch_runs_only_where_there_is_rdma_with_two_capabilities(self):
+        run("systemctl", "start", "ubf-rdmad")
+        self.assertEqual(property_of("ubf-rdmad", "ActiveState"), "inactive")
+        self.assertEqual(property_of("ubf-rdmad", "ConditionResult"), "no")
+        run("modprobe", "rdma_rxe")
+        run("rdma", "link", "add", "rxe0", "type", "rxe", "netdev", "eth0")
+        self.addCleanup(lambda: (run("systemctl", "stop", "ubf-rdmad"), run("rdma", "link", "delete", "rxe0")))
+        run("systemctl", "start", "ubf-rdmad")
+        self.assertEqual(property_of("ubf-rdmad", "ActiveState"), "active")
+        wait_until(lambda: self.state() == "active", 20, self.state)
+        main = property_of("ubf-rdmad", "MainPID")
+        status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{main}/status").read_text().splitlines())
+        self.assertEqual(status["Uid"].split()[0], run("id", "-u", "ubf").strip())
+        for line in ("CapBnd", "CapPrm", "CapEff"):
+            self.assertEqual(int(status[line], 16), 1 << 5 | 1 << 19, line)  # KILL, SYS_PTRACE
+        os.kill(int(main), signal.SIGKILL)
+        wait_until(lambda: property_of("ubf-rdmad", "MainPID") not in ("0", main), 20)
+        wait_until(lambda: self.state() == "active", 20, self.state)
+        run("systemctl", "stop", "ubf-rdmad")
+        wait_until(lambda: self.state() == "NOT WATCHED: no ubf-rdmad reports", 20, self.state)
+
+    @staticmethod
+    def state():
+        return json.loads(run("ubfctl", "--json", "status"))["rdma"]["state"]
 
 
 class Job(Systemd):

@@ -4,7 +4,6 @@
 #pragma once
 
 #include "flow/flow.hpp"
-#include "ident/wire.hpp"
 #include "netlink/rdma.hpp"
 
 #include <cstdint>
@@ -12,13 +11,10 @@
 #include <optional>
 #include <tuple>
 
-namespace ubf {
+namespace ubf::rdma {
 
 enum class End : std::uint8_t { connector, listener };
 
-inline ident::Role role_of(End end) {
-    return end == End::connector ? ident::Role::connector : ident::Role::listener;
-}
 inline End other(End end) {
     return end == End::connector ? End::listener : End::connector;
 }
@@ -26,28 +22,28 @@ inline End other(End end) {
 // The places where ids listened when the table was read.
 class Listeners {
   public:
-    void add(const rdma::CmId& id);
+    void add(const CmId& id);
     // The listening id from which this connected id came, if it is the listener's end. An id that
     // listens on :: stands for IPv4 as well, for nobody says whether it was told not to. So an end
     // can pose as the listener's, but is never taken for the connector's.
-    std::optional<rdma::CmKey> of(const rdma::CmId& connection) const;
+    std::optional<CmKey> of(const CmId& connection) const;
 
   private:
-    std::map<std::tuple<std::uint32_t, bool, Endpoint>, rdma::CmKey> ids_;
+    std::map<std::tuple<std::uint32_t, bool, Endpoint>, CmKey> ids_;
 };
 
 // Whether it is connected, or on the way to be.
-inline bool is_connection(const rdma::CmId& id) {
-    return id.state == rdma::State::connect && id.destination.has_value();
+inline bool is_connection(const CmId& id) {
+    return id.state == State::connect && id.destination.has_value();
 }
 
 // From this end to the other; only of a connection.
-inline Flow way_out(const rdma::CmId& id) {
+inline Flow way_out(const CmId& id) {
     return {Protocol::rdma, id.source, *id.destination};
 }
 // From the connector to the listener.
-inline Flow flow_of(const rdma::CmId& id, End end) {
+inline Flow flow_of(const CmId& id, End end) {
     return end == End::connector ? way_out(id) : way_out(id).reversed();
 }
 
-} // namespace ubf
+} // namespace ubf::rdma

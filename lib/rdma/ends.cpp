@@ -1,15 +1,15 @@
-#include "daemon/rdma/ends.hpp"
+#include "rdma/ends.hpp"
 
-namespace ubf {
+namespace ubf::rdma {
 
-void Listeners::add(const rdma::CmId& id) {
-    if (id.state == rdma::State::listen)
+void Listeners::add(const CmId& id) {
+    if (id.state == State::listen)
         ids_.emplace(std::tuple{id.port_space, id.v4, id.source}, id.key);
 }
 
-std::optional<rdma::CmKey> Listeners::of(const rdma::CmId& connection) const {
+std::optional<CmKey> Listeners::of(const CmId& connection) const {
     const Port port = connection.source.port;
-    const auto find = [&](bool v4, const Address& address) -> std::optional<rdma::CmKey> {
+    const auto find = [&](bool v4, const Address& address) -> std::optional<CmKey> {
         const auto found =
             ids_.find(std::tuple{connection.port_space, v4, Endpoint{address, port}});
         return found == ids_.end() ? std::nullopt : std::optional(found->second);
@@ -22,4 +22,4 @@ std::optional<rdma::CmKey> Listeners::of(const rdma::CmId& connection) const {
     return find(false, Address{});
 }
 
-} // namespace ubf
+} // namespace ubf::rdma

@@ -1,0 +1,28 @@
+#include "daemon/rdma/plain_log.hpp"
+
+#include <cstdlib>
+#include <fmt/format.h>
+#include <syslog.h>
+#include <unistd.h>
+
+namespace ubf::rdma {
+
+PlainLog::PlainLog()
+  : to_journal_(std::getenv("JOURNAL_STREAM") != nullptr) {}
+
+void PlainLog::info(const std::string& text) const {
+    write(LOG_INFO, text);
+}
+
+void PlainLog::warning(const std::string& text) const {
+    write(LOG_WARNING, text);
+}
+
+// In one piece: a reader sees whole lines.
+void PlainLog::write(int priority, const std::string& text) const {
+    const auto line = to_journal_ ? fmt::format("<{}>{}\n", priority, text)
+                                  : fmt::format("ubf-rdmad: {}\n", text);
+    static_cast<void>(::write(STDERR_FILENO, line.data(), line.size()));
+}
+
+} // namespace ubf::rdma
