@@ -2,10 +2,10 @@
 
 #include "daemon/core/thread.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <linux/capability.h>
 #include <system_error>
+#include <utility>
 
 namespace ubf {
 
@@ -56,10 +56,10 @@ void UdpFlows::run() {
             const int error = kernel.forget(each.flow, each.keeper);
             lock.lock();
             heartbeat_.beat(Clock::now());
-            if (const auto entry = find(each.flow, each.lease); entry == flows_.end())
+            if (book_.find(each.flow, each.lease) == nullptr)
                 continue; // the gate has ended it
-            else if (error == 0)
-                erase(entry);
+            if (error == 0)
+                erase(each.flow);
             else
                 doomed_.push_back(each);
         }
@@ -73,35 +73,25 @@ std::optional<UdpFlows::Lease> UdpFlows::allow(const Flow& flow, Keeper keeper, 
     const std::lock_guard lock(mutex_);
     if (!is_certain(flow, ends))
         return std::nullopt;
-    if (!flows_.contains(flow) && flows_.size() - count_of(Keeper::denied) >= most)
-        make_room();
-    Entry entry{{}, keeper, ends.local, ends.user, ends.other};
+    if (book_.find(flow) == nullptr)
+        if (const auto other = book_.in_the_way())
+            end(*other); // its next packet asks again
+    UdpBook::Entry entry{{}, keeper, ends.local, ends.user, ends.other};
     entry.until = Clock::now() + nft::udp_lease;
     return add(flow, entry);
-}
-
-// Any allowed flow ends; its next packet asks again.
-void UdpFlows::make_room() {
-    const auto any = std::ranges::find_if(
-        flows_, [](const auto& entry) { return entry.second.keeper != Keeper::denied; });
-    if (any != flows_.end())
-        end(any);
 }
 
 std::optional<UdpFlows::Lease> UdpFlows::deny(const Flow& flow, OwnerKind kind, Uid user,
                                               const Ends& ends) {
     const std::lock_guard lock(mutex_);
     const auto now = Clock::now();
-    erase_expired(now);
-    if (!is_certain(flow, ends) || count_of(Keeper::denied) >= most_denied)
-        return std::nullopt;
-    const Sender sender{kind, user};
-    if (const auto count = denied_of_.find(sender);
-        count != denied_of_.end() && count->second >= most_denied_of_one)
+    book_.erase_expired(now);
+    const UdpBook::Sender sender{kind, user};
+    if (!is_certain(flow, ends) || !book_.may_deny(sender))
         return std::nullopt;
     const auto lease = add(flow, {{}, Keeper::denied, ends.local, ends.user, ends.other, sender});
     if (lease)
-        expiries_.push_back({now + denied_for, flow, *lease});
+        book_.expires(flow, *lease, now + denied_for);
     return lease;
 }
 
@@ -113,63 +103,52 @@ bool UdpFlows::is_certain(const Flow& flow, const Ends& ends) const {
 
 // Nothing if the kernel could not be told to end another verdict on the flow, or for which user its
 // datagrams are.
-std::optional<UdpFlows::Lease> UdpFlows::add(const Flow& flow, Entry entry) {
-    entry.lease = Lease{++last_lease_};
-    if (const auto found = flows_.find(flow); found != flows_.end()) {
-        auto& old = found->second;
-        const bool same = !old.ending && old.keeper == entry.keeper && old.local == entry.local &&
-                          old.other == entry.other && old.sender == entry.sender;
-        if (same) {
-            old.lease = entry.lease;
-            old.until = entry.until;
+std::optional<UdpFlows::Lease> UdpFlows::add(const Flow& flow, UdpBook::Entry entry) {
+    entry.lease = book_.next_lease();
+    if (auto* old = book_.find(flow)) {
+        if (old->can_become(entry)) {
+            old->lease = entry.lease;
+            old->until = entry.until;
             return entry.lease;
         }
-        if (end(found) != 0) // the old one is another socket's, or another verdict
+        if (end(flow) != 0) // the old one is another socket's, or another verdict
             return std::nullopt;
     }
-    if (entry.keeper != Keeper::denied && !receivers_.bind(flow, entry.user))
+    if (entry.is_allowed() && !receivers_.bind(flow, entry.user))
         return std::nullopt;
-    flows_[flow] = entry;
-    ++count_of(entry.keeper);
-    if (entry.keeper == Keeper::denied)
-        ++denied_of_[entry.sender];
-    by_socket_[entry.local].insert(flow);
-    if (entry.other && *entry.other != entry.local)
-        by_socket_[*entry.other].insert(flow);
+    book_.add(flow, entry);
     return entry.lease;
 }
 
 bool UdpFlows::confirm(const Flow& flow, Keeper keeper, Lease lease) {
     const std::lock_guard lock(mutex_);
-    if (const auto found = find(flow, lease); found != flows_.end() && !found->second.ending) {
-        found->second.until = Clock::now() + nft::udp_lease;
+    auto* entry = book_.find(flow);
+    if (entry != nullptr && entry->lease == lease && !entry->ending) {
+        entry->until = Clock::now() + nft::udp_lease;
         return true;
     }
-    const auto found = flows_.find(flow);
-    if (found == flows_.end()) {
+    if (entry == nullptr) {
         if (kernel_.forget(flow, keeper) != 0)
             counters_.flows_not_ended.add(); // it goes on until its lease ends
-    } else if (found->second.ending) {
-        end(found);
+    } else if (entry->ending) {
+        end(flow);
     } // else it is another worker's
     return false;
 }
 
 bool UdpFlows::in_use(const Flow& flow, Lease lease) {
     const std::lock_guard lock(mutex_);
-    const auto found = find(flow, lease);
-    if (found == flows_.end())
+    const auto* entry = book_.find(flow, lease);
+    if (entry == nullptr)
         return false;
-    const auto& entry = found->second;
-    const bool over = entry.ending || entry.until <= Clock::now() ||
-                      kernel_.find_use(flow, entry.keeper) == ENOENT;
-    return !over || end(found) != 0;
+    const bool over = entry->ending || entry->until <= Clock::now() ||
+                      kernel_.find_use(flow, entry->keeper) == ENOENT;
+    return !over || end(flow) != 0;
 }
 
 int UdpFlows::end(const Flow& flow, Lease lease) {
     const std::lock_guard lock(mutex_);
-    const auto found = find(flow, lease);
-    return found == flows_.end() ? 0 : end(found);
+    return book_.find(flow, lease) == nullptr ? 0 : end(flow);
 }
 
 void UdpFlows::forget(std::span<const Cookie> cookies) {
@@ -177,10 +156,7 @@ void UdpFlows::forget(std::span<const Cookie> cookies) {
     const auto now = Clock::now();
     for (const Cookie cookie : cookies) {
         gone_sockets_.add(cookie, now);
-        const auto found = by_socket_.find(cookie);
-        if (found == by_socket_.end())
-            continue;
-        for (const auto& flow : found->second)
+        for (const auto& flow : book_.flows_of(cookie))
             doom(flow);
     }
 }
@@ -193,80 +169,48 @@ void UdpFlows::forget(const Flow& flow) {
 
 void UdpFlows::forget_all() {
     const std::lock_guard lock(mutex_);
-    for (const auto& [flow, entry] : flows_)
+    for (const auto& [flow, entry] : book_.flows())
         doom(flow);
 }
 
 void UdpFlows::forget_denied() {
     const std::lock_guard lock(mutex_);
-    for (const auto& [flow, entry] : flows_)
-        if (entry.keeper == Keeper::denied)
+    for (const auto& [flow, entry] : book_.flows())
+        if (!entry.is_allowed())
             doom(flow);
 }
 
 std::size_t UdpFlows::size(Keeper keeper) const {
     const std::lock_guard lock(mutex_);
-    return sizes_[static_cast<std::size_t>(keeper)];
-}
-
-UdpFlows::Entries::iterator UdpFlows::find(const Flow& flow, Lease lease) {
-    const auto found = flows_.find(flow);
-    return found != flows_.end() && found->second.lease == lease ? found : flows_.end();
+    return book_.size(keeper);
 }
 
 // Leaves the flow to our own thread, which ends it.
 void UdpFlows::doom(const Flow& flow) {
-    const auto found = flows_.find(flow);
-    if (found == flows_.end() || std::exchange(found->second.ending, true))
+    auto* entry = book_.find(flow);
+    if (entry == nullptr || std::exchange(entry->ending, true))
         return;
-    doomed_.push_back({flow, found->second.keeper, found->second.lease});
+    doomed_.push_back({flow, entry->keeper, entry->lease});
     wanted_.notify_one();
 }
 
 // The entry is erased once the kernel has confirmed. 0, or an errno: then our thread tries again,
-// or the next look does. Meanwhile the lease may expire.
-int UdpFlows::end(Entries::iterator entry) {
-    const int error = kernel_.forget(entry->first, entry->second.keeper);
+// or the next look does. Meanwhile the lease may expire. The flow must be there.
+int UdpFlows::end(const Flow& flow) {
+    const int error = kernel_.forget(flow, book_.find(flow)->keeper);
     if (error == 0) {
-        erase(entry);
+        erase(flow);
         return 0;
     }
     counters_.flows_not_ended.add();
-    doom(Flow(entry->first));
+    doom(flow);
     return error;
 }
 
-void UdpFlows::erase(Entries::iterator found) {
-    const auto node = flows_.extract(found);
-    const auto& flow = node.key();
-    const auto& entry = node.mapped();
-    --count_of(entry.keeper);
-    if (entry.keeper == Keeper::denied && --denied_of_[entry.sender] == 0)
-        denied_of_.erase(entry.sender);
-    if (entry.keeper != Keeper::denied)
+void UdpFlows::erase(const Flow& flow) {
+    const auto entry = book_.erase(flow);
+    if (entry.is_allowed())
         receivers_.release(flow, entry.user);
-    unlink(entry.local, flow);
-    if (entry.other)
-        unlink(*entry.other, flow);
-}
-
-// Erases denied flows that the kernel has expired by itself.
-void UdpFlows::erase_expired(TimePoint now) {
-    while (!expiries_.empty() && expiries_.front().when <= now) {
-        const auto& [when, flow, lease] = expiries_.front();
-        if (const auto found = find(flow, lease); found != flows_.end())
-            erase(found);
-        expiries_.pop_front();
-    }
-}
-
-void UdpFlows::unlink(Cookie cookie, const Flow& flow) {
-    const auto found = by_socket_.find(cookie);
-    if (found == by_socket_.end())
-        return;
-    found->second.erase(flow);
-    if (found->second.empty())
-        by_socket_.erase(found);
 }
 
 } // namespace ubf

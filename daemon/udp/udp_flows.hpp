@@ -11,30 +11,23 @@
 #include "daemon/udp/departures.hpp"
 #include "daemon/udp/lately_sent.hpp"
 #include "daemon/udp/receivers.hpp"
+#include "daemon/udp/udp_book.hpp"
 #include "daemon/udp/udp_verdicts.hpp"
 #include "flow/flow.hpp"
-#include "nft/sets.hpp"
 #include "owner/owner.hpp"
 
-#include <array>
 #include <condition_variable>
-#include <deque>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <thread>
-#include <unordered_map>
-#include <unordered_set>
-#include <utility>
 #include <vector>
 
 namespace ubf {
 
 class UdpFlows {
   public:
-    // One verdict on one flow.
-    enum class Lease : std::uint64_t {};
+    using Lease = UdpBook::Lease;
 
     // The kernel forgets the flows that a predecessor allowed. table: the socket that all writers
     // of the table share. Throws std::system_error.
@@ -85,44 +78,18 @@ class UdpFlows {
     const Heartbeat& heartbeat() const { return heartbeat_; }
 
   private:
-    using Sender = std::pair<OwnerKind, Uid>;
-    struct Entry {
-        Lease lease;
-        Keeper keeper;
-        Cookie local;
-        Uid user;
-        std::optional<Cookie> other;
-        Sender sender{};     // of a denied one
-        TimePoint until{};   // the kernel ends an allowed one by itself
-        bool ending = false; // the kernel has not confirmed yet that it forgot
-    };
-    using Entries = std::unordered_map<Flow, Entry>;
     struct Doomed {
         Flow flow;
         Keeper keeper;
         Lease lease;
     };
-    struct Expiry {
-        TimePoint when;
-        Flow flow;
-        Lease lease;
-    };
 
     void run();
     bool is_certain(const Flow& flow, const Ends& ends) const;
-    std::optional<Lease> add(const Flow& flow, Entry entry);
-    Entries::iterator find(const Flow& flow, Lease lease);
+    std::optional<Lease> add(const Flow& flow, UdpBook::Entry entry);
     void doom(const Flow& flow);
-    int end(Entries::iterator entry);
-    void erase(Entries::iterator entry);
-    void erase_expired(TimePoint now);
-    std::size_t& count_of(Keeper keeper) { return sizes_[static_cast<std::size_t>(keeper)]; }
-    void make_room();
-    void unlink(Cookie cookie, const Flow& flow);
-
-    static constexpr std::size_t most = nft::room_for_udp; // of those that are allowed
-    static constexpr std::size_t most_denied = nft::room_for_denied;
-    static constexpr std::size_t most_denied_of_one = 256;
+    int end(const Flow& flow);
+    void erase(const Flow& flow);
 
     nft::Connection& table_; // to write into it
     LatelySent& lately_sent_;
@@ -130,14 +97,9 @@ class UdpFlows {
     mutable std::mutex mutex_;
     UdpReceivers& receivers_; // of those that are allowed
     UdpVerdicts kernel_;
-    Entries flows_;
-    std::array<std::size_t, static_cast<std::size_t>(Keeper::count_)> sizes_{};
-    std::unordered_map<Cookie, std::unordered_set<Flow>> by_socket_;
-    std::map<Sender, std::size_t> denied_of_;
-    std::deque<Expiry> expiries_; // of denied ones
+    UdpBook book_;
     Departures<Cookie> gone_sockets_;
     Departures<Flow> gone_flows_;
-    std::uint64_t last_lease_ = 0;
 
     // Our own thread tells the kernel, for threads without CAP_NET_ADMIN.
     std::vector<Doomed> doomed_;

@@ -1,0 +1,83 @@
+#include "daemon/udp/udp_book.hpp"
+
+#include <algorithm>
+
+namespace ubf {
+
+bool UdpBook::Entry::can_become(const Entry& next) const {
+    return !ending && keeper == next.keeper && local == next.local && other == next.other &&
+           sender == next.sender;
+}
+
+UdpBook::Entry* UdpBook::find(const Flow& flow) {
+    const auto found = flows_.find(flow);
+    return found == flows_.end() ? nullptr : &found->second;
+}
+
+UdpBook::Entry* UdpBook::find(const Flow& flow, Lease lease) {
+    auto* entry = find(flow);
+    return entry != nullptr && entry->lease == lease ? entry : nullptr;
+}
+
+const std::unordered_set<Flow>& UdpBook::flows_of(Cookie socket) const {
+    static const std::unordered_set<Flow> none;
+    const auto found = by_socket_.find(socket);
+    return found == by_socket_.end() ? none : found->second;
+}
+
+bool UdpBook::may_deny(const Sender& sender) const {
+    const auto of_sender = denied_of_.find(sender);
+    return size(Keeper::denied) < most_denied &&
+           (of_sender == denied_of_.end() || of_sender->second < most_denied_of_one);
+}
+
+std::optional<Flow> UdpBook::in_the_way() const {
+    if (flows_.size() - size(Keeper::denied) < most)
+        return std::nullopt;
+    const auto any =
+        std::ranges::find_if(flows_, [](const auto& each) { return each.second.is_allowed(); });
+    return any == flows_.end() ? std::nullopt : std::optional(any->first);
+}
+
+void UdpBook::add(const Flow& flow, const Entry& entry) {
+    flows_.emplace(flow, entry);
+    ++count_of(entry.keeper);
+    if (!entry.is_allowed())
+        ++denied_of_[entry.sender];
+    by_socket_[entry.local].insert(flow);
+    if (entry.other)
+        by_socket_[*entry.other].insert(flow);
+}
+
+UdpBook::Entry UdpBook::erase(const Flow& flow) {
+    const auto node = flows_.extract(flow); // the caller's `flow` may be ours
+    const auto& entry = node.mapped();
+    --count_of(entry.keeper);
+    if (!entry.is_allowed() && --denied_of_[entry.sender] == 0)
+        denied_of_.erase(entry.sender);
+    unlink(entry.local, node.key());
+    if (entry.other)
+        unlink(*entry.other, node.key());
+    return entry;
+}
+
+void UdpBook::expires(const Flow& flow, Lease lease, TimePoint when) {
+    expiries_.push_back({when, flow, lease});
+}
+
+void UdpBook::erase_expired(TimePoint now) {
+    for (; !expiries_.empty() && expiries_.front().when <= now; expiries_.pop_front())
+        if (find(expiries_.front().flow, expiries_.front().lease) != nullptr)
+            erase(expiries_.front().flow);
+}
+
+void UdpBook::unlink(Cookie socket, const Flow& flow) {
+    const auto found = by_socket_.find(socket);
+    if (found == by_socket_.end())
+        return;
+    found->second.erase(flow);
+    if (found->second.empty())
+        by_socket_.erase(found);
+}
+
+} // namespace ubf
