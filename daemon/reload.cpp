@@ -2,6 +2,7 @@
 #include "daemon/daemon.hpp"
 
 #include "base/json.hpp"
+#include "base/replace_file.hpp"
 #include "nft/probe.hpp"
 
 #include <algorithm>
@@ -40,12 +41,10 @@ std::optional<std::string> Daemon::reload() {
 void Daemon::keep_as_last_good() {
     if (options_.last_good.empty())
         return;
-    try {
-        save_config(options_.last_good, start_.config.text);
-    } catch (const ConfigError& error) {
-        log_.warning(fmt::format("the next start could not fall back on this configuration: {}",
-                                 error.what()));
-    }
+    if (const auto error = replace_file(options_.last_good, start_.config.text, Durable::yes))
+        log_.warning(fmt::format("the next start could not fall back on this configuration: {}: "
+                                 "can't be written: {}",
+                                 options_.last_good.string(), error.message()));
 }
 
 void Daemon::apply(Start fresh) {

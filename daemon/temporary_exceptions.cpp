@@ -2,6 +2,7 @@
 
 #include "base/escape.hpp"
 #include "base/json.hpp"
+#include "base/replace_file.hpp"
 #include "config/config.hpp"
 
 #include <algorithm>
@@ -121,12 +122,11 @@ std::optional<std::string> TemporaryExceptions::save() const {
         rows.push_back(to_json(item));
     std::error_code ignored;
     std::filesystem::create_directories(file_.parent_path(), ignored);
-    try {
-        save_config(file_, rows.dump() + '\n');
+    const auto error = replace_file(file_, rows.dump() + '\n', Durable::yes);
+    if (!error)
         return std::nullopt;
-    } catch (const ConfigError& error) {
-        return fmt::format("{}; a restart would forget the exceptions", error.what());
-    }
+    return fmt::format("{}: can't be written: {}; a restart would forget the exceptions",
+                       file_.string(), error.message());
 }
 
 } // namespace ubf

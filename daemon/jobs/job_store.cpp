@@ -1,8 +1,8 @@
 #include "daemon/jobs/job_store.hpp"
 
+#include "base/replace_file.hpp"
 #include "daemon/jobs/job_json.hpp"
 
-#include <cerrno>
 #include <fmt/format.h>
 #include <fstream>
 #include <optional>
@@ -52,21 +52,14 @@ std::vector<JobStore::Kept> JobStore::load() const {
     return all;
 }
 
-// Atomic: a new file is written beside the old one, and renamed.
 void JobStore::save(const Kept& kept) const {
     std::filesystem::create_directories(directory_);
     auto json = to_json(kept.job);
     json["boot"] = boot_;
     json["seen"] = kept.seen;
     const auto file = file_of(kept.job.id);
-    auto fresh = file;
-    fresh += ".new";
-    std::ofstream stream(fresh, std::ios::trunc);
-    stream << json.dump() << '\n';
-    stream.close();
-    if (!stream)
-        throw std::system_error(errno, std::generic_category(), "writing " + fresh.string());
-    std::filesystem::rename(fresh, file);
+    if (const auto error = replace_file(file, json.dump() + '\n', Durable::no))
+        throw std::system_error(error, "writing " + file.string());
 }
 
 void JobStore::remove(std::uint32_t id) const {

@@ -1,12 +1,13 @@
 #include "daemon/log/refusals.hpp"
 
+#include "base/replace_file.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <fstream>
 #include <random>
-#include <sys/stat.h>
 #include <system_error>
 #include <utility>
 
@@ -102,25 +103,20 @@ std::optional<std::string> Refusals::look(TimePoint now, bool last) {
 
 // The file has users' names in it: it is ours alone.
 std::optional<std::string> Refusals::save() const {
-    auto fresh = file_;
-    fresh += ".new";
     std::error_code error;
-    std::filesystem::remove(fresh, error);
-    const auto old_mask = ::umask(0077);
-    std::filesystem::create_directories(file_.parent_path(), error);
-    std::ofstream out(fresh);
-    ::umask(old_mask);
+    const auto folder = file_.parent_path();
+    if (std::filesystem::create_directories(folder, error))
+        std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
     auto all = list(RefusalMemory::most, [](const Refusal&) { return true; });
     std::ranges::reverse(all);
+    std::string text;
     for (const auto& refusal : all)
-        out << to_json(refusal).dump(-1, ' ', true, Json::error_handler_t::replace) << '\n';
-    out.close();
-    if (out)
-        std::filesystem::rename(fresh, file_, error);
-    if (out && !error)
+        text += to_json(refusal).dump(-1, ' ', true, Json::error_handler_t::replace) + '\n';
+    error = replace_file(file_, text, Durable::no);
+    if (!error)
         return std::nullopt;
     return fmt::format("{}: refusals could not be written, and a restart would forget them: {}",
-                       file_.string(), error ? error.message() : std::strerror(errno));
+                       file_.string(), error.message());
 }
 
 } // namespace ubf

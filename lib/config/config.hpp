@@ -190,9 +190,6 @@ Config parse_config(std::string_view toml, const std::string& name, Names names 
 // Every option, with the value that holds.
 std::vector<Setting> all_settings(const Config& config);
 
-// Writes the configuration atomically, with mode 0600. Throws ConfigError.
-void save_config(const std::filesystem::path& file, std::string_view text);
-
 // Valid settings that are probably mistakes: a line for each, with a correction.
 std::vector<std::string> warnings(const Config& config);
 

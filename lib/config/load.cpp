@@ -1,19 +1,15 @@
-// Reads the file and its drop-ins, and writes a configuration.
-#include "base/unique_fd.hpp"
+// Reads the file and its drop-ins.
 #include "config/options.hpp"
 #include "config/read.hpp"
 #include "config/value.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fstream>
 #include <sstream>
 #include <system_error>
-#include <unistd.h>
 #include <utility>
 
 namespace ubf {
@@ -141,18 +137,6 @@ std::vector<Setting> all_settings(const Config& config) {
                 : Setting{option.section, option.key, std::string(option.default_value), {}});
     }
     return settings;
-}
-
-// Writes a new file and renames it, so that no reader sees half of it.
-void save_config(const std::filesystem::path& file, std::string_view text) {
-    auto beside = file;
-    beside += ".new";
-    const UniqueFd fd(
-        ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-        ::fsync(fd.get()) < 0 || ::rename(beside.c_str(), file.c_str()) < 0)
-        throw ConfigError(
-            fmt::format("{}: can't be written: {}", file.string(), std::strerror(errno)));
 }
 
 } // namespace ubf
