@@ -5,6 +5,8 @@
 #include <bpf/bpf.h>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
+#include <fmt/format.h>
 #include <thread>
 #include <vector>
 
@@ -21,6 +23,12 @@ bool can_be_used_without_privileges(int map) {
         usable = ::bpf_map_lookup_elem(map, none.data(), value.data()) == 0 || errno == ENOENT;
     }).join();
     return usable;
+}
+
+std::string failure_of(const char* step, int error, const char* takes) {
+    return error == EPERM ? fmt::format("{} is not permitted; it takes {}", step, takes)
+                          : fmt::format("{} failed: {}; it takes Linux 5.19 or later", step,
+                                        std::strerror(error));
 }
 
 UniqueFd attach(UniqueFd kept, const bpf_program* program, int cgroup, bpf_attach_type type) {

@@ -4,6 +4,7 @@
 #include "base/unique_fd.hpp"
 
 #include <bpf/libbpf.h>
+#include <string>
 
 namespace ubf {
 
@@ -15,6 +16,10 @@ bool can_be_used_without_privileges(int map);
 inline constexpr const char* needs_privileges =
     "before Linux 5.19, its maps take CAP_BPF for as long as ubfd runs, while "
     "kernel.unprivileged_bpf_disabled is not 0";
+
+// Says why the programs are not in use. step: that failed, like "loading the BPF programs". takes:
+// the privileges for it.
+std::string failure_of(const char* step, int error, const char* takes);
 
 // Attaches a program to a cgroup. If a predecessor's link was kept, our program replaces the
 // predecessor's, so that there is no moment without one. Empty, with errno, if the kernel refuses.

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <bpf/bpf.h>
 #include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/mman.h>
@@ -26,12 +25,9 @@ std::optional<ubf_owner_record> read(const bpf_map* map, Cookie cookie) {
 }
 
 std::string not_in_use(const char* what, int error) {
-    if (error == EPERM)
-        return fmt::format("not in use: {} is not permitted; it takes CAP_BPF and CAP_PERFMON, and "
-                           "a kernel that lets programs trace it",
-                           what);
-    return fmt::format("not in use: {} failed: {}; it takes Linux 5.19 or later", what,
-                       std::strerror(error));
+    return "not in use: " + failure_of(what, error,
+                                       "CAP_BPF and CAP_PERFMON, and a kernel that lets programs "
+                                       "trace it");
 }
 
 using Program = std::unique_ptr<owner_records_bpf, OwnerRecords::Unload>;

@@ -45,10 +45,7 @@ std::uint32_t make_evidence() {
 }
 
 std::string lacks(const char* what, int error) {
-    if (error == EPERM)
-        return fmt::format("{} is not permitted; it takes CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
-                           what);
-    return fmt::format("{} failed: {}; it takes Linux 5.19 or later", what, std::strerror(error));
+    return failure_of(what, error, "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
 }
 
 ubf_recognition_address address_of(const RecognitionTerms::Peers& peers) {

@@ -10,7 +10,6 @@
 #include <atomic>
 #include <bpf/bpf.h>
 #include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
 #include <span>
 #include <sys/mman.h>
@@ -23,9 +22,7 @@ namespace {
 constexpr std::size_t ports_size = UBF_RECEIVER_PORTS * sizeof(std::uint64_t);
 
 std::string lacks(const char* what, int error) {
-    return fmt::format("{} failed: {}; it takes Linux 5.19 or later, CAP_BPF, CAP_PERFMON and "
-                       "CAP_NET_ADMIN",
-                       what, std::strerror(error));
+    return failure_of(what, error, "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
 }
 
 // The cookie of our network namespace; 0, which none has, if the kernel doesn't tell.
