@@ -28,7 +28,7 @@ std::vector<std::unique_ptr<Queue>> Daemon::open_queues() {
     for (unsigned i = 0; i < queue.count; ++i) {
         const auto number = static_cast<std::uint16_t>(queue.first + i);
         queues.push_back(std::make_unique<Queue>(number, queue.length, start_.config.mark,
-                                                 counters_,
+                                                 counters_.gate,
                                                  store_.take(descriptor::queue(number))));
     }
     return queues;
@@ -106,7 +106,7 @@ Shared Daemon::shared() {
 
 void Daemon::begin_control() {
     jobs_ = std::make_unique<Jobs>(job_table_, start_.config.labels.state_directory, log_,
-                                   counters_, [this](Uid uid) { relabel(uid); });
+                                   counters_.jobs, [this](Uid uid) { relabel(uid); });
     auto& asker = *askers_[workers_.size()];
     explainer_ = std::make_unique<Explainer>(asker, start_.rules,
                                              watched_scope(start_.config, start_.environment),
@@ -127,7 +127,7 @@ void Daemon::begin_control() {
 
 void Daemon::install_ruleset() {
     undecided_ = std::make_unique<Undecided>(
-        workers_, watched_scope(start_.config, start_.environment), counters_, log_);
+        workers_, watched_scope(start_.config, start_.environment), counters_.flows, log_);
     ruleset_ = std::make_unique<RulesetKeeper>(start_.config, start_.environment, table_,
                                                keep_table_socket(), loop_, log_);
     ruleset_->install();

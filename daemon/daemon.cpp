@@ -40,20 +40,20 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   , mistake_(options_.mistake)
   , store_(store)
   , signals_(open_signals())
-  , log_(config.log, users_, refusals_, counters_)
+  , log_(config.log, users_, refusals_, counters_.log)
   , start_(prepare(std::move(config)))
   , table_(store_.take(descriptor::table))
-  , labeller_(job_table_, start_.config.labels, counters_)
+  , labeller_(job_table_, start_.config.labels, counters_.owners)
   , udp_receivers_(start_.config.owners.bpf, cgroup_paths_.v2_fd(),
                    store_.take(descriptor::receivers),
                    [this](int link) { keep(descriptor::receivers, link); })
   , udp_flows_(table_, lately_sent_, udp_receivers_, counters_)
-  , exempt_listeners_(table_, counters_)
+  , exempt_listeners_(table_, counters_.flows)
   , records_(start_.config.owners.bpf,
              start_.config.labels.slurm ? std::optional(cgroup_paths_.roots()) : std::nullopt)
   , recognition_(start_.config.owners.recognise, cgroup_paths_.v2_fd(),
                  {store_.take(descriptor::stamp), store_.take(descriptor::arrive)}, table_)
-  , investigator_(users_, labeller_, records_, cgroup_paths_, counters_) {
+  , investigator_(users_, labeller_, records_, cgroup_paths_, counters_.owners) {
     investigator_.count_subordinates(start_.config.policy.subids);
     udp_receivers_.observe(start_.config.observed.all);
     // They were for loading BPF programs, which is done. (Root's CAP_SYS_ADMIN implies the others.)
@@ -196,7 +196,7 @@ void Daemon::watch_threads() {
 
 // One line for `systemctl status`.
 std::string Daemon::summary() const {
-    const ActionSums sums(counters_.verdicts);
+    const ActionSums sums(counters_.gate.verdicts);
     const auto silent = std::ranges::count_if(peers_.list(), &PeerTable::Peer::silent);
     return fmt::format("ruleset {}; allowed {}, denied {}, dropped {}; {} peers silent",
                        to_string(ruleset_->state()), sums[Action::allow], sums[Action::deny],

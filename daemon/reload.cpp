@@ -41,7 +41,8 @@ std::optional<std::string> Daemon::reload() {
 void Daemon::keep_as_last_good() {
     if (options_.last_good.empty())
         return;
-    if (const auto error = replace_file(options_.last_good, start_.config.text, Durable::yes))
+    if (const auto error =
+            replace_file(options_.last_good, start_.config.source.text, Durable::yes))
         log_.warning(fmt::format("the next start could not fall back on this configuration: {}: "
                                  "can't be written: {}",
                                  options_.last_good.string(), error.message()));
@@ -143,9 +144,9 @@ void Daemon::follow_sysctl() {
 }
 
 void Daemon::name_unknown() {
-    for (const auto& name : start_.config.unknown_names)
+    for (const auto& name : start_.config.unknown.names)
         log_.warning(fmt::format("{}; until then it is nobody, and is asked for again", name));
-    if (start_.config.ignores_unknown_group)
+    if (start_.config.unknown.ignored_group)
         log_.warning("policy.ignored_groups has a group that is not known: until it is, no group "
                      "is a reason to allow");
 }
@@ -157,7 +158,7 @@ void Daemon::ask_for_names(TimePoint now) {
     if (!config)
         return;
     log_.info(fmt::format("the user database knows {} more names of the configuration",
-                          old.unknown_names.size() - config->unknown_names.size()));
+                          old.unknown.names.size() - config->unknown.names.size()));
     try {
         auto fresh = with_exceptions(prepare(std::move(*config)), exceptions_.all());
         fresh.environment = start_.environment;

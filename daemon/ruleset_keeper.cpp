@@ -36,8 +36,7 @@ std::string_view to_string(RulesetKeeper::State state) {
 
 RulesetKeeper::RulesetKeeper(const Config& config, nft::Environment environment,
                              nft::Connection& table, nft::Ownership most, EventLoop& loop, Log& log)
-  : manage_(config.ruleset.manage)
-  , stand_in_(config.ruleset.stand_in)
+  : wanted_(config.ruleset)
   , ruleset_(nft::make_ruleset(config, environment))
   , loop_(loop)
   , log_(log)
@@ -57,8 +56,8 @@ RulesetKeeper::~RulesetKeeper() {
 void RulesetKeeper::install() {
     const auto before = installer_.state();
     was_there_ = before && (before->flags & NFT_TABLE_F_DORMANT) == 0;
-    put(ruleset_, manage_);
-    if (!manage_)
+    put(ruleset_, wanted_.manage);
+    if (!wanted_.manage)
         install_where_gone();
     was_made_anew();
     seen_.generation = installer_.generation().value_or(0);
@@ -73,7 +72,7 @@ void RulesetKeeper::install_where_gone() {
         using Import = nft::Imported::State;
         if (import->state == Import::complete)
             return;
-        const bool may_stand_in = stand_in_ && import->state != Import::altered;
+        const bool may_stand_in = wanted_.stand_in && import->state != Import::altered;
         if (!may_stand_in)
             throw nft::NftError(fmt::format("ruleset.manage is false and the ruleset lacks: {}; {}",
                                             fmt::join(import->missing, ", "), how_to_import));
@@ -145,7 +144,8 @@ bool RulesetKeeper::look_at_import(TimePoint now) {
             became_whole();
     } else if (import->state == Import::stand_in && import->missing.empty()) {
         stands_in();
-    } else if (import->state == Import::stand_in || (import->state == Import::gone && stand_in_)) {
+    } else if (import->state == Import::stand_in ||
+               (import->state == Import::gone && wanted_.stand_in)) {
         missing_ = import->missing;
         return repair(now);
     } else {
@@ -186,8 +186,7 @@ void RulesetKeeper::replace(const Config& config, nft::Environment environment) 
     put(ruleset, config.ruleset.manage);
     if (!config.ruleset.manage && state_ == State::stand_in)
         installer_.install(nft::as_stand_in(ruleset));
-    manage_ = config.ruleset.manage;
-    stand_in_ = config.ruleset.stand_in;
+    wanted_ = config.ruleset;
     ruleset_ = std::move(ruleset);
     seen_.generation = 0; // look again
 }
@@ -206,7 +205,7 @@ void RulesetKeeper::look(TimePoint now) {
     if (owned_ && state_ == State::installed && seen_.generation != 0 &&
         now - seen_.read < owned_table_is_read_each)
         return;
-    if (!manage_) {
+    if (!wanted_.manage) {
         constexpr int most_tries = 3; // the next look goes on
         for (int i = 0; i < most_tries && !look_at_import(now); ++i) {
         }
@@ -242,17 +241,17 @@ bool RulesetKeeper::repair(TimePoint now) {
     }
     repairs_.recent.push_back(now);
     ++repairs_.total;
-    if (manage_)
+    if (wanted_.manage)
         log_.warning(
             fmt::format("the ruleset lacks {}; putting it back", fmt::join(missing_, ", ")));
     try {
-        if (manage_)
+        if (wanted_.manage)
             put(ruleset_, true);
         else
             installer_.install(nft::as_stand_in(ruleset_), nft::Ownership::none, seen_.generation);
         seen_.generation = installer_.generation().value_or(0);
         became_whole();
-        if (!manage_)
+        if (!wanted_.manage)
             stands_in();
     } catch (const nft::NftError& error) {
         if (error.code() == ERESTART) {
@@ -274,7 +273,7 @@ void RulesetKeeper::became_whole() {
 }
 
 void RulesetKeeper::remove() {
-    if (manage_)
+    if (wanted_.manage)
         installer_.remove();
 }
 

@@ -54,7 +54,7 @@ class RulesetKeeper {
     void remove();
 
     State state() const { return state_; }
-    bool managed() const { return manage_; }
+    bool managed() const { return wanted_.manage; }
     bool owned() const { return owned_; }         // by our socket
     bool was_there() const { return was_there_; } // the table, before it was installed
     std::uint64_t repairs() const { return repairs_.total; }
@@ -72,8 +72,7 @@ class RulesetKeeper {
     void listen();
     void became_whole();
 
-    bool manage_;
-    bool stand_in_; // while the administrator's own is gone
+    Config::Ruleset wanted_;
     nft::Ruleset ruleset_;
     EventLoop& loop_;
     Log& log_;

@@ -112,21 +112,21 @@ Json to_json(const ThreadWatch& threads) {
         {"number", threads.size() + 1}, {"standing_still", still}, {"stalls", threads.stalls()}};
 }
 
-Json to_json(const RdmaDesk::Status& rdma, const Counters& counters) {
+Json to_json(const RdmaDesk::Status& rdma, const RdmaCounters& counters) {
     return {{"state", rdma.state},
             {"cm_ids", rdma.told.cm_ids},
             {"connections", rdma.connections},
-            {"seen", counters.rdma_seen.read()},
-            {"allowed", counters.rdma_allowed.read()},
-            {"denied", counters.rdma_denied.read()},
-            {"no_answer", counters.rdma_no_answer.read()},
-            {"ended", counters.rdma_ended.read()},
-            {"not_ended", counters.rdma_not_ended.read()},
+            {"seen", counters.seen.read()},
+            {"allowed", counters.allowed.read()},
+            {"denied", counters.denied.read()},
+            {"no_answer", counters.no_answer.read()},
+            {"ended", counters.ended.read()},
+            {"not_ended", counters.not_ended.read()},
             {"queue_pairs_not_attributable", rdma.told.queue_pairs},
             {"cm_ids_not_attributable", rdma.told.foreign}};
 }
 
-Json of_ident(const Counters& counters, const KeyRing& keys) {
+Json of_ident(const IdentCounters& counters, const KeyRing& keys) {
     return {{"keys", to_json(keys)},
             {"questions", counters.questions.read()},
             {"retransmissions", counters.retransmissions.read()},
@@ -145,24 +145,24 @@ Json of_ident(const Counters& counters, const KeyRing& keys) {
 }
 
 Json of_labels(const Counters& counters) {
-    return {{"found", to_json(counters.labels)},
-            {"unknown", counters.labels_unknown.read()},
-            {"contradicted", counters.levels_contradicted.read()}};
+    return {{"found", to_json(counters.owners.labels)},
+            {"unknown", counters.owners.labels_unknown.read()},
+            {"contradicted", counters.gate.levels_contradicted.read()}};
 }
 
-Json of_jobs(const Counters& counters, std::size_t running) {
+Json of_jobs(const JobCounters& counters, std::size_t running) {
     return {{"running", running},
-            {"begun", counters.jobs_begun.read()},
-            {"ended", counters.jobs_ended.read()},
-            {"vanished", counters.jobs_vanished.read()},
-            {"refused", counters.jobs_refused.read()}};
+            {"begun", counters.begun.read()},
+            {"ended", counters.ended.read()},
+            {"vanished", counters.vanished.read()},
+            {"refused", counters.refused.read()}};
 }
 
-Json of_log(const Counters& counters) {
-    return {{"written", counters.log_written.read()},
-            {"folded", counters.log_folded.read()},
-            {"over_share", counters.log_over_share.read()},
-            {"lost", counters.log_lost.read()}};
+Json of_log(const LogCounters& counters) {
+    return {{"written", counters.written.read()},
+            {"folded", counters.folded.read()},
+            {"over_share", counters.over_share.read()},
+            {"lost", counters.lost.read()}};
 }
 
 } // namespace
@@ -205,36 +205,36 @@ Json Daemon::status(bool all_peers) {
             {"others", surroundings_.others()},
             {"kernel", rule_counters(ruleset_->installer())},
             {"threads", to_json(life_.threads())},
-            {"actions", actions(counters_.verdicts)},
-            {"reasons", to_json(counters_.verdicts)},
-            {"owner_methods", to_json(counters_.methods)},
+            {"actions", actions(counters_.gate.verdicts)},
+            {"reasons", to_json(counters_.gate.verdicts)},
+            {"owner_methods", to_json(counters_.owners.methods)},
             {"owner_records", records_.state()},
             {"recognition", to_json(recognition_)},
             {"udp_receivers", udp_receivers_.state()},
-            {"searches_refused", counters_.searches_refused.read()},
+            {"searches_refused", counters_.owners.searches_refused.read()},
             {"verdicts_in_kernel", verdicts_in_kernel()},
             {"flows_remembered", flows_remembered()},
-            {"flows_not_remembered", counters_.flows_not_remembered.read()},
-            {"flows_ended", counters_.flows_ended.read()},
-            {"flows_not_ended", counters_.flows_not_ended.read()},
+            {"flows_not_remembered", counters_.flows.not_remembered.read()},
+            {"flows_ended", counters_.flows.ended.read()},
+            {"flows_not_ended", counters_.flows.not_ended.read()},
             {"labels", of_labels(counters_)},
-            {"jobs", of_jobs(counters_, job_table_.size())},
-            {"rdma", to_json(rdma_->status(), counters_)},
-            {"ident", of_ident(counters_, start_.rules->terms->keys)},
+            {"jobs", of_jobs(counters_.jobs, job_table_.size())},
+            {"rdma", to_json(rdma_->status(), counters_.rdma)},
+            {"ident", of_ident(counters_.ident, start_.rules->terms->keys)},
             {"peers_asked", asked},
             {"peers_silent", silent},
             {"peers", to_json(peers)},
-            {"packets_gone", counters_.packets_gone.read()},
-            {"verdict_errors", counters_.verdict_errors.read()},
+            {"packets_gone", counters_.gate.packets_gone.read()},
+            {"verdict_errors", counters_.gate.verdict_errors.read()},
             {"observing",
              {{"all", start_.config.observed.all},
               {"some", start_.config.observed.any()},
-              {"would_deny", to_json(counters_.would_deny)}}},
+              {"would_deny", to_json(counters_.gate.would_deny)}}},
             {"refusals_remembered", refusals_.size()},
             {"warnings", all_warnings()},
-            {"messages_lost", counters_.messages_lost.read()},
-            {"notices_lost", counters_.notices_lost.read()},
-            {"log", of_log(counters_)}};
+            {"messages_lost", counters_.gate.messages_lost.read()},
+            {"notices_lost", counters_.flows.notices_lost.read()},
+            {"log", of_log(counters_.log)}};
 }
 
 Json Daemon::settings() const {
@@ -252,7 +252,7 @@ Json Daemon::ruleset_status() const {
             {"owned", ruleset_->owned()},
             {"state", to_string(ruleset_->state())},
             {"repairs", ruleset_->repairs()},
-            {"connections_undecided", counters_.connections_undecided.read()},
+            {"connections_undecided", counters_.flows.undecided.read()},
             {"missing", ruleset_->missing()}};
 }
 
@@ -261,7 +261,7 @@ Json Daemon::verdicts_in_kernel() const {
             {"fabric_udp", udp_flows_.size(Keeper::fabric)},
             {"denied", udp_flows_.size(Keeper::denied)},
             {"exempt_listeners", exempt_listeners_.size()},
-            {"full", counters_.sets_full.read()}};
+            {"full", counters_.flows.sets_full.read()}};
 }
 
 } // namespace ubf

@@ -16,11 +16,11 @@ std::optional<Config> UnknownNames::look(const Config& config, const std::string
         if (asked_->wait_for(std::chrono::seconds(0)) != std::future_status::ready)
             return std::nullopt;
         auto fresh = std::exchange(asked_, std::nullopt)->get();
-        const bool news =
-            fresh.text == config.text && fresh.unknown_names.size() < config.unknown_names.size();
+        const bool news = fresh.source.text == config.source.text &&
+                          fresh.unknown.names.size() < config.unknown.names.size();
         return news ? std::optional(std::move(fresh)) : std::nullopt;
     }
-    if (!config.unknown_names.empty() && now - last_ >= pause) {
+    if (!config.unknown.names.empty() && now - last_ >= pause) {
         last_ = now;
         ask(config, file);
     }
@@ -30,7 +30,7 @@ std::optional<Config> UnknownNames::look(const Config& config, const std::string
 void UnknownNames::ask(const Config& config, const std::string& file) {
     std::promise<Config> promise;
     asked_ = promise.get_future();
-    std::thread([promise = std::move(promise), text = config.text, file]() mutable {
+    std::thread([promise = std::move(promise), text = config.source.text, file]() mutable {
         enter_thread("names");
         Config fresh;
         try {

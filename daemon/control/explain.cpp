@@ -163,7 +163,7 @@ Explainer::Fact Explainer::find(Question& question, Need need) {
     case Need::answer:
         return ask(question);
     case Need::group:
-        question.facts.group_asked = true;
+        question.facts.answer.group_asked = true;
         question.facts.source.reset();
         return ask(question, question.facts.destination->credentials->gid);
     case Need::credentials:
@@ -199,7 +199,7 @@ void Explainer::find_source(Question& question) {
 Explainer::Fact Explainer::ask(Question& question, std::optional<Gid> group) {
     const auto& flow = question.facts.flow;
     if (questions_.contains(flow) || questions_.size() >= most_questions) {
-        question.facts.unanswered = Reason::overload;
+        question.facts.answer.missing = Reason::overload;
         question.unheard = "not asked about, for too much is being asked already; try again";
         return Fact::known;
     }
@@ -254,22 +254,22 @@ void Explainer::answered(const Flow& flow, ident::Peers::Heard heard, const Owne
     case Heard::late:
         question.unheard =
             fmt::format("{}, of whom the node has no time to find out more", describe(owner));
-        (owner.credentials ? facts.out_of_time : facts.unanswered) = Reason::overload;
+        (owner.credentials ? facts.out_of_time : facts.answer.missing) = Reason::overload;
         [[fallthrough]];
     case Heard::owner:
-        facts.groups_cut = may_be_cut(owner);
+        facts.answer.groups_cut = may_be_cut(owner);
         facts.learn_source(owner);
         break;
     case Heard::nothing:
         question.unheard = fmt::format("no answer within {} ms", rules_->deadline.count());
-        facts.unanswered =
+        facts.answer.missing =
             shared_.peers.other_version(rules_->terms->management(flow.source.address))
                 ? Reason::other_version
                 : Reason::no_answer;
         break;
     case Heard::unsent:
         question.unheard = "the question could not be sent, for want of room in the kernel";
-        facts.unanswered = Reason::overload;
+        facts.answer.missing = Reason::overload;
         break;
     }
     go_on(std::move(question));

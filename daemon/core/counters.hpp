@@ -55,12 +55,36 @@ class ActionSums {
     std::array<std::uint64_t, static_cast<std::size_t>(Action::count_)> sums_{};
 };
 
-struct Counters {
-    Counts<Reason> verdicts;   // one for each packet that was judged
-    Counts<Reason> would_deny; // flows that are only observed
-    Counts<Method> methods;
-    Counts<ident::Rejection> rejections;
+// Packets from the queues.
+struct GateCounters {
+    Counts<Reason> verdicts;     // one for each packet that was judged
+    Counts<Reason> would_deny;   // flows that are only observed
+    Counter levels_contradicted; // by what the packet itself states
+    Counter packets_gone;        // a verdict came for a packet that the kernel had dropped already
+    Counter verdict_errors;      // the kernel refused a verdict for another reason
+    Counter messages_lost;       // ENOBUFS on a queue's socket
+};
 
+// Flows that were allowed, and the kernel's memory of verdicts.
+struct FlowCounters {
+    Counter ended;          // allowed once, but not when decided again
+    Counter not_ended;      // the kernel refused to
+    Counter not_remembered; // for want of room; they can be neither listed nor ended
+    Counter undecided;      // connections that began while the ruleset was not whole
+    Counter sets_full;      // verdicts for which the kernel's sets had no room
+    Counter notices_lost;   // ENOBUFS on the socket-destroy notices
+};
+
+// Owners of sockets on this node, and of those that peers named.
+struct OwnerCounters {
+    Counts<Method> methods;
+    Counts<LabelOrigin> labels; // found behind sockets
+    Counter labels_unknown;     // a process, or the label of its job, could not be found
+    Counter searches_refused;   // too many waited; the packet or question is retransmitted
+};
+
+struct IdentCounters {
+    Counts<ident::Rejection> rejections;
     Counter questions; // asked of peers
     Counter retransmissions;
     Counter answers;       // received, and believed
@@ -74,38 +98,42 @@ struct Counters {
     Counter refused_told;   // refusals, to their connectors' nodes
     Counter refused_heard;  // the same of ours, from peers
     Counter told_forgotten; // evicted; the peers decide these flows again by themselves
+};
 
-    Counter searches_refused;     // too many waited; the packet or question is retransmitted
-    Counter flows_ended;          // allowed once, but not when decided again
-    Counter flows_not_ended;      // the kernel refused to
-    Counter flows_not_remembered; // for want of room; they can be neither listed nor ended
-    Counter sets_full;            // verdicts for which the kernel's sets had no room
-    Counter packets_gone;         // a verdict came for a packet that the kernel had dropped already
-    Counter verdict_errors;       // the kernel refused a verdict for another reason
-    Counter messages_lost;        // ENOBUFS on a queue's socket
-    Counter notices_lost;         // ENOBUFS on the socket-destroy notices
+struct JobCounters {
+    Counter begun;
+    Counter ended;
+    Counter vanished; // the cgroup is gone, without `job end`
+    Counter refused;  // at registration, for a bad field
+};
 
-    Counter connections_undecided; // that began while the ruleset was not whole
+// Connections of the RDMA connection manager.
+struct RdmaCounters {
+    Counter seen;
+    Counter allowed; // of these
+    Counter denied;
+    Counter no_answer; // the owner of the other end is not known
+    Counter ended;     // of those that were denied
+    Counter not_ended; // and were to be
+};
 
-    Counts<LabelOrigin> labels;  // found behind sockets
-    Counter labels_unknown;      // a process, or the label of its job, could not be found
-    Counter levels_contradicted; // by what the packet itself states
-    Counter jobs_begun;
-    Counter jobs_ended;
-    Counter jobs_vanished; // the cgroup is gone, without `job end`
-    Counter jobs_refused;  // at registration, for a bad field
+// Lines of the log.
+struct LogCounters {
+    Counter written;
+    Counter folded;     // into another line, which has their number
+    Counter over_share; // of a user who had their share of lines; logged as a number
+    Counter lost;
+};
 
-    Counter rdma_seen;    // connections of the RDMA connection manager
-    Counter rdma_allowed; // of these
-    Counter rdma_denied;
-    Counter rdma_no_answer; // the owner of the other end is not known
-    Counter rdma_ended;     // of those that were denied
-    Counter rdma_not_ended; // and were to be
-
-    Counter log_written;
-    Counter log_folded;     // into another line, which has their number
-    Counter log_over_share; // of a user who had their share of lines; logged as a number
-    Counter log_lost;
+// A part that counts one kind of event knows only that member.
+struct Counters {
+    GateCounters gate;
+    FlowCounters flows;
+    OwnerCounters owners;
+    IdentCounters ident;
+    JobCounters jobs;
+    RdmaCounters rdma;
+    LogCounters log;
 };
 
 } // namespace ubf

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "base/unique_fd.hpp"
+#include "daemon/core/guarded.hpp"
 
 #include <functional>
-#include <mutex>
 #include <vector>
 
 namespace ubf {
@@ -22,9 +22,10 @@ class Mailbox {
     void run();
 
   private:
+    bool is_first(Task task); // adds it; whether no other task waits
+
     UniqueFd event_;
-    std::mutex mutex_;
-    std::vector<Task> tasks_;
+    Guarded<std::vector<Task>> tasks_;
 };
 
 } // namespace ubf

@@ -193,7 +193,7 @@ void RdmaJudge::judge(Entry& entry, TimePoint now) {
     }
     entry.next = now;
     if (!std::exchange(entry.counted, true))
-        shared_.counters.rdma_seen.add();
+        shared_.counters.rdma.seen.add();
     const Port port = from_connector(entry.is).destination.port;
     if (contains(rules_->exempt_ports, Protocol::rdma, port))
         return allow(entry);
@@ -217,7 +217,7 @@ void RdmaJudge::judge(Entry& entry, TimePoint now) {
 }
 
 void RdmaJudge::allow(Entry& entry) {
-    shared_.counters.rdma_allowed.add();
+    shared_.counters.rdma.allowed.add();
     entry.stage = RdmaBook::Stage::judged;
 }
 
@@ -272,7 +272,7 @@ void RdmaJudge::heard(const Flow& flow, ident::Peers::Heard heard, const Owner& 
 
 // A silent peer is no reason to kill.
 void RdmaJudge::give_up(Entry& entry) {
-    shared_.counters.rdma_no_answer.add();
+    shared_.counters.rdma.no_answer.add();
     entry.stage = RdmaBook::Stage::judged;
     shared_.log.warning(
         fmt::format("{} is not judged, and goes on: no node said in {} tries whose {} it is",
@@ -305,7 +305,7 @@ void RdmaJudge::conclude(Entry& entry, const Facts& facts, std::optional<End> re
 }
 
 void RdmaJudge::deny(Entry& entry, const Facts& facts, std::optional<End> remote, Reason reason) {
-    shared_.counters.rdma_denied.add();
+    shared_.counters.rdma.denied.add();
     entry.stage = RdmaBook::Stage::judged;
     Denial denial;
     denial.flow = facts.from_connector();
@@ -341,14 +341,14 @@ void RdmaJudge::take(const rdma::Outcome& outcome) {
     auto& denial = ending.mapped();
     if (!outcome.ended)
         return not_ended(std::move(denial), outcome.note);
-    shared_.counters.rdma_ended.add();
+    shared_.counters.rdma.ended.add();
     denial.ended = true;
     denial.note = outcome.note;
     shared_.log.denial(std::move(denial));
 }
 
 void RdmaJudge::not_ended(Denial denial, std::string_view why) {
-    shared_.counters.rdma_not_ended.add();
+    shared_.counters.rdma.not_ended.add();
     denial.note = fmt::format("not ended: {}", why);
     shared_.log.denial(std::move(denial));
 }

@@ -15,19 +15,34 @@
 
 namespace ubf {
 
+// The packets of one flow that wait for one verdict.
+struct WaitingPackets {
+    QueuedPacket first;
+    std::uint32_t sequence = 0; // of the first
+    std::vector<QueuedPacket> more{};
+
+    // Another packet waits with the first. Two packets that were translated may be of two sockets:
+    // the later one is dropped, and its retransmission asks again.
+    void join(QueuedPacket another, std::uint32_t its_sequence, bool translated);
+    void judge(Reason reason);
+};
+
+// The sockets on this node, as they were looked up. The facts have what is known of their owners.
+struct FoundSockets {
+    SocketOwner destination{};
+    std::optional<SocketOwner> source{}; // if it is on this node too
+};
+
 struct Case {
     std::uint64_t number; // of this case alone, for a flow may have another later
     std::uint32_t interface;
     bool fabric; // the flow came in over the fabric
-    QueuedPacket packet;
+    WaitingPackets packets;
     TimePoint since;
     Facts facts;
-    std::uint32_t sequence = 0;             // of the first packet
-    std::vector<QueuedPacket> more{};       // packets that came while it waited
     std::optional<ident::Nonce> question{}; // to the peer, while it is open
-    SocketOwner destination{};              // as it was looked up; facts has what is known
-    std::optional<SocketOwner> source{};    // the same, when it is on this node too
-    unsigned searches = 0;                  // under way
+    FoundSockets found{};
+    unsigned searches = 0; // under way
     Changes::Moment begun{};
     std::optional<Flow> original{}; // of a translated one: what its sender's socket has
     bool stale = false;             // a peer has withdrawn its answer
@@ -38,11 +53,6 @@ struct Case {
     const Flow& flow() const { return facts.flow; }
     // As its sender's socket has it.
     const Flow& sent() const { return original ? *original : facts.flow; }
-
-    // Another packet waits with the first. Two packets that were translated may be of two sockets:
-    // the later one is dropped, and its retransmission asks again.
-    void join(QueuedPacket another, std::uint32_t its_sequence, bool translated);
-    void judge(Reason reason);
 };
 
 } // namespace ubf

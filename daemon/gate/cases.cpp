@@ -9,16 +9,16 @@ constexpr std::size_t most_packets = 1024; // of one flow; the sender retransmit
 
 } // namespace
 
-void Case::join(QueuedPacket another, std::uint32_t its_sequence, bool translated) {
-    const bool same = !(facts.translated || translated) || sequence == its_sequence;
+void WaitingPackets::join(QueuedPacket another, std::uint32_t its_sequence, bool translated) {
+    const bool same = !translated || sequence == its_sequence;
     if (same && more.size() < most_packets)
         more.push_back(std::move(another));
     else
         another.judge(Reason::overload);
 }
 
-void Case::judge(Reason reason) {
-    packet.judge(reason);
+void WaitingPackets::judge(Reason reason) {
+    first.judge(reason);
     for (auto& each : more)
         each.judge(reason);
 }

@@ -14,7 +14,7 @@ constexpr std::size_t most = nft::room_for_listeners;
 
 } // namespace
 
-ExemptListeners::ExemptListeners(nft::Connection& table, Counters& counters)
+ExemptListeners::ExemptListeners(nft::Connection& table, FlowCounters& counters)
   : counters_(counters)
   , sets_(table) {
     sets_.clear_exempt(); // where the table is there already

@@ -24,7 +24,7 @@ namespace ubf {
 class ExemptListeners {
   public:
     // Forgets what a ubfd before us left. Throws std::system_error, NftError.
-    ExemptListeners(nft::Connection& table, Counters& counters);
+    ExemptListeners(nft::Connection& table, FlowCounters& counters);
     ~ExemptListeners() { thread_.stop(); }
 
     // By any thread. The socket there was found to be exempt, and is this user's.
@@ -45,7 +45,7 @@ class ExemptListeners {
     bool has(const Endpoint& place) const;
     void clear();
 
-    Counters& counters_;
+    FlowCounters& counters_;
     DestroyNotices notices_{DestroyNotices::Of::tcp_listeners};
     std::vector<Cookie> gone_; // kept for its room
     nft::VerdictSets sets_;

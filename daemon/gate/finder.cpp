@@ -13,7 +13,7 @@ ident::Role role_of(const Facts& facts, Need end) {
 }
 
 const SocketOwner& socket_of(const Case& item, Need end) {
-    return end == Need::destination ? item.destination : *item.source;
+    return end == Need::destination ? item.found.destination : *item.found.source;
 }
 
 Finder::Finder(std::shared_ptr<const Rules> rules, Sockets& sockets, Shared shared)
@@ -43,7 +43,7 @@ std::span<const OwnerLookup::Ends> Finder::look_up(std::span<const Case> items) 
 void Finder::place(Case& item, const OwnerLookup::Ends& ends) {
     auto& facts = item.facts;
     if (ends.receiver)
-        item.destination = *ends.receiver;
+        item.found.destination = *ends.receiver;
     note_destination(facts, ends.receiver);
     if (facts.translated && !can_be_traced(item)) {
         facts.place = Place::elsewhere;
@@ -60,7 +60,7 @@ void Finder::place(Case& item, const OwnerLookup::Ends& ends) {
 void Finder::place_here(Case& item, const OwnerLookup::Found& source) {
     item.facts.place = Place::here;
     if (source)
-        item.source = *source;
+        item.found.source = *source;
     note_source(item.facts, source);
 }
 
@@ -86,9 +86,9 @@ void Finder::learn(Case& item, Need end, Owner owner) {
     if (end == Need::destination)
         return facts.learn_destination(std::move(owner));
     if (may_be_cut(owner))
-        facts.groups_cut = facts.place == Place::peer && !facts.reply;
+        facts.answer.groups_cut = facts.place == Place::peer && !facts.reply;
     if (facts.learn_source(std::move(owner)) == Facts::Levels::contradict)
-        shared_.counters.levels_contradicted.add();
+        shared_.counters.gate.levels_contradicted.add();
 }
 
 bool Finder::know_credentials(Case& item, Need end) {
@@ -102,7 +102,7 @@ bool Finder::know_credentials(Case& item, Need end) {
 }
 
 void Finder::find_sharers(Case& item) {
-    ubf::find_sharers(item.facts, item.destination, item.interface, sockets_, shared_.owners);
+    ubf::find_sharers(item.facts, item.found.destination, item.interface, sockets_, shared_.owners);
 }
 
 bool Finder::observes(const Case& item) {
@@ -110,7 +110,7 @@ bool Finder::observes(const Case& item) {
 }
 
 bool Finder::is_same_destination(const Case& item) {
-    return sockets_.is_receiver(item.destination.socket.cookie, item.flow(), item.interface);
+    return sockets_.is_receiver(item.found.destination.socket.cookie, item.flow(), item.interface);
 }
 
 bool Finder::is_stale(const Case& item) const {

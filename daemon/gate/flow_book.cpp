@@ -64,7 +64,7 @@ bool FlowBook::add(const AllowedFlow& allowed) {
     };
     const auto added = allowed_.add(allowed, watched, decide, now, is_over);
     if (added != AllowedFlows::Added::remembered && !watched)
-        shared_.counters.flows_not_remembered.add();
+        shared_.counters.flows.not_remembered.add();
     return added != AllowedFlows::Added::no_room || !by_label;
 }
 
@@ -276,10 +276,10 @@ FlowWalks::Ended FlowBook::end(const AllowedFlow& allowed, Reason reason) {
     if (error == ENOENT)
         return FlowWalks::Ended::over_already;
     if (error == 0) {
-        shared_.counters.flows_ended.add();
+        shared_.counters.flows.ended.add();
         return FlowWalks::Ended::yes;
     }
-    shared_.counters.flows_not_ended.add();
+    shared_.counters.flows.not_ended.add();
     shared_.log.warning(fmt::format("{} could not be ended (reason={}): {}; it goes on until a "
                                     "program closes it",
                                     to_string(allowed.from_connector()), to_string(reason),

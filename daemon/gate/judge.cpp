@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds grace{50};
 // Deciding again looks at the socket, and at changes, by itself (FlowBook). And what IPVS sends
 // elsewhere could not be ended here.
 bool is_checked_otherwise(const Case& item) {
-    return item.again || item.destination.is_virtual_service();
+    return item.again || item.found.destination.is_virtual_service();
 }
 
 // Observing must delay nobody, so a drop for want of an answer or of room counts too. A flow that
@@ -95,7 +95,7 @@ std::optional<TimePoint> Judge::next() const {
 // Dropped, not denied: whoever starts next is asked again.
 void Judge::drop_all() {
     while (auto item = cases_.take_any())
-        item->judge(Reason::overload);
+        item->packets.judge(Reason::overload);
 }
 
 // --- a case begins ---
@@ -109,11 +109,15 @@ void Judge::arrive(Arrival arrival) {
     const auto tracked = parse_translated(arrival.tracked);
     const bool translated = arrival.translated || tracked;
     if (auto* item = cases_.find(packet->flow))
-        return item->join(std::move(arrival.packet), packet->sequence, translated);
+        return item->packets.join(std::move(arrival.packet), packet->sequence,
+                                  item->facts.translated || translated);
     auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
-    auto& item = add_arrived({0, arrival.interface, arrival.fabric, std::move(arrival.packet),
-                              Clock::now(), Facts{packet->flow, arrival.reply}});
-    item.sequence = packet->sequence;
+    auto& item = add_arrived({0,
+                              arrival.interface,
+                              arrival.fabric,
+                              {std::move(arrival.packet), packet->sequence},
+                              Clock::now(),
+                              Facts{packet->flow, arrival.reply}});
     item.facts.stated = std::move(stated);
     item.facts.translated = translated;
     if (tracked)
@@ -136,7 +140,8 @@ void Judge::begin_arrived() {
     for (std::size_t i = 0; i < arrived_.size(); ++i) {
         auto& item = arrived_[i];
         if (auto* earlier = cases_.find(item.flow()))
-            earlier->join(std::move(item.packet), item.sequence, item.facts.translated);
+            earlier->packets.join(std::move(item.packets.first), item.packets.sequence,
+                                  earlier->facts.translated || item.facts.translated);
         else
             begin(std::move(item), ends[i]);
     }
@@ -155,7 +160,7 @@ void Judge::begin(Case&& item, const OwnerLookup::Ends& ends) {
     else if (Clock::now() - item.since <= brief)
         facts.same_destination = true;
     if (destination && !facts.repeated)
-        shared_.counters.methods.add(Method::socket);
+        shared_.counters.owners.methods.add(Method::socket);
     go_on(std::move(item));
 }
 
@@ -184,14 +189,14 @@ void Judge::begin_at_closed_port(Case&& item, const OwnerLookup::Found& source) 
 // itself. If the connection is there, only the very SYN that began it counts: another one may be of
 // a node that has forgotten it.
 bool Judge::is_repeated(const Case& item) const {
-    const auto& [owner, socket, sharing, begun] = item.destination;
+    const auto& [owner, socket, sharing, begun] = item.found.destination;
     if (item.flow().protocol != Protocol::tcp || item.facts.reply || item.again ||
         item.facts.translated)
         return false;
     if (begun == TCP_SYN_RECV)
         return true;
     return (begun == TCP_ESTABLISHED || socket.state == TCP_ESTABLISHED) &&
-           outcomes_.book().began(item.flow(), item.sequence);
+           outcomes_.book().began(item.flow(), item.packets.sequence);
 }
 
 // --- the inquiry ---
@@ -216,7 +221,7 @@ Judge::Fact Judge::find(Case& item, Need need) {
     case Need::answer:
         return item.question ? Fact::comes_later : ask(item);
     case Need::group:
-        facts.group_asked = true;
+        facts.answer.group_asked = true;
         facts.source.reset();
         return ask(item, facts.destination->credentials->gid);
     case Need::credentials:
@@ -245,7 +250,7 @@ Judge::Fact Judge::ask(Case& item, std::optional<Gid> group) {
 // Searches for both ends run at once.
 Judge::Fact Judge::find_credentials(Case& item) {
     for (const auto end : {Need::destination, Need::source}) {
-        if (end == Need::source && !item.source)
+        if (end == Need::source && !item.found.source)
             continue;
         if (!finder_.know_credentials(item, end) && !search(item, end)) {
             item.facts.failed = Reason::overload;
@@ -294,7 +299,7 @@ void Judge::named(const Flow& flow, const Owner& owner) {
     if (item == nullptr)
         return;
     finder_.learn(*item, Need::source, owner);
-    item->facts.more_follows = true;
+    item->facts.answer.more_follows = true;
     if (ubf::next(item->facts, finder_.policy(*item)) != Step(Need::answer))
         return go_on(std::move(*cases_.take(flow)));
     if (const auto over = questions_.name(flow, owner.uid))
@@ -332,7 +337,7 @@ void Judge::close(Case&& item, Reason reason) {
     if (item.again) {
         outcomes_.decided_again(item, reason, observes(), finder_.is_same_destination(item),
                                 finder_.is_stale(item));
-        if (item.more.empty())
+        if (item.packets.more.empty())
             return;
         // Packets came meanwhile. They are judged by what is known, as any others.
         item.again = false;
@@ -342,12 +347,12 @@ void Judge::close(Case&& item, Reason reason) {
     }
     if (observes()) {
         outcomes_.let_pass(item, reason);
-        item.judge(Reason::observed);
+        item.packets.judge(Reason::observed);
         return;
     }
-    if (action_of(reason) == Action::allow && !item.destination.is_virtual_service())
+    if (action_of(reason) == Action::allow && !item.found.destination.is_virtual_service())
         reason = outcomes_.allow(item, reason);
-    item.judge(reason);
+    item.packets.judge(reason);
     if (reason == Reason::exempt_listener)
         outcomes_.note_exempt_listener(item);
     if (action_of(reason) == Action::deny)

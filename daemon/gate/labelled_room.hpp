@@ -5,9 +5,10 @@
 // newcomer finds some (dynamic thresholds: Choudhury and Hahne, 1998).
 #pragma once
 
+#include "daemon/core/guarded.hpp"
+
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <unordered_map>
 
 namespace ubf {
@@ -19,27 +20,29 @@ class LabelledRoom {
     static constexpr std::size_t most = 262144; // flows, of 120 bytes each
 
     bool has_room(User user) const {
-        const std::lock_guard lock(mutex_);
-        const auto found = counts_.find(user);
-        return (found == counts_.end() ? 0 : found->second) + all_ < most;
+        const auto taken = taken_.lock();
+        const auto found = taken->by_user.find(user);
+        return (found == taken->by_user.end() ? 0 : found->second) + taken->all < most;
     }
     void add(User user) {
-        const std::lock_guard lock(mutex_);
-        ++counts_[user];
-        ++all_;
+        const auto taken = taken_.lock();
+        ++taken->by_user[user];
+        ++taken->all;
     }
     void remove(User user) {
-        const std::lock_guard lock(mutex_);
-        const auto found = counts_.find(user);
+        const auto taken = taken_.lock();
+        const auto found = taken->by_user.find(user);
         if (--found->second == 0)
-            counts_.erase(found);
-        --all_;
+            taken->by_user.erase(found);
+        --taken->all;
     }
 
   private:
-    mutable std::mutex mutex_;
-    std::unordered_map<User, std::size_t> counts_;
-    std::size_t all_ = 0;
+    struct Taken {
+        std::unordered_map<User, std::size_t> by_user;
+        std::size_t all = 0;
+    };
+    Guarded<Taken> taken_;
 };
 
 } // namespace ubf

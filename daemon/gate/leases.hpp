@@ -11,7 +11,7 @@ namespace ubf {
 
 class Leases {
   public:
-    Leases(KeptVerdicts& verdicts, Counters& counters)
+    Leases(KeptVerdicts& verdicts, FlowCounters& counters)
       : verdicts_(verdicts)
       , counters_(counters) {}
 
@@ -34,7 +34,7 @@ class Leases {
     void count_full(int error);
 
     KeptVerdicts& verdicts_;
-    Counters& counters_;
+    FlowCounters& counters_;
     std::vector<AllowedFlow> allowed_;
     std::vector<AllowedFlow> renewed_;
     std::vector<Denied> denied_;

@@ -21,7 +21,7 @@ AllowedFlow allowed_flow(const Case& item, Reason reason) {
     allowed.reply = item.facts.reply;
     allowed.fabric = item.fabric;
     allowed.interface = item.interface;
-    allowed.sequence = item.sequence;
+    allowed.sequence = item.packets.sequence;
     allowed.listener = Party::of(item.facts.listener());
     allowed.connector = Party::of(item.facts.connector());
     allowed.since = item.since;
@@ -29,9 +29,10 @@ AllowedFlow allowed_flow(const Case& item, Reason reason) {
 }
 
 UdpFlows::Ends ends_of(const Case& item) {
-    const auto& destination = item.destination.socket;
+    const auto& destination = item.found.destination.socket;
     return {destination.cookie, destination.uid,
-            item.source ? std::optional(item.source->socket.cookie) : std::nullopt, item.since};
+            item.found.source ? std::optional(item.found.source->socket.cookie) : std::nullopt,
+            item.since};
 }
 
 } // namespace
@@ -41,7 +42,7 @@ Outcomes::Outcomes(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, S
   : rules_(std::move(rules))
   , verdicts_(verdicts)
   , shared_(shared)
-  , leases_(verdicts, shared.counters)
+  , leases_(verdicts, shared.counters.flows)
   , book_(rules_, verdicts, shared, loopback) {}
 
 void Outcomes::set_rules(std::shared_ptr<const Rules> rules, bool review) {
@@ -83,10 +84,10 @@ void Outcomes::deny(const Case& item, Reason reason) {
 // If nobody knows to whom the kernel delivers a flow of UDP, it must not be anybody's: then each of
 // its datagrams is let pass by itself.
 void Outcomes::let_pass(const Case& item, Reason reason) {
-    const bool is_somebodys = item.destination.socket.cookie != Cookie{};
-    if (is_somebodys && !item.destination.is_virtual_service())
+    const bool is_somebodys = item.found.destination.socket.cookie != Cookie{};
+    if (is_somebodys && !item.found.destination.is_virtual_service())
         static_cast<void>(allow(item, Reason::observed));
-    shared_.counters.would_deny.add(reason);
+    shared_.counters.gate.would_deny.add(reason);
     report(item, reason, true);
 }
 
@@ -104,7 +105,7 @@ void Outcomes::remember_denied(const Case& item, Reason reason) {
 
 void Outcomes::note_exempt_listener(const Case& item) {
     const auto& owner = *item.facts.destination;
-    const auto& socket = item.destination.socket;
+    const auto& socket = item.found.destination.socket;
     if (item.flow().protocol == Protocol::tcp && owner.kind == OwnerKind::user &&
         socket.state == TCP_LISTEN)
         verdicts_.exempt({item.interface, item.flow().destination}, socket.cookie, owner.uid);

@@ -27,7 +27,7 @@ Questions::Sent Questions::ask(Case& item, std::optional<Gid> group) {
     auto& facts = item.facts;
     if (!item.again && !group && is_silent(item)) {
         ask_in_passing(item);
-        facts.unanswered = silence_of(item);
+        facts.answer.missing = silence_of(item);
         return {};
     }
     std::optional<Uid> same_as;
@@ -39,7 +39,7 @@ Questions::Sent Questions::ask(Case& item, std::optional<Gid> group) {
     sent.gave_way = send(item, same_as, group);
     sent.yes = item.question.has_value();
     if (!sent.yes)
-        facts.unanswered = Reason::overload;
+        facts.answer.missing = Reason::overload;
     return sent;
 }
 
@@ -48,7 +48,7 @@ std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
                                     std::optional<Gid> group) {
     const auto peer = peer_of(item);
     const auto begun = open_.begin(item.flow(), peer, shared_.peers.standing(peer),
-                                   shared_.owners.account_of(item.destination.owner.uid));
+                                   shared_.owners.account_of(item.found.destination.owner.uid));
     if (begun.has_room)
         item.question = asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source),
                                    same_as, item.interface, group);
@@ -76,25 +76,25 @@ std::optional<Flow> Questions::name(const Flow& flow, Uid uid) {
 void Questions::answered(Case& item, Heard heard, const Owner& owner) {
     auto& facts = item.facts;
     item.question.reset();
-    facts.more_follows = false;
+    facts.answer.more_follows = false;
     switch (heard) {
     case Heard::uid:
     case Heard::owner:
         break;
     case Heard::busy:
     case Heard::late:
-        (owner.credentials ? facts.out_of_time : facts.unanswered) = for_want_of_time(item);
+        (owner.credentials ? facts.out_of_time : facts.answer.missing) = for_want_of_time(item);
         break;
     case Heard::nothing:
         report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log);
         // Unless its node said that nobody is there, it may be slow, once: who sends the packet
         // again is refused if it is silent still.
-        facts.unanswered = shared_.peers.refuses(peer_of(item), item.since) || is_silent(item)
-                               ? silence_of(item)
-                               : Reason::no_answer_yet;
+        facts.answer.missing = shared_.peers.refuses(peer_of(item), item.since) || is_silent(item)
+                                   ? silence_of(item)
+                                   : Reason::no_answer_yet;
         break;
     case Heard::unsent:
-        facts.unanswered = Reason::overload;
+        facts.answer.missing = Reason::overload;
         break;
     }
 }

@@ -25,8 +25,8 @@ class Questions {
     bool is_pressed() const { return asker_.is_pressed(); } // too many are open to ask more
     std::optional<TimePoint> next() const { return asker_.next(); }
 
-    // Sent: the answer comes later. Otherwise Facts::unanswered says why nothing was asked; and the
-    // case of `gave_way`, if there is one, is over.
+    // Sent: the answer comes later. Otherwise PeerAnswer::missing says why nothing was asked; and
+    // the case of `gave_way`, if there is one, is over.
     struct Sent {
         bool yes = false;
         std::optional<Flow> gave_way{};

@@ -122,11 +122,11 @@ void QueuedPacket::judge(Reason reason) {
         queue->verdict(id_, mark_, reason);
 }
 
-Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
+Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, GateCounters& counters,
              UniqueFd kept)
   : Queue(number, length, mark, counters, adopt(number, std::move(kept))) {}
 
-Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
+Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, GateCounters& counters,
              std::optional<NetlinkSocket> adopted)
   : socket_(adopted ? std::move(*adopted) : NetlinkSocket(NETLINK_NETFILTER))
   , number_(number)

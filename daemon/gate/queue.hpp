@@ -65,7 +65,7 @@ class Queue final : public VerdictTaker {
   public:
     // Binds the queue, or goes on with the socket that a ubfd before us had bound to it, where that
     // is what `kept` is; see adopted(). Throws QueueError when it can't, and says why.
-    Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
+    Queue(std::uint16_t number, std::uint32_t length, Mark mark, GateCounters& counters,
           UniqueFd kept = {});
 
     std::uint16_t number() const { return number_; }
@@ -83,7 +83,7 @@ class Queue final : public VerdictTaker {
     bool has_unsent() const { return !verdicts_.empty(); } // flush() could not, and must try again
 
   private:
-    Queue(std::uint16_t number, std::uint32_t length, Mark mark, Counters& counters,
+    Queue(std::uint16_t number, std::uint32_t length, Mark mark, GateCounters& counters,
           std::optional<NetlinkSocket> adopted);
     void verdict(std::uint32_t id, std::uint32_t mark, Reason reason) override;
     void bind();
@@ -98,7 +98,7 @@ class Queue final : public VerdictTaker {
     NetlinkSocket socket_;
     std::uint16_t number_;
     Mark mark_;
-    Counters& counters_;
+    GateCounters& counters_;
     Counter packets_;
     bool adopted_;
     bool others_cleared_;                // nothing that the ubfd before us had read is left

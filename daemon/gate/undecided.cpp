@@ -30,7 +30,7 @@ PortRange ephemeral_ports() {
 
 } // namespace
 
-Undecided::Undecided(const Workers& workers, Scope scope, Counters& counters, Log& log)
+Undecided::Undecided(const Workers& workers, Scope scope, FlowCounters& counters, Log& log)
   : workers_(workers)
   , scope_(std::move(scope))
   , counters_(counters)
@@ -118,7 +118,7 @@ void Undecided::look(TimePoint now) {
 }
 
 void Undecided::tell_of(const Flows& unknown) {
-    counters_.connections_undecided.add(unknown.size());
+    counters_.undecided.add(unknown.size());
     log_.warning(fmt::format("ubfd has not decided {} connections, such as {}: they began while "
                              "the ruleset was not whole, or the kernel recognised them; each is "
                              "judged now, and ended if it is not allowed",

@@ -35,7 +35,7 @@ class Undecided {
     using Workers = std::vector<std::unique_ptr<Worker>>;
 
     // Throws std::system_error.
-    Undecided(const Workers& workers, Scope scope, Counters& counters, Log& log);
+    Undecided(const Workers& workers, Scope scope, FlowCounters& counters, Log& log);
 
     // All that is there now counts as decided.
     void pass_over_present();
@@ -103,7 +103,7 @@ class Undecided {
 
     const Workers& workers_;
     Scope scope_;
-    Counters& counters_;
+    FlowCounters& counters_;
     Log& log_;
     const std::uint32_t loopback_;
     TcpConnections connections_;

@@ -58,7 +58,7 @@ Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<U
                                     kind});
     pressure_.asked(kind);
     unsent_.push_back(nonce);
-    counters_.questions.add();
+    counters_.ident.questions.add();
     return nonce;
 }
 
@@ -119,7 +119,7 @@ void Asker::send(const std::vector<Nonce>& nonces) {
             const bool no_room = is_want_of_room(socket.send(path, interface, bytes));
             const auto now = Clock::now();
             if (no_room)
-                counters_.not_sent.add();
+                counters_.ident.not_sent.add();
             // Any other failure counts as a loss on the way.
             for (const auto last = group.begin() + static_cast<std::ptrdiff_t>(first); open != last;
                  ++open)
@@ -137,7 +137,7 @@ void Asker::receive() {
 }
 
 void Asker::handle(const Received& received) {
-    const auto datagram = accept(received, *terms_, peers_, counters_);
+    const auto datagram = accept(received, *terms_, peers_, counters_.ident);
     if (!datagram && datagram.error() == Rejection::other_version)
         peers_.speaks(received.path.from.address, spoken_version(received.bytes).value_or(0),
                       Clock::now());
@@ -145,7 +145,7 @@ void Asker::handle(const Received& received) {
         return;
     const auto* answers = std::get_if<std::vector<Answer>>(&datagram->entries);
     if (answers == nullptr || datagram->to != line_.channel) {
-        counters_.rejections.add(Rejection::unasked);
+        counters_.ident.rejections.add(Rejection::unasked);
         return;
     }
     const auto now = Clock::now();
@@ -159,7 +159,7 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
     // The answer must take the question's path back. A duplicate finds its question closed.
     if (found == pending_.end() || found->second.path.to != path.from ||
         found->second.path.from != path.to) {
-        counters_.rejections.add(Rejection::unasked);
+        counters_.ident.rejections.add(Rejection::unasked);
         if (peers_.heard(path.from.address)) // too late, but the peer is there
             peers_.forgive_until(now + forgiven_for);
         return;
@@ -186,11 +186,11 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
             handler_(flow, Heard::uid, answer.owner);
         return;
     }
-    counters_.answers.add();
+    counters_.ident.answers.add();
     if (answer.part == Part::busy)
-        counters_.answers_busy.add();
+        counters_.ident.answers_busy.add();
     if (answer.owner.credentials)
-        counters_.methods.add(answer.owner.credentials->method);
+        counters_.owners.methods.add(answer.owner.credentials->method);
     pending_.erase(found);
     if (!withdrawn)
         handler_(flow, answer.part == Part::busy ? Heard::busy : Heard::owner, answer.owner);
@@ -239,7 +239,7 @@ void Asker::on_time(TimePoint now) {
         if (pending.sent) {
             pending.pause *= 2;
             pending.repeated = true;
-            counters_.retransmissions.add();
+            counters_.ident.retransmissions.add();
         }
         again.push_back(nonce);
     }

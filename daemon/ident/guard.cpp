@@ -10,7 +10,7 @@ Milliseconds wall_clock() {
 }
 
 Result<Datagram, Rejection> accept(const Received& received, const Terms& terms, PeerTable& peers,
-                                   Counters& counters) {
+                                   IdentCounters& counters) {
     const auto reject = [&](Rejection rejection) {
         counters.rejections.add(rejection);
         return fail(rejection);

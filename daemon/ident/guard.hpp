@@ -35,6 +35,6 @@ Milliseconds wall_clock();
 // need no clock: a question is answered to the peer alone, and an answer repeats a nonce of ours.
 // All others must be young by the sender's clock, whose offset its last answer has shown.
 Result<Datagram, Rejection> accept(const Received& received, const Terms& terms, PeerTable& peers,
-                                   Counters& counters);
+                                   IdentCounters& counters);
 
 } // namespace ubf::ident

@@ -38,8 +38,8 @@ std::chrono::microseconds PeerTable::Histogram::quantile(double part) const {
 }
 
 bool PeerTable::asked(const Address& address) {
-    const std::lock_guard lock(mutex_);
-    auto* peer = peers_.add(address);
+    const auto book = book_.lock();
+    auto* peer = book->peers.add(address);
     if (peer != nullptr)
         ++peer->state.questions;
     return peer != nullptr && peer->proven();
@@ -47,19 +47,19 @@ bool PeerTable::asked(const Address& address) {
 
 void PeerTable::answered(const Address& address, std::chrono::nanoseconds took,
                          std::chrono::milliseconds ahead) {
-    const std::lock_guard lock(mutex_);
-    auto& peer = peers_.prove(address).state;
+    const auto book = book_.lock();
+    auto& peer = book->peers.prove(address).state;
     ++peer.answers;
     note_proof(peer);
-    peer.clock_ahead = ahead;
+    peer.clock.ahead = ahead;
     if (!peer.times)
         peer.times = std::make_unique<Histogram>();
     peer.times->add(took);
 }
 
 bool PeerTable::heard(const Address& address) {
-    const std::lock_guard lock(mutex_);
-    auto& peer = peers_.prove(address).state;
+    const auto book = book_.lock();
+    auto& peer = book->peers.prove(address).state;
     const bool was_silent = peer.silent_since.has_value();
     note_proof(peer);
     return was_silent;
@@ -68,17 +68,17 @@ bool PeerTable::heard(const Address& address) {
 void PeerTable::note_proof(State& peer) {
     peer.silent_since.reset();
     peer.silent_again = false;
-    peer.version.reset();
+    peer.version.spoken.reset();
     peer.proven_at = Clock::now();
 }
 
 PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint asked, TimePoint now) {
     constexpr std::chrono::minutes minute{1};
-    const std::lock_guard lock(mutex_);
-    auto* entry = peers_.add(address);
+    const auto book = book_.lock();
+    auto* entry = book->peers.add(address);
     if (entry == nullptr)
         return Say::nothing;
-    peers_.doubt(*entry);
+    book->peers.doubt(*entry);
     auto& peer = entry->state;
     ++peer.timeouts;
     if (!peer.silent_since)
@@ -87,20 +87,20 @@ PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint asked, Tim
         peer.silent_again = true;
     if (peer.logged != TimePoint{} && now - peer.logged < minute)
         return Say::nothing;
-    if (now - named_since_ >= minute) {
-        named_since_ = now;
-        named_ = 0;
+    if (now - book->named_since >= minute) {
+        book->named_since = now;
+        book->named = 0;
     }
     peer.logged = now;
-    if (named_ > most_named)
+    if (book->named > most_named)
         return Say::nothing;
-    return ++named_ > most_named ? Say::and_more : Say::silent;
+    return ++book->named > most_named ? Say::and_more : Say::silent;
 }
 
 PeerTable::Standing PeerTable::standing(const Address& address, TimePoint now) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = peers_.all().find(address);
-    if (found == peers_.all().end())
+    const auto book = book_.lock();
+    const auto found = book->peers.all().find(address);
+    if (found == book->peers.all().end())
         return Standing::unknown;
     if (found->second.proven())
         return Standing::proven;
@@ -109,78 +109,79 @@ PeerTable::Standing PeerTable::standing(const Address& address, TimePoint now) c
         return Standing::unknown;
     // A busy node may answer late once. If it misses two answers, no ubfd is likely to be there.
     const bool was_there = state.proven_at && now - *state.proven_at < patience;
-    const bool is_doubtful = !state.silent_again || was_there || now < forgiven_until_;
+    const bool is_doubtful = !state.silent_again || was_there || now < book->forgiven_until;
     return is_doubtful ? Standing::doubtful : Standing::silent;
 }
 
 bool PeerTable::may_try(const Address& address, TimePoint now) {
     constexpr std::chrono::seconds pause{1};
-    const std::lock_guard lock(mutex_);
-    auto* entry = peers_.find(address);
+    const auto book = book_.lock();
+    auto* entry = book->peers.find(address);
     return entry == nullptr || is_due(entry->state.tried, pause, now);
 }
 
 void PeerTable::refused(const Address& address, TimePoint now) {
-    const std::lock_guard lock(mutex_);
-    if (auto* entry = peers_.find(address))
+    const auto book = book_.lock();
+    if (auto* entry = book->peers.find(address))
         entry->state.refused_at = now;
 }
 
 bool PeerTable::refuses(const Address& address, TimePoint since) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = peers_.all().find(address);
-    if (found == peers_.all().end() || found->second.proven())
+    const auto book = book_.lock();
+    const auto found = book->peers.all().find(address);
+    if (found == book->peers.all().end() || found->second.proven())
         return false;
     const auto& state = found->second.state;
     const bool was_there = state.proven_at && since - *state.proven_at < patience;
-    const bool told = state.refused_at >= since || (state.version && state.version_heard >= since);
-    return told && !was_there && since >= forgiven_until_;
+    const bool told =
+        state.refused_at >= since || (state.version.spoken && state.version.heard >= since);
+    return told && !was_there && since >= book->forgiven_until;
 }
 
 void PeerTable::speaks(const Address& address, std::uint8_t version, TimePoint now) {
-    const std::lock_guard lock(mutex_);
-    auto* entry = peers_.add(address);
+    const auto book = book_.lock();
+    auto* entry = book->peers.add(address);
     if (entry == nullptr)
         return;
-    versions_changed_ = true;
-    entry->state.version = version;
-    entry->state.version_heard = now;
+    book->versions_changed = true;
+    entry->state.version.spoken = version;
+    entry->state.version.heard = now;
 }
 
 std::optional<std::uint8_t> PeerTable::other_version(const Address& address) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = peers_.all().find(address);
-    return found == peers_.all().end() ? std::nullopt : found->second.state.version;
+    const auto book = book_.lock();
+    const auto found = book->peers.all().find(address);
+    return found == book->peers.all().end() ? std::nullopt : found->second.state.version.spoken;
 }
 
 std::chrono::milliseconds PeerTable::clock_ahead(const Address& address) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = peers_.all().find(address);
-    return found == peers_.all().end() ? std::chrono::milliseconds{}
-                                       : found->second.state.clock_ahead;
+    const auto book = book_.lock();
+    const auto found = book->peers.all().find(address);
+    return found == book->peers.all().end() ? std::chrono::milliseconds{}
+                                            : found->second.state.clock.ahead;
 }
 
 void PeerTable::clock_seen(const Address& address, std::chrono::milliseconds ahead) {
-    const std::lock_guard lock(mutex_);
-    if (auto* entry = peers_.add(address)) {
-        entry->state.other_clock = ahead;
-        clocks_changed_ = true;
+    const auto book = book_.lock();
+    if (auto* entry = book->peers.add(address)) {
+        entry->state.clock.to_log = ahead;
+        book->clocks_changed = true;
     }
 }
 
 std::vector<std::pair<Address, std::chrono::milliseconds>>
 PeerTable::take_other_clocks(TimePoint now) {
     constexpr std::chrono::hours pause{1};
-    const std::lock_guard lock(mutex_);
+    const auto book = book_.lock();
     std::vector<std::pair<Address, std::chrono::milliseconds>> result;
-    if (!std::exchange(clocks_changed_, false))
+    if (!std::exchange(book->clocks_changed, false))
         return result;
-    for (const auto& [address, entry] : peers_.all()) {
-        auto& state = peers_.find(address)->state;
-        const auto ahead = std::exchange(state.other_clock, std::nullopt);
-        if (!ahead || (state.clock_logged && now - *state.clock_logged < pause))
+    for (const auto& [address, entry] : book->peers.all()) {
+        auto& state = book->peers.find(address)->state;
+        const auto ahead = std::exchange(state.clock.to_log, std::nullopt);
+        if (!ahead || (state.clock.logged && now - *state.clock.logged < pause))
             continue;
-        state.clock_logged = now;
+        state.clock.logged = now;
         result.emplace_back(address, *ahead);
     }
     return result;
@@ -188,37 +189,37 @@ PeerTable::take_other_clocks(TimePoint now) {
 
 bool PeerTable::may_tell_version(const Address& address, TimePoint now) {
     constexpr std::chrono::seconds pause{1};
-    const std::lock_guard lock(mutex_);
-    auto* entry = peers_.find(address);
-    return entry != nullptr && is_due(entry->state.version_told, pause, now);
+    const auto book = book_.lock();
+    auto* entry = book->peers.find(address);
+    return entry != nullptr && is_due(entry->state.version.told, pause, now);
 }
 
 std::vector<std::pair<Address, std::uint8_t>> PeerTable::take_other_versions(TimePoint now) {
     constexpr std::chrono::hours pause{1};
-    const std::lock_guard lock(mutex_);
+    const auto book = book_.lock();
     std::vector<std::pair<Address, std::uint8_t>> result;
-    if (!std::exchange(versions_changed_, false))
+    if (!std::exchange(book->versions_changed, false))
         return result;
-    for (const auto& [address, entry] : peers_.all()) {
-        auto& state = peers_.find(address)->state;
-        if (!state.version || (state.version_logged && now - *state.version_logged < pause))
+    for (const auto& [address, entry] : book->peers.all()) {
+        auto& state = book->peers.find(address)->state;
+        if (!state.version.spoken || (state.version.logged && now - *state.version.logged < pause))
             continue;
-        state.version_logged = now;
-        result.emplace_back(address, *state.version);
+        state.version.logged = now;
+        result.emplace_back(address, *state.version.spoken);
     }
     return result;
 }
 
 void PeerTable::forgive_until(TimePoint when) {
-    const std::lock_guard lock(mutex_);
-    forgiven_until_ = std::max(forgiven_until_, when);
+    const auto book = book_.lock();
+    book->forgiven_until = std::max(book->forgiven_until, when);
 }
 
 std::vector<Address> PeerTable::addresses() const {
-    const std::lock_guard lock(mutex_);
+    const auto book = book_.lock();
     std::vector<Address> result;
-    result.reserve(peers_.all().size());
-    for (const auto& [address, entry] : peers_.all())
+    result.reserve(book->peers.all().size());
+    for (const auto& [address, entry] : book->peers.all())
         result.push_back(address);
     return result;
 }
@@ -228,10 +229,10 @@ std::vector<PeerTable::Peer> PeerTable::list() const {
     const auto known = addresses();
     std::vector<Peer> result;
     for (std::size_t first = 0; first < known.size(); first += at_once) {
-        const std::lock_guard lock(mutex_);
+        const auto book = book_.lock();
         for (auto i = first; i < std::min(first + at_once, known.size()); ++i) {
-            const auto found = peers_.all().find(known[i]);
-            if (found == peers_.all().end() || found->second.state.questions == 0)
+            const auto found = book->peers.all().find(known[i]);
+            if (found == book->peers.all().end() || found->second.state.questions == 0)
                 continue;
             const auto& state = found->second.state;
             Peer peer{known[i], state.questions, state.answers, state.timeouts,

@@ -3,13 +3,13 @@
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/guarded.hpp"
 #include "daemon/ident/bounded_peers.hpp"
 #include "flow/address.hpp"
 
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -96,6 +96,20 @@ class PeerTable {
         std::uint64_t total_ = 0;
     };
 
+    // The version of ident that the peer speaks, which is not ours.
+    struct OtherVersion {
+        std::optional<std::uint8_t> spoken{};
+        TimePoint heard{};
+        TimePoint told{}; // ours, to the peer
+        std::optional<TimePoint> logged{};
+    };
+
+    struct ClockOffset {
+        std::chrono::milliseconds ahead{};
+        std::optional<std::chrono::milliseconds> to_log{}; // out of the window
+        std::optional<TimePoint> logged{};
+    };
+
     struct State {
         std::uint64_t questions = 0;
         std::uint64_t answers = 0;
@@ -105,13 +119,8 @@ class PeerTable {
         std::optional<TimePoint> proven_at{};    // the last time
         TimePoint tried{};                       // the last time while it is silent
         TimePoint refused_at{};
-        std::optional<std::uint8_t> version{}; // not ours
-        std::chrono::milliseconds clock_ahead{};
-        std::optional<std::chrono::milliseconds> other_clock{};
-        std::optional<TimePoint> clock_logged{};
-        TimePoint version_heard{};
-        TimePoint version_told{}; // ours, to the peer
-        std::optional<TimePoint> version_logged{};
+        OtherVersion version{};
+        ClockOffset clock{};
         TimePoint logged{};
         std::unique_ptr<Histogram> times{}; // if it has answered
     };
@@ -121,13 +130,15 @@ class PeerTable {
 
     static constexpr unsigned most_named = 20; // a minute
 
-    mutable std::mutex mutex_;
-    TimePoint named_since_{};
-    unsigned named_ = 0; // since then
-    TimePoint forgiven_until_{};
-    bool versions_changed_ = false; // any, since the last take_other_versions()
-    bool clocks_changed_ = false;
-    BoundedPeers<State> peers_{most};
+    struct Book {
+        TimePoint named_since{};
+        unsigned named = 0; // since then
+        TimePoint forgiven_until{};
+        bool versions_changed = false; // any, since the last take_other_versions()
+        bool clocks_changed = false;
+        BoundedPeers<State> peers{most};
+    };
+    Guarded<Book> book_;
 };
 
 // The `most` worst peers, the worst first: silent ones, then the slowest.

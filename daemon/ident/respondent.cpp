@@ -68,11 +68,11 @@ std::optional<Owner> Respondent::owner_of(const Question& question, const OwnerL
                                           const Sender& sender) {
     if (!found)
         return found.error() == LookupError::ambiguous ? Owner::shared() : Owner{};
-    counters_.methods.add(Method::socket);
+    counters_.owners.methods.add(Method::socket);
     if (question.flow.protocol == Protocol::udp)
-        counters_.told_forgotten.add(told_.add(found->socket.cookie, found->owner.uid,
-                                               question.flow, sender.path.reversed(),
-                                               sender.interface));
+        counters_.ident.told_forgotten.add(told_.add(found->socket.cookie, found->owner.uid,
+                                                     question.flow, sender.path.reversed(),
+                                                     sender.interface));
     if (found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid)
         return found->owner;
     return std::nullopt;
@@ -135,9 +135,9 @@ bool Respondent::search(const Question& question, const SocketOwner& found, cons
 void Respondent::remember_labels(const Question& question, Cookie cookie, const Owner& owner,
                                  const Sender& sender) {
     if (owner.credentials && !owner.credentials->labels.empty())
-        counters_.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
-                                                        sender.path.reversed(), sender.interface,
-                                                        Clock::now()));
+        counters_.ident.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
+                                                              sender.path.reversed(),
+                                                              sender.interface, Clock::now()));
 }
 
 void Respondent::send_ready() {

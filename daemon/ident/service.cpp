@@ -48,7 +48,7 @@ void Service::on_rdma(FindRdma find) {
 void Service::go_on(TimePoint now) {
     respondent_.send_ready();
     tell(told_.due(now));
-    told_.look_after(now, still_there_);
+    told_.look_after(now, still_there());
 }
 
 void Service::receive() {
@@ -59,7 +59,7 @@ void Service::receive() {
 }
 
 void Service::handle(const Received& received) {
-    const auto datagram = accept(received, *terms_, shared_.peers, shared_.counters);
+    const auto datagram = accept(received, *terms_, shared_.peers, shared_.counters.ident);
     if (!datagram && datagram.error() == Rejection::other_version)
         answer_version(received);
     if (!datagram)
@@ -67,11 +67,11 @@ void Service::handle(const Received& received) {
     // An answer goes to the channel that asked.
     if (datagram->to != Channel::service ||
         std::holds_alternative<std::vector<Answer>>(datagram->entries)) {
-        shared_.counters.rejections.add(Rejection::unasked);
+        shared_.counters.ident.rejections.add(Rejection::unasked);
         return;
     }
     if (!replay_.add(fingerprint(received.bytes))) {
-        shared_.counters.rejections.add(Rejection::repeated);
+        shared_.counters.ident.rejections.add(Rejection::repeated);
         return;
     }
     shared_.peers.heard(received.path.from.address);
@@ -122,7 +122,7 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
         // here, and end at the asker.
         if (!terms_->came_between(sender.path, question.flow.destination.address,
                                   question.flow.source.address))
-            shared_.counters.rejections.add(Rejection::not_theirs);
+            shared_.counters.ident.rejections.add(Rejection::not_theirs);
         else
             (question.flow.protocol == Protocol::tcp ? of_tcp : others).push_back(question);
     }
@@ -168,7 +168,7 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
                         sent.push_back(questions[i]);
                     else
                         unknown.push_back({questions[i].nonce, Owner{}});
-                shared_.counters.no_evidence.add(unknown.size());
+                shared_.counters.ident.no_evidence.add(unknown.size());
                 if (!sent.empty())
                     respondent_.answer(sent, sender);
                 send(sender, std::move(unknown));
@@ -191,9 +191,9 @@ void Service::send(const Sender& to, Entries entries) {
     if (const auto* answers = std::get_if<std::vector<Answer>>(&entries))
         for (const auto& answer : *answers) {
             if (answer.part != Part::uid)
-                shared_.counters.answered.add();
+                shared_.counters.ident.answered.add();
             if (answer.part == Part::busy)
-                shared_.counters.answered_busy.add();
+                shared_.counters.ident.answered_busy.add();
         }
     const Datagram datagram{to.channel, Channel::service, wall_clock(), std::move(entries)};
     const auto count = std::visit([](const auto& all) { return all.size(); }, datagram.entries);
@@ -203,7 +203,7 @@ void Service::send(const Sender& to, Entries entries) {
         const auto bytes = encode(buffer, datagram, first, path, terms_->keys.current);
         // If it can't be sent, the peer asks again, or the notice is retransmitted.
         if (is_want_of_room(socket_.send(path, to.interface, bytes)))
-            shared_.counters.not_sent.add();
+            shared_.counters.ident.not_sent.add();
     }
 }
 

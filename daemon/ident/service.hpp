@@ -70,6 +70,7 @@ class Service {
     void send(const Refused& refused, TimePoint now);
     void answer_sent(std::vector<Question> questions, const Sender& sender);
     void ask_rdma(const Question& question, const Sender& sender);
+    ToldFlows::StillThere still_there();
     void notice_destroyed();
     void tell(const std::vector<ToldFlows::Notice>& notices);
     void send(const Sender& to, Entries entries);
@@ -85,9 +86,6 @@ class Service {
     KernelSockets sockets_;
     std::vector<Cookie> gone_; // kept for its room
     ToldFlows told_;
-    const ToldFlows::StillThere still_there_ = [this](const Flow& flow, const auto& told) {
-        return sockets_.sender(flow, told.interface).has_value();
-    };
     Respondent respondent_;
     ReplayWindow replay_{std::size_t{1} << 16};
     std::function<void(const Flow&)> withdrawn_;

@@ -6,8 +6,14 @@
 
 namespace ubf::ident {
 
+ToldFlows::StillThere Service::still_there() {
+    return [this](const Flow& flow, const auto& told) {
+        return sockets_.sender(flow, told.interface).has_value();
+    };
+}
+
 void Service::withdraw(Uid uid) {
-    thread_.post([this, uid] { tell(told_.withdrawn(uid, Clock::now(), still_there_)); });
+    thread_.post([this, uid] { tell(told_.withdrawn(uid, Clock::now(), still_there())); });
 }
 
 void Service::withdraw_all() {
@@ -23,10 +29,10 @@ void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
     for (const auto& entry : gone) {
         if (!terms_->came_between(sender.path, entry.flow.source.address,
                                   entry.flow.destination.address)) {
-            shared_.counters.rejections.add(Rejection::not_theirs);
+            shared_.counters.ident.rejections.add(Rejection::not_theirs);
             continue;
         }
-        shared_.counters.gone_received.add();
+        shared_.counters.ident.gone_received.add();
         if (entry.flow.protocol == Protocol::udp)
             shared_.udp_flows.forget(entry.flow);
         else if (withdrawn_ && entry.flow.protocol == Protocol::tcp)
@@ -50,14 +56,14 @@ void Service::notice_destroyed() {
         tell(told_.gone(cookie, now));
     if (complete)
         return;
-    shared_.counters.notices_lost.add();
+    shared_.counters.flows.notices_lost.add();
     shared_.udp_flows.forget_all();
     tell(told_.all_gone(now));
 }
 
 void Service::tell(const std::vector<ToldFlows::Notice>& notices) {
     for (const auto& notice : notices) {
-        shared_.counters.gone_sent.add();
+        shared_.counters.ident.gone_sent.add();
         send(Sender{notice.path.reversed(), notice.interface, Channel::service},
              std::vector<Gone>{notice.gone});
     }
@@ -74,7 +80,7 @@ void Service::send(const Refused& refused, TimePoint now) {
     if (connector.is_link_local() || sockets_.interface_of(connector) ||
         !contains(terms_->peers, connector) || !telling_.add(now, most_a_second))
         return;
-    shared_.counters.refused_told.add();
+    shared_.counters.ident.refused_told.add();
     const auto path = terms_->path(refused.flow.destination.address, connector);
     send(Sender{path.reversed(), 0, Channel::service}, std::vector<Refused>{refused});
 }
@@ -84,10 +90,10 @@ void Service::handle(const std::vector<Refused>& refused, const Sender& sender) 
     for (const auto& entry : refused) {
         if (!terms_->came_between(sender.path, entry.flow.destination.address,
                                   entry.flow.source.address)) {
-            shared_.counters.rejections.add(Rejection::not_theirs);
+            shared_.counters.ident.rejections.add(Rejection::not_theirs);
             continue;
         }
-        shared_.counters.refused_heard.add();
+        shared_.counters.ident.refused_heard.add();
         Denial denial;
         denial.flow = entry.flow;
         denial.reason = entry.reason;

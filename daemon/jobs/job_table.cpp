@@ -5,15 +5,15 @@
 namespace ubf {
 
 JobTable::Entry JobTable::find(std::string_view name) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = by_name_.find(std::string(name));
-    return found == by_name_.end() ? nullptr : found->second;
+    const auto names = names_.lock();
+    const auto found = names->find(std::string(name));
+    return found == names->end() ? nullptr : found->second;
 }
 
 std::vector<JobTable::Entry> JobTable::list() const {
-    const std::lock_guard lock(mutex_);
+    const auto names = names_.lock();
     std::vector<Entry> jobs;
-    for (const auto& [name, job] : by_name_)
+    for (const auto& [name, job] : *names)
         if (name != job->sluid)
             jobs.push_back(job);
     return jobs;
@@ -24,28 +24,28 @@ std::size_t JobTable::size() const {
 }
 
 JobTable::Entry JobTable::put(Job job) {
-    const std::lock_guard lock(mutex_);
-    auto old = take(job.id);
+    const auto names = names_.lock();
+    auto old = take(*names, job.id);
     const auto entry = std::make_shared<const Job>(std::move(job));
-    by_name_[std::to_string(entry->id)] = entry;
+    (*names)[std::to_string(entry->id)] = entry;
     if (!entry->sluid.empty())
-        by_name_[entry->sluid] = entry;
+        (*names)[entry->sluid] = entry;
     return old;
 }
 
 JobTable::Entry JobTable::remove(std::uint32_t id) {
-    const std::lock_guard lock(mutex_);
-    return take(id);
+    const auto names = names_.lock();
+    return take(*names, id);
 }
 
-JobTable::Entry JobTable::take(std::uint32_t id) {
-    const auto found = by_name_.find(std::to_string(id));
-    if (found == by_name_.end())
+JobTable::Entry JobTable::take(Names& names, std::uint32_t id) {
+    const auto found = names.find(std::to_string(id));
+    if (found == names.end())
         return nullptr;
     auto job = found->second;
-    by_name_.erase(found);
+    names.erase(found);
     if (!job->sluid.empty())
-        by_name_.erase(job->sluid);
+        names.erase(job->sluid);
     return job;
 }
 

@@ -2,11 +2,11 @@
 // may look them up; only the control socket's changes them.
 #pragma once
 
+#include "daemon/core/guarded.hpp"
 #include "label/slurm.hpp"
 
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -28,10 +28,11 @@ class JobTable {
     Entry remove(std::uint32_t id);
 
   private:
-    Entry take(std::uint32_t id);
+    using Names = std::unordered_map<std::string, Entry>; // ids and, of those that have one, SLUIDs
 
-    mutable std::mutex mutex_;
-    std::unordered_map<std::string, Entry> by_name_; // by id and, if it has one, by SLUID
+    static Entry take(Names& names, std::uint32_t id);
+
+    Guarded<Names> names_;
 };
 
 } // namespace ubf

@@ -16,7 +16,7 @@ constexpr std::chrono::seconds longest_pause{5};
 
 } // namespace
 
-Jobs::Jobs(JobTable& table, const std::filesystem::path& directory, Log& log, Counters& counters,
+Jobs::Jobs(JobTable& table, const std::filesystem::path& directory, Log& log, JobCounters& counters,
            Changed changed)
   : table_(table)
   , store_(directory)
@@ -33,11 +33,11 @@ Jobs::Jobs(JobTable& table, const std::filesystem::path& directory, Log& log, Co
 Jobs::Json Jobs::begin(const Json& request) {
     auto job = job_of(request);
     if (!job) {
-        counters_.jobs_refused.add();
+        counters_.refused.add();
         log_.warning(fmt::format("a job was not registered, so it has no label: {}", job.error()));
         return {{"ok", false}, {"error", job.error()}};
     }
-    counters_.jobs_begun.add();
+    counters_.begun.add();
     const auto old = table_.put(*job);
     seen_.erase(job->id);
     if (!old || *old != *job)
@@ -60,7 +60,7 @@ Jobs::Json Jobs::end(const Json& request) {
         return {{"ok", false}, {"error", "job is not the number of a job"}};
     // An Epilog may run for a job that ended already.
     if (const auto job = table_.find(std::to_string(found->get<std::uint64_t>()))) {
-        counters_.jobs_ended.add();
+        counters_.ended.add();
         forget(*job);
     }
     return {{"ok", true}};
@@ -101,7 +101,7 @@ void Jobs::look() {
                 // begin() has logged the fault.
             }
         } else if (seen_.contains(job->id)) {
-            counters_.jobs_vanished.add();
+            counters_.vanished.add();
             log_.info(fmt::format("job {} is over: its cgroup is gone", job->id));
             forget(*job);
         }

@@ -21,7 +21,7 @@ class Jobs {
     using Changed = std::function<void(Uid)>;
 
     // Loads the jobs from disk.
-    Jobs(JobTable& table, const std::filesystem::path& directory, Log& log, Counters& counters,
+    Jobs(JobTable& table, const std::filesystem::path& directory, Log& log, JobCounters& counters,
          Changed changed);
 
     // Requests of the control socket, and the replies.
@@ -39,7 +39,7 @@ class Jobs {
     JobTable& table_;
     JobStore store_;
     Log& log_;
-    Counters& counters_;
+    JobCounters& counters_;
     Changed changed_;
     std::unordered_set<std::uint32_t> seen_; // jobs whose cgroup was seen
     TimePoint next_look_{};

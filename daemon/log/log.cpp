@@ -95,21 +95,18 @@ void add_owner(std::vector<std::string>& fields, std::string_view end, const Own
 
 } // namespace
 
-Log::Log(const Config::Log& config, UserCache& users, Refusals& refusals, Counters& counters)
+Log::Log(const Config::Log& config, UserCache& users, Refusals& refusals, LogCounters& counters)
   : to_journal_(config.target == Config::Log::Target::journal ||
                 (config.target == Config::Log::Target::automatic && stderr_is_journal()))
   , help_url_(config.help_url)
   , users_(users)
   , refusals_(refusals)
   , counters_(counters)
-  , folding_(config.fold)
+  , queued_(Folding(config.fold))
   , thread_([this] { run(); }) {}
 
 Log::~Log() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
+    queued_.lock()->stopping = true;
     wanted_.notify_one();
     thread_.join();
 }
@@ -127,50 +124,49 @@ void Log::error(std::string text) {
 }
 
 void Log::put(int priority, std::string text) {
-    const std::lock_guard lock(mutex_);
-    put({std::chrono::system_clock::now(), Line{priority, std::move(text), {}}}, most_items);
+    put(*queued_.lock(), {std::chrono::system_clock::now(), Line{priority, std::move(text), {}}},
+        most_items);
 }
 
 // Folds on the caller's thread, so that a denial that is only counted takes no room in the queue.
 void Log::denial(Denial denial) {
     refusals_.add(denial);
-    const std::lock_guard lock(mutex_);
-    switch (folding_.add(denial, Clock::now())) {
+    const auto queued = queued_.lock();
+    switch (queued->folding.add(denial, Clock::now())) {
     case Folding::Taken::line:
-        put({std::chrono::system_clock::now(), std::move(denial)}, most_denials);
+        put(*queued, {std::chrono::system_clock::now(), std::move(denial)}, most_denials);
         break;
     case Folding::Taken::repeat:
-        counters_.log_folded.add();
+        counters_.folded.add();
         break;
     case Folding::Taken::over:
-        counters_.log_over_share.add();
+        counters_.over_share.add();
         break;
     }
 }
 
-// mutex_ is held.
-void Log::put(Item item, std::size_t most) {
-    if (items_.size() >= most) {
-        counters_.log_lost.add();
+void Log::put(Queued& queued, Item item, std::size_t most) {
+    if (queued.items.size() >= most) {
+        counters_.lost.add();
         return;
     }
-    items_.push_back(std::move(item));
-    if (items_.size() == 1)
+    queued.items.push_back(std::move(item));
+    if (queued.items.size() == 1)
         wanted_.notify_one();
 }
 
 void Log::run() {
     enter_thread("log");
-    std::unique_lock lock(mutex_);
+    auto queued = queued_.lock();
     while (true) {
-        wanted_.wait_for(lock, std::chrono::milliseconds(500),
-                         [&] { return stopping_ || !items_.empty(); });
-        const bool last = stopping_;
+        wanted_.wait_for(queued.mutex(), std::chrono::milliseconds(500),
+                         [&] { return queued->stopping || !queued->items.empty(); });
+        const bool last = queued->stopping;
         const auto now = Clock::now();
-        const auto summaries = folding_.due(now, last);
+        const auto summaries = queued->folding.due(now, last);
         std::deque<Item> items;
-        items.swap(items_);
-        lock.unlock();
+        items.swap(queued->items);
+        queued.mutex().unlock();
         heartbeat_.beat(now);
         look_at_watcher(now);
         refusals_.tell_new();
@@ -178,7 +174,7 @@ void Log::run() {
             write(item);
         for (const auto& summary : summaries)
             write(summary);
-        lock.lock();
+        queued.mutex().lock();
         if (last)
             return;
     }
@@ -279,7 +275,7 @@ void Log::write(const Line& line, Time time) {
         written =
             ::write(STDERR_FILENO, text.data(), text.size()) == static_cast<ssize_t>(text.size());
     }
-    (written ? counters_.log_written : counters_.log_lost).add();
+    (written ? counters_.written : counters_.lost).add();
     heartbeat_.beat(Clock::now());
 }
 

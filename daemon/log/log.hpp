@@ -6,6 +6,7 @@
 
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
+#include "daemon/core/guarded.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/log/denial.hpp"
 #include "daemon/log/folding.hpp"
@@ -17,7 +18,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <variant>
@@ -27,7 +27,7 @@ namespace ubf {
 
 class Log final : public Reporter {
   public:
-    Log(const Config::Log& config, UserCache& users, Refusals& refusals, Counters& counters);
+    Log(const Config::Log& config, UserCache& users, Refusals& refusals, LogCounters& counters);
     ~Log() override; // writes the queue
 
     void info(std::string text);
@@ -53,7 +53,13 @@ class Log final : public Reporter {
         std::variant<Line, Denial> what;
     };
 
-    void put(Item item, std::size_t most);
+    struct Queued {
+        Folding folding;
+        std::deque<Item> items{};
+        bool stopping = false;
+    };
+
+    void put(Queued& queued, Item item, std::size_t most);
     void put(int priority, std::string text);
     void run();
     void look_at_watcher(TimePoint now);
@@ -69,13 +75,10 @@ class Log final : public Reporter {
     const std::string help_url_;
     UserCache& users_;
     Refusals& refusals_;
-    Counters& counters_;
+    LogCounters& counters_;
 
-    std::mutex mutex_;
     std::condition_variable wanted_;
-    std::deque<Item> items_;
-    Folding folding_;
-    bool stopping_ = false;
+    Guarded<Queued> queued_;
     std::atomic<const Heartbeat*> watcher_{nullptr};
     bool watcher_still_ = false;
     Heartbeat heartbeat_{"log", "the journal, or whoever reads its standard error"};

@@ -22,11 +22,10 @@ constexpr std::size_t most_line = 16384;
 } // namespace
 
 Refusals::Refusals()
-  : memory_(std::random_device{}()) {}
+  : known_(RefusalMemory(std::random_device{}())) {}
 
 void Refusals::on_new(Tell tell) {
-    const std::lock_guard lock(telling_);
-    tell_ = std::move(tell);
+    *tell_.lock() = std::move(tell);
 }
 
 // A scan is no refusal: nobody listened there.
@@ -34,35 +33,30 @@ void Refusals::add(Denial& denial) {
     if (denial.tries > 0)
         return;
     auto refusal = Refusal::of(denial, std::chrono::system_clock::now());
-    const std::lock_guard lock(mutex_);
-    const auto added = memory_.add(refusal);
+    const auto known = known_.lock();
+    const auto added = known->memory.add(refusal);
     denial.id = refusal.id = added.id;
-    changed_ = true;
-    if (added.is_new && !denial.told_by && untold_.size() < most_untold)
-        untold_.push_back(std::move(refusal));
+    known->changed = true;
+    if (added.is_new && !denial.told_by && known->untold.size() < most_untold)
+        known->untold.push_back(std::move(refusal));
 }
 
 void Refusals::tell_new() {
     std::vector<Refusal> untold;
-    {
-        const std::lock_guard lock(mutex_);
-        untold.swap(untold_);
-    }
-    const std::lock_guard lock(telling_);
+    known_.lock()->untold.swap(untold);
+    const auto tell = tell_.lock();
     for (const auto& refusal : untold)
-        if (tell_)
-            tell_(refusal);
+        if (*tell)
+            (*tell)(refusal);
 }
 
 std::size_t Refusals::size() const {
-    const std::lock_guard lock(mutex_);
-    return memory_.size();
+    return known_.lock()->memory.size();
 }
 
 std::vector<Refusal> Refusals::list(std::size_t most,
                                     const std::function<bool(const Refusal&)>& chosen) const {
-    const std::lock_guard lock(mutex_);
-    return memory_.list(most, chosen);
+    return known_.lock()->memory.list(most, chosen);
 }
 
 // A line for each refusal, the oldest first. A line that can't be read is passed over.
@@ -76,11 +70,10 @@ std::optional<std::string> Refusals::begin(std::filesystem::path file) {
         return fmt::format("{}: what was refused before is not known: {}", file_.string(),
                            std::strerror(errno));
     std::size_t unread = 0;
-    const std::lock_guard lock(mutex_);
-    for (std::string line; std::getline(in, line) && memory_.size() < RefusalMemory::most;) {
+    for (std::string line; std::getline(in, line) && size() < RefusalMemory::most;) {
         const auto json = line.size() <= most_line ? Json::parse(line, nullptr, false) : Json();
         if (auto refusal = to_refusal(json))
-            memory_.restore(std::move(*refusal));
+            known_.lock()->memory.restore(std::move(*refusal));
         else
             ++unread;
     }
@@ -93,11 +86,8 @@ std::optional<std::string> Refusals::look(TimePoint now, bool last) {
     if (file_.empty() || (!last && now - saved_ < between_writes))
         return std::nullopt;
     saved_ = now;
-    {
-        const std::lock_guard lock(mutex_);
-        if (!std::exchange(changed_, false))
-            return std::nullopt;
-    }
+    if (!std::exchange(known_.lock()->changed, false))
+        return std::nullopt;
     return save();
 }
 

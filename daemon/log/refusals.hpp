@@ -3,12 +3,12 @@
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/guarded.hpp"
 #include "daemon/log/refusal_memory.hpp"
 
 #include <cstddef>
 #include <filesystem>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -43,13 +43,13 @@ class Refusals {
 
     static constexpr std::size_t most_untold = 1024; // others are not told of
 
-    mutable std::mutex mutex_; // of the next three
-    RefusalMemory memory_;
-    std::vector<Refusal> untold_;
-    bool changed_ = false;
-
-    std::mutex telling_; // of the next
-    Tell tell_;
+    struct Known {
+        RefusalMemory memory;
+        std::vector<Refusal> untold{};
+        bool changed = false;
+    };
+    Guarded<Known> known_;
+    Guarded<Tell> tell_; // locked while it is called
 
     std::filesystem::path file_; // the main thread's; empty: nowhere
     TimePoint saved_{};

@@ -25,6 +25,14 @@ UniqueFd open_by_id(int mount, std::uint64_t id) {
     return UniqueFd(::open_by_handle_at(mount, handle, O_PATH | O_CLOEXEC));
 }
 
+std::optional<std::string> path(const std::unordered_map<std::uint64_t, std::string>& paths,
+                                std::uint64_t id) {
+    if (id == 0)
+        return "/";
+    const auto found = paths.find(id);
+    return found == paths.end() ? std::nullopt : std::optional(found->second);
+}
+
 } // namespace
 
 CgroupPaths::CgroupPaths()
@@ -41,20 +49,13 @@ CgroupPaths::Hierarchy CgroupPaths::open(const char* mount, long type) {
     if (!fd || ::fstatfs(fd.get(), &system) < 0 || system.f_type != type ||
         ::fstat(fd.get(), &root) < 0)
         return {};
-    return {mount, std::move(fd), root.st_ino, {}};
-}
-
-std::optional<std::string> CgroupPaths::path(const Hierarchy& hierarchy, std::uint64_t id) const {
-    if (id == 0)
-        return "/";
-    const auto found = hierarchy.paths.find(id);
-    return found == hierarchy.paths.end() ? std::nullopt : std::optional(found->second);
+    return {mount, std::move(fd), root.st_ino};
 }
 
 std::optional<std::string> CgroupPaths::known(std::uint64_t v1, std::uint64_t v2) const {
-    const std::lock_guard lock(mutex_);
-    const auto first = path(v1_, v1);
-    const auto second = path(v2_, v2);
+    const auto known = known_.lock();
+    const auto first = path(known->v1, v1);
+    const auto second = path(known->v2, v2);
     if (!first || !second)
         return std::nullopt;
     return fmt::format("1:freezer:{}\n0::{}\n", *first, *second);
@@ -63,12 +64,12 @@ std::optional<std::string> CgroupPaths::known(std::uint64_t v1, std::uint64_t v2
 std::optional<std::string> CgroupPaths::find(std::uint64_t v1, std::uint64_t v2) {
     if (auto text = known(v1, v2))
         return text;
-    learn(v1_, v1);
-    learn(v2_, v2);
+    learn(v1_, &Known::v1, v1);
+    learn(v2_, &Known::v2, v2);
     return known(v1, v2);
 }
 
-void CgroupPaths::learn(Hierarchy& hierarchy, std::uint64_t id) {
+void CgroupPaths::learn(const Hierarchy& hierarchy, Paths Known::*paths, std::uint64_t id) {
     if (id == 0 || !hierarchy.fd)
         return;
     const auto fd = open_by_id(hierarchy.fd.get(), id);
@@ -79,10 +80,11 @@ void CgroupPaths::learn(Hierarchy& hierarchy, std::uint64_t id) {
         std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", fd.get()), error).native();
     if (error || !path.starts_with(hierarchy.mount + '/') || path.ends_with(" (deleted)"))
         return;
-    const std::lock_guard lock(mutex_);
-    if (hierarchy.paths.size() >= most)
-        hierarchy.paths.clear();
-    hierarchy.paths[id] = path.substr(hierarchy.mount.size());
+    const auto known = known_.lock();
+    auto& of_hierarchy = (*known).*paths;
+    if (of_hierarchy.size() >= most)
+        of_hierarchy.clear();
+    of_hierarchy[id] = path.substr(hierarchy.mount.size());
 }
 
 } // namespace ubf

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "base/unique_fd.hpp"
+#include "daemon/core/guarded.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -38,17 +38,20 @@ class CgroupPaths {
         std::string mount{};
         UniqueFd fd{};
         std::uint64_t root = 0;
-        std::unordered_map<std::uint64_t, std::string> paths{};
+    };
+    using Paths = std::unordered_map<std::uint64_t, std::string>;
+    struct Known {
+        Paths v1;
+        Paths v2;
     };
     static constexpr std::size_t most = 16384; // paths of each
 
     static Hierarchy open(const char* mount, long type);
-    std::optional<std::string> path(const Hierarchy& hierarchy, std::uint64_t id) const;
-    void learn(Hierarchy& hierarchy, std::uint64_t id);
+    void learn(const Hierarchy& hierarchy, Paths Known::*paths, std::uint64_t id);
 
-    mutable std::mutex mutex_;
     Hierarchy v1_;
     Hierarchy v2_;
+    Guarded<Known> known_;
 };
 
 } // namespace ubf

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "daemon/core/guarded.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <unordered_map>
 
 namespace ubf {
@@ -16,40 +16,36 @@ class Changes {
     enum class Moment : std::uint64_t {};
 
     void add(Uid uid) {
-        const std::lock_guard lock(mutex_);
+        const auto known = known_.lock();
         // Bounded: an evicted user counts as changed.
-        if (last_.size() >= most)
-            forget_all();
-        last_[uid] = ++now_;
+        if (known->last.size() >= most)
+            known->forget_all();
+        known->last[uid] = ++known->now;
     }
-    void add_all() {
-        const std::lock_guard lock(mutex_);
-        forget_all();
-    }
+    void add_all() { known_.lock()->forget_all(); }
 
-    Moment now() const {
-        const std::lock_guard lock(mutex_);
-        return Moment{now_};
-    }
+    Moment now() const { return Moment{known_.lock()->now}; }
     bool since(Moment then, Uid uid) const {
-        const std::lock_guard lock(mutex_);
-        const auto found = last_.find(uid);
-        const auto changed = found == last_.end() ? all_ : found->second;
+        const auto known = known_.lock();
+        const auto found = known->last.find(uid);
+        const auto changed = found == known->last.end() ? known->all : found->second;
         return changed > static_cast<std::uint64_t>(then);
     }
 
   private:
-    void forget_all() {
-        last_.clear();
-        all_ = ++now_;
-    }
+    struct Known {
+        std::uint64_t now = 0;
+        std::uint64_t all = 0; // of those who have no entry
+        std::unordered_map<Uid, std::uint64_t> last;
 
+        void forget_all() {
+            last.clear();
+            all = ++now;
+        }
+    };
     static constexpr std::size_t most = 16384;
 
-    mutable std::mutex mutex_;
-    std::uint64_t now_ = 0;
-    std::uint64_t all_ = 0; // of those who have no entry
-    std::unordered_map<Uid, std::uint64_t> last_;
+    Guarded<Known> known_;
 };
 
 } // namespace ubf

@@ -9,7 +9,6 @@ namespace ubf {
 namespace {
 
 constexpr std::chrono::milliseconds database_budget{300};
-constexpr std::size_t recent_processes = 8;
 
 void add_groups(std::vector<Gid>& groups, const std::vector<Gid>& more) {
     for (const Gid gid : more)
@@ -27,7 +26,7 @@ Owner without_credentials(const SocketOwner& socket) {
 } // namespace
 
 Investigator::Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
-                           CgroupPaths& cgroups, Counters& counters)
+                           CgroupPaths& cgroups, OwnerCounters& counters)
   : users_(users)
   , labeller_(labeller)
   , records_(records)
@@ -38,15 +37,12 @@ Investigator::Investigator(UserCache& users, const Labeller& labeller, const Own
 }
 
 void Investigator::stop() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
+    waiting_.lock()->stopping = true;
     wanted_.notify_all();
     for (auto& thread : threads_)
         thread.join();
     threads_.clear();
-    turns_.clear();
+    waiting_.lock()->turns.clear();
 }
 
 std::optional<Owner> Investigator::known(const SocketOwner& socket, ident::Role role) {
@@ -57,14 +53,10 @@ std::optional<Owner> Investigator::known(const SocketOwner& socket, ident::Role 
 std::optional<Owner> Investigator::remembered(const SocketOwner& socket, ident::Role role) {
     if (role != ident::Role::listener)
         return std::nullopt;
-    const auto sockets = cookies_of(socket);
-    const std::lock_guard lock(mutex_);
-    const auto found = listeners_.find(sockets.front());
-    if (found == listeners_.end() || found->second.sockets != sockets ||
-        Clock::now() - found->second.found > fresh)
-        return std::nullopt;
-    counters_.methods.add(Method::cookie_cache);
-    return found->second.owner;
+    auto owner = listeners_.find(socket);
+    if (owner)
+        counters_.methods.add(Method::cookie_cache);
+    return owner;
 }
 
 // The recorded owner, if neither the process nor the user database need be asked first.
@@ -156,11 +148,8 @@ bool Investigator::find(const SocketOwner& socket, ident::Role role, TimePoint d
                         Done done) {
     const Uid uid = account_of(socket.owner.uid); // whose turn it is
     Turns<Job>::Added added;
-    {
-        const std::lock_guard lock(mutex_);
-        if (!stopping_)
-            added = turns_.add(uid, {socket, role, deadline, std::move(done)});
-    }
+    if (const auto waiting = waiting_.lock(); !waiting->stopping)
+        added = waiting->turns.add(uid, {socket, role, deadline, std::move(done)});
     if (added.taken)
         wanted_.notify_one();
     if (!added.taken || added.gave_way)
@@ -179,19 +168,21 @@ Owner Investigator::find_now(const SocketOwner& socket, ident::Role role, TimePo
 void Investigator::run(Heartbeat& heartbeat) {
     // To read other users' /proc/PID/fd takes both.
     enter_thread("owners", {CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE});
-    std::unique_lock lock(mutex_);
+    auto waiting = waiting_.lock();
+    auto& [turns, stopping] = *waiting;
     while (true) {
-        wanted_.wait_for(lock, Heartbeat::period, [this] { return stopping_ || turns_.ready(); });
-        if (stopping_)
+        wanted_.wait_for(waiting.mutex(), Heartbeat::period,
+                         [&waiting] { return waiting->stopping || waiting->turns.ready(); });
+        if (stopping)
             return;
         heartbeat.beat(Clock::now());
-        if (!turns_.ready())
+        if (!turns.ready())
             continue;
-        auto [uid, job] = turns_.take();
-        lock.unlock();
+        auto [uid, job] = turns.take();
+        waiting.mutex().unlock();
         do_one(std::move(job));
-        lock.lock();
-        turns_.done(uid);
+        waiting.mutex().lock();
+        turns.done(uid);
         wanted_.notify_one(); // this user may have more jobs
     }
 }
@@ -220,10 +211,10 @@ Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Ro
         add_labels_and_account(*owner.credentials, result, uid, database_budget);
         counters_.methods.add(owner.credentials->method);
         if (owner.credentials->process.pid != Pid{})
-            add_recent(uid, owner.credentials->process.pid);
+            recent_.add(uid, owner.credentials->process.pid);
     }
     if (role == ident::Role::listener && result.complete)
-        remember(socket, owner, then);
+        listeners_.add(socket, owner, changes_, then);
     return {std::move(owner), result.in_time};
 }
 
@@ -239,7 +230,7 @@ SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Ro
         inodes.push_back(other.inode);
     // A label must be that of every process that holds the socket, so all are looked for.
     if (role == ident::Role::connector && !details.any() && inodes.size() == 1) {
-        if (auto holder = processes_.holder_among(recent(uid), inodes.front(), uid))
+        if (auto holder = processes_.holder_among(recent_.of(uid), inodes.front(), uid))
             return {{std::move(*holder)}, Method::recent, true};
     }
     return processes_.holders(inodes, uid, deadline, details);
@@ -299,55 +290,13 @@ Owner Investigator::of_process(Holder process, ident::Role role, Method method) 
 }
 
 void Investigator::forget(Uid uid) {
-    const std::lock_guard lock(mutex_);
     changes_.add(uid);
-    std::erase_if(listeners_, [&](const auto& entry) { return entry.second.owner.uid == uid; });
+    listeners_.forget(uid);
 }
 
 void Investigator::forget_all() {
-    const std::lock_guard lock(mutex_);
     changes_.add_all();
-    listeners_.clear();
-}
-
-Investigator::Cookies Investigator::cookies_of(const SocketOwner& socket) {
-    Cookies cookies{socket.socket.cookie};
-    for (const auto& other : socket.sharing)
-        cookies.push_back(other.cookie);
-    std::ranges::sort(cookies);
-    return cookies;
-}
-
-void Investigator::remember(const SocketOwner& socket, const Owner& owner, Changes::Moment then) {
-    auto sockets = cookies_of(socket);
-    const std::lock_guard lock(mutex_);
-    if (changes_.since(then, owner.uid))
-        return;
-    const auto now = Clock::now();
-    if (listeners_.size() >= most_remembered)
-        std::erase_if(listeners_,
-                      [&](const auto& entry) { return now - entry.second.found > fresh; });
-    if (listeners_.size() >= most_remembered)
-        listeners_.clear();
-    const Cookie first = sockets.front();
-    listeners_[first] = {std::move(sockets), owner, now};
-}
-
-std::vector<Pid> Investigator::recent(Uid uid) {
-    const std::lock_guard lock(mutex_);
-    const auto found = recent_.find(uid);
-    return found == recent_.end() ? std::vector<Pid>{} : found->second;
-}
-
-void Investigator::add_recent(Uid uid, Pid pid) {
-    const std::lock_guard lock(mutex_);
-    if (recent_.size() >= most_remembered)
-        recent_.clear();
-    auto& pids = recent_[uid];
-    std::erase(pids, pid);
-    pids.insert(pids.begin(), pid);
-    if (pids.size() > recent_processes)
-        pids.pop_back();
+    listeners_.forget_all();
 }
 
 } // namespace ubf

@@ -6,11 +6,14 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/guarded.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/owners/cgroup_paths.hpp"
 #include "daemon/owners/labeller.hpp"
+#include "daemon/owners/listener_cache.hpp"
 #include "daemon/owners/owner_records.hpp"
 #include "daemon/owners/owners.hpp"
+#include "daemon/owners/recent_processes.hpp"
 #include "daemon/owners/turns.hpp"
 #include "daemon/owners/user_cache.hpp"
 #include "ident/wire.hpp"
@@ -21,10 +24,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 namespace ubf {
@@ -33,7 +34,7 @@ class Investigator final : public Owners {
   public:
     // Throws std::system_error.
     Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
-                 CgroupPaths& cgroups, Counters& counters);
+                 CgroupPaths& cgroups, OwnerCounters& counters);
     ~Investigator() override { stop(); }
 
     // Ends the threads; from now on, find() refuses at once.
@@ -69,12 +70,9 @@ class Investigator final : public Owners {
         TimePoint deadline;
         Done done;
     };
-    // The sockets of one listener, in order.
-    using Cookies = std::vector<Cookie>;
-    struct Remembered {
-        Cookies sockets;
-        Owner owner;
-        TimePoint found;
+    struct Waiting {
+        Turns<Job> turns;
+        bool stopping = false;
     };
 
     void run(Heartbeat& heartbeat);
@@ -99,33 +97,25 @@ class Investigator final : public Owners {
     void add_labels_and_account(Credentials& credentials, const SearchResult& result, Uid uid,
                                 std::chrono::milliseconds wait);
     Credentials credentials_of(const SearchResult& result, ident::Role role, Uid uid);
-    static Cookies cookies_of(const SocketOwner& socket);
-    void remember(const SocketOwner& socket, const Owner& owner, Changes::Moment then);
-    std::vector<Pid> recent(Uid uid);
-    void add_recent(Uid uid, Pid pid);
 
     static constexpr std::size_t most_jobs = 4096;
     static constexpr std::size_t most_jobs_of_one = 256;
-    static constexpr std::size_t most_remembered = 16384;
-    // The holders of a listener change with its processes: they are looked up again after this.
-    static constexpr std::chrono::seconds fresh{10};
 
     UserCache& users_;
     const Labeller& labeller_;
     const OwnerRecords& records_;
     CgroupPaths& cgroups_;
-    Counters& counters_;
+    OwnerCounters& counters_;
     ProcessSearch processes_;
     Changes changes_;
     std::atomic<bool> subordinates_{false};
 
-    std::mutex mutex_;
+    ListenerCache listeners_;
+    RecentProcesses recent_;
+
     std::condition_variable wanted_;
     // One thread is always left to others.
-    Turns<Job> turns_{{most_jobs, most_jobs_of_one, threads - 1}};
-    std::unordered_map<Cookie, Remembered> listeners_; // by the first of their sockets
-    std::unordered_map<Uid, std::vector<Pid>> recent_;
-    bool stopping_ = false;
+    Guarded<Waiting> waiting_{Turns<Job>({most_jobs, most_jobs_of_one, threads - 1})};
     std::array<Heartbeat, threads> heartbeats_{
         Heartbeat("owners, the first"), Heartbeat("owners, the second"),
         Heartbeat("owners, the third"), Heartbeat("owners, the fourth")};

@@ -59,20 +59,14 @@ bool has_groups(const LabelMap& map) {
 
 } // namespace
 
-Labeller::Labeller(const JobTable& jobs, const Config::Labels& sources, Counters& counters)
+Labeller::Labeller(const JobTable& jobs, const Config::Labels& sources, OwnerCounters& counters)
   : jobs_(jobs)
   , counters_(counters)
   , sources_(std::make_shared<const Config::Labels>(sources)) {}
 
 void Labeller::set_sources(const Config::Labels& sources) {
     auto fresh = std::make_shared<const Config::Labels>(sources);
-    const std::lock_guard lock(mutex_);
-    sources_ = std::move(fresh);
-}
-
-std::shared_ptr<const Config::Labels> Labeller::sources() const {
-    const std::lock_guard lock(mutex_);
-    return sources_;
+    *sources_.lock() = std::move(fresh);
 }
 
 ProcessDetails Labeller::details() const {

@@ -3,18 +3,18 @@
 
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
+#include "daemon/core/guarded.hpp"
 #include "daemon/jobs/job_table.hpp"
 #include "owner/owner.hpp"
 #include "owner/process_search.hpp"
 
 #include <memory>
-#include <mutex>
 
 namespace ubf {
 
 class Labeller {
   public:
-    Labeller(const JobTable& jobs, const Config::Labels& sources, Counters& counters);
+    Labeller(const JobTable& jobs, const Config::Labels& sources, OwnerCounters& counters);
 
     void set_sources(const Config::Labels& sources);
 
@@ -25,12 +25,13 @@ class Labeller {
     void add_labels(Credentials& credentials, const SearchResult& processes, Uid uid) const;
 
   private:
-    std::shared_ptr<const Config::Labels> sources() const;
+    using Sources = std::shared_ptr<const Config::Labels>;
+
+    Sources sources() const { return *sources_.lock(); }
 
     const JobTable& jobs_;
-    Counters& counters_;
-    mutable std::mutex mutex_;
-    std::shared_ptr<const Config::Labels> sources_;
+    OwnerCounters& counters_;
+    Guarded<Sources> sources_;
 };
 
 } // namespace ubf

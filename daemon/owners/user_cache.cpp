@@ -10,10 +10,7 @@ UserCache::UserCache()
   : thread_([this] { run(); }) {}
 
 UserCache::~UserCache() {
-    {
-        const std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
+    known_.lock()->stopping = true;
     wanted_.notify_all();
     learned_.notify_all();
     thread_.join();
@@ -28,27 +25,28 @@ std::optional<Uid> UserCache::subordinate_to(Uid uid, std::chrono::milliseconds 
 }
 
 UserCache::Entry UserCache::look_up(Uid uid, std::chrono::milliseconds wait) {
-    std::unique_lock lock(mutex_);
-    want(uid);
-    learned_.wait_for(lock, wait, [&] { return stopping_ || entries_[uid].known; });
-    return entries_[uid];
+    auto known = known_.lock();
+    want(*known, uid);
+    learned_.wait_for(known.mutex(), wait,
+                      [&] { return known->stopping || known->entries[uid].known; });
+    return known->entries[uid];
 }
 
 std::optional<UserCache::Record> UserCache::known(Uid uid) {
-    const std::lock_guard lock(mutex_);
-    const auto& entry = want(uid);
+    const auto known = known_.lock();
+    const auto& entry = want(*known, uid);
     return entry.known ? std::optional(entry.record) : std::nullopt;
 }
 
 // The record of this user; if it is old, it is read again.
-const UserCache::Entry& UserCache::want(Uid uid) {
-    if (!entries_.contains(uid))
-        make_room();
-    auto& entry = entries_[uid];
+const UserCache::Entry& UserCache::want(Known& known, Uid uid) {
+    if (!known.entries.contains(uid))
+        make_room(known);
+    auto& entry = known.entries[uid];
     const bool old = !entry.known || Clock::now() - entry.read > fresh;
     if (old && !entry.queued) {
         entry.queued = true;
-        queue_.push_back(uid);
+        known.queue.push_back(uid);
         wanted_.notify_one();
     }
     return entry;
@@ -62,28 +60,29 @@ std::string UserCache::name(Uid uid) {
 
 // Any number of uids may come, as from another cluster. All entries that are not being read are
 // evicted.
-void UserCache::make_room() {
-    if (entries_.size() < most)
+void UserCache::make_room(Known& known) {
+    if (known.entries.size() < most)
         return;
-    std::erase_if(entries_, [](const auto& entry) { return !entry.second.queued; });
+    std::erase_if(known.entries, [](const auto& entry) { return !entry.second.queued; });
 }
 
 void UserCache::run() {
     enter_thread("users"); // the site's NSS modules get no capability
-    std::unique_lock lock(mutex_);
+    auto known = known_.lock();
     while (true) {
-        wanted_.wait_for(lock, Heartbeat::period, [&] { return stopping_ || !queue_.empty(); });
-        if (stopping_)
+        wanted_.wait_for(known.mutex(), Heartbeat::period,
+                         [&] { return known->stopping || !known->queue.empty(); });
+        if (known->stopping)
             return;
         heartbeat_.beat(Clock::now());
-        if (queue_.empty())
+        if (known->queue.empty())
             continue;
-        const Uid uid = queue_.front();
-        queue_.pop_front();
-        lock.unlock();
+        const Uid uid = known->queue.front();
+        known->queue.pop_front();
+        known.mutex().unlock();
         auto entry = read(uid);
-        lock.lock();
-        entries_[uid] = std::move(entry);
+        known.mutex().lock();
+        known->entries[uid] = std::move(entry);
         learned_.notify_all();
     }
 }

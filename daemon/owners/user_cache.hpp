@@ -4,13 +4,13 @@
 
 #include "base/types.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/guarded.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "owner/user_database.hpp"
 
 #include <condition_variable>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -49,18 +49,20 @@ class UserCache {
     void run();
     static Entry read(Uid uid);
     Entry look_up(Uid uid, std::chrono::milliseconds wait);
-    const Entry& want(Uid uid);
-    void make_room();
+    struct Known {
+        std::unordered_map<Uid, Entry> entries;
+        std::deque<Uid> queue; // those that are to be read
+        bool stopping = false;
+    };
+    const Entry& want(Known& known, Uid uid);
+    static void make_room(Known& known);
 
     static constexpr std::size_t most = 65536;
     static constexpr std::chrono::seconds fresh{60};
 
-    std::mutex mutex_;
     std::condition_variable wanted_;
     std::condition_variable learned_;
-    std::unordered_map<Uid, Entry> entries_;
-    std::deque<Uid> queue_;
-    bool stopping_ = false;
+    Guarded<Known> known_;
     Heartbeat heartbeat_{"users", "the user database (see nsswitch.conf)"};
     std::thread thread_;
 };

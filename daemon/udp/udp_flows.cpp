@@ -129,7 +129,7 @@ bool UdpFlows::confirm(const Flow& flow, Keeper keeper, Lease lease) {
     }
     if (entry == nullptr) {
         if (kernel_.forget(flow, keeper) != 0)
-            counters_.flows_not_ended.add(); // it goes on until its lease ends
+            counters_.flows.not_ended.add(); // it goes on until its lease ends
     } else if (entry->ending) {
         end(flow);
     } // else it is another worker's
@@ -202,7 +202,7 @@ int UdpFlows::end(const Flow& flow) {
         erase(flow);
         return 0;
     }
-    counters_.flows_not_ended.add();
+    counters_.flows.not_ended.add();
     doom(flow);
     return error;
 }

@@ -202,8 +202,9 @@ void read_section(Config& config, const Reading& reading, std::string_view secti
         if (table_reader != std::end(named_tables))
             return table_reader->read(config, reading, node);
         if (is_retired(section, name)) {
-            config.retired.push_back(fmt::format("{}.{} does nothing any more; take line {} out",
-                                                 section, name, key.source().begin.line));
+            config.source.retired.push_back(
+                fmt::format("{}.{} does nothing any more; take line {} out", section, name,
+                            key.source().begin.line));
             return;
         }
         const auto options = config::options();
@@ -278,11 +279,11 @@ void read_entry(Config& config, const Reading& reading, const toml::key& name,
 Config config::read(const toml::table& root, const std::string& file, Names names) {
     Config config;
     Mistakes mistakes;
-    const Reading reading{file, names, config.unknown_names, mistakes};
+    const Reading reading{file, names, config.unknown.names, mistakes};
     each(reading, root, [&](const toml::key& name, const toml::node& node) {
         read_entry(config, reading, name, node);
     });
-    if (config.ignores_unknown_group) // until its name is known, any group could be this one
+    if (config.unknown.ignored_group) // until its name is known, any group could be this one
         config.policy.same_group = false;
     for (auto* ranges : {&config.peers.ranges, &config.fabric.peers})
         *ranges = without(std::move(*ranges), config.peers.except);

@@ -147,13 +147,21 @@ struct Config {
         bool reveal = true; // there, the user at the other end of a refused flow is named
     } control;
 
-    std::string text;                 // the source of this configuration, drop-ins included
-    std::vector<Setting> settings;    // that it has, but for tables of names
-    std::vector<std::string> retired; // a warning for each setting without effect
+    // The file that was read, drop-ins included.
+    struct Source {
+        std::string text;
+        std::vector<Setting> settings;    // that it has, but for tables of names
+        std::vector<std::string> retired; // a warning for each setting without effect
+    };
+    Source source;
+
     // Users and groups that the user database doesn't know, if that is no error.
-    std::vector<std::string> unknown_names;
-    bool ignores_unknown_group =
-        false; // policy.ignored_groups holds an unknown group: then no group allows a flow
+    struct Unknown {
+        std::vector<std::string> names;
+        // policy.ignored_groups holds an unknown group: then no group allows a flow.
+        bool ignored_group = false;
+    };
+    Unknown unknown;
 };
 
 // Whether both decide every flow alike, as far as owners, labels and peers go. Packets that scope

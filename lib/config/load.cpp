@@ -106,8 +106,8 @@ std::vector<Setting> settings_of(const toml::table& root, const std::string& fil
 Config parse_config(std::string_view text, const std::string& name, Names names) {
     const auto root = parse(text, name);
     auto config = config::read(root, name, names);
-    config.settings = settings_of(root, name);
-    config.text = text;
+    config.source.settings = settings_of(root, name);
+    config.source.text = text;
     return config;
 }
 
@@ -120,19 +120,20 @@ Config load_config(const std::filesystem::path& file, Names names) {
     for (const auto& drop_in : drop_ins)
         put_over(root, parse(read_text(drop_in), drop_in.string()));
     auto config = config::read(root, file.string(), names);
-    config.settings = settings_of(root, file.string());
-    config.text = to_text(root);
+    config.source.settings = settings_of(root, file.string());
+    config.source.text = to_text(root);
     return config;
 }
 
 std::vector<Setting> all_settings(const Config& config) {
     std::vector<Setting> settings;
     for (const auto& option : config::options()) {
-        const auto given = std::ranges::find_if(config.settings, [&](const Setting& setting) {
-            return setting.section == option.section && setting.key == option.key;
-        });
+        const auto given =
+            std::ranges::find_if(config.source.settings, [&](const Setting& setting) {
+                return setting.section == option.section && setting.key == option.key;
+            });
         settings.push_back(
-            given != config.settings.end()
+            given != config.source.settings.end()
                 ? *given
                 : Setting{option.section, option.key, std::string(option.default_value), {}});
     }

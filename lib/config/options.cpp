@@ -187,7 +187,7 @@ constexpr Option all[] = {
              if (const auto gid = item.gid())
                  c.policy.ignored_groups.push_back(*gid);
              else
-                 c.ignores_unknown_group = true;
+                 c.unknown.ignored_group = true;
          });
          std::ranges::sort(c.policy.ignored_groups);
      }},

@@ -92,7 +92,7 @@ std::vector<std::string> warnings(const Config& config) {
     const List listeners[] = {
         {"policy.exempt_listeners", policy.exempt_listeners, all},
         {"fabric.exempt_listeners", fabric.exempt_listeners, config.fabric_peers()}};
-    auto warnings = config.retired;
+    auto warnings = config.source.retired;
     if (config.observed.all)
         warnings.emplace_back("policy.mode: NOTHING IS REFUSED on this node, which only observes; "
                               "the log has lines with would-deny, and 'ubfctl report' sums them "

@@ -26,7 +26,7 @@ Step conclude(const Facts& facts, Reason reason) {
     const auto& destination = *facts.destination;
     if (action_of(reason) != Action::allow) {
         const bool has_group = destination.credentials && destination.credentials->gid;
-        if (facts.groups_cut && !facts.group_asked && has_group)
+        if (facts.answer.groups_cut && !facts.answer.group_asked && has_group)
             return Need::group;
         return facts.out_of_time.value_or(reason);
     }
@@ -93,19 +93,19 @@ Step next(const Facts& facts, const Policy& policy) {
             return Need::source;
         if (facts.place == Place::peer && action_of(reason) == Action::allow)
             return allow(facts, reason); // an exempt listener needs no question
-        if (facts.unanswered)
-            return *facts.unanswered;
+        if (facts.answer.missing)
+            return *facts.answer.missing;
         return Need::answer;
     }
     const bool here = facts.place == Place::here;
     const bool lacks_own =
         lacks_credentials(destination) || (here && lacks_credentials(*facts.source));
     const bool lacks_answer =
-        facts.more_follows || (facts.unanswered && lacks_credentials(*facts.source));
+        facts.answer.more_follows || (facts.answer.missing && lacks_credentials(*facts.source));
     if ((lacks_own || lacks_answer) && settled_by_uid(reason, flow, listener, connector, policy))
         return action_of(reason) == Action::allow ? allow(facts, reason) : reason;
     if (lacks_answer)
-        return facts.more_follows ? Step(Need::answer) : Step(*facts.unanswered);
+        return facts.answer.more_follows ? Step(Need::answer) : Step(*facts.answer.missing);
     if (lacks_own)
         return Need::credentials;
     return conclude(facts, reason);

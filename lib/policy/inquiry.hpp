@@ -34,6 +34,14 @@ enum class Need : std::uint8_t {
     fresh_labels,     // whether each end still carries the labels that were found
 };
 
+// How far a peer's answer goes.
+struct PeerAnswer {
+    bool more_follows = false;       // the peer has named the user, and looks for the rest
+    std::optional<Reason> missing{}; // the peer didn't say all, for this reason
+    bool groups_cut = false;         // there was no room for all groups of the source
+    bool group_asked = false;        // so the peer was asked for the one that counts
+};
+
 struct Facts {
     Flow flow{};        // as the packet has it: the destination is on this node
     bool reply = false; // the packet goes to the connector
@@ -45,13 +53,10 @@ struct Facts {
     // Nothing until it was looked for. An owner of kind unknown: no socket is there.
     std::optional<Owner> destination{};
     std::optional<Owner> source{};
-    std::optional<Reason> failed{};      // a fact can't be found, for this reason
-    bool repeated = false;               // a SYN of a connection that the kernel has begun to open
-    bool more_follows = false;           // the peer has named the user, and looks for the rest
-    std::optional<Reason> unanswered{};  // the peer didn't say all, for this reason
+    std::optional<Reason> failed{}; // a fact can't be found, for this reason
+    bool repeated = false;          // a SYN of a connection that the kernel has begun to open
+    PeerAnswer answer{};
     std::optional<Reason> out_of_time{}; // a search ended early: what it lacks denies nobody
-    bool groups_cut = false;             // the answer had no room for all groups of the source
-    bool group_asked = false;            // so the peer was asked for the one that counts
     bool sharers_known = false;          // a listener is as good as the least of them
     std::optional<bool> same_destination{};
     std::optional<bool> fresh_labels{};

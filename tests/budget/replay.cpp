@@ -57,19 +57,20 @@ void run(const Scenario& scenario, const char* recording) {
     Counters counters;
     UserCache users;
     Refusals refusals;
-    Log log({Config::Log::Target::stderr_, {}, std::chrono::seconds(0)}, users, refusals, counters);
+    Log log({Config::Log::Target::stderr_, {}, std::chrono::seconds(0)}, users, refusals,
+            counters.log);
     JobTable jobs;
-    Labeller labeller(jobs, {}, counters);
+    Labeller labeller(jobs, {}, counters.owners);
     nft::Connection table;
     LatelySent lately_sent;
     UdpReceivers no_receivers(false, -1, {}, {});
     UdpFlows udp_flows(table, lately_sent, no_receivers, counters);
-    ExemptListeners exempt_listeners(table, counters);
+    ExemptListeners exempt_listeners(table, counters.flows);
     const OwnerRecords no_records(false, {});
     CgroupPaths cgroups;
-    Investigator investigator(users, labeller, no_records, cgroups, counters);
+    Investigator investigator(users, labeller, no_records, cgroups, counters.owners);
     auto queue =
-        std::make_unique<Queue>(std::uint16_t{0}, Config::Queue{}.length, Mark{}, counters);
+        std::make_unique<Queue>(std::uint16_t{0}, Config::Queue{}.length, Mark{}, counters.gate);
     const auto sockets = ident::Socket::open(Play::ident_port, 2);
     PeerTable peers;
     const auto channel = ident::Channel::first_asker;

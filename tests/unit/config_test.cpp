@@ -190,7 +190,7 @@ TEST_F(DropIns, set_keys_anew_in_the_order_of_their_names_and_leave_the_others) 
     EXPECT_FALSE(config.policy.same_group);
     ASSERT_EQ(config.scope.exempt_ports.size(), 1u);
     // The text stands for all of them.
-    const auto again = parse_config(config.text, "f");
+    const auto again = parse_config(config.source.text, "f");
     EXPECT_EQ(again.queue.first, 9);
     EXPECT_EQ(again.queue.count, 2);
     EXPECT_TRUE(need_restart(config, again).empty() && decide_alike(config, again));

@@ -118,7 +118,7 @@ class Carrier {
             answer();
             break;
         case Need::group:
-            facts_.group_asked = true;
+            facts_.answer.group_asked = true;
             facts_.learn_source(world_.source->whole);
             break;
         case Need::credentials:
@@ -139,24 +139,24 @@ class Carrier {
     }
 
     void answer() {
-        facts_.more_follows = false;
+        facts_.answer.more_follows = false;
         switch (world_.trouble) {
         case Trouble::silent:
-            facts_.unanswered = Reason::no_answer;
+            facts_.answer.missing = Reason::no_answer;
             break;
         case Trouble::no_room:
-            facts_.unanswered = Reason::overload;
+            facts_.answer.missing = Reason::overload;
             break;
         case Trouble::late:
             facts_.learn_source(world_.source->first);
-            facts_.unanswered = Reason::overload;
+            facts_.answer.missing = Reason::overload;
             break;
         default:
             if (count(Need::answer) == 1) { // the uid first, then the rest
                 facts_.learn_source(world_.source->first);
-                facts_.more_follows = true;
+                facts_.answer.more_follows = true;
             } else {
-                facts_.groups_cut = world_.trouble == Trouble::changed;
+                facts_.answer.groups_cut = world_.trouble == Trouble::changed;
                 facts_.learn_source(world_.source->whole);
             }
         }
@@ -279,7 +279,7 @@ TEST(Inquiry, AnExemptListenerNeedsNoQuestion) {
     auto facts = between_peers();
     Policy rules;
     rules.exempt_listeners = {{{Uid{1000}, Uid{1000}}, {}}};
-    facts.unanswered = Reason::no_answer; // though its peer is silent
+    facts.answer.missing = Reason::no_answer; // though its peer is silent
     facts.same_destination = true;
     EXPECT_EQ(next(facts, rules), Step(Reason::exempt_listener));
 }
@@ -288,7 +288,7 @@ TEST(Inquiry, OneUserNeedsNoCredentials) {
     auto facts = between_peers();
     EXPECT_EQ(next(facts, Policy{}), Step(Need::answer));
     facts.learn_source(Owner::user(Uid{1000}));
-    facts.more_follows = true;
+    facts.answer.more_follows = true;
     EXPECT_EQ(next(facts, Policy{}), Step(Need::same_destination));
     facts.same_destination = true;
     EXPECT_EQ(next(facts, Policy{}), Step(Reason::same_user));
@@ -300,9 +300,9 @@ TEST(Inquiry, OfTooManyGroupsThePeerIsAskedForTheOneThatCounts) {
     facts.learn_destination(with(Uid{1000}, group, {}));
     facts.learn_source(with(Uid{2000}, Gid{7}, {}));
     EXPECT_EQ(next(facts, Policy{}), Step(Reason::different_user));
-    facts.groups_cut = true;
+    facts.answer.groups_cut = true;
     EXPECT_EQ(next(facts, Policy{}), Step(Need::group));
-    facts.group_asked = true;
+    facts.answer.group_asked = true;
     facts.learn_source(with(Uid{2000}, group, {}));
     EXPECT_EQ(next(facts, Policy{}), Step(Reason::same_group));
 }

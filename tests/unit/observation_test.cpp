@@ -62,7 +62,7 @@ TEST_F(ObservingTest, another_user_gets_through_and_is_told_of) {
     ASSERT_EQ(reporter.denials.size(), 1u);
     EXPECT_TRUE(reporter.denials.front().observed);
     EXPECT_EQ(reporter.denials.front().reason, Reason::different_user);
-    EXPECT_EQ(counters.would_deny.read(Reason::different_user), 1u);
+    EXPECT_EQ(counters.gate.would_deny.read(Reason::different_user), 1u);
     EXPECT_TRUE(judge->book().contains(flow));
 }
 

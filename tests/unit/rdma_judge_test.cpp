@@ -82,8 +82,8 @@ struct RdmaJudging : testing::Test {
         ASSERT_EQ(log.denials.size(), 1u);
         EXPECT_FALSE(log.denials[0].ended);
         EXPECT_NE(log.denials[0].note.find(why), std::string::npos) << log.denials[0].note;
-        EXPECT_EQ(counters.rdma_not_ended.read(), 1u);
-        EXPECT_EQ(counters.rdma_ended.read(), 0u);
+        EXPECT_EQ(counters.rdma.not_ended.read(), 1u);
+        EXPECT_EQ(counters.rdma.ended.read(), 0u);
     }
 };
 
@@ -93,8 +93,8 @@ TEST_F(RdmaJudging, one_users_connection_is_allowed) {
     ASSERT_EQ(peers.questions.size(), 1u);
     EXPECT_EQ(peers.questions[0].flow, question);
     hear(told(alice));
-    EXPECT_EQ(counters.rdma_seen.read(), 1u);
-    EXPECT_EQ(counters.rdma_allowed.read(), 1u);
+    EXPECT_EQ(counters.rdma.seen.read(), 1u);
+    EXPECT_EQ(counters.rdma.allowed.read(), 1u);
     EXPECT_TRUE(log.denials.empty());
     EXPECT_FALSE(judge->orders().any());
 }
@@ -103,7 +103,7 @@ TEST_F(RdmaJudging, another_users_is_to_be_ended_and_logged_when_it_is) {
     begin();
     report({connection(flow, bob)});
     hear(told(alice));
-    EXPECT_EQ(counters.rdma_denied.read(), 1u);
+    EXPECT_EQ(counters.rdma.denied.read(), 1u);
     EXPECT_TRUE(is_ordered());
     EXPECT_TRUE(log.denials.empty());
     report_outcome(true, "killed");
@@ -115,9 +115,9 @@ TEST_F(RdmaJudging, another_users_is_to_be_ended_and_logged_when_it_is) {
     EXPECT_EQ(denial.flow, flow);
     EXPECT_EQ(denial.connector.uid, bob);
     EXPECT_EQ(denial.listener.uid, alice);
-    EXPECT_EQ(counters.rdma_ended.read(), 1u);
+    EXPECT_EQ(counters.rdma.ended.read(), 1u);
     report_outcome(true, "killed"); // nobody ordered it any more
-    EXPECT_EQ(counters.rdma_ended.read(), 1u);
+    EXPECT_EQ(counters.rdma.ended.read(), 1u);
 }
 
 TEST_F(RdmaJudging, an_order_that_was_not_carried_out_is_logged_with_the_reason) {
@@ -135,7 +135,7 @@ TEST_F(RdmaJudging, a_site_that_logs_orders_nothing) {
     hear(told(alice));
     EXPECT_EQ(log.denials.size(), 1u);
     EXPECT_FALSE(judge->orders().any());
-    EXPECT_EQ(counters.rdma_not_ended.read(), 0u);
+    EXPECT_EQ(counters.rdma.not_ended.read(), 0u);
 }
 
 TEST_F(RdmaJudging, a_site_that_only_observes_orders_nothing) {
@@ -154,7 +154,7 @@ TEST_F(RdmaJudging, with_rdma_off_nothing_is_judged_and_peers_are_answered) {
     report({connection(flow, bob)});
     EXPECT_TRUE(peers.questions.empty());
     EXPECT_FALSE(judge->next());
-    EXPECT_EQ(counters.rdma_seen.read(), 0u);
+    EXPECT_EQ(counters.rdma.seen.read(), 0u);
     EXPECT_EQ(judge->answer(flow).uid, bob);
     judge->set_rules(rules(Mode::log)); // a reload
     go_on();
@@ -194,7 +194,7 @@ TEST_F(RdmaJudging, a_listener_ends_nothing) {
     EXPECT_EQ(log.denials[0].flow, question);
     EXPECT_EQ(log.denials[0].listener.uid, alice);
     EXPECT_FALSE(judge->orders().any());
-    EXPECT_EQ(counters.rdma_not_ended.read(), 0u);
+    EXPECT_EQ(counters.rdma.not_ended.read(), 0u);
 }
 
 TEST_F(RdmaJudging, a_silent_peer_is_no_reason_to_kill_and_is_told_of) {
@@ -206,8 +206,8 @@ TEST_F(RdmaJudging, a_silent_peer_is_no_reason_to_kill_and_is_told_of) {
         go_on();
     }
     EXPECT_EQ(peers.questions.size(), 4u);
-    EXPECT_EQ(counters.rdma_no_answer.read(), 1u);
-    EXPECT_EQ(counters.rdma_denied.read(), 0u);
+    EXPECT_EQ(counters.rdma.no_answer.read(), 1u);
+    EXPECT_EQ(counters.rdma.denied.read(), 0u);
     EXPECT_TRUE(log.denials.empty());
     EXPECT_FALSE(judge->orders().any());
     ASSERT_FALSE(log.warnings.empty());
@@ -219,12 +219,12 @@ TEST_F(RdmaJudging, a_peer_that_does_not_know_the_connection_yet_is_asked_again)
     report({connection(flow, bob)});
     for (int i = 0; i < 7; ++i) {
         hear(Owner{});
-        EXPECT_EQ(counters.rdma_denied.read(), 0u);
+        EXPECT_EQ(counters.rdma.denied.read(), 0u);
         go_on();
     }
     hear(Owner{});
     EXPECT_EQ(peers.questions.size(), 8u);
-    EXPECT_EQ(counters.rdma_denied.read(), 1u);
+    EXPECT_EQ(counters.rdma.denied.read(), 1u);
     expect_not_ended("it is not certain who began it");
 }
 
@@ -237,18 +237,18 @@ TEST_F(RdmaJudging, what_is_not_established_yet_is_not_denied_for_an_unknown_lis
         hear(Owner{});
         go_on();
     }
-    EXPECT_EQ(counters.rdma_denied.read(), 0u);
+    EXPECT_EQ(counters.rdma.denied.read(), 0u);
     young.established = true;
     report({young});
     hear(Owner{});
-    EXPECT_EQ(counters.rdma_denied.read(), 1u);
+    EXPECT_EQ(counters.rdma.denied.read(), 1u);
 }
 
 TEST_F(RdmaJudging, both_ends_on_one_node_are_judged_once_without_a_question) {
     begin();
     report({connection(flow, bob, 1), connection(question, alice, 2, End::listener)});
     EXPECT_TRUE(peers.questions.empty());
-    EXPECT_EQ(counters.rdma_seen.read(), 1u);
+    EXPECT_EQ(counters.rdma.seen.read(), 1u);
     EXPECT_TRUE(is_ordered());
 }
 
@@ -271,7 +271,7 @@ TEST_F(RdmaJudging, an_answer_that_comes_after_the_end_is_about_nothing) {
     gone.gone.push_back({1, 1});
     judge->take(gone);
     hear(told(alice));
-    EXPECT_EQ(counters.rdma_denied.read(), 0u);
+    EXPECT_EQ(counters.rdma.denied.read(), 0u);
     EXPECT_FALSE(judge->orders().any());
 }
 
@@ -316,7 +316,7 @@ TEST_F(RdmaJudging, a_label_that_ends_has_its_connections_judged_again) {
     auto theirs = told(alice);
     theirs.credentials->labels = {label};
     hear(theirs);
-    ASSERT_EQ(counters.rdma_allowed.read(), 1u);
+    ASSERT_EQ(counters.rdma.allowed.read(), 1u);
     judge->reconsider(Uid{1}); // not concerned
     go_on();
     EXPECT_EQ(peers.questions.size(), 1u);
@@ -339,7 +339,7 @@ TEST_F(RdmaJudging, a_connection_that_ends_before_its_owner_is_looked_for_is_for
     judge->take(gone);
     EXPECT_FALSE(judge->next());
     go_on();
-    EXPECT_EQ(counters.rdma_seen.read(), 0u);
+    EXPECT_EQ(counters.rdma.seen.read(), 0u);
 }
 
 TEST_F(RdmaJudging, there_is_room_for_so_many_and_the_rest_is_counted) {

@@ -37,8 +37,8 @@ constexpr std::uint32_t loopback = 1;                   // its index
 // The parts of ubfd that find an owner.
 struct Finder {
     Finder(const Config::Labels& sources, const OwnerRecords& records)
-      : labeller(jobs, sources, counters)
-      , investigator(users, labeller, records, cgroups, counters) {}
+      : labeller(jobs, sources, counters.owners)
+      , investigator(users, labeller, records, cgroups, counters.owners) {}
 
     Owner find(const SocketOwner& socket, ident::Role role) {
         return investigator.find_now(socket, role, Clock::now() + deadline);
@@ -96,7 +96,8 @@ class Counted {
   private:
     std::vector<std::uint64_t> read() const {
         std::vector<std::uint64_t> counts;
-        counters_.methods.each([&](Method, std::uint64_t count) { counts.push_back(count); });
+        counters_.owners.methods.each(
+            [&](Method, std::uint64_t count) { counts.push_back(count); });
         return counts;
     }
 
