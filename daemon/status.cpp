@@ -6,9 +6,8 @@
 #include "daemon/host.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <fmt/chrono.h>
-#include <functional>
-#include <numeric>
 
 namespace ubf {
 namespace {
@@ -158,6 +157,15 @@ Json of_jobs(const JobCounters& counters, std::size_t running) {
             {"refused", counters.refused.read()}};
 }
 
+Json to_json(const VerdictsInKernel& verdicts, const FlowCounters& counters) {
+    const auto& udp = verdicts.udp_flows();
+    return {{"udp", udp.size(Keeper::ethernet)},
+            {"fabric_udp", udp.size(Keeper::fabric)},
+            {"denied", udp.size(Keeper::denied)},
+            {"exempt_listeners", verdicts.exempt_listeners().size()},
+            {"full", counters.sets_full.read()}};
+}
+
 Json of_log(const LogCounters& counters) {
     return {{"written", counters.written.read()},
             {"folded", counters.folded.read()},
@@ -167,14 +175,9 @@ Json of_log(const LogCounters& counters) {
 
 } // namespace
 
-std::size_t Daemon::flows_remembered() const {
-    return std::transform_reduce(workers_.begin(), workers_.end(), std::size_t{0}, std::plus<>(),
-                                 [](const auto& worker) { return worker->flows(); });
-}
-
 std::vector<std::string> Daemon::all_warnings() const {
     auto all = host_warnings();
-    for (auto& warning : warnings(start_.config))
+    for (auto& warning : warnings(settings_.config()))
         all.push_back(std::move(warning));
     for (auto& warning : surroundings_.warnings())
         all.push_back(std::move(warning));
@@ -183,54 +186,54 @@ std::vector<std::string> Daemon::all_warnings() const {
 
 Json Daemon::status(bool all_peers) {
     ruleset_->look(Clock::now()); // an administrator may just have changed it
-    auto peers = peers_.list();
+    auto peers = ident_.peers().list();
     const auto asked = peers.size();
     const auto silent = std::ranges::count(peers, true, &PeerTable::Peer::silent);
     if (!all_peers)
         peers = worst(std::move(peers), most_peers);
-    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
+    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(life_.age());
     return {{"ok", true},
             {"version", UBF_VERSION},
             {"since", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
-                                  std::chrono::floor<std::chrono::seconds>(since_))},
+                                  std::chrono::floor<std::chrono::seconds>(life_.since()))},
             {"uptime_s", uptime.count()},
-            {"queues", queues(workers_, start_.config.queue.length)},
+            {"queues", queues(gates_.workers(), settings_.config().queue.length)},
             {"configuration",
-             {{"file", options_.config_file.string()},
-              {"holds", mistake_.empty()},
-              {"mistake", mistake_}}},
-            {"queue_rule", nft::to_string(start_.environment.queue_expression)},
+             {{"file", settings_.options().config_file.string()},
+              {"holds", settings_.mistake().empty()},
+              {"mistake", settings_.mistake()}}},
+            {"queue_rule", nft::to_string(settings_.environment().queue_expression)},
             {"ruleset", ruleset_status()},
-            {"interfaces", interfaces(start_.config.scope.interfaces)},
+            {"interfaces", interfaces(settings_.config().scope.interfaces)},
             {"others", surroundings_.others()},
             {"kernel", rule_counters(ruleset_->installer())},
             {"threads", to_json(life_.threads())},
             {"actions", actions(counters_.gate.verdicts)},
             {"reasons", to_json(counters_.gate.verdicts)},
             {"owner_methods", to_json(counters_.owners.methods)},
-            {"owner_records", records_.state()},
+            {"owner_records", owners_.records().state()},
             {"recognition", to_json(recognition_)},
-            {"udp_receivers", udp_receivers_.state()},
+            {"udp_receivers", verdicts_.receivers().state()},
             {"searches_refused", counters_.owners.searches_refused.read()},
-            {"verdicts_in_kernel", verdicts_in_kernel()},
-            {"flows_remembered", flows_remembered()},
+            {"verdicts_in_kernel", to_json(verdicts_, counters_.flows)},
+            {"flows_remembered", gates_.flows()},
             {"flows_not_remembered", counters_.flows.not_remembered.read()},
             {"flows_ended", counters_.flows.ended.read()},
             {"flows_not_ended", counters_.flows.not_ended.read()},
             {"labels", of_labels(counters_)},
-            {"jobs", of_jobs(counters_.jobs, job_table_.size())},
+            {"jobs", of_jobs(counters_.jobs, owners_.running_jobs())},
             {"rdma", to_json(rdma_->status(), counters_.rdma)},
-            {"ident", of_ident(counters_.ident, start_.rules->terms->keys)},
+            {"ident", of_ident(counters_.ident, settings_.rules()->terms->keys)},
             {"peers_asked", asked},
             {"peers_silent", silent},
             {"peers", to_json(peers)},
             {"packets_gone", counters_.gate.packets_gone.read()},
             {"verdict_errors", counters_.gate.verdict_errors.read()},
             {"observing",
-             {{"all", start_.config.observed.all},
-              {"some", start_.config.observed.any()},
+             {{"all", settings_.config().observed.all},
+              {"some", settings_.config().observed.any()},
               {"would_deny", to_json(counters_.gate.would_deny)}}},
-            {"refusals_remembered", refusals_.size()},
+            {"refusals_remembered", log_.refusals().size()},
             {"warnings", all_warnings()},
             {"messages_lost", counters_.gate.messages_lost.read()},
             {"notices_lost", counters_.flows.notices_lost.read()},
@@ -239,7 +242,7 @@ Json Daemon::status(bool all_peers) {
 
 Json Daemon::settings() const {
     auto rows = Json::array();
-    for (const auto& setting : all_settings(start_.config))
+    for (const auto& setting : all_settings(settings_.config()))
         rows.push_back({{"section", setting.section},
                         {"key", setting.key},
                         {"value", setting.value},
@@ -254,14 +257,6 @@ Json Daemon::ruleset_status() const {
             {"repairs", ruleset_->repairs()},
             {"connections_undecided", counters_.flows.undecided.read()},
             {"missing", ruleset_->missing()}};
-}
-
-Json Daemon::verdicts_in_kernel() const {
-    return {{"udp", udp_flows_.size(Keeper::ethernet)},
-            {"fabric_udp", udp_flows_.size(Keeper::fabric)},
-            {"denied", udp_flows_.size(Keeper::denied)},
-            {"exempt_listeners", exempt_listeners_.size()},
-            {"full", counters_.flows.sets_full.read()}};
 }
 
 } // namespace ubf

@@ -44,6 +44,12 @@ void DescriptorStore::drop(const std::string& name) {
     ::sd_notify(0, fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name).c_str());
 }
 
+void DescriptorStore::replace(const std::string& name, int fd) {
+    drop(name);
+    if (fd >= 0)
+        keep(name, fd);
+}
+
 bool DescriptorStore::settle() {
     constexpr std::uint64_t patience_us = 5'000'000;
     return ::sd_notify_barrier(0, patience_us) > 0;

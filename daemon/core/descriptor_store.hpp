@@ -25,6 +25,8 @@ class DescriptorStore {
     void keep(const std::string& name, int fd);
     // Keeps it no longer.
     void drop(const std::string& name);
+    // Keeps this one in place of another of that name; -1: none.
+    void replace(const std::string& name, int fd);
     // Waits until systemd has read our messages: from then on it keeps the descriptors even if we
     // crash. False if systemd takes too long.
     static bool settle();

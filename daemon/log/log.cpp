@@ -95,12 +95,11 @@ void add_owner(std::vector<std::string>& fields, std::string_view end, const Own
 
 } // namespace
 
-Log::Log(const Config::Log& config, UserCache& users, Refusals& refusals, LogCounters& counters)
+Log::Log(const Config::Log& config, UserCache& users, LogCounters& counters)
   : to_journal_(config.target == Config::Log::Target::journal ||
                 (config.target == Config::Log::Target::automatic && stderr_is_journal()))
   , help_url_(config.help_url)
   , users_(users)
-  , refusals_(refusals)
   , counters_(counters)
   , queued_(Folding(config.fold))
   , thread_([this] { run(); }) {}

@@ -27,7 +27,7 @@ namespace ubf {
 
 class Log final : public Reporter {
   public:
-    Log(const Config::Log& config, UserCache& users, Refusals& refusals, LogCounters& counters);
+    Log(const Config::Log& config, UserCache& users, LogCounters& counters);
     ~Log() override; // writes the queue
 
     void info(std::string text);
@@ -35,6 +35,8 @@ class Log final : public Reporter {
     void error(std::string text);
     void denial(Denial denial) override;
 
+    Refusals& refusals() { return refusals_; }
+    const Refusals& refusals() const { return refusals_; }
     const Heartbeat& heartbeat() const { return heartbeat_; }
     // From now on, logs if the thread of this heartbeat stands still. That thread watches all
     // others. nullptr: stop watching.
@@ -74,7 +76,7 @@ class Log final : public Reporter {
     const bool to_journal_;
     const std::string help_url_;
     UserCache& users_;
-    Refusals& refusals_;
+    Refusals refusals_;
     LogCounters& counters_;
 
     std::condition_variable wanted_;

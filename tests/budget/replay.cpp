@@ -56,9 +56,7 @@ void run(const Scenario& scenario, const char* recording) {
     const auto rules = budget::rules();
     Counters counters;
     UserCache users;
-    Refusals refusals;
-    Log log({Config::Log::Target::stderr_, {}, std::chrono::seconds(0)}, users, refusals,
-            counters.log);
+    Log log({Config::Log::Target::stderr_, {}, std::chrono::seconds(0)}, users, counters.log);
     JobTable jobs;
     Labeller labeller(jobs, {}, counters.owners);
     nft::Connection table;

@@ -1,0 +1,55 @@
+// Those who answer requests on the control sockets: root's, and every user's.
+#pragma once
+
+#include "config/config.hpp"
+#include "daemon/control/commands.hpp"
+#include "daemon/control/explain.hpp"
+#include "daemon/control/refusal_desk.hpp"
+#include "daemon/control/server.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "daemon/exception_desk.hpp"
+
+#include <memory>
+#include <utility>
+
+namespace ubf {
+
+class Desks {
+  public:
+    Desks(std::unique_ptr<Explainer> explainer, RefusalDesk refusals, ExceptionDesk exceptions)
+      : explainer_(std::move(explainer))
+      , refusals_(refusals)
+      , exceptions_(std::move(exceptions)) {}
+
+    Commands& commands() { return commands_; }
+    Commands& user_commands() { return user_commands_; }
+    // Opens the sockets. Throws as ControlServer().
+    void open(EventLoop& loop, const Config::Control& config) {
+        server_ =
+            std::make_unique<ControlServer>(loop, config.socket, ControlServer::For::root,
+                                            [this](const auto& request, Uid user, auto reply) {
+                                                commands_.handle(request, user, reply);
+                                            });
+        if (!config.user_socket.empty())
+            user_server_ = std::make_unique<ControlServer>(
+                loop, config.user_socket, ControlServer::For::everybody,
+                [this](const auto& request, Uid user, auto reply) {
+                    user_commands_.handle(request, user, reply);
+                });
+    }
+
+    Explainer& explainer() { return *explainer_; }
+    const RefusalDesk& refusals() const { return refusals_; }
+    ExceptionDesk& exceptions() { return exceptions_; }
+
+  private:
+    std::unique_ptr<Explainer> explainer_;
+    RefusalDesk refusals_;
+    ExceptionDesk exceptions_;
+    Commands commands_;
+    Commands user_commands_; // that every user may give
+    std::unique_ptr<ControlServer> server_;
+    std::unique_ptr<ControlServer> user_server_;
+};
+
+} // namespace ubf

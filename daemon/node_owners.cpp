@@ -1,0 +1,34 @@
+#include "daemon/node_owners.hpp"
+
+#include <optional>
+#include <utility>
+
+namespace ubf {
+
+NodeOwners::NodeOwners(const Config& config, OwnerCounters& counters)
+  : labeller_(job_table_, config.labels, counters)
+  , records_(config.owners.bpf,
+             config.labels.slurm ? std::optional(cgroup_paths_.roots()) : std::nullopt)
+  , investigator_(users_, labeller_, records_, cgroup_paths_, counters) {
+    investigator_.count_subordinates(config.policy.subids);
+}
+
+void NodeOwners::begin_jobs(const Config& config, Log& log, JobCounters& counters,
+                            std::function<void(Uid)> changed) {
+    jobs_ = std::make_unique<Jobs>(job_table_, config.labels.state_directory, log, counters,
+                                   std::move(changed));
+}
+
+void NodeOwners::set_sources(const Config& config) {
+    labeller_.set_sources(config.labels);
+    investigator_.count_subordinates(config.policy.subids);
+    investigator_.forget_all();
+}
+
+void NodeOwners::watch(Life& life) const {
+    for (const auto& heartbeat : investigator_.heartbeats())
+        life.watch(heartbeat);
+    life.watch(users_.heartbeat());
+}
+
+} // namespace ubf

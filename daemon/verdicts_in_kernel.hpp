@@ -1,0 +1,45 @@
+// All verdicts that the kernel keeps for us beside connections of TCP: UDP flows with their leases,
+// the receivers that they are bound to, and exempt listeners.
+#pragma once
+
+#include "config/config.hpp"
+#include "daemon/core/counters.hpp"
+#include "daemon/core/descriptor_store.hpp"
+#include "daemon/gate/exempt_listeners.hpp"
+#include "daemon/gate/kept_verdicts.hpp"
+#include "daemon/life.hpp"
+#include "daemon/udp/lately_sent.hpp"
+#include "daemon/udp/receivers.hpp"
+#include "daemon/udp/sent_flows.hpp"
+#include "daemon/udp/udp_flows.hpp"
+#include "nft/connection.hpp"
+
+namespace ubf {
+
+class VerdictsInKernel {
+  public:
+    // cgroup: the root of version 2; -1: there is none. Throws std::system_error, nft::NftError.
+    VerdictsInKernel(const Config& config, int cgroup, DescriptorStore& store, Counters& counters);
+
+    void observe(bool all) { receivers_.observe(all); }
+    void watch(Life& life) const;
+    void stop() { sent_flows_.stop(); }
+
+    Kernel kernel() { return {table_, udp_flows_, exempt_listeners_}; }
+    nft::Connection& table() { return table_; }
+    const UdpReceivers& receivers() const { return receivers_; }
+    UdpFlows& udp_flows() { return udp_flows_; }
+    const UdpFlows& udp_flows() const { return udp_flows_; }
+    SentFlows& sent_flows() { return sent_flows_; }
+    const ExemptListeners& exempt_listeners() const { return exempt_listeners_; }
+
+  private:
+    nft::Connection table_; // all that writes into the table goes through it
+    LatelySent lately_sent_;
+    UdpReceivers receivers_;
+    UdpFlows udp_flows_;
+    SentFlows sent_flows_{lately_sent_};
+    ExemptListeners exempt_listeners_;
+};
+
+} // namespace ubf
