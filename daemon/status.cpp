@@ -6,6 +6,7 @@
 #include "daemon/host.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <fmt/chrono.h>
 
@@ -143,6 +144,25 @@ Json of_ident(const IdentCounters& counters, const KeyRing& keys) {
             {"rejected", to_json(counters.rejections)}};
 }
 
+// The sum over the workers.
+Json histogram(const std::vector<std::unique_ptr<Worker>>& workers, Histogram DecisionTimes::*way) {
+    std::array<std::uint64_t, Histogram::buckets> counts{};
+    std::uint64_t sum = 0;
+    for (const auto& worker : workers) {
+        const auto& times = worker->times().*way;
+        for (std::size_t i = 0; i < counts.size(); ++i)
+            counts[i] += times.count(i);
+        sum += times.sum_us();
+    }
+    return {{"counts", counts}, {"sum", sum}};
+}
+
+Json decision_times(const std::vector<std::unique_ptr<Worker>>& workers) {
+    return {{"bounds", Histogram::bounds_us},
+            {"queue", histogram(workers, &DecisionTimes::queue)},
+            {"asked", histogram(workers, &DecisionTimes::asked)}};
+}
+
 Json of_labels(const Counters& counters) {
     return {{"found", to_json(counters.owners.labels)},
             {"unknown", counters.owners.labels_unknown.read()},
@@ -210,6 +230,7 @@ Json Daemon::status(bool all_peers) {
             {"threads", to_json(life_.threads())},
             {"actions", actions(counters_.gate.verdicts)},
             {"reasons", to_json(counters_.gate.verdicts)},
+            {"decision_us", decision_times(gates_.workers())},
             {"owner_methods", to_json(counters_.owners.methods)},
             {"owner_records", owners_.records().state()},
             {"recognition", to_json(recognition_)},

@@ -45,6 +45,7 @@ struct Case {
     unsigned searches = 0; // under way
     Changes::Moment begun{};
     std::optional<Flow> original{}; // of a translated one: what its sender's socket has
+    bool asked = false;             // a peer, at any time
     bool stale = false;             // a peer has withdrawn its answer
     bool again = false;      // it was allowed before; no packet waits but those that came meanwhile
     std::uint64_t tries = 0; // of a scan: only who tries is not known yet

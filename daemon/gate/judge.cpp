@@ -244,6 +244,7 @@ Judge::Fact Judge::ask(Case& item, std::optional<Gid> group) {
     const auto sent = questions_.ask(item, group);
     if (sent.gave_way)
         give_up(cases_.take(*sent.gave_way));
+    item.asked |= sent.yes;
     return sent.yes ? Fact::comes_later : Fact::known;
 }
 
@@ -327,8 +328,16 @@ void Judge::give_up(std::optional<Case> item) {
     close(std::move(*item), reason);
 }
 
+// No packet waits for a flow that is decided again.
+void Judge::note_time(const Case& item) {
+    if (item.again)
+        return;
+    (item.asked ? times_.asked : times_.queue).add(Clock::now() - item.since);
+}
+
 void Judge::close(Case&& item, Reason reason) {
     questions_.withdraw(item);
+    note_time(item);
     if (item.tries > 0)
         outcomes_.log_scan(item);
     const auto observes = [&] {

@@ -4,6 +4,7 @@
 // open meanwhile. All is called by the worker's thread.
 #pragma once
 
+#include "daemon/core/histogram.hpp"
 #include "daemon/gate/cases.hpp"
 #include "daemon/gate/closed_ports.hpp"
 #include "daemon/gate/finder.hpp"
@@ -19,6 +20,12 @@ namespace ubf {
 
 class Mailbox;
 
+// From a packet's arrival to its verdict. The kernel's own verdicts take no time that ubfd sees.
+struct DecisionTimes {
+    Histogram queue; // by this node alone
+    Histogram asked; // a peer was asked, too
+};
+
 class Judge {
   public:
     // asker: nobody else uses it. mailbox: of the worker, for what other threads find.
@@ -31,6 +38,7 @@ class Judge {
     void reconsider(const Flow& flow);
     FlowBook& book() { return outcomes_.book(); }
     const FlowBook& book() const { return outcomes_.book(); }
+    const DecisionTimes& times() const { return times_; } // any thread may read them
     bool is_open(const Flow& flow) const { return cases_.contains(flow); } // it has a case
 
     // --- the steps of a round ---
@@ -67,6 +75,7 @@ class Judge {
     void found(const Flow& flow, std::uint64_t number, Need end, Owner owner, bool in_time);
 
     void give_up(std::optional<Case> item);
+    void note_time(const Case& item);
     void close(Case&& item, Reason reason);
 
     std::shared_ptr<const Rules> rules_;
@@ -76,6 +85,7 @@ class Judge {
     Questions questions_;
     Cases cases_;
     Outcomes outcomes_;
+    DecisionTimes times_;
     ClosedPorts closed_ports_;
     std::vector<Case> arrived_; // in this round, or to be decided again in it
     std::uint64_t last_number_ = 0;

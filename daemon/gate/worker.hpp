@@ -28,6 +28,7 @@ class Worker {
     void begin_stop();
     void stop();
     const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
+    const DecisionTimes& times() const { return judge_.times(); }
     const Queue& queue() const { return *queue_; }
     std::size_t flows() const { return judge_.book().size(); } // remembered
 
