@@ -40,7 +40,6 @@ class Gates {
 
     LabelledRoom& room() { return room_; }
     const Workers& workers() const { return workers_; }
-    const std::vector<std::unique_ptr<Worker>>& workers() const { return workers_; }
     std::size_t flows() const; // remembered
     Undecided& undecided() { return *undecided_; }
     FlowDesk& desk() { return *desk_; }

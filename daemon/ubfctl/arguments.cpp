@@ -1,5 +1,8 @@
 #include "arguments.hpp"
 
+#include "base/text.hpp"
+
+#include <cstdint>
 #include <fmt/format.h>
 
 namespace ubf::ctl {
@@ -25,6 +28,23 @@ po::variables_map parse(std::string_view command, const Arguments& arguments,
     } catch (const po::error& error) {
         throw UsageError(fmt::format("{}: {}; {}", command, error.what(), help));
     }
+}
+
+void add_watch(po::options_description& options) {
+    options.add_options()("watch", po::value<std::string>()->implicit_value("2"));
+}
+
+std::optional<std::chrono::seconds> watch_of(std::string_view command,
+                                             const po::variables_map& given) {
+    if (!given.contains("watch"))
+        return std::nullopt;
+    const auto& text = given["watch"].as<std::string>();
+    const auto seconds = number<std::uint16_t>(text);
+    if (!seconds || *seconds == 0)
+        throw UsageError(fmt::format("{}: --watch '{}' is no pause; write whole seconds, like "
+                                     "--watch=5",
+                                     command, text));
+    return std::chrono::seconds(*seconds);
 }
 
 std::filesystem::path file_argument(std::string_view command, const Arguments& arguments,

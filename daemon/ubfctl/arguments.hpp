@@ -5,7 +5,9 @@
 #include "command.hpp"
 
 #include <boost/program_options.hpp>
+#include <chrono>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 
 namespace ubf::ctl {
@@ -18,6 +20,11 @@ boost::program_options::variables_map
 parse(std::string_view command, const Arguments& arguments,
       const boost::program_options::options_description& options,
       const boost::program_options::positional_options_description& positions = {});
+
+// --watch[=SECONDS], and the pause that it asks for.
+void add_watch(boost::program_options::options_description& options);
+std::optional<std::chrono::seconds> watch_of(std::string_view command,
+                                             const boost::program_options::variables_map& given);
 
 // The one argument of a command: a file, or the default.
 std::filesystem::path file_argument(std::string_view command, const Arguments& arguments,

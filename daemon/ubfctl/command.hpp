@@ -1,4 +1,4 @@
-// The subcommands of ubfctl: one table drives dispatch and help.
+// The subcommands of ubfctl: one table drives dispatch, help and completion.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,11 @@ struct Globals {
     std::filesystem::path socket;
     std::filesystem::path user_socket; // every user's
     bool json = false;
+    bool colours = false;
+    bool pages = true; // through a pager, on a terminal
 };
+
+struct Column;
 
 using Arguments = std::vector<std::string>; // the words behind the subcommand
 
@@ -25,9 +29,12 @@ struct Command {
     std::string_view description;
     std::string_view example;
     int (*run)(const Globals& globals, const Arguments& arguments); // the exit status
+    std::span<const Column> (*columns)() = nullptr;                 // of a command with --output
 };
 
 std::span<const Command> commands();
+std::span<const Column> flow_columns();
+std::span<const Column> peer_columns();
 
 int status(const Globals& globals, const Arguments& arguments);
 int check_config(const Globals& globals, const Arguments& arguments);

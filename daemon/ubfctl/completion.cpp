@@ -1,6 +1,7 @@
 // `ubfctl completion`: what a shell completes, from the table of subcommands.
 #include "arguments.hpp"
 #include "command.hpp"
+#include "table.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -15,33 +16,49 @@ namespace {
 std::vector<std::string> options_in(std::string_view usage) {
     std::vector<std::string> options;
     for (auto at = usage.find("--"); at != std::string_view::npos; at = usage.find("--", at + 2)) {
-        const auto end = usage.find_first_of(" ]|\n", at);
+        const auto end = usage.find_first_of(" []|=\n", at);
         options.emplace_back(usage.substr(at, end == std::string_view::npos ? end : end - at));
     }
     return options;
 }
 
-constexpr std::string_view common = "--json --socket --help";
+constexpr std::string_view common = "--json --socket --color --no-pager --help";
+
+// The names of a command's columns; empty for one without.
+std::string columns_of(const Command& command) {
+    std::string names;
+    if (command.columns != nullptr)
+        for (const auto& column : command.columns())
+            names += fmt::format("{}{}", names.empty() ? "" : " ", column.name);
+    return names;
+}
 
 std::string for_bash() {
     std::string names;
     std::string cases;
+    std::string columns;
     for (const auto& command : commands()) {
         names += fmt::format("{}{}", names.empty() ? "" : " ", command.name);
         cases += fmt::format("        {}) words=\"{} {}\" ;;\n", command.name,
                              fmt::join(options_in(command.usage), " "), common);
+        if (command.columns != nullptr)
+            columns +=
+                fmt::format("        {}) columns=\"{}\" ;;\n", command.name, columns_of(command));
     }
     return fmt::format(
         "_ubfctl() {{\n"
-        "    local words=\"{} help {} --version\" word\n"
+        "    local words=\"{} help {} --version\" columns word\n"
         "    for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
         "        case $word in\n{}"
         "        esac\n"
+        "        case $word in\n{}"
+        "        esac\n"
         "    done\n"
+        "    case ${{COMP_WORDS[COMP_CWORD-1]}} in -o|--output) words=$columns ;; esac\n"
         "    COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n"
         "}}\n"
         "complete -o default -F _ubfctl ubfctl\n",
-        names, common, cases);
+        names, common, cases, columns);
 }
 
 std::string for_zsh() {
@@ -56,6 +73,10 @@ std::string for_fish() {
         for (const auto& option : options_in(command.usage))
             text += fmt::format("complete -c ubfctl -n '__fish_seen_subcommand_from {}' -l {}\n",
                                 command.name, option.substr(2));
+        if (command.columns != nullptr)
+            text += fmt::format("complete -c ubfctl -n '__fish_seen_subcommand_from {}' -s o -l "
+                                "output -x -a \"{}\"\n",
+                                command.name, columns_of(command));
     }
     return text;
 }

@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "screen.hpp"
 
 #include <fmt/format.h>
 #include <iostream>
@@ -18,20 +19,23 @@ int config(const Globals& globals, const Arguments& arguments) {
         std::cout << reply.dump(2) << '\n';
         return 0;
     }
+    const Paint paint(globals.colours);
+    std::string page;
     std::string section;
     for (const auto& row : reply.at("settings")) {
         const auto text = [&](const char* key) { return row.at(key).get<std::string>(); };
         if (set_alone && text("where").empty())
             continue;
         if (text("section") != section) {
-            std::cout << fmt::format("{}[{}]\n", section.empty() ? "" : "\n", text("section"));
+            page += section.empty() ? "" : "\n";
             section = text("section");
+            page += paint(Ink::heading, fmt::format("[{}]", section)) + '\n';
         }
         const auto line = fmt::format("{} = {}", text("key"), text("value"));
-        std::cout << (text("where").empty() ? line + '\n'
-                                            : fmt::format("{:<40} # {}\n", line, text("where")));
+        page +=
+            text("where").empty() ? line + '\n' : fmt::format("{:<40} # {}\n", line, text("where"));
     }
-    return 0;
+    return show(globals, {page});
 }
 
 } // namespace ubf::ctl

@@ -2,7 +2,9 @@
 #include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "fields.hpp"
 #include "refusal.hpp"
+#include "screen.hpp"
 
 #include <array>
 #include <charconv>
@@ -23,7 +25,7 @@ namespace po = boost::program_options;
 std::string with_address(const std::string& given, std::optional<bool> v4) {
     const auto colon = given.rfind(':');
     const bool is_name = colon != std::string::npos && colon > 0 && given.find(':') == colon &&
-                         !number<std::uint64_t>(given.substr(0, colon));
+                         !ubf::number<std::uint64_t>(given.substr(0, colon));
     if (!is_name || Endpoint::parse(given))
         return given;
     addrinfo wanted{};
@@ -75,10 +77,12 @@ int explain_flow(const Globals& globals, std::string from, std::string to,
     }
     for (const auto& step : reply.at("steps"))
         std::cout << step.get<std::string>() << '\n';
-    const auto& verdict = reply.at("verdict");
-    std::cout << fmt::format("so: {} ({}): {}\n", verdict.at("action").get<std::string>(),
-                             verdict.at("reason").get<std::string>(),
-                             verdict.at("hint").get<std::string>());
+    const auto action = word(reply, "/verdict/action");
+    const Paint paint(globals.colours);
+    std::cout << paint(action == to_string(Action::allow) ? Ink::good : Ink::bad,
+                       fmt::format("so: {} ({}): {}", action, word(reply, "/verdict/reason"),
+                                   word(reply, "/verdict/hint")))
+              << '\n';
     return 0;
 }
 

@@ -1,142 +1,126 @@
-// `ubfctl flows` and `ubfctl revoke`: list the flows that are allowed now, and end them.
-#include "arguments.hpp"
-#include "client.hpp"
+// `ubfctl flows`: the flows that are allowed now, in columns that the reader chooses.
 #include "command.hpp"
-#include "flow/flow.hpp"
+#include "fields.hpp"
+#include "flow_filter.hpp"
 #include "names.hpp"
-#include "policy/verdict.hpp"
+#include "programs.hpp"
+#include "screen.hpp"
+#include "table.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <fmt/format.h>
-#include <iostream>
+#include <vector>
 
 namespace ubf::ctl {
 namespace {
 
 namespace po = boost::program_options;
 
-std::string checked_reason(const std::string& name) {
-    const auto reason = parse_reason(name);
-    if (!reason || action_of(*reason) != Action::allow)
-        throw UsageError(fmt::format("no flow is allowed for the reason '{}'; there are {}", name,
-                                     fmt::join(reasons_of(Action::allow), ", ")));
-    return name;
+std::string party(const Json& row, const char* end) {
+    const auto& json = row.at(end);
+    if (!json.contains("uid"))
+        return word(json, "/kind", "");
+    return fmt::format("{}({})", word(json, "/user", "?"), number(json, "/uid"));
 }
 
-po::options_description common_options() {
-    po::options_description options;
-    options.add_options()                  //
-        ("user", po::value<std::string>()) //
-        ("reason", po::value<std::string>());
-    return options;
-}
-
-Json make_request(const char* command, const po::variables_map& given) {
-    Json request{{"command", command}};
-    if (given.contains("user"))
-        request["user"] = uid_of(given["user"].as<std::string>());
-    if (given.contains("reason"))
-        request["reason"] = checked_reason(given["reason"].as<std::string>());
-    return request;
-}
-
-// A flow in one piece, as the log and `ubfctl flows` have it, or in three.
-void add_flow(Json& request, const po::variables_map& given) {
-    const auto text = [&](const char* name) {
-        return given.contains(name) ? given[name].as<std::string>() : std::string();
+// "45s", "12m", "3h", "9d": the largest unit that is full.
+std::string span_text(std::uint64_t seconds) {
+    struct Unit {
+        std::uint64_t seconds;
+        char name;
     };
-    auto whole = text("flow");
-    if (whole.empty())
-        whole = fmt::format("{} {} -> {}", text("proto"), text("from"), text("to"));
-    const auto flow = Flow::parse(whole);
-    if (!flow)
-        throw UsageError(fmt::format("revoke: '{}' is no flow; write it as 'ubfctl flows' and the "
-                                     "log do, like 'tcp 10.0.0.1:4000 -> 10.0.0.2:80'",
-                                     whole));
-    request["from"] = to_string(flow->source);
-    request["to"] = to_string(flow->destination);
-    request["protocol"] = to_string(flow->protocol);
+    for (const auto& [length, name] : {Unit{86400, 'd'}, Unit{3600, 'h'}, Unit{60, 'm'}})
+        if (seconds >= length)
+            return fmt::format("{}{}", seconds / length, name);
+    return fmt::format("{}s", seconds);
 }
 
-std::string to_text(const Json& party) {
-    if (!party.contains("uid"))
-        return party.at("kind").get<std::string>();
-    return fmt::format("{}({})", party.value("user", std::string("?")),
-                       party.at("uid").get<std::uint32_t>());
+constexpr std::array<Column, 11> all{{
+    {"flow", "protocol and both ends, as 'ubfctl revoke --flow' takes them",
+     [](const Json& row) {
+         return fmt::format("{} {} -> {}", word(row, "/protocol", "?"), word(row, "/from", "?"),
+                            word(row, "/to", "?"));
+     }},
+    {"reason", "why it is allowed", [](const Json& row) { return word(row, "/reason", ""); }},
+    {"connector", "the user who began it", [](const Json& row) { return party(row, "connector"); }},
+    {"listener", "the user whose server it is",
+     [](const Json& row) { return party(row, "listener"); }},
+    {"age", "since when: s, m, h or d",
+     [](const Json& row) { return span_text(number(row, "/age_s")); }, true},
+    {"proto", "the protocol alone", [](const Json& row) { return word(row, "/protocol", ""); },
+     false, false},
+    {"from", "the connector's end alone", [](const Json& row) { return word(row, "/from", ""); },
+     false, false},
+    {"to", "the listener's end alone", [](const Json& row) { return word(row, "/to", ""); }, false,
+     false},
+    {"program", "the program at the end on this node, or at both",
+     [](const Json& row) { return word(row, "/program", ""); }, false, false},
+    {"job", "the Slurm job of that program", [](const Json& row) { return word(row, "/job", ""); },
+     false, false},
+    {"label", "the label of that job", [](const Json& row) { return word(row, "/label", ""); },
+     false, false},
+}};
+
+bool needs_programs(const std::vector<Column>& columns) {
+    return std::ranges::any_of(columns, [](const Column& column) {
+        return column.name == "program" || column.name == "job" || column.name == "label";
+    });
 }
 
-std::string to_line(const Json& flow) {
-    const auto text = [&](const char* key) { return flow.at(key).get<std::string>(); };
-    const auto ends = fmt::format("{} {} -> {}", text("protocol"), text("from"), text("to"));
-    return fmt::format("{:<52} {:<16} connector {:<20} listener {:<20} {} s\n", ends,
-                       text("reason"), to_text(flow.at("connector")), to_text(flow.at("listener")),
-                       flow.at("age_s").get<std::uint64_t>());
-}
+struct Wish {
+    Json request;
+    std::vector<Column> columns;
+    bool headings = true;
+};
 
-void note_missing(const Json& reply) {
-    if (const auto missing = reply.at("queues_missing").get<std::uint64_t>(); missing > 0)
-        std::cerr << fmt::format("ubfctl: {} of ubfd's queues did not answer in time, and theirs "
-                                 "is not told here; see 'ubfctl status'\n",
-                                 missing);
+Page page_of(const Globals& globals, const Wish& wish, Names& names) {
+    auto reply = ask(globals.socket, wish.request);
+    std::vector<Json> flows(reply.at("flows").begin(), reply.at("flows").end());
+    for (auto& flow : flows)
+        for (const char* end : {"connector", "listener"})
+            names.add(flow.at(end));
+    if (needs_programs(wish.columns))
+        add_programs(flows, ask(globals.socket, {{"command", "jobs"}}).at("jobs"));
+    if (globals.json) {
+        reply["flows"] = flows;
+        return {reply.dump(2) + '\n'};
+    }
+    Page page;
+    if (wish.headings)
+        page.text = fmt::format("{}: {} allowed\n", host_name(), counted(flows.size(), "flow"));
+    page.text +=
+        to_table(wish.columns, flows, {wish.headings, Paint(globals.colours), [](const Json& row) {
+                                           return word(row, "/reason") == "observed" ? Ink::warning
+                                                                                     : Ink::plain;
+                                       }});
+    if (yes(reply, "/truncated"))
+        page.note = fmt::format("ubfctl: there are more than these {}; ask for those of one "
+                                "--user or --reason\n",
+                                flows.size());
+    page.note += note_of_missing(reply);
+    return page;
 }
 
 } // namespace
 
-int flows(const Globals& globals, const Arguments& arguments) {
-    const auto given = parse("flows", arguments, common_options());
-    auto reply = ask(globals.socket, make_request("flows", given));
-    Names names;
-    for (auto& flow : reply.at("flows"))
-        for (const char* end : {"connector", "listener"})
-            names.add(flow.at(end));
-    if (globals.json) {
-        std::cout << reply.dump(2) << '\n';
-        return 0;
-    }
-    for (const auto& flow : reply.at("flows"))
-        std::cout << to_line(flow);
-    if (reply.at("truncated").get<bool>())
-        std::cerr << fmt::format("ubfctl: there are more than these {}; ask for those of one "
-                                 "--user or --reason\n",
-                                 reply.at("flows").size());
-    note_missing(reply);
-    return 0;
+std::span<const Column> flow_columns() {
+    return all;
 }
 
-int revoke(const Globals& globals, const Arguments& arguments) {
-    auto options = common_options();
-    options.add_options()                                         //
-        ("flow", po::value<std::string>())                        //
-        ("from", po::value<std::string>())                        //
-        ("to", po::value<std::string>())                          //
-        ("proto", po::value<std::string>()->default_value("tcp")) //
-        ("all", po::bool_switch());
-    const auto given = parse("revoke", arguments, options);
-    const bool one = given.contains("flow") || given.contains("from") || given.contains("to");
-    const bool some = given.contains("user") || given.contains("reason");
-    const bool all = given["all"].as<bool>();
-    if (int{one} + int{some} + int{all} != 1)
-        throw UsageError("revoke takes one flow (--flow, or --from and --to), or those of a --user "
-                         "or for a --reason, or --all");
-    if (given.contains("flow") && (given.contains("from") || given.contains("to")))
-        throw UsageError("revoke takes --flow, or --from and --to, and not both");
-    auto request = make_request("revoke", given);
-    if (one)
-        add_flow(request, given);
-    if (all)
-        request["all"] = true;
-    const auto reply = ask(globals.socket, request);
-    if (globals.json) {
-        std::cout << reply.dump(2) << '\n';
-        return 0;
-    }
-    const auto count = [&](const char* key) { return reply.at(key).get<std::uint64_t>(); };
-    std::cout << fmt::format("ended {} flow{}\n", count("ended"), count("ended") == 1 ? "" : "s");
-    if (count("not_ended") > 0)
-        std::cerr << fmt::format("ubfctl: the kernel refused to end {} more; the log says why\n",
-                                 count("not_ended"));
-    note_missing(reply);
-    return count("not_ended") > 0 ? 1 : 0;
+int flows(const Globals& globals, const Arguments& arguments) {
+    auto options = filter_options();
+    options.add_options()                                                    //
+        ("output,o", po::value<std::string>()->default_value(std::string())) //
+        ("no-headings", po::bool_switch());
+    add_watch(options);
+    const auto given = parse("flows", arguments, options);
+    const Wish wish{request_of("flows", given),
+                    choose("flows", all, given["output"].as<std::string>()),
+                    !given["no-headings"].as<bool>()};
+    Names names;
+    return show(globals, watch_of("flows", given), [&] { return page_of(globals, wish, names); });
 }
 
 } // namespace ubf::ctl

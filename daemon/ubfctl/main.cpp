@@ -7,14 +7,18 @@
 #include "config/config.hpp"
 #include "ident/key.hpp"
 #include "nft/error.hpp"
+#include "screen.hpp"
+#include "table.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <iostream>
 #include <sodium.h>
 #include <sysexits.h>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -25,8 +29,9 @@ std::span<const Command> commands() {
         {"why", "why [--last NUMBER] [--follow]",
          "why flows of yours were refused, and what to do; for every user", "ubfctl why --last 3",
          why},
-        {"status", "status [--peers]", "what ubfd does: queues, verdicts, owners, peers",
-         "ubfctl status", status},
+        {"status", "status [--peers] [--watch[=SECONDS]]",
+         "what ubfd does: queues, verdicts, owners, peers; problems come first", "ubfctl status",
+         status},
         {"top", "top [--once]", "the same now, each second anew: rates, queues, peers, refusals",
          "ubfctl top", top},
         {"report", "report [--since SPAN] [--suggest] [--from FILE...]",
@@ -37,8 +42,11 @@ std::span<const Command> commands() {
          "         --as USER --from HOST --to HOST:PORT [--proto tcp|udp] | ID | --last [USER]",
          "who owns each end of a flow, and what the verdict would be; or a refusal that is over",
          "ubfctl explain --from 10.0.0.1:40000 --to 10.0.0.2:8888", explain},
-        {"flows", "flows [--user USER] [--reason REASON]", "the flows that are allowed now",
-         "ubfctl flows --user alice", flows},
+        {"flows",
+         "flows [--user USER] [--reason REASON] [-o|--output COLUMNS] [--no-headings]\n"
+         "         [--watch[=SECONDS]]",
+         "the flows that are allowed now", "ubfctl flows --user alice -o +program", flows,
+         flow_columns},
         {"allow", "allow [--for SPAN EXCEPTION | --remove EXCEPTION]",
          "an exception that ends by itself; and which ones hold",
          "ubfctl allow --for 2h 'alice>bob tcp/8786@10.0.0.2'", allow},
@@ -47,8 +55,9 @@ std::span<const Command> commands() {
          "         [--user USER] [--reason REASON] | --all",
          "ends allowed flows now; a new connection is decided as ever",
          "ubfctl revoke --user mallory", revoke},
-        {"peers", "peers [--silent]", "the peers that were asked, the worst first",
-         "ubfctl peers --silent", peers},
+        {"peers", "peers [--silent] [-o|--output COLUMNS] [--no-headings] [--watch[=SECONDS]]",
+         "the peers that were asked, the worst first", "ubfctl peers --silent", peers,
+         peer_columns},
         {"log", "log [--since TIME] [--user USER] [--reason REASON] [--follow]",
          "ubfd's lines in the journal", "ubfctl log --since today --user bob", log},
         {"config", "config [--set]", "the settings that hold, and where they are set",
@@ -63,7 +72,8 @@ std::span<const Command> commands() {
          "ubfctl job list", job},
         {"reload", "reload", "have ubfd read its configuration anew, and say whether it is good",
          "ubfctl reload", reload},
-        {"metrics", "metrics", "what ubfd counts, in Prometheus's text format",
+        {"metrics", "metrics [--http]",
+         "what ubfd counts, in Prometheus's text format; or that as an answer to HTTP",
          "ubfctl metrics > /var/lib/node_exporter/ubf.prom", metrics},
         {"keygen", "keygen [FILE]", "make a cluster key", "ubfctl keygen", keygen},
         {"completion", "completion bash|zsh|fish", "a script by which a shell completes ubfctl",
@@ -87,8 +97,15 @@ std::string help(const po::options_description& options) {
 }
 
 std::string help(const Command& command) {
-    return fmt::format("Usage: ubfctl {}\n\n  {}\n\nExample\n  {}\n", command.usage,
-                       command.description, command.example);
+    auto text = fmt::format("Usage: ubfctl {}\n\n  {}\n\nExample\n  {}\n", command.usage,
+                            command.description, command.example);
+    if (command.columns == nullptr)
+        return text;
+    text += "\nColumns for --output, like \"flow,age\"; \"+age\" adds to the usual ones (*)\n";
+    for (const auto& column : command.columns())
+        text +=
+            fmt::format("  {} {:<12} {}\n", column.is_usual ? '*' : ' ', column.name, column.help);
+    return text;
 }
 
 const Command& find_command(const std::string& name) {
@@ -104,6 +121,15 @@ const Command& find_command(const std::string& name) {
                                      : std::string()));
 }
 
+bool wants_colours(const std::string& word) {
+    const auto choice = parse_colour(word);
+    if (!choice)
+        throw UsageError(
+            fmt::format("--color '{}' is not known; it is auto, always or never", word));
+    return wants_colour(*choice, ::isatty(STDOUT_FILENO) == 1, std::getenv("NO_COLOR"),
+                        std::getenv("TERM"));
+}
+
 int failure(int code, const std::string& what) {
     for (std::string_view rest = what; !rest.empty();)
         std::cerr << "ubfctl: " << split(rest, '\n') << '\n';
@@ -113,13 +139,19 @@ int failure(int code, const std::string& what) {
 int run(int argc, char** argv) {
     Globals globals;
     std::string socket;
+    std::string colour;
+    bool no_pager = false;
     po::options_description options("Options");
     options.add_options() //
         ("socket", po::value(&socket)->default_value("/run/ubf/control.sock")->value_name("PATH"),
          "where ubfd listens; for 'why', /run/ubf/user.sock") //
         ("json", po::bool_switch(&globals.json),
          "for programs: why, status, report, explain, flows, revoke, check-config, job list") //
-        ("help,h", "print this and exit")                                                     //
+        ("color", po::value(&colour)->default_value("auto")->value_name("WHEN"),
+         "colours: auto (on a terminal, without NO_COLOR), always or never") //
+        ("no-pager", po::bool_switch(&no_pager),
+         "a page longer than the terminal goes by without $UBF_PAGER, $PAGER or less") //
+        ("help,h", "print this and exit")                                              //
         ("version,V", "print the version and exit");
 
     // Our options may stand on either side of the command; the other words are the command's.
@@ -132,6 +164,8 @@ int run(int argc, char** argv) {
     po::store(parsed, given);
     po::notify(given);
     globals.socket = socket;
+    globals.pages = !no_pager;
+    globals.colours = wants_colours(colour);
     globals.user_socket = given["socket"].defaulted() ? "/run/ubf/user.sock" : socket;
     auto words = po::collect_unrecognized(parsed.options, po::include_positional);
     const bool wants_help = given.contains("help") || (!words.empty() && words.front() == "help");

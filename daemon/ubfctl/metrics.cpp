@@ -3,12 +3,16 @@
 #include "client.hpp"
 #include "command.hpp"
 #include "fields.hpp"
+#include "http.hpp"
+#include "latency.hpp"
 #include "policy/verdict.hpp"
 
+#include <chrono>
 #include <fmt/format.h>
 #include <iostream>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 
 namespace ubf::ctl {
 namespace {
@@ -24,9 +28,18 @@ std::string escaped(std::string_view value) {
     return text;
 }
 
-class Page {
+// Microseconds as seconds: "0.00025".
+std::string seconds_text(std::uint64_t us) {
+    auto text = fmt::format("{}.{:06}", us / 1'000'000, us % 1'000'000);
+    text.erase(text.find_last_not_of('0') + 1);
+    if (text.ends_with('.'))
+        text += '0';
+    return text;
+}
+
+class MetricsPage {
   public:
-    explicit Page(const Json& status)
+    explicit MetricsPage(const Json& status)
       : status_(status) {}
 
     // Begins a metric; its samples follow.
@@ -37,6 +50,10 @@ class Page {
     void sample(std::uint64_t value, std::string_view labels = {}) {
         text_ += labels.empty() ? fmt::format("{} {}\n", name_, value)
                                 : fmt::format("{}{{{}}} {}\n", name_, labels, value);
+    }
+    // One of a metric that has samples of several names.
+    void sample_of(std::string_view name, std::string_view value, std::string_view labels) {
+        text_ += fmt::format("{}{{{}}} {}\n", name, labels, value);
     }
     // One that is a number of the status; left out where this ubfd doesn't have it.
     void add(std::string_view name, std::string_view type, std::string_view help,
@@ -75,7 +92,7 @@ class Page {
     std::string text_;
 };
 
-void add_verdicts(Page& page) {
+void add_verdicts(MetricsPage& page) {
     const auto* reasons = page.at("/reasons");
     if (reasons == nullptr)
         return;
@@ -91,7 +108,31 @@ void add_verdicts(Page& page) {
                   "/observing/would_deny", "reason");
 }
 
-void add_queues(Page& page) {
+// The buckets are cumulative, and the times in seconds.
+void add_latencies(MetricsPage& page) {
+    const auto* times = page.at("/decision_us");
+    if (times == nullptr)
+        return;
+    const std::string name = "ubf_decision_seconds";
+    page.begin(name, "histogram",
+               "Time from a packet's arrival to its verdict, by whether a peer was asked.");
+    for (const std::string way : {"queue", "asked"}) {
+        const auto latencies = latencies_of(*times, way);
+        std::uint64_t sum = 0;
+        for (std::size_t i = 0; i < latencies.counts.size(); ++i) {
+            sum += latencies.counts[i];
+            const auto bound = i < latencies.bounds_us.size() ? seconds_text(latencies.bounds_us[i])
+                                                              : std::string("+Inf");
+            page.sample_of(name + "_bucket", std::to_string(sum),
+                           fmt::format("way=\"{}\",le=\"{}\"", way, bound));
+        }
+        page.sample_of(name + "_sum", seconds_text(latencies.sum_us),
+                       fmt::format("way=\"{}\"", way));
+        page.sample_of(name + "_count", std::to_string(sum), fmt::format("way=\"{}\"", way));
+    }
+}
+
+void add_queues(MetricsPage& page) {
     const auto* queues = page.at("/queues");
     if (queues == nullptr)
         return;
@@ -110,7 +151,7 @@ void add_queues(Page& page) {
          "socket_drops");
 }
 
-void add_kernel(Page& page) {
+void add_kernel(MetricsPage& page) {
     const auto* rules = page.at("/kernel");
     if (rules == nullptr)
         return;
@@ -121,7 +162,7 @@ void add_kernel(Page& page) {
                     fmt::format("rule=\"{}\"", escaped(name)));
 }
 
-void add_ident(Page& page) {
+void add_ident(MetricsPage& page) {
     page.add("ubf_ident_questions_total", "counter", "Questions to peers.", "/ident/questions");
     page.add("ubf_ident_retransmissions_total", "counter", "Questions that were asked again.",
              "/ident/retransmissions");
@@ -134,7 +175,7 @@ void add_ident(Page& page) {
     page.add("ubf_peers_silent", "gauge", "Peers that do not answer.", "/peers_silent");
 }
 
-void add_flows(Page& page) {
+void add_flows(MetricsPage& page) {
     page.add("ubf_flows_remembered", "gauge", "Flows that are allowed.", "/flows_remembered");
     page.add("ubf_flows_ended_total", "counter", "Flows that were allowed once, and were ended.",
              "/flows_ended");
@@ -149,7 +190,7 @@ void add_flows(Page& page) {
              "/recognition/stamped");
 }
 
-void add_health(Page& page) {
+void add_health(MetricsPage& page) {
     page.begin("ubf_info", "gauge", "The version of ubfd.");
     page.sample(1, fmt::format("version=\"{}\"", escaped(word(page.status(), "/version", ""))));
     page.add("ubf_uptime_seconds", "gauge", "Time since ubfd started.", "/uptime_s");
@@ -169,19 +210,45 @@ void add_health(Page& page) {
     page.add("ubf_log_lost_total", "counter", "Lines that were lost.", "/log/lost");
 }
 
-} // namespace
-
-int metrics(const Globals& globals, const Arguments& arguments) {
-    parse("metrics", arguments, {});
-    const auto status = ask(globals.socket, {{"command", "status"}});
-    Page page(status);
+std::string text_of(const Json& status) {
+    MetricsPage page(status);
     add_health(page);
     add_verdicts(page);
+    add_latencies(page);
     add_queues(page);
     add_kernel(page);
     add_ident(page);
     add_flows(page);
-    std::cout << page.text();
+    return page.text();
+}
+
+// As the socket's unit runs it: one request on standard input, its answer on standard output.
+// Anybody on this node may ask.
+int answer_by_http(const Globals& globals) {
+    constexpr std::chrono::seconds patience{5};
+    const auto code = http_code(read_http_request(STDIN_FILENO, patience));
+    if (code != HttpCode::ok) {
+        std::cout << http_answer(code, "") << std::flush;
+        return 0;
+    }
+    try {
+        std::cout << http_answer(code, text_of(ask(globals.socket, {{"command", "status"}})));
+    } catch (const Unreachable&) {
+        std::cout << http_answer(HttpCode::unavailable, "ubfd does not answer\n") << std::flush;
+        throw;
+    }
+    std::cout << std::flush;
+    return 0;
+}
+
+} // namespace
+
+int metrics(const Globals& globals, const Arguments& arguments) {
+    boost::program_options::options_description options;
+    options.add_options()("http", "");
+    if (parse("metrics", arguments, options).contains("http"))
+        return answer_by_http(globals);
+    std::cout << text_of(ask(globals.socket, {{"command", "status"}}));
     return 0;
 }
 

@@ -1,11 +1,15 @@
 // `ubfctl report`: what was refused, or would be, summed up; of this node, or of many.
 #include "arguments.hpp"
+#include "base/escape.hpp"
 #include "command.hpp"
+#include "fields.hpp"
 #include "report.hpp"
+#include "screen.hpp"
 #include "span.hpp"
 
 #include <chrono>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -33,6 +37,12 @@ Json read_file(const std::string& file) {
     return json;
 }
 
+Json own_report(const Globals& globals, std::int64_t since_ms) {
+    auto report = ask(globals.socket, {{"command", "refusals"}, {"since_ms", since_ms}});
+    report["host"] = host_name();
+    return report;
+}
+
 // A peer's own report has what it told this node.
 std::vector<Refusal> to_refusals(const std::vector<Json>& reports) {
     std::vector<Refusal> refusals;
@@ -43,7 +53,8 @@ std::vector<Refusal> to_refusals(const std::vector<Json>& reports) {
     return refusals;
 }
 
-std::string to_text(const std::vector<RefusalGroup>& groups, std::size_t nodes, Names& names) {
+std::string to_text(const std::vector<RefusalGroup>& groups, std::size_t nodes, Names& names,
+                    const Paint& paint) {
     std::set<std::string> verbs;
     for (const auto& each : groups)
         verbs.insert(each.verb);
@@ -60,12 +71,20 @@ std::string to_text(const std::vector<RefusalGroup>& groups, std::size_t nodes, 
                 users.insert(uid);
             lines += to_text(each, names);
         }
-        text += fmt::format(
-            "{} {} flow{} of {} user{}{}\n{}", verb, flows, flows == 1 ? "" : "s", users.size(),
-            users.size() == 1 ? "" : "s",
-            nodes > 1 ? fmt::format(", by the reports of {} nodes", nodes) : std::string(), lines);
+        const auto head = fmt::format(
+            "{} {} of {}{}", verb, counted(flows, "flow"), counted(users.size(), "user"),
+            nodes > 1 ? fmt::format(", by the reports of {} nodes", nodes) : std::string());
+        text += fmt::format("{}\n{}", paint(Ink::heading, head), lines);
     }
     return text.empty() ? "nothing was refused, as far as is remembered\n" : text;
+}
+
+// The nodes of the reports; as a comment of a configuration, if one follows.
+std::string head_of(const std::vector<Json>& reports, bool is_comment) {
+    std::set<std::string> hosts;
+    for (const auto& each : reports)
+        hosts.insert(escape(word(each, "/host", "a node of no name")));
+    return fmt::format("{}{}:\n", is_comment ? "# " : "", fmt::join(hosts, ", "));
 }
 
 } // namespace
@@ -88,22 +107,23 @@ int report(const Globals& globals, const Arguments& arguments) {
         for (const auto& file : given["from"].as<std::vector<std::string>>())
             reports.push_back(read_file(file));
     else
-        reports.push_back(ask(globals.socket, {{"command", "refusals"}, {"since_ms", since}}));
+        reports.push_back(own_report(globals, since));
     if (globals.json) {
         Json all = Json::array();
         for (const auto& each : reports)
             for (const auto& row : each.at("refusals"))
                 all.push_back(row);
-        std::cout << Json{{"refusals", all}}.dump(2) << '\n';
+        std::cout << Json{{"host", host_name()}, {"refusals", all}}.dump(2) << '\n';
         return 0;
     }
     auto refusals = to_refusals(reports);
     std::erase_if(refusals, [&](const Refusal& refusal) { return refusal.last_ms < since; });
     const auto groups = group(refusals);
     Names names;
-    std::cout << (given["suggest"].as<bool>() ? suggestion(groups, names)
-                                              : to_text(groups, reports.size(), names));
-    return 0;
+    const bool suggests = given["suggest"].as<bool>();
+    const auto text = suggests ? suggestion(groups, names)
+                               : to_text(groups, reports.size(), names, Paint(globals.colours));
+    return show(globals, {head_of(reports, suggests) + text});
 }
 
 } // namespace ubf::ctl

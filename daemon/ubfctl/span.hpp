@@ -20,8 +20,8 @@ inline std::chrono::seconds to_span(std::string_view option, const std::string& 
                                  : unit == 'h' ? 3600
                                  : unit == 'd' ? 86400
                                                : 0;
-    const auto count =
-        number<std::uint32_t>(std::string_view(text).substr(0, text.empty() ? 0 : text.size() - 1));
+    const auto count = ubf::number<std::uint32_t>(
+        std::string_view(text).substr(0, text.empty() ? 0 : text.size() - 1));
     if (seconds == 0 || !count)
         throw UsageError(
             fmt::format("{} '{}' is no span of time; write it like 30m, 12h or 7d", option, text));

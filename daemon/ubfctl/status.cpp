@@ -2,10 +2,13 @@
 #include "client.hpp"
 #include "command.hpp"
 #include "fields.hpp"
+#include "latency.hpp"
+#include "screen.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
-#include <iostream>
 #include <sysexits.h>
+#include <vector>
 
 namespace ubf::ctl {
 namespace {
@@ -69,7 +72,7 @@ std::string configuration_text(const Json& configuration) {
                        word(configuration, "/file"), word(configuration, "/mistake"));
 }
 
-// First of all, for whoever reads no further.
+// On the first line, for whoever reads no further.
 std::string observing_text(const Json& observing) {
     if (yes(observing, "/all"))
         return fmt::format("OBSERVING ONLY: nothing is refused (policy.mode); would deny: {}\n",
@@ -94,13 +97,6 @@ std::string missing_text(const Json& ruleset) {
     std::string text;
     for (const auto& item : part(ruleset, "/missing"))
         text += fmt::format("  missing: {}\n", item.get<std::string>());
-    return text;
-}
-
-std::string warnings_text(const Json& status) {
-    std::string text;
-    for (const auto& warning : part(status, "/warnings"))
-        text += fmt::format("warning   {}\n", warning.get<std::string>());
     return text;
 }
 
@@ -143,54 +139,109 @@ std::string rdma_text(const Json& rdma) {
                        count("queue_pairs_not_attributable"));
 }
 
-std::string to_text(const Json& status) {
+// A part of the page: a line, and maybe others that belong to it.
+struct Part {
+    std::string text;
+    Ink ink = Ink::plain;
+};
+using Parts = std::vector<Part>;
+
+Ink bad_if(bool is_bad) {
+    return is_bad ? Ink::bad : Ink::plain;
+}
+
+void add_ruleset(Parts& parts, const Json& status) {
+    const auto& configuration = part(status, "/configuration");
     const auto& ruleset = part(status, "/ruleset");
+    if (!configuration.value("holds", true))
+        parts.push_back({configuration_text(configuration), Ink::bad});
+    parts.push_back(
+        {fmt::format(
+             "ruleset   {}, {}{}, queue rule: {}, repaired {} times\n{}", word(ruleset, "/state"),
+             yes(ruleset, "/managed") ? "managed by ubfd" : "managed by the administrator",
+             yes(ruleset, "/owned") ? " (no other program can change it)" : "",
+             word(status, "/queue_rule"), number(ruleset, "/repairs"), missing_text(ruleset)),
+         bad_if(word(ruleset, "/state") != "installed")});
+    parts.push_back({fmt::format("interfaces {}\n{}", interfaces_text(part(status, "/interfaces")),
+                                 others_text(status))});
+}
+
+void add_verdicts(Parts& parts, const Json& status) {
+    const auto& threads = part(status, "/threads");
+    parts.push_back({fmt::format("threads   {}\n", threads_text(threads)),
+                     bad_if(!part(threads, "/standing_still").empty())});
+    parts.push_back(
+        {fmt::format("queues\n{}verdicts  {}\nreasons   {}\nlatencies {}\nkernel    {}\n"
+                     "          verdicts there: {}\n",
+                     queues_text(status), counts(part(status, "/actions")),
+                     counts(part(status, "/reasons")), latencies_text(part(status, "/decision_us")),
+                     rules(part(status, "/kernel")), counts(part(status, "/verdicts_in_kernel")))});
+}
+
+void add_owners(Parts& parts, const Json& status) {
+    parts.push_back(
+        {fmt::format("owners    {}\n"
+                     "          the kernel's records: {}\n"
+                     "recognition {}\n"
+                     "receivers {} (who gets the datagrams of an allowed flow)\n"
+                     "labels    {}; not known {}; jobs running {}; flows ended {}\n"
+                     "rdma      {}\n",
+                     counts(part(status, "/owner_methods")), word(status, "/owner_records"),
+                     recognition_text(part(status, "/recognition")), word(status, "/udp_receivers"),
+                     counts(part(status, "/labels/found")), number(status, "/labels/unknown"),
+                     number(status, "/jobs/running"), number(status, "/flows_ended"),
+                     rdma_text(part(status, "/rdma")))});
+}
+
+void add_ident(Parts& parts, const Json& status) {
     const auto& ident = part(status, "/ident");
-    const auto& log = part(status, "/log");
-    return fmt::format(
-        "{}ubfd {}, up since {} ({} s)\n{}"
-        "ruleset   {}, {}{}, queue rule: {}, repaired {} times\n{}"
-        "interfaces {}\n{}"
-        "threads   {}\n"
-        "queues\n{}"
-        "verdicts  {}\n"
-        "reasons   {}\n"
-        "kernel    {}\n"
-        "          verdicts there: {}\n"
-        "owners    {}\n"
-        "          the kernel's records: {}\n"
-        "recognition {}\n"
-        "receivers {} (who gets the datagrams of an allowed flow)\n"
-        "labels    {}; not known {}; jobs running {}; flows ended {}\n"
-        "rdma      {}\n"
+    parts.push_back({fmt::format(
         "ident     asked {}, again {}, answers {} ({} busy); answered {} ({} busy, {} of what was "
         "never sent); rejected: {}\n"
-        "          no room: {} not sent, {} forgotten of what peers were told\n"
-        "          signs with key {}\n"
-        "peers     {} asked, {} silent\n{}"
-        "log       {} lines, {} folded, {} beyond their user's share, {} lost\n{}",
-        observing_text(part(status, "/observing")), word(status, "/version"),
-        word(status, "/since"), number(status, "/uptime_s"),
-        configuration_text(part(status, "/configuration")), word(ruleset, "/state"),
-        yes(ruleset, "/managed") ? "managed by ubfd" : "managed by the administrator",
-        yes(ruleset, "/owned") ? " (no other program can change it)" : "",
-        word(status, "/queue_rule"), number(ruleset, "/repairs"), missing_text(ruleset),
-        interfaces_text(part(status, "/interfaces")), others_text(status),
-        threads_text(part(status, "/threads")), queues_text(status),
-        counts(part(status, "/actions")), counts(part(status, "/reasons")),
-        rules(part(status, "/kernel")), counts(part(status, "/verdicts_in_kernel")),
-        counts(part(status, "/owner_methods")), word(status, "/owner_records"),
-        recognition_text(part(status, "/recognition")), word(status, "/udp_receivers"),
-        counts(part(status, "/labels/found")), number(status, "/labels/unknown"),
-        number(status, "/jobs/running"), number(status, "/flows_ended"),
-        rdma_text(part(status, "/rdma")), number(ident, "/questions"),
-        number(ident, "/retransmissions"), number(ident, "/answers"),
+        "          no room: {} not sent, {} forgotten of what peers were told; signs with key {}\n",
+        number(ident, "/questions"), number(ident, "/retransmissions"), number(ident, "/answers"),
         number(ident, "/answers_busy"), number(ident, "/answered"), number(ident, "/answered_busy"),
         number(ident, "/no_evidence"), counts(part(ident, "/rejected")), number(ident, "/not_sent"),
-        number(ident, "/told_forgotten"), keys_text(part(ident, "/keys")),
-        number(status, "/peers_asked"), number(status, "/peers_silent"), peers_text(status),
-        number(log, "/written"), number(log, "/folded"), number(log, "/over_share"),
-        number(log, "/lost"), warnings_text(status));
+        number(ident, "/told_forgotten"), keys_text(part(ident, "/keys")))});
+    const auto silent = number(status, "/peers_silent");
+    parts.push_back({fmt::format("peers     {} asked, {} silent\n{}",
+                                 number(status, "/peers_asked"), silent, peers_text(status)),
+                     bad_if(silent > 0)});
+}
+
+void add_log(Parts& parts, const Json& status) {
+    const auto& log = part(status, "/log");
+    parts.push_back(
+        {fmt::format("log       {} lines, {} folded, {} beyond their user's share, {} lost\n",
+                     number(log, "/written"), number(log, "/folded"), number(log, "/over_share"),
+                     number(log, "/lost"))});
+    for (const auto& warning : part(status, "/warnings"))
+        parts.push_back({fmt::format("warning   {}\n", warning.get<std::string>()), Ink::warning});
+}
+
+// Only a part's first line has its colour.
+std::string painted(const Part& part, const Paint& paint) {
+    const auto end = part.text.find('\n');
+    return paint(part.ink, part.text.substr(0, end)) + part.text.substr(end);
+}
+
+// Problems first, and then warnings.
+std::string to_text(const Json& status, const Paint& paint) {
+    const auto observing = observing_text(part(status, "/observing"));
+    const auto version = fmt::format("ubfd {}, up since {} ({} s)\n", word(status, "/version"),
+                                     word(status, "/since"), number(status, "/uptime_s"));
+    auto text = host_name() + ": ";
+    text += observing.empty() ? version : painted({observing, Ink::warning}, paint) + version;
+    Parts parts;
+    add_ruleset(parts, status);
+    add_verdicts(parts, status);
+    add_owners(parts, status);
+    add_ident(parts, status);
+    add_log(parts, status);
+    std::ranges::stable_sort(parts, std::ranges::greater{}, &Part::ink);
+    for (const auto& each : parts)
+        text += painted(each, paint);
+    return text;
 }
 
 // For monitoring: the worst that is the case.
@@ -211,10 +262,15 @@ int exit_status(const Json& status) {
 int status(const Globals& globals, const Arguments& arguments) {
     boost::program_options::options_description options;
     options.add_options()("peers", "");
-    const bool all_peers = parse("status", arguments, options).contains("peers");
-    const auto reply = ask(globals.socket, {{"command", "status"}, {"peers", all_peers}});
-    std::cout << (globals.json ? reply.dump(2) + '\n' : to_text(reply));
-    return exit_status(reply);
+    add_watch(options);
+    const auto given = parse("status", arguments, options);
+    const Json request{{"command", "status"}, {"peers", given.contains("peers")}};
+    return show(globals, watch_of("status", given), [&]() -> Page {
+        const auto reply = ask(globals.socket, request);
+        return {globals.json ? reply.dump(2) + '\n' : to_text(reply, Paint(globals.colours)),
+                {},
+                exit_status(reply)};
+    });
 }
 
 } // namespace ubf::ctl

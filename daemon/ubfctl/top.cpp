@@ -3,7 +3,9 @@
 #include "client.hpp"
 #include "command.hpp"
 #include "fields.hpp"
+#include "latency.hpp"
 #include "refusal.hpp"
+#include "screen.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -34,6 +36,10 @@ Sample take(const Globals& globals) {
             ask(globals.socket, {{"command", "refusals"}})};
 }
 
+Latencies latencies_at(const Sample& sample, const char* way) {
+    return latencies_of(sample.status.value("decision_us", Json::object()), way);
+}
+
 // The growth of counters between two samples, by the second.
 class Rates {
   public:
@@ -57,7 +63,7 @@ class Rates {
 
 std::string head(const Rates& rates) {
     return fmt::format(
-        "ubfd {}   up {} s   ruleset {}{}", word(rates.status(), "/version", "?"),
+        "{}: ubfd {}   up {} s   ruleset {}{}", host_name(), word(rates.status(), "/version", "?"),
         rates.now("/uptime_s"), word(rates.status(), "/ruleset/state", "?"),
         yes(rates.status(), "/observing/all") ? "   OBSERVING ONLY: nothing is refused" : "");
 }
@@ -85,6 +91,17 @@ void add_verdicts(std::vector<std::string>& lines, const Rates& rates) {
                                 rates.of("/recognition/recognised")));
     for (const auto action : {Action::allow, Action::deny, Action::closed, Action::drop})
         lines.push_back(reasons_text(rates, action));
+}
+
+void add_latencies(std::vector<std::string>& lines, const Sample& before, const Sample& now) {
+    lines.emplace_back("DECISIONS, and how long they took");
+    for (const auto& [way, name] :
+         {std::pair{"queue", "by this node alone"}, std::pair{"asked", "with a peer's answer"}}) {
+        const auto latencies = latencies_at(now, way).since(latencies_at(before, way));
+        lines.push_back(fmt::format("  {:<22}{:>10}   half within {:>7} us, 99 % within {:>7} us",
+                                    name, latencies.count(), latencies.quantile_us(0.5),
+                                    latencies.quantile_us(0.99)));
+    }
 }
 
 void add_queues(std::vector<std::string>& lines, const Rates& rates) {
@@ -135,6 +152,8 @@ std::vector<std::string> page(const Sample& before, const Sample& now, Names& na
     const Rates rates(before, now);
     std::vector<std::string> lines{head(rates), {}};
     add_verdicts(lines, rates);
+    lines.emplace_back();
+    add_latencies(lines, before, now);
     lines.emplace_back();
     add_queues(lines, rates);
     lines.emplace_back();

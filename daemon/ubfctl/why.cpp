@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "command.hpp"
 #include "refusal.hpp"
+#include "screen.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -22,17 +23,18 @@ std::string our_program(const Refusal::End& end) {
                        end.job != 0 ? fmt::format(" of job {}", end.job) : std::string());
 }
 
-std::string to_text(const Refusal& refusal, Names& names) {
+std::string to_text(const Refusal& refusal, Names& names, const Paint& paint) {
     const auto many = times(refusal.count);
     const auto where =
         refusal.told_by.empty() ? std::string() : " (said by " + refusal.told_by + ")";
     const auto other = [&](const Refusal::End& end) {
         return end.uid ? names.user(*end.uid) + "'s" : std::string("another user's");
     };
-    std::string text =
-        fmt::format("{}  {} {} -> {}  {}{}{}\n", time_text(refusal.last_ms), refusal.protocol,
+    const auto head =
+        fmt::format("{}  {} {} -> {}  {}{}{}", time_text(refusal.last_ms), refusal.protocol,
                     to_string(refusal.from.address), to_string(refusal.to), verb_of(refusal),
                     many.empty() ? "" : ", " + many, where);
+    auto text = paint(Ink::heading, head) + '\n';
     if (refusal.is_listeners)
         text +=
             fmt::format("    who:  {} program wanted to reach {} on port {}\n",
@@ -43,7 +45,7 @@ std::string to_text(const Refusal& refusal, Names& names) {
                         our_program(refusal.connector), other(refusal.listener), refusal.to.port);
     text += fmt::format("    why:  {} ({})\n", reason_in_words(refusal.reason),
                         to_string(refusal.reason));
-    text += fmt::format("    do:   {}\n", advice(refusal, names));
+    text += paint(Ink::good, fmt::format("    do:   {}", advice(refusal, names))) + '\n';
     return text;
 }
 
@@ -60,7 +62,7 @@ void print(const Globals& globals, const Json& row, Names& names) {
     if (globals.json)
         std::cout << row.dump() << std::endl;
     else if (const auto refusal = to_refusal(row))
-        std::cout << to_text(*refusal, names) << std::flush;
+        std::cout << to_text(*refusal, names, Paint(globals.colours)) << std::flush;
 }
 
 [[noreturn]] void follow(const Globals& globals, std::int64_t since_ms, Names& names) {
@@ -107,9 +109,11 @@ int why(const Globals& globals, const Arguments& arguments) {
                      "program was refused on another node, ask there.\n";
         return 0;
     }
+    Page page;
     for (const auto& row : rows)
-        print(globals, row, names);
-    return 0;
+        if (const auto refusal = to_refusal(row))
+            page.text += to_text(*refusal, names, Paint(globals.colours));
+    return show(globals, page);
 }
 
 } // namespace ubf::ctl

@@ -63,7 +63,7 @@ class Observing(TwoNodes):
 
     def test_the_first_line_and_the_exit_status_say_so(self):
         text = self.ubfctl("status", statuses=(3,))
-        self.assertTrue(text.startswith("OBSERVING ONLY: nothing is refused"), text)
+        self.assertRegex(text, r"^\S+: OBSERVING ONLY: nothing is refused")
         self.assertIn("NOTHING IS REFUSED", self.ubfd2.log())
 
     def test_explain_says_that_it_would_be_refused(self):

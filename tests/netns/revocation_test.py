@@ -263,7 +263,7 @@ class Listed(Servers):
         self.assertEqual(len(self.flows("--user", str(USERS["bob"]), "--reason", "same-user")), 0)
         text = self.ubfctl("flows", "--reason", "same-group")
         self.assertIn(by_udp.text, text)
-        self.assertRegex(text, r"(?m)^udp .* same-group +connector bob\(63002\) +listener alice\(63001\) +\d+ s$")
+        self.assertRegex(text, r"(?m)^udp .* same-group +bob\(63002\) +alice\(63001\) +\d+s$")
 
     def test_words_that_mean_nothing_are_told_what_would(self):
         for words, told in (

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, cgroups, person  # noqa: E402
@@ -170,6 +171,16 @@ class Boot(Systemd):
         run("systemctl", "start", "ubf-metrics")
         self.assertIn("\nubf_ruleset_installed 1\n", (folder / "ubf.prom").read_text())
         self.assertEqual((folder / "ubf.prom").stat().st_mode & 0o777, 0o644)
+
+    def test_metrics_are_served_on_this_node_alone(self):
+        self.assertEqual(subprocess.run(["systemctl", "is-enabled", "ubf-metrics.socket"], capture_output=True, text=True,
+                                        check=False).stdout.strip(), "disabled")
+        run("systemctl", "start", "ubf-metrics.socket")
+        self.addCleanup(run, "systemctl", "stop", "ubf-metrics.socket")
+        with urllib.request.urlopen("http://127.0.0.1:1018/metrics", timeout=30) as answer:
+            self.assertIn("\nubf_ruleset_installed 1\n", answer.read().decode())
+        listeners = [line.split()[3] for line in run("ss", "-ltnH").splitlines()]
+        self.assertEqual([place for place in listeners if place.endswith(":1018")], ["127.0.0.1:1018"])
 
 
 # Tries each way into another user's process, given the process's pid and a memory address in it.
