@@ -60,12 +60,52 @@ def logged():
                 yield text
 
 
+def told():
+    """Every message of ubfctl: its own, and ubfd's answers to it."""
+    own = re.compile(r'\b(?:UsageError|Refused|Unreachable)\(|advice =(?=\s*")|(?="ubfctl: [^"])|failure\(EX_\w+,|'
+                     r"HttpCode::unavailable,")
+    answer = re.compile(r'\{"error",(?=\s*(?:"|fmt::format))|return fail\((?=fmt::format|std::string\(")')
+    sources = {own: (ROOT / "daemon" / "ubfctl").glob("*.[ch]pp"),
+               answer: [ROOT / "daemon" / f"{name}.cpp" for name in ("begin", "daemon", "reload", "temporary_exceptions")] +
+               [*(ROOT / "daemon" / "control").glob("*.cpp"), *(ROOT / "daemon" / "jobs").glob("*.cpp")]}
+    for call, files in sources.items():
+        for file in files:
+            source = file.read_text(encoding="utf-8")
+            for match in call.finditer(source):
+                text = literals(source, match.end())
+                if text and " " in text and text != "…: …":
+                    yield text.removeprefix("ubfctl: ").removesuffix("\\n")
+
+
 class Docs(unittest.TestCase):
-    def test_every_message_of_the_log_has_its_cause_and_what_to_do_next(self):
+    def explained(self, heading):
+        """The messages below a heading, each of which has its cause and the next thing to do."""
         page = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
-        explained = [" ".join(block.split()) for block in re.findall(r"^((?:    [^\n]+\n)+)\n.+?\*\*Next:\*\*", page, flags=re.M | re.S)]
-        self.assertGreater(len(explained), 40)
-        self.assertEqual(sorted(explained), sorted(set(logged())))
+        part = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, flags=re.M | re.S)[1]
+        blocks = re.findall(r"^((?:    [^\n]+\n)+)\n(.+?)(?=^    |\Z)", part, flags=re.M | re.S)
+        for message, text in blocks:
+            self.assertRegex(text, r"(?s)\w.* \*\*Next:\*\*\s\S", message)
+        return sorted(" ".join(message.split()) for message, _ in blocks)
+
+    def test_every_message_of_the_log_has_its_cause_and_what_to_do_next(self):
+        self.assertGreater(len(set(logged())), 40)
+        self.assertEqual(self.explained("In the log of ubfd"), sorted(set(logged())))
+
+    def test_every_message_of_ubfctl_has_its_cause_and_what_to_do_next(self):
+        self.assertGreater(len(set(told())), 50)
+        self.assertEqual(self.explained("Of ubfctl"), sorted(set(told())))
+
+    def test_every_column_stands_in_the_man_page(self):
+        for command, least in (("flows", 11), ("peers", 7)):
+            names = re.findall(r"^  [* ] (\w+) ", output("ubfctl", "help", command), flags=re.M)
+            self.assertGreaterEqual(len(names), least)
+            text = re.search(rf"^\*{command}\* .*\n((?:\t.*\n|\n(?=\t))*)", page("ubfctl.1"), flags=re.M)[1]
+            for name in names:
+                self.assertIn(f"*{name}*", text)
+
+    def test_every_option_of_the_help_stands_in_the_man_page(self):
+        for option in set(re.findall(r"--[a-z][a-z-]+", output("ubfctl", "--help"))):
+            self.assertIn(f"{option}*", page("ubfctl.1").replace("\\-", "-"), option)
 
     def test_every_option_of_the_configuration_has_its_place_and_default_in_the_man_page(self):
         pages, seen = sections(), 0
