@@ -27,7 +27,7 @@
 #define MOST_SEEN 65536
 
 enum {
-    INET = 2, // AF_INET, linux/socket.h
+    INET = 2,      // AF_INET, linux/socket.h
     VLAN = 0x0fff, // the number, 0 being none (IEEE 802.1Q)
 };
 
