@@ -2,6 +2,8 @@
 
 #include "base/json.hpp"
 
+#include <fmt/format.h>
+
 namespace ubf {
 
 void Commands::add(std::string name, ControlServer::Handler handler) {
@@ -14,7 +16,7 @@ void Commands::handle(const ControlServer::Json& request, Uid asker,
     for (const auto& [name, handler] : commands_)
         if (name == wanted)
             return handler(request, asker, reply);
-    reply({{"ok", false}, {"error", "unknown command; " + names()}});
+    reply({{"ok", false}, {"error", fmt::format("unknown command; {}", names())}});
 }
 
 std::string Commands::names() const {

@@ -66,8 +66,7 @@ def told():
                      r"HttpCode::unavailable,")
     answer = re.compile(r'\{"error",(?=\s*(?:"|fmt::format))|return fail\((?=fmt::format|std::string\(")')
     sources = {own: (ROOT / "daemon" / "ubfctl").glob("*.[ch]pp"),
-               answer: [ROOT / "daemon" / f"{name}.cpp" for name in ("begin", "daemon", "reload", "temporary_exceptions")] +
-               [*(ROOT / "daemon" / "control").glob("*.cpp"), *(ROOT / "daemon" / "jobs").glob("*.cpp")]}
+               answer: [file for place in (".", "control", "jobs") for file in (ROOT / "daemon" / place).glob("*.cpp")]}
     for call, files in sources.items():
         for file in files:
             source = file.read_text(encoding="utf-8")
