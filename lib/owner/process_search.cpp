@@ -155,6 +155,12 @@ UniqueFd open_process(int root, Pid pid) {
         ::openat(root, std::to_string(value(pid)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
+// A user namespace gives any user as many groups as they have subordinate ids, 65,536 at most.
+void keep_common(std::vector<Gid>& groups, std::vector<Gid> others) {
+    std::ranges::sort(others);
+    std::erase_if(groups, [&](Gid gid) { return !std::ranges::binary_search(others, gid); });
+}
+
 } // namespace
 
 std::optional<ProcessStatus> parse_status(std::string_view status) {
@@ -329,10 +335,10 @@ Credentials common_credentials(const SearchResult& result, Uid uid) {
         const auto& status = holder->status;
         if (!status.is_itself() || status.gid != credentials.gid)
             credentials.gid.reset();
-        std::erase_if(credentials.groups, [&](Gid gid) {
-            return !status.is_its_users() ||
-                   std::ranges::find(status.groups, gid) == status.groups.end();
-        });
+        if (status.is_its_users())
+            keep_common(credentials.groups, status.groups);
+        else
+            credentials.groups.clear();
     }
     return credentials;
 }

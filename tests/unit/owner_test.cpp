@@ -64,6 +64,19 @@ TEST(Holders, what_all_of_them_have_is_the_sockets) {
     EXPECT_EQ(credentials.process.pid, Pid{7});
 }
 
+// Each holder took a second when groups were compared one by one.
+TEST(Holders, with_as_many_groups_as_the_kernel_allows_are_compared_too) {
+    std::vector<Gid> groups;
+    for (std::uint32_t gid = 100'000; gid < 165'536; ++gid)
+        groups.push_back(Gid{gid});
+    auto result = found({});
+    for (int pid = 1; pid <= 64; ++pid)
+        result.holders.push_back(holder(pid, alice, Gid{5}, groups));
+    result.holders.back().status.groups = {Gid{165'535}, Gid{4}, Gid{100'000}};
+    EXPECT_EQ(common_credentials(result, alice).groups,
+              (std::vector<Gid>{Gid{100'000}, Gid{165'535}}));
+}
+
 TEST(Holders, that_differ_in_their_group_have_none_in_whichever_order) {
     const auto one = holder(7, alice, Gid{5}, {});
     const auto other = holder(8, alice, Gid{6}, {});
