@@ -14,7 +14,6 @@ namespace ubf {
 namespace {
 
 using config::fail_at;
-using config::Mistakes;
 using config::Option;
 using config::Reading;
 using config::Value;

@@ -83,6 +83,7 @@ std::vector<T> distinct(const Value& list, std::optional<T> (*read)(const Value&
         });
     }
     std::vector<T> all;
+    all.reserve(items.size());
     for (auto& item : items)
         all.push_back(std::move(item.what));
     return all;

@@ -354,7 +354,7 @@ std::optional<std::string> Value::after(std::string_view prefix) const {
 
 InterfacePattern Value::interface() const {
     const auto given = string();
-    const InterfacePattern pattern(given);
+    InterfacePattern pattern(given);
     if (pattern.name().empty() || pattern.name().size() >= IFNAMSIZ ||
         pattern.name().find_first_of("/ \t\n\"\\*") != std::string_view::npos)
         fail(fmt::format("'{}' is not the name of an interface; write it like \"eth0\", or "
