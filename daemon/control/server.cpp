@@ -134,28 +134,40 @@ void ControlServer::read(int fd) {
     if (length <= 0)
         return hang_up(fd);
     client.in.append(buffer.data(), static_cast<std::size_t>(length));
-    const auto number = client.number;
-    while (handle_line(fd, number)) {
-    }
-    const auto found = clients_.find(fd);
-    const auto most = whom_ == For::root ? most_of_root : most_request;
-    if (found != clients_.end() && found->second.number == number && found->second.in.size() > most)
-        hang_up(fd);
+    if (client.in.size() > (whom_ == For::root ? most_of_root : most_request))
+        return hang_up(fd);
+    go_on(fd, client.number);
 }
 
-// False if no whole line waits, or the client is gone.
-bool ControlServer::handle_line(int fd, std::uint64_t number) {
+bool ControlServer::is_there(int fd, std::uint64_t number) const {
     const auto found = clients_.find(fd);
-    if (found == clients_.end() || found->second.number != number)
-        return false;
-    auto& client = found->second;
+    return found != clients_.end() && found->second.number == number;
+}
+
+// One request a round, so that nobody holds others up; and none while answers are unread.
+void ControlServer::go_on(int fd, std::uint64_t number) {
+    if (!is_there(fd, number) || !send(fd))
+        return;
+    if (clients_.at(fd).out.empty())
+        handle_line(fd, number);
+    if (is_there(fd, number))
+        watch(fd);
+}
+
+void ControlServer::watch(int fd) {
+    const auto& client = clients_.at(fd);
+    const auto readable = [this, fd] { read(fd); };
+    if (client.out.empty() && client.in.find('\n') == std::string::npos)
+        loop_.watch(fd, readable);
+    else
+        loop_.watch(fd, readable, [this, fd, number = client.number] { go_on(fd, number); });
+}
+
+void ControlServer::handle_line(int fd, std::uint64_t number) {
+    auto& client = clients_.at(fd);
     const auto end = client.in.find('\n');
     if (end == std::string::npos)
-        return false;
-    if (client.out.size() > most_unread) {
-        hang_up(fd);
-        return false;
-    }
+        return;
     const auto request = parse_request(std::string_view(client.in).substr(0, end));
     const auto uid = client.uid;
     client.in.erase(0, end + 1);
@@ -167,34 +179,33 @@ bool ControlServer::handle_line(int fd, std::uint64_t number) {
         reply({{"ok", false}, {"error", "too many requests at once; ask again in a second"}});
     else
         handler_(*request, uid, reply);
-    return true;
 }
 
 void ControlServer::answer(int fd, std::uint64_t number, const Json& reply) {
-    const auto found = clients_.find(fd);
-    if (found == clients_.end() || found->second.number != number)
+    if (!is_there(fd, number))
         return; // it hung up meanwhile
-    found->second.out += to_line(reply);
-    write(fd);
+    clients_.at(fd).out += to_line(reply);
+    if (send(fd))
+        watch(fd);
 }
 
-void ControlServer::write(int fd) {
+// As much as the socket takes. False if the client has hung up.
+bool ControlServer::send(int fd) {
     auto& client = clients_.at(fd);
     while (!client.out.empty()) {
         const auto length =
             ::send(fd, client.out.data(), client.out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (length < 0 && errno == EINTR)
             continue;
-        if (length < 0 && errno == EAGAIN) {
-            loop_.watch(
-                fd, [this, fd] { read(fd); }, [this, fd] { write(fd); });
-            return;
+        if (length < 0 && errno == EAGAIN)
+            return true;
+        if (length < 0) {
+            hang_up(fd);
+            return false;
         }
-        if (length < 0)
-            return hang_up(fd);
         client.out.erase(0, static_cast<std::size_t>(length));
     }
-    loop_.watch(fd, [this, fd] { read(fd); });
+    return true;
 }
 
 void ControlServer::hang_up(int fd) {

@@ -45,8 +45,11 @@ class ControlServer {
 
     void accept();
     void read(int fd);
-    bool handle_line(int fd, std::uint64_t number);
-    void write(int fd);
+    bool is_there(int fd, std::uint64_t number) const;
+    void go_on(int fd, std::uint64_t number);
+    void watch(int fd);
+    void handle_line(int fd, std::uint64_t number);
+    bool send(int fd);
     void answer(int fd, std::uint64_t number, const Json& reply);
     void hang_up(int fd);
     void make_room(Uid newcomer);
@@ -57,7 +60,6 @@ class ControlServer {
     static constexpr unsigned most_a_second = 10;  // requests of one user
     static constexpr std::size_t most_request = 4096;
     static constexpr std::size_t most_of_root = std::size_t{2} << 20; // ubf-rdmad's reports
-    static constexpr std::size_t most_unread = std::size_t{1} << 20;  // when one asks again
 
     EventLoop& loop_;
     std::filesystem::path path_;
