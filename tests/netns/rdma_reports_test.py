@@ -116,8 +116,8 @@ class Judged(Reports):
         self.connect("alice")
         for ubfd in (self.ubfd1, self.ubfd2):
             self.assert_counts(ubfd, seen=1, allowed=1, denied=0, state="active", cm_ids=4, connections=1)
-        reply = self.here.reply()
-        self.assertEqual(reply, {"ok": True, "look": False, "end": []})
+        reply = self.here.reply()  # it may be told to look, where the peer asked before the report came
+        self.assertEqual((reply["ok"], reply["end"]), (True, []))
 
     def test_another_users_is_to_be_ended_on_its_own_node_alone(self):
         self.serve("alice")
