@@ -2,6 +2,7 @@
 #include "command.hpp"
 #include "flow/flow.hpp"
 #include "flow_filter.hpp"
+#include "screen.hpp"
 
 #include <cstdint>
 #include <fmt/format.h>
@@ -60,7 +61,7 @@ int revoke(const Globals& globals, const Arguments& arguments) {
         return 0;
     }
     const auto count = [&](const char* key) { return reply.at(key).get<std::uint64_t>(); };
-    std::cout << fmt::format("ended {} flow{}\n", count("ended"), count("ended") == 1 ? "" : "s");
+    std::cout << fmt::format("ended {}\n", counted(count("ended"), "flow"));
     if (count("not_ended") > 0)
         std::cerr << fmt::format("ubfctl: the kernel refused to end {} more; the log says why\n",
                                  count("not_ended"));

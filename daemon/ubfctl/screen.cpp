@@ -1,6 +1,7 @@
 #include "screen.hpp"
 
 #include "base/unique_fd.hpp"
+#include "base/write_all.hpp"
 
 #include <array>
 #include <cerrno>
@@ -36,19 +37,6 @@ bool is_set(const char* text) {
     return text != nullptr && *text != '\0';
 }
 
-// False if nobody reads on, as after the key q.
-bool write_all(int fd, std::string_view text) {
-    while (!text.empty()) {
-        const auto written = ::write(fd, text.data(), text.size());
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return true;
-}
-
 [[noreturn]] void become_pager(const std::string& command, int page) {
     ::dup2(page, STDIN_FILENO);
     ::signal(SIGPIPE, SIG_DFL);
@@ -76,7 +64,7 @@ bool show_by_pager(const std::string& command, std::string_view text) {
     }
     out.reset();
     ::signal(SIGPIPE, SIG_IGN);
-    write_all(in.get(), text);
+    write_all(in.get(), text); // nobody may read on, as after the key q
     in.reset();
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {

@@ -1,6 +1,7 @@
 #include "base/replace_file.hpp"
 
 #include "base/unique_fd.hpp"
+#include "base/write_all.hpp"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -8,17 +9,6 @@
 
 namespace ubf {
 namespace {
-
-bool write_all(int fd, std::string_view text) {
-    while (!text.empty()) {
-        const auto written = ::write(fd, text.data(), text.size());
-        if (written < 0 && errno != EINTR)
-            return false;
-        if (written > 0)
-            text.remove_prefix(static_cast<std::size_t>(written));
-    }
-    return true;
-}
 
 // Not through what is there already: it may be a link, or have another mode.
 bool write_new(const std::filesystem::path& file, std::string_view text, Durable durable) {
