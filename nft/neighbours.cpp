@@ -74,7 +74,7 @@ int see_input_chains(Connection& connection, const std::function<void(const Inpu
     });
 }
 
-int see_chains(Connection& connection, std::vector<std::string>& found) {
+int find_chains(Connection& connection, std::vector<std::string>& found) {
     return see_input_chains(connection, [&](const InputChain& chain) {
         if (chain.priority >= gate_priority && chain.priority <= verdict_priority)
             found.push_back(fmt::format(
@@ -105,7 +105,7 @@ bool untracks(nftnl_expr* expression) {
     return (flags & XT_CT_NOTRACK) != 0;
 }
 
-int see_rules(Connection& connection, std::vector<std::string>& found) {
+int find_rules(Connection& connection, std::vector<std::string>& found) {
     return connection.dump(NFT_MSG_GETRULE, of_all_families, [&](const nlmsghdr* header) {
         const auto rule = RulePtr(checked(nftnl_rule_alloc()));
         if (nftnl_rule_nlmsg_parse(header, rule.get()) < 0)
@@ -229,7 +229,7 @@ std::vector<std::string> legacy_tables() {
 
 Result<std::vector<std::string>, NftError> disturbances(Connection& connection) {
     std::vector<std::string> found;
-    for (const auto see : {see_chains, see_rules})
+    for (const auto see : {find_chains, find_rules})
         if (const int error = see(connection, found); error != 0)
             return fail(explained("reading the rules of other tables", error));
     std::ranges::sort(found);

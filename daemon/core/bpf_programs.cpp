@@ -31,6 +31,10 @@ std::string failure_of(const char* step, int error, const char* takes) {
                                         std::strerror(error));
 }
 
+std::string network_failure_of(const char* step, int error) {
+    return failure_of(step, error, "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
+}
+
 UniqueFd attach(UniqueFd kept, const bpf_program* program, int cgroup, bpf_attach_type type) {
     const int fd = ::bpf_program__fd(program);
     if (kept && ::bpf_link_update(kept.get(), fd, nullptr) == 0)

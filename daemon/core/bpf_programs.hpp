@@ -20,6 +20,7 @@ inline constexpr const char* needs_privileges =
 // Says why the programs are not in use. step: that failed, like "loading the BPF programs". takes:
 // the privileges for it.
 std::string failure_of(const char* step, int error, const char* takes);
+std::string network_failure_of(const char* step, int error); // programs that see packets
 
 // Attaches a program to a cgroup. If a predecessor's link was kept, our program replaces the
 // predecessor's, so that there is no moment without one. Empty, with errno, if the kernel refuses.

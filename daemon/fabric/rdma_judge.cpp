@@ -15,7 +15,7 @@ using rdma::End;
 // A peer's end comes into being a moment after the connector's. So the peer is asked again while it
 // doesn't know the connection, with growing pauses, and while it doesn't answer.
 constexpr unsigned most_tries = 7;
-constexpr unsigned most_silences = 4;
+constexpr unsigned most_unanswered = 4;
 constexpr std::chrono::milliseconds try_pause{20};
 // The other end of a connection that isn't established yet is asked about now and then.
 constexpr std::chrono::seconds unestablished_pause{2};
@@ -264,7 +264,7 @@ void RdmaJudge::heard(const Flow& flow, ident::Peers::Heard heard, const Owner& 
     if (heard == Heard::nothing)
         report_silence_of(rules_->terms->management(flow.source.address), now - rules_->deadline,
                           shared_.peers, shared_.log);
-    if (++entry->silences >= most_silences)
+    if (++entry->silences >= most_unanswered)
         give_up(*entry);
     else
         open(*entry, now);
@@ -276,7 +276,7 @@ void RdmaJudge::give_up(Entry& entry) {
     entry.stage = RdmaBook::Stage::judged;
     shared_.log.warning(
         fmt::format("{} is not judged, and goes on: no node said in {} tries whose {} it is",
-                    to_string(from_connector(entry.is)), most_silences,
+                    to_string(from_connector(entry.is)), most_unanswered,
                     entry.is.end == End::connector ? "listener" : "connector"));
 }
 

@@ -8,7 +8,7 @@ namespace {
 
 // A step that asks the kernel takes some microseconds, and others a fraction of one: 200 us or so
 // at a time.
-constexpr unsigned most_at_a_time = 1024;
+constexpr unsigned most_a_walk = 1024;
 constexpr unsigned cost_of_the_kernel = 16;
 
 // The kernel may not have it yet.
@@ -54,7 +54,7 @@ void FlowWalks::go_on() {
 // True when it is through.
 bool FlowWalks::go_on(Walk& walk) {
     for (unsigned spent = 0; walk.next < flows_.slots(); ++spent) {
-        if (spent >= most_at_a_time)
+        if (spent >= most_a_walk)
             return false;
         const Id id = walk.next++;
         if (!flows_.is_used(id))

@@ -44,10 +44,6 @@ std::uint32_t make_evidence() {
     return number & UBF_EVIDENCE_MASK;
 }
 
-std::string lacks(const char* what, int error) {
-    return failure_of(what, error, "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
-}
-
 ubf_recognition_address address_of(const RecognitionTerms::Peers& peers) {
     constexpr unsigned side_bits = 32;
     const auto& range = peers.range;
@@ -91,12 +87,12 @@ std::string Recognition::load(int cgroup, Links kept) {
     ::libbpf_set_print(nullptr); // state() says it
     program_.reset(::recognition_bpf__open());
     if (!program_)
-        return lacks("opening the BPF programs", errno);
+        return network_failure_of("opening the BPF programs", errno);
     struct stat network {};
     if (::stat("/proc/self/ns/net", &network) == 0)
         program_->rodata->net_namespace = static_cast<std::uint32_t>(network.st_ino);
     if (const int error = ::recognition_bpf__load(program_.get()); error != 0)
-        return lacks("loading the BPF programs", -error);
+        return network_failure_of("loading the BPF programs", -error);
     if (!can_be_used_without_privileges(::bpf_map__fd(program_->maps.counts)))
         return needs_privileges;
     const auto& programs = program_->progs;

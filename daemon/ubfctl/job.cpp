@@ -29,8 +29,8 @@ std::string variable(const char* name) {
     return value == nullptr || std::string_view(value) == "(null)" ? "" : value;
 }
 
-std::uint32_t number_of(const std::string& text, const char* option, const char* variable) {
-    if (const auto result = number<std::uint32_t>(text))
+std::uint32_t id_of(const std::string& text, const char* option, const char* variable) {
+    if (const auto result = ubf::number<std::uint32_t>(text))
         return *result;
     throw UsageError(fmt::format("job: --{} '{}' is not a number; run this from Slurm's Prolog "
                                  "or Epilog, which have it in {}, or write it",
@@ -98,7 +98,7 @@ std::string label_of_controller(std::uint32_t job) {
 
 std::string group_name(const std::string& gid) {
     const auto* group =
-        ::getgrgid(static_cast<gid_t>(number_of(gid, "label-from=group", "SLURM_JOB_GID")));
+        ::getgrgid(static_cast<gid_t>(id_of(gid, "label-from=group", "SLURM_JOB_GID")));
     if (group == nullptr)
         throw Refused(fmt::format("the user database knows no group {}", gid));
     return group->gr_name;
@@ -141,10 +141,10 @@ int begin(const Globals& globals, const po::variables_map& given) {
     const auto text = [&](const char* name) {
         return given[name].as<std::string>().substr(0, 2 * max_label_name);
     };
-    const auto job = number_of(text("job"), "job", "SLURM_JOB_ID");
+    const auto job = id_of(text("job"), "job", "SLURM_JOB_ID");
     Json request{{"command", "job-begin"},
                  {"job", job},
-                 {"uid", number_of(text("uid"), "uid", "SLURM_JOB_UID")},
+                 {"uid", id_of(text("uid"), "uid", "SLURM_JOB_UID")},
                  {"sluid", text("sluid")},
                  {"account", text("account")},
                  {"partition", text("partition")}};
@@ -156,9 +156,8 @@ int begin(const Globals& globals, const po::variables_map& given) {
 }
 
 int end(const Globals& globals, const po::variables_map& given) {
-    ask(globals.socket,
-        {{"command", "job-end"},
-         {"job", number_of(given["job"].as<std::string>(), "job", "SLURM_JOB_ID")}});
+    ask(globals.socket, {{"command", "job-end"},
+                         {"job", id_of(given["job"].as<std::string>(), "job", "SLURM_JOB_ID")}});
     return 0;
 }
 

@@ -210,7 +210,7 @@ void add_health(MetricsPage& page) {
     page.add("ubf_log_lost_total", "counter", "Lines that were lost.", "/log/lost");
 }
 
-std::string text_of(const Json& status) {
+std::string to_exposition(const Json& status) {
     MetricsPage page(status);
     add_health(page);
     add_verdicts(page);
@@ -232,7 +232,7 @@ int answer_by_http(const Globals& globals) {
         return 0;
     }
     try {
-        std::cout << http_answer(code, text_of(ask(globals.socket, {{"command", "status"}})));
+        std::cout << http_answer(code, to_exposition(ask(globals.socket, {{"command", "status"}})));
     } catch (const Unreachable&) {
         std::cout << http_answer(HttpCode::unavailable, "ubfd does not answer\n") << std::flush;
         throw;
@@ -248,7 +248,7 @@ int metrics(const Globals& globals, const Arguments& arguments) {
     options.add_options()("http", "");
     if (parse("metrics", arguments, options).contains("http"))
         return answer_by_http(globals);
-    std::cout << text_of(ask(globals.socket, {{"command", "status"}}));
+    std::cout << to_exposition(ask(globals.socket, {{"command", "status"}}));
     return 0;
 }
 

@@ -12,7 +12,7 @@ namespace ubf::ctl {
 std::uint32_t uid_of(const std::string& user) {
     if (const auto* entry = ::getpwnam(user.c_str()))
         return entry->pw_uid;
-    if (const auto uid = number<std::uint32_t>(user))
+    if (const auto uid = ubf::number<std::uint32_t>(user))
         return *uid;
     throw UsageError(fmt::format("the user database knows no user '{}'; write a name that it "
                                  "knows, or a uid",

@@ -72,7 +72,7 @@ void stand_in(const Config& config) {
 void install_from(const std::filesystem::path& file) {
     Config config;
     try {
-        config = load_config(file, Names::pass_over);
+        config = load_config(file, ubf::Names::pass_over);
     } catch (const std::exception&) {
         try {
             install(Config{});
@@ -118,7 +118,7 @@ void keep(const Config& config) {
 void keep_from(const std::filesystem::path& file) {
     Config config;
     try {
-        config = load_config(file, Names::pass_over);
+        config = load_config(file, ubf::Names::pass_over);
     } catch (const ConfigError&) {
         keep(Config{}); // the default ruleset refuses flows that no ubfd allows
         throw;
@@ -128,7 +128,7 @@ void keep_from(const std::filesystem::path& file) {
 }
 
 void take_away(const std::filesystem::path& file) {
-    const auto config = load_config(file, Names::pass_over);
+    const auto config = load_config(file, ubf::Names::pass_over);
     if (!config.ruleset.manage)
         return;
     if (config.ruleset.keep_on_stop)
@@ -161,7 +161,7 @@ int ruleset(const Globals&, const Arguments& arguments) {
     } else if (given.contains("keep")) {
         keep_from(file);
     } else {
-        const auto config = load_config(file, Names::pass_over);
+        const auto config = load_config(file, ubf::Names::pass_over);
         std::cout << nft::to_text(nft::make_ruleset(config, nft::read_environment(config)));
     }
     return 0;

@@ -21,10 +21,6 @@ namespace {
 
 constexpr std::size_t ports_size = UBF_RECEIVER_PORTS * sizeof(std::uint64_t);
 
-std::string lacks(const char* what, int error) {
-    return failure_of(what, error, "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
-}
-
 // The cookie of our network namespace; 0, which none has, if the kernel doesn't tell.
 std::uint64_t own_namespace() {
     const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -68,21 +64,22 @@ std::string UdpReceivers::load() {
     ::libbpf_set_print(nullptr); // state() says it
     program_.reset(::udp_receivers_bpf__open());
     if (!program_)
-        return lacks("opening the BPF programs", errno);
+        return network_failure_of("opening the BPF programs", errno);
     program_->rodata->net_namespace = own_namespace();
     if (const int error = ::udp_receivers_bpf__load(program_.get()); error != 0)
-        return lacks("loading the BPF programs", -error);
+        return network_failure_of("loading the BPF programs", -error);
     if (!can_be_used_without_privileges(::bpf_map__fd(program_->maps.flows)))
         return needs_privileges;
     auto* mapped = ::mmap(nullptr, ports_size, PROT_READ | PROT_WRITE, MAP_SHARED,
                           ::bpf_map__fd(program_->maps.ports), 0);
     if (mapped == MAP_FAILED)
-        return lacks("mapping a BPF map", errno);
+        return network_failure_of("mapping a BPF map", errno);
     ports_.reset(static_cast<std::uint64_t*>(mapped));
     std::ranges::fill(std::span(ports_.get(), UBF_RECEIVER_PORTS), UBF_RECEIVER_NOBODY);
 
     program_->links.on_socket = ::bpf_program__attach_cgroup(program_->progs.on_socket, cgroup_);
-    return program_->links.on_socket ? std::string() : lacks("attaching the BPF programs", errno);
+    return program_->links.on_socket ? std::string()
+                                     : network_failure_of("attaching the BPF programs", errno);
 }
 
 // A predecessor's program stays attached until ours replaces it.

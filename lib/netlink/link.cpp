@@ -40,7 +40,7 @@ std::string kind_of_master(netlink::Bytes info) {
     return {};
 }
 
-struct Request {
+struct LinkRequest {
     nlmsghdr header;
     ifinfomsg body;
 };
@@ -116,7 +116,7 @@ Result<std::vector<Link>, int> Links::list() {
 }
 
 int Links::ask(std::uint16_t flags, std::uint32_t interface) {
-    Request request{};
+    LinkRequest request{};
     request.header.nlmsg_len = sizeof request;
     request.header.nlmsg_type = RTM_GETLINK;
     request.header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
