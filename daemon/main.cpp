@@ -1,7 +1,9 @@
 // ubfd: options, and an exit status for each failure to start.
 #include "base/text.hpp"
+#include "base/version.hpp"
 #include "daemon/daemon.hpp"
 #include "ident/key.hpp"
+#include "ident/wire.hpp"
 
 #include <boost/program_options.hpp>
 #include <cerrno>
@@ -118,7 +120,11 @@ int main(int argc, char** argv) {
         return EX_OK;
     }
     if (given.contains("version")) {
-        std::cout << "ubfd " << UBF_VERSION << '\n';
+        std::cout << ubf::version_of("ubfd") << '\n'
+                  << fmt::format("BPF: {}; SELinux's levels: yes; RDMA: yes, with ubf-rdmad; "
+                                 "ident's version: {}\n",
+                                 UBF_WITH_BPF ? "yes" : "no, it was built without",
+                                 ubf::ident::version);
         return EX_OK;
     }
     chosen.config_file = file;

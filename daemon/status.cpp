@@ -2,6 +2,7 @@
 #include "daemon/daemon.hpp"
 
 #include "base/interfaces.hpp"
+#include "base/version.hpp"
 #include "daemon/gate/queue_table.hpp"
 #include "daemon/host.hpp"
 
@@ -213,7 +214,7 @@ Json Daemon::status(bool all_peers) {
         peers = worst(std::move(peers), most_peers);
     const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(life_.age());
     return {{"ok", true},
-            {"version", UBF_VERSION},
+            {"version", release()},
             {"since", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
                                   std::chrono::floor<std::chrono::seconds>(life_.since()))},
             {"uptime_s", uptime.count()},

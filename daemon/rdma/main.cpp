@@ -1,5 +1,6 @@
 // ubf-rdmad: options, signals, and the signs of life for systemd.
 #include "base/unique_fd.hpp"
+#include "base/version.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/thread.hpp"
 #include "daemon/rdma/watch.hpp"
@@ -94,7 +95,7 @@ int main(int argc, char** argv) {
         return EX_OK;
     }
     if (given.contains("version")) {
-        std::cout << "ubf-rdmad " << UBF_VERSION << '\n';
+        std::cout << ubf::version_of("ubf-rdmad") << '\n';
         return EX_OK;
     }
     try {

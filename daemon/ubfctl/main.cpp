@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "base/nearest.hpp"
 #include "base/text.hpp"
+#include "base/version.hpp"
 #include "client.hpp"
 #include "command.hpp"
 #include "config/config.hpp"
@@ -176,7 +177,7 @@ int run(int argc, char** argv) {
         return EX_OK;
     }
     if (given.contains("version")) {
-        std::cout << "ubfctl " << UBF_VERSION << '\n';
+        std::cout << version_of("ubfctl") << '\n';
         return EX_OK;
     }
     if (words.empty())
