@@ -4,6 +4,7 @@
 # - sudo make demo: two nodes, a few users: who gets through, and why
 # - sudo make test: every test
 # - sudo make bench: the cost of ubfd, and the start of a job on 64 nodes
+# - sudo make packages: Debian packages, into build/packages (packaging/rpm builds RPMs)
 # - make fuzz: each fuzzer for a minute
 # - make format, sudo make asan, sudo make install, make clean
 
@@ -18,52 +19,57 @@ endif
 # TRIES=2: a test that fails gets another try.
 run_tests = ctest -j $$(nproc) $(if $(TRIES),--repeat until-pass:$(TRIES)) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
-.PHONY: build packages demo-packages test-packages demo test bench fuzz asan tsan format install clean
+.PHONY: build tools demo-tools test-tools packages demo test bench fuzz asan tsan format install clean
 .DEFAULT_GOAL := build
 
-packages:
+tools:
 	@tests/install-packages
 
-test-packages:
+test-tools:
 	@tests/install-packages test
 
-demo-packages:
+demo-tools:
 	@tests/install-packages demo
 
-build: packages
+build: tools
 	@$(as_owner) cmake --preset release > /dev/null
 	@$(as_owner) cmake --build --preset release
 
 # Only what the demo needs, in a tree of its own.
-demo: demo-packages
+demo: demo-tools
 	@echo "Building ubfd and ubfctl, which takes a few minutes..."
 	@$(as_owner) cmake --preset demo > /dev/null
 	@$(as_owner) sh -c 'cmake --build --preset demo > build/demo/log || { cat build/demo/log; exit 1; }'
 	@PYTHONDONTWRITEBYTECODE=1 tests/demo/demo --build build/demo
 
-test: test-packages build
+test: test-tools build
 	@$(call run_tests,--preset release)
 
 bench: build
 	@tests/bench/run --build build/release
 	@tests/scale/scale --build build/release
 
-fuzz: test-packages
+fuzz: test-tools
 	@$(as_owner) tests/fuzz/build
 	@for fuzzer in $$(ls tests/fuzz/seeds); do \
 	    echo "$$fuzzer:"; \
 	    $(as_owner) tests/fuzz/run $$fuzzer 60 2>&1 | grep -E 'DONE|ERROR|failed-'; \
 	done
 
-asan: test-packages
+asan: test-tools
 	@$(as_owner) cmake --preset asan > /dev/null
 	@$(as_owner) cmake --build --preset asan
 	@$(call run_tests,--preset asan -L 'unit|netns')
 
-tsan: test-packages
+tsan: test-tools
 	@$(as_owner) cmake --preset tsan > /dev/null
 	@$(as_owner) cmake --build --preset tsan
 	@$(call run_tests,--preset tsan -L 'unit|netns')
+
+# In a root of their own, from what is committed.
+packages:
+	@command -v mmdebstrap > /dev/null || apt-get install -qq -y --no-install-recommends mmdebstrap < /dev/null > /dev/null
+	@packaging/clean-deb
 
 format:
 	@git ls-files -co --exclude-standard '*.c' '*.cpp' '*.hpp' | xargs clang-format -i

@@ -1,8 +1,11 @@
 #include "daemon/rdma/plain_log.hpp"
 
+#include "base/write_all.hpp"
+
 #include <cstdlib>
 #include <fmt/format.h>
 #include <syslog.h>
+#include <tuple>
 #include <unistd.h>
 
 namespace ubf::rdma {
@@ -22,7 +25,7 @@ void PlainLog::warning(const std::string& text) const {
 void PlainLog::write(int priority, const std::string& text) const {
     const auto line = to_journal_ ? fmt::format("<{}>{}\n", priority, text)
                                   : fmt::format("ubf-rdmad: {}\n", text);
-    static_cast<void>(::write(STDERR_FILENO, line.data(), line.size()));
+    std::ignore = write_all(STDERR_FILENO, line); // if it fails, there is nobody to tell
 }
 
 } // namespace ubf::rdma

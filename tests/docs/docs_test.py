@@ -142,6 +142,17 @@ class Docs(unittest.TestCase):
         for command in commands:
             self.assertRegex(page("ubfctl.1"), rf"(?m)^\*{command}\*")
 
+    def test_the_version_is_one_everywhere(self):
+        def first(pattern, *path):
+            return re.search(pattern, ROOT.joinpath(*path).read_text(encoding="utf-8"), flags=re.M)[1]
+
+        version = first(r"^project\(ubf VERSION (\S+)", "CMakeLists.txt")
+        self.assertEqual(first(r"^## \[(.*?)\]", "CHANGELOG.md"), version)
+        self.assertEqual(first(r"^ubf \((.*?)-", "packaging", "debian", "changelog"), version)
+        self.assertEqual(first(r"^Version: +(\S+)", "packaging", "ubf.spec"), version)
+        for program in ("ubfd", "ubfctl", "ubf-rdmad"):
+            self.assertRegex(output(program, "--version"), rf"^{program} {re.escape(version)}(, commit [0-9a-f]{{12}})?\n")
+
     def test_the_man_pages_are_well_formed(self):
         for name in ("ubfd.8", "ubf-rdmad.8", "ubfd.toml.5", "ubfctl.1"):
             groff = subprocess.run(["groff", "-man", "-t", "-ww", "-Tutf8", build / "docs" / name],
