@@ -1,5 +1,6 @@
 #include "daemon/control/explain.hpp"
 
+#include "base/counted.hpp"
 #include "base/escape.hpp"
 #include "daemon/control/request.hpp"
 #include "daemon/gate/node_facts.hpp"
@@ -289,9 +290,9 @@ void Explainer::conclude(Question question, Reason reason) {
             find_the_rest(question);
         add_end("listener", describe(facts.listener()));
         if (const auto others = question.destination.sharing.size(); others != 0)
-            add_end("listener", fmt::format("shares its port with {} other socket{} of that user, "
-                                            "so the least of them all counts",
-                                            others, others == 1 ? "" : "s"));
+            add_end("listener", fmt::format("shares its port with {} of that user, so the least "
+                                            "of them all counts",
+                                            counted(others, "other socket")));
         if (!question.asked.empty())
             add_end("connector", question.asked);
         add_end("connector",

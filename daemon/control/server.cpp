@@ -1,17 +1,14 @@
 #include "daemon/control/server.hpp"
 
-#include "config/config.hpp"
+#include "base/json.hpp"
+#include "base/unix_address.hpp"
 #include "daemon/control/request.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
-#include <fmt/format.h>
 #include <optional>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <system_error>
 #include <utility>
 
@@ -21,17 +18,6 @@ namespace {
 [[noreturn]] void throw_errno(const std::filesystem::path& path, const char* what) {
     throw std::system_error(errno, std::generic_category(),
                             "control socket " + path.string() + ": " + what);
-}
-
-sockaddr_un to_sockaddr(const std::filesystem::path& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.native().size() >= sizeof address.sun_path)
-        throw ConfigError(fmt::format("control.socket: {}: the path is too long; {} characters at "
-                                      "most",
-                                      path.string(), sizeof address.sun_path - 1));
-    std::ranges::copy(path.native(), address.sun_path);
-    return address;
 }
 
 std::optional<Uid> user_at(int fd) {
@@ -44,11 +30,6 @@ std::optional<Uid> user_at(int fd) {
 
 bool is_privileged(Uid uid) {
     return uid == Uid{0} || uid == Uid{::geteuid()};
-}
-
-// Names of processes are any bytes: what isn't UTF-8 is replaced, never thrown at us.
-std::string to_line(const ControlServer::Json& json) {
-    return json.dump(-1, ' ', true, ControlServer::Json::error_handler_t::replace) + '\n';
 }
 
 } // namespace
@@ -64,10 +45,14 @@ ControlServer::ControlServer(EventLoop& loop, std::filesystem::path path, For wh
     std::error_code ignored;
     std::filesystem::create_directories(path_.parent_path(), ignored);
     std::filesystem::remove(path_, ignored);
-    const auto address = to_sockaddr(path_);
+    const auto address = unix_address(path_.native());
+    if (!address) {
+        errno = ENAMETOOLONG;
+        throw_errno(path_, "binding it");
+    }
     const auto old_mask = ::umask(whom_ == For::root ? 0177 : 0111);
     const int bound =
-        ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+        ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
     ::umask(old_mask);
     if (bound < 0)
         throw_errno(path_, "binding it");
@@ -133,7 +118,7 @@ void ControlServer::read(int fd) {
         return;
     if (length <= 0)
         return hang_up(fd);
-    client.in.append(buffer.data(), static_cast<std::size_t>(length));
+    client.in.add({buffer.data(), static_cast<std::size_t>(length)});
     if (client.in.size() > (whom_ == For::root ? most_of_root : most_request))
         return hang_up(fd);
     go_on(fd, client.number);
@@ -157,7 +142,7 @@ void ControlServer::go_on(int fd, std::uint64_t number) {
 void ControlServer::watch(int fd) {
     const auto& client = clients_.at(fd);
     const auto readable = [this, fd] { read(fd); };
-    if (client.out.empty() && client.in.find('\n') == std::string::npos)
+    if (client.out.empty() && !client.in.has_one())
         loop_.watch(fd, readable);
     else
         loop_.watch(fd, readable, [this, fd, number = client.number] { go_on(fd, number); });
@@ -165,12 +150,11 @@ void ControlServer::watch(int fd) {
 
 void ControlServer::handle_line(int fd, std::uint64_t number) {
     auto& client = clients_.at(fd);
-    const auto end = client.in.find('\n');
-    if (end == std::string::npos)
+    const auto line = client.in.take();
+    if (!line)
         return;
-    const auto request = parse_request(std::string_view(client.in).substr(0, end));
+    const auto request = parse_request(*line);
     const auto uid = client.uid;
-    client.in.erase(0, end + 1);
     client.since = Clock::now();
     const Reply reply = [this, fd, number](const Json& json) { answer(fd, number, json); };
     if (!request)

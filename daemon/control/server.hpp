@@ -3,6 +3,7 @@
 // few requests a second. A client that doesn't read or says too much is hung up on.
 #pragma once
 
+#include "base/lines.hpp"
 #include "base/types.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/core/event_loop.hpp"
@@ -25,8 +26,7 @@ class ControlServer {
     using Handler = std::function<void(const Json& request, Uid asker, Reply reply)>;
     enum class For : bool { root, everybody };
 
-    // Makes the socket, and its folder where it is missing. Throws std::system_error, and
-    // ConfigError for a path that no socket can have.
+    // Makes the socket, and its folder where it is missing. Throws std::system_error.
     ControlServer(EventLoop& loop, std::filesystem::path path, For whom, Handler handler);
     ~ControlServer(); // removes the socket
 
@@ -37,7 +37,7 @@ class ControlServer {
     struct Client {
         UniqueFd fd;
         std::uint64_t number;
-        std::string in;
+        Lines in;
         std::string out;
         TimePoint since; // it came, or asked last
         Uid uid;         // whose it is

@@ -1,11 +1,11 @@
 #include "daemon/rdma/link.hpp"
 
-#include <algorithm>
+#include "base/unix_address.hpp"
+
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <utility>
 
 namespace ubf::rdma {
@@ -19,15 +19,14 @@ Link::Link(EventLoop& loop, std::filesystem::path path,
   , lost_(std::move(lost)) {}
 
 std::string Link::connect() {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path_.native().size() >= sizeof address.sun_path)
+    const auto address = unix_address(path_.native());
+    if (!address)
         return "the path is too long";
-    std::ranges::copy(path_.native(), address.sun_path);
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    if (!fd ||
+        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) < 0)
         return std::strerror(errno);
-    in_.clear();
+    in_ = {};
     out_.clear();
     socket_ = std::move(fd);
     loop_.watch(socket_.get(), [this] { read(); });
@@ -66,12 +65,9 @@ void Link::read() {
         return;
     if (length <= 0)
         return lose(length == 0 ? "it has closed the connection" : std::strerror(errno));
-    in_.append(buffer.data(), static_cast<std::size_t>(length));
-    for (auto end = in_.find('\n'); is_up() && end != std::string::npos; end = in_.find('\n')) {
-        const auto line = in_.substr(0, end);
-        in_.erase(0, end + 1);
-        heard_(line);
-    }
+    in_.add({buffer.data(), static_cast<std::size_t>(length)});
+    while (is_up() && in_.has_one())
+        heard_(*in_.take());
     if (is_up() && in_.size() > most_in_line)
         lose("its line has no end");
 }

@@ -2,6 +2,7 @@
 // socket is kept until ubfd reads on.
 #pragma once
 
+#include "base/lines.hpp"
 #include "base/unique_fd.hpp"
 #include "daemon/core/event_loop.hpp"
 
@@ -36,7 +37,7 @@ class Link {
     std::function<void(const std::string&)> heard_;
     std::function<void(const std::string&)> lost_;
     UniqueFd socket_;
-    std::string in_;
+    Lines in_;
     std::string out_;
 };
 

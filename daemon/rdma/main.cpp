@@ -1,53 +1,29 @@
 // ubf-rdmad: options, signals, and the signs of life for systemd.
-#include "base/unique_fd.hpp"
-#include "base/version.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/program.hpp"
+#include "daemon/core/signals.hpp"
 #include "daemon/core/thread.hpp"
 #include "daemon/rdma/watch.hpp"
 
 #include <boost/program_options.hpp>
-#include <cerrno>
 #include <csignal>
 #include <exception>
-#include <fmt/format.h>
-#include <iostream>
 #include <linux/capability.h>
 #include <string>
-#include <sys/signalfd.h>
 #include <sysexits.h>
 #include <system_error>
 #include <systemd/sd-daemon.h>
 
 namespace {
 
-namespace po = boost::program_options;
-
-constexpr const char* usage = R"(Usage: ubf-rdmad [OPTION]...
+constexpr ubf::Program program{"ubf-rdmad", R"(Usage: ubf-rdmad [OPTION]...
 Watches the connections of RDMA's connection manager for ubfd, and ends those that ubfd refuses.
-)";
-
-int failure(int code, const std::string& what) {
-    std::cerr << "ubf-rdmad: " << what << '\n';
-    return code;
-}
-
-ubf::UniqueFd open_signals() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (const int signal : {SIGTERM, SIGINT})
-        sigaddset(&signals, signal);
-    if (::sigprocmask(SIG_BLOCK, &signals, nullptr) != 0)
-        throw std::system_error(errno, std::generic_category(), "blocking signals");
-    ubf::UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!fd)
-        throw std::system_error(errno, std::generic_category(), "signalfd");
-    return fd;
-}
+)"};
 
 void run(const std::string& socket) {
     // To kill, and to see processes that /proc hides (hidepid).
     ubf::enter_thread("ubf-rdmad", {CAP_KILL, CAP_SYS_PTRACE});
-    const auto signals = open_signals();
+    const auto signals = ubf::open_signals({SIGTERM, SIGINT});
     ubf::EventLoop loop;
     bool stopping = false;
     loop.watch(signals.get(), [&] { stopping = true; });
@@ -70,40 +46,21 @@ void run(const std::string& socket) {
 
 int main(int argc, char** argv) {
     std::string socket;
-    po::options_description options("Options");
+    boost::program_options::options_description options("Options");
     options.add_options() //
-        ("socket", po::value(&socket)->default_value("/run/ubf/control.sock")->value_name("PATH"),
-         "where ubfd listens, its control.socket") //
-        ("help,h", "print this and exit")          //
-        ("version,V", "print the version and exit");
-    po::variables_map given;
-    try {
-        using namespace po::command_line_style;
-        po::store(po::command_line_parser(argc, argv)
-                      .options(options)
-                      .positional({}) // options only
-                      .style(unix_style & ~allow_guessing)
-                      .run(),
-                  given);
-        po::notify(given);
-    } catch (const po::error& error) {
-        return failure(EX_USAGE,
-                       fmt::format("{}; 'ubf-rdmad --help' lists the options", error.what()));
-    }
-    if (given.contains("help")) {
-        std::cout << usage << '\n' << options;
-        return EX_OK;
-    }
-    if (given.contains("version")) {
-        std::cout << ubf::version_of("ubf-rdmad") << '\n';
-        return EX_OK;
-    }
+        ("socket",
+         boost::program_options::value(&socket)
+             ->default_value("/run/ubf/control.sock")
+             ->value_name("PATH"),
+         "where ubfd listens, its control.socket");
+    if (const auto status = program.take_options(argc, argv, options))
+        return *status;
     try {
         run(socket);
         return EX_OK;
     } catch (const std::system_error& error) {
-        return failure(EX_OSERR, error.what());
+        return program.failure(EX_OSERR, error.what());
     } catch (const std::exception& error) {
-        return failure(EX_SOFTWARE, error.what());
+        return program.failure(EX_SOFTWARE, error.what());
     }
 }

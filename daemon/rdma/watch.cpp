@@ -1,5 +1,7 @@
 #include "daemon/rdma/watch.hpp"
 
+#include "base/json.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <random>

@@ -1,15 +1,15 @@
 #include "client.hpp"
 
+#include "base/lines.hpp"
 #include "base/unique_fd.hpp"
+#include "base/unix_address.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 
 namespace ubf::ctl {
 namespace {
@@ -36,16 +36,14 @@ namespace {
 }
 
 UniqueFd connect(const std::filesystem::path& socket) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (socket.native().size() >= sizeof address.sun_path)
+    const auto address = unix_address(socket.native());
+    if (!address)
         unreachable(socket, ENAMETOOLONG);
-    std::ranges::copy(socket.native(), address.sun_path);
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const timeval patience{5, 0};
     if (!fd || ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
         ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) < 0 ||
-        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) < 0)
         unreachable(socket, errno);
     return fd;
 }
@@ -59,17 +57,17 @@ Json ask(const std::filesystem::path& socket, const Json& request) {
     if (::send(fd.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
         static_cast<ssize_t>(line.size()))
         unreachable(socket, errno);
-    std::string reply;
+    Lines reply;
     std::array<char, 65536> buffer;
-    while (reply.find('\n') == std::string::npos && reply.size() < most) {
+    while (!reply.has_one() && reply.size() < most) {
         const auto length = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
         if (length < 0 && errno == EINTR)
             continue;
         if (length <= 0) // closed without an answer: only root gets one
             unreachable(socket, length == 0 ? EPERM : errno);
-        reply.append(buffer.data(), static_cast<std::size_t>(length));
+        reply.add({buffer.data(), static_cast<std::size_t>(length)});
     }
-    auto json = Json::parse(reply, nullptr, false);
+    auto json = Json::parse(reply.take().value_or(""), nullptr, false);
     if (!json.is_object())
         throw Unreachable(fmt::format("{}: what answers there is not ubfd", socket.string()));
     if (!json.value("ok", false))

@@ -7,7 +7,6 @@
 #include "screen.hpp"
 
 #include <array>
-#include <charconv>
 #include <fmt/format.h>
 #include <iostream>
 #include <netdb.h>
@@ -119,13 +118,12 @@ int explain_refusal(const Globals& globals, Json request, std::string_view what)
 }
 
 std::uint32_t id_of(const std::string& text) {
-    std::uint32_t id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id, 16);
-    if (error != std::errc() || end != text.data() + text.size() || id == 0)
+    const auto id = ubf::number<std::uint32_t>(text, 16);
+    if (!id || *id == 0)
         throw UsageError(fmt::format("explain: '{}' is no id of a line in the log; it stands there "
                                      "as id=0123abcd; 'ubfctl --help' shows how it is called",
                                      text));
-    return id;
+    return *id;
 }
 
 } // namespace

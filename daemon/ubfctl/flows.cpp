@@ -1,4 +1,5 @@
 // `ubfctl flows`: the flows that are allowed now, in columns that the reader chooses.
+#include "base/counted.hpp"
 #include "command.hpp"
 #include "fields.hpp"
 #include "flow_filter.hpp"

@@ -1,5 +1,6 @@
 // `ubfctl peers`: every peer that was asked, the worst first.
 #include "arguments.hpp"
+#include "base/counted.hpp"
 #include "client.hpp"
 #include "command.hpp"
 #include "fields.hpp"

@@ -1,5 +1,7 @@
 #include "report.hpp"
 
+#include "base/counted.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -84,7 +86,7 @@ std::string connectors_text(const RefusalGroup& group, Names& names) {
     std::string text;
     if (!group.connectors.empty())
         text = fmt::format(
-            "{} user{}: {}", group.connectors.size(), group.connectors.size() == 1 ? "" : "s",
+            "{}: {}", counted(group.connectors.size(), "user"),
             some_of(group.connectors, [&](const auto& entry) { return names.user(entry.first); }));
     if (group.unknown_connectors > 0)
         text += fmt::format(

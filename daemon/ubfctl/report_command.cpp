@@ -1,5 +1,6 @@
 // `ubfctl report`: what was refused, or would be, summed up; of this node, or of many.
 #include "arguments.hpp"
+#include "base/counted.hpp"
 #include "base/escape.hpp"
 #include "command.hpp"
 #include "fields.hpp"

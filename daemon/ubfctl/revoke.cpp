@@ -1,4 +1,5 @@
 // `ubfctl revoke`: ends flows that are allowed now.
+#include "base/counted.hpp"
 #include "command.hpp"
 #include "flow/flow.hpp"
 #include "flow_filter.hpp"

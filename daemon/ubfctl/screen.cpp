@@ -140,8 +140,4 @@ std::string host_name() {
     return name.data();
 }
 
-std::string counted(std::size_t count, std::string_view noun) {
-    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 } // namespace ubf::ctl

@@ -49,7 +49,4 @@ int show(const Globals& globals, std::optional<std::chrono::seconds> period,
 // This node's, as a page's first line has it.
 std::string host_name();
 
-// "1 flow", "2 flows".
-std::string counted(std::size_t count, std::string_view noun);
-
 } // namespace ubf::ctl

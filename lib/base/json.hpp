@@ -1,4 +1,4 @@
-// Fields of a JSON object that may hold anything.
+// Fields of a JSON object that may hold anything, and JSON as a line.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -23,6 +23,12 @@ template<typename Number>
 Number number_of(const nlohmann::ordered_json& object, const char* key, Number otherwise = {}) {
     const auto found = object.find(key);
     return found != object.end() && found->is_number_integer() ? found->get<Number>() : otherwise;
+}
+
+// One line. Names of processes are any bytes: the replacement character stands for those that are
+// not UTF-8.
+inline std::string to_line(const nlohmann::ordered_json& json) {
+    return json.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + '\n';
 }
 
 } // namespace ubf

@@ -1,5 +1,6 @@
 #include "config/options.hpp"
 
+#include "base/unix_address.hpp"
 #include "config/distinct.hpp"
 
 #include <algorithm>
@@ -7,7 +8,6 @@
 #include <fmt/format.h>
 #include <iterator>
 #include <optional>
-#include <sys/un.h>
 #include <vector>
 
 namespace ubf::config {
@@ -61,9 +61,8 @@ void set_fabric_reasons(Config& config, const Value& value) {
 
 std::string socket_path(const Value& value) {
     auto path = value.string();
-    if (path.size() >= sizeof sockaddr_un::sun_path)
-        value.fail(fmt::format("too long for a socket; {} characters at most",
-                               sizeof sockaddr_un::sun_path - 1));
+    if (path.size() > most_unix_path)
+        value.fail(fmt::format("too long for a socket; {} characters at most", most_unix_path));
     return path;
 }
 

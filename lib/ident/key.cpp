@@ -1,5 +1,6 @@
 #include "ident/key.hpp"
 
+#include "base/text.hpp"
 #include "base/unique_fd.hpp"
 
 #include <cerrno>
@@ -100,9 +101,7 @@ KeyRing parse_keys(std::string_view text, const std::string& name) {
     std::vector<Key> keys;
     unsigned number = 0;
     while (!text.empty()) {
-        const auto end = std::min(text.find('\n'), text.size());
-        const auto line = trim(text.substr(0, end));
-        text.remove_prefix(std::min(end + 1, text.size()));
+        const auto line = trim(split(text, '\n'));
         ++number;
         if (line.empty() || line.starts_with('#'))
             continue;

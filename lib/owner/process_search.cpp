@@ -170,9 +170,7 @@ std::optional<ProcessStatus> parse_status(std::string_view status) {
     // The first line of each name counts: comm is the process's own choice, but the kernel escapes
     // line feeds in it and writes it before everything else.
     while (!status.empty()) {
-        const auto end = std::min(status.find('\n'), status.size());
-        const auto line = status.substr(0, end);
-        status.remove_prefix(std::min(end + 1, status.size()));
+        const auto line = split(status, '\n');
         const auto colon = line.find(':');
         if (colon == std::string_view::npos)
             continue;

@@ -210,8 +210,4 @@ std::optional<Orders> to_orders(const Json& reply) {
     return orders;
 }
 
-std::string to_line(const Json& json) {
-    return json.dump(-1, ' ', true, Json::error_handler_t::replace) + '\n';
-}
-
 } // namespace ubf::rdma

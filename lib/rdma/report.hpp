@@ -77,7 +77,4 @@ nlohmann::ordered_json to_json(const Orders& orders); // a reply
 std::optional<Report> to_report(const nlohmann::ordered_json& request);
 std::optional<Orders> to_orders(const nlohmann::ordered_json& reply);
 
-// One line, whatever bytes a process put into its name.
-std::string to_line(const nlohmann::ordered_json& json);
-
 } // namespace ubf::rdma

@@ -1,5 +1,7 @@
 #include "daemon/rdma/connections.hpp"
 
+#include "base/json.hpp"
+
 #include <gtest/gtest.h>
 
 namespace ubf::rdma {

@@ -1,5 +1,7 @@
 #include "rdma/report.hpp"
 
+#include "base/json.hpp"
+
 #include <gtest/gtest.h>
 #include <random>
 #include <string>

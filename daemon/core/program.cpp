@@ -1,0 +1,53 @@
+#include "daemon/core/program.hpp"
+
+#include "base/text.hpp"
+#include "base/version.hpp"
+
+#include <boost/program_options.hpp>
+#include <fmt/format.h>
+#include <iostream>
+#include <sysexits.h>
+
+namespace ubf {
+
+namespace po = boost::program_options;
+
+int Program::failure(int code, std::string_view text) const {
+    while (!text.empty())
+        std::cerr << name << ": " << split(text, '\n') << '\n';
+    return code;
+}
+
+std::optional<int> Program::take_options(int argc, char** argv, po::options_description options,
+                                         std::string_view more) const {
+    options.add_options()                 //
+        ("help,h", "print this and exit") //
+        ("version,V", "print the version and exit");
+    po::variables_map given;
+    try {
+        using namespace po::command_line_style;
+        po::store(po::command_line_parser(argc, argv)
+                      .options(options)
+                      .positional({}) // options only
+                      .style(unix_style & ~allow_guessing)
+                      .run(),
+                  given);
+        po::notify(given);
+    } catch (const po::too_many_positional_options_error&) {
+        return failure(
+            EX_USAGE,
+            fmt::format("it takes options only, no other words; '{} --help' lists them", name));
+    } catch (const po::error& error) {
+        return failure(EX_USAGE,
+                       fmt::format("{}; '{} --help' lists the options", error.what(), name));
+    }
+    if (given.contains("help"))
+        std::cout << usage << '\n' << options << more;
+    else if (given.contains("version"))
+        std::cout << version_of(name) << '\n' << parts;
+    else
+        return std::nullopt;
+    return EX_OK;
+}
+
+} // namespace ubf
