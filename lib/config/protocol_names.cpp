@@ -26,10 +26,10 @@ std::optional<std::uint8_t> protocol_number(std::string_view name) {
 }
 
 std::vector<std::string_view> protocol_names() {
-    std::vector<std::string_view> all;
+    std::vector<std::string_view> known;
     for (const auto& entry : names)
-        all.push_back(entry.first);
-    return all;
+        known.push_back(entry.first);
+    return known;
 }
 
 } // namespace ubf::config

@@ -14,7 +14,7 @@
 namespace ubf {
 namespace {
 
-constexpr std::string_view tag = "ubf-key-1";
+constexpr std::string_view line_tag = "ubf-key-1";
 constexpr std::string_view blanks = " \t\r";
 
 std::uint32_t id_of(const Key::Bytes& bytes) {
@@ -35,10 +35,10 @@ std::string_view trim(std::string_view text) {
 }
 
 std::optional<Key> parse_key(std::string_view line) {
-    if (!line.starts_with(tag) || line.size() == tag.size() ||
-        blanks.find(line[tag.size()]) == std::string_view::npos)
+    if (!line.starts_with(line_tag) || line.size() == line_tag.size() ||
+        blanks.find(line[line_tag.size()]) == std::string_view::npos)
         return std::nullopt;
-    const auto hex = trim(line.substr(tag.size()));
+    const auto hex = trim(line.substr(line_tag.size()));
     Key::Bytes bytes{};
     std::size_t length = 0;
     if (hex.size() != 2 * Key::size ||
@@ -108,7 +108,7 @@ KeyRing parse_keys(std::string_view text, const std::string& name) {
         const auto key = parse_key(line);
         if (!key) // the line is not quoted: it may be a key but for one digit
             throw KeyError(fmt::format("{}:{}: not a key; a key is '{} ' and {} hex digits", name,
-                                       number, tag, 2 * Key::size));
+                                       number, line_tag, 2 * Key::size));
         if (keys.size() == 2)
             throw KeyError(fmt::format("{}:{}: a third key; keep the one that signs and the one "
                                        "before it",
@@ -160,7 +160,7 @@ KeyRing load_keys(const std::filesystem::path& file) {
 std::string format_key(const Key& key) {
     std::array<char, 2 * Key::size + 1> hex{};
     ::sodium_bin2hex(hex.data(), hex.size(), key.bytes().data(), key.bytes().size());
-    return fmt::format("{} {}\n", tag, hex.data());
+    return fmt::format("{} {}\n", line_tag, hex.data());
 }
 
 void generate_key(const std::filesystem::path& file) {
