@@ -108,6 +108,23 @@ class Unlucky(Kernel):
         self.assert_judges()
 
 
+class Ways(Kernel):
+    """Prints which of its ways ubfd has on this kernel, for docs/kernels.md."""
+
+    recognise = True
+
+    def test_every_way_is_there_or_says_why_not(self):
+        self.assert_judges()
+        status = self.ubfd2.status()
+        ways = {"queue_rule": status["queue_rule"], "owner_records": status["owner_records"],
+                "recognition": status["recognition"]["state"], "udp_receivers": status["udp_receivers"],
+                "table_owned": status["ruleset"]["owned"], "searched": status["owner_methods"],
+                "warnings": status["warnings"]}
+        for way, state in ways.items():
+            print(f"{way}: {state}", flush=True)
+            self.assertNotIn(state, ("", None))
+
+
 class Missing(TwoNodes):
     """Modules are missing, and stay so for the rest of the guest's life: run this alone."""
 
