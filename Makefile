@@ -6,6 +6,7 @@
 # - sudo make bench: the cost of ubfd, and the start of a job on 64 nodes
 # - sudo make packages: Debian packages, into build/packages (packaging/rpm builds RPMs)
 # - make fuzz: each fuzzer for a minute
+# - make site: the pages as a site, in build/site; it takes mkdocs-material, mandoc and scdoc
 # - make format, sudo make asan, sudo make install, make clean
 
 # Under sudo, the files of the tree still belong to the tree's owner.
@@ -19,7 +20,7 @@ endif
 # TRIES=2: a test that fails gets another try.
 run_tests = ctest -j $$(nproc) $(if $(TRIES),--repeat until-pass:$(TRIES)) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
-.PHONY: build tools demo-tools test-tools packages demo test bench fuzz asan tsan format install clean
+.PHONY: build tools demo-tools test-tools packages demo test bench fuzz asan tsan site format install clean
 .DEFAULT_GOAL := build
 
 tools:
@@ -70,6 +71,9 @@ tsan: test-tools
 packages:
 	@command -v mmdebstrap > /dev/null || apt-get install -qq -y --no-install-recommends mmdebstrap < /dev/null > /dev/null
 	@packaging/clean-deb
+
+site:
+	@$(as_owner) mkdocs build --quiet --strict -f packaging/mkdocs.yml
 
 format:
 	@git ls-files -co --exclude-standard '*.c' '*.cpp' '*.hpp' | xargs clang-format -i
