@@ -100,6 +100,7 @@ void Daemon::say_how_it_begins() {
                           nft::to_string(settings_.environment().queue_expression)));
     log_.info(fmt::format("the kernel's records of owners: {}", owners_.records().state()));
     log_.info(fmt::format("recognition of one user's connections: {}", recognition_.state()));
+    name_credential();
     const auto& options = settings_.options();
     if (settings_.mistake().empty())
         keep_as_last_good();
@@ -108,7 +109,7 @@ void Daemon::say_how_it_begins() {
                                "until that is mended and 'systemctl reload ubfd' is done: {}",
                                options.config_file.string(), options.last_good.string(),
                                settings_.mistake()));
-    for (const auto& warning : host_warnings())
+    for (const auto& warning : host_warnings(config.labels.state_directory))
         log_.warning(warning);
     name_unknown();
     for (const auto& warning : warnings(config))

@@ -63,6 +63,7 @@ class Daemon {
     // Nothing, or what is wrong with the file.
     std::optional<std::string> reload();
     void keep_as_last_good();
+    void name_credential();
     void apply(Start fresh);
     void follow_sysctl();
     void ask_for_names(TimePoint now);

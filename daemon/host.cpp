@@ -1,13 +1,17 @@
 #include "daemon/host.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <string_view>
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace ubf {
 namespace {
@@ -75,13 +79,23 @@ std::string unconfined_domain() {
     return is_confined || first_line("/sys/fs/selinux/enforce") != "1" ? std::string() : type;
 }
 
+// 0, or why we can't write there. If the folder is missing, its parent decides.
+int write_error(std::filesystem::path folder) {
+    while (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+        if (errno != ENOENT || !folder.has_relative_path())
+            return errno;
+        folder = folder.parent_path();
+    }
+    return 0;
+}
+
 } // namespace
 
 bool lock_memory() {
     return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
-std::vector<std::string> host_warnings() {
+std::vector<std::string> host_warnings(const std::filesystem::path& state) {
     std::vector<std::string> warnings;
     if (v4_refusals_limited() || v6_refusals_limited())
         warnings.push_back(
@@ -93,6 +107,12 @@ std::vector<std::string> host_warnings() {
             "SELinux is enforcing, but does not confine ubfd, which runs in the domain {}: install "
             "the module in share/ubf/selinux, run 'restorecon -v' on ubfd's file, and restart ubfd",
             domain));
+    if (const int error = write_error(state); error != 0)
+        warnings.push_back(fmt::format(
+            "{}: can't be written: {}: a restart forgets jobs, refusals and exceptions made with "
+            "'ubfctl allow', and has no last good configuration: mount a writable file system "
+            "there, run 'systemd-tmpfiles --create ubf.conf', and restart ubfd",
+            state.string(), std::strerror(error)));
     return warnings;
 }
 

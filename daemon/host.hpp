@@ -1,6 +1,7 @@
 // The settings of the node itself that ubfd depends on, and warnings about them.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace ubf {
 bool lock_memory();
 
 // Settings of this node that weaken what ubfd promises, each with what to do; one line each.
-std::vector<std::string> host_warnings();
+// `state` is the folder that ubfd keeps its state in.
+std::vector<std::string> host_warnings(const std::filesystem::path& state);
 
 } // namespace ubf

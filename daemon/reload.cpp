@@ -1,6 +1,7 @@
 // The part of the daemon that changes while it runs: by a reload, and by what the node is.
 #include "daemon/daemon.hpp"
 
+#include "config/key_file.hpp"
 #include "nft/probe.hpp"
 
 #include <exception>
@@ -21,6 +22,7 @@ std::optional<std::string> Daemon::reload() {
         for (const auto& warning : warnings(settings_.config()))
             log_.warning(warning);
         log_.info(fmt::format("reloaded {}", settings_.options().config_file.string()));
+        name_credential();
         keep_as_last_good();
     } catch (const std::exception& error) {
         mistake = error.what();
@@ -29,6 +31,13 @@ std::optional<std::string> Daemon::reload() {
     settings_.note_mistake(mistake);
     ::sd_notify(0, "READY=1");
     return mistake.empty() ? std::nullopt : std::optional(mistake);
+}
+
+// systemd reads the credentials of a service at its start only.
+void Daemon::name_credential() {
+    if (key_file(settings_.config(), own_credentials()).is_credential)
+        log_.info("the key is the credential ident.key, as of this start: another key takes a "
+                  "restart, not a reload");
 }
 
 void Daemon::keep_as_last_good() {

@@ -1,5 +1,6 @@
 #include "daemon/start.hpp"
 
+#include "config/key_file.hpp"
 #include "daemon/fabric/rdma_judge.hpp"
 #include "ident/key.hpp"
 #include "nft/installer.hpp"
@@ -33,7 +34,7 @@ std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& r
 }
 
 Start prepare(Config config) {
-    auto keys = load_keys(config.ident.key_file);
+    auto keys = load_keys(key_file(config, own_credentials()));
     nft::Installer installer;
     auto environment = nft::probe(config, installer);
     if (const auto lacks = nft::shortfall(environment); !lacks.empty())

@@ -3,6 +3,7 @@
 
 #include "base/interfaces.hpp"
 #include "base/version.hpp"
+#include "config/key_file.hpp"
 #include "daemon/gate/queue_table.hpp"
 #include "daemon/host.hpp"
 
@@ -197,7 +198,7 @@ Json of_log(const LogCounters& counters) {
 } // namespace
 
 std::vector<std::string> Daemon::all_warnings() const {
-    auto all = host_warnings();
+    auto all = host_warnings(settings_.config().labels.state_directory);
     for (auto& warning : warnings(settings_.config()))
         all.push_back(std::move(warning));
     for (auto& warning : surroundings_.warnings())
@@ -264,7 +265,13 @@ Json Daemon::status(bool all_peers) {
 
 Json Daemon::settings() const {
     auto rows = Json::array();
-    for (const auto& setting : all_settings(settings_.config()))
+    auto all = all_settings(settings_.config());
+    if (const auto key = key_file(settings_.config(), own_credentials()); key.is_credential) {
+        const auto found = std::ranges::find(all, "key_file", &Setting::key);
+        found->value = fmt::format("\"{}\"", key.path.string());
+        found->where = "the credential ident.key";
+    }
+    for (const auto& setting : all)
         rows.push_back({{"section", setting.section},
                         {"key", setting.key},
                         {"value", setting.value},

@@ -88,7 +88,11 @@ std::optional<std::string> Refusals::look(TimePoint now, bool last) {
     saved_ = now;
     if (!std::exchange(known_.lock()->changed, false))
         return std::nullopt;
-    return save();
+    auto mistake = save();
+    if (mistake == mistake_)
+        return std::nullopt;
+    mistake_ = mistake;
+    return mistake;
 }
 
 // The file has users' names in it: it is ours alone.

@@ -35,7 +35,8 @@ class Refusals {
 
     // Reads what a predecessor wrote, and from then on writes there. Nothing, or what is wrong.
     std::optional<std::string> begin(std::filesystem::path file);
-    // To be called from time to time, and at the end: writes if there is news.
+    // To be called from time to time, and at the end: writes if there is news. Nothing, or what is
+    // wrong, once until that changes.
     std::optional<std::string> look(TimePoint now, bool last = false);
 
   private:
@@ -53,6 +54,7 @@ class Refusals {
 
     std::filesystem::path file_; // the main thread's; empty: nowhere
     TimePoint saved_{};
+    std::optional<std::string> mistake_; // of the last write
 };
 
 } // namespace ubf

@@ -2,6 +2,7 @@
 #include "base/interfaces.hpp"
 #include "base/text.hpp"
 #include "config/config.hpp"
+#include "config/key_file.hpp"
 #include "ident/key.hpp"
 #include "nft/connection.hpp"
 #include "nft/neighbours.hpp"
@@ -17,19 +18,35 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
+// As ubfd would find the key. systemd keeps the credentials of a service there while it runs.
+KeyFile find_key(const Config& config) {
+    return key_file(config, own_credentials().value_or("/run/credentials/ubfd.service"));
+}
+
+std::string key_text(const Config& config, const KeyFile& key) {
+    if (!key.is_credential)
+        return {};
+    std::error_code error;
+    const bool two = std::filesystem::exists(config.ident.key_file, error);
+    return fmt::format("the key is the credential {}, as of the last start of ubfd{}",
+                       key.path.string(),
+                       two ? fmt::format("; {} is not read", config.ident.key_file.string()) : "");
+}
+
 // A bad key is a mistake. A missing or unreadable one is only a warning: anyone may check a
 // configuration, also another node's. Returns the warning, or nothing.
-std::string check_key(const Config& config) {
+std::string check_key(const KeyFile& key) {
     try {
-        load_keys(config.ident.key_file);
+        load_keys(key);
     } catch (const KeyError& error) {
         const bool elsewhere =
             error.code() == ENOENT || error.code() == EACCES || error.code() == EPERM;
         if (!elsewhere)
             throw ConfigError(fmt::format("ident.key_file: {}", error.what()));
         return fmt::format("ident.key_file: {}; without it ubfd does not start{}", error.what(),
-                           error.code() == ENOENT ? ""
-                                                  : ", nor can it be checked; try again as root");
+                           error.code() == ENOENT
+                               ? ", unless its service has a credential ident.key"
+                               : ", nor can it be checked; try again as root");
     }
     return {};
 }
@@ -71,16 +88,20 @@ int check_config(const Globals& globals, const Arguments& arguments) {
     try {
         const auto config = load_config(file);
         const auto doubts = doubts_of(config);
-        const auto key = check_key(config);
+        const auto key_file = find_key(config);
+        const auto key = check_key(key_file);
         if (globals.json) {
             const nlohmann::ordered_json answer{{"ok", true},
                                                 {"file", file.string()},
                                                 {"warnings", doubts},
                                                 {"key", key},
+                                                {"key_file", key_file.path.string()},
                                                 {"others", others()}};
             std::cout << answer.dump() << '\n';
         } else {
             std::cout << fmt::format("{}: good; {}\n", file.string(), summary(config));
+            if (const auto text = key_text(config, key_file); !text.empty())
+                std::cout << fmt::format("{}: {}\n", file.string(), text);
             for (const auto& doubt : doubts)
                 std::cout << fmt::format("{}: warning: {}\n", file.string(), doubt);
             if (!key.empty())

@@ -56,16 +56,20 @@ KeyError system_error(const std::filesystem::path& file, std::string_view what) 
     return KeyError(fmt::format("{}: {}: {}", file.string(), what, std::strerror(code)), code);
 }
 
-void check(const std::filesystem::path& file, const struct stat& info) {
+void check(const KeyFile& key, const struct stat& info) {
+    const auto& file = key.path;
+    // systemd gives a credential to the service's user, as its owner or by an ACL. The mode then
+    // shows the ACL's mask as the group's (acl(5)).
+    const mode_t others = key.is_credential ? 037 : 077;
     if (!S_ISREG(info.st_mode))
         throw KeyError(
             fmt::format("{}: not a regular file; make a key with 'ubfctl keygen'", file.string()));
-    if (info.st_uid != 0 && info.st_uid != ::geteuid())
+    if (!key.is_credential && info.st_uid != 0 && info.st_uid != ::geteuid())
         throw KeyError(
             fmt::format("{}: belongs to uid {}; who owns it knows the key: 'chown root {}' "
                         "and make a new one",
                         file.string(), info.st_uid, file.string()));
-    if ((info.st_mode & 077) != 0)
+    if ((info.st_mode & others) != 0)
         throw KeyError(
             fmt::format("{}: mode {:04o} lets others in; 'chmod 0600 {}', and make a new "
                         "key if somebody may have read it",
@@ -123,7 +127,8 @@ KeyRing parse_keys(std::string_view text, const std::string& name) {
     return ring;
 }
 
-KeyRing load_keys(const std::filesystem::path& file) {
+KeyRing load_keys(const KeyFile& key) {
+    const auto& file = key.path;
     constexpr std::size_t most = 65536;
     const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!fd) {
@@ -143,7 +148,7 @@ KeyRing load_keys(const std::filesystem::path& file) {
     struct stat info {};
     if (::fstat(fd.get(), &info) < 0)
         throw system_error(file, "looking at the key file");
-    check(file, info);
+    check(key, info);
 
     std::string text(most, '\0');
     const auto length = ::read(fd.get(), text.data(), text.size());

@@ -57,9 +57,17 @@ class KeyError : public std::runtime_error {
     int code_;
 };
 
-// The file must be a regular one, owned by root or by us, and readable by nobody else. Throws
-// KeyError.
-KeyRing load_keys(const std::filesystem::path& file);
+// The place of the cluster key.
+struct KeyFile {
+    std::filesystem::path path;
+    // systemd gives it to the service at a start (systemd.exec(5), Credentials): only a restart
+    // changes it.
+    bool is_credential = false;
+};
+
+// The file must be a regular one, and readable by nobody else. It must be owned by root or by us,
+// unless it is a credential: systemd made that. Throws KeyError.
+KeyRing load_keys(const KeyFile& file);
 // Throws KeyError with the line. `name` names the text in messages.
 KeyRing parse_keys(std::string_view text, const std::string& name);
 
