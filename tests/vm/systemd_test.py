@@ -360,7 +360,7 @@ class Credential(Systemd):
         self.write(self.KEY, self.key)
         CONFIG.write_text(good + f'[ident]\nkey_file = "{self.KEY}"\n')
         run("systemctl", "restart", "ubfd")
-        self.assertIn(f'key_file = "{self.KEY}"', run("ubfctl", "config", "--set"))
+        self.assertIn(f"key_file = '{self.KEY}'", run("ubfctl", "config", "--set"))
         self.assert_judges()
 
 
