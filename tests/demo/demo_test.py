@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """The demo, run to its end, and interrupted."""
 
-import argparse
 import os
 import pathlib
 import pty
@@ -14,13 +13,14 @@ import unittest
 import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab.plain import take_build  # noqa: E402
 from recording import comparable, lines_of, words_of  # noqa: E402
 from screen import Screen  # noqa: E402
 from stage import HAS_JUPYTER  # noqa: E402
 
 DEMO = pathlib.Path(__file__).resolve().parent / "demo"
 PICTURE = DEMO.parents[2] / "docs" / "demo.svg"
-build = DEMO.parents[2] / "build" / "release"
+build = None  # the build tree
 
 
 def of_ubf():
@@ -101,8 +101,5 @@ class Demo(unittest.TestCase):
 if __name__ == "__main__":
     if os.geteuid() != 0:
         sys.exit(77)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", type=pathlib.Path, default=build)
-    options, rest = parser.parse_known_args()
-    build = options.build.resolve()
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    build = take_build()
+    unittest.main(verbosity=2)

@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 """The documentation says what the programs do."""
 
-import argparse
 import pathlib
 import re
 import subprocess
 import sys
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab.plain import take_build  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-build = ROOT / "build" / "release"
+build = None  # the build tree
 
 
 def output(program, *words):
@@ -168,8 +170,5 @@ class Docs(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", type=pathlib.Path, default=build)
-    options, rest = parser.parse_known_args()
-    build = options.build.resolve()
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    build = take_build()
+    unittest.main(verbosity=2)

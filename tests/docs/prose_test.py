@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Comments and pages are plain English, as far as a program can tell: CONTRIBUTING.md has the rules."""
 
-import argparse
 import pathlib
 import sys
 import tempfile
 import unittest
 
-from prose import fault, sentences
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab.plain import take_build  # noqa: E402
+from prose import fault, sentences  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KINDS = {".cpp", ".hpp", ".c", ".h", ".py", ".md", ".scd", ".toml", ".cmake", ".in"}
@@ -48,7 +49,5 @@ class Prose(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", type=pathlib.Path)  # every test is handed one; this needs none
-    _, rest = parser.parse_known_args()
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    take_build()  # every test is handed one; this needs none
+    unittest.main(verbosity=2)

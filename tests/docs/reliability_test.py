@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """docs/reliability.md, docs/security.md and docs/beside.md name a test for what they promise. Each of those is there."""
 
-import argparse
 import fnmatch
 import pathlib
 import re
@@ -9,8 +8,11 @@ import subprocess
 import sys
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab.plain import take_build  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-build = ROOT / "build" / "release"
+build = None  # the build tree
 
 LABELS = "netns|vm|slurm|mpi|fuzz|docs|lab"
 NAME = re.compile(rf"`((?:(?:{LABELS})\.|[A-Z]\w*\.[a-z*])[\w.*]*)`( \(([A-Z]\w+(?:, [A-Z]\w+)*)\))?")
@@ -47,8 +49,5 @@ class Reliability(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", type=pathlib.Path, default=build)
-    options, rest = parser.parse_known_args()
-    build = options.build.resolve()
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    build = take_build()
+    unittest.main(verbosity=2)

@@ -1,29 +1,25 @@
 #!/usr/bin/python3
 """The pages build as a site, and every link leads somewhere: there, and in the tree."""
 
-import argparse
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import unittest
 
-import links
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab.plain import need, take_build  # noqa: E402
+import links  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "packaging" / "mkdocs.yml"
-SKIPPED = 77
 
 
 class Site(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        for program in ("mkdocs", "mandoc"):
-            if not shutil.which(program):
-                print(f"skipped: {program} is not installed")
-                sys.exit(SKIPPED)
+        need("mkdocs", "mandoc")
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.site = pathlib.Path(folder.name)
@@ -68,7 +64,5 @@ class Tree(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", type=pathlib.Path)  # every test is handed one; this needs none
-    _, rest = parser.parse_known_args()
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    take_build()  # every test is handed one; this needs none
+    unittest.main(verbosity=2)

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """The recipes for images of nodes are well formed, and do what docs/images.md says, as far as this machine can tell."""
 
-import argparse
 import os
 import pathlib
 import shutil
@@ -10,17 +9,12 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab.plain import need, take_build  # noqa: E402
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
-SKIPPED = 77
-build = ROOT / "build" / "release"
-
-
-def need(*programs):
-    for program in programs:
-        if not shutil.which(program):
-            print(f"skipped: {program} is not installed")
-            sys.exit(SKIPPED)
+build = None  # the build tree
 
 
 def run(*words, **how):
@@ -85,8 +79,5 @@ class Recipes(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", type=pathlib.Path, default=build)
-    options, rest = parser.parse_known_args()
-    build = options.build.resolve()
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+    build = take_build()
+    unittest.main(verbosity=2)
