@@ -19,11 +19,7 @@ namespace {
 
 constexpr ubf::Program program{"ubfd", R"(Usage: ubfd [OPTION]...
 Lets a user's programs talk to each other across the nodes of a cluster, and to nobody else's.
-)",
-                               UBF_WITH_BPF ? "with BPF, SELinux and RDMA; ident's version is 3\n"
-                                            : "without BPF; with SELinux and RDMA; ident's version "
-                                              "is 3\n"};
-static_assert(ubf::ident::version == 3, "the text above says so");
+)"};
 
 using Options = ubf::Daemon::Options;
 
@@ -95,7 +91,10 @@ int main(int argc, char** argv) {
         ("leave-ruleset", boost::program_options::bool_switch(&chosen.leave_ruleset),
          "leave the nftables table when stopped: the systemd unit sees to it");
     const auto more = '\n' + ubf::describe_options();
-    if (const auto status = program.take_options(argc, argv, options, more))
+    const auto parts =
+        fmt::format("{} SELinux and RDMA; ident's version is {}\n",
+                    UBF_WITH_BPF ? "with BPF," : "without BPF; with", ubf::ident::version);
+    if (const auto status = program.take_options(argc, argv, options, more, parts))
         return *status;
     chosen.config_file = file;
     chosen.last_good = last_good;

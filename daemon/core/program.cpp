@@ -19,7 +19,7 @@ int Program::failure(int code, std::string_view text) const {
 }
 
 std::optional<int> Program::take_options(int argc, char** argv, po::options_description options,
-                                         std::string_view more) const {
+                                         std::string_view more, std::string_view parts) const {
     options.add_options()                 //
         ("help,h", "print this and exit") //
         ("version,V", "print the version and exit");

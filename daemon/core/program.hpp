@@ -10,15 +10,14 @@ namespace ubf {
 struct Program {
     const char* name;
     const char* usage;
-    const char* parts = ""; // what was built in, for --version
 
     // Writes each line of the text to standard error, behind the name. Returns the code.
     int failure(int code, std::string_view text) const;
     // Sets the variables of the options, and adds --help and --version to them. An exit status if
-    // the program has to end now. more: what --help shows below the options.
+    // the program has to end now. more, parts: what --help and --version show below theirs.
     std::optional<int> take_options(int argc, char** argv,
                                     boost::program_options::options_description options,
-                                    std::string_view more = {}) const;
+                                    std::string_view more = {}, std::string_view parts = {}) const;
 };
 
 } // namespace ubf

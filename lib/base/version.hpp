@@ -1,3 +1,4 @@
+// The version that was built.
 #pragma once
 
 #include <string>
