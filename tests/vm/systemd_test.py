@@ -413,6 +413,32 @@ class Stateless(Systemd):
         self.assertTrue((LAST_GOOD.parent / "jobs" / "7").exists())
 
 
+class AppArmor(Systemd):
+    """ubfd under its profile, which stays for the tests after this one (Unhindered)."""
+
+    PROFILE = pathlib.Path("/usr/local/share/ubf/apparmor/ubfd")
+
+    def test_confines_ubfd_to_what_it_needs(self):
+        run("cp", str(self.PROFILE), "/etc/apparmor.d/ubfd")
+        run("apparmor_parser", "-r", "/etc/apparmor.d/ubfd")
+        self.addCleanup(Unhindered.expect)
+        run("systemctl", "restart", "ubfd")
+        self.assert_judges()
+        self.assertEqual(pathlib.Path(f"/proc/{pid()}/attr/current").read_text(), "ubfd (enforce)\n")
+        # The same rules for a program that can be told to do what ubfd does not.
+        rules = self.PROFILE.read_text().replace("profile ubfd /usr/{,local/}sbin/ubfd", "profile ubf-probe")
+        rules = rules.replace("  /usr/{,local/}sbin/ubfd mr", "  /{,usr/}{,s}bin/* mr")
+        pathlib.Path("/run/ubf-probe").write_text(rules)
+        run("apparmor_parser", "-r", "/run/ubf-probe")
+        for what, may in (("cat /etc/ubf/ubfd.toml", True), ("cat /proc/1/status", True), ("cat /etc/shadow", False),
+                          ("cat /proc/1/environ", False), ("tee -a /etc/ubf/ubfd.toml", False),
+                          ("env true", False), ("kill -CONT 1", False)):
+            tried = subprocess.run(["aa-exec", "-p", "ubf-probe", "--", *what.split()], capture_output=True, text=True,
+                                   stdin=subprocess.DEVNULL, check=False)
+            self.assertEqual(tried.returncode == 0, may, f"{what}: {tried.stderr}")
+        subprocess.run(["dmesg", "-C"], check=True)
+
+
 class Life(Systemd):
     def test_no_connection_is_lost_or_refused_over_restarts(self):
         def act():
@@ -745,6 +771,22 @@ class Import(Systemd):
         run("systemctl", "restart", "ubf-ruleset", status=1)
         assert_logged("this node is open", "-u", "ubf-ruleset")
         self.assertEqual(table(), "")
+
+
+class Unhindered(Case):
+    """Nothing that the tests before made ubfd do was denied by its profile."""
+
+    expected = False
+
+    @classmethod
+    def expect(cls):
+        cls.expected = True
+
+    def test_by_apparmor(self):
+        self.assertTrue(self.expected, "AppArmor's test runs before this one")
+        self.assertEqual(pathlib.Path(f"/proc/{pid()}/attr/current").read_text(), "ubfd (enforce)\n")
+        denied = [line for line in run("dmesg").splitlines() if 'apparmor="DENIED"' in line and 'profile="ubfd"' in line]
+        self.assertFalse(denied, "\n".join(denied))
 
 
 class BadStart(Case):
