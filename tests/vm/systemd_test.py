@@ -676,6 +676,52 @@ class FileSystem(Systemd):
         # a connector of the kernel's already.
         self.assertEqual(answer["verdict"]["reason"], "exempt-connector")
 
+    def make_root(self):
+        """Copies what ubfd takes of this machine into the exported folder, as the root file system of node1."""
+        ubfd = Systemd.ubfd1._command[0]
+        libraries = re.findall(r"(/\S+) \(0x", run("ldd", ubfd)) + re.findall(r"=> (/\S+)", run("ldd", ubfd))
+        for path in {*libraries, *map(str, pathlib.Path("/").glob("lib/x86_64-linux-gnu/libnss_*.so*")), "/etc/passwd",
+                     "/etc/group", "/etc/nsswitch.conf", "/etc/ubf/ident.key", "/bin/true"}:
+            copy = pathlib.Path(f"{self.exported}{path}")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+        shutil.copy(ubfd, self.exported / "ubfd")
+        for folder in ("proc", "sys", "tmp", "run"):
+            (self.exported / folder).mkdir()
+
+    def test_a_node_whose_root_it_is_comes_back_without_ubfd(self):
+        """node1 has its root here. Its ubfd dies, and then the connection to the server breaks. Nobody at node1 could
+        answer for it, so the server's port is exempt, as docs/images.md says."""
+        good = CONFIG.read_text()
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "reload", "ubfd")))
+        CONFIG.write_text(good + '[scope]\nexempt_ports = ["tcp/2049"]\n')
+        run("systemctl", "reload", "ubfd")
+        self.make_root()
+        self.mount("4.2")
+        self.addCleanup(lambda: self.one.run("umount", "-Rl", self.mounted))
+        for folder in ("proc", "sys", "tmp", "run"):
+            run("mount", "--rbind", "--make-rslave", f"/{folder}", self.mounted / folder)
+        ubfd = Systemd.ubfd1
+        self.assertEqual(ubfd.stop(), 0)
+        beside, ubfd._command[:1] = ubfd._command[0], ["chroot", self.mounted, "/ubfd"]
+
+        def put_back():
+            ubfd.kill()
+            ubfd._command[:3] = [beside]
+            ubfd.start()
+
+        self.addCleanup(put_back)
+        ubfd.start()
+        self.assert_judges()
+        for broken in (False, True):
+            with self.subTest(broken=broken):
+                ubfd.kill()
+                if broken:
+                    self.one.run("ss", "-K", "dport", "2049")
+                pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")  # the program is read anew
+                ubfd.start()
+                self.assert_judges()
+
 
 class Import(Systemd):
     """The ruleset beside the administrator's own, by the steps of README, with Debian's nftables.service."""
