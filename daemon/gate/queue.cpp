@@ -69,8 +69,11 @@ nlmsghdr* put_header(std::span<std::uint8_t> buffer, std::uint16_t type, std::ui
 
 class Message {
   public:
-    Message(std::uint16_t type, std::uint16_t queue)
-      : header_(put_header(buffer_, type, queue, NLM_F_ACK)) {}
+    // sequence: of the kernel's acknowledgement. The messages about packets have 0.
+    Message(std::uint16_t type, std::uint16_t queue, std::uint32_t sequence)
+      : header_(put_header(buffer_, type, queue, NLM_F_ACK)) {
+        header_->nlmsg_seq = sequence;
+    }
     nlmsghdr* get() { return header_; }
     std::span<const std::uint8_t> bytes() const { return {buffer_.data(), header_->nlmsg_len}; }
 
@@ -78,23 +81,6 @@ class Message {
     alignas(nlmsghdr) std::array<std::uint8_t, 256> buffer_{};
     nlmsghdr* header_;
 };
-
-// Sends a configuration message and waits for its acknowledgement: 0, or the errno.
-int transact(NetlinkSocket& socket, Message& message) {
-    if (const int error = socket.send(message.bytes()); error != 0)
-        return error;
-    alignas(nlmsghdr) std::array<std::uint8_t, 4096> answer;
-    const auto length = socket.receive(answer);
-    if (!length)
-        return length.error();
-    nlmsghdr reply{};
-    nlmsgerr error{};
-    if (*length < sizeof reply + sizeof error)
-        return EBADMSG;
-    std::memcpy(&reply, answer.data(), sizeof reply);
-    std::memcpy(&error, answer.data() + sizeof reply, sizeof error);
-    return reply.nlmsg_type == NLMSG_ERROR ? -error.error : EBADMSG;
-}
 
 } // namespace
 
@@ -134,6 +120,7 @@ Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, GateCounters
   , counters_(counters)
   , adopted_(adopted.has_value())
   , others_cleared_(!adopted_) {
+    make_room(length);
     if (!adopted_)
         bind();
     else if (const auto kernel = kernel_queue(number_);
@@ -143,15 +130,35 @@ Queue::Queue(std::uint16_t number, std::uint32_t length, Mark mark, GateCounters
 }
 
 void Queue::bind() {
-    Message bind(NFQNL_MSG_CONFIG, number_);
+    Message bind(NFQNL_MSG_CONFIG, number_, 1);
     nfq_nlmsg_cfg_put_cmd(bind.get(), AF_UNSPEC, NFQNL_CFG_CMD_BIND);
-    if (const int error = transact(socket_, bind); error != 0)
+    if (const int error = transact(bind.bytes(), 1); error != 0)
         throw error_of(number_, error);
+}
+
+// Sends a configuration message. 0, or the errno that the kernel answers.
+int Queue::transact(std::span<const std::uint8_t> message, std::uint32_t sequence) {
+    if (const int error = socket_.send(message); error != 0)
+        return error;
+    if (adopted_)
+        return 0; // packets that wait may come first: the answer is read with them
+    // From its binding on the queue takes packets, of which the kernel does not yet give the bytes.
+    std::optional<std::uint32_t> last;
+    const int error = socket_.receive_acknowledgement(sequence, [&](netlink::Bytes datagram) {
+        messages_.clear();
+        parse_queue_messages(datagram, messages_);
+        for (const auto& each : messages_)
+            if (const auto* packet = std::get_if<PacketMessage>(&each))
+                last = packet->id;
+    });
+    if (last)
+        drop_before(*last + 1);
+    return error;
 }
 
 // The kernel's answer is read with the packets.
 void Queue::set_fail_open(bool yes) {
-    Message parameters(NFQNL_MSG_CONFIG, number_);
+    Message parameters(NFQNL_MSG_CONFIG, number_, 0);
     mnl_attr_put_u32(parameters.get(), NFQA_CFG_FLAGS, htonl(yes ? NFQA_CFG_F_FAIL_OPEN : 0));
     mnl_attr_put_u32(parameters.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_FAIL_OPEN));
     if (socket_.send(parameters.bytes()) != 0)
@@ -161,26 +168,24 @@ void Queue::set_fail_open(bool yes) {
 void Queue::configure(std::uint32_t length) {
     // Segments are not split for us (GSO). A full queue drops, for a dropped SYN is sent again, and
     // an accepted one is not taken back. (If the site only observes, see set_fail_open().)
-    Message parameters(NFQNL_MSG_CONFIG, number_);
+    Message parameters(NFQNL_MSG_CONFIG, number_, 2);
     nfq_nlmsg_cfg_put_params(parameters.get(), NFQNL_COPY_PACKET, copy_range);
     nfq_nlmsg_cfg_put_qmaxlen(parameters.get(), length);
     mnl_attr_put_u32(parameters.get(), NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_GSO));
     mnl_attr_put_u32(parameters.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_GSO));
-    // In an adopted socket packets may wait before the acknowledgement: there it is read with them.
-    const int error = adopted_ ? socket_.send(parameters.bytes()) : transact(socket_, parameters);
-    if (error != 0)
+    if (const int error = transact(parameters.bytes(), 2); error != 0)
         throw error_of(number_, error);
 
     // The kernel tells with a translated packet what it was before. Some kernels can't; then nobody
     // knows.
-    Message tracked(NFQNL_MSG_CONFIG, number_);
+    Message tracked(NFQNL_MSG_CONFIG, number_, 3);
     mnl_attr_put_u32(tracked.get(), NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_CONNTRACK));
     mnl_attr_put_u32(tracked.get(), NFQA_CFG_MASK, htonl(NFQA_CFG_F_CONNTRACK));
-    if (adopted_)
-        static_cast<void>(socket_.send(tracked.bytes()));
-    else
-        static_cast<void>(transact(socket_, tracked));
+    static_cast<void>(transact(tracked.bytes(), 3));
+    flush();
+}
 
+void Queue::make_room(std::uint32_t length) {
     // Room for a full queue. The kernel counts packets that don't fit in
     // /proc/net/netfilter/nfnetlink_queue, which status shows.
     constexpr std::uint32_t most = 64u << 20;

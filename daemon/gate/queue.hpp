@@ -86,8 +86,10 @@ class Queue final : public VerdictTaker {
     Queue(std::uint16_t number, std::uint32_t length, Mark mark, GateCounters& counters,
           std::optional<NetlinkSocket> adopted);
     void verdict(std::uint32_t id, std::uint32_t mark, Reason reason) override;
+    void make_room(std::uint32_t length);
     void bind();
     void configure(std::uint32_t length);
+    int transact(std::span<const std::uint8_t> message, std::uint32_t sequence);
     void drop_before(std::uint32_t id);
     void handle(std::span<const std::uint8_t> datagram, const std::function<void(Arrival)>& each);
     void handle_error(int error);

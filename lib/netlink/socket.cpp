@@ -69,7 +69,7 @@ Result<std::size_t, int> NetlinkSocket::receive(std::span<std::uint8_t> buffer, 
     }
 }
 
-int NetlinkSocket::receive_acknowledgement(std::uint32_t sequence) {
+int NetlinkSocket::receive_acknowledgement(std::uint32_t sequence, const Other& other) {
     while (true) {
         alignas(nlmsghdr) std::array<std::uint8_t, 4096> answer;
         const auto length = receive(answer, MSG_DONTWAIT);
@@ -83,6 +83,8 @@ int NetlinkSocket::receive_acknowledgement(std::uint32_t sequence) {
         std::memcpy(&error, answer.data() + sizeof reply, sizeof error);
         if (reply.nlmsg_seq == sequence && reply.nlmsg_type == NLMSG_ERROR)
             return -error.error; // 0: it is done
+        if (other)
+            other(std::span(answer).first(*length));
     }
 }
 

@@ -5,6 +5,7 @@
 #include "base/unique_fd.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 namespace ubf {
@@ -30,9 +31,10 @@ class NetlinkSocket {
     // come from the kernel is skipped.
     Result<std::size_t, int> receive(std::span<std::uint8_t> buffer, int flags = 0);
     // Receives the kernel's acknowledgement of the request of that number (NLM_F_ACK), which is
-    // there when send() returns. Earlier answers, to this request and to older ones, are skipped.
-    // 0, or the errno.
-    int receive_acknowledgement(std::uint32_t sequence);
+    // there when send() returns. Earlier messages, such as answers to this request and to older
+    // ones, go to `other`. 0, or the errno.
+    using Other = std::function<void(std::span<const std::uint8_t>)>;
+    int receive_acknowledgement(std::uint32_t sequence, const Other& other = {});
 
   private:
     UniqueFd fd_;
