@@ -30,6 +30,7 @@ Chain datagrams_out_chain(const Config& config, const Environment& environment);
 Chain connections_out_chain();
 Chain protocols_out_chain(const Config& config);
 Chain not_local_chain();
-Chain output_chain();
+Chain outbound_deny_chain(const Config& config);
+Chain output_chain(const Config& config);
 
 } // namespace ubf::nft

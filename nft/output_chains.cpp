@@ -237,12 +237,28 @@ Chain not_local_chain() {
     return chain.done();
 }
 
-Chain output_chain() {
+Chain outbound_deny_chain(const Config& config) {
+    ChainBuilder chain("outbound_deny",
+                       "A management network: users begin nothing there, but may answer.");
+    if (config.scope.outbound_deny.empty())
+        return chain.done();
+    chain.add("answer:tcp", "", {tcp(), syn_with_ack(), leave()});
+    chain.add("answer", "", {ct_reply(), leave()});
+    chain.add("outbound_deny:tcp6", "",
+              {over_ipv6(), tcp(), from_ordinary_user(), count(), reject_address_unreachable()});
+    chain.add("outbound_deny", "", {from_ordinary_user(), count(), reject_prohibited()});
+    return chain.done();
+}
+
+Chain output_chain(const Config& config) {
     ChainBuilder chain("output",
                        "What this node itself sends, and nothing that it forwards. Established "
                        "traffic passes two conditions.",
                        Hook{NF_INET_LOCAL_OUT, NF_IP_PRI_FILTER + 1});
     chain.add("begun", "", {tcp(), no_syn(), accept()});
+    if (!config.scope.outbound_deny.empty())
+        chain.add("outbound_deny", "",
+                  {to_interface_in(set_of_outbound_deny, false), jump("outbound_deny")});
     chain.add("not_local",
               "What conntrack says doesn't count: what is forwarded is established too.",
               {source_not_local(), jump("not_local")});

@@ -78,16 +78,28 @@ Ruleset observing(Ruleset ruleset) {
 } // namespace
 
 Ruleset make_ruleset(const Config& config, const Environment& environment) {
-    Ruleset ruleset{
-        variables(config, environment),
-        make_sets(config, environment),
-        {known_chain(config), fabric_known_chain(config), udp_known_chain(config),
-         multicast_chain(), fabric_chain(config, environment), scope_chain(config, environment),
-         fabric_gate_chain(config), gate_chain(config, environment), verdict_chain(config),
-         fabric_in_chain(config), fabric_out_chain(config), fabric_unlisted_chain(config),
-         unlisted_chain(config), untracked_out_chain(config),
-         datagrams_out_chain(config, environment), connections_out_chain(),
-         protocols_out_chain(config), not_local_chain(), output_chain()}};
+    Ruleset ruleset{variables(config, environment),
+                    make_sets(config, environment),
+                    {known_chain(config),
+                     fabric_known_chain(config),
+                     udp_known_chain(config),
+                     multicast_chain(),
+                     fabric_chain(config, environment),
+                     scope_chain(config, environment),
+                     fabric_gate_chain(config),
+                     gate_chain(config, environment),
+                     verdict_chain(config),
+                     fabric_in_chain(config),
+                     fabric_out_chain(config),
+                     fabric_unlisted_chain(config),
+                     unlisted_chain(config),
+                     untracked_out_chain(config),
+                     datagrams_out_chain(config, environment),
+                     connections_out_chain(),
+                     protocols_out_chain(config),
+                     not_local_chain(),
+                     outbound_deny_chain(config),
+                     output_chain(config)}};
     return config.observed.all ? observing(std::move(ruleset)) : ruleset;
 }
 

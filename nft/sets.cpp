@@ -45,6 +45,13 @@ Set interfaces(const Config& config) {
     return set;
 }
 
+Set outbound_deny(const Config& config) {
+    Set set{set_of_outbound_deny, "interfaces on which users begin nothing", SetType::interface};
+    for (const auto& pattern : config.scope.outbound_deny)
+        set.elements.push_back(element(pattern));
+    return set;
+}
+
 Set peers(const std::vector<Prefix>& ranges, SetType family, std::string_view name,
           std::string why) {
     Set set{of_family(name, family), std::move(why), family};
@@ -136,6 +143,9 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
                   "ICMP, IGMP, ICMPv6 and what the site names: they pass"),
         tunnels(),
         protocols(fabric.protocols, on_fabric(set_of_protocols), "the same on the fabric")};
+
+    if (!scope.outbound_deny.empty())
+        sets.push_back(outbound_deny(config));
 
     const std::pair flows{SetType::flow4, SetType::flow6};
     add_dynamic(sets, set_of_denied, "UDP flows that ubfd denied a moment ago", flows,

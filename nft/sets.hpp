@@ -24,6 +24,7 @@ inline constexpr const char* set_of_peers = "peers"; // one for each family
 inline constexpr const char* set_of_ports = "ports";
 inline constexpr const char* set_of_exempt_tcp = "exempt_tcp";
 inline constexpr const char* set_of_exempt_udp = "exempt_udp";
+inline constexpr const char* set_of_outbound_deny = "outbound_deny";
 inline constexpr const char* set_of_protocols = "protocols";
 inline constexpr const char* set_of_tunnels = "tunnels"; // of both networks
 

@@ -60,6 +60,7 @@ struct Config {
         std::vector<ProtocolPorts> exempt_ports;
         std::vector<std::uint8_t>
             protocols; // beside TCP, UDP, ICMP, ICMPv6 and IGMP; IANA's numbers
+        std::vector<InterfacePattern> outbound_deny; // users begin nothing there; disjoint
     } scope;
 
     struct Peers {

@@ -49,6 +49,18 @@ void set_interfaces(Config& config, const Value& list, bool except) {
     });
 }
 
+void set_outbound_deny(Config& config, const Value& list) {
+    auto& patterns = config.scope.outbound_deny;
+    list.each([&](const Value& item) {
+        const auto pattern = item.interface();
+        for (const auto& other : patterns)
+            if (other.overlaps(pattern))
+                item.fail(fmt::format("'{}' overlaps '{}'; write each only once", pattern.text(),
+                                      other.text()));
+        patterns.push_back(pattern);
+    });
+}
+
 void set_fabric_reasons(Config& config, const Value& value) {
     auto& fabric = config.fabric;
     bool* const reasons[] = {&fabric.same_user, &fabric.same_group, &fabric.same_label};
@@ -108,6 +120,9 @@ constexpr Option all[] = {
      [](Config& c, const Value& v) {
          v.each([&](const Value& item) { add_protocol(c.scope.protocols, item); });
      }},
+    {"scope", "outbound_deny", "[]",
+     "interfaces of management networks, like [\"eth1\"]: users begin nothing there, root may",
+     set_outbound_deny},
 
     {"peers", "ranges", "[]", "addresses of the nodes that run ubfd, like [\"10.0.0.0/16\"]",
      [](Config& c, const Value& v) { c.peers.ranges = prefixes(v); }},

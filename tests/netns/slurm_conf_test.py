@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What ubfd reads in a slurm.conf, and what Slurm itself says of the same file: slurmctld by 'scontrol show config' and
-'scontrol show node', and scontrol by 'show hostnames'."""
+"""The hosts and ports that ubfd reads in a slurm.conf are those that Slurm itself names: slurmctld by 'scontrol show
+config' and 'scontrol show node', and scontrol by 'show hostnames'."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from lab.case import ADDRESSES, Case, wait_until  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 from lab.tree import FOLDER, Trouble, add_hosts  # noqa: E402
 
-# What people write. {name} is the node that the controller runs on.
+# Files as people write them.
 CONTROLLER = "SlurmctldHost=ctl(127.0.0.1)\n"
 NODE = "NodeName=n1 NodeAddr=127.0.0.1 CPUs=1\n"
 FIXTURES = {
@@ -91,7 +91,7 @@ class SlurmConf(Case):
         self.file.write_text(COMMON.format(folder=self.folder) + text)
 
     def read(self):
-        """What ubfd reads."""
+        """The hosts and ports, as ubfd reads them."""
         return json.loads(self.node.run(case.build / "tests" / "lab" / "slurm_conf", self.file))
 
     def ask(self, *words):

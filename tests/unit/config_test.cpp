@@ -43,6 +43,7 @@ length = 1000
 interfaces = ["eth0", "lo"]
 ports = ["2000-3000", 80]
 exempt_ports = ["tcp/22", "udp/5353", 8080, "tcp/9000-9100"]
+outbound_deny = ["eth1", "bmc*"]
 [peers]
 ranges = ["10.0.0.0/16", "fd00::/64"]
 [policy]
@@ -89,6 +90,7 @@ socket = "/s"
     EXPECT_EQ(config.queue.first, 4);
     EXPECT_EQ(config.scope.ports, (std::vector<PortRange>{{80, 80}, {2000, 3000}}));
     EXPECT_EQ(config.scope.exempt_ports.size(), 4u);
+    EXPECT_EQ(config.scope.outbound_deny.size(), 2u);
     EXPECT_FALSE(config.scope.exempt_ports[0].udp);
     EXPECT_EQ(config.peers.ranges.size(), 2u);
     EXPECT_FALSE(config.policy.same_group);
@@ -262,6 +264,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"[scope]\nprotocols = [\"esq\"]\n", "one of \"icmp\""},
         BadLine{"[scope]\nprotocols = [256]\n", "not a protocol"},
         BadLine{"[scope]\nprotocols = [\"esp\", 50]\n", "twice"},
+        BadLine{"[scope]\noutbound_deny = [\"eth*\", \"eth1\"]\n", "overlaps"},
         BadLine{"[scope]\nprotocols = [\"tcp\"]\n", "exempt_ports"},
         BadLine{"[fabric]\nprotocols = [58]\n", "without being named"},
         BadLine{"[scope]\ninterfaces = [\"a/b\"]\n", "not the name of an interface"},
