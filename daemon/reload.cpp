@@ -114,7 +114,9 @@ void Daemon::ask_for_names(TimePoint now) {
     log_.info(fmt::format("the user database knows {} more names of the configuration",
                           settings_.config().unknown.names.size() - config->unknown.names.size()));
     try {
-        apply(settings_.with_names(std::move(*config)));
+        auto fresh = settings_.with_names(std::move(*config));
+        ruleset_->want(fresh.config, fresh.environment); // Slurm's hosts are in it
+        apply(std::move(fresh));
     } catch (const std::exception& error) {
         log_.error(fmt::format("these names still are nobody: {}", error.what()));
     }

@@ -17,6 +17,7 @@ Chain udp_known_chain(const Config& config);
 Chain multicast_chain();
 // The counterpart of scope_chain() for IPoIB interfaces.
 Chain fabric_chain(const Config& config, const Environment& environment);
+Chain slurm_chain(const Config& config);
 Chain scope_chain(const Config& config, const Environment& environment);
 Chain fabric_gate_chain(const Config& config);
 Chain gate_chain(const Config& config, const Environment& environment);

@@ -85,6 +85,7 @@ Ruleset make_ruleset(const Config& config, const Environment& environment) {
                      udp_known_chain(config),
                      multicast_chain(),
                      fabric_chain(config, environment),
+                     slurm_chain(config),
                      scope_chain(config, environment),
                      fabric_gate_chain(config),
                      gate_chain(config, environment),

@@ -159,11 +159,29 @@ Chain fabric_chain(const Config& config, const Environment& environment) {
     return chain.done();
 }
 
+Chain slurm_chain(const Config& config) {
+    ChainBuilder chain("slurm", "Slurm's daemons are there for the hosts of its cluster alone.");
+    if (config.slurm.ports.empty())
+        return chain.done();
+    chain.add("lo", "", {on_loopback(true), leave()});
+    chain.add_for_families("host", "", [](SetType family) {
+        return Statements{source_in(family, of_family(set_of_slurm_hosts, family), false), leave()};
+    });
+    chain.add("slurm_foreign:tcp6", "",
+              {over_ipv6(), tcp(), count(), reject_address_unreachable()});
+    chain.add("slurm_foreign", "", {count(), reject_prohibited()});
+    return chain.done();
+}
+
 Chain scope_chain(const Config& config, const Environment& environment) {
     ChainBuilder chain(
         "scope", "Lets go what ubfd is not asked about; what returns from here, it is. Both base "
                  "chains go through it, so that they can't disagree. (It sees a packet twice, and "
                  "counts only what ends here.)");
+    if (!config.slurm.ports.empty())
+        chain.add("slurm", "",
+                  {tcp(), destination_port_in(set_of_slurm_ports, false), syn_without_ack(),
+                   jump("slurm")});
     if (config.fabric.enabled) {
         chain.add("fabric", "IPoIB has rules of its own.", {from_fabric(), go_to("fabric")});
         chain.add_for_families(

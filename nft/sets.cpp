@@ -144,6 +144,13 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
         tunnels(),
         protocols(fabric.protocols, on_fabric(set_of_protocols), "the same on the fabric")};
 
+    if (!config.slurm.ports.empty()) {
+        const char* hosts = "hosts of the Slurm cluster";
+        sets.push_back(
+            ports(config.slurm.ports, environment, set_of_slurm_ports, "ports of Slurm's daemons"));
+        for (const auto family : {SetType::ipv4, SetType::ipv6})
+            sets.push_back(peers(config.slurm.hosts, family, set_of_slurm_hosts, hosts));
+    }
     if (!scope.outbound_deny.empty())
         sets.push_back(outbound_deny(config));
 

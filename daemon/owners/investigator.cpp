@@ -108,7 +108,7 @@ std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ide
         return process;
     if (record->several != 0)
         return std::nullopt;
-    if (!details.context) {
+    if (!details.context && !details.program) {
         auto cgroups = cgroups_of(*record, ask);
         if (cgroups) {
             process->cgroups = std::move(*cgroups);
@@ -122,6 +122,7 @@ std::optional<Holder> Investigator::maker(const SocketInfo& socket, Uid uid, ide
         return std::nullopt;
     process->cgroups = std::move(holder->cgroups);
     process->context = std::move(holder->context);
+    process->is_slurmstepd = holder->is_slurmstepd;
     return process;
 }
 

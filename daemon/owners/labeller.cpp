@@ -71,7 +71,7 @@ void Labeller::set_sources(const Config::Labels& sources) {
 
 ProcessDetails Labeller::details() const {
     const auto sources = this->sources();
-    return {sources->slurm, sources->selinux};
+    return {sources->slurm, sources->selinux, sources->steps};
 }
 
 void Labeller::add_labels(Credentials& credentials, const SearchResult& processes, Uid uid) const {

@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "base/descriptor_names.hpp"
 #include "command.hpp"
+#include "config/slurm.hpp"
 #include "nft/fallback.hpp"
 #include "nft/installer.hpp"
 #include "nft/probe.hpp"
@@ -143,10 +144,11 @@ void take_away(const std::filesystem::path& file) {
 int ruleset(const Globals&, const Arguments& arguments) {
     namespace po = boost::program_options;
     po::options_description options;
-    options.add_options()           //
-        ("install", "put it there") //
-        ("remove", "take it away")  //
-        ("keep", "keep it")         //
+    options.add_options()                                   //
+        ("install", "put it there")                         //
+        ("remove", "take it away")                          //
+        ("keep", "keep it")                                 //
+        ("slurm", po::value<std::string>(), "a slurm.conf") //
         ("file", po::value<std::string>()->default_value(default_config));
     po::positional_options_description positions;
     positions.add("file", 1);
@@ -161,7 +163,14 @@ int ruleset(const Globals&, const Arguments& arguments) {
     } else if (given.contains("keep")) {
         keep_from(file);
     } else {
-        const auto config = load_config(file, ubf::Names::pass_over);
+        auto config = load_config(file, ubf::Names::pass_over);
+        if (given.contains("slurm"))
+            config.slurm.conf = given["slurm"].as<std::string>();
+        if (!config.slurm.conf.empty()) { // to read or to import it, the hosts' names are looked up
+            config::add_slurm(config, ubf::Names::look_up);
+            for (const auto& warning : config.slurm.warnings)
+                std::cerr << fmt::format("ubfctl: warning: {}\n", warning);
+        }
         std::cout << nft::to_text(nft::make_ruleset(config, nft::read_environment(config)));
     }
     return 0;

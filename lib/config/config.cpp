@@ -1,4 +1,5 @@
 #include "config/config.hpp"
+#include "config/slurm.hpp"
 
 #include "base/escape.hpp"
 #include "base/nearest.hpp"
@@ -287,6 +288,7 @@ Config config::read(const toml::table& root, const std::string& file, Names name
     for (auto* ranges : {&config.peers.ranges, &config.fabric.peers})
         *ranges = without(std::move(*ranges), config.peers.except);
     mistakes.of([&] { check_together(config, file); });
+    mistakes.of([&] { add_slurm(config, names); });
     mistakes.check();
     return config;
 }

@@ -106,14 +106,26 @@ struct Config {
         LabelMap map;         // of the administrator
         std::filesystem::path state_directory = "/var/lib/ubf"; // of the jobs that run
         bool end_flows = true;                                  // that a withdrawn label allowed
+        bool steps = false; // whether a socket is slurmstepd's; follows from slurm.conf
 
         // Whether both give every user the same labels.
         bool same_sources(const Labels& other) const {
-            return slurm == other.slurm && selinux == other.selinux && map == other.map;
+            return slurm == other.slurm && selinux == other.selinux && map == other.map &&
+                   steps == other.steps;
         }
         // Whether any source gives labels.
         bool any() const { return slurm || selinux || !map.empty(); }
     } labels;
+
+    // Slurm's own connections, by its slurm.conf.
+    struct Slurm {
+        std::filesystem::path conf;              // empty: none
+        std::vector<std::string> submit_hosts{}; // beside those of the file: names, or ranges
+        // From the file, for the ruleset. The policy has the rest, as exceptions.
+        std::vector<PortRange> ports{}; // of slurmctld, slurmd and slurmdbd: disjoint, sorted
+        std::vector<Prefix> hosts{};    // they alone reach these ports: disjoint, sorted
+        std::vector<std::string> warnings{};
+    } slurm;
 
     struct Owners {
         bool bpf = true;       // if the kernel can, it records who makes a socket listen or connect

@@ -243,6 +243,16 @@ constexpr Option all[] = {
          c.fabric.rdma = static_cast<Config::Fabric::Rdma>(v.one_of({"off", "log", "end"}));
      }},
 
+    {"slurm", "conf", "\"\"",
+     "slurm.conf: its daemons' ports are for its hosts alone, srun's ports for slurmstepd; \"\": "
+     "no",
+     [](Config& c, const Value& v) { c.slurm.conf = v.string(); }},
+    {"slurm", "submit_hosts", "[]",
+     "hosts that speak with Slurm beside those of slurm.conf: names, or ranges of addresses",
+     [](Config& c, const Value& v) {
+         v.each([&](const Value& item) { c.slurm.submit_hosts.push_back(item.string()); });
+     }},
+
     {"labels", "slurm", "false", "a job's MCS label, as 'ubfctl job begin' registers it",
      [](Config& c, const Value& v) { c.labels.slurm = v.boolean(); }},
     {"labels", "selinux", "false", "the categories that SELinux runs a process with",

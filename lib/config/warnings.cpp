@@ -93,6 +93,7 @@ std::vector<std::string> warnings(const Config& config) {
         {"policy.exempt_listeners", policy.exempt_listeners, all},
         {"fabric.exempt_listeners", fabric.exempt_listeners, config.fabric_peers()}};
     auto warnings = config.source.retired;
+    warnings.insert(warnings.end(), config.slurm.warnings.begin(), config.slurm.warnings.end());
     if (config.observed.all)
         warnings.emplace_back("policy.mode: NOTHING IS REFUSED on this node, which only observes; "
                               "the log has lines with would-deny, and 'ubfctl report' sums them "

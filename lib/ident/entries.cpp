@@ -55,6 +55,7 @@ constexpr std::uint8_t knows_labels = 4;
 constexpr std::uint8_t more_follows = 8;
 constexpr std::uint8_t is_busy = 16;
 constexpr std::uint8_t has_account = 32;
+constexpr std::uint8_t is_slurmstepd = 64; // only of nodes that have a slurm.conf
 
 constexpr std::uint8_t refused_connector = 1; // is known
 constexpr std::uint8_t refused_listener = 2;
@@ -141,6 +142,7 @@ std::optional<Credentials> get_credentials(Reader& in, std::uint8_t flags) {
     if ((flags & has_account) != 0)
         credentials.account = Uid{account};
     credentials.labels_known = (flags & knows_labels) != 0;
+    credentials.slurmstepd = (flags & is_slurmstepd) != 0;
     credentials.groups.reserve(groups);
     for (std::uint16_t i = 0; i < groups && in.good(); ++i)
         credentials.groups.push_back(Gid{in.number<std::uint32_t>()});
@@ -207,6 +209,8 @@ void put(Writer& out, const Answer& answer) {
             flags |= has_gid;
         if (credentials->account)
             flags |= has_account;
+        if (credentials->slurmstepd)
+            flags |= is_slurmstepd;
         // If a label doesn't fit, it is left out, and the labels count as unknown.
         if (credentials->labels_known && labels.size() == credentials->labels.size())
             flags |= knows_labels;
@@ -253,7 +257,8 @@ std::optional<Answer> get(Reader& in, const Answer*) {
     if (!in.good() || kind > static_cast<std::uint8_t>(AnswerKind::translated))
         return std::nullopt;
     answer.owner.kind = from_wire(AnswerKind{kind});
-    constexpr std::uint8_t of_credentials = has_credentials | has_gid | knows_labels | has_account;
+    constexpr std::uint8_t of_credentials =
+        has_credentials | has_gid | knows_labels | has_account | is_slurmstepd;
     const std::uint8_t part = flags & (more_follows | is_busy);
     const std::uint8_t told = flags & of_credentials;
     if ((part | told) != flags || part == (more_follows | is_busy) ||

@@ -63,6 +63,8 @@ struct Credentials {
     bool labels_known = false;
     // The user to whom the uid is subordinate (subuid(5)), if policy.subids holds on that node.
     std::optional<Uid> account{};
+    // Root's slurmstepd holds the socket, and nobody else does.
+    bool slurmstepd = false;
 };
 
 struct Owner {

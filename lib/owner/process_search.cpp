@@ -121,6 +121,23 @@ Holds holds(int process, IsIt&& is_it) {
     return result;
 }
 
+// Only root can start a program with root's real uid, so its name says enough. A set-user-ID program
+// has the real uid of the user who started it. While slurmstepd connects to srun's port for output,
+// its effective uid is the user's. A package's upgrade may have removed the file.
+bool is_slurmstepd(int process, const ProcessStatus& status) {
+    if (status.real_uid != Uid{0})
+        return false;
+    std::array<char, 4096> link;
+    const auto length = ::readlinkat(process, "exe", link.data(), link.size());
+    if (length <= 0)
+        return false;
+    std::string_view path(link.data(), static_cast<std::size_t>(length));
+    constexpr std::string_view removed = " (deleted)";
+    if (path.ends_with(removed))
+        path.remove_suffix(removed.size());
+    return path.ends_with("/slurmstepd");
+}
+
 std::optional<Holder> read_holder(int process, Pid pid, ProcessDetails details) {
     const auto text = read_file(process, "status");
     if (!text)
@@ -141,6 +158,8 @@ std::optional<Holder> read_holder(int process, Pid pid, ProcessDetails details) 
             return std::nullopt;
         holder.context = std::move(*context);
     }
+    if (details.program)
+        holder.is_slurmstepd = is_slurmstepd(process, holder.status);
     return holder;
 }
 
@@ -312,6 +331,8 @@ Credentials common_credentials(const SearchResult& result, Uid uid) {
     credentials.method = result.method;
     if (result.holders.empty())
         return credentials;
+    credentials.slurmstepd =
+        result.complete && std::ranges::all_of(result.holders, &Holder::is_slurmstepd);
 
     std::vector<const Holder*> holders;
     for (const auto& holder : result.holders)

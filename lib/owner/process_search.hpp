@@ -40,8 +40,9 @@ std::optional<ProcessStatus> parse_status(std::string_view status);
 struct ProcessDetails {
     bool cgroups = false; // /proc/PID/cgroup
     bool context = false; // /proc/PID/attr/current
+    bool program = false; // /proc/PID/exe
 
-    bool any() const { return cgroups || context; }
+    bool any() const { return cgroups || context || program; }
 };
 
 struct Holder {
@@ -49,6 +50,7 @@ struct Holder {
     ProcessStatus status;
     std::string cgroups{}; // if wanted
     std::string context{};
+    bool is_slurmstepd = false; // root's, if wanted
 };
 
 struct SearchResult {

@@ -51,12 +51,35 @@ bool exempt(const Flow& flow, const Owner& owner, const Address& address,
     return false;
 }
 
-bool excepted(const Flow& flow, Uid listener, Uid connector, const Policy& policy) {
+bool reaches(const Exception& exception, const Flow& flow, Uid listener) {
+    return (flow.protocol == Protocol::udp ? exception.udp : exception.tcp) &&
+           exception.ports.contains(flow.destination.port) &&
+           exception.listeners.contains(listener) &&
+           is_at(exception.at, flow.destination.address) &&
+           is_at(exception.from, flow.source.address);
+}
+
+bool exempt_by_port(const Flow& flow, const Owner& listener, const Policy& policy) {
+    return listener.kind == OwnerKind::user &&
+           std::ranges::any_of(policy.exceptions, [&](const Exception& exception) {
+               return exception.exempts_listener && reaches(exception, flow, listener.uid);
+           });
+}
+
+// A user can make slurmstepd connect for them, but no other user's socket is in its hands.
+bool holds(const Exception& exception, const Owner& listener, const Owner& connector) {
+    if (exception.holder == Exception::Holder::any)
+        return true;
+    return connector.credentials && connector.credentials->slurmstepd &&
+           (connector.uid == Uid{0} || connector.uid == listener.uid);
+}
+
+bool excepted(const Flow& flow, const Owner& listener, const Owner& connector,
+              const Policy& policy) {
     return std::ranges::any_of(policy.exceptions, [&](const Exception& exception) {
-        return (flow.protocol == Protocol::udp ? exception.udp : exception.tcp) &&
-               exception.ports.contains(flow.destination.port) &&
-               exception.listeners.contains(listener) && exception.connectors.contains(connector) &&
-               is_at(exception.at, flow.destination.address);
+        return reaches(exception, flow, listener.uid) &&
+               exception.connectors.contains(connector.uid) &&
+               holds(exception, listener, connector);
     });
 }
 
@@ -144,7 +167,8 @@ std::string to_text(const Owner& owner) {
 
 Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
                const Policy& policy) {
-    if (exempt(flow, listener, flow.destination.address, policy.exempt_listeners, policy))
+    if (exempt(flow, listener, flow.destination.address, policy.exempt_listeners, policy) ||
+        exempt_by_port(flow, listener, policy))
         return {Reason::exempt_listener};
     if (listener.kind == OwnerKind::unknown)
         return {Reason::listener_unknown};
@@ -169,7 +193,7 @@ Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
     if (listener.kind != OwnerKind::user || connector.kind != OwnerKind::user)
         return {Reason::different_user};
 
-    if (excepted(flow, listener.uid, connector.uid, policy))
+    if (excepted(flow, listener, connector, policy))
         return {Reason::excepted};
     if (policy.require_label && labels_differ(listener, connector, policy))
         return {Reason::label_required};

@@ -39,8 +39,12 @@ struct Exception {
     UidRange listeners{};
     bool tcp = true; // a connection of the RDMA connection manager counts as one of TCP
     bool udp = true;
-    PortRange ports{};          // of the listener
-    std::optional<Prefix> at{}; // the listener's address
+    PortRange ports{};            // of the listener
+    std::optional<Prefix> at{};   // the listener's address
+    std::optional<Prefix> from{}; // the connector's address
+    // The connector's socket: any; or one that slurmstepd holds, as root's or the listener's user's.
+    enum class Holder : std::uint8_t { any, slurmstepd } holder = Holder::any;
+    bool exempts_listener = false; // whoever connects, known or not
 
     bool operator==(const Exception&) const = default;
 };

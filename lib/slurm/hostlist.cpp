@@ -2,6 +2,7 @@
 
 #include "base/escape.hpp"
 #include "base/text.hpp"
+#include "slurm/space.hpp"
 
 #include <cstdint>
 #include <fmt/format.h>
@@ -14,10 +15,6 @@ using Expanded = Result<Names, std::string>;
 
 constexpr std::size_t most_digits = 9;
 constexpr std::size_t longest_name = 255; // of a host (RFC 1035, 2.3.4)
-
-bool is_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 auto wrong(std::string_view part, std::string_view why) {
     return fail(fmt::format("'{}' {}", escape(part), why));

@@ -2,6 +2,7 @@
 
 #include "base/escape.hpp"
 #include "base/text.hpp"
+#include "slurm/space.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -13,10 +14,6 @@ namespace {
 constexpr unsigned most_depth = 8;    // of files that include files
 constexpr unsigned most_files = 1000; // in all
 constexpr std::size_t most_lines = 1u << 20;
-
-bool is_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 bool is_key(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||

@@ -57,6 +57,9 @@ exempt_connectors = [0]
 ignored_groups = ["users", 5]
 [policy.labels."slurm:physics"]
 allow = ["root", "@users", "1000-1010"]
+[slurm]
+conf = ""
+submit_hosts = ["login1", "10.0.9.0/24"]
 [labels]
 slurm = true
 selinux = true
@@ -91,6 +94,7 @@ socket = "/s"
     EXPECT_EQ(config.scope.ports, (std::vector<PortRange>{{80, 80}, {2000, 3000}}));
     EXPECT_EQ(config.scope.exempt_ports.size(), 4u);
     EXPECT_EQ(config.scope.outbound_deny.size(), 2u);
+    EXPECT_EQ(config.slurm.submit_hosts.size(), 2u);
     EXPECT_FALSE(config.scope.exempt_ports[0].udp);
     EXPECT_EQ(config.peers.ranges.size(), 2u);
     EXPECT_FALSE(config.policy.same_group);

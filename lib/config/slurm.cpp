@@ -1,0 +1,214 @@
+#include "config/slurm.hpp"
+
+#include "base/escape.hpp"
+#include "base/text.hpp"
+#include "slurm/conf.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <chrono>
+#include <fmt/format.h>
+#include <fstream>
+#include <memory>
+#include <netdb.h>
+#include <pwd.h>
+#include <utility>
+
+namespace ubf::config {
+namespace {
+
+constexpr Uid root{0};
+constexpr UidRange everybody{Uid{0}, Uid{0xfffffffe}};
+// All look-ups together. The names that are left are looked up again later.
+constexpr std::chrono::seconds patience{10};
+
+std::optional<std::string> read_all(const std::string& file) {
+    std::ifstream stream(file, std::ios::binary);
+    std::string text;
+    std::array<char, 65536> chunk;
+    while (stream.read(chunk.data(), chunk.size()) || stream.gcount() > 0) {
+        text.append(chunk.data(), static_cast<std::size_t>(stream.gcount()));
+        if (text.size() > slurm::most_bytes)
+            return std::nullopt;
+    }
+    if (stream.bad() || !stream.eof())
+        return std::nullopt;
+    return text;
+}
+
+std::optional<Prefix> to_prefix(const sockaddr& address) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    const void* bytes =
+        address.sa_family == AF_INET6
+            ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr)
+            : &reinterpret_cast<const sockaddr_in&>(address).sin_addr;
+    if (::inet_ntop(address.sa_family, bytes, text.data(), text.size()) == nullptr)
+        return std::nullopt;
+    return Prefix::parse(text.data());
+}
+
+// Empty: the name is not known.
+std::vector<Prefix> look_up(const std::string& name) {
+    addrinfo wanted{};
+    wanted.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(name.c_str(), nullptr, &wanted, &found) != 0)
+        return {};
+    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> list(found, ::freeaddrinfo);
+    std::vector<Prefix> places;
+    for (const auto* one = list.get(); one != nullptr; one = one->ai_next)
+        if (one->ai_family == AF_INET || one->ai_family == AF_INET6)
+            if (const auto place = to_prefix(*one->ai_addr))
+                places.push_back(*place);
+    return places;
+}
+
+// Without those that are part of another.
+std::vector<Prefix> distinct_places(std::vector<Prefix> places) {
+    std::ranges::sort(places, [](const Prefix& a, const Prefix& b) {
+        return a.first() != b.first() ? a.first() < b.first() : a.length() < b.length();
+    });
+    std::vector<Prefix> result;
+    for (const auto& place : places)
+        if (result.empty() || !result.back().contains(place.first()))
+            result.push_back(place);
+    return result;
+}
+
+std::vector<PortRange> merged(std::vector<PortRange> ports) {
+    std::ranges::sort(ports);
+    std::vector<PortRange> result;
+    for (const auto& range : ports)
+        if (!result.empty() && range.first <= result.back().last + 1u)
+            result.back().last = std::max(result.back().last, range.last);
+        else
+            result.push_back(range);
+    return result;
+}
+
+std::optional<Uid> user_of(const std::string& user) {
+    if (const auto uid = number<std::uint32_t>(user))
+        return Uid{*uid};
+    std::vector<char> room(65536);
+    passwd entry{};
+    passwd* found = nullptr;
+    if (::getpwnam_r(user.c_str(), &entry, room.data(), room.size(), &found) != 0 ||
+        found == nullptr)
+        return std::nullopt;
+    return Uid{found->pw_uid};
+}
+
+class Addition {
+  public:
+    Addition(Config& config, Names names)
+      : config_(config)
+      , names_(names)
+      , end_(std::chrono::steady_clock::now() + patience) {}
+
+    void add(const slurm::Conf& conf) {
+        config_.slurm.warnings = conf.warnings;
+        config_.labels.steps = conf.srun_ports.has_value();
+        auto ports = conf.node_ports;
+        ports.push_back(conf.controller_ports);
+        ports.push_back({conf.database_port, conf.database_port});
+        config_.slurm.ports = merged(std::move(ports));
+
+        std::vector<Prefix> controllers;
+        for (const auto& host : conf.controllers)
+            add_place(controllers, host.address);
+        auto hosts = controllers;
+        for (const auto* list : {&conf.databases, &conf.nodes})
+            for (const auto& host : *list)
+                add_place(hosts, host.address);
+        for (const auto& host : config_.slurm.submit_hosts)
+            add_place(hosts, host);
+        config_.slurm.hosts = distinct_places(std::move(hosts));
+        add_exceptions(conf, distinct_places(std::move(controllers)));
+    }
+
+    void miss(std::string what) {
+        config_.slurm.warnings.push_back(what);
+        if (names_ != Names::pass_over)
+            config_.unknown.names.push_back(std::move(what));
+    }
+
+  private:
+    void add_place(std::vector<Prefix>& places, const std::string& host) {
+        if (const auto place = Prefix::parse(host)) {
+            places.push_back(*place);
+            return;
+        }
+        if (names_ == Names::pass_over)
+            return;
+        const bool has_time = std::chrono::steady_clock::now() < end_;
+        const auto found = has_time ? look_up(host) : std::vector<Prefix>();
+        if (found.empty())
+            miss(fmt::format("{}: the host '{}' {}", config_.slurm.conf.string(), escape(host),
+                             has_time ? "does not resolve" : "is not looked up yet"));
+        places.insert(places.end(), found.begin(), found.end());
+    }
+
+    void add_exceptions(const slurm::Conf& conf, const std::vector<Prefix>& controllers) {
+        std::vector<UidRange> daemons{{root, root}};
+        if (names_ == Names::pass_over)
+            return;
+        if (const auto uid = user_of(conf.user); !uid)
+            miss(fmt::format("{}: SlurmUser '{}' is not known", config_.slurm.conf.string(),
+                             escape(conf.user)));
+        else if (*uid != root)
+            daemons.push_back({*uid, *uid});
+        auto& exceptions = config_.policy.exceptions;
+        Exception exception;
+        exception.udp = false;
+        exception.connectors = everybody;
+        exception.exempts_listener = true;
+        for (const auto& daemon : daemons)
+            for (const auto& ports : config_.slurm.ports) {
+                exception.listeners = daemon;
+                exception.ports = ports;
+                exceptions.push_back(exception);
+            }
+        if (!conf.srun_ports)
+            return;
+        exception.exempts_listener = false;
+        exception.listeners = everybody;
+        exception.ports = *conf.srun_ports;
+        exception.holder = Exception::Holder::slurmstepd;
+        exceptions.push_back(exception);
+        exception.holder = Exception::Holder::any;
+        for (const auto& daemon : daemons)
+            for (const auto& place : controllers) {
+                exception.connectors = daemon;
+                exception.from = place;
+                exceptions.push_back(exception);
+            }
+    }
+
+    Config& config_;
+    Names names_;
+    std::chrono::steady_clock::time_point end_;
+};
+
+} // namespace
+
+void add_slurm(Config& config, Names names) {
+    const auto file = config.slurm.conf.string();
+    if (file.empty())
+        return;
+    const auto text = read_all(file);
+    auto parsed = text ? slurm::parse_conf(*text, file, read_all) : slurm::Parsed{};
+    if (!text)
+        parsed.mistakes.push_back({file, 0, "can't be read; see slurm.conf in [slurm]"});
+    Addition addition(config, names);
+    if (parsed.mistakes.empty())
+        return addition.add(parsed.conf);
+    std::string all;
+    for (const auto& mistake : parsed.mistakes)
+        all += (all.empty() ? "" : "\n") + to_string(mistake);
+    if (names == Names::look_up)
+        throw ConfigError(all);
+    addition.miss(std::move(all));
+}
+
+} // namespace ubf::config

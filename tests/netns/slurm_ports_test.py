@@ -1,0 +1,96 @@
+#!/usr/bin/python3
+"""A real Slurm over three nodes, whose slurm.conf ubfd reads ([slurm] conf). Root is exempt nowhere."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case  # noqa: E402
+from lab.case import Case, tell_of_each_refusal, wait_until  # noqa: E402
+from lab.node import Node, join_by_switch  # noqa: E402
+from lab.slurm import Slurm, is_possible  # noqa: E402
+from lab.tree import FOLDER  # noqa: E402
+from lab.ubfd import write_key  # noqa: E402
+
+CONTROLLER, SLURMD, SRUN, OTHER = 6817, 6818, 60050, 9001
+REACHED = ("connected", "ECONNRESET")  # Slurm's daemons end a connection that does not speak their protocol
+CONF = {"slurm": {"conf": str(FOLDER / "slurm" / "slurm.conf")}}
+
+
+class SlurmPorts(Case):
+    """node1 is the controller and the login node, too. node4 runs ubfd, but is not in slurm.conf."""
+
+    def setUp(self):
+        if not is_possible():
+            self.skipTest("no Slurm, or no freezer cgroups, here")
+        super().setUp()
+        self.nodes = [Node(f"node{number}") for number in (1, 2, 3, 4)]
+        self.one, self.two, self.three, self.four = self.nodes
+        self.switch = join_by_switch(self.nodes, ["10.77.0.{}/24", "fd77::{}/64"])
+        tell_of_each_refusal(*self.nodes)
+        self.key = write_key(FOLDER / "key")
+        members = self.nodes[:3]
+        self.slurm = Slurm(self.one, {node.name: node for node in members},
+                           {node.name: f"10.77.0.{index}" for index, node in enumerate(members, 1)}, mcs=None)
+        self.addCleanup(self.slurm.close)
+        self.daemons = [self.start_ubfd(node, CONF) for node in self.nodes]
+
+    def reload(self, settings):
+        for daemon in self.daemons:
+            daemon.configure(daemon.settings | settings)
+            daemon.reload()
+
+    def refused(self):
+        return [line for daemon in self.daemons for line in daemon.denials()]
+
+    def run_all_kinds_of_jobs(self):
+        everywhere = ["node1", "node2", "node3"]
+        self.assertLessEqual(set(everywhere), set(self.slurm.srun("alice", "--nodes=3", "hostname").split()))
+        terminal = "import pty; pty.spawn(['srun', '--nodelist=node2', '--pty', 'hostname'])"
+        self.assertIn("node2", self.slurm.ask("/usr/bin/python3", "-c", terminal, user="alice"))
+        self.assertLessEqual(set(everywhere),
+                             set(self.slurm.ask("salloc", "--nodes=3", "srun", "hostname", user="alice").split()))
+        job = self.slurm.submit("alice", ["srun", "sh", "-c", "sleep 2; hostname"], node="node2")
+        self.slurm.pids(job, self.two, step="0")
+        self.assertIn("node2", self.slurm.ask("sattach", f"{job}.0", user="alice"))
+        self.slurm.wait_for(job, "COMPLETED")
+        self.assertIn("node2", self.slurm.output(job))
+
+    def test_slurm_works_and_its_ports_are_for_its_hosts(self):
+        self.run_all_kinds_of_jobs()
+        self.assertEqual(self.refused(), [])
+
+        with self.subTest("programs, too, that ubfd would keep apart"):
+            for user in ("root", "bob"):
+                stranger, member = self.person(user, self.four), self.person(user, self.one)
+                for port, place in ((SLURMD, "10.77.0.2"), (CONTROLLER, "10.77.0.1")):
+                    self.assertEqual(stranger.connect("tcp", place, port), "EHOSTUNREACH")
+                    self.assertIn(member.connect("tcp", place, port), REACHED)
+            self.assertGreaterEqual(self.daemons[1].status()["kernel"]["slurm_foreign"]["packets"], 2)
+        with self.subTest("a port of srun's is another user's no more than any port"):
+            alice = self.person("alice", self.one)
+            alice.listen("tcp", "10.77.0.1", SRUN)
+            for user in ("bob", "root"):  # root's program is no slurmstepd
+                self.assertEqual(self.person(user, self.two).connect("tcp", "10.77.0.1", SRUN), "EHOSTUNREACH")
+            self.assertEqual(self.person("alice", self.two).connect("tcp", "10.77.0.1", SRUN), "connected")
+            # The controller's root may: slurmctld speaks with srun.
+            self.assertEqual(self.person("root", self.one).connect("tcp", "10.77.0.1", SRUN), "connected")
+            alice.listen("tcp", "10.77.0.1", OTHER)
+            self.assertEqual(self.person("root", self.one).connect("tcp", "10.77.0.1", OTHER), "EHOSTUNREACH")
+        with self.subTest("a user's program at a port of Slurm's is a program like any other"):
+            alice = self.person("alice", self.four)
+            self.reload({"slurm": CONF["slurm"] | {"submit_hosts": ["10.77.0.4"]}})
+            alice.listen("tcp", "10.77.0.4", SLURMD)
+            self.assertEqual(self.person("bob", self.two).connect("tcp", "10.77.0.4", SLURMD), "EHOSTUNREACH")
+            self.assertEqual(self.person("alice", self.two).connect("tcp", "10.77.0.4", SLURMD), "connected")
+            self.assertIn(self.person("bob", self.four).connect("tcp", "10.77.0.2", SLURMD), REACHED)
+
+    def test_without_slurm_conf_it_does_not_work(self):
+        """So the test above proves something."""
+        self.reload({"slurm": {}})
+        member = self.person("bob", self.one)
+        wait_until(lambda: member.connect("tcp", "10.77.0.2", SLURMD) == "EHOSTUNREACH", 5, "a refusal")
+
+
+if __name__ == "__main__":
+    case.main()
