@@ -169,7 +169,7 @@ int ruleset(const Globals&, const Arguments& arguments) {
         if (!config.slurm.conf.empty()) { // to read or to import it, the hosts' names are looked up
             config::add_slurm(config, ubf::Names::look_up);
             for (const auto& warning : config.slurm.warnings)
-                std::cerr << fmt::format("ubfctl: warning: {}\n", warning);
+                std::cerr << fmt::format("# warning: {}\n", warning);
         }
         std::cout << nft::to_text(nft::make_ruleset(config, nft::read_environment(config)));
     }
