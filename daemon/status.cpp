@@ -51,6 +51,7 @@ Json to_json(const std::vector<PeerTable::Peer>& peers) {
                         {"answers", peer.answers},
                         {"timeouts", peer.timeouts},
                         {"silent", peer.silent},
+                        {"clock_ahead_ms", peer.clock_ahead.count()},
                         {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
     return json;
 }

@@ -157,6 +157,18 @@ void add_deeds(nftnl_expr* expression, Deeds& deeds) {
     }
 }
 
+// dnat or redirect, or the targets that iptables has for them.
+bool redirects(nftnl_expr* expression) {
+    const std::string_view name = nftnl_expr_get_str(expression, NFTNL_EXPR_NAME);
+    if (name == "nat")
+        return nftnl_expr_get_u32(expression, NFTNL_EXPR_NAT_TYPE) == NFT_NAT_DNAT;
+    if (name != "target")
+        return name == "redir";
+    const char* target = nftnl_expr_get_str(expression, NFTNL_EXPR_TG_NAME);
+    const std::string_view what = target == nullptr ? "" : target;
+    return what == "DNAT" || what == "REDIRECT";
+}
+
 int see_deeds(Connection& connection, std::map<TableName, Deeds>& tables) {
     return connection.dump(NFT_MSG_GETRULE, of_all_families, [&](const nlmsghdr* header) {
         const auto rule = RulePtr(checked(nftnl_rule_alloc()));
@@ -205,6 +217,36 @@ Result<std::vector<std::string>, NftError> refusals_of_others(Connection& connec
                                         "bits of mark.mask alone",
                                         family_name(table.first), table.second));
     std::ranges::sort(found);
+    return found;
+}
+
+Result<std::vector<std::string>, NftError> translations_of_others(Connection& connection) {
+    std::vector<std::string> found;
+    const int error =
+        connection.dump(NFT_MSG_GETRULE, of_all_families, [&](const nlmsghdr* header) {
+            const auto rule = RulePtr(checked(nftnl_rule_alloc()));
+            if (nftnl_rule_nlmsg_parse(header, rule.get()) < 0)
+                return;
+            const auto name = name_of(nftnl_rule_get_u32(rule.get(), NFTNL_RULE_FAMILY),
+                                      nftnl_rule_get_str(rule.get(), NFTNL_RULE_TABLE),
+                                      nftnl_rule_get_str(rule.get(), NFTNL_RULE_CHAIN));
+            bool any = false;
+            nftnl_expr_foreach(
+                rule.get(),
+                [](nftnl_expr* expression, void* data) {
+                    *static_cast<bool*>(data) |= redirects(expression);
+                    return 0;
+                },
+                &any);
+            if (any && !name.empty())
+                found.push_back(fmt::format("{} gives flows another destination, and ubfd refuses "
+                                            "most of these as translated",
+                                            name));
+        });
+    if (error != 0)
+        return fail(explained("reading the rules of other tables", error));
+    std::ranges::sort(found);
+    found.erase(std::unique(found.begin(), found.end()), found.end());
     return found;
 }
 

@@ -18,6 +18,9 @@ Result<std::vector<std::string>, NftError> disturbances(Connection& connection);
 // on input that can refuse what we allow, and tables that write packet marks.
 Result<std::vector<std::string>, NftError> refusals_of_others(Connection& connection);
 
+// The chains of other tables that give flows another destination (dnat, redirect).
+Result<std::vector<std::string>, NftError> translations_of_others(Connection& connection);
+
 // The tables of iptables-legacy, which may refuse as well; nftables does not see their rules. Empty
 // if there are none, or if only root may know.
 std::vector<std::string> legacy_tables();

@@ -237,6 +237,7 @@ std::vector<PeerTable::Peer> PeerTable::list() const {
             const auto& state = found->second.state;
             Peer peer{known[i], state.questions, state.answers, state.timeouts,
                       state.silent_since.has_value()};
+            peer.clock_ahead = state.clock.ahead;
             if (state.times) {
                 peer.p50 = state.times->quantile(0.5);
                 peer.p99 = state.times->quantile(0.99);

@@ -26,6 +26,7 @@ class PeerTable {
         bool silent = false; // the last question went without an answer
         std::chrono::microseconds p50{};
         std::chrono::microseconds p99{};
+        std::chrono::milliseconds clock_ahead{}; // of ours, by its last answer
     };
 
     // A packet can name any address. A peer is proven by a datagram that only a holder of the key

@@ -26,7 +26,7 @@
 namespace ubf::ctl {
 
 std::span<const Command> commands() {
-    static constexpr std::array<Command, 18> all{{
+    static constexpr std::array<Command, 19> all{{
         {"why", "why [--last NUMBER] [--follow]",
          "why flows of yours were refused, and what to do; for every user", "ubfctl why --last 3",
          why},
@@ -73,6 +73,10 @@ std::span<const Command> commands() {
          "ubfctl job list", job},
         {"reload", "reload", "have ubfd read its configuration anew, and say whether it is good",
          "ubfctl reload", reload},
+        {"doctor", "doctor [--config FILE] [--slurm-conf FILE] [--bundle | --explain ID]",
+         "each layer of this node that a user could go around: ok, off with the line to write, or "
+         "n/a",
+         "ubfctl doctor", doctor_command},
         {"metrics", "metrics [--http]",
          "what ubfd counts, in Prometheus's text format; or that as an answer to HTTP",
          "ubfctl metrics > /var/lib/node_exporter/ubf.prom", metrics},
@@ -147,7 +151,8 @@ int run(int argc, char** argv) {
         ("socket", po::value(&socket)->default_value("/run/ubf/control.sock")->value_name("PATH"),
          "where ubfd listens; for 'why', /run/ubf/user.sock") //
         ("json", po::bool_switch(&globals.json),
-         "for programs: why, status, report, explain, flows, revoke, check-config, job list") //
+         "for programs: why, status, report, explain, flows, revoke, check-config, doctor, job "
+         "list") //
         ("color", po::value(&colour)->default_value("auto")->value_name("WHEN"),
          "colours: auto (on a terminal, without NO_COLOR), always or never") //
         ("no-pager", po::bool_switch(&no_pager),

@@ -53,9 +53,11 @@ class Slurm:
 
     def __init__(self, controller, nodes, addresses, mcs="mcs/group",
                  mcs_parameters="ondemand,ondemandselect:physics|chem", prolog=None, epilog=None, plugstack=None,
-                 partitions=("main",), environment=None):
+                 partitions=("main",), environment=None, more=None):
         """nodes: name -> Node, and addresses likewise. controller: one of the nodes. prolog, epilog, plugstack: files.
-        partitions: the first one is the default. environment: additional variables for the daemons."""
+        partitions: the first one is the default. environment: additional variables for the daemons.
+
+        more: settings of slurm.conf beside ours, or instead of them."""
         self.folder = FOLDER / "slurm"
         self.controller = controller
         self._environment = {"PATH": os.environ["PATH"], "LANG": "C", "SLURM_CONF": str(self.folder / "slurm.conf")}
@@ -67,7 +69,7 @@ class Slurm:
             _ALL.mkdir()
             self._write_files(addresses, partitions, {
                 "MCSPlugin": mcs, "MCSParameters": mcs and mcs_parameters, "Prolog": prolog, "Epilog": epilog,
-                "PlugStackConfig": plugstack})
+                "PlugStackConfig": plugstack} | (more or {}))
             self._start_daemons(nodes, environment or {})
         except BaseException:
             self.close()
@@ -82,8 +84,9 @@ class Slurm:
         key.touch(mode=0o600)
         key.write_bytes(secrets.token_bytes(64))
         name = self.controller.name
-        lines = [_CONFIGURATION.format(folder=self.folder, munge=self.folder / "munge.sock"),
-                 f"SlurmctldHost={name}({addresses[name]})"]
+        usual = _CONFIGURATION.format(folder=self.folder, munge=self.folder / "munge.sock").splitlines()
+        lines = [line for line in usual if line.split("=")[0] not in options]
+        lines.append(f"SlurmctldHost={name}({addresses[name]})")
         lines += [f"{option}={value}" for option, value in options.items() if value]
         lines += [f"NodeName={name} NodeAddr={address} NodeHostname={name} CPUs=32 State=UNKNOWN"
                   for name, address in addresses.items()]
@@ -91,6 +94,7 @@ class Slurm:
                   for index, name in enumerate(partitions)]
         (self.folder / "slurm.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "cgroup.conf").write_text(_CGROUPS)
+        (self.folder / "job_container.conf").write_text(f"AutoBasePath=true\nBasePath={self.folder}/containers\n")
 
     def _start_daemons(self, nodes, more):
         file = self.folder.joinpath

@@ -44,7 +44,7 @@ exec {build}/daemon/slurm/{hook} --socket {folder}/$SLURMD_NODENAME.sock {words}
 
 class WithSlurm(TwoNodes):
     mcs, parameters, hook_words = "mcs/group", "ondemand,ondemandselect:physics|chem", ""
-    more = {}
+    more, slurm_conf = {}, {}
     settings = {"policy": {"labels": {"slurm:*": EVERYBODY}, "exempt_listeners": ["root"],
                            "exempt_connectors": ["root"]},
                 "scope": {"exempt_ports": ["tcp/60001-60100"]}, "labels": {"slurm": True}}
@@ -58,7 +58,7 @@ class WithSlurm(TwoNodes):
         add_users({}, {"physics": (63020, ["alice", "bob"]), "chem": (63021, ["alice", "carol"])})
         self.slurm = Slurm(self.one, {"node1": self.one, "node2": self.two},
                            {"node1": "10.77.0.1", "node2": "10.77.0.2"}, mcs=self.mcs,
-                           mcs_parameters=self.parameters, **self.hooks())
+                           mcs_parameters=self.parameters, more=self.slurm_conf, **self.hooks())
         self.addCleanup(self.slurm.close)
 
     def start_ubfd(self, node, settings=None, **options):

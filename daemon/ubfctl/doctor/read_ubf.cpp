@@ -1,0 +1,123 @@
+#include "base/text.hpp"
+#include "config/key_file.hpp"
+#include "daemon/ubfctl/doctor/files.hpp"
+#include "daemon/ubfctl/doctor/read.hpp"
+#include "ident/key.hpp"
+#include "nft/connection.hpp"
+#include "nft/inspection.hpp"
+
+#include <array>
+#include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace ubf::ctl::doctor {
+namespace {
+
+void read_config(const Places& places, UbfFacts& facts) {
+    facts.file = places.config.string();
+    try {
+        facts.config = load_config(places.config, Names::pass_over);
+        // Names that nobody has are a mistake here, where the user database is.
+        static_cast<void>(load_config(places.config, Names::look_up));
+    } catch (const std::exception& error) {
+        facts.config.reset();
+        const std::string what = error.what();
+        facts.mistake = what.substr(0, what.find('\n'));
+    }
+}
+
+void read_key(UbfFacts& facts) {
+    if (!facts.config || ::geteuid() != 0)
+        return;
+    const auto key =
+        key_file(*facts.config, own_credentials().value_or("/run/credentials/ubfd.service"));
+    facts.key_file = key.path.string();
+    struct stat info {};
+    const bool there = ::stat(key.path.c_str(), &info) == 0;
+    facts.key_open = there && ((info.st_mode & S_IRWXO) != 0 || info.st_uid >= 1000);
+    try {
+        load_keys(key);
+    } catch (const std::exception& error) {
+        facts.key_mistake = error.what();
+    }
+}
+
+void ask_daemon(const Places& places, UbfFacts& facts) {
+    try {
+        facts.status = ask(places.socket, {{"command", "status"}, {"peers", true}});
+        const auto reply = ask(places.socket, {{"command", "jobs"}});
+        Strings jobs;
+        for (const auto& job : reply.at("jobs"))
+            jobs.push_back(std::to_string(job.at("job").get<std::uint32_t>()));
+        facts.jobs = std::move(jobs);
+    } catch (const std::exception&) {
+        // It does not run, or we may not ask: the checks say so.
+    }
+}
+
+std::optional<bool> table_is_there() {
+    try {
+        nft::Connection connection;
+        const auto state = nft::table_state(connection);
+        return state ? std::optional(state->has_value()) : std::nullopt;
+    } catch (const nft::NftError&) {
+        return std::nullopt;
+    }
+}
+
+// SELinux's type of a context, USER:ROLE:TYPE[:LEVEL].
+std::string type_of(const std::string& context) {
+    std::istringstream parts(context);
+    std::string type;
+    for (int i = 0; i < 3; ++i)
+        std::getline(parts, type, ':');
+    return type;
+}
+
+// The processes that are named ubfd. A user may name theirs so, and fool nobody but this line.
+void find_process(UbfFacts& facts) {
+    for (const auto& folder : matching("/proc/[0-9]*"))
+        if (first_line(folder / "comm") == "ubfd") {
+            facts.runs = true;
+            facts.domain = type_of(first_line(folder / "attr/current"));
+        }
+}
+
+} // namespace
+
+UbfFacts read_ubf(const Places& places) {
+    UbfFacts facts;
+    read_config(places, facts);
+    read_key(facts);
+    ask_daemon(places, facts);
+    facts.table = table_is_there();
+    std::istringstream queues(
+        read_text("/proc/thread-self/net/netfilter/nfnetlink_queue").value_or(std::string()));
+    for (std::string line; std::getline(queues, line);)
+        if (const auto fields = words(line); !fields.empty())
+            if (const auto queue = number<unsigned>(fields.front()))
+                facts.queues.insert(*queue);
+    std::error_code error;
+    facts.systemd = std::filesystem::exists("/run/systemd/system", error);
+    for (const auto& link : matching("/etc/systemd/system/*.wants/ubf*.service"))
+        facts.enabled.insert(link.filename().string());
+    for (const auto& link : matching("/etc/systemd/system/*.requires/ubf*.service"))
+        facts.enabled.insert(link.filename().string());
+    facts.selinux_enforcing = first_line("/sys/fs/selinux/enforce") == "1";
+    find_process(facts);
+    return facts;
+}
+
+Facts read_facts(const Places& places) {
+    Facts facts;
+    facts.ubf = read_ubf(places);
+    facts.beside =
+        read_beside(facts.ubf.config ? facts.ubf.config->ident.port : Config().ident.port);
+    facts.node = read_node();
+    facts.slurm = read_slurm(places);
+    facts.ssh = read_ssh();
+    return facts;
+}
+
+} // namespace ubf::ctl::doctor
