@@ -52,6 +52,7 @@ int completion(const Globals& globals, const Arguments& arguments);
 int flows(const Globals& globals, const Arguments& arguments);
 int revoke(const Globals& globals, const Arguments& arguments);
 int job(const Globals& globals, const Arguments& arguments);
+int listeners(const Globals& globals, const Arguments& arguments);
 int doctor_command(const Globals& globals, const Arguments& arguments);
 int reload(const Globals& globals, const Arguments& arguments);
 int keygen(const Globals& globals, const Arguments& arguments);

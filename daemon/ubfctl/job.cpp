@@ -1,10 +1,14 @@
 // `ubfctl job`: registers a job from Slurm's Prolog, ends it from the Epilog, and lists jobs.
 #include "arguments.hpp"
+#include "base/escape.hpp"
 #include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "held_listeners.hpp"
 #include "label/label.hpp"
+#include "names.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -125,13 +129,15 @@ po::options_description options() {
     const auto text = [](const char* variable_name) {
         return po::value<std::string>()->default_value(variable(variable_name));
     };
-    options.add_options()                          //
-        ("job", text("SLURM_JOB_ID"))              //
-        ("uid", text("SLURM_JOB_UID"))             //
-        ("sluid", text("SLURM_JOB_SLUID"))         //
-        ("account", text("SLURM_JOB_ACCOUNT"))     //
-        ("partition", text("SLURM_JOB_PARTITION")) //
-        ("label", po::value<std::string>())        //
+    options.add_options()                                                //
+        ("job", text("SLURM_JOB_ID"))                                    //
+        ("uid", text("SLURM_JOB_UID"))                                   //
+        ("sluid", text("SLURM_JOB_SLUID"))                               //
+        ("account", text("SLURM_JOB_ACCOUNT"))                           //
+        ("partition", text("SLURM_JOB_PARTITION"))                       //
+        ("label", po::value<std::string>())                              //
+        ("leftovers", po::value<std::string>()->default_value("keep"))   //
+        ("keep", po::value<std::string>()->default_value(std::string())) //
         ("label-from", po::value<std::string>()->default_value("controller"));
     return options;
 }
@@ -155,9 +161,50 @@ int begin(const Globals& globals, const po::variables_map& given) {
     return 0;
 }
 
+bool has_job(const Globals& globals, Uid uid) {
+    const auto reply = ask(globals.socket, {{"command", "jobs"}});
+    return std::ranges::any_of(reply.at("jobs"), [&](const Json& job) {
+        return job.at("uid").get<std::uint32_t>() == value(uid);
+    });
+}
+
+// The listeners that the user of an ended job has outside of every job. A user with another job
+// here may have begun them from that one, so nothing is said of them.
+void report_leftovers(const Globals& globals, std::uint32_t job, Uid uid, bool end_them) {
+    constexpr Uid first_user{1000};
+    if (uid < first_user || has_job(globals, uid))
+        return;
+    Names names;
+    for (const auto& held : held_listeners(uid)) {
+        if (held.pid == Pid{} || (held.in_job && held.job != std::to_string(job)))
+            continue;
+        const auto* outcome = !end_them ? "it goes on" : kill_holder(held) ? "ended" : "not ended";
+        std::cout << fmt::format("job {} left a listener: {} {} of {}({}), {}[{}], {}: {}\n", job,
+                                 to_string(held.listener.protocol), to_string(held.listener.place),
+                                 names.user(value(uid)), value(uid), escape(held.program),
+                                 value(held.pid), escape(held.cgroup), outcome);
+    }
+}
+
+bool is_kept(std::string_view list, std::uint32_t uid) {
+    while (!list.empty())
+        if (uid_of(std::string(split(list, ','))) == uid)
+            return true;
+    return false;
+}
+
 int end(const Globals& globals, const po::variables_map& given) {
-    ask(globals.socket, {{"command", "job-end"},
-                         {"job", id_of(given["job"].as<std::string>(), "job", "SLURM_JOB_ID")}});
+    const auto leftovers = given["leftovers"].as<std::string>();
+    if (leftovers != "keep" && leftovers != "report" && leftovers != "kill")
+        throw UsageError(fmt::format(
+            "job: --leftovers '{}' is not known; it is one of keep, report and kill", leftovers));
+    const auto job = id_of(given["job"].as<std::string>(), "job", "SLURM_JOB_ID");
+    ask(globals.socket, {{"command", "job-end"}, {"job", job}});
+    if (leftovers == "keep")
+        return 0;
+    const auto uid = id_of(given["uid"].as<std::string>(), "uid", "SLURM_JOB_UID");
+    if (!is_kept(given["keep"].as<std::string>(), uid))
+        report_leftovers(globals, job, Uid{uid}, leftovers == "kill");
     return 0;
 }
 

@@ -26,7 +26,7 @@
 namespace ubf::ctl {
 
 std::span<const Command> commands() {
-    static constexpr std::array<Command, 19> all{{
+    static constexpr std::array<Command, 20> all{{
         {"why", "why [--last NUMBER] [--follow]",
          "why flows of yours were refused, and what to do; for every user", "ubfctl why --last 3",
          why},
@@ -73,6 +73,9 @@ std::span<const Command> commands() {
          "ubfctl job list", job},
         {"reload", "reload", "have ubfd read its configuration anew, and say whether it is good",
          "ubfctl reload", reload},
+        {"listeners", "listeners [--user USER] [--job ID] [--without-job]",
+         "who listens on this node, from which job; without root, one's own",
+         "ubfctl listeners --without-job", listeners},
         {"doctor", "doctor [--config FILE] [--slurm-conf FILE] [--bundle | --explain ID]",
          "each layer of this node that a user could go around: ok, off with the line to write, or "
          "n/a",
@@ -151,8 +154,8 @@ int run(int argc, char** argv) {
         ("socket", po::value(&socket)->default_value("/run/ubf/control.sock")->value_name("PATH"),
          "where ubfd listens; for 'why', /run/ubf/user.sock") //
         ("json", po::bool_switch(&globals.json),
-         "for programs: why, status, report, explain, flows, revoke, check-config, doctor, job "
-         "list") //
+         "for programs: why, status, report, explain, flows, revoke, check-config, doctor, "
+         "listeners, job list") //
         ("color", po::value(&colour)->default_value("auto")->value_name("WHEN"),
          "colours: auto (on a terminal, without NO_COLOR), always or never") //
         ("no-pager", po::bool_switch(&no_pager),

@@ -11,7 +11,7 @@ import struct
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, ident  # noqa: E402
+from lab import case, ident, person  # noqa: E402
 from lab.case import PEERS, V4, wait_until  # noqa: E402
 from lab.tree import FOLDER, add_hosts, mount, remount_proc, replace_file  # noqa: E402
 from lab.ubfd import to_toml  # noqa: E402
@@ -126,6 +126,7 @@ class Doctor(WithSlurm):
         for name in states:
             self.assertIn(f"`{name}`", PAGE)
         self.bundle()
+        self.leftovers(job)
         self.faults_of_slurm(job)
         self.faults_of_ubf()
         self.faults_beside()
@@ -134,6 +135,32 @@ class Doctor(WithSlurm):
         left = set(states) - self.seen - NOT_HERE
         # These need the table gone, a full conntrack, iptables-legacy or another owner of a port: see doctor_test.cpp.
         self.assertEqual(left, {"ubf.ruleset", "ubf.queues", "kernel.conntrack", "net.legacy", "net.ident_port"})
+
+    def leftovers(self, job):
+        """A program that is in no job listens on after its user's job."""
+        bob = self.person("bob", self.one)
+        bob.do(person.listen, "tcp", "0.0.0.0", 9003)
+        other = self.slurm.submit("bob", ["sleep", "1000"], node="node1", label="physics")
+        self.slurm.pids(other, self.one)
+        rows = {row["address"]: row for row in json.loads(self.ubfd1.ctl("--json", "listeners").stdout)}
+        self.assertLessEqual({"user": "alice", "job": str(job), "label": "physics", "program": "python3"}.items(),
+                             rows["0.0.0.0:9001"].items())
+        self.assertNotIn("job", rows["0.0.0.0:9003"])
+        own = json.loads(self.ubfd1.ctl("--json", "listeners", user="bob").stdout)
+        self.assertEqual({row["user"] for row in own}, {"bob"})
+        end = ["job", "end", "--job", str(other), "--uid", "63002", "--leftovers"]
+        again = ["job", "begin", "--job", str(other + 1000), "--uid", "63002", "--label", "physics"]
+        self.ubfd1.ctl(*again)  # with another job here, nothing is said and nothing ends
+        self.assertEqual(self.ubfd1.ctl(*end, "kill").stdout, "")
+        self.ubfd1.ctl("job", "end", "--job", str(other + 1000))
+        self.assertRegex(self.ubfd1.ctl(*end, "report").stdout,
+                         rf"^job {other} left a listener: tcp 0.0.0.0:9003 of bob\(63002\), \S+\[{bob.pid}\], .*: it goes on\n$")
+        self.assertEqual(self.ubfd1.ctl(*end, "kill", "--keep", "carol,bob").stdout, "")
+        self.assertIn(": ended", self.ubfd1.ctl(*end, "kill").stdout)
+        wait_until(lambda: not self.one.run("ss", "-Htln", "sport", "=", 9003).strip(), 5, "the listener's end")
+        self._people.remove(bob)
+        self.slurm.cancel(other)
+        self.assertIn(":9001", self.one.run("ss", "-Htln", "sport", "=", 9001))
 
     def bundle(self):
         """It has neither names nor uids of people."""

@@ -1,0 +1,113 @@
+#include "daemon/ubfctl/held_listeners.hpp"
+
+#include "base/text.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/ubfctl/doctor/files.hpp"
+#include "label/slurm.hpp"
+#include "owner/process_search.hpp"
+
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <unordered_map>
+
+namespace ubf::ctl {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path folder_of(Pid pid) {
+    return fs::path("/proc") / std::to_string(value(pid));
+}
+
+// Notes each socket of the process that has no holder yet.
+void find_sockets(Pid pid, std::unordered_map<std::uint32_t, Pid>& wanted) {
+    std::error_code error;
+    for (auto entry = fs::directory_iterator(folder_of(pid) / "fd", error);
+         !error && entry != fs::directory_iterator(); entry.increment(error)) {
+        std::error_code gone;
+        auto link = fs::read_symlink(entry->path(), gone).string();
+        if (gone || !link.starts_with("socket:["))
+            continue;
+        link.pop_back();
+        const auto inode = number_after<std::uint32_t>("socket:[", link);
+        const auto found = inode ? wanted.find(*inode) : wanted.end();
+        if (found != wanted.end() && found->second == Pid{})
+            found->second = pid;
+    }
+}
+
+std::string text_of(const fs::path& file) {
+    return doctor::read_text(file).value_or(std::string());
+}
+
+void describe(HeldListener& held) {
+    const auto folder = folder_of(held.pid);
+    const auto status = parse_status(text_of(folder / "status"));
+    const auto cgroups = text_of(folder / "cgroup");
+    held.started = start_of(text_of(folder / "stat")).value_or(0);
+    if (status) {
+        held.program = status->comm;
+        held.gid = status->gid;
+    }
+    const auto place = slurm_place(cgroups);
+    held.in_job = place.in_job;
+    held.job = place.job;
+    held.cgroup = cgroups.substr(0, cgroups.find('\n'));
+}
+
+} // namespace
+
+std::optional<std::uint64_t> start_of(std::string_view stat) {
+    // The name is in parentheses and may hold any bytes, so the last one ends it.
+    const auto end = stat.rfind(')');
+    if (end == std::string_view::npos)
+        return std::nullopt;
+    const auto fields = doctor::words(stat.substr(end + 1));
+    constexpr std::size_t start = 22 - 3; // proc(5) counts from 1, and the state is the third
+    return fields.size() > start ? number<std::uint64_t>(fields[start]) : std::nullopt;
+}
+
+std::vector<HeldListener> held_listeners(std::optional<Uid> uid) {
+    std::vector<HeldListener> found;
+    std::unordered_map<std::uint32_t, Pid> holders;
+    for (auto& one : listening()) {
+        if (uid && one.uid != *uid)
+            continue;
+        holders.emplace(one.inode, Pid{});
+        found.emplace_back().listener = one;
+    }
+    for (const auto& entry : fs::directory_iterator("/proc"))
+        if (const auto pid = number<std::int32_t>(entry.path().filename().string()))
+            find_sockets(Pid{*pid}, holders);
+    std::unordered_map<std::int32_t, HeldListener> described;
+    for (auto& held : found) {
+        held.pid = holders[held.listener.inode];
+        if (held.pid == Pid{})
+            continue;
+        const auto [known, fresh] = described.try_emplace(value(held.pid), held);
+        if (fresh)
+            describe(known->second);
+        const auto listener = held.listener;
+        held = known->second;
+        held.listener = listener;
+    }
+    return found;
+}
+
+bool kill_holder(const HeldListener& held) {
+    // The descriptor stays with this very process, whatever gets its number.
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, value(held.pid), 0)));
+    if (!process)
+        return false;
+    const auto folder = folder_of(held.pid);
+    const auto status = parse_status(text_of(folder / "status"));
+    const bool same = status && status->uid == held.listener.uid &&
+                      status->real_uid == held.listener.uid &&
+                      start_of(text_of(folder / "stat")) == held.started;
+    return same && ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) == 0;
+}
+
+} // namespace ubf::ctl

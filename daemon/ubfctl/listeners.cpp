@@ -1,0 +1,140 @@
+// `ubfctl listeners`: who listens on this node. Without root, one's own.
+#include "arguments.hpp"
+#include "base/escape.hpp"
+#include "command.hpp"
+#include "held_listeners.hpp"
+#include "names.hpp"
+#include "screen.hpp"
+#include "table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <time.h>
+#include <unistd.h>
+
+namespace ubf::ctl {
+namespace {
+
+namespace po = boost::program_options;
+
+std::string text(const Json& row, const char* key) {
+    const auto found = row.find(key);
+    return found == row.end()   ? std::string()
+           : found->is_string() ? found->get<std::string>()
+                                : found->dump();
+}
+
+constexpr Port first_unprivileged = 1024;
+constexpr Uid first_user{1000};
+
+constexpr std::array<Column, 9> all{{
+    {"address", "protocol, address and port",
+     [](const Json& row) { return text(row, "protocol") + " " + text(row, "address"); }},
+    {"user", "the socket's user", [](const Json& row) { return text(row, "user"); }},
+    {"group", "the group that the program is open to",
+     [](const Json& row) { return text(row, "group"); }},
+    {"job", "the Slurm job of the program", [](const Json& row) { return text(row, "job"); }},
+    {"label", "of that job", [](const Json& row) { return text(row, "label"); }},
+    {"program", "that holds the socket", [](const Json& row) { return text(row, "program"); }},
+    {"pid", "of the program", [](const Json& row) { return text(row, "pid"); }, true},
+    {"since_s", "seconds since the program began",
+     [](const Json& row) { return text(row, "since_s"); }, true},
+    {"flows", "connections that came to it, and are open",
+     [](const Json& row) { return text(row, "flows"); }, true},
+}};
+
+struct KnownJobs {
+    std::map<std::string, std::string> labels; // by the job's number
+    std::set<Uid> users;
+};
+
+// Throws Unreachable if ubfd does not answer.
+KnownJobs known_jobs(const Globals& globals) {
+    KnownJobs known;
+    const auto reply = ask(globals.socket, {{"command", "jobs"}});
+    for (const auto& job : reply.at("jobs")) {
+        known.labels[job.at("job").dump()] = job.value("label", std::string());
+        known.users.insert(Uid{job.at("uid").get<std::uint32_t>()});
+    }
+    return known;
+}
+
+// Seconds since the boot.
+double uptime() {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<double>(now.tv_sec);
+}
+
+Json to_json(const HeldListener& held, const KnownJobs& jobs, Names& names) {
+    const auto& listener = held.listener;
+    Json row{{"protocol", to_string(listener.protocol)},
+             {"address", to_string(listener.place)},
+             {"uid", value(listener.uid)},
+             {"user", names.user(value(listener.uid))},
+             {"flows", listener.flows}};
+    if (held.pid == Pid{})
+        return row;
+    row["group"] = names.group(value(held.gid));
+    row["pid"] = value(held.pid);
+    row["program"] = escape(held.program);
+    row["cgroup"] = escape(held.cgroup);
+    const auto began =
+        static_cast<double>(held.started) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+    row["since_s"] = static_cast<std::int64_t>(std::max(0.0, uptime() - began));
+    if (!held.in_job)
+        return row;
+    row["job"] = held.job;
+    if (const auto label = jobs.labels.find(held.job);
+        label != jobs.labels.end() && !label->second.empty())
+        row["label"] = label->second;
+    return row;
+}
+
+// Root may ask ubfd for jobs; it need not run, unless the list depends on it.
+KnownJobs jobs_for(const Globals& globals, bool needed) {
+    try {
+        return ::geteuid() == 0 || needed ? known_jobs(globals) : KnownJobs();
+    } catch (const Unreachable&) {
+        if (needed)
+            throw;
+        return {};
+    }
+}
+
+} // namespace
+
+int listeners(const Globals& globals, const Arguments& arguments) {
+    po::options_description options;
+    options.add_options()                                                   //
+        ("user", po::value<std::string>())("job", po::value<std::string>()) //
+        ("without-job", po::bool_switch());
+    const auto given = parse("listeners", arguments, options);
+    std::optional<Uid> uid;
+    if (given.contains("user"))
+        uid = Uid{uid_of(given["user"].as<std::string>())};
+    if (::geteuid() != 0 && uid && *uid != Uid{::geteuid()})
+        throw UsageError("listeners: only root sees those of other users");
+    if (::geteuid() != 0)
+        uid = Uid{::geteuid()};
+    const bool without_job = given["without-job"].as<bool>();
+    const auto jobs = jobs_for(globals, without_job);
+    Names names;
+    std::vector<Json> rows;
+    for (const auto& held : held_listeners(uid)) {
+        if (held.listener.place.port < first_unprivileged ||
+            (given.contains("job") && held.job != given["job"].as<std::string>()) ||
+            (without_job &&
+             (held.listener.uid < first_user || jobs.users.contains(held.listener.uid))))
+            continue;
+        rows.push_back(to_json(held, jobs, names));
+    }
+    if (globals.json)
+        return show(globals, {Json(rows).dump(2) + '\n'});
+    return show(globals, {to_table(all, rows, {true, Paint(globals.colours), {}})});
+}
+
+} // namespace ubf::ctl
