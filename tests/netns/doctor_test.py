@@ -77,6 +77,7 @@ OTHER_FILES = {
 
 class Doctor(WithSlurm):
     slurm_conf = MORE
+    # Until slurm.conf is there.
     settings = WithSlurm.settings | {"scope": {"exempt_ports": ["tcp/61001-61100"]}}
 
     def setUp(self):
@@ -89,6 +90,11 @@ class Doctor(WithSlurm):
         super().setUp()
         for file, lines in FILES.items():
             replace_file(file, lines)
+        for ubfd in (self.ubfd1, self.ubfd2):
+            policy = {"labels": WithSlurm.settings["policy"]["labels"]}
+            own = {"policy": policy, "scope": {}, "slurm": {"conf": str(self.slurm.folder / "slurm.conf")}}
+            ubfd.configure(ubfd.settings | own)
+            ubfd.reload()
 
     def doctor(self, **options):
         """The states of all checks, by id."""
