@@ -78,13 +78,9 @@ void RdmaDesk::take(rdma::Report report, std::function<void(Json)> reply) {
     if (std::exchange(missed_, false))
         log_.info("ubf-rdmad reports again: RDMA connections are judged");
     waiting_ = Waiting{std::move(reply), now + longest_wait};
-    rdma::Report told{report.session, report.begins,      report.state,
-                      report.cm_ids,  report.queue_pairs, report.foreign};
+    status_.lock()->told = rdma::Report{report.session, report.begins,      report.state,
+                                        report.cm_ids,  report.queue_pairs, report.foreign};
     judge_.take(std::move(report));
-    {
-        const std::lock_guard lock(mutex_);
-        status_.told = std::move(told);
-    }
     show();
 }
 
@@ -151,15 +147,14 @@ std::string RdmaDesk::state_of(const rdma::Report& told) const {
 }
 
 void RdmaDesk::show() {
-    auto state = state_of(status_.told); // only this thread writes it
-    const std::lock_guard lock(mutex_);
-    status_.state = std::move(state);
-    status_.connections = judge_.connections();
+    auto state = state_of(status().told); // without the lock: it may look for devices
+    const auto status = status_.lock();
+    status->state = std::move(state);
+    status->connections = judge_.connections();
 }
 
 RdmaDesk::Status RdmaDesk::status() const {
-    const std::lock_guard lock(mutex_);
-    return status_;
+    return *status_.lock();
 }
 
 } // namespace ubf

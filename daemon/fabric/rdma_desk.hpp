@@ -3,6 +3,7 @@
 // connection of RDMA is judged, and the log and the status say so.
 #pragma once
 
+#include "daemon/core/guarded.hpp"
 #include "daemon/core/loop_thread.hpp"
 #include "daemon/fabric/rdma_judge.hpp"
 #include "daemon/ident/asker.hpp"
@@ -11,7 +12,6 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -75,8 +75,7 @@ class RdmaDesk {
     bool missed_ = false;                  // the log has said that nobody watches
     std::optional<Waiting> waiting_;       // the newest report
 
-    mutable std::mutex mutex_; // of the next
-    Status status_;
+    Guarded<Status> status_; // only our thread writes it
 
     LoopThread thread_{"rdma"};
 };

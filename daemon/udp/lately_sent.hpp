@@ -3,11 +3,11 @@
 // datagram later, it belongs to the forgotten flow, and must not count as forged.
 #pragma once
 
+#include "daemon/core/guarded.hpp"
 #include "daemon/udp/departures.hpp"
 #include "flow/flow.hpp"
 
 #include <chrono>
-#include <mutex>
 
 namespace ubf {
 
@@ -15,20 +15,18 @@ class LatelySent {
   public:
     // By any thread. flow: as this node has sent it.
     void add(const Flow& flow) {
-        const std::lock_guard lock(mutex_);
-        flows_.add(flow, Clock::now());
+        const auto flows = flows_.lock();
+        flows->add(flow, Clock::now());
     }
 
     bool has(const Flow& flow) const {
-        const std::lock_guard lock(mutex_);
-        return flows_.certainly_since(flow, Clock::now() - horizon);
+        return flows_.lock()->certainly_since(flow, Clock::now() - horizon);
     }
 
   private:
     static constexpr std::chrono::seconds horizon{1}; // no question waits as long
 
-    mutable std::mutex mutex_;
-    Departures<Flow> flows_;
+    Guarded<Departures<Flow>> flows_;
 };
 
 } // namespace ubf
