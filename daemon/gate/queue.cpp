@@ -189,7 +189,10 @@ void Queue::make_room(std::uint32_t length) {
     // Room for a full queue. The kernel counts packets that don't fit in
     // /proc/net/netfilter/nfnetlink_queue, which status shows.
     constexpr std::uint32_t most = 64u << 20;
-    const auto room = std::min<std::uint64_t>(std::uint64_t{length} * message_cost, most);
+    // Until it is configured, it takes as many packets as the kernel's default says.
+    constexpr std::uint32_t default_length = 1024; // NFQNL_QMAX_DEFAULT
+    const auto room = std::min<std::uint64_t>(
+        std::uint64_t{std::max(length, default_length)} * message_cost, most);
     socket_.set_receive_buffer(static_cast<int>(room));
     const int on = 1;
     ::setsockopt(socket_.fd(), SOL_NETLINK, NETLINK_NO_ENOBUFS, &on, sizeof on);
