@@ -13,7 +13,7 @@
 namespace ubf {
 namespace {
 
-// What the kernel puts into the socket, by hand.
+// The test puts into the socket what the kernel would.
 class Acknowledgement : public testing::Test {
   protected:
     Acknowledgement() {
