@@ -67,8 +67,21 @@ void Daemon::begin_control() {
     desks_ = std::make_unique<Desks>(
         std::make_unique<Explainer>(asker, settings_.rules(), settings_.scope(), owners_.sockets(),
                                     shared(), owners_.users(), recognition_.terms()),
+        RemoteExplainer(
+            [this](const Flow& flow, std::optional<Uid> as, auto patience, auto heard) {
+                ident_.first_service().inquire(
+                    flow, as, patience, [this, heard = std::move(heard)](const auto& decision) {
+                        main_.post([heard, decision] { heard(decision); });
+                    });
+            },
+            owners_.sockets(), ident_.peers(), owners_.users()),
         RefusalDesk(log_.refusals()),
         ExceptionDesk(settings_.exceptions(), log_, [this] { apply(settings_.again()); }));
+    ident_.first_service().on_inquiry([this](const ident::Inquiry& inquiry, auto decided) {
+        main_.post([this, inquiry, decided = std::move(decided)] {
+            desks_->explainer().decide(inquiry, decided);
+        });
+    });
     main_.loop().watch(asker.fd(), [&asker] { asker.receive(); });
     gates_.begin_looking(main_.loop(), settings_.scope(), counters_.flows, log_);
     add_commands();
@@ -94,7 +107,8 @@ void Daemon::add_commands() {
     add("config", [this](const Json&) { return settings(); });
     add("allow", [this](const Json& request) { return desks_->exceptions().allow(request); });
     add_later("explain", [this](const Json& request, const Reply& reply) {
-        desks_->explainer().explain(request, reply);
+        if (!desks_->remote_explainer().explain(request, *settings_.rules(), reply))
+            desks_->explainer().explain(request, reply);
     });
     add("refusals", [this](const Json& request) {
         return desks_->refusals().list(request, settings_.config().policy);

@@ -5,6 +5,7 @@
 #include "daemon/control/commands.hpp"
 #include "daemon/control/explain.hpp"
 #include "daemon/control/refusal_desk.hpp"
+#include "daemon/control/remote_explainer.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/exception_desk.hpp"
@@ -16,8 +17,10 @@ namespace ubf {
 
 class Desks {
   public:
-    Desks(std::unique_ptr<Explainer> explainer, RefusalDesk refusals, ExceptionDesk exceptions)
+    Desks(std::unique_ptr<Explainer> explainer, RemoteExplainer remote, RefusalDesk refusals,
+          ExceptionDesk exceptions)
       : explainer_(std::move(explainer))
+      , remote_(std::move(remote))
       , refusals_(refusals)
       , exceptions_(std::move(exceptions)) {}
 
@@ -39,11 +42,13 @@ class Desks {
     }
 
     Explainer& explainer() { return *explainer_; }
+    RemoteExplainer& remote_explainer() { return remote_; }
     const RefusalDesk& refusals() const { return refusals_; }
     ExceptionDesk& exceptions() { return exceptions_; }
 
   private:
     std::unique_ptr<Explainer> explainer_;
+    RemoteExplainer remote_;
     RefusalDesk refusals_;
     ExceptionDesk exceptions_;
     Commands commands_;

@@ -143,6 +143,9 @@ Json of_ident(const IdentCounters& counters, const KeyRing& keys) {
             {"gone_received", counters.gone_received.read()},
             {"refused_told", counters.refused_told.read()},
             {"refused_heard", counters.refused_heard.read()},
+            {"inquiries_asked", counters.inquiries_asked.read()},
+            {"inquiries_answered", counters.inquiries_answered.read()},
+            {"inquiries_refused", counters.inquiries_refused.read()},
             {"told_forgotten", counters.told_forgotten.read()},
             {"rejected", to_json(counters.rejections)}};
 }

@@ -1,7 +1,7 @@
 #include "daemon/control/explain.hpp"
 
 #include "base/counted.hpp"
-#include "base/escape.hpp"
+#include "daemon/control/explained_owner.hpp"
 #include "daemon/control/request.hpp"
 #include "daemon/gate/node_facts.hpp"
 #include "daemon/ident/peer_table.hpp"
@@ -58,21 +58,43 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
              {"error", fmt::format("{} is not an address of this node; the listener's node "
                                    "decides, so ask there",
                                    to_string(flow->destination.address))}});
-    const bool source_here = sockets_.interface_of(flow->source.address).has_value();
-    Question question{.facts = {.flow = *flow}, .reply = reply};
-    question.interface = source_here ? sockets_.loopback() : *here;
-    question.steps.push_back(fmt::format("{} ends at this node, which decides", to_string(*flow)));
+    std::optional<Uid> as;
+    if (const auto uid = number_of<std::int64_t>(request, "as", -1);
+        uid >= 0 && uid < std::numeric_limits<std::uint32_t>::max())
+        as = Uid{static_cast<std::uint32_t>(uid)};
+    begin({.facts = {.flow = *flow}, .reply = reply}, *here, as);
+}
+
+void Explainer::decide(const ident::Inquiry& inquiry, Decided decided) {
+    const auto here = sockets_.interface_of(inquiry.flow.destination.address);
+    Question question{.facts = {.flow = inquiry.flow}, .decided = std::move(decided)};
+    if (!here) // an address that has just gone
+        return question.decided(to_decision(question, Reason::internal_error, false));
+    begin(std::move(question), *here, inquiry.as);
+}
+
+void Explainer::begin(Question question, std::uint32_t arrives_at, std::optional<Uid> as) {
+    const auto& flow = question.facts.flow;
+    const bool source_here = sockets_.interface_of(flow.source.address).has_value();
+    question.interface = source_here ? sockets_.loopback() : arrives_at;
+    question.steps.push_back(fmt::format("{} ends at this node, which decides", to_string(flow)));
     if (add_fabric(question))
         question.steps.push_back("it comes in over the fabric: [fabric] holds");
-    if (const auto why = out_of_scope(question))
+    if (const auto why = out_of_scope(question)) {
+        question.unwatched = true;
         question.steps.push_back(*why);
+    }
     // No packet waits meanwhile.
     question.facts.same_destination = question.facts.fresh_labels = true;
     place(question, source_here);
-    if (const auto uid = number_of<std::int64_t>(request, "as", -1);
-        uid >= 0 && uid < std::numeric_limits<std::uint32_t>::max())
-        suppose(question, Uid{static_cast<std::uint32_t>(uid)});
+    if (as)
+        suppose(question, *as);
     go_on(std::move(question));
+}
+
+// A peer's inquiries hold up this thread less than root's own.
+std::chrono::milliseconds Explainer::patience(const Question& question) {
+    return std::chrono::milliseconds(question.decided ? 100 : 500);
 }
 
 // By the user database alone: no program is there that could have other groups, or a label.
@@ -82,7 +104,7 @@ void Explainer::suppose(Question& question, Uid connector) {
     auto owner = Owner::user(connector);
     auto& credentials = owner.credentials.emplace();
     credentials.labels_known = true;
-    if (const auto record = users_.find(connector, std::chrono::milliseconds(500))) {
+    if (const auto record = users_.find(connector, patience(question))) {
         credentials.gid = record->gid;
         credentials.groups = record->groups;
     }
@@ -213,17 +235,17 @@ Explainer::Fact Explainer::ask(Question& question, std::optional<Gid> group) {
 
 void Explainer::find_credentials(Question& question) {
     auto& facts = question.facts;
+    const auto until = [&] { return Clock::now() + patience(question); };
     facts.learn_destination(
-        with_credentials(question.destination, *facts.destination, ident::Role::listener));
+        with_credentials(question.destination, *facts.destination, ident::Role::listener, until()));
     if (question.source)
         facts.learn_source(
-            with_credentials(*question.source, *facts.source, ident::Role::connector));
+            with_credentials(*question.source, *facts.source, ident::Role::connector, until()));
 }
 
-Owner Explainer::with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role) {
-    if (!lacks_credentials(owner))
-        return owner;
-    return shared_.owners.find_now(socket, role, Clock::now() + std::chrono::milliseconds(500));
+Owner Explainer::with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role,
+                                  TimePoint deadline) {
+    return lacks_credentials(owner) ? shared_.owners.find_now(socket, role, deadline) : owner;
 }
 
 void Explainer::find_sharers(Question& question) {
@@ -253,8 +275,8 @@ void Explainer::answered(const Flow& flow, ident::Peers::Heard heard, const Owne
         break;
     case Heard::busy:
     case Heard::late:
-        question.unheard =
-            fmt::format("{}, of whom the node has no time to find out more", describe(owner));
+        question.unheard = fmt::format("{}, of whom the node has no time to find out more",
+                                       describe(owner, users_));
         (owner.credentials ? facts.out_of_time : facts.answer.missing) = Reason::overload;
         [[fallthrough]];
     case Heard::owner:
@@ -277,6 +299,27 @@ void Explainer::answered(const Flow& flow, ident::Peers::Heard heard, const Owne
 }
 
 void Explainer::conclude(Question question, Reason reason) {
+    const bool observed =
+        action_of(reason) == Action::deny &&
+        is_observed(question.facts, question.interface, rules_->observed, sockets_);
+    if (question.decided)
+        return question.decided(to_decision(question, reason, observed));
+    show(std::move(question), reason, observed);
+}
+
+ident::Decision Explainer::to_decision(const Question& question, Reason reason, bool observed) {
+    const auto uid_of = [](const std::optional<Owner>& owner) {
+        return owner && owner->kind == OwnerKind::user ? std::optional(owner->uid) : std::nullopt;
+    };
+    return {{},
+            reason,
+            observed,
+            question.unwatched,
+            uid_of(question.facts.source),
+            uid_of(question.facts.destination)};
+}
+
+void Explainer::show(Question question, Reason reason, bool observed) {
     auto& facts = question.facts;
     auto& steps = question.steps;
     const auto& flow = facts.flow;
@@ -288,7 +331,7 @@ void Explainer::conclude(Question question, Reason reason) {
     } else {
         if (reason != Reason::internal_error)
             find_the_rest(question);
-        add_end("listener", describe(facts.listener()));
+        add_end("listener", describe(facts.listener(), users_));
         if (const auto others = question.destination.sharing.size(); others != 0)
             add_end("listener", fmt::format("shares its port with {} of that user, so the least "
                                             "of them all counts",
@@ -296,7 +339,7 @@ void Explainer::conclude(Question question, Reason reason) {
         if (!question.asked.empty())
             add_end("connector", question.asked);
         add_end("connector",
-                question.unheard.empty() ? describe(facts.connector()) : question.unheard);
+                question.unheard.empty() ? describe(facts.connector(), users_) : question.unheard);
     }
     const auto& policy = rules_->side(question.fabric).policy;
     if (rules_->labelled && facts.source)
@@ -309,76 +352,19 @@ void Explainer::conclude(Question question, Reason reason) {
                       flow.source.address, facts.connector().uid))
         steps.push_back("the kernel recognises such connections by themselves, where the "
                         "connector's node has put a stamp on them: ubfd is not asked");
-    const bool observed = action == Action::deny &&
-                          is_observed(facts, question.interface, rules_->observed, sockets_);
     if (observed)
         steps.push_back("this node only observes such flows (policy.mode, policy.observe_*): it "
                         "would be refused, but is let pass");
     question.reply({{"ok", true},
                     {"flow", to_string(flow)},
                     {"steps", steps},
-                    {"listener", to_json(facts.listener())},
-                    {"connector", to_json(facts.connector())},
+                    {"listener", to_json(facts.listener(), users_)},
+                    {"connector", to_json(facts.connector(), users_)},
                     {"verdict",
                      {{"action", to_string(action)},
                       {"reason", to_string(reason)},
                       {"observed", observed},
                       {"hint", hint(reason)}}}});
-}
-
-std::string Explainer::describe(const Owner& owner) {
-    if (owner.kind == OwnerKind::shared)
-        return "sockets of several users are at this port, and nothing tells which of them it is";
-    if (owner.kind != OwnerKind::user)
-        return owner.kind == OwnerKind::unknown ? "no socket sends this flow now"
-                                                : std::string(to_string(owner.kind));
-    auto text = fmt::format("a socket of {}", users_.name(owner.uid));
-    if (!owner.credentials)
-        return text;
-    const auto& credentials = *owner.credentials;
-    if (credentials.process.pid != Pid{})
-        text += fmt::format(", program {}[{}]", escape(credentials.process.comm),
-                            value(credentials.process.pid));
-    if (credentials.process.job != 0)
-        text += fmt::format(", job {}", credentials.process.job);
-    text += credentials.gid ? fmt::format(", effective gid {}", value(*credentials.gid))
-                            : std::string(", no effective gid for certain");
-    std::string groups;
-    for (const Gid gid : credentials.groups)
-        groups += fmt::format("{}{}", groups.empty() ? "" : ",", value(gid));
-    return fmt::format("{}, groups {} (found by: {})", text, groups.empty() ? "none" : groups,
-                       to_string(credentials.method));
-}
-
-Explainer::Json Explainer::to_json(const Owner& owner) {
-    Json json{{"kind", to_string(owner.kind)}};
-    if (owner.kind != OwnerKind::user)
-        return json;
-    json["uid"] = value(owner.uid);
-    if (const auto user = users_.find(owner.uid, std::chrono::milliseconds(100)))
-        json["user"] = user->name;
-    if (!owner.credentials)
-        return json;
-    const auto& credentials = *owner.credentials;
-    if (credentials.gid)
-        json["gid"] = value(*credentials.gid);
-    auto groups = Json::array();
-    for (const Gid gid : credentials.groups)
-        groups.push_back(value(gid));
-    json["groups"] = groups;
-    auto labels = Json::array();
-    for (const auto& label : credentials.labels)
-        labels.push_back(to_string(label));
-    json["labels"] = labels;
-    json["labels_known"] = credentials.labels_known;
-    if (credentials.process.job != 0)
-        json["job"] = credentials.process.job;
-    if (credentials.process.pid != Pid{}) {
-        json["pid"] = value(credentials.process.pid);
-        json["comm"] = escape(credentials.process.comm);
-    }
-    json["method"] = to_string(credentials.method);
-    return json;
 }
 
 } // namespace ubf

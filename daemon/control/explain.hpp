@@ -12,6 +12,8 @@
 #include "daemon/recognition/terms.hpp"
 #include "policy/inquiry.hpp"
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 
@@ -29,6 +31,9 @@ class Explainer {
     // request: from, to, protocol, as text. as: a uid, that of a connector who is supposed to be
     // there.
     void explain(const Json& request, const ControlServer::Reply& reply);
+    // For a peer, which is told the decision alone. `decided` is called once.
+    using Decided = std::function<void(const ident::Decision&)>;
+    void decide(const ident::Inquiry& inquiry, Decided decided);
     void set_rules(std::shared_ptr<const Rules> rules, Scope scope);
     // By the loop.
     std::optional<TimePoint> next() const { return asker_.next(); }
@@ -44,13 +49,17 @@ class Explainer {
         std::optional<SocketOwner> source{}; // the same, when it is on this node too
         std::string asked{};                 // how the connector is found
         std::string unheard{};               // why it was not
-        ControlServer::Reply reply;
+        bool unwatched = false;              // out of scope
+        ControlServer::Reply reply{};
+        Decided decided{}; // set: a peer asks
     };
 
+    void begin(Question question, std::uint32_t arrives_at, std::optional<Uid> as);
     bool add_fabric(Question& question);
     std::optional<std::string> out_of_scope(const Question& question) const;
     void place(Question& question, bool source_here);
     void suppose(Question& question, Uid connector);
+    static std::chrono::milliseconds patience(const Question& question);
     // Carries out the steps of the inquiry as the gate does, until a peer is asked.
     void go_on(Question question);
     enum class Fact : bool { known, comes_later };
@@ -61,11 +70,12 @@ class Explainer {
     void find_credentials(Question& question);
     void find_sharers(Question& question);
     void find_the_rest(Question& question);
-    Owner with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role);
+    Owner with_credentials(const SocketOwner& socket, const Owner& owner, ident::Role role,
+                           TimePoint deadline);
     void answered(const Flow& flow, ident::Peers::Heard heard, const Owner& owner);
     void conclude(Question question, Reason reason);
-    std::string describe(const Owner& owner);
-    Json to_json(const Owner& owner);
+    static ident::Decision to_decision(const Question& question, Reason reason, bool observed);
+    void show(Question question, Reason reason, bool observed);
 
     std::shared_ptr<const Rules> rules_;
     Scope scope_;

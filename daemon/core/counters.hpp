@@ -95,9 +95,12 @@ struct IdentCounters {
     Counter not_sent;      // datagrams for which the kernel had no room; they are retransmitted
     Counter gone_sent;
     Counter gone_received;
-    Counter refused_told;   // refusals, to their connectors' nodes
-    Counter refused_heard;  // the same of ours, from peers
-    Counter told_forgotten; // evicted; the peers decide these flows again by themselves
+    Counter refused_told;       // refusals, to their connectors' nodes
+    Counter refused_heard;      // the same of ours, from peers
+    Counter inquiries_asked;    // about decisions of peers, for explain
+    Counter inquiries_answered; // the same of peers
+    Counter inquiries_refused;  // of peers who asked too much
+    Counter told_forgotten;     // evicted; the peers decide these flows again by themselves
 };
 
 struct JobCounters {

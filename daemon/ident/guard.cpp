@@ -25,7 +25,8 @@ Result<Datagram, Rejection> accept(const Received& received, const Terms& terms,
     if (std::chrono::abs(ahead) > terms.clock_skew)
         peers.clock_seen(from.address, ahead);
     const bool needs_clock = !std::holds_alternative<std::vector<Question>>(datagram->entries) &&
-                             !std::holds_alternative<std::vector<Answer>>(datagram->entries);
+                             !std::holds_alternative<std::vector<Answer>>(datagram->entries) &&
+                             !std::holds_alternative<std::vector<Decision>>(datagram->entries);
     if (needs_clock && std::chrono::abs(ahead - peers.clock_ahead(from.address)) > terms.clock_skew)
         return reject(Rejection::late);
     return std::move(*datagram);

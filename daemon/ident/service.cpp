@@ -26,8 +26,7 @@ Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milli
                                     "listening for sockets that are gone");
         thread_.loop().watch(destroy_notices_.fd(), [this] { notice_destroyed(); });
     }
-    thread_.start("ident", {},
-                  {[this] { return told_.next(); }, [this](TimePoint now) { go_on(now); }});
+    thread_.start("ident", {}, {[this] { return next(); }, [this](TimePoint now) { go_on(now); }});
 }
 
 void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline) {
@@ -38,15 +37,22 @@ void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadlin
 }
 
 void Service::on_withdrawn(std::function<void(const Flow&)> withdrawn) {
-    thread_.post([this, withdrawn = std::move(withdrawn)] { withdrawn_ = withdrawn; });
+    thread_.post([this, withdrawn = std::move(withdrawn)] { on_.withdrawn = withdrawn; });
 }
 
 void Service::on_rdma(FindRdma find) {
-    thread_.post([this, find = std::move(find)] { find_rdma_ = find; });
+    thread_.post([this, find = std::move(find)] { on_.rdma = find; });
+}
+
+std::optional<TimePoint> Service::next() const {
+    const auto told = told_.next();
+    const auto asked = inquiries_.next();
+    return told && asked ? std::min(told, asked) : told ? told : asked;
 }
 
 void Service::go_on(TimePoint now) {
     respondent_.send_ready();
+    send_inquiries(now);
     tell(told_.due(now));
     told_.look_after(now, still_there());
 }
@@ -87,6 +93,10 @@ void Service::handle(const Received& received) {
         hand_on(std::move(*seen), sender);
     } else if (auto* refused = std::get_if<std::vector<Refused>>(&entries)) {
         hand_on(std::move(*refused), sender);
+    } else if (auto* inquiries = std::get_if<std::vector<Inquiry>>(&entries)) {
+        hand_on(std::move(*inquiries), sender);
+    } else if (auto* decisions = std::get_if<std::vector<Decision>>(&entries)) {
+        hand_on(std::move(*decisions), sender);
     }
 }
 
@@ -178,9 +188,9 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
 
 // The peer is not notified of the end of such a connection: its own watcher looks again.
 void Service::ask_rdma(const Question& question, const Sender& sender) {
-    if (!find_rdma_)
+    if (!on_.rdma)
         return;
-    find_rdma_(question.flow, [this, nonce = question.nonce, sender](Owner owner) {
+    on_.rdma(question.flow, [this, nonce = question.nonce, sender](Owner owner) {
         thread_.post([this, nonce, sender, owner = std::move(owner)] {
             send(sender, std::vector<Answer>{{nonce, owner}});
         });

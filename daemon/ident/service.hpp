@@ -8,6 +8,7 @@
 #include "daemon/core/loop_thread.hpp"
 #include "daemon/core/rate.hpp"
 #include "daemon/ident/guard.hpp"
+#include "daemon/ident/inquiries.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/replay_window.hpp"
 #include "daemon/ident/respondent.hpp"
@@ -53,9 +54,18 @@ class Service {
     // Tells the connector's node, if that is a peer, what this node has refused; not always, where
     // much is refused. Only the first thread does.
     void tell(Refused refused);
+    // Asks the node of the flow's destination how it would decide. Calls `heard` once, on our
+    // thread. Only the first thread does.
+    void inquire(const Flow& flow, std::optional<Uid> as, Milliseconds patience,
+                 Inquiries::Heard heard);
+    // Decides for a peer, and gives the decision once, on any thread. Without it, inquiries go
+    // unanswered.
+    using Decide = std::function<void(const Inquiry&, std::function<void(const Decision&)>)>;
+    void on_inquiry(Decide decide);
     const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
+    std::optional<TimePoint> next() const;
     void go_on(TimePoint now);
     void receive();
     template<typename Entry>
@@ -67,7 +77,10 @@ class Service {
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
     void handle(const std::vector<Refused>& refused, const Sender& sender);
+    void handle(const std::vector<Inquiry>& inquiries, const Sender& sender);
+    void handle(const std::vector<Decision>& decisions, const Sender& sender);
     void send(const Refused& refused, TimePoint now);
+    void send_inquiries(TimePoint now);
     void answer_sent(std::vector<Question> questions, const Sender& sender);
     void ask_rdma(const Question& question, const Sender& sender);
     ToldFlows::StillThere still_there();
@@ -88,9 +101,14 @@ class Service {
     ToldFlows told_;
     Respondent respondent_;
     ReplayWindow replay_{std::size_t{1} << 16};
-    std::function<void(const Flow&)> withdrawn_;
-    FindRdma find_rdma_;
-    Rate telling_; // of refusals
+    struct Handlers {
+        std::function<void(const Flow&)> withdrawn{};
+        FindRdma rdma{};
+        Decide inquiry{};
+    };
+    Handlers on_;
+    Inquiries inquiries_; // the first thread's
+    Rate telling_;        // of refusals
 };
 
 } // namespace ubf::ident

@@ -35,8 +35,8 @@ void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
         shared_.counters.ident.gone_received.add();
         if (entry.flow.protocol == Protocol::udp)
             shared_.udp_flows.forget(entry.flow);
-        else if (withdrawn_ && entry.flow.protocol == Protocol::tcp)
-            withdrawn_(entry.flow);
+        else if (on_.withdrawn && entry.flow.protocol == Protocol::tcp)
+            on_.withdrawn(entry.flow);
         seen.push_back({entry.nonce});
     }
     send(sender, std::move(seen));

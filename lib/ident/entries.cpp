@@ -1,5 +1,7 @@
 #include "ident/entries.hpp"
 
+#include "ident/fields.hpp"
+
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -8,42 +10,6 @@ namespace ubf::ident {
 namespace {
 
 static_assert(max_label_name + label_overhead <= max_label_bytes);
-
-void put(Writer& out, const Address& address) {
-    out.bytes(address.bytes());
-}
-
-Address get_address(Reader& in) {
-    const auto bytes = in.take(16);
-    return in.good() ? Address::v6(bytes.first<16>()) : Address{};
-}
-
-// Protocol, a zero byte, both ports, both addresses.
-void put(Writer& out, const Flow& flow) {
-    out.number(static_cast<std::uint8_t>(flow.protocol));
-    out.number(std::uint8_t{0});
-    out.number(flow.source.port);
-    out.number(flow.destination.port);
-    put(out, flow.source.address);
-    put(out, flow.destination.address);
-}
-
-std::optional<Flow> get_flow(Reader& in) {
-    Flow flow;
-    const auto protocol = in.number<std::uint8_t>();
-    const auto zero = in.number<std::uint8_t>();
-    flow.source.port = in.number<std::uint16_t>();
-    flow.destination.port = in.number<std::uint16_t>();
-    flow.source.address = get_address(in);
-    flow.destination.address = get_address(in);
-    flow.protocol = Protocol{protocol};
-    const bool known = flow.protocol == Protocol::tcp || flow.protocol == Protocol::udp ||
-                       flow.protocol == Protocol::rdma;
-    if (!in.good() || !known || zero != 0 ||
-        flow.source.address.is_v4() != flow.destination.address.is_v4())
-        return std::nullopt;
-    return flow;
-}
 
 constexpr std::uint8_t has_uid = 1;
 constexpr std::uint8_t wishes = 2 | 4; // an older ubfd's, about pushed owners; ignored
@@ -61,6 +27,11 @@ constexpr std::uint8_t refused_connector = 1; // is known
 constexpr std::uint8_t refused_listener = 2;
 constexpr std::uint8_t refused_ended = 4;
 constexpr std::uint8_t refused_observed = 8;
+
+constexpr std::uint8_t decided_connector = 1; // is known
+constexpr std::uint8_t decided_listener = 2;
+constexpr std::uint8_t decided_observed = 4;
+constexpr std::uint8_t decided_unwatched = 8;
 
 std::vector<const Label*> labels_that_fit(const Credentials& credentials) {
     std::vector<const Label*> labels;
@@ -108,21 +79,6 @@ OwnerKind from_wire(AnswerKind kind) {
         break;
     }
     return OwnerKind::unknown;
-}
-
-void put_text(Writer& out, std::string_view text) {
-    out.number(static_cast<std::uint8_t>(text.size()));
-    out.bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-}
-
-std::string get_text(Reader& in, std::size_t most) {
-    const auto size = in.number<std::uint8_t>();
-    if (size > most) {
-        in.take(max_datagram + 1); // fails the reader
-        return {};
-    }
-    const auto bytes = in.take(size);
-    return {bytes.begin(), bytes.end()};
 }
 
 std::optional<Credentials> get_credentials(Reader& in, std::uint8_t flags) {
@@ -320,7 +276,6 @@ void put(Writer& out, const Refused& refused) {
 }
 
 std::optional<Refused> get(Reader& in, const Refused*) {
-    constexpr std::size_t longest_reason = 32;
     Refused refused;
     refused.nonce = Nonce{in.number<std::uint64_t>()};
     const auto flow = get_flow(in);
@@ -329,7 +284,7 @@ std::optional<Refused> get(Reader& in, const Refused*) {
     const auto listener = Uid{in.number<std::uint32_t>()};
     refused.program.pid = Pid{in.number<std::int32_t>()};
     refused.program.job = in.number<std::uint32_t>();
-    const auto reason = parse_reason(get_text(in, longest_reason));
+    const auto reason = get_reason(in);
     refused.program.comm = get_text(in, max_comm);
     const auto groups = in.number<std::uint8_t>();
     constexpr auto all_flags =
@@ -350,6 +305,61 @@ std::optional<Refused> get(Reader& in, const Refused*) {
     if (!in.good())
         return std::nullopt;
     return refused;
+}
+
+// Nonce, flags, uid of a supposed connector, flow.
+void put(Writer& out, const Inquiry& inquiry) {
+    out.number(static_cast<std::uint64_t>(inquiry.nonce));
+    out.number(inquiry.as ? has_uid : std::uint8_t{0});
+    out.number(value(inquiry.as.value_or(Uid{0})));
+    put(out, inquiry.flow);
+}
+
+std::optional<Inquiry> get(Reader& in, const Inquiry*) {
+    Inquiry inquiry;
+    inquiry.nonce = Nonce{in.number<std::uint64_t>()};
+    const auto flags = in.number<std::uint8_t>();
+    const auto uid = Uid{in.number<std::uint32_t>()};
+    const auto flow = get_flow(in);
+    if (!flow || flow->protocol == Protocol::rdma || flags > has_uid)
+        return std::nullopt;
+    if (flags == has_uid)
+        inquiry.as = uid;
+    inquiry.flow = *flow;
+    return inquiry;
+}
+
+// Nonce, flags, uids of connector and listener, then counted: reason.
+void put(Writer& out, const Decision& decision) {
+    const int flags =
+        (decision.connector ? decided_connector : 0) | (decision.listener ? decided_listener : 0) |
+        (decision.observed ? decided_observed : 0) | (decision.unwatched ? decided_unwatched : 0);
+    out.number(static_cast<std::uint64_t>(decision.nonce));
+    out.number(static_cast<std::uint8_t>(flags));
+    out.number(value(decision.connector.value_or(Uid{0})));
+    out.number(value(decision.listener.value_or(Uid{0})));
+    put_text(out, to_string(decision.reason));
+}
+
+std::optional<Decision> get(Reader& in, const Decision*) {
+    Decision decision;
+    decision.nonce = Nonce{in.number<std::uint64_t>()};
+    const auto flags = in.number<std::uint8_t>();
+    const auto connector = Uid{in.number<std::uint32_t>()};
+    const auto listener = Uid{in.number<std::uint32_t>()};
+    const auto reason = get_reason(in);
+    constexpr auto all_flags =
+        decided_connector | decided_listener | decided_observed | decided_unwatched;
+    if (!in.good() || flags > all_flags || !reason)
+        return std::nullopt;
+    decision.reason = *reason;
+    decision.observed = (flags & decided_observed) != 0;
+    decision.unwatched = (flags & decided_unwatched) != 0;
+    if ((flags & decided_connector) != 0)
+        decision.connector = connector;
+    if ((flags & decided_listener) != 0)
+        decision.listener = listener;
+    return decision;
 }
 
 } // namespace ubf::ident

@@ -19,6 +19,8 @@ void put(Writer& out, const Answer& answer);
 void put(Writer& out, const Gone& gone);
 void put(Writer& out, const GoneSeen& seen);
 void put(Writer& out, const Refused& refused);
+void put(Writer& out, const Inquiry& inquiry);
+void put(Writer& out, const Decision& decision);
 
 // The pointer only names the kind.
 std::optional<Question> get(Reader& in, const Question*);
@@ -26,5 +28,7 @@ std::optional<Answer> get(Reader& in, const Answer*);
 std::optional<Gone> get(Reader& in, const Gone*);
 std::optional<GoneSeen> get(Reader& in, const GoneSeen*);
 std::optional<Refused> get(Reader& in, const Refused*);
+std::optional<Inquiry> get(Reader& in, const Inquiry*);
+std::optional<Decision> get(Reader& in, const Decision*);
 
 } // namespace ubf::ident

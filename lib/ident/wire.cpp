@@ -24,11 +24,13 @@ enum class Kind : std::uint8_t {
     gone_seen = 4,
     pushed = 5,
     refused = 6,
+    inquiry = 7,
+    decision = 8,
 };
 
 Kind kind_of(const Entries& entries) {
-    constexpr std::array kinds{Kind::question, Kind::answer, Kind::gone, Kind::gone_seen,
-                               Kind::refused};
+    constexpr std::array kinds{Kind::question, Kind::answer,  Kind::gone,    Kind::gone_seen,
+                               Kind::refused,  Kind::inquiry, Kind::decision};
     static_assert(std::variant_size_v<Entries> == kinds.size());
     return kinds[entries.index()];
 }
@@ -81,6 +83,10 @@ std::optional<Entries> get_all(Reader& in, std::uint8_t kind, std::uint8_t count
         return get_all<GoneSeen>(in, count);
     case Kind::refused:
         return get_all<Refused>(in, count);
+    case Kind::inquiry:
+        return get_all<Inquiry>(in, count);
+    case Kind::decision:
+        return get_all<Decision>(in, count);
     case Kind::pushed:
         break;
     }

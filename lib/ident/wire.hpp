@@ -106,8 +106,25 @@ struct Refused {
     std::vector<Gid> common{}; // groups of both ends, a few
 };
 
+// How would the listener's node decide this flow? Nothing depends on it; people ask, by `explain`.
+struct Inquiry {
+    Nonce nonce{};
+    Flow flow;               // TCP or UDP; the source is the connector's end, at the asker's node
+    std::optional<Uid> as{}; // a connector who is supposed to be there
+};
+
+struct Decision {
+    Nonce nonce{}; // of the inquiry
+    Reason reason = Reason::internal_error;
+    bool observed = false;  // the policy refuses the flow, but it is let pass
+    bool unwatched = false; // the kernel lets the flow pass, whatever the reason
+    std::optional<Uid> connector{};
+    std::optional<Uid> listener{};
+};
+
 using Entries = std::variant<std::vector<Question>, std::vector<Answer>, std::vector<Gone>,
-                             std::vector<GoneSeen>, std::vector<Refused>>;
+                             std::vector<GoneSeen>, std::vector<Refused>, std::vector<Inquiry>,
+                             std::vector<Decision>>;
 
 struct Datagram {
     Channel to = Channel::service;

@@ -11,7 +11,7 @@ import time
 
 PORT = 1017
 VERSION = 3
-QUESTION, ANSWER, GONE, GONE_SEEN = 1, 2, 3, 4
+QUESTION, ANSWER, GONE, GONE_SEEN, INQUIRY, DECISION = 1, 2, 3, 4, 7, 8
 TOLD_AHEAD = 5  # by an older ubfd
 TELL_ME, TELL_ME_NO_MORE = 2, 4  # flags of an older ubfd's questions
 SERVICE = 0  # channel
@@ -64,6 +64,10 @@ def flow(source, destination, protocol=6):
 
 def question(the_flow, flags=0, role=1):
     return secrets.token_bytes(8) + struct.pack(">BBI", role, flags, 0) + the_flow
+
+
+def inquiry(the_flow, nonce=None):
+    return (nonce or secrets.token_bytes(8)) + struct.pack(">BI", 0, 0) + the_flow
 
 
 def told_ahead(the_flow, sequence, uid):

@@ -204,8 +204,8 @@ class Explain(Ubfctl):
         self.assertNotIn("is not watched", here)
 
     def test_a_flow_that_ends_elsewhere_is_sent_there(self):
-        message = self.explain((V4, 4000), ("10.77.0.1", PORT), status=1)
-        self.assertIn("10.77.0.1 is not an address of this node; the listener's node decides, so ask there", message)
+        message = self.explain((V4, 4000), ("192.0.2.1", PORT), status=1)
+        self.assertIn("192.0.2.1 is not an address of this node; the listener's node decides, so ask there", message)
 
     def test_a_connection_that_nobody_has_begun(self):
         for user, port, verdict in (("alice", PORT, "allow (same-user)"), ("bob", PORT, "deny (different-user)"),

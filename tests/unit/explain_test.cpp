@@ -72,6 +72,31 @@ Owner labelled(Owner owner, const std::vector<std::string>& names) {
     return owner;
 }
 
+TEST(Explain, tells_a_peer_the_decision_and_both_users) {
+    UserCache users;
+    World world;
+    world.listens(alice);
+    world.owners.recorded[alice] = user(alice);
+    const RecognitionTerms recognised{};
+    Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(), users,
+                        recognised);
+    std::vector<ident::Decision> decisions;
+    explainer.decide({{}, world.flow},
+                     [&](const ident::Decision& decision) { decisions.push_back(decision); });
+    EXPECT_TRUE(decisions.empty());
+    world.peers.answer(world.flow, Heard::owner, user(bob));
+    ASSERT_EQ(decisions.size(), 1u);
+    EXPECT_EQ(decisions[0].reason, Reason::different_user);
+    EXPECT_EQ(decisions[0].connector, bob);
+    EXPECT_EQ(decisions[0].listener, alice);
+    auto elsewhere = world.flow;
+    elsewhere.destination.address = abroad;
+    explainer.decide({{}, elsewhere},
+                     [&](const ident::Decision& decision) { decisions.push_back(decision); });
+    ASSERT_EQ(decisions.size(), 2u);
+    EXPECT_EQ(decisions[1].reason, Reason::internal_error);
+}
+
 TEST(Explain, comes_to_the_verdict_of_the_gate) {
     UserCache users;
     const std::array listeners{std::optional<Uid>(), std::optional(alice), std::optional(Uid{0})};

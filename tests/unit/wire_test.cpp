@@ -93,6 +93,57 @@ TEST_F(Wire, a_refusal_names_a_reason_to_refuse) {
     }
 }
 
+TEST_F(Wire, an_inquiry_and_its_decision_come_out_as_they_went_in) {
+    for (const auto as : {std::optional<Uid>(), std::optional(Uid{2002})}) {
+        const auto bytes = encode_one(std::vector<Inquiry>{{Nonce{9}, flow, as}}, keys.current);
+        const auto datagram = decode(bytes, path, keys);
+        ASSERT_TRUE(datagram);
+        const auto& inquiry = std::get<std::vector<Inquiry>>(datagram->entries).at(0);
+        EXPECT_EQ(inquiry.nonce, Nonce{9});
+        EXPECT_EQ(inquiry.flow, flow);
+        EXPECT_EQ(inquiry.as, as);
+        for (unsigned flags = 2; flags < 256; ++flags) {
+            auto other = bytes;
+            other[24 + 8] = static_cast<std::uint8_t>(flags);
+            EXPECT_FALSE(decode(sign(std::move(other)), path, keys)) << flags;
+        }
+    }
+    auto of_rdma = flow;
+    of_rdma.protocol = Protocol::rdma;
+    EXPECT_FALSE(
+        decode(encode_one(std::vector<Inquiry>{{Nonce{9}, of_rdma}}, keys.current), path, keys));
+    for (unsigned flags = 0; flags < 16; ++flags) {
+        Decision decision{Nonce{9}, Reason::different_user, (flags & 4) != 0, (flags & 8) != 0};
+        if ((flags & 1) != 0)
+            decision.connector = Uid{2002};
+        if ((flags & 2) != 0)
+            decision.listener = Uid{2001};
+        const auto bytes = encode_one(std::vector<Decision>{decision}, keys.current);
+        const auto datagram = decode(bytes, path, keys);
+        ASSERT_TRUE(datagram);
+        const auto& heard = std::get<std::vector<Decision>>(datagram->entries).at(0);
+        EXPECT_EQ(heard.nonce, Nonce{9});
+        EXPECT_EQ(heard.reason, Reason::different_user);
+        EXPECT_EQ(heard.observed, decision.observed);
+        EXPECT_EQ(heard.unwatched, decision.unwatched);
+        EXPECT_EQ(heard.connector, decision.connector);
+        EXPECT_EQ(heard.listener, decision.listener);
+        auto other = bytes;
+        other[24 + 8] |= 16;
+        EXPECT_FALSE(decode(sign(other), path, keys));
+        other = bytes;
+        other[24 + 8 + 9 + 1] = '?'; // in the reason's name
+        EXPECT_FALSE(decode(sign(other), path, keys));
+        for (std::size_t size = 24; size < bytes.size() - 16; ++size) { // cut anywhere, and signed
+            auto cut = bytes;
+            cut.resize(size + 16);
+            cut[6] = static_cast<std::uint8_t>(cut.size() >> 8);
+            cut[7] = static_cast<std::uint8_t>(cut.size());
+            EXPECT_FALSE(decode(sign(std::move(cut)), path, keys)) << size;
+        }
+    }
+}
+
 TEST_F(Wire, a_question_comes_out_as_it_went_in) {
     const auto datagram = decode(question(), path, keys);
     ASSERT_TRUE(datagram);

@@ -1,0 +1,65 @@
+// The part of the service about inquiries, which only the first thread does.
+#include "daemon/ident/service.hpp"
+
+#include <sodium.h>
+#include <utility>
+
+namespace ubf::ident {
+
+void Service::inquire(const Flow& flow, std::optional<Uid> as, Milliseconds patience,
+                      Inquiries::Heard heard) {
+    thread_.post([this, flow, as, patience, heard = std::move(heard)] {
+        const auto now = Clock::now();
+        Inquiry inquiry{{}, flow, as};
+        randombytes_buf(&inquiry.nonce, sizeof inquiry.nonce);
+        shared_.counters.ident.inquiries_asked.add();
+        inquiries_.ask({inquiry, terms_->path(flow.source.address, flow.destination.address)},
+                       now + patience, heard, now);
+        send_inquiries(now);
+    });
+}
+
+void Service::on_inquiry(Decide decide) {
+    thread_.post([this, decide = std::move(decide)] { on_.inquiry = decide; });
+}
+
+void Service::send_inquiries(TimePoint now) {
+    for (const auto& [inquiry, path] : inquiries_.due(now))
+        send(Sender{path.reversed(), 0, Channel::service}, std::vector<Inquiry>{inquiry});
+}
+
+// A peer is told only of flows from its address to ours.
+void Service::handle(const std::vector<Inquiry>& inquiries, const Sender& sender) {
+    auto& counters = shared_.counters.ident;
+    for (const auto& inquiry : inquiries) {
+        const auto& source = inquiry.flow.source.address;
+        const auto& destination = inquiry.flow.destination.address;
+        if (!terms_->came_between(sender.path, source, destination) ||
+            sockets_.interface_of(source) || !sockets_.interface_of(destination)) {
+            counters.rejections.add(Rejection::not_theirs);
+            continue;
+        }
+        const auto& peer = sender.path.from.address;
+        if (!on_.inquiry ||
+            inquiries_.begin(inquiry.nonce, peer, Clock::now()) == Inquiries::Admission::refused) {
+            counters.inquiries_refused.add();
+            continue;
+        }
+        on_.inquiry(inquiry, [this, nonce = inquiry.nonce, sender](const Decision& decided) {
+            thread_.post([this, nonce, sender, decision = decided]() mutable {
+                inquiries_.end(nonce, sender.path.from.address);
+                shared_.counters.ident.inquiries_answered.add();
+                decision.nonce = nonce;
+                send(sender, std::vector<Decision>{decision});
+            });
+        });
+    }
+}
+
+void Service::handle(const std::vector<Decision>& decisions, const Sender& sender) {
+    for (const auto& decision : decisions)
+        if (!inquiries_.answered(decision, sender.path))
+            shared_.counters.ident.rejections.add(Rejection::unasked);
+}
+
+} // namespace ubf::ident
