@@ -121,11 +121,10 @@ Holds holds(int process, IsIt&& is_it) {
     return result;
 }
 
-// Only root can start a program with root's real uid, so its name says enough. A set-user-ID program
-// has the real uid of the user who started it. While slurmstepd connects to srun's port for output,
-// its effective uid is the user's. A package's upgrade may have removed the file.
+// Only root can start a program as root, so its name says enough. A set-user-ID program has the real
+// uid of the user who started it. A package's upgrade may have removed the file.
 bool is_slurmstepd(int process, const ProcessStatus& status) {
-    if (status.real_uid != Uid{0})
+    if (status.uid != Uid{0} || status.real_uid != Uid{0})
         return false;
     std::array<char, 4096> link;
     const auto length = ::readlinkat(process, "exe", link.data(), link.size());
