@@ -121,8 +121,8 @@ Holds holds(int process, IsIt&& is_it) {
     return result;
 }
 
-// Only root can start a program as root, so its name says enough. A set-user-ID program has the real
-// uid of the user who started it. A package's upgrade may have removed the file.
+// Only root can start a program as root, so its name says enough. A set-user-ID program has the
+// real uid of the user who started it. A package's upgrade may have removed the file.
 bool is_slurmstepd(int process, const ProcessStatus& status) {
     if (status.uid != Uid{0} || status.real_uid != Uid{0})
         return false;
