@@ -246,7 +246,7 @@ constexpr Option all[] = {
     {"slurm", "conf", "\"\"",
      "slurm.conf: its daemons' ports are for its hosts alone, srun's ports for slurmstepd; \"\": "
      "no",
-     [](Config& c, const Value& v) { c.slurm.conf = v.string(); }},
+     [](Config& c, const Value& v) { c.slurm.conf = v.string_or_none(); }},
     {"slurm", "submit_hosts", "[]",
      "hosts that speak with Slurm beside those of slurm.conf: names, or ranges of addresses",
      [](Config& c, const Value& v) {
@@ -325,7 +325,7 @@ constexpr Option all[] = {
      differs<&Config::log, &Config::Log::target>},
     {"log", "help_url", "\"\"",
      "address of a page for users, like docs/refused.md, that each line of a denial names",
-     [](Config& c, const Value& v) { c.log.help_url = v.string(); },
+     [](Config& c, const Value& v) { c.log.help_url = v.string_or_none(); },
      differs<&Config::log, &Config::Log::help_url>},
     {"log", "fold_s", "10", "seconds within which repeats of one denial become one line",
      [](Config& c, const Value& v) { c.log.fold = std::chrono::seconds(v.integer(1, 3600)); },

@@ -114,6 +114,11 @@ std::string Value::string() const {
     return *value;
 }
 
+std::string Value::string_or_none() const {
+    const auto value = node_.get().value_exact<std::string>();
+    return value && value->empty() ? std::string() : string();
+}
+
 std::size_t Value::one_of(std::initializer_list<std::string_view> words) const {
     const auto given = string();
     std::size_t position = 0;

@@ -89,7 +89,7 @@ struct Status {
     bool translated = false;
 };
 
-Status parse_status(netlink::Bytes attributes) {
+Status status_of(netlink::Bytes attributes) {
     Status status;
     each_attribute(attributes, [&](int attribute, netlink::Bytes value) {
         std::uint32_t bits = 0; // in network order
@@ -112,14 +112,14 @@ std::optional<TrackedConnection> parse_entry(netlink::Bytes attributes) {
     });
     if (!original || !reply)
         return std::nullopt;
-    const auto [replied, translated] = parse_status(attributes);
+    const auto [replied, translated] = status_of(attributes);
     return TrackedConnection{*original, *reply, replied, translated};
 }
 
 } // namespace
 
 std::optional<TrackedConnection> parse_translated(std::span<const std::uint8_t> attributes) {
-    if (attributes.empty() || !parse_status(attributes).translated)
+    if (attributes.empty() || !status_of(attributes).translated)
         return std::nullopt; // nearly all entries
     return parse_entry(attributes);
 }
