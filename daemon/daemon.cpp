@@ -123,6 +123,13 @@ void Daemon::look(TimePoint now) {
     desks_->exceptions().look();
     ruleset_->look(now);
     surroundings_.look(settings_.config(), now);
+    for (const Uid uid : surroundings_.newly_over_limit(now))
+        log_.warning(fmt::format("{} begins connections faster than limits.new_connections allows; "
+                                 "the kernel {}",
+                                 owners_.users().name(uid),
+                                 settings_.config().limits.refuse
+                                     ? "refuses those that are too many"
+                                     : "delays those that are too many, by a second or more"));
     recognition_.look(now);
     for (const auto& line : peer_news(ident_.peers(), now))
         log_.warning(line);

@@ -3,6 +3,7 @@
 
 #include "config/key_file.hpp"
 #include "nft/probe.hpp"
+#include "nft/verdict_sets.hpp"
 
 #include <exception>
 #include <fmt/format.h>
@@ -50,6 +51,8 @@ void Daemon::apply(Start fresh) {
     const auto& old = settings_.start();
     const bool otherwise = !decide_alike(old.config, fresh.config) ||
                            old.rules->ethernet.policy != fresh.rules->ethernet.policy;
+    if (old.config.limits != fresh.config.limits && fresh.config.limits.any())
+        nft::VerdictSets(verdicts_.table()).clear_limited(); // or a count goes on by its old limit
     const bool relabelled = !old.config.labels.same_sources(fresh.config.labels);
     settings_.hold(std::move(fresh));
     const auto& config = settings_.config();

@@ -199,6 +199,13 @@ Json of_log(const LogCounters& counters) {
             {"lost", counters.lost.read()}};
 }
 
+Json over_limit(const std::vector<Uid>& users, UserCache& names) {
+    auto json = Json::array();
+    for (const Uid uid : users)
+        json.push_back({{"uid", value(uid)}, {"name", names.name(uid)}});
+    return json;
+}
+
 } // namespace
 
 std::vector<std::string> Daemon::all_warnings() const {
@@ -232,6 +239,7 @@ Json Daemon::status(bool all_peers) {
             {"ruleset", ruleset_status()},
             {"interfaces", interfaces(settings_.config().scope.interfaces)},
             {"others", surroundings_.others()},
+            {"over_limit", over_limit(surroundings_.over_limit(), owners_.users())},
             {"kernel", rule_counters(ruleset_->installer())},
             {"threads", to_json(life_.threads())},
             {"actions", actions(counters_.gate.verdicts)},

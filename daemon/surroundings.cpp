@@ -14,8 +14,8 @@ namespace ubf {
 namespace {
 
 constexpr std::chrono::seconds addresses_pause{10};
-constexpr std::chrono::seconds multicast_pause{2};
-static_assert(multicast_pause < nft::multicast_kept);
+constexpr std::chrono::seconds sets_pause{2};
+static_assert(sets_pause < nft::multicast_kept && sets_pause < nft::over_limit_kept);
 
 } // namespace
 
@@ -35,14 +35,15 @@ void Surroundings::look(const Config& config, TimePoint now) {
         addresses_ = std::move(found);
     }
     look_at_rules();
-    look_at_multicast(now);
+    look_at_sets(now);
 }
 
-// If the set can't be read, the next look reads it.
-void Surroundings::look_at_multicast(TimePoint now) {
-    if (now < multicast_due_)
+// If a set can't be read, the next look reads it.
+void Surroundings::look_at_sets(TimePoint now) {
+    if (now < sets_due_)
         return;
-    multicast_due_ = now + multicast_pause;
+    sets_due_ = now + sets_pause;
+    over_limit_ = nft::users_over_limit(connection_).value_or(std::vector<Uid>());
     const auto dropped = nft::dropped_multicast(connection_);
     if (!dropped)
         return;

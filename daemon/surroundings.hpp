@@ -1,10 +1,12 @@
 // Watches this node's own set-up for obstacles to ubfd and for ways around it: addresses that no
 // range lists, missing interfaces, rules of other tables. Each is logged once, at the start or
-// while ubfd runs. So are the destinations of multicast that the ruleset drops.
+// while ubfd runs. So are the destinations of multicast that the ruleset drops,
+// and the users whose connections it limits.
 #pragma once
 
 #include "config/config.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/log/limit_news.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/log/multicast_news.hpp"
 #include "netlink/link.hpp"
@@ -31,12 +33,16 @@ class Surroundings {
     // Rules of other tables that can refuse flows that we allow, or write marks. Only
     // `ubfctl status` shows them.
     std::vector<std::string> others() const;
+    // Who has begun connections faster than limits.new_connections says, within a minute.
+    const std::vector<Uid>& over_limit() const { return over_limit_; }
+    // Those among them of whom the log is to tell now.
+    std::vector<Uid> newly_over_limit(TimePoint now) { return limit_.tell(over_limit_, now); }
 
   private:
     std::vector<std::string> unlisted_addresses(const Config& config);
     std::vector<std::string> neighbour_warnings() const;
     void look_at_rules();
-    void look_at_multicast(TimePoint now);
+    void look_at_sets(TimePoint now);
     void tell(const std::vector<std::string>& before, const std::vector<std::string>& after);
 
     Log& log_;
@@ -49,7 +55,9 @@ class Surroundings {
     std::vector<std::string> rules_;
     std::vector<std::string> others_;
     MulticastNews multicast_;
-    TimePoint multicast_due_{};
+    LimitNews limit_;
+    std::vector<Uid> over_limit_;
+    TimePoint sets_due_{};
 };
 
 } // namespace ubf

@@ -82,6 +82,17 @@ ExprPtr to_nftnl(const Bitwise& bitwise) {
     return e;
 }
 
+ExprPtr to_nftnl(const ToNetworkOrder&) {
+    constexpr std::uint32_t bytes = 4;
+    auto e = make("byteorder");
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_BYTEORDER_SREG, reg);
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_BYTEORDER_DREG, reg);
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_BYTEORDER_LEN, bytes);
+    nftnl_expr_set_u32(e.get(), NFTNL_EXPR_BYTEORDER_SIZE, bytes);
+    return e;
+}
+
 ExprPtr to_nftnl(const Compare& compare) {
     auto e = make("cmp");
     nftnl_expr_set_u32(e.get(), NFTNL_EXPR_CMP_SREG, reg);

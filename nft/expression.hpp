@@ -48,6 +48,8 @@ struct Bitwise {
     Bytes mask;
     Bytes flip;
 };
+// The register's four bytes, from the host's order to the network's, in which they can be compared.
+struct ToNetworkOrder {};
 struct Compare {
     std::uint32_t operation; // NFT_CMP_*
     Bytes with;
@@ -85,9 +87,9 @@ struct ToQueue {
     bool native;
 };
 
-using Expression =
-    std::variant<LoadMeta, StoreMeta, LoadCt, LoadPayload, LoadFib, LoadSocket, Bitwise, Compare,
-                 Lookup, Update, UpdateOverLimit, Notrack, Count, Immediate, Reject, ToQueue>;
+using Expression = std::variant<LoadMeta, StoreMeta, LoadCt, LoadPayload, LoadFib, LoadSocket,
+                                Bitwise, ToNetworkOrder, Compare, Lookup, Update, UpdateOverLimit,
+                                Notrack, Count, Immediate, Reject, ToQueue>;
 
 // Throws std::bad_alloc when libnftnl has no memory.
 void append(nftnl_rule* rule, const Expression& expression);

@@ -265,6 +265,22 @@ Result<std::vector<Endpoint>, int> dropped_multicast(Connection& connection) {
     return places;
 }
 
+Result<std::vector<Uid>, int> users_over_limit(Connection& connection) {
+    std::vector<Boundary> seen;
+    if (const int error = see_elements(connection, table_name, set_of_over_limit, seen); error != 0)
+        return fail(error);
+    std::vector<Uid> users;
+    for (const auto& [key, end] : seen) {
+        std::uint32_t uid = 0;
+        if (key.size() != sizeof uid)
+            continue;
+        std::memcpy(&uid, key.data(), sizeof uid);
+        users.push_back(Uid{uid});
+    }
+    std::ranges::sort(users);
+    return users;
+}
+
 Result<Strings, NftError> differences(Connection& connection, const Ruleset& wanted) {
     Strings different;
     const auto names = set_names(connection, table_name);

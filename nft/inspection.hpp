@@ -51,6 +51,10 @@ bool has_set(Connection& connection, const char* table, const Set& set);
 // errno: ENOENT if the table, or its set, is not there.
 Result<std::vector<Endpoint>, int> dropped_multicast(Connection& connection);
 
+// The users who have been over the limit of new connections lately. Or an errno: ENOENT if there is
+// no limit.
+Result<std::vector<Uid>, int> users_over_limit(Connection& connection);
+
 // Whether the difference is an absence, which leaves open what the missing part refused. Something
 // more, or a set with other elements, is no absence.
 bool is_absence(std::string_view difference);

@@ -1,6 +1,7 @@
 #include "nft/chain_builder.hpp"
 #include "nft/chains.hpp"
 
+#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <linux/netfilter.h>
@@ -173,7 +174,35 @@ Chain datagrams_out_chain(const Config& config, const Environment& environment) 
     return chain.done();
 }
 
-Chain connections_out_chain() {
+Chain over_limit_chain(const Config& config) {
+    ChainBuilder chain("over_limit",
+                       "A user begins connections faster than limits.new_connections says.");
+    if (!config.limits.any())
+        return chain.done();
+    if (!config.limits.refuse) {
+        chain.add("over_limit", "The kernel sends the SYN again.", {count(), drop()});
+        return chain.done();
+    }
+    chain.add("over_limit:tcp6", "", {over_ipv6(), count(), reject_address_unreachable()});
+    chain.add("over_limit", "", {count(), reject_prohibited()});
+    return chain.done();
+}
+
+namespace {
+
+void add_limits(ChainBuilder& chain, const Config::Limits& limits) {
+    if (!limits.any())
+        return;
+    for (const auto& users : limits.users)
+        chain.add(fmt::format("limited:{}", value(users.first)), "",
+                  {from_users(users),
+                   user_over_limit(set_of_new_by_user, limits.per_second, limits.burst),
+                   remember_user(set_of_over_limit, over_limit_kept), jump("over_limit")});
+}
+
+} // namespace
+
+Chain connections_out_chain(const Config& config) {
     ChainBuilder chain("connections_out", "What begins or answers a TCP connection here.");
     const auto from_exempt_place = [](SetType family) {
         return Statements{tcp(), syn_with_ack(),
@@ -199,6 +228,7 @@ Chain connections_out_chain() {
                    Statements{from_connecting_socket(), count(), reject_prohibited()};
         });
     chain.add("answer", "", {tcp(), syn_with_ack(), accept()});
+    add_limits(chain, config.limits);
     chain.add("unlisted", "", {jump("unlisted")});
     return chain.done();
 }

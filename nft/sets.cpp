@@ -174,6 +174,15 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
     senders.room = room_for_senders;
     senders.updated_by_packets = true;
     sets.push_back(std::move(senders));
+    if (config.limits.any())
+        for (const auto& [name, why] :
+             {std::pair{set_of_new_by_user, "who begins connections, and how fast"},
+              {set_of_over_limit, "who begins them faster than limits.new_connections says"}}) {
+            Set users{name, why, SetType::user};
+            users.room = room_for_limited;
+            users.updated_by_packets = true;
+            sets.push_back(std::move(users));
+        }
     add_dynamic(sets, set_of_multicast, "where what was dropped for many listeners went",
                 {SetType::place4, SetType::place6}, room_for_multicast, true);
     Set recognised{set_of_recognised, "the priority of packets that the kernel recognised",

@@ -15,6 +15,7 @@ inline constexpr std::uint32_t room_for_udp = 65536;
 inline constexpr std::uint32_t room_for_seen = 65536;
 inline constexpr std::uint32_t room_for_sent = 262144;
 inline constexpr std::uint32_t room_for_senders = 65536;
+inline constexpr std::uint32_t room_for_limited = 65536;
 inline constexpr std::uint32_t room_for_multicast = 256;
 inline constexpr std::uint32_t room_for_recognised = 16;
 
@@ -40,7 +41,9 @@ inline constexpr const char* set_of_seen = "fabric_seen";
 inline constexpr const char* set_of_exempt_places = "exempt_places";
 inline constexpr const char* set_of_exempt_holders = "exempt_holders";
 inline constexpr const char* set_of_sent = "sent";
-inline constexpr const char* set_of_senders = "senders"; // of both families
+inline constexpr const char* set_of_senders = "senders";         // of both families
+inline constexpr const char* set_of_new_by_user = "new_by_user"; // of both families
+inline constexpr const char* set_of_over_limit = "over_limit";   // the same
 inline constexpr const char* set_of_multicast = "multicast";
 inline constexpr const char* set_of_recognised = "recognised"; // of both families
 
@@ -65,6 +68,9 @@ inline constexpr std::chrono::seconds udp_lease{30};
 
 // A destination of dropped multicast stays in its set for this time after the last datagram.
 inline constexpr std::chrono::seconds multicast_kept{60};
+
+// A user over the limit stays in its set for this time after the last connection that was too many.
+inline constexpr std::chrono::seconds over_limit_kept{60};
 
 // All sets, filled or not.
 std::vector<Set> make_sets(const Config& config, const Environment& environment);

@@ -354,6 +354,23 @@ Statement see_flow_in(SetType type, const std::string& set, const std::string& s
     return statement;
 }
 
+Statement from_users(const UidRange& users) {
+    const auto bytes = [](Uid uid) {
+        const auto number = htonl(value(uid));
+        Bytes result(sizeof number);
+        std::memcpy(result.data(), &number, sizeof number);
+        return result;
+    };
+    return {fmt::format("meta skuid {}-{}", value(users.first), value(users.last)),
+            {LoadMeta{NFT_META_SKUID}, ToNetworkOrder{}, Compare{NFT_CMP_GTE, bytes(users.first)},
+             Compare{NFT_CMP_LTE, bytes(users.last)}}};
+}
+
+Statement remember_user(const std::string& set, std::chrono::seconds timeout) {
+    return {fmt::format("update @{} {{ meta skuid timeout {}s }}", set, timeout.count()),
+            {LoadMeta{NFT_META_SKUID}, Update{set, milliseconds(timeout)}}};
+}
+
 Statement user_over_limit(const std::string& set, std::uint32_t per_second, std::uint32_t burst) {
     constexpr std::chrono::seconds forgotten_after{60};
     return {fmt::format("update @{} {{ meta skuid timeout {}s limit rate over {}/second burst {} "

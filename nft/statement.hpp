@@ -89,6 +89,9 @@ Statement remember_destination(SetType type, const std::string& set, std::chrono
 // its timeout there. One load of the key serves both.
 Statement see_flow_in(SetType type, const std::string& set, const std::string& seen,
                       std::chrono::seconds timeout);
+Statement from_users(const UidRange& users);
+// Puts the user who sends the packet into the set.
+Statement remember_user(const std::string& set, std::chrono::seconds timeout);
 // Counts the packet for the user who sends it; goes on if they exceed the limit.
 Statement user_over_limit(const std::string& set, std::uint32_t per_second, std::uint32_t burst);
 Statement notrack();

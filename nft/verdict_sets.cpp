@@ -257,6 +257,12 @@ int VerdictSets::clear_exempt() {
     return clear({set_of_listeners, set_of_exempt_places, set_of_exempt_holders});
 }
 
+int VerdictSets::clear_limited() {
+    auto batch = connection_.begin();
+    clear(batch, set_of_new_by_user);
+    return commit(batch);
+}
+
 int VerdictSets::clear(std::initializer_list<const char*> names) {
     auto batch = connection_.begin();
     for (const char* name : names)

@@ -69,6 +69,8 @@ class VerdictSets {
     int clear_allowed();
     int clear_denied();
     int clear_exempt();
+    // The counts of the limit of new connections, which would go on with an older limit.
+    int clear_limited();
 
   private:
     int commit(Batch& batch);

@@ -160,6 +160,12 @@ void add_kernel(MetricsPage& page) {
     for (const auto& [name, counter] : rules->items())
         page.sample(counter.value("packets", std::uint64_t{0}),
                     fmt::format("rule=\"{}\"", escaped(name)));
+    if (const auto* users = page.at("/over_limit")) {
+        page.begin(
+            "ubf_users_over_limit", "gauge",
+            "Users who began connections faster than limits.new_connections, within a minute.");
+        page.sample(users->size());
+    }
 }
 
 void add_ident(MetricsPage& page) {

@@ -107,6 +107,14 @@ std::string others_text(const Json& status) {
     return text;
 }
 
+std::string over_limit_text(const Json& users) {
+    std::string text;
+    for (const auto& user : users)
+        text +=
+            (text.empty() ? "limits    too fast within a minute: " : ", ") + word(user, "/name");
+    return text.empty() ? text : text + '\n';
+}
+
 std::string threads_text(const Json& threads) {
     std::string text;
     for (const auto& thread : part(threads, "/standing_still")) {
@@ -176,6 +184,8 @@ void add_verdicts(Parts& parts, const Json& status) {
                      queues_text(status), counts(part(status, "/actions")),
                      counts(part(status, "/reasons")), latencies_text(part(status, "/decision_us")),
                      rules(part(status, "/kernel")), counts(part(status, "/verdicts_in_kernel")))});
+    if (const auto users = over_limit_text(part(status, "/over_limit")); !users.empty())
+        parts.push_back({users, Ink::bad});
 }
 
 void add_owners(Parts& parts, const Json& status) {

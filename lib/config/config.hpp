@@ -69,6 +69,17 @@ struct Config {
         bool notrack = false;       // no connection tracking of TCP between them
     } peers;
 
+    // How fast each user begins TCP connections on this node. The kernel limits them.
+    struct Limits {
+        std::uint32_t per_second = 0; // 0: no limit
+        std::uint32_t burst = 0;      // connections that may come at once
+        std::vector<UidRange> users{{Uid{1000}, Uid{0xfffffffe}}};
+        bool refuse = false; // otherwise a SYN is dropped, and the kernel sends it again
+
+        bool any() const { return per_second != 0; }
+        bool operator==(const Limits&) const = default;
+    } limits;
+
     Policy policy;
     Observation observed; // [policy] has its options
 

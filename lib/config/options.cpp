@@ -1,5 +1,6 @@
 #include "config/options.hpp"
 
+#include "base/text.hpp"
 #include "base/unix_address.hpp"
 #include "config/distinct.hpp"
 
@@ -58,6 +59,39 @@ void set_outbound_deny(Config& config, const Value& list) {
                 item.fail(fmt::format("'{}' overlaps '{}'; write each only once", pattern.text(),
                                       other.text()));
         patterns.push_back(pattern);
+    });
+}
+
+void set_new_connections(Config& config, const Value& value) {
+    auto& limits = config.limits;
+    const auto given = value.string();
+    limits.per_second = limits.burst = 0;
+    if (given == "off")
+        return;
+    constexpr std::uint32_t most = 1000000;
+    auto rest = std::string_view(given);
+    const auto rate = number<std::uint32_t>(split(rest, '/'));
+    const auto burst = number_after<std::uint32_t>("s burst ", rest);
+    if (!rate || !burst || *rate == 0 || *rate > most || *burst == 0 || *burst > most)
+        value.fail("neither \"off\" nor a limit like \"1000/s burst 8192\"");
+    limits.per_second = *rate;
+    limits.burst = *burst;
+}
+
+void set_limited_users(Config& config, const Value& list) {
+    constexpr std::size_t most_ranges = 16; // each is a rule
+    auto& users = config.limits.users;
+    users.clear();
+    list.each([&](const Value& item) {
+        const auto range = item.uids();
+        if (!range)
+            return;
+        if (users.size() == most_ranges)
+            item.fail(fmt::format("more than {} users and ranges", most_ranges));
+        for (const auto& other : users)
+            if (range->first <= other.last && other.first <= range->last)
+                item.fail("overlaps another item; write each user only once");
+        users.push_back(*range);
     });
 }
 
@@ -123,6 +157,17 @@ constexpr Option all[] = {
     {"scope", "outbound_deny", "[]",
      "interfaces of management networks, like [\"eth1\"]: users begin nothing there, root may",
      set_outbound_deny},
+
+    {"limits", "new_connections", "\"off\"",
+     "TCP connections that each user may begin here, like \"1000/s burst 8192\"; \"off\": no limit",
+     set_new_connections},
+    {"limits", "users", "[\"1000-4294967294\"]", "users to whom limits.new_connections applies",
+     set_limited_users},
+    {"limits", "action", "\"delay\"",
+     "what is too fast: \"delay\" (the kernel tries again after a second), or \"refuse\"",
+     [](Config& c, const Value& v) {
+         c.limits.refuse = v.one_of({"delay", "refuse"}) == 1;
+     }},
 
     {"peers", "ranges", "[]", "addresses of the nodes that run ubfd, like [\"10.0.0.0/16\"]",
      [](Config& c, const Value& v) { c.peers.ranges = prefixes(v); }},
