@@ -57,6 +57,10 @@ exempt_connectors = [0]
 ignored_groups = ["users", 5]
 [policy.labels."slurm:physics"]
 allow = ["root", "@users", "1000-1010"]
+[limits]
+new_connections = "100/s burst 200"
+users = ["root", "1000-1999"]
+action = "refuse"
 [slurm]
 conf = ""
 submit_hosts = ["login1", "10.0.9.0/24"]
@@ -94,6 +98,10 @@ socket = "/s"
     EXPECT_EQ(config.scope.ports, (std::vector<PortRange>{{80, 80}, {2000, 3000}}));
     EXPECT_EQ(config.scope.exempt_ports.size(), 4u);
     EXPECT_EQ(config.scope.outbound_deny.size(), 2u);
+    EXPECT_EQ(config.limits.per_second, 100u);
+    EXPECT_EQ(config.limits.burst, 200u);
+    EXPECT_EQ(config.limits.users.size(), 2u);
+    EXPECT_TRUE(config.limits.refuse);
     EXPECT_EQ(config.slurm.submit_hosts.size(), 2u);
     EXPECT_FALSE(config.scope.exempt_ports[0].udp);
     EXPECT_EQ(config.peers.ranges.size(), 2u);
@@ -268,6 +276,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"[scope]\nprotocols = [\"esq\"]\n", "one of \"icmp\""},
         BadLine{"[scope]\nprotocols = [256]\n", "not a protocol"},
         BadLine{"[scope]\nprotocols = [\"esp\", 50]\n", "twice"},
+        BadLine{"[limits]\nnew_connections = \"100\"\n", "neither \"off\" nor"},
+        BadLine{"[limits]\nnew_connections = \"0/s burst 1\"\n", "neither \"off\" nor"},
+        BadLine{"[limits]\nnew_connections = \"1/s burst 1x\"\n", "neither \"off\" nor"},
+        BadLine{"[limits]\nusers = [\"1000-2000\", 1500]\n", "overlaps"},
+        BadLine{"[limits]\naction = \"drop\"\n", "delay"},
         BadLine{"[scope]\noutbound_deny = [\"eth*\", \"eth1\"]\n", "overlaps"},
         BadLine{"[scope]\nprotocols = [\"tcp\"]\n", "exempt_ports"},
         BadLine{"[fabric]\nprotocols = [58]\n", "without being named"},
