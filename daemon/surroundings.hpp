@@ -33,7 +33,7 @@ class Surroundings {
     // Rules of other tables that can refuse flows that we allow, or write marks. Only
     // `ubfctl status` shows them.
     std::vector<std::string> others() const;
-    // Who has begun connections faster than limits.new_connections says, within a minute.
+    // The users who began connections faster than limits.new_connections says, within a minute.
     const std::vector<Uid>& over_limit() const { return over_limit_; }
     // Those among them of whom the log is to tell now.
     std::vector<Uid> newly_over_limit(TimePoint now) { return limit_.tell(over_limit_, now); }
