@@ -42,7 +42,8 @@ struct Exception {
     PortRange ports{};            // of the listener
     std::optional<Prefix> at{};   // the listener's address
     std::optional<Prefix> from{}; // the connector's address
-    // The connector's socket: any; or one that slurmstepd holds, as root's or the listener's user's.
+    // The connector's socket: any; or one that slurmstepd holds, as root's or the listener's
+    // user's.
     enum class Holder : std::uint8_t { any, slurmstepd } holder = Holder::any;
     bool exempts_listener = false; // whoever connects, known or not
 
