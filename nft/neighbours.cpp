@@ -105,7 +105,9 @@ bool untracks(nftnl_expr* expression) {
     return (flags & XT_CT_NOTRACK) != 0;
 }
 
-int find_rules(Connection& connection, std::vector<std::string>& found) {
+// Finds the rules that have such an instruction. deed: says of a rule what it does.
+int find_rules(Connection& connection, bool (*is_such)(nftnl_expr*), std::string_view deed,
+               std::vector<std::string>& found) {
     return connection.dump(NFT_MSG_GETRULE, of_all_families, [&](const nlmsghdr* header) {
         const auto rule = RulePtr(checked(nftnl_rule_alloc()));
         if (nftnl_rule_nlmsg_parse(header, rule.get()) < 0)
@@ -113,21 +115,26 @@ int find_rules(Connection& connection, std::vector<std::string>& found) {
         const auto name = name_of(nftnl_rule_get_u32(rule.get(), NFTNL_RULE_FAMILY),
                                   nftnl_rule_get_str(rule.get(), NFTNL_RULE_TABLE),
                                   nftnl_rule_get_str(rule.get(), NFTNL_RULE_CHAIN));
-        bool any = false;
+        std::pair any(is_such, false);
         nftnl_expr_foreach(
             rule.get(),
             [](nftnl_expr* expression, void* data) {
-                *static_cast<bool*>(data) |= untracks(expression);
+                auto& [matches, seen] = *static_cast<decltype(any)*>(data);
+                seen |= matches(expression);
                 return 0;
             },
             &any);
-        if (any && !name.empty())
-            found.push_back(fmt::format(
-                "{} keeps packets from connection tracking (notrack): this node can't prove that "
-                "it "
-                "sent such UDP, so peers refuse it; leave watched ports out of that rule",
-                name));
+        if (any.second && !name.empty())
+            found.push_back(fmt::format("{} {}", name, deed));
     });
+}
+
+int find_untracking_rules(Connection& connection, std::vector<std::string>& found) {
+    return find_rules(
+        connection, untracks,
+        "keeps packets from connection tracking (notrack): this node can't prove that it sent such "
+        "UDP, so peers refuse it; leave watched ports out of that rule",
+        found);
 }
 
 // --- refusals by other programs ---
@@ -222,27 +229,9 @@ Result<std::vector<std::string>, NftError> refusals_of_others(Connection& connec
 
 Result<std::vector<std::string>, NftError> translations_of_others(Connection& connection) {
     std::vector<std::string> found;
-    const int error =
-        connection.dump(NFT_MSG_GETRULE, of_all_families, [&](const nlmsghdr* header) {
-            const auto rule = RulePtr(checked(nftnl_rule_alloc()));
-            if (nftnl_rule_nlmsg_parse(header, rule.get()) < 0)
-                return;
-            const auto name = name_of(nftnl_rule_get_u32(rule.get(), NFTNL_RULE_FAMILY),
-                                      nftnl_rule_get_str(rule.get(), NFTNL_RULE_TABLE),
-                                      nftnl_rule_get_str(rule.get(), NFTNL_RULE_CHAIN));
-            bool any = false;
-            nftnl_expr_foreach(
-                rule.get(),
-                [](nftnl_expr* expression, void* data) {
-                    *static_cast<bool*>(data) |= redirects(expression);
-                    return 0;
-                },
-                &any);
-            if (any && !name.empty())
-                found.push_back(fmt::format("{} gives flows another destination, and ubfd refuses "
-                                            "most of these as translated",
-                                            name));
-        });
+    const int error = find_rules(
+        connection, redirects,
+        "gives flows another destination, and ubfd refuses most of these as translated", found);
     if (error != 0)
         return fail(explained("reading the rules of other tables", error));
     std::ranges::sort(found);
@@ -271,7 +260,7 @@ std::vector<std::string> legacy_tables() {
 
 Result<std::vector<std::string>, NftError> disturbances(Connection& connection) {
     std::vector<std::string> found;
-    for (const auto see : {find_chains, find_rules})
+    for (const auto see : {find_chains, find_untracking_rules})
         if (const int error = see(connection, found); error != 0)
             return fail(explained("reading the rules of other tables", error));
     std::ranges::sort(found);

@@ -76,17 +76,6 @@ std::vector<Prefix> distinct_places(std::vector<Prefix> places) {
     return result;
 }
 
-std::vector<PortRange> merged(std::vector<PortRange> ports) {
-    std::ranges::sort(ports);
-    std::vector<PortRange> result;
-    for (const auto& range : ports)
-        if (!result.empty() && range.first <= result.back().last + 1u)
-            result.back().last = std::max(result.back().last, range.last);
-        else
-            result.push_back(range);
-    return result;
-}
-
 std::optional<Uid> user_of(const std::string& user) {
     if (const auto uid = number<std::uint32_t>(user))
         return Uid{*uid};
@@ -112,7 +101,7 @@ class Addition {
         auto ports = conf.node_ports;
         ports.push_back(conf.controller_ports);
         ports.push_back({conf.database_port, conf.database_port});
-        config_.slurm.ports = merged(std::move(ports));
+        config_.slurm.ports = slurm::merged(std::move(ports));
 
         std::vector<Prefix> controllers;
         for (const auto& host : conf.controllers)

@@ -48,6 +48,9 @@ struct Parsed {
     std::vector<Mistake> mistakes; // with any, the rest is not to be relied on
 };
 
+// The same ports, sorted and disjoint.
+std::vector<PortRange> merged(std::vector<PortRange> ports);
+
 // The text of an included file; nothing if it can't be read.
 using Open = std::function<std::optional<std::string>(const std::string& file)>;
 

@@ -7,9 +7,7 @@
 #include <fmt/format.h>
 
 namespace ubf::slurm {
-namespace {
 
-// Sorted and disjoint.
 std::vector<PortRange> merged(std::vector<PortRange> ports) {
     std::ranges::sort(ports);
     std::vector<PortRange> result;
@@ -20,8 +18,6 @@ std::vector<PortRange> merged(std::vector<PortRange> ports) {
             result.push_back(range);
     return result;
 }
-
-} // namespace
 
 void NodeLines::mistake(const Place& at, std::string what) {
     parsed_.mistakes.push_back({at.file, at.line, std::move(what)});
