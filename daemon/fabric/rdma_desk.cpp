@@ -90,7 +90,10 @@ void RdmaDesk::answer_waiting() {
 }
 
 void RdmaDesk::find(const Flow& flow, Done done) {
-    thread_.post([this, flow, done = std::move(done)] { done(judge_.answer(flow)); });
+    thread_.post([this, flow, done = std::move(done)] {
+        if (session_)
+            done(judge_.answer(flow));
+    });
 }
 
 std::optional<TimePoint> RdmaDesk::next() const {

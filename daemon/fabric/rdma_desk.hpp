@@ -45,7 +45,8 @@ class RdmaDesk {
     void reconsider(Uid uid); // as the judge does
     // A request of the control socket. `reply` is called once, on our thread.
     void report(const Json& request, std::function<void(Json)> reply);
-    // Who owns the source of this flow? Calls `done` on our thread. Not at all when we are stopped.
+    // Who owns the source of this flow? Calls `done` on our thread. Not at all when we are stopped,
+    // or while no ubf-rdmad reports: "unknown" would say that nobody has it.
     void find(const Flow& flow, Done done);
 
     Status status() const;

@@ -261,9 +261,10 @@ void RdmaJudge::heard(const Flow& flow, ident::Peers::Heard heard, const Owner& 
         facts.learn_source(owner);
         return inquire(*entry, facts, end_of(owner), now);
     }
-    if (heard == Heard::nothing)
-        report_silence_of(rules_->terms->management(flow.source.address), now - rules_->deadline,
-                          shared_.peers, shared_.log);
+    // A peer without ubf-rdmad is silent about RDMA alone, and its users' TCP must not suffer.
+    const auto peer = rules_->terms->management(flow.source.address);
+    if (heard == Heard::nothing && shared_.peers.standing(peer, now) != PeerTable::Standing::proven)
+        report_silence_of(peer, now - rules_->deadline, shared_.peers, shared_.log);
     if (++entry->silences >= most_unanswered)
         give_up(*entry);
     else
@@ -274,10 +275,12 @@ void RdmaJudge::heard(const Flow& flow, ident::Peers::Heard heard, const Owner& 
 void RdmaJudge::give_up(Entry& entry) {
     shared_.counters.rdma.no_answer.add();
     entry.stage = RdmaBook::Stage::judged;
-    shared_.log.warning(
-        fmt::format("{} is not judged, and goes on: no node said in {} tries whose {} it is",
-                    to_string(from_connector(entry.is)), most_unanswered,
-                    entry.is.end == End::connector ? "listener" : "connector"));
+    shared_.log.warning(fmt::format(
+        "{} is not judged, and goes on: {} did not say in {} tries whose {} it is; see that ubfd "
+        "and "
+        "ubf-rdmad run there, and that nothing between the nodes drops ident's datagrams",
+        to_string(from_connector(entry.is)), to_string(entry.is.theirs.address), most_unanswered,
+        entry.is.end == End::connector ? "listener" : "connector"));
 }
 
 void RdmaJudge::conclude(Entry& entry, const Facts& facts, std::optional<End> remote, Reason reason,

@@ -162,9 +162,16 @@ class Gone(Reports):
         self.ubfd2.wait_for_log("ubf-rdmad has stopped reporting: ")
         self.assert_counts(self.ubfd2, connections=0)
         self.assertNotEqual(self.counts(self.ubfd2)["state"], "active")
+        self.person("alice", self.one).listen("tcp", ONE, 8888)
+        alice = self.person("alice", self.two)
+        self.assertEqual(alice.connect("tcp", ONE, 8888), "connected")  # node1 asks node2
         self.connect("alice")
         self.here.keep_reporting()
-        self.assert_counts(self.ubfd1, denied=1, allowed=0, ended=0, not_ended=1)
+        self.assertIn(f"{TWO} did not say in 4 tries whose listener it is",
+                      self.ubfd1.wait_for_log(" is not judged, and goes on: "))
+        self.assert_counts(self.ubfd1, no_answer=1, denied=0, allowed=0, ended=0, not_ended=0)
+        self.assertEqual(alice.connect("tcp", ONE, 8888), "connected")
+        self.assertNotIn(f"peer {TWO} does not answer", self.ubfd1.log())
         again = self.watch(self.ubfd2, session=2)
         again.report()
         self.ubfd2.wait_for_log("ubf-rdmad reports again: ")

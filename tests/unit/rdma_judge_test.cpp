@@ -214,6 +214,20 @@ TEST_F(RdmaJudging, a_silent_peer_is_no_reason_to_kill_and_is_told_of) {
     EXPECT_NE(log.warnings.back().find("is not judged, and goes on"), std::string::npos);
 }
 
+TEST_F(RdmaJudging, silence_about_rdma_alone_does_not_make_a_peer_silent) {
+    begin();
+    peer_table.heard(question.source.address);
+    report({connection(flow, bob)});
+    for (int i = 0; i < 4; ++i) {
+        peers.answer(question, Heard::nothing, Owner{});
+        go_on();
+    }
+    EXPECT_EQ(peer_table.standing(question.source.address, Clock::now()),
+              PeerTable::Standing::proven);
+    ASSERT_EQ(log.warnings.size(), 1u);
+    EXPECT_NE(log.warnings[0].find("is not judged, and goes on"), std::string::npos);
+}
+
 TEST_F(RdmaJudging, a_peer_that_does_not_know_the_connection_yet_is_asked_again) {
     begin();
     report({connection(flow, bob)});
