@@ -277,8 +277,7 @@ void RdmaJudge::give_up(Entry& entry) {
     entry.stage = RdmaBook::Stage::judged;
     shared_.log.warning(fmt::format(
         "{} is not judged, and goes on: {} did not say in {} tries whose {} it is; see that ubfd "
-        "and "
-        "ubf-rdmad run there, and that nothing between the nodes drops ident's datagrams",
+        "and ubf-rdmad run there, and that nothing between the nodes drops ident's datagrams",
         to_string(from_connector(entry.is)), to_string(entry.is.theirs.address), most_unanswered,
         entry.is.end == End::connector ? "listener" : "connector"));
 }
