@@ -34,7 +34,7 @@ RefusalMemory::Added RefusalMemory::add(Refusal refusal) {
         insert(std::move(refusal));
         return {id, true};
     }
-    auto& known = *found->second;
+    auto known = **found->second;
     known.count += refusal.count;
     known.last = refusal.last;
     known.flow = refusal.flow;
@@ -46,7 +46,9 @@ RefusalMemory::Added RefusalMemory::add(Refusal refusal) {
         known.common = std::move(refusal.common);
     auto& account = accounts_[account_of(known)];
     account.splice(account.end(), account, found->second);
-    return {known.id, false};
+    const auto id = known.id;
+    *found->second = std::make_shared<const Refusal>(std::move(known));
+    return {id, false};
 }
 
 void RefusalMemory::restore(Refusal refusal) {
@@ -60,7 +62,7 @@ void RefusalMemory::insert(Refusal refusal) {
     const auto key = key_of(refusal);
     const auto id = refusal.id;
     auto& refusals = accounts_[account];
-    refusals.push_back(std::move(refusal));
+    refusals.push_back(std::make_shared<const Refusal>(std::move(refusal)));
     by_key_[key] = std::prev(refusals.end());
     by_id_[id] = key;
 }
@@ -79,7 +81,7 @@ void RefusalMemory::make_room(const Account& newcomer) {
 
 void RefusalMemory::forget_oldest(const Account& account) {
     const auto found = accounts_.find(account);
-    const auto& oldest = found->second.front();
+    const auto& oldest = *found->second.front();
     by_id_.erase(oldest.id);
     by_key_.erase(key_of(oldest));
     found->second.pop_front();
@@ -93,19 +95,12 @@ std::uint32_t RefusalMemory::new_id() {
     return next_id_++;
 }
 
-std::vector<Refusal> RefusalMemory::list(std::size_t most_of_them,
-                                         const std::function<bool(const Refusal&)>& chosen) const {
-    std::vector<const Refusal*> all;
+std::vector<std::shared_ptr<const Refusal>> RefusalMemory::all() const {
+    std::vector<std::shared_ptr<const Refusal>> result;
+    result.reserve(size());
     for (const auto& [account, refusals] : accounts_)
-        for (const auto& refusal : refusals)
-            if (chosen(refusal))
-                all.push_back(&refusal);
-    std::ranges::sort(all, std::ranges::greater{}, [](const Refusal* each) { return each->last; });
-    all.resize(std::min(all.size(), most_of_them));
-    std::vector<Refusal> listed;
-    for (const auto* each : all)
-        listed.push_back(*each);
-    return listed;
+        result.insert(result.end(), refusals.begin(), refusals.end());
+    return result;
 }
 
 } // namespace ubf

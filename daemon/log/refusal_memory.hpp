@@ -9,9 +9,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <list>
 #include <map>
+#include <memory>
 #include <tuple>
 #include <vector>
 
@@ -35,9 +35,8 @@ class RefusalMemory {
     void restore(Refusal refusal);
 
     std::size_t size() const { return by_key_.size(); }
-    // The newest first, at most `most` of those that are chosen.
-    std::vector<Refusal> list(std::size_t most,
-                              const std::function<bool(const Refusal&)>& chosen) const;
+    // In no order. They are values: what add() changes later is another one.
+    std::vector<std::shared_ptr<const Refusal>> all() const;
 
   private:
     struct Account {
@@ -49,7 +48,8 @@ class RefusalMemory {
     };
     using Key = std::tuple<Protocol, Address, Endpoint, OwnerKind, Uid, OwnerKind, Uid, Reason,
                            bool, bool, std::optional<Address>>;
-    using Refusals = std::list<Refusal>; // of one account, the oldest first
+    // Of one account, the oldest first. Readers share them, so that they copy nothing under a lock.
+    using Refusals = std::list<std::shared_ptr<const Refusal>>;
 
     static Key key_of(const Refusal& refusal);
     static Account account_of(const Refusal& refusal);

@@ -56,7 +56,14 @@ std::size_t Refusals::size() const {
 
 std::vector<Refusal> Refusals::list(std::size_t most,
                                     const std::function<bool(const Refusal&)>& chosen) const {
-    return known_.lock()->memory.list(most, chosen);
+    auto all = known_.lock()->memory.all();
+    std::erase_if(all, [&](const auto& refusal) { return !chosen(*refusal); });
+    std::ranges::sort(all, std::ranges::greater{}, [](const auto& each) { return each->last; });
+    all.resize(std::min(all.size(), most));
+    std::vector<Refusal> listed;
+    for (const auto& each : all)
+        listed.push_back(*each);
+    return listed;
 }
 
 // A line for each refusal, the oldest first. A line that can't be read is passed over.

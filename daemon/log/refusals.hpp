@@ -30,6 +30,7 @@ class Refusals {
     void tell_new();
 
     std::size_t size() const;
+    // The newest first, at most `most` of those that are chosen.
     std::vector<Refusal> list(std::size_t most,
                               const std::function<bool(const Refusal&)>& chosen) const;
 

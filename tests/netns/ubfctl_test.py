@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import termios
+import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, cgroups, person  # noqa: E402
@@ -428,6 +429,12 @@ class Administrator(Ubfctl):
         groups = query("rules")["groups"]
         self.assertEqual([rule["lastError"] for group in groups for rule in group["rules"] if rule.get("lastError")], [])
         self.assertGreater(sum(len(group["rules"]) for group in groups), 7)
+        board = json.loads(rules.with_name("ubf.dashboard.json").read_text())
+        for shown in [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]:
+            expression = shown.replace("$instance", ".*")  # as the dashboard begins
+            found = []
+            wait_until(lambda: found or found.extend(query("query?" + urllib.parse.urlencode({"query": expression}))
+                                                     .get("result", [])), 10, expression)
 
     def serve_metrics(self):
         """As ubf-metrics.socket does."""

@@ -3,9 +3,11 @@
 
 #include "daemon/control/refusal_desk.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <thread>
 
 namespace ubf {
 namespace {
@@ -75,6 +77,11 @@ TEST(Refusal, is_read_from_no_other_json) {
     EXPECT_FALSE(odd->told_by);
 }
 
+std::ptrdiff_t count_of(const RefusalMemory& memory, Uid uid) {
+    return std::ranges::count_if(memory.all(),
+                                 [&](const auto& each) { return each->concerns(uid); });
+}
+
 TEST(RefusalMemory, counts_those_that_differ_in_the_source_port_alone) {
     RefusalMemory memory(1);
     const auto first = memory.add(refusal(bob, 8888, 40000));
@@ -84,10 +91,10 @@ TEST(RefusalMemory, counts_those_that_differ_in_the_source_port_alone) {
     EXPECT_EQ(first.id, second.id);
     EXPECT_NE(memory.add(refusal(bob, 8889)).id, first.id);
     EXPECT_EQ(memory.size(), 2u);
-    const auto all = memory.list(10, any);
+    const auto all = memory.all();
     ASSERT_EQ(all.size(), 2u);
-    EXPECT_EQ(all.back().count, 2u);
-    EXPECT_EQ(all.back().flow.source.port, 40001);
+    EXPECT_EQ(all.front()->count, 2u);
+    EXPECT_EQ(all.front()->flow.source.port, 40001);
 }
 
 TEST(RefusalMemory, nobody_s_loop_makes_others_forget) {
@@ -96,7 +103,7 @@ TEST(RefusalMemory, nobody_s_loop_makes_others_forget) {
     for (unsigned port = 1; port <= 2 * RefusalMemory::most; ++port)
         memory.add(refusal(bob, static_cast<Port>(port)));
     EXPECT_EQ(memory.size(), RefusalMemory::share + 1);
-    EXPECT_EQ(memory.list(10, [](const Refusal& each) { return each.concerns(carol); }).size(), 1u);
+    EXPECT_EQ(count_of(memory, carol), 1);
 }
 
 TEST(RefusalMemory, whoever_has_most_gives_way) {
@@ -106,7 +113,16 @@ TEST(RefusalMemory, whoever_has_most_gives_way) {
             memory.add(refusal(Uid{user}, static_cast<Port>(port)));
     memory.add(refusal(carol, 8888));
     EXPECT_EQ(memory.size(), RefusalMemory::most);
-    EXPECT_EQ(memory.list(10, [](const Refusal& each) { return each.concerns(carol); }).size(), 1u);
+    EXPECT_EQ(count_of(memory, carol), 1);
+}
+
+TEST(RefusalMemory, changes_nothing_that_was_read) {
+    RefusalMemory memory(1);
+    memory.add(refusal(bob, 8888, 40000));
+    const auto before = memory.all();
+    memory.add(refusal(bob, 8888, 40001));
+    EXPECT_EQ(before.front()->count, 1u);
+    EXPECT_EQ(memory.all().front()->count, 2u);
 }
 
 TEST(RefusalMemory, gives_no_id_twice) {
@@ -144,6 +160,18 @@ TEST_F(RefusalsTest, outlive_a_restart) {
     const auto all = refusals.list(10, any);
     ASSERT_EQ(all.size(), 1u);
     EXPECT_EQ(all.front().id, id);
+}
+
+TEST_F(RefusalsTest, the_newest_are_listed_first) {
+    Refusals refusals;
+    for (const Port port : {Port{1}, Port{2}, Port{3}}) {
+        auto denied = denial(port == 2 ? carol : bob, port);
+        refusals.add(denied);
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    const auto bobs = refusals.list(1, [](const Refusal& each) { return each.concerns(bob); });
+    ASSERT_EQ(bobs.size(), 1u);
+    EXPECT_EQ(bobs.front().flow.destination.port, 3);
 }
 
 TEST_F(RefusalsTest, a_file_of_rubbish_is_passed_over_and_said) {
