@@ -124,12 +124,14 @@ void Daemon::look(TimePoint now) {
     ruleset_->look(now);
     surroundings_.look(settings_.config(), now);
     for (const Uid uid : surroundings_.newly_over_limit(now))
-        log_.warning(fmt::format("{} begins connections faster than limits.new_connections allows; "
-                                 "the kernel {}",
-                                 owners_.users().name(uid),
-                                 settings_.config().limits.refuse
-                                     ? "refuses those that are too many"
-                                     : "delays those that are too many, by a second or more"));
+        log_.warning(
+            fmt::format("{} begins connections or UDP flows faster than [limits] allows; "
+                        "the kernel {}",
+                        owners_.users().name(uid),
+                        settings_.config().limits.refuse
+                            ? "refuses those that are too many"
+                            : "drops those that are too many, which delays TCP by a second "
+                              "or more"));
     recognition_.look(now);
     for (const auto& line : peer_news(ident_.peers(), now))
         log_.warning(line);

@@ -35,15 +35,17 @@ void Surroundings::look(const Config& config, TimePoint now) {
         addresses_ = std::move(found);
     }
     look_at_rules();
-    look_at_sets(now);
+    look_at_sets(config, now);
 }
 
 // If a set can't be read, the next look reads it.
-void Surroundings::look_at_sets(TimePoint now) {
+void Surroundings::look_at_sets(const Config& config, TimePoint now) {
     if (now < sets_due_)
         return;
     sets_due_ = now + sets_pause;
-    over_limit_ = nft::users_over_limit(connection_).value_or(std::vector<Uid>());
+    over_limit_.clear();
+    if (config.limits.any())
+        over_limit_ = nft::users_over_limit(connection_).value_or(std::vector<Uid>());
     const auto dropped = nft::dropped_multicast(connection_);
     if (!dropped)
         return;

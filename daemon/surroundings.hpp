@@ -33,7 +33,7 @@ class Surroundings {
     // Rules of other tables that can refuse flows that we allow, or write marks. Only
     // `ubfctl status` shows them.
     std::vector<std::string> others() const;
-    // The users who began connections faster than limits.new_connections says, within a minute.
+    // The users who began connections faster than [limits] says, within a minute.
     const std::vector<Uid>& over_limit() const { return over_limit_; }
     // Those among them of whom the log is to tell now.
     std::vector<Uid> newly_over_limit(TimePoint now) { return limit_.tell(over_limit_, now); }
@@ -42,7 +42,7 @@ class Surroundings {
     std::vector<std::string> unlisted_addresses(const Config& config);
     std::vector<std::string> neighbour_warnings() const;
     void look_at_rules();
-    void look_at_sets(TimePoint now);
+    void look_at_sets(const Config& config, TimePoint now);
     void tell(const std::vector<std::string>& before, const std::vector<std::string>& after);
 
     Log& log_;

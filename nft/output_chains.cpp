@@ -151,6 +151,18 @@ void add_kernel_socket(ChainBuilder& chain, const Side& side, const Environment&
     });
 }
 
+void add_limit(ChainBuilder& chain, const Config::Limits& limits, Config::Limits::Rate rate,
+               const char* set, const Statements& which) {
+    if (!rate.any())
+        return;
+    for (const auto& users : limits.users)
+        chain.add(fmt::format("limited:{}", value(users.first)), "",
+                  which + Statements{from_users(users),
+                                     user_over_limit(set, rate.per_second, rate.burst),
+                                     remember_user(set_of_over_limit, over_limit_kept),
+                                     jump("over_limit")});
+}
+
 } // namespace
 
 Chain datagrams_out_chain(const Config& config, const Environment& environment) {
@@ -163,6 +175,7 @@ Chain datagrams_out_chain(const Config& config, const Environment& environment) 
                   "could write into somebody's memory.",
                   {destination_port(roce_port, roce), from_socket_of_user(), count(),
                    reject_prohibited()});
+    add_limit(chain, config.limits, config.limits.udp_flows, set_of_new_udp_by_user, {ct_first()});
     chain.add("programs", "", {from_socket_of_user(), go_to("unlisted")});
     add_kernel_socket(chain, ethernet, environment, "kernel_socket",
                       "Left is what has a socket of the kernel's, or none. Users can send by such "
@@ -176,31 +189,17 @@ Chain datagrams_out_chain(const Config& config, const Environment& environment) 
 
 Chain over_limit_chain(const Config& config) {
     ChainBuilder chain("over_limit",
-                       "A user begins connections faster than limits.new_connections says.");
+                       "A user begins connections or UDP flows faster than [limits] says.");
     if (!config.limits.any())
         return chain.done();
     if (!config.limits.refuse) {
-        chain.add("over_limit", "The kernel sends the SYN again.", {count(), drop()});
+        chain.add("over_limit", "The kernel sends a SYN again.", {count(), drop()});
         return chain.done();
     }
     chain.add("over_limit:tcp6", "", {over_ipv6(), count(), reject_address_unreachable()});
     chain.add("over_limit", "", {count(), reject_prohibited()});
     return chain.done();
 }
-
-namespace {
-
-void add_limits(ChainBuilder& chain, const Config::Limits& limits) {
-    if (!limits.any())
-        return;
-    for (const auto& users : limits.users)
-        chain.add(fmt::format("limited:{}", value(users.first)), "",
-                  {from_users(users),
-                   user_over_limit(set_of_new_by_user, limits.per_second, limits.burst),
-                   remember_user(set_of_over_limit, over_limit_kept), jump("over_limit")});
-}
-
-} // namespace
 
 Chain connections_out_chain(const Config& config) {
     ChainBuilder chain("connections_out", "What begins or answers a TCP connection here.");
@@ -228,7 +227,7 @@ Chain connections_out_chain(const Config& config) {
                    Statements{from_connecting_socket(), count(), reject_prohibited()};
         });
     chain.add("answer", "", {tcp(), syn_with_ack(), accept()});
-    add_limits(chain, config.limits);
+    add_limit(chain, config.limits, config.limits.connections, set_of_new_by_user, {});
     chain.add("unlisted", "", {jump("unlisted")});
     return chain.done();
 }

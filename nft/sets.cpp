@@ -177,7 +177,8 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
     if (config.limits.any())
         for (const auto& [name, why] :
              {std::pair{set_of_new_by_user, "who begins connections, and how fast"},
-              {set_of_over_limit, "who begins them faster than limits.new_connections says"}}) {
+              {set_of_new_udp_by_user, "the same for UDP"},
+              {set_of_over_limit, "who begins them faster than [limits] says"}}) {
             Set users{name, why, SetType::user};
             users.room = room_for_limited;
             users.updated_by_packets = true;

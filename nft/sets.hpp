@@ -43,7 +43,8 @@ inline constexpr const char* set_of_exempt_holders = "exempt_holders";
 inline constexpr const char* set_of_sent = "sent";
 inline constexpr const char* set_of_senders = "senders";         // of both families
 inline constexpr const char* set_of_new_by_user = "new_by_user"; // of both families
-inline constexpr const char* set_of_over_limit = "over_limit";   // the same
+inline constexpr const char* set_of_new_udp_by_user = "new_udp_by_user";
+inline constexpr const char* set_of_over_limit = "over_limit"; // of both protocols
 inline constexpr const char* set_of_multicast = "multicast";
 inline constexpr const char* set_of_recognised = "recognised"; // of both families
 

@@ -309,6 +309,12 @@ Statement ct_reply() {
     return {"ct direction reply", {LoadCt{NFT_CT_DIRECTION}, equal({ct_direction_reply})}};
 }
 
+Statement ct_first() {
+    return {"ct status and confirmed == 0x0",
+            {LoadCt{NFT_CT_STATUS}, Bitwise{host(IPS_CONFIRMED), host(0)},
+             Compare{NFT_CMP_EQ, host(0)}}};
+}
+
 Statement ct_established() {
     return ct_state("established", NF_CT_STATE_BIT(IP_CT_ESTABLISHED));
 }

@@ -70,6 +70,7 @@ Statement from_held_place_in(SetType type, const std::string& set);
 Statement ct_untracked(); // by a notrack rule
 Statement ct_zoned();     // tracked in a zone
 Statement ct_reply();
+Statement ct_first(); // no packet of this connection has left or arrived yet
 Statement ct_established();
 Statement ct_translated(); // by NAT: another source, or another destination
 // These bits of the packet's priority are in the set. A program of ours in the kernel writes them.

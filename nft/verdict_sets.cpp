@@ -260,6 +260,7 @@ int VerdictSets::clear_exempt() {
 int VerdictSets::clear_limited() {
     auto batch = connection_.begin();
     clear(batch, set_of_new_by_user);
+    clear(batch, set_of_new_udp_by_user);
     return commit(batch);
 }
 

@@ -1,4 +1,4 @@
-// Finds the users to log who begin connections faster than limits.new_connections says. Each is
+// Finds the users to log who begin connections faster than [limits] says. Each is
 // logged at once, and again if it is still so ten minutes later. Pure memory, and little of it.
 #pragma once
 

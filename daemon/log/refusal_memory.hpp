@@ -48,7 +48,8 @@ class RefusalMemory {
     };
     using Key = std::tuple<Protocol, Address, Endpoint, OwnerKind, Uid, OwnerKind, Uid, Reason,
                            bool, bool, std::optional<Address>>;
-    // Of one account, the oldest first. Readers share them, so that they copy nothing under a lock.
+    // The refusals of one account, the oldest first. Readers share them, so that they copy nothing
+    // under a lock.
     using Refusals = std::list<std::shared_ptr<const Refusal>>;
 
     static Key key_of(const Refusal& refusal);

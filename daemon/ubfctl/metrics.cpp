@@ -163,7 +163,7 @@ void add_kernel(MetricsPage& page) {
     if (const auto* users = page.at("/over_limit")) {
         page.begin(
             "ubf_users_over_limit", "gauge",
-            "Users who began connections faster than limits.new_connections, within a minute.");
+            "Users who began connections or UDP flows faster than [limits] allows, within a minute.");
         page.sample(users->size());
     }
 }

@@ -69,14 +69,21 @@ struct Config {
         bool notrack = false;       // no connection tracking of TCP between them
     } peers;
 
-    // How fast each user begins TCP connections on this node. The kernel limits them.
+    // How fast each user begins TCP connections and UDP flows on this node. The kernel limits them.
     struct Limits {
-        std::uint32_t per_second = 0; // 0: no limit
-        std::uint32_t burst = 0;      // connections that may come at once
-        std::vector<UidRange> users{{Uid{1000}, Uid{0xfffffffe}}};
-        bool refuse = false; // otherwise a SYN is dropped, and the kernel sends it again
+        struct Rate {
+            std::uint32_t per_second = 0; // 0: no limit
+            std::uint32_t burst = 0;      // so many may come at once
 
-        bool any() const { return per_second != 0; }
+            bool any() const { return per_second != 0; }
+            bool operator==(const Rate&) const = default;
+        };
+        Rate connections;
+        Rate udp_flows; // those that are tracked
+        std::vector<UidRange> users{{Uid{1000}, Uid{0xfffffffe}}};
+        bool refuse = false; // otherwise a packet is dropped; TCP sends its SYN again
+
+        bool any() const { return connections.any() || udp_flows.any(); }
         bool operator==(const Limits&) const = default;
     } limits;
 

@@ -62,20 +62,17 @@ void set_outbound_deny(Config& config, const Value& list) {
     });
 }
 
-void set_new_connections(Config& config, const Value& value) {
-    auto& limits = config.limits;
+Config::Limits::Rate limit_rate(const Value& value) {
     const auto given = value.string();
-    limits.per_second = limits.burst = 0;
     if (given == "off")
-        return;
+        return {};
     constexpr std::uint32_t most = 1000000;
     auto rest = std::string_view(given);
     const auto rate = number<std::uint32_t>(split(rest, '/'));
     const auto burst = number_after<std::uint32_t>("s burst ", rest);
     if (!rate || !burst || *rate == 0 || *rate > most || *burst == 0 || *burst > most)
         value.fail("neither \"off\" nor a limit like \"1000/s burst 8192\"");
-    limits.per_second = *rate;
-    limits.burst = *burst;
+    return {*rate, *burst};
 }
 
 void set_limited_users(Config& config, const Value& list) {
@@ -160,11 +157,14 @@ constexpr Option all[] = {
 
     {"limits", "new_connections", "\"off\"",
      "TCP connections that each user may begin here, like \"1000/s burst 8192\"; \"off\": no limit",
-     set_new_connections},
-    {"limits", "users", "[\"1000-4294967294\"]", "users to whom limits.new_connections applies",
-     set_limited_users},
+     [](Config& c, const Value& v) { c.limits.connections = limit_rate(v); }},
+    {"limits", "new_udp_flows", "\"off\"",
+     "the same for UDP: first datagrams of flows, like \"1000/s burst 8192\"",
+     [](Config& c, const Value& v) { c.limits.udp_flows = limit_rate(v); }},
+    {"limits", "users", "[\"1000-4294967294\"]",
+     "users to whom these limits apply, each for himself", set_limited_users},
     {"limits", "action", "\"delay\"",
-     "what is too fast: \"delay\" (the kernel tries again after a second), or \"refuse\"",
+     "what is too fast: \"delay\" (TCP tries again after a second), or \"refuse\"",
      [](Config& c, const Value& v) {
          c.limits.refuse = v.one_of({"delay", "refuse"}) == 1;
      }},

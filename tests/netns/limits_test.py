@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """The kernel limits how fast a user begins connections ([limits])."""
 
+import collections
+import errno
 import pathlib
+import socket
 import sys
 import time
 
@@ -11,6 +14,29 @@ from lab.case import USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 
 PORT = 9001
 OPEN = {"exempt_ports": [PORT]}  # on the way in, so that nothing but the limit counts
+
+
+def send(sockets, address, port):
+    outcomes = collections.Counter()
+    for each in sockets:
+        try:
+            each.sendto(b"x", (address, port))
+            outcomes["sent"] += 1
+        except OSError as error:
+            outcomes[errno.errorcode[error.errno]] += 1
+    return dict(outcomes)
+
+
+def sockets_for(address, count):
+    return [socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+
+
+def send_from_each(address, port, count):
+    return send(sockets_for(address, count), address, port)
+
+
+def send_from_one(address, port, count):
+    return send(sockets_for(address, 1) * count, address, port)
 
 
 class Limits(TwoNodes):
@@ -46,7 +72,7 @@ class Limits(TwoNodes):
             self.assertGreaterEqual(counted["kernel.over_limit.packets"], seen["EHOSTUNREACH"])
         wait_until(lambda: self.ubfd1.status()["over_limit"], 5, "the user who is too fast")
         self.assertEqual([user["uid"] for user in self.ubfd1.status()["over_limit"]], [USERS["bob"]])
-        self.ubfd1.wait_for_log(f"bob({USERS['bob']}) begins connections faster than limits.new_connections allows")
+        self.ubfd1.wait_for_log(f"bob({USERS['bob']}) begins connections or UDP flows faster than [limits] allows")
         page = self.ubfd1.ctl("status").stdout
         self.assertIn(f"limits    too fast within a minute: bob({USERS['bob']})", page)
         self.assertIn("ubf_users_over_limit 1", self.ubfd1.ctl("metrics").stdout)
@@ -56,6 +82,20 @@ class Limits(TwoNodes):
         begun = time.monotonic()
         self.assertEqual(self.outcomes("bob", V4, 100), {"connected": 100})
         self.assertGreater(time.monotonic() - begun, 0.9)
+
+    def test_udp_flows_are_limited_by_their_first_datagram(self):
+        for address in (V4, V6, "127.0.0.1", "::1"):
+            for action in ("refuse", "delay"):
+                self.limit(new_udp_flows="5/s burst 11", action=action)  # all begin anew
+                self.limit(new_udp_flows="5/s burst 10", action=action)
+                with self.subTest(address, action=action):
+                    sent = self.person("bob", self.one).do(send_from_each, address, PORT, 40)
+                    self.assertGreaterEqual(sent.pop("sent"), 10)
+                    self.assertGreater(sum(sent.values()), 20, sent)
+                    self.assertEqual(self.person("carol", self.one).do(send_from_each, address, PORT, 10), {"sent": 10})
+                    self.assertEqual(self.person("carol", self.one).do(send_from_one, address, PORT, 40), {"sent": 40})
+                    self.assertEqual(self.outcomes("bob", address), {"connected": 60})  # TCP has no limit
+        wait_until(lambda: [user["uid"] for user in self.ubfd1.status()["over_limit"]] == [USERS["bob"]], 5)
 
     def test_a_reload_keeps_the_count_and_another_limit_begins_anew(self):
         self.assertIn("EHOSTUNREACH", self.outcomes("bob", V4))

@@ -59,6 +59,7 @@ ignored_groups = ["users", 5]
 allow = ["root", "@users", "1000-1010"]
 [limits]
 new_connections = "100/s burst 200"
+new_udp_flows = "50/s burst 60"
 users = ["root", "1000-1999"]
 action = "refuse"
 [slurm]
@@ -98,8 +99,8 @@ socket = "/s"
     EXPECT_EQ(config.scope.ports, (std::vector<PortRange>{{80, 80}, {2000, 3000}}));
     EXPECT_EQ(config.scope.exempt_ports.size(), 4u);
     EXPECT_EQ(config.scope.outbound_deny.size(), 2u);
-    EXPECT_EQ(config.limits.per_second, 100u);
-    EXPECT_EQ(config.limits.burst, 200u);
+    EXPECT_EQ(config.limits.connections, (Config::Limits::Rate{100, 200}));
+    EXPECT_EQ(config.limits.udp_flows, (Config::Limits::Rate{50, 60}));
     EXPECT_EQ(config.limits.users.size(), 2u);
     EXPECT_TRUE(config.limits.refuse);
     EXPECT_EQ(config.slurm.submit_hosts.size(), 2u);
