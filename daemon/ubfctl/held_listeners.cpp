@@ -2,7 +2,7 @@
 
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
-#include "daemon/ubfctl/doctor/files.hpp"
+#include "daemon/ubfctl/files.hpp"
 #include "label/slurm.hpp"
 #include "owner/process_search.hpp"
 
@@ -40,7 +40,7 @@ void find_sockets(Pid pid, std::unordered_map<std::uint32_t, Pid>& wanted) {
 }
 
 std::string text_of(const fs::path& file) {
-    return doctor::read_text(file).value_or(std::string());
+    return read_text(file).value_or(std::string());
 }
 
 void describe(HeldListener& held) {
@@ -65,7 +65,7 @@ std::optional<std::uint64_t> start_of(std::string_view stat) {
     const auto end = stat.rfind(')');
     if (end == std::string_view::npos)
         return std::nullopt;
-    const auto fields = doctor::words(stat.substr(end + 1));
+    const auto fields = words(stat.substr(end + 1));
     constexpr std::size_t start = 22 - 3; // proc(5) counts from 1, and the state is the third
     return fields.size() > start ? number<std::uint64_t>(fields[start]) : std::nullopt;
 }

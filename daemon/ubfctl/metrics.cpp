@@ -161,9 +161,9 @@ void add_kernel(MetricsPage& page) {
         page.sample(counter.value("packets", std::uint64_t{0}),
                     fmt::format("rule=\"{}\"", escaped(name)));
     if (const auto* users = page.at("/over_limit")) {
-        page.begin(
-            "ubf_users_over_limit", "gauge",
-            "Users who began connections or UDP flows faster than [limits] allows, within a minute.");
+        page.begin("ubf_users_over_limit", "gauge",
+                   "Users who began connections or UDP flows faster than [limits] allows, within a "
+                   "minute.");
         page.sample(users->size());
     }
 }

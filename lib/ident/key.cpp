@@ -27,13 +27,6 @@ std::uint32_t id_of(const Key::Bytes& bytes) {
            std::uint32_t{hash[2]} << 8 | hash[3];
 }
 
-std::string_view trim(std::string_view text) {
-    const auto first = text.find_first_not_of(blanks);
-    if (first == std::string_view::npos)
-        return {};
-    return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
 std::optional<Key> parse_key(std::string_view line) {
     if (!line.starts_with(line_tag) || line.size() == line_tag.size() ||
         blanks.find(line[line_tag.size()]) == std::string_view::npos)

@@ -1,6 +1,7 @@
 #include "slurm/conf.hpp"
 
 #include "base/escape.hpp"
+#include "base/text.hpp"
 #include "slurm/lines.hpp"
 #include "slurm/node_lines.hpp"
 
@@ -182,7 +183,7 @@ class Reader {
 
     void read_database() {
         const auto* type = find(Key::database_type);
-        if (type == nullptr || lower(type->value) != "accounting_storage/slurmdbd")
+        if (type == nullptr || to_lower(type->value) != "accounting_storage/slurmdbd")
             return;
         const auto* host = find(Key::database_host);
         const std::string name = host == nullptr ? "localhost" : host->value;

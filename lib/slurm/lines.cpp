@@ -66,7 +66,7 @@ std::optional<Pair> take_pair(std::string_view& rest) {
     std::size_t end = 0;
     while (end < text.size() && is_key(text[end]))
         ++end;
-    Pair pair{lower(text.substr(0, end)), {}};
+    Pair pair{to_lower(text.substr(0, end)), {}};
     text.remove_prefix(end);
     skip_space(text);
     if (text.size() > 1 && std::string_view("-+*/").find(text.front()) != std::string_view::npos)
@@ -134,7 +134,7 @@ class LineReader {
         auto rest = std::string_view(text);
         skip_space(rest);
         constexpr std::size_t include = std::string_view("include").size();
-        if (rest.size() > include && lower(rest.substr(0, include)) == "include" &&
+        if (rest.size() > include && to_lower(rest.substr(0, include)) == "include" &&
             is_space(rest[include])) {
             rest.remove_prefix(include);
             return add_file(at, rest, depth);
@@ -166,7 +166,7 @@ class LineReader {
     std::string path_of(std::string_view name) const {
         std::string path(name);
         for (auto at = path.find("%c"); at != std::string::npos; at = path.find("%c", at))
-            path.replace(at, 2, lower(cluster_)), at += cluster_.size();
+            path.replace(at, 2, to_lower(cluster_)), at += cluster_.size();
         return path.starts_with('/') ? path : folder_ + path;
     }
 
@@ -209,14 +209,6 @@ std::vector<Line> read_lines(std::string_view text, const std::string& file, con
     LineReader reader(file, open, mistakes);
     reader.read(text, file, 0);
     return reader.done();
-}
-
-std::string lower(std::string_view text) {
-    std::string result(text);
-    for (char& c : result)
-        if (c >= 'A' && c <= 'Z')
-            c = static_cast<char>(c - 'A' + 'a');
-    return result;
 }
 
 std::optional<PortRange> to_ports(std::string_view text) {

@@ -29,8 +29,6 @@ struct Line {
 std::vector<Line> read_lines(std::string_view text, const std::string& file, const Open& open,
                              std::vector<Mistake>& mistakes);
 
-std::string lower(std::string_view text);
-
 // "6817" or "60001-63000"; neither 0 nor backwards.
 std::optional<PortRange> to_ports(std::string_view text);
 

@@ -1,6 +1,7 @@
 #include "slurm/node_lines.hpp"
 
 #include "base/escape.hpp"
+#include "base/text.hpp"
 #include "slurm/hostlist.hpp"
 
 #include <algorithm>
@@ -31,7 +32,7 @@ void NodeLines::take(const Line& line) {
     const std::string_view names = line.pairs.front().value;
     const bool is_front = line.pairs.front().key == "frontendname";
     const auto ports = value_of("port");
-    if (lower(names) == "default") {
+    if (to_lower(names) == "default") {
         if (!ports.empty())
             default_ports_ = ports;
         return;

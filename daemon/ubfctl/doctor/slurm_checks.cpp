@@ -35,9 +35,9 @@ Finding config(const Facts& facts) {
         return none("no Slurm here");
     if (!slurm.mistake.empty())
         return off(slurm.mistake, fmt::format("chmod a+r {}", slurm.file), "a shell");
-    if (!slurm.conf.missing().empty())
-        return off(fmt::format("it includes {}, which can't be read", slurm.conf.missing()),
-                   fmt::format("Include {}", slurm.conf.missing()), slurm.file);
+    if (const auto& mistake = slurm.conf.mistake())
+        return off(mistake->what, "a line as slurm.conf(5) has it",
+                   fmt::format("{}:{}", mistake->file, mistake->line));
     return ok(slurm.file);
 }
 

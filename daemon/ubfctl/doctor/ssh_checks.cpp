@@ -1,4 +1,5 @@
 // Sessions by ssh on a node where jobs run.
+#include "base/text.hpp"
 #include "daemon/ubfctl/doctor/check.hpp"
 
 #include <algorithm>

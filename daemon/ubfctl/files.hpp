@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ubf::ctl::doctor {
+namespace ubf::ctl {
 
 // The file's text, 4 MiB at most; nothing if it can't be read.
 std::optional<std::string> read_text(const std::filesystem::path& file);
@@ -42,4 +42,4 @@ void each_line(std::string_view text, Each&& each) {
     }
 }
 
-} // namespace ubf::ctl::doctor
+} // namespace ubf::ctl

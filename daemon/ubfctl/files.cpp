@@ -1,4 +1,4 @@
-#include "daemon/ubfctl/doctor/files.hpp"
+#include "daemon/ubfctl/files.hpp"
 
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace ubf::ctl::doctor {
+namespace ubf::ctl {
 namespace {
 
 constexpr std::size_t most_of_file = std::size_t{4} << 20;
@@ -130,4 +130,4 @@ std::optional<std::string> printed(const std::vector<std::string>& command) {
     return whole && status == 0 ? std::optional(text) : std::nullopt;
 }
 
-} // namespace ubf::ctl::doctor
+} // namespace ubf::ctl
