@@ -145,6 +145,18 @@ class Slurm:
         printed = self.ask("sbatch", "--parsable", "--output=%j", *words, *options, f"--wrap={script}", user=user)
         return int(printed.split()[-1])
 
+    def begin(self, user, command, node, **options):
+        """Submits a batch job. Returns its number once its first process is there. Now and then a slurmstepd of 22.05 with
+        job_container/tmpfs ends as it begins, and slurmctld requeues and holds the job: then another one is submitted."""
+        for _ in range(5):
+            job = self.submit(user, command, node=node.name, **options)
+            self._wait(lambda job=job: self._pids(job, node, "batch") or "Restarts=0" not in self.show(job),
+                       f"job {job} has begun")
+            if self._pids(job, node, "batch"):
+                return job
+            self.ask("scancel", job)
+        raise Trouble(f"Slurm: no job begins: {self.log()}")
+
     def srun(self, user, *words):
         """Runs a job to its end from the controller's node. Returns the output. words: srun's."""
         return self.ask("srun", *words, user=user)
@@ -175,12 +187,13 @@ class Slurm:
 
     def pids(self, job, node, step="batch"):
         """Waits for the first process: Slurm calls a job RUNNING before and during its Prolog."""
-        def read():
-            with contextlib.suppress(StopIteration, OSError):
-                return [int(pid) for pid in (self.cgroup(job, node, step) / "cgroup.procs").read_text().split()]
+        self._wait(lambda: self._pids(job, node, step), f"step {step} of job {job} is on {node.name}")
+        return self._pids(job, node, step)
 
-        self._wait(read, f"step {step} of job {job} is on {node.name}")
-        return read()
+    def _pids(self, job, node, step):
+        with contextlib.suppress(StopIteration, OSError):
+            return [int(pid) for pid in (self.cgroup(job, node, step) / "cgroup.procs").read_text().split()]
+        return []
 
     def close(self):
         """Ends all daemons, all jobs, and processes that were put into their cgroups."""

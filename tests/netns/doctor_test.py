@@ -125,7 +125,7 @@ class Doctor(WithSlurm):
         self.assertGreater(len(MORE), 7)
         for line in FILES["/etc/fstab"] + FILES["/etc/ssh/sshd_config"] + FILES["/etc/pam.d/sshd"][-2:-1]:
             self.assertIn(line, PAGE)
-        job = self.serve("alice", label="physics", node="node1")
+        job = self.serve("alice", label="physics")
         states = self.doctor()
         self.assertEqual({name for name, state in states.items() if state == "off"}, set())
         self.assertEqual({name for name, state in states.items() if state == "n/a"}, NOT_HERE)
@@ -146,8 +146,7 @@ class Doctor(WithSlurm):
         """A program that is in no job listens on after its user's job."""
         bob = self.person("bob", self.one)
         bob.do(person.listen, "tcp", "0.0.0.0", 9003)
-        other = self.slurm.submit("bob", ["sleep", "1000"], node="node1", label="physics")
-        self.slurm.pids(other, self.one)
+        other = self.slurm.begin("bob", ["sleep", "1000"], self.one, label="physics")
         rows = {row["address"]: row for row in json.loads(self.ubfd1.ctl("--json", "listeners").stdout)}
         self.assertLessEqual({"user": "alice", "job": str(job), "label": "physics", "program": "python3"}.items(),
                              rows["0.0.0.0:9001"].items())
@@ -176,8 +175,7 @@ class Doctor(WithSlurm):
         self.assertNotRegex(text, r"alice|bob|carol|physics|6300\d")
 
     def serve(self, user, **options):
-        job = self.slurm.submit(user, self.python(SERVER), **options)
-        self.slurm.pids(job, self.one)
+        job = self.slurm.begin(user, self.python(SERVER), self.one, **options)
         wait_until(lambda: self.one.run("ss", "-Htln", "sport", "=", 9001).strip(), 10, "the listener")
         return job
 

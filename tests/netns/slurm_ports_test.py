@@ -12,7 +12,7 @@ from lab.slurm import Slurm, is_possible  # noqa: E402
 from lab.tree import FOLDER  # noqa: E402
 from lab.ubfd import write_key  # noqa: E402
 
-CONTROLLER, SLURMD, SRUN, OTHER = 6817, 6818, 60050, 9001
+CONTROLLER, SLURMD, DATABASE, SRUN, OTHER = 6817, 6818, 6819, 60050, 9001
 REACHED = ("connected", "ECONNRESET")  # Slurm's daemons end a connection that does not speak their protocol
 CONF = {"slurm": {"conf": str(FOLDER / "slurm" / "slurm.conf")}}
 
@@ -90,6 +90,42 @@ class SlurmPorts(Case):
         self.reload({"slurm": {}})
         member = self.person("bob", self.one)
         wait_until(lambda: member.connect("tcp", "10.77.0.2", SLURMD) == "EHOSTUNREACH", 5, "a refusal")
+
+
+class PortsOfTheFile(Case):
+    """slurmdbd, a SlurmUser who is not root, and IPv6, with listeners in place of Slurm's daemons."""
+
+    places = (("node1", "carol", CONTROLLER), ("node2", "root", SLURMD), ("node3", "carol", DATABASE))
+
+    def write(self, network):
+        conf = FOLDER / "slurm.conf"
+        conf.write_text(f"ClusterName=lab\nSlurmUser=carol\nSlurmctldHost=node1({network}1)\n"
+                        f"AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost={network}3\n"
+                        + "".join(f"NodeName=node{n} NodeAddr={network}{n}\n" for n in (1, 2, 3)))
+        return {"slurm": {"conf": str(conf)}}
+
+    def test_each_daemons_port_is_for_the_hosts_of_slurm_in_both_families(self):
+        nodes = {f"node{number}": Node(f"node{number}") for number in (1, 2, 3, 4)}
+        self.switch = join_by_switch(list(nodes.values()), ["10.77.0.{}/24", "fd77::{}/64"])
+        tell_of_each_refusal(*nodes.values())
+        self.key = write_key(FOLDER / "key")
+        daemons = [self.start_ubfd(node, self.write("10.77.0.")) for node in nodes.values()]
+        for name, user, port in self.places:
+            self.person(user, nodes[name]).listen("tcp", "::", port)
+        for network in ("10.77.0.", "fd77::"):
+            self.write(network)
+            for daemon in daemons:
+                daemon.reload()
+            for name, _, port in self.places:
+                place = network + name[-1]
+                for user in ("root", "bob"):
+                    with self.subTest(place, user=user, port=port):
+                        for member in ("node1", "node2", "node3"):
+                            self.assertEqual(self.person(user, nodes[member]).connect("tcp", place, port), "connected")
+                        self.assertEqual(self.person(user, nodes["node4"]).connect("tcp", place, port), "EHOSTUNREACH")
+        alice = self.person("alice", nodes["node2"])
+        alice.listen("tcp", "::", DATABASE)  # the port is slurmdbd's at its own host alone
+        self.assertEqual(self.person("bob", nodes["node1"]).connect("tcp", "fd77::2", DATABASE), "EHOSTUNREACH")
 
 
 if __name__ == "__main__":
