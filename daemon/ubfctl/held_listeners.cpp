@@ -17,26 +17,10 @@ namespace ubf::ctl {
 namespace {
 
 namespace fs = std::filesystem;
+using Inodes = std::vector<std::uint32_t>;
 
 fs::path folder_of(Pid pid) {
     return fs::path("/proc") / std::to_string(value(pid));
-}
-
-// Notes each socket of the process that has no holder yet.
-void find_sockets(Pid pid, std::unordered_map<std::uint32_t, Pid>& wanted) {
-    std::error_code error;
-    for (auto entry = fs::directory_iterator(folder_of(pid) / "fd", error);
-         !error && entry != fs::directory_iterator(); entry.increment(error)) {
-        std::error_code gone;
-        auto link = fs::read_symlink(entry->path(), gone).string();
-        if (gone || !link.starts_with("socket:["))
-            continue;
-        link.pop_back();
-        const auto inode = number_after<std::uint32_t>("socket:[", link);
-        const auto found = inode ? wanted.find(*inode) : wanted.end();
-        if (found != wanted.end() && found->second == Pid{})
-            found->second = pid;
-    }
 }
 
 std::string text_of(const fs::path& file) {
@@ -79,9 +63,14 @@ std::vector<HeldListener> held_listeners(std::optional<Uid> uid) {
         holders.emplace(one.inode, Pid{});
         found.emplace_back().listener = one;
     }
-    for (const auto& entry : fs::directory_iterator("/proc"))
-        if (const auto pid = number<std::int32_t>(entry.path().filename().string()))
-            find_sockets(Pid{*pid}, holders);
+    const ProcessSearch processes;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+        const auto pid = number<std::int32_t>(entry.path().filename().string());
+        for (const auto inode : pid ? processes.sockets_of(Pid{*pid}) : Inodes())
+            if (const auto holder = holders.find(inode);
+                holder != holders.end() && holder->second == Pid{})
+                holder->second = Pid{*pid}; // the first that has it
+    }
     std::unordered_map<std::int32_t, HeldListener> described;
     for (auto& held : found) {
         held.pid = holders[held.listener.inode];

@@ -325,6 +325,17 @@ void ProcessSearch::look_at(Pid pid, ProcessDetails details, std::vector<Sought>
         result.complete = false;
 }
 
+std::vector<std::uint32_t> ProcessSearch::sockets_of(Pid pid) const {
+    std::vector<std::uint32_t> inodes;
+    const auto process = open_process(root_.get(), pid);
+    if (process)
+        holds(process.get(), [&](std::uint32_t inode) {
+            inodes.push_back(inode);
+            return Look::yes;
+        });
+    return inodes;
+}
+
 Credentials common_credentials(const SearchResult& result, Uid uid) {
     Credentials credentials;
     credentials.method = result.method;

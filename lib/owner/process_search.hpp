@@ -79,6 +79,9 @@ class ProcessSearch {
     // meanwhile, all data still comes from one task. The caller must make sure which task that was.
     std::optional<Holder> task(Pid task, ProcessDetails details = {}) const;
 
+    // The inodes of the sockets that the process holds; none if it does not let us look.
+    std::vector<std::uint32_t> sockets_of(Pid pid) const;
+
   private:
     struct Sought {
         std::uint32_t inode;
