@@ -4,9 +4,23 @@
 #include "base/descriptor_names.hpp"
 #include "base/json.hpp"
 
+#include <array>
 #include <utility>
 
 namespace ubf {
+namespace {
+
+// For ubfctl, which looks for them: ubfd does not read other users' processes for it.
+nlohmann::ordered_json leftovers(const Config& config) {
+    constexpr std::array words{"keep", "report", "kill"};
+    nlohmann::ordered_json keep = nlohmann::ordered_json::array();
+    for (const auto& users : config.listeners.keep)
+        keep.push_back({value(users.first), value(users.last)});
+    return {{"action", words.at(static_cast<std::size_t>(config.labels.leftovers))},
+            {"keep", std::move(keep)}};
+}
+
+} // namespace
 
 std::vector<std::unique_ptr<Queue>> Daemon::open_queues() {
     const auto& config = settings_.config();
@@ -124,8 +138,16 @@ void Daemon::add_commands() {
         return mistake ? Json{{"ok", false}, {"error", *mistake}} : Json{{"ok", true}};
     });
     add("job-begin", [this](const Json& request) { return owners_.jobs().begin(request); });
-    add("job-end", [this](const Json& request) { return owners_.jobs().end(request); });
-    add("jobs", [this](const Json&) { return owners_.jobs().list(); });
+    add("job-end", [this](const Json& request) {
+        auto reply = owners_.jobs().end(request);
+        reply["leftovers"] = leftovers(settings_.config());
+        return reply;
+    });
+    add("jobs", [this](const Json&) {
+        auto reply = owners_.jobs().list();
+        reply["leftovers"] = leftovers(settings_.config());
+        return reply;
+    });
     add_later("rdma", [this](const Json& request, const Reply& reply) {
         rdma_->report(request, [this, reply](Json answer) {
             main_.post([reply, answer = std::move(answer)] { reply(answer); });

@@ -6,6 +6,7 @@
 #include "label/slurm.hpp"
 #include "owner/process_search.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <fcntl.h>
 #include <filesystem>
@@ -84,6 +85,14 @@ std::vector<HeldListener> held_listeners(std::optional<Uid> uid) {
         held.listener = listener;
     }
     return found;
+}
+
+bool is_kept(const nlohmann::ordered_json& leftovers, Uid uid) {
+    const auto& keep = leftovers.at("keep");
+    return std::ranges::any_of(keep, [&](const auto& range) {
+        return Uid{range.at(0).template get<std::uint32_t>()} <= uid &&
+               uid <= Uid{range.at(1).template get<std::uint32_t>()};
+    });
 }
 
 bool kill_holder(const HeldListener& held) {

@@ -5,6 +5,7 @@
 #include "daemon/ubfctl/listening.hpp"
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,5 +32,8 @@ std::optional<std::uint64_t> start_of(std::string_view stat);
 
 // Kills the process if it still is the one that was found, and still this user's. Whether it did.
 bool kill_holder(const HeldListener& held);
+
+// Whether the configuration lets the user listen without a job. leftovers: as ubfd has replied.
+bool is_kept(const nlohmann::ordered_json& leftovers, Uid uid);
 
 } // namespace ubf::ctl

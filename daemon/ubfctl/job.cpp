@@ -136,7 +136,7 @@ po::options_description options() {
         ("account", text("SLURM_JOB_ACCOUNT"))                           //
         ("partition", text("SLURM_JOB_PARTITION"))                       //
         ("label", po::value<std::string>())                              //
-        ("leftovers", po::value<std::string>()->default_value("keep"))   //
+        ("leftovers", po::value<std::string>())                          //
         ("keep", po::value<std::string>()->default_value(std::string())) //
         ("label-from", po::value<std::string>()->default_value("controller"));
     return options;
@@ -186,25 +186,29 @@ void report_leftovers(const Globals& globals, std::uint32_t job, Uid uid, bool e
     }
 }
 
-bool is_kept(std::string_view list, std::uint32_t uid) {
+bool is_named(std::string_view list, Uid uid) {
     while (!list.empty())
-        if (uid_of(std::string(split(list, ','))) == uid)
+        if (Uid{uid_of(std::string(split(list, ',')))} == uid)
             return true;
     return false;
 }
 
 int end(const Globals& globals, const po::variables_map& given) {
-    const auto leftovers = given["leftovers"].as<std::string>();
-    if (leftovers != "keep" && leftovers != "report" && leftovers != "kill")
+    auto action = given.contains("leftovers") ? given["leftovers"].as<std::string>() : "";
+    if (!action.empty() && action != "keep" && action != "report" && action != "kill")
         throw UsageError(fmt::format(
-            "job: --leftovers '{}' is not known; it is one of keep, report and kill", leftovers));
+            "job: --leftovers '{}' is not known; it is one of keep, report and kill", action));
     const auto job = id_of(given["job"].as<std::string>(), "job", "SLURM_JOB_ID");
-    ask(globals.socket, {{"command", "job-end"}, {"job", job}});
-    if (leftovers == "keep")
+    const auto reply = ask(globals.socket, {{"command", "job-end"}, {"job", job}});
+    const auto& settings = reply.at("leftovers");
+    if (action.empty())
+        action = settings.at("action").get<std::string>();
+    const auto& uid = given["uid"].as<std::string>();
+    if (action == "keep" || (uid.empty() && !given.contains("leftovers")))
         return 0;
-    const auto uid = id_of(given["uid"].as<std::string>(), "uid", "SLURM_JOB_UID");
-    if (!is_kept(given["keep"].as<std::string>(), uid))
-        report_leftovers(globals, job, Uid{uid}, leftovers == "kill");
+    const Uid user{id_of(uid, "uid", "SLURM_JOB_UID")};
+    if (!is_named(given["keep"].as<std::string>(), user) && !is_kept(settings, user))
+        report_leftovers(globals, job, user, action == "kill");
     return 0;
 }
 

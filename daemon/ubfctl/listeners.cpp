@@ -49,12 +49,19 @@ constexpr std::array<Column, 9> all{{
 struct KnownJobs {
     std::map<std::string, std::string> labels; // by the job's number
     std::set<Uid> users;
+    Json leftovers;
+
+    // Whether the user may listen here: in a job, as a system user, or by the configuration.
+    bool accounts_for(Uid uid) const {
+        return uid < first_user || users.contains(uid) || is_kept(leftovers, uid);
+    }
 };
 
 // Throws Unreachable if ubfd does not answer.
 KnownJobs known_jobs(const Globals& globals) {
     KnownJobs known;
     const auto reply = ask(globals.socket, {{"command", "jobs"}});
+    known.leftovers = reply.at("leftovers");
     for (const auto& job : reply.at("jobs")) {
         known.labels[job.at("job").dump()] = job.value("label", std::string());
         known.users.insert(Uid{job.at("uid").get<std::uint32_t>()});
@@ -127,8 +134,7 @@ int listeners(const Globals& globals, const Arguments& arguments) {
     for (const auto& held : held_listeners(uid)) {
         if (held.listener.place.port < first_unprivileged ||
             (given.contains("job") && held.job != given["job"].as<std::string>()) ||
-            (without_job &&
-             (held.listener.uid < first_user || jobs.users.contains(held.listener.uid))))
+            (without_job && jobs.accounts_for(held.listener.uid)))
             continue;
         rows.push_back(to_json(held, jobs, names));
     }

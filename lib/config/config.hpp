@@ -124,6 +124,8 @@ struct Config {
         LabelMap map;         // of the administrator
         std::filesystem::path state_directory = "/var/lib/ubf"; // of the jobs that run
         bool end_flows = true;                                  // that a withdrawn label allowed
+        // Of listeners that a job has left, at the end of its user's last job here.
+        enum class Leftovers : std::uint8_t { keep, report, kill } leftovers = Leftovers::report;
         bool steps = false; // whether a socket is slurmstepd's; follows from slurm.conf
 
         // Whether both give every user the same labels.
@@ -134,6 +136,10 @@ struct Config {
         // Whether any source gives labels.
         bool any() const { return slurm || selinux || !map.empty(); }
     } labels;
+
+    struct Listeners {
+        std::vector<UidRange> keep; // users who may listen without a job
+    } listeners;
 
     // Slurm's own connections, by its slurm.conf.
     struct Slurm {

@@ -310,6 +310,22 @@ constexpr Option all[] = {
      [](Config& c, const Value& v) {
          c.labels.end_flows = v.one_of({"keep", "end"}) == 1;
      }},
+    {"labels", "leftovers", "\"report\"",
+     "listeners that a job leaves on the node: \"keep\", \"report\" or \"kill\"",
+     [](Config& c, const Value& v) {
+         using enum Config::Labels::Leftovers;
+         constexpr std::array all{keep, report, kill};
+         c.labels.leftovers = all[v.one_of({"keep", "report", "kill"})];
+     }},
+
+    {"listeners", "keep", "[]",
+     "users who may listen without a job: nothing of theirs is left over",
+     [](Config& c, const Value& v) {
+         v.each([&](const Value& item) {
+             if (const auto range = item.uids())
+                 c.listeners.keep.push_back(*range);
+         });
+     }},
 
     {"owners", "bpf", "true",
      "the kernel records who makes a socket listen or connect, where it can; false: it doesn't",

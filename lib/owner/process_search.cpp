@@ -121,10 +121,12 @@ Holds holds(int process, IsIt&& is_it) {
     return result;
 }
 
-// Only root can start a program as root, so its name says enough. A set-user-ID program has the
-// real uid of the user who started it. A package's upgrade may have removed the file.
+// Only root can start a program with root's real uid, so its name says enough: a set-user-ID
+// program has the real uid of the user who started it. The effective uid is the user's for a while:
+// so slurmstepd opens the connection for the tasks' output. A package's upgrade may have removed
+// the file.
 bool is_slurmstepd(int process, const ProcessStatus& status) {
-    if (status.uid != Uid{0} || status.real_uid != Uid{0})
+    if (status.real_uid != Uid{0})
         return false;
     std::array<char, 4096> link;
     const auto length = ::readlinkat(process, "exe", link.data(), link.size());
@@ -134,7 +136,7 @@ bool is_slurmstepd(int process, const ProcessStatus& status) {
     constexpr std::string_view removed = " (deleted)";
     if (path.ends_with(removed))
         path.remove_suffix(removed.size());
-    return path.ends_with("/slurmstepd");
+    return path.ends_with("/slurmstepd") || path.ends_with("/slurmstepd-wlm"); // Debian's name
 }
 
 std::optional<Holder> read_holder(int process, Pid pid, ProcessDetails details) {

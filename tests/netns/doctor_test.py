@@ -153,15 +153,26 @@ class Doctor(WithSlurm):
         self.assertNotIn("job", rows["0.0.0.0:9003"])
         own = json.loads(self.ubfd1.ctl("--json", "listeners", user="bob").stdout)
         self.assertEqual({row["user"] for row in own}, {"bob"})
-        end = ["job", "end", "--job", str(other), "--uid", "63002", "--leftovers"]
+        end = ["job", "end", "--job", str(other), "--uid", "63002"]
         again = ["job", "begin", "--job", str(other + 1000), "--uid", "63002", "--label", "physics"]
         self.ubfd1.ctl(*again)  # with another job here, nothing is said and nothing ends
-        self.assertEqual(self.ubfd1.ctl(*end, "kill").stdout, "")
+        self.assertEqual(self.ubfd1.ctl(*end, "--leftovers", "kill").stdout, "")
         self.ubfd1.ctl("job", "end", "--job", str(other + 1000))
-        self.assertRegex(self.ubfd1.ctl(*end, "report").stdout,
+        self.assertRegex(self.ubfd1.ctl(*end).stdout,
                          rf"^job {other} left a listener: tcp 0.0.0.0:9003 of bob\(63002\), \S+\[{bob.pid}\], .*: it goes on\n$")
-        self.assertEqual(self.ubfd1.ctl(*end, "kill", "--keep", "carol,bob").stdout, "")
-        self.assertIn(": ended", self.ubfd1.ctl(*end, "kill").stdout)
+        self.assertEqual(self.ubfd1.ctl(*end, "--leftovers", "kill", "--keep", "carol,bob").stdout, "")
+        self.assertEqual(self.ubfd1.ctl(*end, "--leftovers", "keep").stdout, "")
+        without_job = ["--json", "listeners", "--without-job"]
+        usual = self.ubfd1.settings
+        for users in (["carol", "bob"], []):
+            self.ubfd1.configure(usual | {"labels": {"slurm": True, "leftovers": "kill"}, "listeners": {"keep": users}})
+            self.ubfd1.reload()
+            self.assertEqual({row["user"] for row in json.loads(self.ubfd1.ctl(*without_job).stdout)},
+                             set() if users else {"bob"})
+            self.assertIn("" if users else ": ended", self.ubfd1.ctl(*end).stdout)
+            self.assertEqual(bool(self.one.run("ss", "-Htln", "sport", "=", 9003).strip()), bool(users))
+        self.ubfd1.configure(usual)
+        self.ubfd1.reload()
         wait_until(lambda: not self.one.run("ss", "-Htln", "sport", "=", 9003).strip(), 5, "the listener's end")
         self._people.remove(bob)
         self.slurm.cancel(other)

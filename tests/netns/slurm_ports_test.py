@@ -85,6 +85,17 @@ class SlurmPorts(Case):
             self.assertEqual(self.person("alice", self.two).connect("tcp", "10.77.0.4", SLURMD), "connected")
             self.assertIn(self.person("bob", self.four).connect("tcp", "10.77.0.2", SLURMD), REACHED)
 
+    def test_a_jobs_output_arrives_where_labels_are_required(self):
+        """srun is in no job. Before its tasks begin, slurmstepd opens the connection for their output as their user."""
+        self.reload({"slurm": CONF["slurm"], "labels": {"slurm": True}, "policy": {"require_label": True}})
+        for _ in range(5):
+            self.assertIn("node2", self.slurm.ask("timeout", "20", "srun", "--nodelist=node2", "hostname", user="alice"))
+        self.assertEqual(self.refused(), [])
+        alice = self.person("alice", self.one)
+        alice.listen("tcp", "10.77.0.1", SRUN)
+        for user in ("bob", "root"):
+            self.assertEqual(self.person(user, self.two).connect("tcp", "10.77.0.1", SRUN), "EHOSTUNREACH")
+
     def test_without_slurm_conf_it_does_not_work(self):
         """So the test above proves something."""
         self.reload({"slurm": {}})

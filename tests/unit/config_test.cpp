@@ -70,6 +70,9 @@ slurm = true
 selinux = true
 state_directory = "/d"
 when_withdrawn = "keep"
+leftovers = "kill"
+[listeners]
+keep = [33, "1000-1010"]
 [labels.map]
 teamx = ["root", 7, "1000-1010", "@users", "account:chem", "partition:gpu"]
 [labels.aliases]
@@ -108,6 +111,8 @@ socket = "/s"
     EXPECT_EQ(config.peers.ranges.size(), 2u);
     EXPECT_FALSE(config.policy.same_group);
     EXPECT_TRUE(config.labels.slurm && config.labels.selinux && !config.labels.end_flows);
+    EXPECT_EQ(config.labels.leftovers, Config::Labels::Leftovers::kill);
+    EXPECT_EQ(config.listeners.keep.size(), 2u);
     EXPECT_FALSE(config.owners.bpf);
     ASSERT_EQ(config.labels.map.size(), 1u);
     const auto& mapping = config.labels.map[0];
