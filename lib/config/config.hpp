@@ -124,7 +124,7 @@ struct Config {
         LabelMap map;         // of the administrator
         std::filesystem::path state_directory = "/var/lib/ubf"; // of the jobs that run
         bool end_flows = true;                                  // that a withdrawn label allowed
-        // Of listeners that a job has left, at the end of its user's last job here.
+        // The action for listeners that a user has left when their last job here ends.
         enum class Leftovers : std::uint8_t { keep, report, kill } leftovers = Leftovers::report;
         bool steps = false; // whether a socket is slurmstepd's; follows from slurm.conf
 

@@ -165,11 +165,12 @@ class Doctor(WithSlurm):
         without_job = ["--json", "listeners", "--without-job"]
         usual = self.ubfd1.settings
         for users in (["carol", "bob"], []):
-            self.ubfd1.configure(usual | {"labels": {"slurm": True, "leftovers": "kill"}, "listeners": {"keep": users}})
+            self.ubfd1.configure(usual | {"labels": usual["labels"] | {"leftovers": "kill"}, "listeners": {"keep": users}})
             self.ubfd1.reload()
-            self.assertEqual({row["user"] for row in json.loads(self.ubfd1.ctl(*without_job).stdout)},
-                             set() if users else {"bob"})
-            self.assertIn("" if users else ": ended", self.ubfd1.ctl(*end).stdout)
+            left = json.loads(self.ubfd1.ctl(*without_job).stdout)
+            self.assertEqual({row["user"] for row in left}, set() if users else {"bob"})
+            said = self.ubfd1.ctl(*end).stdout
+            self.assertEqual(": ended" in said, not users, said)
             self.assertEqual(bool(self.one.run("ss", "-Htln", "sport", "=", 9003).strip()), bool(users))
         self.ubfd1.configure(usual)
         self.ubfd1.reload()
