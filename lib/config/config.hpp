@@ -3,6 +3,7 @@
 
 #include "base/types.hpp"
 #include "config/observation.hpp"
+#include "config/portal.hpp"
 #include "config/protocol_ports.hpp"
 #include "config/watched_interfaces.hpp"
 #include "flow/address.hpp"
@@ -183,6 +184,8 @@ struct Config {
         std::filesystem::path user_socket = "/run/ubf/user.sock"; // empty: there is none
         bool reveal = true; // there, the user at the other end of a refused flow is named
     } control;
+
+    Portal portal;
 
     // The file that was read, drop-ins included.
     struct Source {

@@ -1,10 +1,11 @@
 #include "config/options.hpp"
 
 #include "base/text.hpp"
-#include "base/unix_address.hpp"
 #include "config/distinct.hpp"
+#include "config/portal_options.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <fmt/format.h>
 #include <iterator>
@@ -102,13 +103,6 @@ void set_fabric_reasons(Config& config, const Value& value) {
     });
 }
 
-std::string socket_path(const Value& value) {
-    auto path = value.string();
-    if (path.size() > most_unix_path)
-        value.fail(fmt::format("too long for a socket; {} characters at most", most_unix_path));
-    return path;
-}
-
 template<auto section, auto field>
 bool differs(const Config& a, const Config& b) {
     return a.*section.*field != b.*section.*field;
@@ -117,7 +111,7 @@ bool differs(const Config& a, const Config& b) {
 constexpr std::int64_t most_queued = 65535;    // not every kernel keeps more
 constexpr std::int64_t most_deadline_ms = 999; // a SYN is retransmitted after a second
 
-constexpr Option all[] = {
+constexpr Option most[] = {
     {"queue", "first", "0", "number of the first netfilter queue",
      [](Config& c, const Value& v) {
          c.queue.first = static_cast<std::uint16_t>(v.integer(0, 65535));
@@ -393,12 +387,12 @@ constexpr Option all[] = {
      differs<&Config::log, &Config::Log::fold>},
 
     {"control", "socket", "\"/run/ubf/control.sock\"", "where ubfctl reaches ubfd",
-     [](Config& c, const Value& v) { c.control.socket = socket_path(v); },
+     [](Config& c, const Value& v) { c.control.socket = v.socket_path(); },
      differs<&Config::control, &Config::Control::socket>},
     {"control", "user_socket", "\"/run/ubf/user.sock\"",
      "where every user learns why flows were refused ('ubfctl why'); \"none\": nowhere",
      [](Config& c, const Value& v) {
-         const auto path = socket_path(v);
+         const auto path = v.socket_path();
          c.control.user_socket = path == "none" ? std::string() : path;
      },
      differs<&Config::control, &Config::Control::user_socket>},
@@ -408,6 +402,12 @@ constexpr Option all[] = {
          c.control.reveal = v.one_of({"none", "user"}) == 1;
      }},
 };
+
+constexpr auto all = [] {
+    std::array<Option, std::size(most) + std::size(portal_options)> joined{};
+    std::ranges::copy(portal_options, std::ranges::copy(most, joined.begin()).out);
+    return joined;
+}();
 
 } // namespace
 

@@ -2,6 +2,7 @@
 
 #include "base/escape.hpp"
 #include "base/text.hpp"
+#include "base/unix_address.hpp"
 #include "config/protocol_names.hpp"
 
 #include <algorithm>
@@ -117,6 +118,13 @@ std::string Value::string() const {
 std::string Value::string_or_none() const {
     const auto value = node_.get().value_exact<std::string>();
     return value && value->empty() ? std::string() : string();
+}
+
+std::string Value::socket_path() const {
+    auto path = string();
+    if (path.size() > most_unix_path)
+        fail(fmt::format("too long for a socket; {} characters at most", most_unix_path));
+    return path;
 }
 
 std::size_t Value::one_of(std::initializer_list<std::string_view> words) const {

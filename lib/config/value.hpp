@@ -57,6 +57,7 @@ class Value {
     std::int64_t integer(std::int64_t least, std::int64_t most) const;
     std::string string() const;
     std::string string_or_none() const; // "" means none
+    std::string socket_path() const;    // not too long for a socket
     // The position of the word in `words`.
     std::size_t one_of(std::initializer_list<std::string_view> words) const;
     std::vector<Value> array() const;

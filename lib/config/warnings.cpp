@@ -77,6 +77,18 @@ void warn_of_nobody(const List& list, std::vector<std::string>& warnings) {
     }
 }
 
+// A portal whose connections are exempt reaches everybody, whoever is logged in.
+void warn_of_portals(const List& list, const Portal& portal, std::vector<std::string>& warnings) {
+    for (const auto& user : portal.users)
+        if (std::ranges::any_of(list.exemptions, [&](const Exemption& exemption) {
+                return exemption.users.contains(user);
+            }))
+            warnings.push_back(
+                fmt::format("{}: uid {} is exempt and in portal.users, so whoever is logged in at "
+                            "its portal reaches every user; leave the exemption out",
+                            list.key, value(user)));
+}
+
 } // namespace
 
 std::vector<std::string> warnings(const Config& config) {
@@ -104,8 +116,10 @@ std::vector<std::string> warnings(const Config& config) {
                               "[\"10.0.0.0/16\"]");
     warn_of_ranges("peers.ranges", peers, warnings);
     warn_of_ranges("fabric.peers", config.fabric.peers, warnings);
-    for (const auto& list : connectors)
+    for (const auto& list : connectors) {
         warn_of_root(list, warnings);
+        warn_of_portals(list, config.portal, warnings);
+    }
     for (const auto& lists : {std::span(connectors), std::span(listeners)})
         for (const auto& list : lists)
             warn_of_nobody(list, warnings);

@@ -96,6 +96,17 @@ target = "stderr"
 fold_s = 5
 [control]
 socket = "/s"
+[portal]
+users = [33, 34]
+for = ["1000-1999", 3000]
+targets = ["10.0.0.0/24"]
+peers = ["10.0.0.3"]
+domains = [".Cluster.example.org"]
+group = "users"
+ticket_s = 5
+source_ports = [40001, "40100-40101"]
+socket = "/p"
+forward = "/f"
 )",
                                      "f");
     EXPECT_EQ(config.queue.first, 4);
@@ -136,6 +147,17 @@ socket = "/s"
     EXPECT_TRUE(config.ruleset.keep_on_stop);
     EXPECT_EQ(config.mark.allow(), 0x02000000u);
     EXPECT_EQ(config.log.target, Config::Log::Target::stderr_);
+    const Portal portal{.users = {Uid{33}, Uid{34}},
+                        .on_behalf = {{Uid{1000}, Uid{1999}}, {Uid{3000}, Uid{3000}}},
+                        .targets = {*Prefix::parse("10.0.0.0/24")},
+                        .peers = {*Prefix::parse("10.0.0.3")},
+                        .domains = {"cluster.example.org"},
+                        .group = Gid{100},
+                        .ticket = std::chrono::seconds(5),
+                        .source_ports = {40001, 40100, 40101},
+                        .socket = "/p",
+                        .forward = "/f"};
+    EXPECT_EQ(config.portal, portal);
 }
 
 TEST(Configuration, an_unknown_key_is_refused_with_its_place_and_the_nearest_one) {
@@ -328,7 +350,23 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{"[ident]\nkey_file = \"\"\n", "not a text"},
         BadLine{"[mark]\nmask = 0x5\n", "three adjacent bits"},
         BadLine{"[mark]\nmask = 0xf\n", "three adjacent bits"},
-        BadLine{"[log]\nfold_s = 0\n", "from 1"}));
+        BadLine{"[log]\nfold_s = 0\n", "from 1"},
+        BadLine{"[portal]\nusers = [\"33-34\"]\n", "write each user"},
+        BadLine{"[portal]\nusers = [\"root\"]\n", "no user for a portal"},
+        BadLine{"[portal]\nusers = [33, 33]\n", "twice"},
+        BadLine{"[portal]\nusers = [\"nobody-of-that-name\"]\n", "no user"},
+        BadLine{"[portal]\nfor = [\"0-1000\"]\n", "root is among them"},
+        BadLine{"[portal]\nfor = [\"1000-2000\", 1500]\n", "overlaps"},
+        BadLine{"[portal]\ntargets = [\"10.0.0.1/16\"]\n", "not a range of addresses"},
+        BadLine{"[portal]\npeers = [\"node7\"]\n", "not a range of addresses"},
+        BadLine{"[portal]\ndomains = [\"a..b\"]\n", "not the end of a name"},
+        BadLine{"[portal]\ndomains = [\"a/b\"]\n", "not the end of a name"},
+        BadLine{"[portal]\ngroup = \"no-such-group\"\n", "no group"},
+        BadLine{"[portal]\nticket_s = 0\n", "from 1 to 60"},
+        BadLine{"[portal]\nticket_s = 61\n", "from 1 to 60"},
+        BadLine{"[portal]\nsource_ports = [\"0-9\"]\n", "no port"},
+        BadLine{"[portal]\nsource_ports = [\"1024-65535\"]\n", "more than 4096"},
+        BadLine{"[portal]\nforward = 5\n", "not a text"}));
 
 TEST(Configuration, all_mistakes_are_named_in_one_round_in_the_order_of_their_lines) {
     EXPECT_EQ(error_of("[scope]\n"
@@ -406,6 +444,19 @@ TEST(Configuration, peers_that_are_nobody_or_everybody_are_warned_of) {
                     testing::ElementsAre(HasSubstr("the whole internet")));
     EXPECT_THAT(warnings(parse_config("[peers]\nranges = [\"10.0.0.0/8\"]\n", "f")),
                 testing::IsEmpty());
+}
+
+TEST(Configuration, a_portal_whose_user_is_exempt_is_warned_of) {
+    const auto of = [](std::string_view exempt) {
+        return warnings(parse_config(fmt::format("[peers]\nranges = [\"10.0.0.0/8\"]\n[policy]\n"
+                                                 "exempt_connectors = [{}]\n[portal]\n"
+                                                 "users = [33]\n",
+                                                 exempt),
+                                     "f"));
+    };
+    EXPECT_THAT(of("\"30-40@10.0.0.1\""),
+                testing::ElementsAre(HasSubstr("uid 33 is exempt and in portal.users")));
+    EXPECT_THAT(of("34"), testing::IsEmpty());
 }
 
 TEST(Configuration, a_file_without_an_end_is_refused) {
