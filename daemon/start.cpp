@@ -44,7 +44,7 @@ Start prepare(Config config) {
     peers.insert(peers.end(), config.fabric.peers.begin(), config.fabric.peers.end());
     auto terms = std::make_shared<const ident::Terms>(
         ident::Terms{config.ident.port, config.ident.clock_skew, std::move(peers), std::move(keys),
-                     config.fabric.management});
+                     config.fabric.management, config.portal.peers});
     const auto& labels = config.labels;
     if (labels.selinux && !selinux_is_enabled())
         throw ConfigError(

@@ -146,6 +146,8 @@ Json of_ident(const IdentCounters& counters, const KeyRing& keys) {
             {"inquiries_asked", counters.inquiries_asked.read()},
             {"inquiries_answered", counters.inquiries_answered.read()},
             {"inquiries_refused", counters.inquiries_refused.read()},
+            {"listeners_answered", counters.listeners_answered.read()},
+            {"listeners_refused", counters.listeners_refused.read()},
             {"told_forgotten", counters.told_forgotten.read()},
             {"rejected", to_json(counters.rejections)}};
 }

@@ -100,6 +100,8 @@ struct IdentCounters {
     Counter inquiries_asked;    // about decisions of peers, for explain
     Counter inquiries_answered; // the same of peers
     Counter inquiries_refused;  // of peers who asked too much
+    Counter listeners_answered; // questions of portals' nodes, who listens here
+    Counter listeners_refused;  // the same of nodes that have none
     Counter told_forgotten;     // evicted; the peers decide these flows again by themselves
 };
 

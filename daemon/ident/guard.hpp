@@ -18,6 +18,7 @@ struct Terms {
     std::vector<Prefix> peers; // on every network
     KeyRing keys;
     AddressMap management{}; // from an address of the fabric to that at which its ubfd is asked
+    std::vector<Prefix> portals{}; // nodes with portals: they may ask who listens here
 
     // The path between the nodes at both ends of a flow; from: the asker.
     Path path(const Address& from, const Address& to) const {

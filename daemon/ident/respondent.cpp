@@ -40,6 +40,27 @@ void Respondent::answer(const std::vector<Question>& questions, const Sender& se
     ways_.send(sender, std::move(answers));
 }
 
+void Respondent::answer_listeners(const std::vector<Question>& questions, const Sender& sender) {
+    std::vector<Answer> answers;
+    for (const auto& question : questions)
+        answers.push_back(listener_at(question, sender));
+    counters_.ident.listeners_answered.add(answers.size());
+    ways_.send(sender, std::move(answers));
+}
+
+// As a gate would find it for a SYN. Empty credentials say that nobody listens; an older ubfd,
+// which doesn't know such questions, answers without.
+Answer Respondent::listener_at(const Question& question, const Sender& sender) {
+    const auto& place = question.flow.source;
+    auto found = sockets_.listener(place, sender.interface);
+    if (!found && found.error() == LookupError::none)
+        return {question.nonce, {OwnerKind::unknown, {}, Credentials{}}};
+    if (found && owners_.may_share(place.port) &&
+        sockets_.add_sharing(*found, question.flow.reversed(), sender.interface))
+        found = fail(LookupError::ambiguous);
+    return answer_of(question, found, sender);
+}
+
 Answer Respondent::answer_of(const Question& question, const OwnerLookup::Found& found,
                              const Sender& sender) {
     if (auto owner = owner_of(question, found, sender))
@@ -134,7 +155,8 @@ bool Respondent::search(const Question& question, const SocketOwner& found, cons
 
 void Respondent::remember_labels(const Question& question, Cookie cookie, const Owner& owner,
                                  const Sender& sender) {
-    if (owner.credentials && !owner.credentials->labels.empty())
+    const bool waits = question.role == Role::connector || question.flow.protocol != Protocol::tcp;
+    if (waits && owner.credentials && !owner.credentials->labels.empty())
         counters_.ident.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
                                                               sender.path.reversed(),
                                                               sender.interface, Clock::now()));

@@ -41,6 +41,8 @@ class Respondent {
     void set_deadline(Milliseconds deadline) { deadline_ = deadline; }
     // All of one peer. The caller has checked that the peer may ask them.
     void answer(const std::vector<Question>& questions, const Sender& sender);
+    // The same of questions about TCP listeners, for which no packet waits.
+    void answer_listeners(const std::vector<Question>& questions, const Sender& sender);
     // Answers of searches that ended in this round: those to one asker share a datagram.
     void send_ready();
 
@@ -52,6 +54,7 @@ class Respondent {
 
     Answer answer_of(const Question& question, const OwnerLookup::Found& found,
                      const Sender& sender);
+    Answer listener_at(const Question& question, const Sender& sender);
     bool look_behind(const Question& question, const Sender& sender);
     std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
                                   const Sender& sender);

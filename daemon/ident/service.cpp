@@ -126,6 +126,7 @@ void Service::answer_version(const Received& received) {
 
 void Service::handle(const std::vector<Question>& questions, const Sender& sender) {
     std::vector<Question> of_tcp;
+    std::vector<Question> of_listeners;
     std::vector<Question> others;
     for (const auto& question : questions) {
         // A peer is told only of flows between the two addresses of its question: flows that begin
@@ -133,9 +134,13 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
         if (!terms_->came_between(sender.path, question.flow.destination.address,
                                   question.flow.source.address))
             shared_.counters.ident.rejections.add(Rejection::not_theirs);
+        else if (question.flow.protocol != Protocol::tcp)
+            others.push_back(question);
         else
-            (question.flow.protocol == Protocol::tcp ? of_tcp : others).push_back(question);
+            (question.role == Role::listener ? of_listeners : of_tcp).push_back(question);
     }
+    if (!of_listeners.empty())
+        answer_portal(of_listeners, sender);
     if (!of_tcp.empty())
         respondent_.answer(of_tcp, sender);
     if (others.empty())
@@ -145,6 +150,18 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
     first_->thread_.post([first = first_, others = std::move(others), sender]() mutable {
         first->answer_others(std::move(others), sender);
     });
+}
+
+// Only nodes with portals are told who listens at a port of this node. Any other is answered as by
+// an older ubfd: such a socket sends nothing.
+void Service::answer_portal(const std::vector<Question>& questions, const Sender& sender) {
+    if (contains(terms_->portals, sender.path.from.address))
+        return respondent_.answer_listeners(questions, sender);
+    shared_.counters.ident.listeners_refused.add(questions.size());
+    std::vector<Answer> unknown;
+    for (const auto& question : questions)
+        unknown.push_back({question.nonce, Owner{}});
+    send(sender, std::move(unknown));
 }
 
 // Questions about RDMA and UDP, which only the first thread answers.

@@ -73,6 +73,7 @@ class Service {
     void handle(const Received& received);
     void answer_version(const Received& received);
     void handle(const std::vector<Question>& questions, const Sender& sender);
+    void answer_portal(const std::vector<Question>& questions, const Sender& sender);
     void answer_others(std::vector<Question> others, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);

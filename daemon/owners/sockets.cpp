@@ -22,6 +22,10 @@ OwnerLookup::Found KernelSockets::sender(const Flow& flow, std::uint32_t interfa
     return lookup_.sender(flow, interface);
 }
 
+OwnerLookup::Found KernelSockets::listener(const Endpoint& place, std::uint32_t interface) {
+    return lookup_.listener(place, interface);
+}
+
 bool KernelSockets::is_receiver(Cookie socket, const Flow& flow, std::uint32_t interface) {
     return lookup_.is_receiver(socket, flow, interface);
 }

@@ -21,6 +21,7 @@ class Sockets {
                       std::vector<OwnerLookup::Ends>& ends) = 0;
     virtual OwnerLookup::Found receiver(const Flow& flow, std::uint32_t interface) = 0;
     virtual OwnerLookup::Found sender(const Flow& flow, std::uint32_t interface) = 0;
+    virtual OwnerLookup::Found listener(const Endpoint& place, std::uint32_t interface) = 0;
     virtual bool is_receiver(Cookie socket, const Flow& flow, std::uint32_t interface) = 0;
     virtual std::optional<LookupError> add_sharing(SocketOwner& listener, const Flow& flow,
                                                    std::uint32_t interface) = 0;
@@ -43,6 +44,7 @@ class KernelSockets final : public Sockets {
               std::vector<OwnerLookup::Ends>& ends) override;
     OwnerLookup::Found receiver(const Flow& flow, std::uint32_t interface) override;
     OwnerLookup::Found sender(const Flow& flow, std::uint32_t interface) override;
+    OwnerLookup::Found listener(const Endpoint& place, std::uint32_t interface) override;
     bool is_receiver(Cookie socket, const Flow& flow, std::uint32_t interface) override;
     std::optional<LookupError> add_sharing(SocketOwner& listener, const Flow& flow,
                                            std::uint32_t interface) override;

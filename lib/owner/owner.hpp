@@ -35,6 +35,7 @@ enum class Method : std::uint8_t {
     user_database,  // groups from the user database, if no process was asked or found
     rdma_connector, // the process that the RDMA subsystem names for a connecting end
     rdma_listener,  // the same for a listening end
+    portal,        // a web portal asked for this user; groups from the user database
     kernel_record, // what the kernel recorded of the process that made the socket listen or connect
     count_,
 };

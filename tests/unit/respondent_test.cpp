@@ -183,5 +183,51 @@ TEST_F(RespondentTest, a_udp_owner_and_labels_are_remembered_for_the_peer) {
     EXPECT_EQ(told.sockets(), 1u);
 }
 
+// --- who listens, for a portal ---
+
+class ListenerTest : public RespondentTest {
+  protected:
+    const Flow place{Protocol::tcp, {here, 8888}, {there, 0}};
+
+    void ask() { respondent.answer_listeners({{Nonce{1}, Role::listener, place, {}}}, asker); }
+};
+
+TEST_F(ListenerTest, is_told_with_groups_though_no_socket_sends_the_flow) {
+    sockets.listeners[place.source] = {Owner::user(alice), {Cookie{5}, alice, 9, 10, 0}};
+    owners.recorded[alice] = user(alice, {project});
+    ask();
+    const auto whole = answer();
+    EXPECT_EQ(whole.owner.uid, alice);
+    EXPECT_EQ(whole.owner.credentials->gid, project);
+    EXPECT_EQ(whole.part, Part::whole);
+    EXPECT_EQ(counters.ident.listeners_answered.read(), 1u);
+}
+
+TEST_F(ListenerTest, nobody_is_told_apart_from_no_knowledge) {
+    ask();
+    const auto nobody = answer();
+    EXPECT_EQ(nobody.owner.kind, OwnerKind::unknown);
+    EXPECT_TRUE(nobody.owner.credentials);
+    sockets.error = LookupError::failed;
+    ask();
+    EXPECT_FALSE(answer().owner.credentials);
+}
+
+TEST_F(ListenerTest, that_shares_its_port_with_another_user_is_nobodys) {
+    sockets.listeners[place.source] = {Owner::user(alice), {Cookie{5}, alice, 9, 10, 0}};
+    owners.shares = true;
+    sockets.sharing = LookupError::ambiguous;
+    ask();
+    EXPECT_EQ(answer().owner.kind, OwnerKind::shared);
+}
+
+TEST_F(ListenerTest, with_a_label_is_not_remembered_for_no_flow_is_there) {
+    sockets.listeners[place.source] = {Owner::user(alice), {Cookie{5}, alice, 9, 10, 0}};
+    owners.recorded[alice] = user(alice);
+    owners.recorded[alice].credentials->labels = {{LabelOrigin::slurm, "chem"}};
+    ask();
+    EXPECT_TRUE(told.withdrawn(alice, Clock::now(), [](const auto&...) { return true; }).empty());
+}
+
 } // namespace
 } // namespace ubf::ident

@@ -57,12 +57,16 @@ class FakeSockets final : public Sockets {
     OwnerLookup::Found sender(const Flow& flow, std::uint32_t) override {
         return in(connectors, flow.source);
     }
+    OwnerLookup::Found listener(const Endpoint& place, std::uint32_t) override {
+        return in(listeners, place);
+    }
     bool is_receiver(Cookie socket, const Flow& flow, std::uint32_t) override {
         const auto found = listeners.find(flow.destination);
         return found != listeners.end() && found->second.socket.cookie == socket;
     }
+    std::optional<LookupError> sharing; // of add_sharing()
     std::optional<LookupError> add_sharing(SocketOwner&, const Flow&, std::uint32_t) override {
-        return std::nullopt;
+        return sharing;
     }
     std::optional<TrackedConnection> translated(const Flow&) override { return std::nullopt; }
     std::optional<Link> link(std::uint32_t) override { return std::nullopt; }
@@ -94,7 +98,8 @@ class FakeOwners final : public Owners {
 
     Uid account_of(Uid uid) override { return uid; }
     const Changes& changes() const override { return changed; }
-    bool may_share(Port) const override { return false; }
+    bool shares = false;
+    bool may_share(Port) const override { return shares; }
     std::optional<Owner> known(const SocketOwner& socket, ident::Role) override {
         const auto found = recorded.find(socket.owner.uid);
         return found == recorded.end() ? std::nullopt : std::optional(found->second);
