@@ -60,12 +60,12 @@ fuzz: test-tools
 asan: test-tools
 	@$(as_owner) cmake --preset asan > /dev/null
 	@$(as_owner) cmake --build --preset asan
-	@$(call run_tests,--preset asan -L 'unit|netns')
+	@$(call run_tests,--preset asan -L 'unit|netns|portal')
 
 tsan: test-tools
 	@$(as_owner) cmake --preset tsan > /dev/null
 	@$(as_owner) cmake --build --preset tsan
-	@$(call run_tests,--preset tsan -L 'unit|netns')
+	@$(call run_tests,--preset tsan -L 'unit|netns|portal')
 
 # In a root of their own, from what is committed.
 packages:

@@ -61,7 +61,8 @@ void Daemon::begin_memory() {
 }
 
 Shared Daemon::shared() {
-    return {counters_, ident_.peers(), owners_.investigator(), gates_.room(), log_};
+    return {counters_,     ident_.peers(), owners_.investigator(),
+            gates_.room(), log_,           owners_.tickets()};
 }
 
 void Daemon::begin_gates(std::vector<std::unique_ptr<Queue>> queues) {
@@ -100,6 +101,9 @@ void Daemon::begin_control() {
     gates_.begin_looking(main_.loop(), settings_.scope(), counters_.flows, log_);
     add_commands();
     desks_->open(main_.loop(), config.control);
+    desks_->open_portals(std::make_unique<Portals>(
+        Portals::Parts{main_, owners_, ident_.of_portals(), counters_, log_}, config,
+        settings_.rules(), settings_.scope()));
     main_.begin([this] { static_cast<void>(reload()); });
 }
 

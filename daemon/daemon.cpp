@@ -17,7 +17,7 @@ namespace ubf {
 Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   : store_(store)
   , settings_(std::move(options), std::move(config))
-  , owners_(settings_.config(), counters_.owners)
+  , owners_(settings_.config(), counters_)
   , log_(settings_.config().log, owners_.users(), counters_.log)
   , verdicts_(settings_.config(), owners_.cgroups().v2_fd(), store_, counters_)
   , recognition_(settings_.config().owners.recognise, owners_.cgroups().v2_fd(),
@@ -75,6 +75,7 @@ void Daemon::run() {
 
     watch_threads();
     auto& explainer = desks_->explainer();
+    auto& portals = desks_->portals();
     auto next_look = Clock::now();
     while (!main_.is_ending()) {
         const auto now = Clock::now();
@@ -83,9 +84,11 @@ void Daemon::run() {
             look(now);
             next_look = now + std::chrono::milliseconds(500);
         }
-        main_.loop().run_once(std::min(
-            {explainer.next().value_or(next_look), gates_.next().value_or(next_look), next_look}));
+        main_.loop().run_once(
+            std::min({explainer.next().value_or(next_look), portals.next().value_or(next_look),
+                      gates_.next().value_or(next_look), next_look}));
         explainer.on_time(Clock::now());
+        portals.on_time(Clock::now());
         gates_.on_time(Clock::now());
     }
     end();

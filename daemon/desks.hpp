@@ -1,4 +1,4 @@
-// Those who answer requests on the control sockets: root's, and every user's.
+// Those who answer requests on the control sockets: root's, every user's, and that of portals.
 #pragma once
 
 #include "config/config.hpp"
@@ -9,6 +9,7 @@
 #include "daemon/control/server.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/exception_desk.hpp"
+#include "daemon/portals.hpp"
 
 #include <memory>
 #include <utility>
@@ -41,10 +42,13 @@ class Desks {
                 });
     }
 
+    void open_portals(std::unique_ptr<Portals> portals) { portals_ = std::move(portals); }
+
     Explainer& explainer() { return *explainer_; }
     RemoteExplainer& remote_explainer() { return remote_; }
     const RefusalDesk& refusals() const { return refusals_; }
     ExceptionDesk& exceptions() { return exceptions_; }
+    Portals& portals() { return *portals_; }
 
   private:
     std::unique_ptr<Explainer> explainer_;
@@ -55,6 +59,7 @@ class Desks {
     Commands user_commands_; // that every user may give
     std::unique_ptr<ControlServer> server_;
     std::unique_ptr<ControlServer> user_server_;
+    std::unique_ptr<Portals> portals_;
 };
 
 } // namespace ubf

@@ -31,7 +31,7 @@ IdentEndpoint::IdentEndpoint(NodeOwners& owners, VerdictsInKernel& verdicts, Log
 void IdentEndpoint::begin(const Settings& settings, UniqueFd kept, EventLoop& loop) {
     const auto first_asker = static_cast<std::size_t>(ident::Channel::first_asker);
     const unsigned queues = settings.config().queue.count;
-    const std::size_t channels = first_asker + queues + 2u;
+    const std::size_t channels = first_asker + queues + 3u;
     open(settings, channels, std::move(kept));
     for (const auto& socket : sockets_) // its own thread reads what comes in there
         loop.watch_errors(socket.fd(), [this, &socket] {
@@ -47,7 +47,7 @@ void IdentEndpoint::begin(const Settings& settings, UniqueFd kept, EventLoop& lo
         services_.push_back(std::make_unique<ident::Service>(
             sockets_[i == 0 ? 0 : channels + i - 1], rules.terms, rules.deadline,
             ident::Service::Shared{peers_, owners_.investigator(), verdicts_.udp_flows(),
-                                   verdicts_.sent_flows(), log_, counters_},
+                                   verdicts_.sent_flows(), log_, counters_, owners_.tickets()},
             i == 0 ? nullptr : services_.front().get()));
 }
 

@@ -36,8 +36,9 @@ class IdentEndpoint {
     PeerTable& peers() { return peers_; }
     const PeerTable& peers() const { return peers_; }
     ident::Asker& of_gate(std::size_t number) { return *askers_[number]; }
-    ident::Asker& of_explain() { return *askers_[askers_.size() - 2]; }
-    ident::Asker& of_rdma() { return *askers_.back(); }
+    ident::Asker& of_explain() { return *askers_[askers_.size() - 3]; }
+    ident::Asker& of_rdma() { return *askers_[askers_.size() - 2]; }
+    ident::Asker& of_portals() { return *askers_.back(); }
     ident::Service& first_service() { return *services_.front(); }
     int fd() const { return sockets_.front().fd(); } // for a successor
 
@@ -50,7 +51,7 @@ class IdentEndpoint {
     Counters& counters_;
     PeerTable peers_;
     std::vector<ident::Socket> sockets_; // by channel; and, last, the lane of the unproven
-    std::vector<std::unique_ptr<ident::Asker>> askers_; // of the gates, explain, RDMA's watcher
+    std::vector<std::unique_ptr<ident::Asker>> askers_; // of gates, explain, rdma, portals
     std::vector<std::unique_ptr<ident::Service>> services_;
 };
 

@@ -5,11 +5,14 @@
 
 namespace ubf {
 
-NodeOwners::NodeOwners(const Config& config, OwnerCounters& counters)
-  : labeller_(job_table_, config.labels, counters)
+NodeOwners::NodeOwners(const Config& config, Counters& counters)
+  : labeller_(job_table_, config.labels, counters.owners)
   , records_(config.owners.bpf,
              config.labels.slurm ? std::optional(cgroup_paths_.roots()) : std::nullopt)
-  , investigator_(users_, labeller_, records_, cgroup_paths_, counters) {
+  , investigator_(users_, labeller_, records_, cgroup_paths_, counters.owners)
+  , tickets_(counters.portal)
+  , sockets_(tickets_, Tickets::Use::look) {
+    tickets_.set_portals(config.portal.users);
     investigator_.count_subordinates(config.policy.subids);
 }
 
@@ -21,6 +24,7 @@ void NodeOwners::begin_jobs(const Config& config, Log& log, JobCounters& counter
 
 void NodeOwners::set_sources(const Config& config) {
     labeller_.set_sources(config.labels);
+    tickets_.set_portals(config.portal.users);
     investigator_.count_subordinates(config.policy.subids);
     investigator_.forget_all();
 }

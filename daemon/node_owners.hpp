@@ -11,8 +11,9 @@
 #include "daemon/owners/investigator.hpp"
 #include "daemon/owners/labeller.hpp"
 #include "daemon/owners/owner_records.hpp"
-#include "daemon/owners/sockets.hpp"
 #include "daemon/owners/user_cache.hpp"
+#include "daemon/tickets/portal_sockets.hpp"
+#include "daemon/tickets/tickets.hpp"
 
 #include <cstddef>
 #include <functional>
@@ -23,7 +24,7 @@ namespace ubf {
 class NodeOwners {
   public:
     // Loads BPF programs, and starts threads. Throws std::system_error.
-    NodeOwners(const Config& config, OwnerCounters& counters);
+    NodeOwners(const Config& config, Counters& counters);
 
     // Registers jobs from now on. changed: the labels of this user's processes are others.
     void begin_jobs(const Config& config, Log& log, JobCounters& counters,
@@ -40,6 +41,7 @@ class NodeOwners {
     const OwnerRecords& records() const { return records_; }
     Investigator& investigator() { return investigator_; }
     Sockets& sockets() { return sockets_; } // the main thread's
+    Tickets& tickets() { return tickets_; }
 
   private:
     UserCache users_;
@@ -49,7 +51,8 @@ class NodeOwners {
     OwnerRecords records_;
     Investigator investigator_;
     std::unique_ptr<Jobs> jobs_;
-    KernelSockets sockets_;
+    Tickets tickets_;
+    PortalSockets sockets_;
 };
 
 } // namespace ubf

@@ -67,6 +67,7 @@ void Daemon::apply(Start fresh) {
     if (relabelled && config.labels.end_flows)
         ident_.withdraw_all();
     desks_->explainer().set_rules(rules, settings_.scope());
+    desks_->portals().set(config, rules, settings_.scope());
     gates_.undecided().set_scope(settings_.scope(),
                                  ruleset_->state() == RulesetKeeper::State::installed);
     begin_recognition();

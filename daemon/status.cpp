@@ -152,6 +152,23 @@ Json of_ident(const IdentCounters& counters, const KeyRing& keys) {
             {"rejected", to_json(counters.rejections)}};
 }
 
+Json of_portals(const PortalCounters& counters, std::size_t bound) {
+    auto refused = to_json(counters.objected);
+    counters.refused.each([&](Reason reason, std::uint64_t count) {
+        if (action_of(reason) != Action::allow)
+            refused[std::string(to_string(reason))] = count;
+    });
+    return {{"asked", counters.asked.read()},
+            {"allowed", counters.allowed.read()},
+            {"refused", refused},
+            {"tickets",
+             {{"spent", counters.spent.read()},
+              {"expired", counters.expired.read()},
+              {"evicted", counters.evicted.read()},
+              {"missing", counters.missing.read()}}},
+            {"connections", bound}};
+}
+
 // The sum over the workers.
 Json histogram(const std::vector<std::unique_ptr<Worker>>& workers, Histogram DecisionTimes::*way) {
     std::array<std::uint64_t, Histogram::buckets> counts{};
@@ -261,6 +278,7 @@ Json Daemon::status(bool all_peers) {
             {"jobs", of_jobs(counters_.jobs, owners_.running_jobs())},
             {"rdma", to_json(rdma_->status(), counters_.rdma)},
             {"ident", of_ident(counters_.ident, settings_.rules()->terms->keys)},
+            {"portal", of_portals(counters_.portal, owners_.tickets().bound())},
             {"peers_asked", asked},
             {"peers_silent", silent},
             {"peers", to_json(peers)},

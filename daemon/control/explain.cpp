@@ -62,7 +62,10 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
     if (const auto uid = number_of<std::int64_t>(request, "as", -1);
         uid >= 0 && uid < std::numeric_limits<std::uint32_t>::max())
         as = Uid{static_cast<std::uint32_t>(uid)};
-    begin({.facts = {.flow = *flow}, .reply = reply}, *here, as);
+    Question question;
+    question.facts.flow = *flow;
+    question.reply = reply;
+    begin(std::move(question), *here, as);
 }
 
 void Explainer::decide(const ident::Inquiry& inquiry, Decided decided) {

@@ -13,7 +13,9 @@ std::string describe(const Owner& owner, UserCache& users) {
     if (owner.kind != OwnerKind::user)
         return owner.kind == OwnerKind::unknown ? "no socket sends this flow now"
                                                 : std::string(to_string(owner.kind));
-    auto text = fmt::format("a socket of {}", users.name(owner.uid));
+    auto text = owner.via ? fmt::format("a socket of the web portal of {}, for {}",
+                                        users.name(*owner.via), users.name(owner.uid))
+                          : fmt::format("a socket of {}", users.name(owner.uid));
     if (!owner.credentials)
         return text;
     const auto& credentials = *owner.credentials;
@@ -37,6 +39,8 @@ nlohmann::ordered_json to_json(const Owner& owner, UserCache& users) {
     if (owner.kind != OwnerKind::user)
         return json;
     json["uid"] = value(owner.uid);
+    if (owner.via)
+        json["via"] = value(*owner.via);
     if (const auto user = users.find(owner.uid, std::chrono::milliseconds(100)))
         json["user"] = user->name;
     if (!owner.credentials)

@@ -19,12 +19,15 @@ Json to_json(const Party& party) {
 
 Json to_json(const AllowedFlow& allowed, TimePoint now) {
     const auto flow = allowed.from_connector();
+    auto connector = to_json(allowed.connector);
+    if (allowed.via != Uid{})
+        connector["via"] = value(allowed.via);
     return {
         {"protocol", to_string(flow.protocol)},
         {"from", to_string(flow.source)},
         {"to", to_string(flow.destination)},
         {"reason", to_string(allowed.reason)},
-        {"connector", to_json(allowed.connector)},
+        {"connector", connector},
         {"listener", to_json(allowed.listener)},
         {"age_s", std::chrono::duration_cast<std::chrono::seconds>(now - allowed.since).count()}};
 }

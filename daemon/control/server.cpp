@@ -3,6 +3,7 @@
 #include "base/json.hpp"
 #include "base/unix_address.hpp"
 #include "daemon/control/request.hpp"
+#include "owner/user_database.hpp"
 
 #include <array>
 #include <cerrno>
@@ -28,16 +29,13 @@ std::optional<Uid> user_at(int fd) {
     return Uid{peer.uid};
 }
 
-bool is_privileged(Uid uid) {
-    return uid == Uid{0} || uid == Uid{::geteuid()};
-}
-
 } // namespace
 
 ControlServer::ControlServer(EventLoop& loop, std::filesystem::path path, For whom, Handler handler)
   : loop_(loop)
   , path_(std::move(path))
   , whom_(whom)
+  , portal_(whom == For::portal ? read_uid("ubf-portal") : std::nullopt)
   , handler_(std::move(handler))
   , listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
     if (!listener_)
@@ -69,10 +67,14 @@ ControlServer::~ControlServer() {
     std::filesystem::remove(path_, ignored);
 }
 
+bool ControlServer::is_trusted(Uid uid) const {
+    return uid == Uid{0} || uid == Uid{::geteuid()} || uid == portal_;
+}
+
 void ControlServer::accept() {
     UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     const auto uid = fd ? user_at(fd.get()) : std::nullopt;
-    if (!uid || (whom_ == For::root && !is_privileged(*uid)))
+    if (!uid || (whom_ != For::everybody && !is_trusted(*uid)))
         return;
     make_room(*uid);
     const int number = fd.get();
@@ -83,7 +85,7 @@ void ControlServer::accept() {
 // A user who has many clients loses the oldest of them. If all users together have too many, the
 // oldest of all goes: whoever asks is answered within milliseconds, so it is one that does not ask.
 void ControlServer::make_room(Uid newcomer) {
-    const auto most = is_privileged(newcomer) ? most_of_one : most_of_one / 4;
+    const auto most = is_trusted(newcomer) ? most_of_one : most_of_one / 4;
     const auto hang_up_oldest = [this](std::size_t limit, auto&& chosen) {
         std::size_t count = 0;
         const std::pair<const int, Client>* oldest = nullptr;
@@ -103,7 +105,7 @@ void ControlServer::make_room(Uid newcomer) {
 
 bool ControlServer::is_too_fast(Uid uid) {
     constexpr std::size_t most_users = 4096;
-    if (whom_ == For::root)
+    if (whom_ != For::everybody)
         return false;
     if (rates_.size() >= most_users)
         rates_.clear();
@@ -119,7 +121,7 @@ void ControlServer::read(int fd) {
     if (length <= 0)
         return hang_up(fd);
     client.in.add({buffer.data(), static_cast<std::size_t>(length)});
-    if (client.in.size() > (whom_ == For::root ? most_of_root : most_request))
+    if (client.in.size() > (whom_ == For::everybody ? most_request : most_of_trusted))
         return hang_up(fd);
     go_on(fd, client.number);
 }

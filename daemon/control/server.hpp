@@ -1,6 +1,7 @@
 // A socket on this node for requests: one JSON object a line, each way. It is root's alone, by its
-// mode and by the peer's credentials, or everybody's; then each user may have a few clients and a
-// few requests a second. A client that doesn't read or says too much is hung up on.
+// mode and by the peer's credentials; or root's and ubf-portal's, by the credentials; or
+// everybody's. Then each user may have a few clients and a few requests a second. A client that
+// doesn't read or says too much is hung up on.
 #pragma once
 
 #include "base/lines.hpp"
@@ -13,6 +14,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -24,7 +26,7 @@ class ControlServer {
     // To be called once, now or later, on the loop's thread.
     using Reply = std::function<void(Json)>;
     using Handler = std::function<void(const Json& request, Uid asker, Reply reply)>;
-    enum class For : bool { root, everybody };
+    enum class For : std::uint8_t { root, portal, everybody };
 
     // Makes the socket, and its folder where it is missing. Throws std::system_error.
     ControlServer(EventLoop& loop, std::filesystem::path path, For whom, Handler handler);
@@ -54,16 +56,18 @@ class ControlServer {
     void hang_up(int fd);
     void make_room(Uid newcomer);
     bool is_too_fast(Uid uid);
+    bool is_trusted(Uid uid) const;
 
     static constexpr std::size_t most_clients = 64;
     static constexpr std::size_t most_of_one = 16; // of root; of another user a quarter
     static constexpr unsigned most_a_second = 10;  // requests of one user
     static constexpr std::size_t most_request = 4096;
-    static constexpr std::size_t most_of_root = std::size_t{2} << 20; // ubf-rdmad's reports
+    static constexpr std::size_t most_of_trusted = std::size_t{2} << 20; // ubf-rdmad's reports
 
     EventLoop& loop_;
     std::filesystem::path path_;
     const For whom_;
+    const std::optional<Uid> portal_; // as whom ubf-portal runs
     Handler handler_;
     UniqueFd listener_;
     std::unordered_map<int, Client> clients_;

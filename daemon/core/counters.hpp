@@ -3,6 +3,7 @@
 
 #include "ident/wire.hpp"
 #include "owner/owner.hpp"
+#include "policy/objection.hpp"
 #include "policy/verdict.hpp"
 
 #include <array>
@@ -122,6 +123,18 @@ struct RdmaCounters {
     Counter not_ended; // and were to be
 };
 
+// Web portals: their questions, and the tickets that the answers left.
+struct PortalCounters {
+    Counter asked;
+    Counter allowed;        // of these
+    Counts<Reason> refused; // by the policy
+    Counts<Objection> objected;
+    Counter spent;   // tickets for which a connection came
+    Counter expired; // those for which none came in time
+    Counter evicted; // those that gave way
+    Counter missing; // a portal's connections without a ticket
+};
+
 // Lines of the log.
 struct LogCounters {
     Counter written;
@@ -138,6 +151,7 @@ struct Counters {
     IdentCounters ident;
     JobCounters jobs;
     RdmaCounters rdma;
+    PortalCounters portal;
     LogCounters log;
 };
 

@@ -49,6 +49,7 @@ struct AllowedFlow {
     bool undecided = false;      // nobody has allowed it yet: the reason says nothing
     std::uint32_t interface = 0; // where it came in
     std::uint32_t sequence = 0;  // of the SYN
+    Uid via{};                   // as whom a portal runs, that connects for the connector; 0: none
     Party listener{};
     Party connector{};
     UdpFlows::Lease lease{}; // of UDP

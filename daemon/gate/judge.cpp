@@ -189,13 +189,13 @@ void Judge::begin_at_closed_port(Case&& item, const OwnerLookup::Found& source) 
 // itself. If the connection is there, only the very SYN that began it counts: another one may be of
 // a node that has forgotten it.
 bool Judge::is_repeated(const Case& item) const {
-    const auto& [owner, socket, sharing, begun] = item.found.destination;
+    const auto& destination = item.found.destination;
     if (item.flow().protocol != Protocol::tcp || item.facts.reply || item.again ||
         item.facts.translated)
         return false;
-    if (begun == TCP_SYN_RECV)
+    if (destination.begun == TCP_SYN_RECV)
         return true;
-    return (begun == TCP_ESTABLISHED || socket.state == TCP_ESTABLISHED) &&
+    return (destination.begun == TCP_ESTABLISHED || destination.socket.state == TCP_ESTABLISHED) &&
            outcomes_.book().began(item.flow(), item.packets.sequence);
 }
 

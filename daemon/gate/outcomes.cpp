@@ -25,6 +25,7 @@ AllowedFlow allowed_flow(const Case& item, Reason reason) {
     allowed.listener = Party::of(item.facts.listener());
     allowed.connector = Party::of(item.facts.connector());
     allowed.since = item.since;
+    allowed.via = item.facts.connector().via.value_or(Uid{});
     return allowed;
 }
 

@@ -8,6 +8,7 @@ class PeerTable;
 class Owners;
 class LabelledRoom;
 class Reporter;
+class Tickets;
 
 struct Shared {
     Counters& counters;
@@ -15,6 +16,7 @@ struct Shared {
     Owners& owners;
     LabelledRoom& labelled_room;
     Reporter& log;
+    Tickets& tickets;
 };
 
 } // namespace ubf

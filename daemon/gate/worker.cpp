@@ -9,6 +9,7 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
                const std::shared_ptr<const Rules>& rules, Kernel kernel, Shared shared)
   : queue_(std::move(queue))
   , thread_(fmt::format("gate of queue {}", queue_->number()))
+  , sockets_(shared.tickets, Tickets::Use::spend)
   , verdicts_(kernel)
   , judge_(asker, rules, sockets_, verdicts_, shared, thread_.mailbox()) {
     queue_->set_fail_open(rules->observed.all);

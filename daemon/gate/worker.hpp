@@ -7,7 +7,7 @@
 #include "daemon/gate/kept_verdicts.hpp"
 #include "daemon/gate/queue.hpp"
 #include "daemon/ident/asker.hpp"
-#include "daemon/owners/sockets.hpp"
+#include "daemon/tickets/portal_sockets.hpp"
 
 #include <functional>
 #include <memory>
@@ -61,7 +61,7 @@ class Worker {
 
     std::unique_ptr<Queue> queue_;
     LoopThread thread_;
-    KernelSockets sockets_;
+    PortalSockets sockets_;
     KernelVerdicts verdicts_;
     Judge judge_;
     bool held_back_ = false;           // packets stay in the queue

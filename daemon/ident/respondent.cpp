@@ -94,7 +94,9 @@ std::optional<Owner> Respondent::owner_of(const Question& question, const OwnerL
         counters_.ident.told_forgotten.add(told_.add(found->socket.cookie, found->owner.uid,
                                                      question.flow, sender.path.reversed(),
                                                      sender.interface));
-    if (found->owner.kind != OwnerKind::user || question.same_as == found->owner.uid)
+    // With credentials, the asker learns of the portal.
+    if (found->owner.kind != OwnerKind::user ||
+        (question.same_as == found->owner.uid && !found->owner.via))
         return found->owner;
     return std::nullopt;
 }

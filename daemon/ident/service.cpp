@@ -13,6 +13,7 @@ Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milli
   , shared_(shared)
   , first_(first)
   , thread_(first == nullptr ? "ident" : "ident, one of its others")
+  , sockets_(shared.tickets, Tickets::Use::spend)
   , respondent_(
         sockets_, shared.owners, told_, shared.counters, thread_.mailbox(), deadline,
         {[this](const Sender& to, std::vector<Answer> answers) { send(to, std::move(answers)); },

@@ -14,6 +14,7 @@
 #include "daemon/ident/respondent.hpp"
 #include "daemon/ident/told_flows.hpp"
 #include "daemon/log/reporter.hpp"
+#include "daemon/tickets/portal_sockets.hpp"
 #include "daemon/udp/sent_flows.hpp"
 #include "daemon/udp/udp_flows.hpp"
 #include "ident/socket.hpp"
@@ -34,6 +35,7 @@ class Service {
         SentFlows& sent_flows;
         Reporter& log;
         Counters& counters;
+        Tickets& tickets;
     };
     // Starts the thread. socket: one of those of Channel::service; first: nullptr for the first
     // itself. Throws std::system_error.
@@ -97,7 +99,7 @@ class Service {
 
     LoopThread thread_;
     DestroyNotices destroy_notices_{DestroyNotices::Of::udp};
-    KernelSockets sockets_;
+    PortalSockets sockets_;
     std::vector<Cookie> gone_; // kept for its room
     ToldFlows told_;
     Respondent respondent_;

@@ -39,6 +39,11 @@ std::string user_text(const Owner& owner, UserCache& users) {
                                          : std::string(to_string(owner.kind));
 }
 
+// " via=www-data(33)", of a web portal's connection.
+std::string via_text(const Owner& owner, UserCache& users) {
+    return owner.via ? fmt::format(" via={}", users.name(*owner.via)) : std::string();
+}
+
 std::string process_text(const Owner& owner) {
     if (!owner.credentials || owner.credentials->process.pid == Pid{})
         return "?";
@@ -82,6 +87,8 @@ void add_owner(std::vector<std::string>& fields, std::string_view end, const Own
     fields.push_back(fmt::format("UBF_{}_USER={}", end, user));
     if (owner.kind == OwnerKind::user)
         fields.push_back(fmt::format("UBF_{}_UID={}", end, value(owner.uid)));
+    if (owner.via)
+        fields.push_back(fmt::format("UBF_{}_VIA={}", end, value(*owner.via)));
     if (!owner.credentials || owner.credentials->process.pid == Pid{})
         return;
     const auto& process = owner.credentials->process;
@@ -218,8 +225,9 @@ void Log::write(const Folding::Summary& summary) {
 Log::Line Log::line_of(const Denial& denial, std::uint64_t count, std::string_view counted) {
     const auto verb = verb_of(denial);
     const auto connector = user_text(denial.connector, users_);
-    auto text = fmt::format("{} {} reason={} connector={} {}", verb, to_string(denial.flow),
-                            to_string(denial.reason), connector, process_text(denial.connector));
+    auto text = fmt::format("{} {} reason={} connector={}{} {}", verb, to_string(denial.flow),
+                            to_string(denial.reason), connector, via_text(denial.connector, users_),
+                            process_text(denial.connector));
     std::string listener;
     if (denial.tries == 0) {
         listener = user_text(denial.listener, users_);

@@ -46,6 +46,8 @@ void Investigator::stop() {
 }
 
 std::optional<Owner> Investigator::known(const SocketOwner& socket, ident::Role role) {
+    if (socket.portal)
+        return known_of_portal(socket);
     auto owner = remembered(socket, role);
     return owner ? owner : recorded(socket, role);
 }
@@ -201,6 +203,10 @@ void Investigator::do_one(Job job) {
 Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Role role,
                                             TimePoint deadline) {
     const Uid uid = socket.owner.uid;
+    if (socket.portal)
+        return {
+            of_portal(uid, *socket.owner.via, *socket.portal, users_.find(uid, database_budget)),
+            true};
     const auto then = changes_.now();
     const auto result = search_processes(socket, role, deadline);
     auto owner = socket.owner;
@@ -287,6 +293,30 @@ Owner Investigator::of_process(Holder process, ident::Role role, Method method) 
     owner.credentials = credentials_of(result, role, uid);
     add_labels_and_account(*owner.credentials, result, uid, database_budget);
     counters_.methods.add(method);
+    return owner;
+}
+
+std::optional<Owner> Investigator::known_of_portal(const SocketOwner& socket) {
+    const auto record = users_.known(socket.owner.uid);
+    if (!record)
+        return std::nullopt;
+    return of_portal(socket.owner.uid, *socket.owner.via, *socket.portal, *record);
+}
+
+// The portal's program is another user's: its groups, its job and its labels say nothing.
+Owner Investigator::of_portal(Uid user, Uid via, const Process& program,
+                              const UserCache::Record& record) {
+    auto owner = Owner::user(user);
+    owner.via = via;
+    auto& credentials = owner.credentials.emplace();
+    credentials.method = Method::portal;
+    credentials.process = program;
+    if (record) {
+        credentials.gid = record->gid;
+        credentials.groups = record->groups;
+    }
+    labeller_.add_mapped(credentials, user);
+    counters_.methods.add(Method::portal);
     return owner;
 }
 

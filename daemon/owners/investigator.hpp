@@ -60,6 +60,8 @@ class Investigator final : public Owners {
 
     // The owner, if the process is known already. Waits for the user database, but not long.
     Owner of_process(Holder process, ident::Role role, Method method);
+    // The user for whom a web portal's program asks; nullptr: the user database has no record.
+    Owner of_portal(Uid user, Uid via, const Process& program, const UserCache::Record& record);
     static constexpr unsigned threads = 4;
     const std::array<Heartbeat, threads>& heartbeats() const { return heartbeats_; }
 
@@ -83,6 +85,7 @@ class Investigator final : public Owners {
     std::optional<Holder> maker(const SocketInfo& socket, Uid uid, ident::Role role,
                                 ProcessDetails details, Ask ask) const;
     std::optional<std::string> cgroups_of(const ubf_owner_record& record, Ask ask) const;
+    std::optional<Owner> known_of_portal(const SocketOwner& socket);
     std::optional<Owner> recorded(const SocketOwner& socket, ident::Role role);
     std::optional<SearchResult> makers(const SocketOwner& socket, ident::Role role,
                                        ProcessDetails details, Ask ask) const;

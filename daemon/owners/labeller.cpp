@@ -52,6 +52,15 @@ void keep_common(Found& common, const Found& other) {
         common.job = nullptr;
 }
 
+void add_mapped_to(Credentials& credentials, const LabelMap& map, Uid uid, const Job* job) {
+    auto groups = credentials.groups;
+    if (credentials.gid)
+        groups.push_back(*credentials.gid);
+    for (const auto& mapping : map)
+        if (mapping.applies(uid, groups, job))
+            credentials.labels.push_back(mapping.label);
+}
+
 bool has_groups(const LabelMap& map) {
     return std::ranges::any_of(map,
                                [](const LabelMapping& mapping) { return !mapping.groups.empty(); });
@@ -99,13 +108,17 @@ void Labeller::add_labels(Credentials& credentials, const SearchResult& processe
         job = common->job.get();
         credentials.process.job = job == nullptr ? 0 : job->id;
     }
-    auto groups = credentials.groups;
-    if (credentials.gid)
-        groups.push_back(*credentials.gid);
-    for (const auto& mapping : sources->map)
-        if (mapping.applies(uid, groups, job))
-            credentials.labels.push_back(mapping.label);
+    add_mapped_to(credentials, sources->map, uid, job);
+    count(credentials);
+}
 
+void Labeller::add_mapped(Credentials& credentials, Uid uid) const {
+    credentials.labels_known = true;
+    add_mapped_to(credentials, sources()->map, uid, nullptr);
+    count(credentials);
+}
+
+void Labeller::count(const Credentials& credentials) const {
     for (const auto& label : credentials.labels)
         counters_.labels.add(label.origin);
     if (!credentials.labels_known)

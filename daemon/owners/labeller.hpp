@@ -24,9 +24,13 @@ class Labeller {
     // these processes hold. The credentials must have their groups already.
     void add_labels(Credentials& credentials, const SearchResult& processes, Uid uid) const;
 
+    // The same for a user whom a web portal names: the map's labels alone, and no job.
+    void add_mapped(Credentials& credentials, Uid uid) const;
+
   private:
     using Sources = std::shared_ptr<const Config::Labels>;
 
+    void count(const Credentials& credentials) const;
     Sources sources() const { return *sources_.lock(); }
 
     const JobTable& jobs_;

@@ -35,7 +35,7 @@ class Sockets {
 };
 
 // One for each thread. Only translated() takes CAP_NET_ADMIN.
-class KernelSockets final : public Sockets {
+class KernelSockets : public Sockets {
   public:
     // Throws std::system_error.
     KernelSockets();

@@ -52,6 +52,64 @@ const UserCache::Entry& UserCache::want(Known& known, Uid uid) {
     return entry;
 }
 
+bool UserCache::ask(std::variant<Uid, std::string> whom, Done done) {
+    std::optional<User> user;
+    {
+        const auto known = known_.lock();
+        user = cached(*known, whom);
+        if (!user) {
+            if (known->stopping || known->asked.size() >= most_asked)
+                return false;
+            known->asked.push_back({std::move(whom), std::move(done)});
+            wanted_.notify_one();
+        }
+    }
+    if (user)
+        done(std::move(user));
+    return true;
+}
+
+// One who exists, as far as that is known without a question. If the record is old, it is read
+// again.
+std::optional<UserCache::User> UserCache::cached(Known& known,
+                                                 const std::variant<Uid, std::string>& whom) {
+    std::optional<Uid> uid;
+    if (const auto* name = std::get_if<std::string>(&whom)) {
+        const auto found = known.names.find(*name);
+        if (found != known.names.end() && Clock::now() - found->second.read <= fresh)
+            uid = found->second.uid;
+    } else {
+        uid = std::get<Uid>(whom);
+    }
+    if (!uid)
+        return std::nullopt;
+    const auto& entry = want(known, *uid);
+    return entry.record ? std::optional(User{*uid, entry.record}) : std::nullopt;
+}
+
+// Names and uids that somebody waits for.
+void UserCache::answer_asked(Known& known, std::unique_lock<std::mutex>& lock) {
+    const auto [whom, done] = std::move(known.asked.front());
+    known.asked.pop_front();
+    lock.unlock();
+    const auto* name = std::get_if<std::string>(&whom);
+    const auto uid = name == nullptr ? std::optional(std::get<Uid>(whom)) : read_uid(*name);
+    auto entry = uid ? read(*uid) : Entry{};
+    done(entry.record ? std::optional(User{*uid, entry.record}) : std::nullopt);
+    lock.lock();
+    if (!entry.record)
+        return;
+    if (name != nullptr) {
+        if (known.names.size() >= most)
+            known.names.clear();
+        known.names[*name] = {*uid, entry.read};
+    }
+    make_room(known);
+    entry.queued = known.entries[*uid].queued;
+    known.entries[*uid] = std::move(entry);
+    learned_.notify_all();
+}
+
 std::string UserCache::name(Uid uid) {
     // If the directory doesn't answer anyway, the log does not wait for it.
     const std::chrono::milliseconds wait{heartbeat_.stands_still(Clock::now()) ? 0 : 100};
@@ -70,11 +128,14 @@ void UserCache::run() {
     enter_thread("users"); // the site's NSS modules get no capability
     auto known = known_.lock();
     while (true) {
-        wanted_.wait_for(known.mutex(), Heartbeat::period,
-                         [&] { return known->stopping || !known->queue.empty(); });
+        wanted_.wait_for(known.mutex(), Heartbeat::period, [&] {
+            return known->stopping || !known->queue.empty() || !known->asked.empty();
+        });
         if (known->stopping)
             return;
         heartbeat_.beat(Clock::now());
+        if (!known->asked.empty())
+            answer_asked(*known, known.mutex());
         if (known->queue.empty())
             continue;
         const Uid uid = known->queue.front();

@@ -10,11 +10,14 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <variant>
 
 namespace ubf {
 
@@ -30,6 +33,14 @@ class UserCache {
     Record find(Uid uid, std::chrono::milliseconds wait);
     // The same without waiting; nothing if the user is not known yet.
     std::optional<Record> known(Uid uid);
+    // Calls `done` once, at once or on the cache's thread: with the record of the user of this name
+    // or uid, or with nothing if there is none. False if too many wait; then it is not called.
+    struct User {
+        Uid uid{};
+        Record record{};
+    };
+    using Done = std::function<void(std::optional<User>)>;
+    bool ask(std::variant<Uid, std::string> whom, Done done);
     // The user to whom a uid without a record is subordinate. Waits as find() does.
     std::optional<Uid> subordinate_to(Uid uid, std::chrono::milliseconds wait);
     // "alice(2001)", "?(2001)", or "alice's(100999)" for a subordinate uid of alice's
@@ -49,15 +60,28 @@ class UserCache {
     void run();
     static Entry read(Uid uid);
     Entry look_up(Uid uid, std::chrono::milliseconds wait);
+    struct Name {
+        Uid uid{};
+        TimePoint read{};
+    };
+    struct Asked {
+        std::variant<Uid, std::string> whom;
+        Done done;
+    };
     struct Known {
         std::unordered_map<Uid, Entry> entries;
+        std::unordered_map<std::string, Name> names;
         std::deque<Uid> queue; // those that are to be read
+        std::deque<Asked> asked;
         bool stopping = false;
     };
+    std::optional<User> cached(Known& known, const std::variant<Uid, std::string>& whom);
+    void answer_asked(Known& known, std::unique_lock<std::mutex>& lock);
     const Entry& want(Known& known, Uid uid);
     static void make_room(Known& known);
 
     static constexpr std::size_t most = 65536;
+    static constexpr std::size_t most_asked = 1024;
     static constexpr std::chrono::seconds fresh{60};
 
     std::condition_variable wanted_;

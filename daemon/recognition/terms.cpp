@@ -47,6 +47,8 @@ RecognitionTerms recognition_terms(const Config& config, const KeyRing& keys) {
     std::vector<Exemption> exempt;
     for (const auto* list : {&fabric_policy.exempt_listeners, &fabric_policy.exempt_connectors})
         exempt.insert(exempt.end(), list->begin(), list->end()); // those of [policy] are among them
+    for (const Uid portal : config.portal.users) // each connection is somebody else's
+        exempt.push_back({{portal, portal}});
     if (exempt.size() > UBF_RECOGNITION_EXEMPT) {
         terms.why_not = fmt::format("more than {} entries name exempt users; give them one range",
                                     UBF_RECOGNITION_EXEMPT);

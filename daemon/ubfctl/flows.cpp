@@ -23,7 +23,20 @@ std::string party(const Json& row, const char* end) {
     const auto& json = row.at(end);
     if (!json.contains("uid"))
         return word(json, "/kind", "");
-    return fmt::format("{}({})", word(json, "/user", "?"), number(json, "/uid"));
+    auto text = fmt::format("{}({})", word(json, "/user", "?"), number(json, "/uid"));
+    if (json.contains("via"))
+        text += fmt::format(" via {}({})", word(json, "/via_user", "?"), number(json, "/via"));
+    return text;
+}
+
+// The name of the user as whom a web portal runs, whose connection it is.
+void add_portal(Json& connector, Names& names) {
+    if (!connector.contains("via"))
+        return;
+    Json portal{{"uid", connector.at("via")}};
+    names.add(portal);
+    if (portal.contains("user"))
+        connector["via_user"] = portal.at("user");
 }
 
 // "45s", "12m", "3h", "9d": the largest unit that is full.
@@ -79,9 +92,11 @@ struct Wish {
 Page page_of(const Globals& globals, const Wish& wish, Names& names) {
     auto reply = ask(globals.socket, wish.request);
     std::vector<Json> flows(reply.at("flows").begin(), reply.at("flows").end());
-    for (auto& flow : flows)
+    for (auto& flow : flows) {
         for (const char* end : {"connector", "listener"})
             names.add(flow.at(end));
+        add_portal(flow.at("connector"), names);
+    }
     if (needs_programs(wish.columns))
         add_programs(flows, ask(globals.socket, {{"command", "jobs"}}).at("jobs"));
     if (globals.json) {

@@ -175,6 +175,15 @@ void add_ident(MetricsPage& page) {
     page.add("ubf_ident_answers_total", "counter", "Answers of peers.", "/ident/answers");
     page.add("ubf_ident_answered_total", "counter", "Questions of peers that were answered.",
              "/ident/answered");
+    page.add("ubf_portal_asked_total", "counter", "Questions of web portals.", "/portal/asked");
+    page.add("ubf_portal_allowed_total", "counter", "Of these, those that were allowed.",
+             "/portal/allowed");
+    page.add_each("ubf_portal_refused_total", "Of these, those that were refused, by reason.",
+                  "/portal/refused", "reason");
+    page.add_each("ubf_portal_tickets_total",
+                  "Tickets of web portals that were spent, expired or evicted; and connections of "
+                  "portals that were missing one.",
+                  "/portal/tickets", "fate");
     page.add_each("ubf_ident_rejected_total", "Datagrams that were rejected, by cause.",
                   "/ident/rejected", "cause");
     page.add("ubf_peers", "gauge", "Peers that were asked.", "/peers_asked");

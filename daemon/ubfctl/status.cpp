@@ -219,6 +219,21 @@ void add_ident(Parts& parts, const Json& status) {
                      bad_if(silent > 0)});
 }
 
+// Nothing on a node that has no portal.
+void add_portal(Parts& parts, const Json& status) {
+    const auto& portal = part(status, "/portal");
+    if (number(portal, "/asked") == 0 && number(portal, "/tickets/missing") == 0)
+        return;
+    parts.push_back(
+        {fmt::format("portal    asked {}, allowed {}; refused: {}\n"
+                     "          tickets spent {}, expired {}, evicted {}; connections without one "
+                     "{}, with one {} now\n",
+                     number(portal, "/asked"), number(portal, "/allowed"),
+                     counts(part(portal, "/refused")), number(portal, "/tickets/spent"),
+                     number(portal, "/tickets/expired"), number(portal, "/tickets/evicted"),
+                     number(portal, "/tickets/missing"), number(portal, "/connections"))});
+}
+
 void add_log(Parts& parts, const Json& status) {
     const auto& log = part(status, "/log");
     parts.push_back(
@@ -247,6 +262,7 @@ std::string to_text(const Json& status, const Paint& paint) {
     add_verdicts(parts, status);
     add_owners(parts, status);
     add_ident(parts, status);
+    add_portal(parts, status);
     add_log(parts, status);
     std::ranges::stable_sort(parts, std::ranges::greater{}, &Part::ink);
     for (const auto& each : parts)

@@ -111,7 +111,7 @@ bool differs(const Config& a, const Config& b) {
 constexpr std::int64_t most_queued = 65535;    // not every kernel keeps more
 constexpr std::int64_t most_deadline_ms = 999; // a SYN is retransmitted after a second
 
-constexpr Option most[] = {
+constexpr Option of_most_sections[] = {
     {"queue", "first", "0", "number of the first netfilter queue",
      [](Config& c, const Value& v) {
          c.queue.first = static_cast<std::uint16_t>(v.integer(0, 65535));
@@ -404,8 +404,8 @@ constexpr Option most[] = {
 };
 
 constexpr auto all = [] {
-    std::array<Option, std::size(most) + std::size(portal_options)> joined{};
-    std::ranges::copy(portal_options, std::ranges::copy(most, joined.begin()).out);
+    std::array<Option, std::size(of_most_sections) + std::size(portal_options)> joined{};
+    std::ranges::copy(portal_options, std::ranges::copy(of_most_sections, joined.begin()).out);
     return joined;
 }();
 

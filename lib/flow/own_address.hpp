@@ -29,4 +29,7 @@ bool is_loopback(const Address& address);
 // the kernel each time.
 std::optional<std::uint32_t> interface_of(const Address& address);
 
+// The address of this node from which a datagram to there would go. Nothing if there is no way.
+std::optional<Address> source_to(const Address& target);
+
 } // namespace ubf

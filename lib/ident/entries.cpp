@@ -22,6 +22,7 @@ constexpr std::uint8_t more_follows = 8;
 constexpr std::uint8_t is_busy = 16;
 constexpr std::uint8_t has_account = 32;
 constexpr std::uint8_t is_slurmstepd = 64; // only of nodes that have a slurm.conf
+constexpr std::uint8_t has_via = 128;      // only of nodes that have a portal
 
 constexpr std::uint8_t refused_connector = 1; // is known
 constexpr std::uint8_t refused_listener = 2;
@@ -81,13 +82,17 @@ OwnerKind from_wire(AnswerKind kind) {
     return OwnerKind::unknown;
 }
 
-std::optional<Credentials> get_credentials(Reader& in, std::uint8_t flags) {
+// The number behind the account is there with has_via only.
+std::optional<Credentials> get_credentials(Reader& in, std::uint8_t flags,
+                                           std::optional<Uid>& via) {
     Credentials credentials;
     const auto method = in.number<std::uint8_t>();
     const auto gid = in.number<std::uint32_t>();
     credentials.process.pid = Pid{in.number<std::int32_t>()};
     credentials.process.job = in.number<std::uint32_t>();
     const auto account = in.number<std::uint32_t>();
+    if ((flags & has_via) != 0)
+        via = Uid{in.number<std::uint32_t>()};
     credentials.process.comm = get_text(in, max_comm);
     const auto groups = in.number<std::uint16_t>();
     if (!in.good() || method >= static_cast<std::uint8_t>(Method::count_) || groups > max_groups)
@@ -152,8 +157,8 @@ std::optional<Question> get(Reader& in, const Question*) {
     return question;
 }
 
-// Nonce, kind, flags, uid; with credentials: method, gid, pid, job, account, then counted: comm,
-// groups, labels.
+// Nonce, kind, flags, uid; with credentials: method, gid, pid, job, account, perhaps the portal's
+// uid, then counted: comm, groups, labels.
 void put(Writer& out, const Answer& answer) {
     const auto& credentials = answer.owner.credentials;
     std::uint8_t flags = 0;
@@ -167,6 +172,8 @@ void put(Writer& out, const Answer& answer) {
             flags |= has_account;
         if (credentials->slurmstepd)
             flags |= is_slurmstepd;
+        if (answer.owner.via)
+            flags |= has_via;
         // If a label doesn't fit, it is left out, and the labels count as unknown.
         if (credentials->labels_known && labels.size() == credentials->labels.size())
             flags |= knows_labels;
@@ -186,6 +193,8 @@ void put(Writer& out, const Answer& answer) {
     out.number(value(credentials->process.pid));
     out.number(credentials->process.job);
     out.number(value(credentials->account.value_or(Uid{0})));
+    if (answer.owner.via)
+        out.number(value(*answer.owner.via));
 
     const auto comm = std::string_view(credentials->process.comm).substr(0, max_comm);
     put_text(out, comm);
@@ -214,7 +223,7 @@ std::optional<Answer> get(Reader& in, const Answer*) {
         return std::nullopt;
     answer.owner.kind = from_wire(AnswerKind{kind});
     constexpr std::uint8_t of_credentials =
-        has_credentials | has_gid | knows_labels | has_account | is_slurmstepd;
+        has_credentials | has_gid | knows_labels | has_account | is_slurmstepd | has_via;
     const std::uint8_t part = flags & (more_follows | is_busy);
     const std::uint8_t told = flags & of_credentials;
     if ((part | told) != flags || part == (more_follows | is_busy) ||
@@ -224,7 +233,7 @@ std::optional<Answer> get(Reader& in, const Answer*) {
     if (part != 0)
         answer.part = part == more_follows ? Part::uid : Part::busy;
     if ((flags & has_credentials) != 0) {
-        answer.owner.credentials = get_credentials(in, flags);
+        answer.owner.credentials = get_credentials(in, flags, answer.owner.via);
         if (!answer.owner.credentials)
             return std::nullopt;
     }

@@ -17,7 +17,7 @@ class DestroyNotices {
   public:
     // tcp_listeners: only sockets without a remote end, so that the end of a connection costs us
     // nothing.
-    enum class Of : std::uint8_t { udp, tcp_listeners };
+    enum class Of : std::uint8_t { udp, tcp, tcp_listeners };
 
     // Receives nothing before begin(). Throws std::system_error.
     explicit DestroyNotices(Of sockets);

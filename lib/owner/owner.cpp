@@ -46,6 +46,8 @@ std::string_view to_string(Method method) {
         return "rdma-listener";
     case Method::kernel_record:
         return "kernel-record";
+    case Method::portal:
+        return "portal";
     case Method::count_:
         break;
     }

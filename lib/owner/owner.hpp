@@ -35,8 +35,8 @@ enum class Method : std::uint8_t {
     user_database,  // groups from the user database, if no process was asked or found
     rdma_connector, // the process that the RDMA subsystem names for a connecting end
     rdma_listener,  // the same for a listening end
-    portal,        // a web portal asked for this user; groups from the user database
     kernel_record, // what the kernel recorded of the process that made the socket listen or connect
+    portal,        // a web portal asked for the user; the groups are the user database's
     count_,
 };
 
@@ -73,6 +73,8 @@ struct Owner {
     Uid uid{}; // of kind user only
     // Nothing: not looked for yet.
     std::optional<Credentials> credentials;
+    // As whom a web portal runs, whose socket speaks for the user.
+    std::optional<Uid> via{};
 
     // A socket of uid 0 for which no process has been searched yet.
     bool may_be_kernel() const { return kind == OwnerKind::user && uid == Uid{0} && !credentials; }

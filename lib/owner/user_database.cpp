@@ -12,19 +12,38 @@ extern "C" {
 
 namespace ubf {
 
-std::optional<UserRecord> read_user(Uid uid) {
+namespace {
+
+// The entry's texts are in the buffer. Nothing if there is no such user.
+template<typename Call>
+std::optional<passwd> look_up(std::vector<char>& buffer, Call call) {
     constexpr std::size_t most = std::size_t{1} << 20;
-    std::vector<char> buffer(1024);
+    buffer.resize(1024);
     passwd entry{};
     passwd* found = nullptr;
     int error = 0;
-    while ((error = ::getpwuid_r(value(uid), &entry, buffer.data(), buffer.size(), &found)) ==
-               ERANGE &&
+    while ((error = call(&entry, buffer.data(), buffer.size(), &found)) == ERANGE &&
            buffer.size() < most)
         buffer.resize(buffer.size() * 2);
-    if (error != 0 || found == nullptr)
-        return std::nullopt;
+    return error != 0 || found == nullptr ? std::nullopt : std::optional(entry);
+}
 
+} // namespace
+
+std::optional<Uid> read_uid(const std::string& name) {
+    std::vector<char> buffer;
+    const auto found =
+        look_up(buffer, [&](auto... rest) { return ::getpwnam_r(name.c_str(), rest...); });
+    return found ? std::optional(Uid{found->pw_uid}) : std::nullopt;
+}
+
+std::optional<UserRecord> read_user(Uid uid) {
+    std::vector<char> buffer;
+    const auto looked_up =
+        look_up(buffer, [&](auto... rest) { return ::getpwuid_r(value(uid), rest...); });
+    if (!looked_up)
+        return std::nullopt;
+    const auto& entry = *looked_up;
     UserRecord record{entry.pw_name, Gid{entry.pw_gid}, {}};
     std::vector<gid_t> groups(64);
     auto count = static_cast<int>(groups.size());

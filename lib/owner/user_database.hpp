@@ -19,6 +19,8 @@ struct UserRecord {
 // Nothing if the database has no such user, or can't be asked.
 std::optional<UserRecord> read_user(Uid uid);
 
+std::optional<Uid> read_uid(const std::string& name);
+
 // The user to whom a uid is subordinate, by /etc/subuid or a directory (subuid(5), libsubid).
 // Nothing if there is no such user, or several.
 std::optional<Uid> read_subordinate(Uid uid);

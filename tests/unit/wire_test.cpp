@@ -50,6 +50,7 @@ struct Wire : testing::Test {
                                         Method::uid_processes,
                                         true,
                                         Uid{1001}};
+        owner.via = Uid{33};
         return {Nonce{8}, owner};
     }
 };

@@ -12,6 +12,7 @@
 #include "daemon/log/reporter.hpp"
 #include "daemon/owners/owners.hpp"
 #include "daemon/owners/sockets.hpp"
+#include "daemon/tickets/tickets.hpp"
 
 #include <map>
 #include <netinet/tcp.h>
@@ -223,7 +224,8 @@ struct World {
     Policy policy;
     Observation observed;
 
-    Shared shared() { return {counters, peer_table, owners, room, reporter}; }
+    Tickets tickets{counters.portal};
+    Shared shared() { return {counters, peer_table, owners, room, reporter, tickets}; }
     std::shared_ptr<const Rules> rules() const {
         const std::vector<Prefix> ranges{*Prefix::parse("10.77.0.0/24")};
         Key::Bytes key;

@@ -1,0 +1,88 @@
+#include "daemon/portals.hpp"
+
+#include "flow/own_address.hpp"
+
+#include <fmt/format.h>
+#include <system_error>
+#include <utility>
+
+namespace ubf {
+namespace {
+
+PortalDesk::Terms terms_of(const Config& config, const std::shared_ptr<const Rules>& rules,
+                           Scope scope) {
+    const bool own_fabric_peers = config.fabric.enabled && !config.fabric.peers.empty();
+    return {rules, config.portal, std::move(scope), own_fabric_peers};
+}
+
+PortalDesk::Ways ways_of(const Portals::Parts& parts) {
+    auto& owners = parts.owners;
+    auto& main = parts.main;
+    return {[&owners](auto whom, auto done) {
+                return owners.users().ask(std::move(whom), std::move(done));
+            },
+            [&owners](const UserCache::User& user, Uid via, const Process& program) {
+                return owners.investigator().of_portal(user.uid, via, program, user.record);
+            },
+            [](const Address& target) { return source_to(target); },
+            [&main](auto task) { main.post(std::move(task)); }};
+}
+
+} // namespace
+
+Portals::Portals(Parts parts, const Config& config, const std::shared_ptr<const Rules>& rules,
+                 Scope scope)
+  : parts_(parts)
+  , desk_({parts.asker, parts.owners.sockets(), parts.owners.investigator(), parts.owners.tickets(),
+           parts.counters.portal, parts.log},
+          ways_of(parts), terms_of(config, rules, std::move(scope))) {
+    auto& asker = parts.asker;
+    parts_.main.loop().watch(asker.fd(), [&asker] { asker.receive(); });
+    if (config.portal.enabled())
+        open(config);
+}
+
+Portals::~Portals() {
+    close();
+}
+
+void Portals::set(const Config& config, const std::shared_ptr<const Rules>& rules, Scope scope) {
+    desk_.set_terms(terms_of(config, rules, std::move(scope)));
+    if (!config.portal.enabled())
+        close();
+    else if (!server_)
+        open(config);
+}
+
+// Without the socket, portals reach nobody; all else goes on.
+void Portals::open(const Config& config) {
+    auto& loop = parts_.main.loop();
+    try {
+        server_ = std::make_unique<ControlServer>(
+            loop, config.control.socket.parent_path() / "portal.sock", ControlServer::For::portal,
+            [this](const auto& request, Uid, auto reply) { desk_.answer(request, reply); });
+    } catch (const std::system_error& error) {
+        return parts_.log.error(
+            fmt::format("web portals get no answer and reach nobody: {}", error.what()));
+    }
+    // Without notices, sockets that are gone give way when others need their room.
+    if (!notices_.begun() && notices_.begin() == 0)
+        loop.watch(notices_.fd(), [this] { notice_destroyed(); });
+}
+
+void Portals::close() {
+    server_.reset();
+    if (!notices_.begun())
+        return;
+    parts_.main.loop().forget(notices_.fd());
+    notices_.end();
+}
+
+void Portals::notice_destroyed() {
+    gone_.clear();
+    if (!notices_.receive(gone_))
+        parts_.counters.flows.notices_lost.add();
+    parts_.owners.tickets().forget(gone_);
+}
+
+} // namespace ubf

@@ -1,0 +1,53 @@
+// The web portals of this node: the socket at which ubf-portal asks for them, and the desk that
+// answers. By notices, the tickets learn that a socket is gone. There are none while portal.users
+// is empty.
+#pragma once
+
+#include "config/config.hpp"
+#include "config/scope.hpp"
+#include "daemon/control/server.hpp"
+#include "daemon/core/counters.hpp"
+#include "daemon/ident/asker.hpp"
+#include "daemon/log/log.hpp"
+#include "daemon/main_loop.hpp"
+#include "daemon/node_owners.hpp"
+#include "daemon/tickets/portal_desk.hpp"
+#include "netlink/destroy_notices.hpp"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace ubf {
+
+class Portals {
+  public:
+    struct Parts {
+        MainLoop& main;
+        NodeOwners& owners;
+        ident::Asker& asker; // nobody else uses it
+        Counters& counters;
+        Log& log;
+    };
+    Portals(Parts parts, const Config& config, const std::shared_ptr<const Rules>& rules,
+            Scope scope);
+    ~Portals();
+
+    void set(const Config& config, const std::shared_ptr<const Rules>& rules, Scope scope);
+    // By the loop.
+    std::optional<TimePoint> next() const { return desk_.next(); }
+    void on_time(TimePoint now) { desk_.on_time(now); }
+
+  private:
+    void open(const Config& config);
+    void close();
+    void notice_destroyed();
+
+    const Parts parts_;
+    PortalDesk desk_;
+    DestroyNotices notices_{DestroyNotices::Of::tcp};
+    std::vector<Cookie> gone_; // kept for its room
+    std::unique_ptr<ControlServer> server_;
+};
+
+} // namespace ubf

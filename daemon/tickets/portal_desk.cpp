@@ -1,0 +1,296 @@
+#include "daemon/tickets/portal_desk.hpp"
+
+#include "base/json.hpp"
+#include "policy/inquiry.hpp"
+
+#include <chrono>
+#include <fmt/format.h>
+#include <fstream>
+#include <utility>
+
+namespace ubf {
+namespace {
+
+// Beyond the deadline of a question to a peer. A portal's own patience is a second.
+constexpr std::chrono::milliseconds grace{50};
+
+} // namespace
+
+PortalDesk::PortalDesk(Parts parts, Ways ways, Terms terms)
+  : parts_(parts)
+  , ways_(std::move(ways))
+  , terms_(std::move(terms)) {
+    parts_.asker.set_handler([this](const Flow& flow, ident::Peers::Heard how, const Owner& owner) {
+        heard(flow, how, owner);
+    });
+}
+
+void PortalDesk::set_terms(Terms terms) {
+    terms_ = std::move(terms);
+    unwilling_.clear();
+    parts_.asker.set_terms(terms_.rules->terms, terms_.rules->deadline);
+}
+
+std::optional<TimePoint> PortalDesk::next() const {
+    const auto asking = parts_.asker.next();
+    if (open_.empty())
+        return asking;
+    const auto first = open_.begin()->second.deadline;
+    return asking ? std::min(*asking, first) : first;
+}
+
+void PortalDesk::on_time(TimePoint now) {
+    parts_.asker.on_time(now);
+    while (!open_.empty() && open_.begin()->second.deadline <= now) {
+        const auto& [number, oldest] = *open_.begin();
+        if (oldest.connector.kind == OwnerKind::unknown) // the user database has not answered
+            refuse(number, Objection::busy);
+        else
+            conclude(number, Owner{}, Reason::no_answer);
+    }
+    parts_.tickets.expire();
+}
+
+// --- the question ---
+
+void PortalDesk::answer(const Json& request, const Reply& reply) {
+    parts_.counters.asked.add();
+    const auto id = request.find("id");
+    const auto may = request.find("may");
+    Open open{{},
+              id == request.end() ? Json() : *id,
+              reply,
+              Clock::now() + terms_.rules->deadline + grace};
+    if (may == request.end() || !open.id.is_number_integer())
+        return refuse(open, Objection::malformed);
+    auto question = portal_question(*may);
+    if (!question)
+        return refuse(open, question.error());
+    open.question = std::move(*question);
+    if (const auto objection = check(open.question, open.place))
+        return refuse(open, *objection);
+    if (open_.size() >= most_open)
+        return refuse(open, Objection::busy);
+    const auto number = ++last_number_;
+    const auto whom = open.question.user;
+    open_.emplace(number, std::move(open));
+    const bool asked = ways_.find_user(whom, [this, number](std::optional<UserCache::User> user) {
+        ways_.post([this, number, user = std::move(user)] { found_user(number, user); });
+    });
+    if (!asked)
+        refuse(number, Objection::busy);
+}
+
+std::optional<Objection> PortalDesk::check(const PortalQuestion& question,
+                                           TargetPlace& place) const {
+    const auto& [rules, portal, scope, own_fabric_peers] = terms_;
+    if (!portal.is_user(question.portal))
+        return Objection::not_a_portal;
+    if (question.source && !std::ranges::binary_search(portal.source_ports, question.source->port))
+        return Objection::malformed;
+    const TargetTerms target_terms{portal, rules->ethernet.peers,
+                                   own_fabric_peers ? std::span<const Prefix>(rules->fabric.peers)
+                                                    : std::span<const Prefix>(),
+                                   rules->ethernet.policy, scope};
+    const bool here = parts_.sockets.interface_of(question.target.address).has_value();
+    const auto found = place_of(question.target, here, target_terms);
+    if (!found)
+        return Objection::not_a_target;
+    place = *found;
+    return std::nullopt;
+}
+
+// For people to read. The process asks on its own behalf, so that it is there still.
+Process PortalDesk::program_of(const PortalQuestion& question) const {
+    Process process{question.pid, {}, 0};
+    if (question.pid != Pid{}) {
+        std::ifstream file(fmt::format("/proc/{}/comm", value(question.pid)));
+        std::getline(file, process.comm);
+    }
+    return process;
+}
+
+// --- the user ---
+
+void PortalDesk::found_user(Number number, const std::optional<UserCache::User>& user) {
+    const auto found = open_.find(number);
+    if (found == open_.end())
+        return; // it took too long
+    auto& open = found->second;
+    const auto& rules = *terms_.rules;
+    if (!user ||
+        !may_speak_for(user->uid, terms_.portal, rules.ethernet.policy, rules.fabric.policy))
+        return refuse(number, Objection::no_user);
+    open.connector = ways_.owner_of(*user, open.question.portal, program_of(open.question));
+    find_listener(number, open);
+}
+
+// --- the listener ---
+
+void PortalDesk::find_listener(Number number, Open& open) {
+    const auto& target = open.question.target;
+    const auto source = open.place.here ? target.address : ways_.source_to(target.address);
+    if (!source || source->is_v4() != target.address.is_v4())
+        return refuse(number, Objection::not_a_target); // no route
+    open.flow = {Protocol::tcp, {*source, 0}, target};
+    if (open.place.here)
+        find_here(number, open);
+    else
+        ask_node(number, open);
+}
+
+void PortalDesk::find_here(Number number, const Open& open) {
+    const auto interface = parts_.sockets.loopback();
+    auto found = parts_.sockets.listener(open.question.target, interface);
+    if (!found)
+        return found.error() == LookupError::none
+                   ? conclude(number, Owner{}, Reason::no_listener)
+                   : conclude(number, Owner{}, Reason::internal_error);
+    if (found->owner.kind != OwnerKind::user)
+        return found_listener(number, found->owner, true);
+    if (parts_.owners.may_share(open.question.target.port) &&
+        parts_.sockets.add_sharing(*found, open.flow, interface))
+        return conclude(number, Owner::shared(), Reason::shared_port);
+    if (const auto owner = parts_.owners.known(*found, ident::Role::listener))
+        return found_listener(number, *owner, true);
+    const bool begun =
+        parts_.owners.find(*found, ident::Role::listener, Clock::now() + terms_.rules->deadline,
+                           [this, number](Owner owner, bool in_time) {
+                               ways_.post([this, number, in_time, owner = std::move(owner)] {
+                                   found_listener(number, owner, in_time);
+                               });
+                           });
+    if (!begun)
+        refuse(number, Objection::busy);
+}
+
+// Questions about one place wait for one answer.
+void PortalDesk::ask_node(Number number, const Open& open) {
+    const Flow flow = open.flow.reversed(); // from the listener's end to ours
+    auto& waiting = asked_[flow];
+    waiting.push_back(number);
+    if (waiting.size() > 1)
+        return;
+    parts_.asker.ask(flow, flow, ident::Role::listener, std::nullopt, 0, std::nullopt);
+    parts_.asker.flush();
+}
+
+void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& owner) {
+    using Heard = ident::Peers::Heard;
+    if (how == Heard::uid)
+        return; // the rest follows
+    const auto node = asked_.extract(flow);
+    if (!node)
+        return;
+    const bool silent = how == Heard::nothing || how == Heard::unsent;
+    // Without credentials, the node has not even looked.
+    const bool unwilling = !silent && owner.kind == OwnerKind::unknown && !owner.credentials;
+    if (unwilling)
+        name_unwilling(flow.source.address);
+    for (const auto number : node.mapped()) {
+        if (silent || unwilling)
+            conclude(number, Owner{}, Reason::no_answer);
+        else if (owner.kind == OwnerKind::unknown)
+            conclude(number, Owner{}, Reason::no_listener);
+        else
+            found_listener(number, owner, how == Heard::owner);
+    }
+}
+
+void PortalDesk::name_unwilling(const Address& address) {
+    constexpr std::size_t most_named = 1024;
+    if (unwilling_.size() < most_named && unwilling_.insert(address).second)
+        parts_.log.warning(fmt::format(
+            "{} does not tell this node who listens there, so portals do not reach it: its ubfd is "
+            "older, or its portal.peers lacks this node",
+            to_string(address)));
+}
+
+// --- the decision ---
+
+const Policy& PortalDesk::policy_of(const Open& open) const {
+    return terms_.rules->side(open.place.fabric).policy;
+}
+
+bool PortalDesk::is_observed(const Open& open) const {
+    const auto& observed = terms_.rules->observed;
+    return observed.any() && observed.covers(open.flow, open.flow.source.address, open.place.name);
+}
+
+// As the gate of the listener's node will decide, by the same function. A ticket lets nobody in:
+// the gate decides about the connection once more.
+void PortalDesk::found_listener(Number number, const Owner& listener, bool in_time) {
+    const auto found = open_.find(number);
+    if (found == open_.end())
+        return;
+    const auto& open = found->second;
+    Facts facts;
+    facts.flow = open.flow;
+    facts.place = Place::here;
+    facts.destination = listener;
+    facts.source = open.connector;
+    facts.sharers_known = true;
+    facts.same_destination = facts.fresh_labels = true;
+    if (!in_time)
+        facts.out_of_time = Reason::overload;
+    const auto step = ubf::next(facts, policy_of(open));
+    const auto* reason = std::get_if<Reason>(&step);
+    if (reason == nullptr || action_of(*reason) == Action::drop)
+        refuse(number, Objection::busy); // for want of credentials, nobody is denied
+    else
+        conclude(number, listener, *reason);
+}
+
+void PortalDesk::conclude(Number number, const Owner& listener, Reason reason) {
+    const auto node = open_.extract(number);
+    if (!node)
+        return;
+    const auto& open = node.mapped();
+    const auto& target = open.question.target;
+    if (action_of(reason) == Action::deny) {
+        const bool observed = is_observed(open);
+        parts_.log.denial({open.flow, reason, open.connector, listener,
+                           terms_.rules->labelled && reason != Reason::no_answer
+                               ? compare_labels(listener, open.connector, policy_of(open))
+                               : std::string(),
+                           false, observed});
+        if (observed)
+            reason = Reason::observed;
+    }
+    if (action_of(reason) != Action::allow) {
+        parts_.counters.refused.add(reason);
+        return open.reply({{"id", open.id},
+                           {"allowed", false},
+                           {"reason", to_string(reason)},
+                           {"explain", explain(reason)},
+                           {"status", http_status(reason)}});
+    }
+    parts_.tickets.add(
+        {open.question.portal,
+         target,
+         {open.connector.uid, std::make_shared<const Process>(open.connector.credentials->process)},
+         open.question.source,
+         Clock::now() + terms_.portal.ticket});
+    parts_.counters.allowed.add();
+    open.reply({{"id", open.id},
+                {"allowed", true},
+                {"reason", to_string(reason)},
+                {"address", to_string(target)}});
+}
+
+void PortalDesk::refuse(Number number, Objection objection) {
+    auto node = open_.extract(number);
+    if (node)
+        refuse(node.mapped(), objection);
+}
+
+void PortalDesk::refuse(Open& open, Objection objection) {
+    parts_.counters.objected.add(objection);
+    open.reply({{"id", open.id},
+                {"allowed", false},
+                {"reason", to_string(objection)},
+                {"explain", explain(objection)},
+                {"status", http_status(objection)}});
+}
+
+} // namespace ubf

@@ -1,0 +1,84 @@
+// The tickets of web portals. A portal asks before it connects for a user; a ticket remembers the
+// answer until the connection comes. The first socket that fits spends the ticket, and speaks for
+// that user as long as it lives. Pure memory: the caller gives the time.
+//
+// - tickets: 4,096, and 64 to one target; the oldest gives way
+// - sockets that speak for somebody: 65,536; the oldest gives way, and is the portal's own again,
+//   which can only deny
+#pragma once
+
+#include "base/types.hpp"
+#include "daemon/core/event_loop.hpp"
+#include "flow/flow.hpp"
+#include "owner/owner.hpp"
+
+#include <cstddef>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace ubf {
+
+// The user for whom a portal's socket speaks.
+struct Bearer {
+    Uid user{};
+    std::shared_ptr<const Process> program{}; // of the portal
+};
+
+struct Ticket {
+    Uid portal{};      // whose connection it is for
+    Endpoint target{}; // as the socket has it
+    Bearer bearer{};
+    std::optional<Endpoint> source{}; // from there alone
+    TimePoint expires{};
+
+    bool fits(Uid uid, const Flow& flow, TimePoint now) const {
+        return portal == uid && target == flow.destination && now < expires &&
+               (!source || *source == flow.source);
+    }
+};
+
+class TicketBook {
+  public:
+    static constexpr std::size_t most = 4096;
+    static constexpr std::size_t most_to_one = 64;
+    static constexpr std::size_t most_bound = 65536;
+
+    // Tickets that nobody spent in time, and those that gave way.
+    struct Lost {
+        std::size_t expired = 0;
+        std::size_t evicted = 0;
+    };
+    Lost add(Ticket ticket, TimePoint now);
+    Lost expire(TimePoint now);
+
+    // The user for whom this socket speaks already.
+    std::optional<Bearer> of(Cookie socket) const;
+    // Spends a ticket on a socket that begins to connect: of the ticket's portal, along this flow.
+    std::optional<Bearer> spend(Uid portal, const Flow& flow, Cookie socket, TimePoint now);
+    void forget(Cookie socket); // it was destroyed
+
+    std::size_t size() const { return tickets_.size(); }
+    std::size_t bound() const { return bound_.size(); }
+
+  private:
+    using Tickets = std::list<Ticket>; // the oldest first
+    using Place = Tickets::iterator;
+
+    void remove(Place ticket);
+    void bind(Cookie socket, const Bearer& bearer);
+
+    struct Bound {
+        Bearer bearer;
+        std::list<Cookie>::iterator place;
+    };
+    Tickets tickets_;
+    std::map<Endpoint, std::vector<Place>> by_target_; // the oldest first
+    std::unordered_map<Cookie, Bound> bound_;
+    std::list<Cookie> order_; // of these, the oldest first
+};
+
+} // namespace ubf

@@ -1,0 +1,45 @@
+// The tickets of this node's web portals, for all threads that look up who begins a connection.
+#pragma once
+
+#include "daemon/core/counters.hpp"
+#include "daemon/core/guarded.hpp"
+#include "daemon/tickets/ticket_book.hpp"
+#include "owner/lookup.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace ubf {
+
+class Tickets {
+  public:
+    explicit Tickets(PortalCounters& counters)
+      : counters_(counters) {}
+
+    // As whom portals run from now on. Sockets that speak for somebody go on to.
+    void set_portals(std::span<const Uid> users);
+    bool is_portal(Uid uid) const;
+
+    void add(Ticket ticket);
+    void expire();
+    void forget(std::span<const Cookie> gone); // sockets that were destroyed
+    std::size_t bound() const { return book_.lock()->bound(); }
+
+    // If the socket at the source of this flow is a portal's and speaks for a user, that user is
+    // its owner. A socket that begins to connect spends a ticket, if it may.
+    enum class Use : bool { look, spend };
+    void identify(SocketOwner& found, const Flow& flow, Use use);
+
+  private:
+    static constexpr std::size_t most_users = 16; // as the configuration has them
+
+    PortalCounters& counters_;
+    std::array<std::atomic<std::uint32_t>, most_users> users_{}; // root is none: 0 ends them
+    mutable Guarded<TicketBook> book_;
+};
+
+} // namespace ubf

@@ -1,0 +1,255 @@
+#!/usr/bin/python3
+"""Web portals ask first, and the firewall remembers. No portal runs here: the test asks ubfd's socket as ubf-portal
+would, and a person connects as the portal's user, 'service'. node1 has the portal, node2 the servers of others."""
+
+import json
+import pathlib
+import socket
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import FOLDER, PROJ, USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
+
+OWN, SHARED, NOBODY, MORE = 8888, 8889, 8890, 8891
+HERE4, HERE6 = "10.77.0.1", "fd77::1"  # node1's addresses
+REFUSED = "EHOSTUNREACH"
+PORTALS = {"peers": [HERE4, HERE6]}  # on every node
+OF_NODE1 = PORTALS | {"users": ["service", "monitor"], "for": [f"{USERS['alice']}-{USERS['carol']}"]}
+
+
+def text(address, port):
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Tickets(TwoNodes):
+    more = {}  # settings of both nodes
+    portal = {}  # of node1
+
+    def start_daemons(self):
+        self.ubfd1 = self.start_ubfd(self.one, self.more | {"portal": OF_NODE1 | self.portal})
+        self.ubfd2 = self.start_ubfd(self.two, self.more | {"portal": PORTALS})
+        self.www = self.person("service", self.one)
+
+    def ask(self, user, target, asker="service", wait=1.1, **more):
+        """Asks as ubf-portal does. Returns the answer."""
+        return self.ask_all([{"user": user, "asker": USERS[asker], "pid": self.www.pid, "target": target} | more],
+                            wait)[0]
+
+    def ask_all(self, questions, wait=1.1):
+        with socket.socket(socket.AF_UNIX) as desk:
+            desk.settimeout(wait)
+            desk.connect(str(FOLDER / "portal.sock"))
+            for number, may in enumerate(questions):
+                desk.sendall(json.dumps({"may": may, "id": number}).encode() + b"\n")
+            with desk.makefile() as lines:
+                answers = {answer["id"]: answer for answer in (json.loads(lines.readline()) for _ in questions)}
+        return [answers[number] for number in range(len(questions))]
+
+    def may(self, user, address, port, **more):
+        """The reason of the answer, which must agree with the rest of it."""
+        answer = self.ask(user, text(address, port), **more)
+        if answer["allowed"]:
+            self.assertEqual(answer["address"], text(address, port))
+        else:
+            self.assertTrue(answer["explain"].isprintable() and answer["explain"].isascii())
+        return answer["reason"]
+
+    def connect(self, address, port, who=None, **options):
+        return (who or self.www).connect("tcp", address, port, **options)
+
+    def serve(self, user, port, node=None, **options):
+        server = self.person(user, node or self.two, **options)
+        return server, server.listen("tcp", "::", port)
+
+    def flows(self, ubfd, user):
+        return json.loads(ubfd.ctl("flows", "--json", "--user", user).stdout)["flows"]
+
+    def reload_with(self, ubfd, **sections):
+        settings = json.loads(json.dumps(ubfd.settings))
+        for section, keys in sections.items():
+            settings[section] = settings.get(section, {}) | keys
+        ubfd.configure(settings)
+        self.assertIn("reloaded ", ubfd.reload())
+
+    def assert_ends(self, seen):
+        wait_until(lambda: self.www.say(seen.handle, timeout=0.3) != "hello", 5, "the end of the connection")
+
+
+class Everywhere(Tickets):
+    def test_the_next_connection_is_decided_as_the_users_and_only_that_one(self):
+        for node in (self.one, self.two):
+            self.serve("alice", OWN, node)
+            self.serve("alice", SHARED, node, group=PROJ)
+        for address, ubfd in ((V4, self.ubfd2), (V6, self.ubfd2), (HERE4, self.ubfd1), (HERE6, self.ubfd1)):
+            with self.subTest(address):
+                self.assertEqual(self.connect(address, OWN), REFUSED)  # nobody asked
+                with Counted(self.ubfd1) as counted:
+                    self.assertEqual(self.may("alice", address, OWN), "same-user")
+                    self.assertEqual(self.connect(address, OWN), "connected")
+                    self.assertEqual(self.connect(address, OWN), REFUSED)  # the ticket is spent
+                self.assertEqual([counted[f"portal.{name}"] for name in
+                                  ("asked", "allowed", "tickets.spent")], [1, 1, 1])
+                self.assertGreaterEqual(counted["portal.tickets.missing"], 1)
+                self.assertEqual(self.may("bob", address, OWN), "different-user")
+                self.assertEqual(self.connect(address, OWN), REFUSED)
+                self.assertEqual(self.may("bob", address, SHARED), "same-group")
+                self.assertEqual(self.connect(address, SHARED), "connected")
+                self.assertEqual(self.may(str(USERS["carol"]), address, SHARED), "different-user")
+                self.assertEqual(self.may("alice", address, NOBODY), "no-listener")
+                via = {flow["reason"]: flow["connector"] for flow in self.flows(ubfd, "alice")}
+                self.assertEqual(via["same-user"]["via"], USERS["service"])
+        self.assert_denied(self.ubfd1, "reason=different-user", "connector=bob(63002) via=service(63004)",
+                           "listener=alice(63001)")
+
+    def test_a_ticket_is_for_one_portal_one_target_and_one_listener(self):
+        server, handle = self.serve("alice", OWN)
+        self.serve("service", NOBODY)
+        with Counted(self.ubfd2) as counted:  # the portal's own, without a ticket; no kernel recognises it even so
+            self.assertEqual(self.connect(V4, NOBODY), "connected")
+        self.assertEqual(counted.reasons(), {"same-user": 1})
+        self.serve("alice", MORE)
+        self.serve("alice", OWN, self.one)
+        other = self.person("monitor", self.one)
+        self.assertEqual(self.may("alice", V4, OWN), "same-user")
+        self.assertEqual(self.connect(V4, OWN, other), REFUSED)  # another portal
+        for address, port in ((V4, MORE), (V6, OWN), (HERE4, OWN)):
+            self.assertEqual(self.connect(address, port), REFUSED)
+        server.close(handle)
+        self.serve("carol", OWN)  # takes the port after the answer
+        self.assertEqual(self.connect(V4, OWN), REFUSED)
+        self.assert_denied(self.ubfd2, "reason=different-user", "connector=alice(63001) via=service(63004) person[",
+                           "listener=carol(63003)")
+        self.assertEqual(self.may("carol", V4, OWN, asker="monitor"), "same-user")
+        self.assertEqual(self.connect(V4, OWN), REFUSED)
+        self.assertEqual(self.connect(V4, OWN, other), "connected")
+
+    def test_answers_name_the_reason_and_come_to_each_question(self):
+        self.serve("alice", OWN)
+        expected = {("alice", text(V4, OWN)): ("same-user", None), ("bob", text(V6, OWN)): ("different-user", 403),
+                    ("alice", text(V4, NOBODY)): ("no-listener", 404), ("root", text(V4, OWN)): ("no-user", 403),
+                    ("service", text(V4, OWN)): ("no-user", 403), ("nobody", text(V4, OWN)): ("no-user", 403),
+                    ("no-such-name", text(V4, OWN)): ("no-user", 403),
+                    ("alice", "localhost:8888"): ("malformed", 400), ("alice", "[::ffff:10.77.0.2]:8888"):
+                    ("malformed", 400), ("alice", "127.0.0.1:8888"): ("not-a-target", 403),
+                    ("alice", "10.77.0.2:22"): ("not-a-target", 403), ("alice", "192.0.2.1:8888"):
+                    ("not-a-target", 403)}
+        questions = [{"user": user, "asker": USERS["service"], "pid": 1, "target": target}
+                     for user, target in expected]
+        seen = [(answer["reason"], answer.get("status")) for answer in self.ask_all(questions)]
+        self.assertEqual(seen, list(expected.values()))
+        self.assertEqual(self.may("alice", V4, OWN, asker="alice"), "not-a-portal")
+        many = self.ask_all([questions[0]] * 300, wait=10)
+        self.assertEqual({answer["reason"] for answer in many}, {"same-user"})
+        status = self.ubfd1.status()["portal"]
+        self.assertEqual(status["asked"], 313)
+        self.assertEqual(status["refused"]["no-user"], 4)
+        self.assertEqual(status["tickets"]["evicted"], 301 - 64)
+        with socket.socket(socket.AF_UNIX) as desk:  # nonsense harms nobody
+            desk.connect(str(FOLDER / "portal.sock"))
+            desk.settimeout(3)
+            desk.sendall(b"\xff{}\n[]\n{\"may\": 3}\n" + b"x" * 10000)
+            desk.shutdown(socket.SHUT_WR)
+            while desk.recv(4096):
+                pass
+        carol = self.person("carol", self.one)
+        self.assertEqual(carol.do(talk_to, str(FOLDER / "portal.sock")), "hung up on")
+        self.assert_alive(self.ubfd1, self.ubfd2)
+
+    def test_a_connection_is_listed_by_its_user_survives_a_restart_and_can_be_ended(self):
+        self.serve("alice", OWN)
+        self.serve("alice", SHARED, group=PROJ)
+        self.assertEqual(self.may("alice", V4, OWN), "same-user")
+        first = self.connect(V4, OWN)
+        page = self.ubfd2.ctl("flows", "--user", "alice", "-o", "flow,connector").stdout
+        self.assertIn("alice(63001) via service(63004)", page)
+        self.assertEqual(self.may("bob", V4, SHARED), "same-group")
+        second = self.connect(V4, SHARED)
+        # By the policy of the listener's node, while the portal's still knows whose connection it is.
+        self.reload_with(self.ubfd2, policy={"ignored_groups": ["proj"]})
+        self.assert_ends(second)
+        self.assertEqual(self.www.say(first.handle), "hello")
+        self.www.close(second.handle)
+        wait_until(lambda: self.ubfd1.status()["portal"]["connections"] == 1)
+
+        self.ubfd1.kill()
+        self.ubfd1.start()
+        self.assertEqual(self.www.say(first.handle), "hello")
+        self.assertEqual(self.connect(V4, OWN), REFUSED)
+        self.assertEqual(self.may("alice", V4, OWN), "same-user")
+        third = self.connect(V4, OWN)
+        self.assertEqual(third, "connected")
+        self.ubfd2.ctl("revoke", "--user", "alice")
+        self.assert_ends(first)
+        self.assert_ends(third)
+        for seen in (first, third):
+            self.www.close(seen.handle)
+        wait_until(lambda: self.ubfd1.status()["portal"]["connections"] == 0)
+
+
+def talk_to(path):
+    with socket.socket(socket.AF_UNIX) as desk:
+        desk.settimeout(3)
+        desk.connect(path)
+        try:
+            desk.sendall(b'{"may": {}, "id": 1}\n')
+            return desk.recv(100).decode() or "hung up on"
+        except OSError:
+            return "hung up on"
+
+
+class Brief(Tickets):
+    portal = {"ticket_s": 1, "source_ports": [40001]}
+
+    def test_a_ticket_expires_and_may_name_its_source(self):
+        self.serve("alice", OWN)
+        self.assertEqual(self.may("alice", V4, OWN), "same-user")
+        with Counted(self.ubfd1) as counted:
+            time.sleep(1.01)
+            self.assertEqual(self.connect(V4, OWN), REFUSED)
+            wait_until(lambda: self.ubfd1.status()["portal"]["tickets"]["expired"] == 1)
+        self.assertEqual(counted["portal.tickets.spent"], 0)
+        source = text(HERE4, 40001)
+        self.assertEqual(self.may("alice", V4, OWN, source=source), "same-user")
+        self.assertEqual(self.connect(V4, OWN), REFUSED)
+        self.assertEqual(self.connect(V4, OWN, bind=(HERE4, 40001)), "connected")
+        self.assertEqual(self.may("alice", V4, OWN, source=text(HERE4, 40002)), "malformed")
+
+    def test_a_node_that_does_not_say_who_listens_is_not_reached(self):
+        self.serve("alice", OWN)
+        with Counted(self.ubfd2) as counted:
+            self.reload_with(self.ubfd2, portal={"peers": []})
+            self.assertEqual(self.may("alice", V4, OWN), "no-answer")
+            self.assertEqual(self.may("alice", V4, NOBODY), "no-answer")  # it tells no more of closed ports
+        self.assertEqual(counted["ident.listeners_refused"], 2)
+        self.ubfd1.wait_for_log("10.77.0.2 does not tell this node who listens there")
+        self.ubfd2.kill()
+        start = time.monotonic()
+        answer = self.ask("alice", text(V4, OWN))
+        self.assertLess(time.monotonic() - start, 1.1)
+        self.assertEqual((answer["reason"], answer["status"]), ("no-answer", 504))
+        # Off while nobody is listed; on again by a reload.
+        self.reload_with(self.ubfd1, portal={"users": []})
+        self.assertFalse((FOLDER / "portal.sock").exists())
+        self.reload_with(self.ubfd1, portal={"users": ["service"]})
+        self.ubfd2.start()
+        self.reload_with(self.ubfd2, portal={"peers": [HERE4]})
+        self.assertEqual(self.may("alice", V4, OWN), "same-user")
+        self.assertEqual(self.connect(V4, OWN), "connected")
+
+
+class Labelled(Tickets):
+    more = {"policy": {"require_label": True}, "labels": {"map": {"teamx": ["alice", "bob"]}}}
+
+    def test_the_map_labels_the_user_and_nothing_else_does(self):
+        self.serve("alice", OWN)
+        for user, reason, outcome in (("alice", "same-user", "connected"), ("bob", "same-label", "connected"),
+                                      ("carol", "label-required", REFUSED)):
+            with self.subTest(user):
+                self.assertEqual(self.may(user, V4, OWN), reason)
+                self.assertEqual(self.connect(V4, OWN), outcome)
+
+
+if __name__ == "__main__":
+    case.main()

@@ -1,0 +1,120 @@
+// Tickets of web portals: who may spend them, when, and how many there are.
+#include "daemon/tickets/ticket_book.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ubf {
+namespace {
+
+constexpr Uid www{33}, other_portal{34}, alice{1001}, bob{1002};
+
+class TicketBookTest : public testing::Test {
+  protected:
+    const TimePoint start = TimePoint(std::chrono::hours(1));
+    const Endpoint target = *Endpoint::parse("10.0.0.7:8888");
+    TicketBook book;
+    std::uint64_t last_socket = 0;
+
+    TimePoint after(int span) const { return start + std::chrono::seconds(span); }
+    Ticket ticket(Uid user, Uid portal = www) const {
+        return {portal, target, {user, {}}, {}, after(10)};
+    }
+    Flow flow(Port port = 40000) const {
+        return {Protocol::tcp, {*Address::parse("10.0.0.3"), port}, target};
+    }
+    // The user for whom a new socket speaks; root: nobody.
+    Uid spend(int at = 1, Uid portal = www, Port port = 40000) {
+        const auto bearer = book.spend(portal, flow(port), Cookie{++last_socket}, after(at));
+        return bearer ? bearer->user : Uid{0};
+    }
+};
+
+TEST_F(TicketBookTest, is_spent_once_by_the_portal_that_asked) {
+    book.add(ticket(alice), start);
+    EXPECT_EQ(spend(1, other_portal), Uid{0});
+    EXPECT_EQ(spend(), alice);
+    EXPECT_EQ(spend(), Uid{0});
+    EXPECT_EQ(book.size(), 0u);
+}
+
+TEST_F(TicketBookTest, is_for_one_target_alone) {
+    book.add(ticket(alice), start);
+    for (const char* elsewhere : {"10.0.0.7:8889", "10.0.0.8:8888", "[fd00::7]:8888"}) {
+        auto other = flow();
+        other.destination = *Endpoint::parse(elsewhere);
+        EXPECT_FALSE(book.spend(www, other, Cookie{1}, start)) << elsewhere;
+    }
+    EXPECT_EQ(spend(), alice);
+}
+
+TEST_F(TicketBookTest, expires_to_the_moment) {
+    book.add(ticket(alice), start);
+    EXPECT_EQ(book.expire(after(9)).expired, 0u);
+    EXPECT_EQ(spend(10), Uid{0});
+    EXPECT_EQ(book.expire(after(10)).expired, 1u);
+    EXPECT_EQ(book.size(), 0u);
+}
+
+TEST_F(TicketBookTest, a_socket_speaks_for_one_user_as_long_as_it_lives) {
+    book.add(ticket(alice), start);
+    book.add(ticket(bob), start);
+    ASSERT_EQ(spend(), alice);
+    EXPECT_EQ(book.of(Cookie{1})->user, alice); // long after the ticket's time
+    EXPECT_EQ(spend(), bob);
+    book.forget(Cookie{1});
+    EXPECT_FALSE(book.of(Cookie{1}));
+    EXPECT_EQ(book.of(Cookie{2})->user, bob);
+    EXPECT_EQ(book.bound(), 1u);
+}
+
+TEST_F(TicketBookTest, with_a_source_waits_for_that_source_and_comes_first_there) {
+    book.add(ticket(bob), start);
+    auto exact = ticket(alice);
+    exact.source = flow(40001).source;
+    book.add(exact, start);
+    EXPECT_EQ(spend(1, www, 40001), alice);
+    book.add(exact, start);
+    EXPECT_EQ(spend(1, www, 40002), bob);
+    EXPECT_EQ(spend(1, www, 40002), Uid{0});
+    EXPECT_EQ(spend(1, www, 40001), alice);
+}
+
+TEST_F(TicketBookTest, of_too_many_to_one_target_the_oldest_gives_way) {
+    for (std::uint32_t i = 0; i < TicketBook::most_to_one; ++i)
+        EXPECT_EQ(book.add(ticket(Uid{2000 + i}), start).evicted, 0u);
+    EXPECT_EQ(book.add(ticket(alice), start).evicted, 1u);
+    EXPECT_EQ(spend(), Uid{2001});
+}
+
+TEST_F(TicketBookTest, of_too_many_in_all_the_oldest_gives_way) {
+    for (std::size_t i = 0; i <= TicketBook::most; ++i) {
+        auto one = ticket(alice);
+        one.target.port = static_cast<Port>(1024 + i);
+        EXPECT_EQ(book.add(one, start).evicted, i == TicketBook::most ? 1u : 0u);
+    }
+    EXPECT_EQ(book.size(), TicketBook::most);
+    auto first = flow();
+    first.destination.port = 1024;
+    EXPECT_FALSE(book.spend(www, first, Cookie{1}, start));
+}
+
+TEST_F(TicketBookTest, of_too_many_sockets_the_oldest_is_the_portals_own_again) {
+    for (std::size_t i = 0; i <= TicketBook::most_bound; ++i) {
+        book.add(ticket(alice), start);
+        ASSERT_EQ(spend(), alice);
+    }
+    EXPECT_EQ(book.bound(), TicketBook::most_bound);
+    EXPECT_FALSE(book.of(Cookie{1}));
+    EXPECT_TRUE(book.of(Cookie{2}));
+}
+
+TEST_F(TicketBookTest, whose_time_a_reload_shortened_does_not_wait_for_those_before) {
+    book.add(ticket(bob, other_portal), start);
+    auto brief = ticket(alice);
+    brief.expires = after(2);
+    book.add(brief, start);
+    EXPECT_EQ(spend(3), Uid{0});
+}
+
+} // namespace
+} // namespace ubf
