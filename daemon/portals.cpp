@@ -54,24 +54,32 @@ void Portals::set(const Config& config, const std::shared_ptr<const Rules>& rule
         open(config);
 }
 
+void Portals::on_time(TimePoint now) {
+    desk_.on_time(now);
+    if (kept_)
+        kept_->look(now);
+}
+
 // Without the socket, portals reach nobody; all else goes on.
 void Portals::open(const Config& config) {
     auto& loop = parts_.main.loop();
+    // Without notices, sockets that are gone give way when others need their room.
+    if (!notices_.begun() && notices_.begin() == 0)
+        loop.watch(notices_.fd(), [this] { notice_destroyed(); });
     try {
+        kept_.emplace(config.labels.state_directory / "portal", parts_.owners.tickets());
         server_ = std::make_unique<ControlServer>(
             loop, config.control.socket.parent_path() / "portal.sock", ControlServer::For::portal,
             [this](const auto& request, Uid, auto reply) { desk_.answer(request, reply); });
     } catch (const std::system_error& error) {
-        return parts_.log.error(
+        parts_.log.error(
             fmt::format("web portals get no answer and reach nobody: {}", error.what()));
     }
-    // Without notices, sockets that are gone give way when others need their room.
-    if (!notices_.begun() && notices_.begin() == 0)
-        loop.watch(notices_.fd(), [this] { notice_destroyed(); });
 }
 
 void Portals::close() {
     server_.reset();
+    kept_.reset();
     if (!notices_.begun())
         return;
     parts_.main.loop().forget(notices_.fd());

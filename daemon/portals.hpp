@@ -11,6 +11,7 @@
 #include "daemon/log/log.hpp"
 #include "daemon/main_loop.hpp"
 #include "daemon/node_owners.hpp"
+#include "daemon/tickets/kept_bearers.hpp"
 #include "daemon/tickets/portal_desk.hpp"
 #include "netlink/destroy_notices.hpp"
 
@@ -36,7 +37,7 @@ class Portals {
     void set(const Config& config, const std::shared_ptr<const Rules>& rules, Scope scope);
     // By the loop.
     std::optional<TimePoint> next() const { return desk_.next(); }
-    void on_time(TimePoint now) { desk_.on_time(now); }
+    void on_time(TimePoint now);
 
   private:
     void open(const Config& config);
@@ -47,6 +48,7 @@ class Portals {
     PortalDesk desk_;
     DestroyNotices notices_{DestroyNotices::Of::tcp};
     std::vector<Cookie> gone_; // kept for its room
+    std::optional<KeptBearers> kept_;
     std::unique_ptr<ControlServer> server_;
 };
 

@@ -62,6 +62,8 @@ Json RefusalDesk::why(const Json& request, Uid asker, bool reveal, const Policy&
         row["role"] = connects ? "connector" : "listener";
         if (!connects)
             hide(row["connector"], reveal);
+        else if (refusal.connector.via) // the program is the portal's
+            hide(row["connector"], true);
         if (!listens)
             hide(row["listener"], reveal);
         row.erase("labels");

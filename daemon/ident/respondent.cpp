@@ -42,6 +42,7 @@ void Respondent::answer(const std::vector<Question>& questions, const Sender& se
 
 void Respondent::answer_listeners(const std::vector<Question>& questions, const Sender& sender) {
     std::vector<Answer> answers;
+    answers.reserve(questions.size());
     for (const auto& question : questions)
         answers.push_back(listener_at(question, sender));
     counters_.ident.listeners_answered.add(answers.size());

@@ -19,6 +19,7 @@ constexpr std::array kinds{OwnerKind::unknown, OwnerKind::user,      OwnerKind::
 
 Refusal::End end_of(const Owner& owner) {
     Refusal::End end{owner.kind, owner.uid};
+    end.via = owner.via;
     if (!owner.credentials)
         return end;
     end.gid = owner.credentials->gid;
@@ -62,6 +63,8 @@ Json to_json(const Refusal::End& end) {
     }
     if (end.job != 0)
         json["job"] = end.job;
+    if (end.via)
+        json["via"] = value(*end.via);
     return json;
 }
 
@@ -80,6 +83,8 @@ Refusal::End to_end(const Json& json) {
     end.program = text_of(json, "program");
     end.pid = Pid{number_of<std::int32_t>(json, "pid")};
     end.job = number_of<std::uint32_t>(json, "job");
+    if (json.contains("via"))
+        end.via = Uid{number_of<std::uint32_t>(json, "via")};
     return end;
 }
 

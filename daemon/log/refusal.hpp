@@ -27,6 +27,7 @@ struct Refusal {
         std::string program{}; // any bytes but 0
         Pid pid{};
         std::uint32_t job = 0;
+        std::optional<Uid> via{}; // as whom the web portal runs that connected for the user
 
         bool is(Uid user) const { return kind == OwnerKind::user && uid == user; }
     };

@@ -53,19 +53,16 @@ const UserCache::Entry& UserCache::want(Known& known, Uid uid) {
 }
 
 bool UserCache::ask(std::variant<Uid, std::string> whom, Done done) {
-    std::optional<User> user;
-    {
-        const auto known = known_.lock();
-        user = cached(*known, whom);
-        if (!user) {
-            if (known->stopping || known->asked.size() >= most_asked)
-                return false;
-            known->asked.push_back({std::move(whom), std::move(done)});
-            wanted_.notify_one();
-        }
-    }
-    if (user)
+    auto user = cached(*known_.lock(), whom);
+    if (user) {
         done(std::move(user));
+        return true;
+    }
+    const auto known = known_.lock();
+    if (known->stopping || known->asked.size() >= most_asked)
+        return false;
+    known->asked.push_back({std::move(whom), std::move(done)});
+    wanted_.notify_one();
     return true;
 }
 

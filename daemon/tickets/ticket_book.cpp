@@ -62,19 +62,29 @@ void TicketBook::remove(Place ticket) {
     tickets_.erase(ticket);
 }
 
+std::vector<TicketBook::Speaking> TicketBook::speaking() const {
+    std::vector<Speaking> all;
+    all.reserve(bound_.size());
+    for (const Cookie socket : order_)
+        all.push_back({socket, bound_.at(socket).bearer});
+    return all;
+}
+
 void TicketBook::bind(Cookie socket, const Bearer& bearer) {
+    forget(socket);
     if (bound_.size() >= most_bound)
         forget(order_.front());
     order_.push_back(socket);
     bound_.emplace(socket, Bound{bearer, std::prev(order_.end())});
 }
 
-void TicketBook::forget(Cookie socket) {
+bool TicketBook::forget(Cookie socket) {
     const auto found = bound_.find(socket);
     if (found == bound_.end())
-        return;
+        return false;
     order_.erase(found->second.place);
     bound_.erase(found);
+    return true;
 }
 
 } // namespace ubf

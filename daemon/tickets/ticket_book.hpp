@@ -59,7 +59,15 @@ class TicketBook {
     std::optional<Bearer> of(Cookie socket) const;
     // Spends a ticket on a socket that begins to connect: of the ticket's portal, along this flow.
     std::optional<Bearer> spend(Uid portal, const Flow& flow, Cookie socket, TimePoint now);
-    void forget(Cookie socket); // it was destroyed
+    bool forget(Cookie socket); // it was destroyed; whether it was known
+
+    // The sockets that speak for somebody, the oldest first, for a successor.
+    struct Speaking {
+        Cookie socket{};
+        Bearer bearer{};
+    };
+    std::vector<Speaking> speaking() const;
+    void restore(const Speaking& known) { bind(known.socket, known.bearer); }
 
     std::size_t size() const { return tickets_.size(); }
     std::size_t bound() const { return bound_.size(); }

@@ -33,7 +33,13 @@ void Tickets::expire() {
 void Tickets::forget(std::span<const Cookie> gone) {
     const auto book = book_.lock();
     for (const Cookie socket : gone)
-        book->forget(socket);
+        changes_ += book->forget(socket) ? 1 : 0;
+}
+
+void Tickets::restore(std::span<const TicketBook::Speaking> sockets) {
+    const auto book = book_.lock();
+    for (const auto& known : sockets)
+        book->restore(known);
 }
 
 void Tickets::identify(SocketOwner& found, const Flow& flow, Use use) {
@@ -52,8 +58,10 @@ void Tickets::identify(SocketOwner& found, const Flow& flow, Use use) {
             spent = bearer.has_value();
         }
     }
-    if (spent)
+    if (spent) {
         counters_.spent.add();
+        ++changes_;
+    }
     if (!bearer) {
         if (may_spend)
             counters_.missing.add();

@@ -20,7 +20,7 @@ class Tickets {
     explicit Tickets(PortalCounters& counters)
       : counters_(counters) {}
 
-    // As whom portals run from now on. Sockets that speak for somebody go on to.
+    // As whom portals run from now on. Sockets of others speak for nobody any more.
     void set_portals(std::span<const Uid> users);
     bool is_portal(Uid uid) const;
 
@@ -28,6 +28,10 @@ class Tickets {
     void expire();
     void forget(std::span<const Cookie> gone); // sockets that were destroyed
     std::size_t bound() const { return book_.lock()->bound(); }
+    // The sockets that speak for somebody; and how often they changed.
+    std::vector<TicketBook::Speaking> speaking() const { return book_.lock()->speaking(); }
+    std::uint64_t changes() const { return changes_; }
+    void restore(std::span<const TicketBook::Speaking> sockets);
 
     // If the socket at the source of this flow is a portal's and speaks for a user, that user is
     // its owner. A socket that begins to connect spends a ticket, if it may.
@@ -39,7 +43,8 @@ class Tickets {
 
     PortalCounters& counters_;
     std::array<std::atomic<std::uint32_t>, most_users> users_{}; // root is none: 0 ends them
-    mutable Guarded<TicketBook> book_;
+    Guarded<TicketBook> book_;
+    std::atomic<std::uint64_t> changes_{0};
 };
 
 } // namespace ubf

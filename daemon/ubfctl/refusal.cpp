@@ -20,6 +20,7 @@ Refusal::End end_at(const Json& json, const char* key) {
     end.program = text_of(*found, "program");
     end.pid = number_of<std::int64_t>(*found, "pid");
     end.job = number_of<std::uint32_t>(*found, "job");
+    end.by_portal = found->contains("via");
     return end;
 }
 

@@ -20,6 +20,7 @@ struct Refusal {
         std::string program;              // escaped; empty: not known
         std::int64_t pid = 0;
         std::uint32_t job = 0;
+        bool by_portal = false; // a web portal connected for the user
     };
     std::uint32_t id = 0;
     std::int64_t last_ms = 0; // since 1970

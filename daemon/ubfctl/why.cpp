@@ -17,6 +17,8 @@ namespace {
 namespace po = boost::program_options;
 
 std::string our_program(const Refusal::End& end) {
+    if (end.by_portal)
+        return "a web portal, for you,";
     if (end.program.empty())
         return "your program";
     return fmt::format("your {}[{}]{}", end.program, end.pid,

@@ -2,6 +2,7 @@
 #include "daemon/control/request.hpp"
 #include "daemon/jobs/job_json.hpp"
 #include "daemon/log/refusal.hpp"
+#include "daemon/tickets/portal_question.hpp"
 #include "fuzzer.hpp"
 #include "rdma/report.hpp"
 
@@ -13,6 +14,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         static_cast<void>(ubf::filter_of(*request));
         static_cast<void>(ubf::rdma::to_report(*request));
         static_cast<void>(ubf::rdma::to_orders(*request));
+        if (const auto may = request->find("may"); may != request->end())
+            static_cast<void>(ubf::portal_question(*may));
         if (const auto refusal = ubf::to_refusal(*request))
             static_cast<void>(ubf::to_json(*refusal));
     }

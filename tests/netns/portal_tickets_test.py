@@ -166,8 +166,13 @@ class Everywhere(Tickets):
         self.assertIn("alice(63001) via service(63004)", page)
         self.assertEqual(self.may("bob", V4, SHARED), "same-group")
         second = self.connect(V4, SHARED)
-        # By the policy of the listener's node, while the portal's still knows whose connection it is.
-        self.reload_with(self.ubfd2, policy={"ignored_groups": ["proj"]})
+        # After a restart, the portal's node still knows whose connection it is, when it is asked again.
+        self.ubfd1.stop()
+        self.ubfd1.start()
+        self.reload_with(self.ubfd2, policy={"ignored_groups": ["common"]})
+        wait_until(lambda: self.ubfd1.status()["ident"]["answered"] > 0)
+        self.assertEqual(self.www.say(second.handle), "hello")
+        self.reload_with(self.ubfd2, policy={"ignored_groups": ["common", "proj"]})
         self.assert_ends(second)
         self.assertEqual(self.www.say(first.handle), "hello")
         self.www.close(second.handle)

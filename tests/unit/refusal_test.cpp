@@ -54,6 +54,7 @@ TEST(Refusal, comes_back_from_json_as_it_was) {
     before.count = 3;
     before.observed = true;
     before.told_by = Address::parse("10.0.0.9");
+    before.connector.via = Uid{33};
     const auto after = to_refusal(to_json(before));
     ASSERT_TRUE(after);
     EXPECT_EQ(to_json(*after).dump(), to_json(before).dump());

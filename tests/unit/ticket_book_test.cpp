@@ -1,6 +1,8 @@
 // Tickets of web portals: who may spend them, when, and how many there are.
+#include "daemon/tickets/kept_bearers.hpp"
 #include "daemon/tickets/ticket_book.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace ubf {
@@ -106,6 +108,24 @@ TEST_F(TicketBookTest, of_too_many_sockets_the_oldest_is_the_portals_own_again) 
     EXPECT_EQ(book.bound(), TicketBook::most_bound);
     EXPECT_FALSE(book.of(Cookie{1}));
     EXPECT_TRUE(book.of(Cookie{2}));
+}
+
+TEST_F(TicketBookTest, sockets_come_back_from_the_file_as_they_were_in_the_same_boot) {
+    const auto program = std::make_shared<const Process>(Process{Pid{7}, "nginx a", 0});
+    book.add({www, target, {alice, program}, {}, after(10)}, start);
+    book.add(ticket(bob), start);
+    ASSERT_EQ(spend(), alice);
+    ASSERT_EQ(spend(), bob);
+    const auto text = to_text(book.speaking(), "boot-1");
+    EXPECT_EQ(text, "boot-1\n1 1001 7 nginx a\n2 1002 0 \n");
+    TicketBook other;
+    for (const auto& known : parse_speaking(text, "boot-1"))
+        other.restore(known);
+    EXPECT_EQ(to_text(other.speaking(), "boot-1"), text);
+    EXPECT_TRUE(parse_speaking(text, "boot-2").empty());
+    EXPECT_TRUE(parse_speaking(text, "").empty());
+    for (const char* bad : {"x 1001 7 a", "1 0 7 a", "1 -1 7 a", "1 1001 -7 a", "1 1001", "\n"})
+        EXPECT_TRUE(parse_speaking(fmt::format("b\n{}\n1 1001 7 a\n", bad), "b").empty()) << bad;
 }
 
 TEST_F(TicketBookTest, whose_time_a_reload_shortened_does_not_wait_for_those_before) {
