@@ -75,12 +75,13 @@ void run(const Scenario& scenario, const char* recording) {
     ident::Asker asker(sockets[static_cast<std::size_t>(channel)], sockets.back(), channel,
                        rules->terms, deadline, peers, counters);
     LabelledRoom labelled_room;
+    Tickets tickets(counters.portal);
 
     Play play(scenario, flows_of(scenario, recording), test_keys(), asker.fd());
     Kernel::only().play(play);
     auto end = play.end();
     Worker worker(std::move(queue), asker, rules, {table, udp_flows, exempt_listeners},
-                  {counters, peers, investigator, labelled_room, log});
+                  {counters, peers, investigator, labelled_room, log, tickets});
     end.wait();
     worker.stop();
     investigator.stop();

@@ -164,6 +164,12 @@ class Everywhere(Tickets):
         first = self.connect(V4, OWN)
         page = self.ubfd2.ctl("flows", "--user", "alice", "-o", "flow,connector").stdout
         self.assertIn("alice(63001) via service(63004)", page)
+        steps = self.ubfd2.ask(command="explain", to=text(V4, OWN), protocol="tcp",
+                               **{"from": text(*first.local)})["steps"]
+        self.assertIn("a socket of the web portal of service(63004), for alice(63001), program ", "".join(steps))
+        self.assertEqual(self.may("bob", V4, OWN), "different-user")
+        why = self.ubfd1.ctl("why", socket=self.ubfd1.user_socket, user="bob").stdout
+        self.assertIn("a web portal, for you, wanted to reach alice's server on port 8888", why)
         self.assertEqual(self.may("bob", V4, SHARED), "same-group")
         second = self.connect(V4, SHARED)
         # After a restart, the portal's node still knows whose connection it is, when it is asked again.
