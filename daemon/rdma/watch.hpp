@@ -7,8 +7,8 @@
 #include "daemon/rdma/connections.hpp"
 #include "daemon/rdma/endings.hpp"
 #include "daemon/rdma/kernel_table.hpp"
-#include "daemon/rdma/link.hpp"
-#include "daemon/rdma/plain_log.hpp"
+#include "daemon/core/line_link.hpp"
+#include "daemon/core/plain_log.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -35,12 +35,12 @@ class Watch {
     void heard(const std::string& line);
     void lost(const std::string& why);
 
-    const PlainLog log_;
+    const PlainLog log_{"ubf-rdmad"};
     std::function<void()> alive_;
     Connections connections_;
     KernelTable kernel_;
     Endings endings_;
-    Link link_;
+    LineLink link_;
     std::uint64_t session_ = 0;
     bool begins_ = true;               // the next report does
     std::deque<TimePoint> unanswered_; // when each report was sent

@@ -1,4 +1,4 @@
-#include "daemon/rdma/link.hpp"
+#include "daemon/core/line_link.hpp"
 
 #include "base/unix_address.hpp"
 
@@ -8,17 +8,17 @@
 #include <sys/socket.h>
 #include <utility>
 
-namespace ubf::rdma {
+namespace ubf {
 
-Link::Link(EventLoop& loop, std::filesystem::path path,
-           std::function<void(const std::string&)> heard,
-           std::function<void(const std::string&)> lost)
+LineLink::LineLink(EventLoop& loop, std::filesystem::path path,
+                   std::function<void(const std::string&)> heard,
+                   std::function<void(const std::string&)> lost)
   : loop_(loop)
   , path_(std::move(path))
   , heard_(std::move(heard))
   , lost_(std::move(lost)) {}
 
-std::string Link::connect() {
+std::string LineLink::connect() {
     const auto address = unix_address(path_.native());
     if (!address)
         return "the path is too long";
@@ -33,14 +33,14 @@ std::string Link::connect() {
     return {};
 }
 
-void Link::send(const std::string& line) {
+void LineLink::send(const std::string& line) {
     if (!is_up())
         return;
     out_ += line;
     write();
 }
 
-void Link::write() {
+void LineLink::write() {
     while (!out_.empty()) {
         const auto length =
             ::send(socket_.get(), out_.data(), out_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -58,7 +58,7 @@ void Link::write() {
     loop_.watch(socket_.get(), [this] { read(); });
 }
 
-void Link::read() {
+void LineLink::read() {
     std::array<char, 65536> buffer;
     const auto length = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
@@ -72,7 +72,7 @@ void Link::read() {
         lose("its line has no end");
 }
 
-void Link::lose(const std::string& why) {
+void LineLink::lose(const std::string& why) {
     if (!is_up())
         return;
     loop_.forget(socket_.get());
@@ -80,4 +80,4 @@ void Link::lose(const std::string& why) {
     lost_(why);
 }
 
-} // namespace ubf::rdma
+} // namespace ubf

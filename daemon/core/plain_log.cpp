@@ -1,4 +1,4 @@
-#include "daemon/rdma/plain_log.hpp"
+#include "daemon/core/plain_log.hpp"
 
 #include "base/write_all.hpp"
 
@@ -8,10 +8,11 @@
 #include <tuple>
 #include <unistd.h>
 
-namespace ubf::rdma {
+namespace ubf {
 
-PlainLog::PlainLog()
-  : to_journal_(std::getenv("JOURNAL_STREAM") != nullptr) {}
+PlainLog::PlainLog(const char* program)
+  : program_(program)
+  , to_journal_(std::getenv("JOURNAL_STREAM") != nullptr) {}
 
 void PlainLog::info(const std::string& text) const {
     write(LOG_INFO, text);
@@ -24,8 +25,8 @@ void PlainLog::warning(const std::string& text) const {
 // In one piece: a reader sees whole lines.
 void PlainLog::write(int priority, const std::string& text) const {
     const auto line = to_journal_ ? fmt::format("<{}>{}\n", priority, text)
-                                  : fmt::format("ubf-rdmad: {}\n", text);
+                                  : fmt::format("{}: {}\n", program_, text);
     std::ignore = write_all(STDERR_FILENO, line); // if it fails, there is nobody to tell
 }
 
-} // namespace ubf::rdma
+} // namespace ubf

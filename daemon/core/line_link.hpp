@@ -1,4 +1,4 @@
-// ubf-rdmad's connection to ubfd's control socket. Never waits: whatever doesn't fit into the
+// A program's connection to a socket of ubfd. Never waits: whatever doesn't fit into the
 // socket is kept until ubfd reads on.
 #pragma once
 
@@ -10,13 +10,14 @@
 #include <functional>
 #include <string>
 
-namespace ubf::rdma {
+namespace ubf {
 
-class Link {
+class LineLink {
   public:
     // heard: gets each line. lost: told why the connection is over; it is closed by then.
-    Link(EventLoop& loop, std::filesystem::path path, std::function<void(const std::string&)> heard,
-         std::function<void(const std::string&)> lost);
+    LineLink(EventLoop& loop, std::filesystem::path path,
+             std::function<void(const std::string&)> heard,
+             std::function<void(const std::string&)> lost);
 
     bool is_up() const { return static_cast<bool>(socket_); }
     // Nothing, or why it can't be made.
@@ -41,4 +42,4 @@ class Link {
     std::string out_;
 };
 
-} // namespace ubf::rdma
+} // namespace ubf

@@ -1,14 +1,14 @@
-// ubf-rdmad's own log: lines on standard error, with a priority where the journal reads them
-// (sd-daemon(3)). ubfd logs what becomes of connections.
+// The log of a small program: lines on standard error, with a priority where the journal reads them
+// (sd-daemon(3)).
 #pragma once
 
 #include <string>
 
-namespace ubf::rdma {
+namespace ubf {
 
 class PlainLog {
   public:
-    PlainLog();
+    explicit PlainLog(const char* program);
 
     void info(const std::string& text) const;
     void warning(const std::string& text) const;
@@ -16,7 +16,8 @@ class PlainLog {
   private:
     void write(int priority, const std::string& text) const;
 
+    const char* const program_;
     const bool to_journal_;
 };
 
-} // namespace ubf::rdma
+} // namespace ubf

@@ -1,0 +1,180 @@
+#include "daemon/portal/desk.hpp"
+
+#include "base/unique_fd.hpp"
+#include "flow/own_address.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <utility>
+
+namespace ubf::portal {
+namespace {
+
+Refusal unavailable() {
+    return {"unavailable", "The firewall does not answer on the portal's machine.", 503};
+}
+
+sockaddr_in6 socket_address(const Endpoint& endpoint) {
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    std::ranges::copy(endpoint.address.bytes(), address.sin6_addr.s6_addr);
+    address.sin6_port = htons(endpoint.port);
+    return address;
+}
+
+// The address that this node would connect from. No packet is sent.
+std::optional<Address> source_address(const Endpoint& target) {
+    const UniqueFd probe(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    auto address = socket_address(target);
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        return std::nullopt;
+    socklen_t length = sizeof address;
+    if (::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &length) < 0)
+        return std::nullopt;
+    return Address::v6(address.sin6_addr.s6_addr);
+}
+
+} // namespace
+
+Desk::Desk(EventLoop& loop, Mailbox& mailbox, std::filesystem::path socket, Terms terms,
+           Answered answered)
+  : terms_(std::move(terms))
+  , answered_(std::move(answered))
+  , link_(
+        loop, std::move(socket), [this](const std::string& line) { heard(line); },
+        [this](const std::string& why) { lost(why); })
+  , resolver_(mailbox) {}
+
+void Desk::ask(Id id, const Question& question, Peer asker) {
+    ++tally_.asked;
+    cases_.emplace(id, Case{question, asker, Clock::now() + deadline});
+    if (const auto* forward = std::get_if<Forward>(&question.target))
+        read(id, *forward);
+    else if (const auto* host = std::get_if<Host>(&question.target))
+        go_to(id, *host);
+    else
+        go_to(id, std::get<Endpoint>(question.target));
+}
+
+void Desk::go_to(Id id, const Place& place) {
+    if (const auto* host = std::get_if<Host>(&place))
+        look_up(id, *host);
+    else
+        ask_ubfd(id, std::get<Endpoint>(place));
+}
+
+void Desk::begin(Id id, Resolver::Task task) {
+    if (!resolver_.begin(cases_.at(id).question.user, std::move(task)))
+        close(id, fail(Refusal{"busy", "Too many names are being looked up.", 503}));
+}
+
+void Desk::read(Id id, const Forward& forward) {
+    if (terms_.forward.empty())
+        return close(id, fail(malformed("The target has no port from 1 to 65535 behind a colon.")));
+    begin(id, [this, id, name = forward.name, directory = terms_.forward]() -> Mailbox::Task {
+        return [this, id, place = read_forward(directory, name)] {
+            if (!cases_.contains(id))
+                return;
+            if (place)
+                go_to(id, *place);
+            else
+                close(id, fail(place.error()));
+        };
+    });
+}
+
+void Desk::look_up(Id id, const Host& host) {
+    if (!is_in(host.name, terms_.domains))
+        return close(id, fail(not_a_target("The target's name is in none of portal.domains.")));
+    if (auto known = names_.find(host.name, Clock::now()))
+        return found(id, host, *std::move(known));
+    begin(id, [this, id, host]() -> Mailbox::Task {
+        return [this, id, host, addresses = addresses_of(host.name)] {
+            names_.put(host.name, addresses, Clock::now());
+            if (cases_.contains(id))
+                found(id, host, addresses);
+        };
+    });
+}
+
+// A name that leads outside as well is somebody's trick, or a mistake.
+void Desk::found(Id id, const Host& host, std::vector<Address> addresses) {
+    if (addresses.empty())
+        return close(id, fail(not_a_target("The target's name has no address.")));
+    if (!std::ranges::all_of(addresses,
+                             [this](const Address& address) { return may_be_target(address); }))
+        return close(id, fail(not_a_target("The target's name has an address out of reach.")));
+    ask_ubfd(id, {addresses.front(), host.port});
+}
+
+bool Desk::may_be_target(const Address& address) const {
+    return is_reachable_kind(address) &&
+           (contains(terms_.targets, address) || interface_of(address).has_value());
+}
+
+std::optional<Endpoint> Desk::source_to(const Endpoint& target) {
+    const auto address = source_address(target);
+    if (!address)
+        return std::nullopt;
+    next_source_ = (next_source_ + 1) % terms_.source_ports.size();
+    return Endpoint{*address, terms_.source_ports[next_source_]};
+}
+
+void Desk::ask_ubfd(Id id, const Endpoint& target) {
+    const auto& one = cases_.at(id);
+    if (!link_.is_up() && !connect())
+        return close(id, fail(unavailable()));
+    Asked asked{id, one.question.user, one.asker.uid, one.asker.pid, target, {}};
+    if (one.question.wants_source && !terms_.source_ports.empty())
+        asked.source = source_to(target);
+    link_.send(to_line(asked));
+}
+
+bool Desk::connect() {
+    const auto mistake = link_.connect();
+    if (!mistake.empty()) {
+        lost(mistake);
+        return false;
+    }
+    if (std::exchange(away_, false))
+        log_.info("ubfd can be asked again");
+    return true;
+}
+
+void Desk::heard(const std::string& line) {
+    const auto reply = parse_reply(line);
+    if (!reply)
+        return link_.lose("its reply is malformed");
+    close(reply->id, reply->answer);
+}
+
+void Desk::lost(const std::string& why) {
+    if (!std::exchange(away_, true))
+        log_.warning(
+            fmt::format("ubfd can't be asked: {}; until it can, every portal gets 503; see "
+                        "'systemctl status ubfd'",
+                        why));
+    while (!cases_.empty())
+        close(cases_.begin()->first, fail(unavailable()));
+}
+
+void Desk::close(Id id, const Result<Grant, Refusal>& answer) {
+    if (cases_.erase(id) == 0)
+        return; // too late
+    ++(answer ? tally_.allowed : tally_.refused);
+    answered_(id, answer);
+}
+
+TimePoint Desk::go_on(TimePoint now) {
+    while (!cases_.empty() && cases_.begin()->second.until <= now) {
+        ++tally_.unanswered;
+        close(cases_.begin()->first,
+              fail(Refusal{"no-answer", "The target's name or the firewall took too long.", 504}));
+    }
+    return cases_.empty() ? now + std::chrono::seconds(1) : cases_.begin()->second.until;
+}
+
+} // namespace ubf::portal
