@@ -12,29 +12,24 @@ namespace {
 constexpr std::size_t most_in_reason = 64;
 constexpr std::size_t most_in_explain = 300;
 
-// A header's value: no byte of it ends the header.
-std::string printable(std::string_view text, std::size_t most) {
-    auto result = escape(text.substr(0, most));
-    if (result.size() > most)
-        result.resize(most);
+// A header's value: no byte of it ends the header. Portals put it into pages, and few of them
+// escape.
+std::string plain(std::string_view text) {
+    auto result = escape(text.substr(0, most_in_explain));
+    std::ranges::replace_if(
+        result, [](char c) { return std::string_view("<>&\"'").find(c) != std::string_view::npos; },
+        '?');
+    if (result.size() > most_in_explain)
+        result.resize(most_in_explain);
     return result;
 }
 
-std::string html(std::string_view text) {
-    std::string result;
-    for (const char c : text) {
-        if (c == '<')
-            result += "&lt;";
-        else if (c == '>')
-            result += "&gt;";
-        else if (c == '&')
-            result += "&amp;";
-        else if (c == '"')
-            result += "&quot;";
-        else
-            result += c;
-    }
-    return result;
+// A word such as "same-user".
+std::string word(std::string_view text) {
+    const bool good =
+        !text.empty() && text.size() <= most_in_reason &&
+        text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+    return good ? std::string(text) : "unavailable";
 }
 
 struct Words {
@@ -80,7 +75,7 @@ std::string page_of(const Refusal& refusal) {
         "@media(prefers-color-scheme:dark){{body{{color:#e8edf2;background:#14191f}}"
         "small{{color:#9aa7b4}}}}</style>\n"
         "<h1>{}</h1>\n<p>{}</p>\n<p>{}</p>\n<p><small>ubf: {}</small></p>\n</html>\n",
-        words.title, words.title, html(refusal.explain), words.advice, html(refusal.reason));
+        words.title, words.title, refusal.explain, words.advice, refusal.reason);
 }
 
 std::string object_of(const Refusal& refusal) {
@@ -115,15 +110,15 @@ Response response_to(const Result<Grant, Refusal>& answer, Form form) {
     response.fields.emplace_back("Cache-Control", "no-store");
     if (answer) {
         response.code = 204;
-        response.fields.emplace_back("UBF-Reason", printable(answer->reason, most_in_reason));
+        response.fields.emplace_back("UBF-Reason", word(answer->reason));
         response.fields.emplace_back("UBF-Address", to_string(answer->address));
         if (answer->source)
             response.fields.emplace_back("UBF-Source", to_string(*answer->source));
         return response;
     }
     auto refusal = answer.error();
-    refusal.reason = printable(refusal.reason, most_in_reason);
-    refusal.explain = printable(refusal.explain, most_in_explain);
+    refusal.reason = word(refusal.reason);
+    refusal.explain = plain(refusal.explain);
     response.code = code_of(refusal);
     response.fields.emplace_back("UBF-Reason", refusal.reason);
     if (!refusal.explain.empty())

@@ -134,7 +134,9 @@ TEST(PortalAnswer, no_text_leaves_its_place) {
         EXPECT_EQ(value.find_first_of("\r\n"), std::string::npos) << name;
     EXPECT_EQ(response.body.find("<script"), std::string::npos);
     EXPECT_EQ(response.body.find("<b>"), std::string::npos);
-    EXPECT_LE(response.body.size(), most_in_page + 4 * 300); // a hostile ubfd at most
+    EXPECT_EQ(field(response, "UBF-Reason"), "unavailable");
+    EXPECT_EQ(field(response, "UBF-Explain").find_first_of("<>&\"'"), std::string::npos);
+    EXPECT_LE(response.body.size(), most_in_page);
 }
 
 TEST(PortalAnswer, every_page_is_short_and_says_why) {
