@@ -21,6 +21,7 @@ import websocket
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
 from lab.case import FOLDER, PEERS, PROJ, V4, V6, Case, wait_until  # noqa: E402
+from lab.chromium import Chromium  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 from lab.portal import Desk, UbfPortal, write_portal_config  # noqa: E402
 from lab.tree import Trouble, add_hosts, add_users  # noqa: E402
@@ -30,6 +31,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "packaging" / "portal"
 PROGRAM = ROOT / "tests" / "lab" / "web_program.py"
 HTTP = FOLDER / "portal" / "http.sock"
+writing = False
 REAL = (ROOT / "daemon" / "tickets").is_dir()
 PORTALS = 63030
 USERS = case.USERS | {"ubf-portal": 63020}
@@ -222,7 +224,7 @@ class Portals(Case):
         self.assertEqual((seen.code, seen.body), (200, 10), seen)
 
 
-class Nginx(Portals):
+class WithNginx(Portals):
     def start_nginx(self, *servers):
         self.write_secrets()
         for name in ("ubf-http.conf", "ubf-server.conf", "ubf-location.conf"):
@@ -239,6 +241,8 @@ class Nginx(Portals):
     def subdomain(host, port):
         return f"{host}-{port}.{DOMAIN}", "/"
 
+
+class Nginx(WithNginx):
     def test_nginx_with_a_name_for_each_program(self):
         self.start_nginx(self.shipped("nginx/subdomain.conf"))
         host, _ = self.subdomain("node2", MINE)
@@ -453,5 +457,34 @@ class Caddy(Portals):
         self.assertIn(self.get(host, port=80, **basic("alice")).code, (500, 502, 503))
 
 
+class Browser(WithNginx):
+    """The picture in docs/portals.md comes from here: --write writes it anew."""
+
+    def test_chromium_shows_page_socket_and_refusal(self):
+        self.start_nginx(self.shipped("nginx/subdomain.conf"))
+        browser = Chromium(self.one, FOLDER / "chromium", f"*.{DOMAIN}")
+        self.addCleanup(browser.close)
+        url = f"https://node2-{MINE}.{DOMAIN}/"
+        tabs = {user: browser.open(url, user, PASSWORDS[user]) for user in ("alice", "carol")}
+        self.assertIn("Alice's notebook", browser.wait_for(tabs["alice"], "it says hello"))
+        refusal = browser.wait_for(tabs["carol"], "different-user")
+        self.assertIn("This page is not open to you", refusal)
+        self.assertNotIn("notebook", refusal)
+        pictures = {user: base64.b64encode(browser.picture(tab)).decode() for user, tab in tabs.items()}
+        if writing:
+            figures = "".join(f"<figure><figcaption>{user} at {url}</figcaption><img src='data:image/png;base64,{data}'>"
+                              "</figure>" for user, data in pictures.items())
+            page = "<style>body{margin:12px;display:flex;gap:12px;font:15px monospace;background:#dde3e9}figure{margin:0}" \
+                "figcaption{padding:6px}img{width:744px;border:1px solid #9aa7b4}</style>" + figures
+            (FOLDER / "both.html").write_text(page)
+            both = browser.open(f"file://{FOLDER}/both.html")
+            browser.wait_for(both, "carol at")
+            browser.call("Emulation.setDeviceMetricsOverride", both, width=1528, height=392, deviceScaleFactor=1, mobile=False)
+            (ROOT / "docs" / "portals.png").write_bytes(browser.picture(both))
+
+
 if __name__ == "__main__":
+    writing = "--write" in sys.argv
+    if writing:
+        sys.argv.remove("--write")
     case.main()
