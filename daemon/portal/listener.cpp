@@ -58,7 +58,7 @@ Listener::Listener(std::filesystem::path path, std::optional<Gid> group)
 }
 
 Listener::~Listener() {
-    if (is_in_place())
+    if (!leaves_file_ && is_in_place())
         ::unlink(path_.c_str());
 }
 

@@ -26,6 +26,7 @@ class Listener {
         Peer peer;
     };
     std::optional<Arrival> accept();
+    void leave_file() { leaves_file_ = true; } // for a successor
     // Whether the socket's file still is where it was, with the same owner and mode.
     bool is_in_place() const;
 
@@ -33,6 +34,7 @@ class Listener {
     std::filesystem::path path_;
     UniqueFd socket_;
     struct stat file_ {};
+    bool leaves_file_ = false;
 };
 
 } // namespace ubf::portal

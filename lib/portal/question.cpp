@@ -104,18 +104,18 @@ void add_fields(std::span<const Field> fields, Said& said) {
     }
 }
 
-// ubfd looks the name up. Here it is seen to that no other program misreads it on the way.
+} // namespace
+
+// No other program misreads it on the way.
 bool is_user(std::string_view user) {
     const auto is_inner = [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                std::string_view("_.@+-").find(c) != std::string_view::npos;
     };
-    return user.size() <= most_in_user && std::ranges::all_of(user, is_inner) &&
+    return !user.empty() && user.size() <= most_in_user && std::ranges::all_of(user, is_inner) &&
            std::string_view(".@+-").find(user.front()) == std::string_view::npos &&
            user.find("..") == std::string_view::npos;
 }
-
-} // namespace
 
 bool is_question(std::string_view uri) {
     return uri.starts_with(path);

@@ -24,6 +24,8 @@ struct Question {
     bool wants_source = false; // the answer shall name an address and port to connect from
 };
 
+// Whether it can be a user's name or uid; ubfd looks it up.
+bool is_user(std::string_view user);
 // Whether the URI is that of a question: its path begins with /v1/may.
 bool is_question(std::string_view uri);
 // User and target are in UBF-User and UBF-Target, or in the query. If both have one and they

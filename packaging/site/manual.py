@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-_NAMES = {"ubfd": "8", "ubf-rdmad": "8", "ubf-portal": "8", "ubfd.toml": "5", "ubfctl": "1"}
+_NAMES = {"ubfd": "8", "ubf-rdmad": "8", "ubf-portal": "8", "ubf-connect": "8", "ubfd.toml": "5", "ubfctl": "1"}
 _HEADING = re.compile(r'<h([12]) class="S[hs]" id="([^"]*)">(?:<a [^>]*>)?(.*?)(?:</a>)?</h\1>', re.S)
 
 

@@ -152,11 +152,11 @@ class Docs(unittest.TestCase):
         self.assertEqual(first(r"^## \[(.*?)\]", "CHANGELOG.md"), version)
         self.assertEqual(first(r"^ubf \((.*?)-", "packaging", "debian", "changelog"), version)
         self.assertEqual(first(r"^Version: +(\S+)", "packaging", "ubf.spec"), version)
-        for program in ("ubfd", "ubfctl", "ubf-rdmad", "ubf-portal"):
+        for program in ("ubfd", "ubfctl", "ubf-rdmad", "ubf-portal", "ubf-connect"):
             self.assertRegex(output(program, "--version"), rf"^{program} {re.escape(version)}(, commit [0-9a-f]{{12}})?\n")
 
     def test_the_man_pages_are_well_formed(self):
-        for name in ("ubfd.8", "ubf-rdmad.8", "ubf-portal.8", "ubfd.toml.5", "ubfctl.1"):
+        for name in ("ubfd.8", "ubf-rdmad.8", "ubf-portal.8", "ubf-connect.8", "ubfd.toml.5", "ubfctl.1"):
             groff = subprocess.run(["groff", "-man", "-t", "-ww", "-Tutf8", build / "docs" / name],
                                    capture_output=True, text=True, check=True)
             self.assertEqual(groff.stderr, "")

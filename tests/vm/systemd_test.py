@@ -137,7 +137,7 @@ class Boot(Systemd):
 
     def test_their_exposure_is_what_the_documentation_says(self):
         text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-        for unit, most in (("ubfd", 2.4), ("ubf-ruleset", 1.4), ("ubf-rdmad", 1.6), ("ubf-portal", 2.0), ("ubf-metrics", 0.9)):
+        for unit, most in (("ubfd", 2.4), ("ubf-ruleset", 1.4), ("ubf-rdmad", 1.6), ("ubf-portal", 2.0), ("ubf-connect", 2.0), ("ubf-metrics", 0.9)):
             with self.subTest(unit):
                 last = run("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
                 figure = last.split(":")[1].split()[0]
