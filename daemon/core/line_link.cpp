@@ -28,6 +28,7 @@ std::string LineLink::connect() {
         return std::strerror(errno);
     in_ = {};
     out_.clear();
+    stuck_ = false;
     socket_ = std::move(fd);
     loop_.watch(socket_.get(), [this] { read(); });
     return {};
@@ -37,7 +38,8 @@ void LineLink::send(const std::string& line) {
     if (!is_up())
         return;
     out_ += line;
-    write();
+    if (!stuck_)
+        write();
 }
 
 void LineLink::write() {
@@ -47,15 +49,17 @@ void LineLink::write() {
         if (length < 0 && errno == EINTR)
             continue;
         if (length < 0 && errno == EAGAIN) {
-            loop_.watch(
-                socket_.get(), [this] { read(); }, [this] { write(); });
+            if (!std::exchange(stuck_, true))
+                loop_.watch(
+                    socket_.get(), [this] { read(); }, [this] { write(); });
             return;
         }
         if (length < 0)
             return lose(std::strerror(errno));
         out_.erase(0, static_cast<std::size_t>(length));
     }
-    loop_.watch(socket_.get(), [this] { read(); });
+    if (std::exchange(stuck_, false))
+        loop_.watch(socket_.get(), [this] { read(); });
 }
 
 void LineLink::read() {

@@ -40,6 +40,7 @@ class LineLink {
     UniqueFd socket_;
     Lines in_;
     std::string out_;
+    bool stuck_ = false; // the socket takes no more for now
 };
 
 } // namespace ubf

@@ -218,11 +218,16 @@ void HttpServer::end(Exchange* exchange) {
 TimePoint HttpServer::go_on(TimePoint now) {
     for (const int fd : clients_.take_overdue(now))
         close(fd);
-    MHD_run(daemon_.get());
     MHD_UNSIGNED_LONG_LONG milliseconds = 0;
     const auto latest = now + std::chrono::seconds(1);
-    if (MHD_get_timeout(daemon_.get(), &milliseconds) == MHD_NO)
-        return latest;
+    // An answer takes a second round: one resumes its connection, another writes.
+    for (int round = 0; round < 2; ++round) {
+        MHD_run(daemon_.get());
+        if (MHD_get_timeout(daemon_.get(), &milliseconds) == MHD_NO)
+            return latest;
+        if (milliseconds != 0)
+            break;
+    }
     return std::min(latest, now + std::chrono::milliseconds(milliseconds));
 }
 

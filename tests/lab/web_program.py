@@ -34,7 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "echo" in self.path:
             kind, text = "application/json", json.dumps({
                 "name": NAME, "path": self.path, "headers": self.headers.items(), "body": len(body),
-                "from": self.client_address[:2]})
+                "client": self.client_address[:2]})
         else:
             kind, text = "text/html", PAGE.format(name=NAME)
         self.send_response(200)
