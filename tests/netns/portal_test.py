@@ -156,30 +156,45 @@ class Apache(Portals):
         for _ in range(3):  # Lua's connections of before are gone
             self.assertEqual(self.get(host, path, port=80, **basic("alice")).code, 200)
 
-    def test_apache_with_the_hooks_of_open_ondemand(self):
-        """A stand-in with OnDemand's hooks: its user map, and its node_proxy, which forwards to MATCH_HOST."""
+    def ondemands_lua(self):
+        """OnDemand's mod_ood_proxy/lib if UBF_OOD names it. Otherwise a stand-in with the hooks of OnDemand: its user map,
+        and its node_proxy, which forwards to MATCH_HOST."""
         lib = FOLDER / "ood"
+        if real := os.environ.get("UBF_OOD"):
+            shutil.copytree(real, lib)
+            return lib
         (lib / "ood").mkdir(parents=True)
         (lib / "ood" / "user_map.lua").write_text(
             "local user_map = {}\nfunction user_map.map(r, match, cmd, name)\n"
-            "  return name:match('^(%w+)@site$')\nend\nreturn user_map\n")
-        (lib / "node_proxy.lua").write_text(
-            "function node_proxy_handler(r)\n  local e = r.subprocess_env\n  if not e['MATCH_HOST'] then return apache2.DECLINED end\n"
-            "  local ws = (r.headers_in['Upgrade'] or ''):lower() == 'websocket'\n"
-            "  local uri = e['MATCH_URI'] and (e['MATCH_URI'] == '' and '/' or e['MATCH_URI']) or r.uri\n"
-            "  r.handler = 'proxy-server'\n  r.proxyreq = apache2.PROXYREQ_REVERSE\n"
-            "  r.filename = 'proxy:' .. (ws and 'ws://' or 'http://') .. e['MATCH_HOST'] .. ':' .. e['MATCH_PORT'] .. uri\n"
-            "  return apache2.OK\nend\n")
+            "  return name:match(match)\nend\nreturn user_map\n")
+        (lib / "node_proxy.lua").write_text("""
+local user_map = require 'ood.user_map'
+function node_proxy_handler(r)
+  local e = r.subprocess_env
+  if not user_map.map(r, e['OOD_USER_MAP_MATCH'], nil, r.user) then return 404 end
+  local upgrade = (r.headers_in['Upgrade'] or ''):lower() == 'websocket'
+  local uri = e['MATCH_URI'] or r.uri
+  r.handler = 'proxy-server'
+  r.proxyreq = apache2.PROXYREQ_REVERSE
+  r.filename = 'proxy:' .. (upgrade and 'ws://' or 'http://') .. e['MATCH_HOST'] .. ':' .. e['MATCH_PORT'] .. uri
+  return apache2.DECLINED
+end
+""")
+        return lib
+
+    def test_apache_with_the_hooks_of_open_ondemand(self):
+        lib = self.ondemands_lua()
         location = "".join(
             f'<LocationMatch "^/{kind}/(?<host>[^/]+)/(?<port>\\d+){rest}">\nAuthType Basic\nAuthName x\n'
-            f"AuthUserFile {FOLDER}/users\nRequire valid-user\n{{}}\nLuaHookFixups {lib}/node_proxy.lua node_proxy_handler\n"
+            f"AuthUserFile {FOLDER}/users\nRequire valid-user\n"
+            f"SetEnvIf Request_URI . OOD_USER_MAP_MATCH=^(%w+)@site$\n{{}}\nLuaHookFixups {lib}/node_proxy.lua node_proxy_handler\n"
             "RequestHeader unset Authorization\n</LocationMatch>\n"
             for kind, rest in (("node", ""), ("rnode", "(?<uri>/.*|)")))
         ours = f"LuaHookFixups {FOLDER}/share/apache/ondemand.lua ubf_ondemand"
         others = f'<Location "/plain">\n{ours}\n</Location>\n'
         PASSWORDS.update({f"{user}@site": word for user, word in list(PASSWORDS.items())})
         self.addCleanup(lambda: [PASSWORDS.pop(user) for user in list(PASSWORDS) if "@" in user])
-        self.start_apache("LuaScope thread\n" + location.replace("{}", ours) + others, OOD_LUA=str(lib))
+        self.start_apache(f"LuaScope thread\nLuaPackagePath {lib}/?.lua\n" + location.replace("{}", ours) + others, OOD_LUA=str(lib))
 
         def get(path, user):
             return self.get("portal.example.org", path, port=80, **basic(user))
