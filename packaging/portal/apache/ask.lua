@@ -58,7 +58,8 @@ end
 return function(user, target)
   if not is_plain(user) then return 401, 'no-user', 'Nobody is logged in.' end
   if not is_plain(target) then return 403, 'malformed', 'The address of the page is wrong.' end
-  local request = 'GET /v1/may HTTP/1.1\r\nHost: ubf\r\nUBF-User: ' .. user .. '\r\nUBF-Target: ' .. target .. '\r\n\r\n'
+  local request = 'GET /v1/may HTTP/1.1\r\nHost: ubf\r\nUBF-User: ' .. user .. '\r\nUBF-Target: ' ..
+    target .. '\r\n\r\n'
   local head, again
   if kept then
     head, again = exchange(request)
