@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The cost of a portal's check: small requests through nginx to a person's program, with and without it. CPU time is that
-of nginx's worker and ubf-portal, and of ubfd where it decides. Asserts no time."""
+"""The cost of a portal's check: small requests through nginx to a person's program, with and without it. CPU time is
+that of nginx's worker and ubf-portal, and of ubfd where it decides. Asserts no time."""
 
 import pathlib
 import re

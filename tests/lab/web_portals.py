@@ -116,22 +116,24 @@ class Portals(Case):
     def shipped(self, name, *changes):
         """A copy of a shipped file, with this lab's paths and names. changes: (regular expression, text)."""
         text = (SHIPPED / name).read_text()
-        for pattern, new in ((r"/run/ubf/portal/http\.sock", str(HTTP)), (r"/usr/share/ubf/portal", str(FOLDER / "share")),
-                             (r"/etc/ssl/\S+\.pem", str(FOLDER / "cert.pem")), (r"/etc/ssl/\S+\.key", str(FOLDER / "cert.key")),
-                             (r"/etc/(nginx|apache2)/users", str(FOLDER / "users")), *changes):
-            text = re.sub(pattern, lambda _, new=new: new, text)
+        for pattern, new in ((r"/run/ubf/portal/http\.sock", HTTP), (r"/usr/share/ubf/portal", FOLDER / "share"),
+                             (r"/etc/ssl/\S+\.pem", FOLDER / "cert.pem"), (r"/etc/ssl/\S+\.key", FOLDER / "cert.key"),
+                             (r"/etc/(nginx|apache2)/users", FOLDER / "users"), *changes):
+            text = re.sub(pattern, lambda _, new=new: str(new), text)
         copy = FOLDER / "share" / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(text)
         return copy
 
     def write_secrets(self):
-        lines = [f"{user}:{subprocess.run(['openssl', 'passwd', '-apr1', word], capture_output=True, text=True, check=True).stdout.strip()}"
-                 for user, word in PASSWORDS.items()]
-        (FOLDER / "users").write_text("\n".join(lines) + "\n")
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN=*.{DOMAIN}",
-                        "-addext", f"subjectAltName=DNS:*.{DOMAIN},DNS:portal.example.org", "-keyout", FOLDER / "cert.key",
-                        "-out", FOLDER / "cert.pem"], capture_output=True, check=True)
+        def openssl(*words):
+            return subprocess.run(["openssl", *words], capture_output=True, text=True, check=True).stdout.strip()
+
+        (FOLDER / "users").write_text("".join(f"{user}:{openssl('passwd', '-apr1', word)}\n"
+                                              for user, word in PASSWORDS.items()))
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN=*.{DOMAIN}", "-addext",
+                f"subjectAltName=DNS:*.{DOMAIN},DNS:portal.example.org", "-keyout", FOLDER / "cert.key",
+                "-out", FOLDER / "cert.pem")
 
     # --- a browser's part ---
 
@@ -225,7 +227,8 @@ class WithNginx(Portals):
             self.shipped(f"nginx/{name}")
         includes = "\n".join(f"include {server};" for server in servers)
         (FOLDER / "nginx.conf").write_text(
-            f"user www-data; daemon off; worker_processes 1; pid {FOLDER}/nginx.pid; error_log {FOLDER}/nginx.log info;\n"
+            f"user www-data; daemon off; worker_processes 1; pid {FOLDER}/nginx.pid;\n"
+            f"error_log {FOLDER}/nginx.log info;\n"
             f"events {{ worker_connections 2048; }}\nhttp {{ access_log off; server_tokens off;\n"
             f"include {FOLDER}/share/nginx/ubf-http.conf;\n{includes}\n}}\n")
         self.run_behind(self.one, "nginx", "-c", FOLDER / "nginx.conf")

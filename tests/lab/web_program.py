@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""web_program.py PORT NAME: a person's web program, such as a notebook. It shows a page that opens a WebSocket, echoes on
-WebSockets, and tells which request reached it below any path that has "echo" in it."""
+"""web_program.py PORT NAME: a person's web program, such as a notebook. It shows a page that opens a WebSocket, echoes
+on WebSockets, and tells which request reached it below any path that has "echo" in it."""
 
 import base64
 import hashlib

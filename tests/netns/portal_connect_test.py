@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""ubf-connect: a portal that can't ask proxies to a Unix socket, and the connection behind it is the person's. With real
-ubfd on both nodes. Behind nginx; behind JupyterHub's proxy if UBF_CHP names its program, with routes by the shipped class if
-UBF_HUB names the folder of JupyterHub's Python modules."""
+"""ubf-connect: a portal that can't ask proxies to a Unix socket, and the connection behind it is the person's. With
+real ubfd on both nodes. Behind nginx; behind JupyterHub's proxy if UBF_CHP names its program, with routes by the
+shipped class if UBF_HUB names the folder of JupyterHub's Python modules."""
 
 import contextlib
 import json
@@ -130,8 +130,8 @@ class Connect(TwoNodes):
                 ("alice", "0x0a4d0002:8888", "neither"), ("alice", f"node2:{MINE}/../../x", "no port")):
             self.assertIn(words, self.ask(user, target).get("error", ""), f"{user} {target}")
         self.assertEqual([file.name for file in CONNECT.iterdir()], ["ask.sock"])
-        many = "\n".join(["[]", "{}", "7", "{", '{"user": 7, "target": []}', '{"user": "alice", "target": "node2:8888"}'])
-        answers = self.ask_lines(many + "\n", 6)
+        lines = ["[]", "{}", "7", "{", '{"user": 7, "target": []}', '{"user": "alice", "target": "node2:8888"}']
+        answers = self.ask_lines("".join(line + "\n" for line in lines), 6)
         self.assertEqual(["error" in answer for answer in answers], [True] * 5 + [False])
         self.assertEqual(self.ask_lines("x" * 5000 + "\n"), [])
         self.assertEqual(self.ask_lines(json.dumps({"user": "alice", "target": f"node2:{MINE}"}) + "\n", user=None), [])
@@ -158,7 +158,8 @@ class Connect(TwoNodes):
         self.start_broker()
         self.assertFalse((CONNECT / "0" / f"{V4}_{MINE}").exists())  # root is nobody's person
         # A reload takes rights away.
-        self.ubfd1.configure(self.ubfd1.settings | {"portal": {"users": ["www-data"], "for": ["63002"], "group": "portals"}})
+        portal = self.ubfd1.settings["portal"] | {"for": ["63002"]}
+        self.ubfd1.configure(self.ubfd1.settings | {"portal": portal})
         self.broker.send_signal(signal.SIGHUP)
         wait_until(lambda: "reloaded" in self.said(), 5, "a reload")
         self.assertFalse(pathlib.Path(path).exists())
@@ -168,7 +169,8 @@ class Connect(TwoNodes):
         """512 connections of alice's, which stay; bob's still goes through."""
         mine, ours = self.path("alice", f"node2:{MINE}"), self.path("bob", f"node2:{OURS}")
         hold = ("import resource, socket, sys\nresource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))\nopen_ = []\n"
-                "for _ in range(530):\n    s = socket.socket(socket.AF_UNIX)\n    s.connect(sys.argv[1])\n    open_.append(s)\n"
+                "for _ in range(530):\n    s = socket.socket(socket.AF_UNIX)\n    s.connect(sys.argv[1])\n"
+                "    open_.append(s)\n"
                 "closed = 0\n"
                 "for s in open_[-18:]:\n    s.settimeout(5)\n    closed += s.recv(1) == b''\n"
                 "print(closed, flush=True)\nsys.stdin.read()\n")
@@ -197,7 +199,8 @@ class Connect(TwoNodes):
         self.assert_denied(self.ubfd2, "connector=bob", "listener=alice", "reason=different-user")
 
     def code(self, place):
-        return self.one.run("curl", "-s", "-m", 10, "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1{place}echo")
+        return self.one.run("curl", "-s", "-m", 10, "-o", "/dev/null", "-w", "%{http_code}",
+                            f"http://127.0.0.1{place}echo")
 
     def echoes(self, place):
         with self.one.inside():
@@ -222,9 +225,9 @@ class Connect(TwoNodes):
     def start_jupyterhubs_proxy(self, program, paths):
         """As the hub does: routes by its REST interface."""
         bind = "+net_bind_service"
-        self.run_behind(self.one, "setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups", f"--inh-caps={bind}",
-                        f"--ambient-caps={bind}", program, "--ip", "127.0.0.1", "--port", "80", "--api-ip", "127.0.0.1",
-                        "--api-port", "81", env=dict(os.environ, CONFIGPROXY_AUTH_TOKEN="t"))
+        self.run_behind(self.one, "setpriv", "--reuid=www-data", "--regid=www-data", "--init-groups",
+                        f"--inh-caps={bind}", f"--ambient-caps={bind}", program, "--ip", "127.0.0.1", "--port", "80",
+                        "--api-ip", "127.0.0.1", "--api-port", "81", env=dict(os.environ, CONFIGPROXY_AUTH_TOKEN="t"))
         self.wait_for_the_proxy()
         wait_until(lambda: self.one.run("ss", "-Htln", "sport", "=", 81).strip(), 20, "the proxy's interface")
         if hub := os.environ.get("UBF_HUB"):
@@ -235,12 +238,13 @@ class Connect(TwoNodes):
                          f"http://127.0.0.1:81/api/routes{place.rstrip('/')}")
 
     def route_by_the_hubs_class(self, hub):
-        """hub: where Python finds JupyterHub. The hub compares what get_all_routes() says with its servers' addresses."""
+        """hub: where Python finds JupyterHub, which compares the routes with its servers' addresses."""
         script = FOLDER / "route.py"
         script.write_text(f"""
 import asyncio, sys
 from ubf_proxy import UbfProxy
-proxy = UbfProxy(api_url="http://127.0.0.1:81", auth_token="t", should_start=False, connect_socket={str(CONNECT / "ask.sock")!r})
+proxy = UbfProxy(api_url="http://127.0.0.1:81", auth_token="t", should_start=False,
+                 connect_socket={str(CONNECT / "ask.sock")!r})
 async def main():
     proxy.semaphore = asyncio.BoundedSemaphore(1)
     for place, user, port in (("/alice/", "alice", {MINE}), ("/bob/", "bob", {MINE}), ("/bobs-group/", "bob", {OURS})):

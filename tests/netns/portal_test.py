@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Real portals in front of people's web programs: nginx, Apache and Caddy with the configurations that are shipped, and
-Chromium. Before the firewall has the desk for portals, a stand-in answers in its place, and nothing is refused later."""
+Chromium. Before the firewall has the desk for portals, a stand-in answers in its place; nothing is refused later."""
 
 import base64
 import os
@@ -82,8 +82,9 @@ class Nginx(WithNginx):
             seen = self.get(host, path, **basic("bob"))
             self.assertIn("The project's notebook" if seen.code == 200 else "<title>", seen.text)
             self.assertNotIn("Alice", seen.text)
-        for path in (f"/node/node2%00/{MINE}/echo", f"/node/alice@node2/{MINE}/echo", f"/node/node2/{MINE}@node2:22/echo",
-                     f"/node/node2/{MINE}%0d%0aUBF-User:%20alice/echo", "/node/node2/22%0a/echo", f"/node/../{MINE}/echo"):
+        for path in (f"/node/node2%00/{MINE}/echo", f"/node/alice@node2/{MINE}/echo", "/node/node2/22%0a/echo",
+                     f"/node/node2/{MINE}@node2:22/echo", f"/node/node2/{MINE}%0d%0aUBF-User:%20alice/echo",
+                     f"/node/../{MINE}/echo"):
             self.assertIn(self.get(host, path, **basic("carol")).code, (400, 403, 404), path)
 
     def test_nginx_behind_a_server_that_knows_the_name(self):
@@ -119,12 +120,13 @@ class Apache(Portals):
         for name in ("ask.lua", "ubf.lua", "ondemand.lua"):
             self.shipped(f"apache/{name}")
         loaded = "\n".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in (
-            "mpm_event", "authn_core", "authn_file", "auth_basic", "authz_core", "authz_user", "lua", "proxy", "proxy_http",
-            "proxy_wstunnel", "headers", "env", "setenvif", "mime", "reqtimeout", *modules))
+            "mpm_event", "authn_core", "authn_file", "auth_basic", "authz_core", "authz_user", "lua", "proxy",
+            "proxy_http", "proxy_wstunnel", "headers", "env", "setenvif", "mime", "reqtimeout", *modules))
         config = FOLDER / "apache.conf"
         config.write_text(f"{loaded}\nServerName portal.example.org\nListen 80\nUser www-data\nGroup www-data\n"
-                          f"PidFile {FOLDER}/apache.pid\nErrorLog {FOLDER}/apache.log\nLogLevel info\nDefaultRuntimeDir {FOLDER}\n"
-                          f"TypesConfig /dev/null\nThreadsPerChild 25\nAcceptPathInfo On\nAllowEncodedSlashes NoDecode\n{text}\n")
+                          f"PidFile {FOLDER}/apache.pid\nErrorLog {FOLDER}/apache.log\nLogLevel info\n"
+                          f"DefaultRuntimeDir {FOLDER}\nTypesConfig /dev/null\nThreadsPerChild 25\n"
+                          f"AllowEncodedSlashes NoDecode\n{text}\n")
         self.run_behind(self.one, "apache2", "-DFOREGROUND", "-f", config,
                         env=dict(os.environ, UBF_PORTAL_SOCKET=str(HTTP), **environment))
         self.wait_for_listener(self.one, 80)
@@ -157,8 +159,8 @@ class Apache(Portals):
             self.assertEqual(self.get(host, path, port=80, **basic("alice")).code, 200)
 
     def ondemands_lua(self):
-        """OnDemand's mod_ood_proxy/lib if UBF_OOD names it. Otherwise a stand-in with the hooks of OnDemand: its user map,
-        and its node_proxy, which forwards to MATCH_HOST."""
+        """OnDemand's mod_ood_proxy/lib if UBF_OOD names it. Otherwise a stand-in with the hooks of OnDemand: its user
+        map, and its node_proxy, which forwards to MATCH_HOST."""
         lib = FOLDER / "ood"
         if real := os.environ.get("UBF_OOD"):
             shutil.copytree(real, lib)
@@ -187,14 +189,16 @@ end
         location = "".join(
             f'<LocationMatch "^/{kind}/(?<host>[^/]+)/(?<port>\\d+){rest}">\nAuthType Basic\nAuthName x\n'
             f"AuthUserFile {FOLDER}/users\nRequire valid-user\n"
-            f"SetEnvIf Request_URI . OOD_USER_MAP_MATCH=^(%w+)@site$\n{{}}\nLuaHookFixups {lib}/node_proxy.lua node_proxy_handler\n"
+            "SetEnvIf Request_URI . OOD_USER_MAP_MATCH=^(%w+)@site$\n{}\n"
+            f"LuaHookFixups {lib}/node_proxy.lua node_proxy_handler\n"
             "RequestHeader unset Authorization\n</LocationMatch>\n"
             for kind, rest in (("node", ""), ("rnode", "(?<uri>/.*|)")))
         ours = f"LuaHookFixups {FOLDER}/share/apache/ondemand.lua ubf_ondemand"
         others = f'<Location "/plain">\n{ours}\n</Location>\n'
         PASSWORDS.update({f"{user}@site": word for user, word in list(PASSWORDS.items())})
         self.addCleanup(lambda: [PASSWORDS.pop(user) for user in list(PASSWORDS) if "@" in user])
-        self.start_apache(f"LuaScope thread\nLuaPackagePath {lib}/?.lua\n" + location.replace("{}", ours) + others, OOD_LUA=str(lib))
+        begin = f"LuaScope thread\nLuaPackagePath {lib}/?.lua\n"
+        self.start_apache(begin + location.replace("{}", ours) + others, OOD_LUA=str(lib))
 
         def get(path, user):
             return self.get("portal.example.org", path, port=80, **basic(user))
@@ -210,7 +214,8 @@ end
             else:
                 self.assertEqual(seen.path, "/echo")
                 self.assertEqual(get(f"/node/node2/{port}/echo", user).path, f"/node/node2/{port}/echo")
-                self.assertEqual(self.echo_frames("portal.example.org", f"/rnode/node2/{port}/socket", user, 80), "echoed")
+                seen = self.echo_frames("portal.example.org", f"/rnode/node2/{port}/socket", user, 80)
+                self.assertEqual(seen, "echoed")
         self.assertEqual(get("/plain", "alice").code, 404)  # declined, not denied
         self.portal.kill()
         self.assertEqual(get(f"/rnode/node2/{MINE}/echo", "alice@site").code, 403)
@@ -264,14 +269,15 @@ class Browser(WithNginx):
         self.assertNotIn("notebook", refusal)
         pictures = {user: base64.b64encode(browser.picture(tab)).decode() for user, tab in tabs.items()}
         if writing:
-            figures = "".join(f"<figure><figcaption>{user} at {url}</figcaption><img src='data:image/png;base64,{data}'>"
-                              "</figure>" for user, data in pictures.items())
-            page = "<style>body{margin:12px;display:flex;gap:12px;font:15px monospace;background:#dde3e9}figure{margin:0}" \
-                "figcaption{padding:6px}img{width:744px;border:1px solid #9aa7b4}</style>" + figures
+            figures = "".join(f"<figure><figcaption>{user} at {url}</figcaption>"
+                              f"<img src='data:image/png;base64,{data}'></figure>" for user, data in pictures.items())
+            page = "<style>body{margin:12px;display:flex;gap:12px;font:15px monospace;background:#dde3e9}" \
+                "figure{margin:0}figcaption{padding:6px}img{width:744px;border:1px solid #9aa7b4}</style>" + figures
             (FOLDER / "both.html").write_text(page)
             both = browser.open(f"file://{FOLDER}/both.html")
             browser.wait_for(both, "carol at")
-            browser.call("Emulation.setDeviceMetricsOverride", both, width=1528, height=392, deviceScaleFactor=1, mobile=False)
+            browser.call("Emulation.setDeviceMetricsOverride", both, width=1528, height=392, deviceScaleFactor=1,
+                         mobile=False)
             (ROOT / "docs" / "portals.png").write_bytes(browser.picture(both))
 
 
