@@ -9,7 +9,7 @@
 
 namespace ubf::portal {
 
-Service::Service(EventLoop& loop, std::filesystem::path file)
+Service::Service(EventLoop& loop, const std::filesystem::path& file)
   : Service(loop, file, load_settings(file)) {}
 
 Service::Service(EventLoop& loop, std::filesystem::path file, const Settings& settings)

@@ -17,7 +17,7 @@ namespace ubf::portal {
 class Service {
   public:
     // Throws ConfigError, std::system_error or std::runtime_error.
-    Service(EventLoop& loop, std::filesystem::path file);
+    Service(EventLoop& loop, const std::filesystem::path& file);
 
     // Reads the file again. If it is bad, all stays as it is.
     void reload();

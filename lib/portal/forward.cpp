@@ -7,7 +7,7 @@ Result<Place, Refusal> parse_forward(std::string_view text) {
         return fail(malformed("The forward's file is too long."));
     if (text.ends_with('\n'))
         text.remove_suffix(1);
-    const auto place = parse_place(text);
+    auto place = parse_place(text);
     if (!place && place.error().reason == "malformed")
         return fail(malformed("The forward's file is not one line such as node7:8888."));
     return place;
