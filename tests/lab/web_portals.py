@@ -157,11 +157,23 @@ class Portals(Case):
         finally:
             connection.close()
 
+    def open_socket(self, host, path, user, port=443):
+        return websocket.create_connection(f"ws://{host}{path}", socket=self.connect(port),
+                                           header=[f"{key}: {value}" for key, value in basic(user).items()])
+
+    @staticmethod
+    def said_back(web):
+        """The echo, or the error in its place."""
+        try:
+            web.send("hello")
+            return web.recv()
+        except (OSError, websocket.WebSocketException) as error:
+            return repr(error)
+
     def echo_frames(self, host, path, user, port=443):
         """Opens a WebSocket. Returns what comes back, or the status of the refusal."""
         try:
-            web = websocket.create_connection(f"ws://{host}{path}", socket=self.connect(port),
-                                              header=[f"{key}: {value}" for key, value in basic(user).items()])
+            web = self.open_socket(host, path, user, port)
         except websocket.WebSocketBadStatusException as refusal:
             return refusal.status_code
         with contextlib.closing(web):

@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
-from lab.case import FOLDER, V4, V6  # noqa: E402
+from lab.case import FOLDER, V4, V6, wait_until  # noqa: E402
 from lab.chromium import Chromium  # noqa: E402
 from lab.tree import Trouble  # noqa: E402
 from lab.web_portals import DOMAIN, HTTP, MINE, OURS, PASSWORDS, REAL, ROOT, Portals, WithNginx, basic  # noqa: E402
@@ -92,10 +92,11 @@ class Nginx(WithNginx):
         inner = FOLDER / "nginx-ubf"
         inner.mkdir(mode=0o700)
         shutil.chown(inner, "www-data")
-        front = self.shipped("nginx/oauth2-proxy.conf", (r"/run/nginx-ubf/sock", str(inner / "sock")))
+        front = self.shipped("nginx/oauth2-proxy.conf", (r"/run/nginx-ubf/sock", str(inner / "sock")),
+                             (r"/run/oauth2-proxy/sock", str(FOLDER / "who.sock")))
         who = FOLDER / "who.conf"
         who.write_text("map $cookie_session $known { default ''; a alice; b bob; c carol; }\n"
-                       "server { listen 127.0.0.1:4180;\n"
+                       f"server {{ listen unix:{FOLDER}/who.sock;\n"
                        "location = /oauth2/auth { if ($known = '') { return 401; }\n"
                        "add_header X-Auth-Request-User $known always; return 202; }\n"
                        "location / { return 200 'please sign in'; } }\n")
@@ -112,6 +113,30 @@ class Nginx(WithNginx):
             self.one.run(*claim, user="carol")
         inner.chmod(0o755)  # nginx leaves the socket itself open to all
         self.one.run(*claim, user="carol")
+
+
+class Firewall(WithNginx):
+    def test_nginx_and_a_firewall_that_restarts(self):
+        if not REAL:  # the stand-in has no firewall
+            return
+        self.start_nginx(self.shipped("nginx/subdomain.conf"))
+        host, _ = self.subdomain("node2", MINE)
+        with self.assertRaises(Trouble):  # without asking, the portal's user is nobody in particular
+            self.one.run("curl", "-sS", "-m", 5, f"http://{V4}:{MINE}/echo", user="www-data")
+        self.assert_denied(self.ubfd2, "connector=www-data", "listener=alice")
+        web = self.open_socket(host, "/socket", "alice")
+        self.assertEqual(self.said_back(web), "hello")
+        for ubfd in (self.ubfd1, self.ubfd2):
+            ubfd.stop()
+            self.assertEqual(self.get(host, **basic("alice")).code, 500 if ubfd is self.ubfd1 else 403)
+            self.assertEqual(self.said_back(web), "hello")
+            ubfd.start()
+            self.assertEqual(self.said_back(web), "hello")
+            wait_until(lambda: self.get(host, **basic("alice")).code == 200, 5, "a page")
+        web = self.open_socket(host, "/socket", "alice")
+        self.assertIn(f":{MINE}", self.ubfd2.ctl("flows", "--user", "alice").stdout)
+        self.assertEqual(self.ubfd2.ctl("revoke", "--user", "alice").returncode, 0)
+        self.assertNotEqual(self.said_back(web), "hello")
 
 
 class Apache(Portals):
