@@ -146,7 +146,8 @@ class Connect(TwoNodes):
         self.assertEqual(json.loads(text)["body"], 8 << 20)
         for sign in (signal.SIGKILL, signal.SIGTERM):
             self.broker.send_signal(sign)
-            self.broker.wait(timeout=10)
+            self.assertEqual(self.broker.wait(timeout=10), 0 if sign == signal.SIGTERM else -sign, self.said())
+            self.assertNotIn("ERROR: ", self.said())  # a sanitizer's report
             with self.assertRaises(Trouble):
                 self.get(path)
             self.start_broker()
