@@ -37,12 +37,12 @@ bool heed(int signals, ubf::portal::Service& service) {
 }
 
 void run(const std::string& file) {
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); // before the first thread, which inherits it
     const auto signals = ubf::open_signals({SIGTERM, SIGINT, SIGHUP});
     ubf::EventLoop loop;
     ubf::portal::Service service(loop, file);
     // CAP_CHOWN was for the socket's group. From here on strangers are heard.
     ubf::enter_thread("ubf-portal");
-    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     bool stopping = false;
     loop.watch(signals.get(), [&] { stopping = heed(signals.get(), service); });
     auto next = service.go_on(ubf::Clock::now());

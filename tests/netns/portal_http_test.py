@@ -102,9 +102,12 @@ class Questions(Portal):
         self.assertEqual(self.desk.asked[-1]["asker"], USERS["web"])
         with self.assertRaises(Trouble):
             self.node.run(*ask, user="carol")
-        status = pathlib.Path(f"/proc/{self.portal.process.pid}/status").read_text()
-        for line in ("CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1"):
-            self.assertIn(line, status)
+        threads = list(pathlib.Path(f"/proc/{self.portal.process.pid}/task").iterdir())
+        self.assertEqual(len(threads), 5)
+        for thread in threads:
+            status = (thread / "status").read_text()
+            for line in ("CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1"):
+                self.assertIn(line, status)
 
     def test_a_name_is_resolved_here_and_every_address_of_it_counts(self):
         for target, code, reason in (("node7:8888", 204, "same-user"), ("NODE7:8888", 204, "same-user"),
