@@ -5,6 +5,7 @@ Chromium. Before the firewall has the desk for portals, a stand-in answers in it
 import base64
 import os
 import pathlib
+import re
 import shutil
 import sys
 import time
@@ -54,16 +55,23 @@ class Nginx(WithNginx):
         self.portal.process.send_signal(19)  # SIGSTOP
         start = time.monotonic()
         self.assertEqual(self.get(host, **basic("alice")).code, 500)
-        self.assertLess(time.monotonic() - start, 4)
+        self.assertLess(time.monotonic() - start, 8)
         self.portal.kill()
         start = time.monotonic()
         self.assertEqual(self.get(host, **basic("alice")).code, 500)
-        self.assertLess(time.monotonic() - start, 2)
+        self.assertLess(time.monotonic() - start, 5)
         self.portal.start()
         self.assertEqual(self.get(host, **basic("alice")).code, 200)
 
     def test_nginx_with_a_path_for_each_program(self):
-        self.start_nginx(self.shipped("nginx/path.conf"))
+        careful = self.shipped("nginx/path.conf")
+        careless = FOLDER / "careless.conf"
+        text = re.sub(r"(?m)^ *auth_basic.*\n", "", careful.read_text())
+        careless.write_text(text.replace("listen 443 ssl http2", "listen 80"))
+        self.start_nginx(careful, careless)
+        # Trap 1, if a site falls into it: without auth_basic, the name is the browser's claim.
+        seen = self.get("portal.example.org", f"/node/node2/{MINE}/echo", port=80, **basic("alice", "wrong"))
+        self.assertEqual(seen.code, 200)
 
         def url(host, port):
             return "portal.example.org", f"/node/{host}/{port}/"
