@@ -9,8 +9,9 @@ NodeOwners::NodeOwners(const Config& config, Counters& counters)
   : labeller_(job_table_, config.labels, counters.owners)
   , records_(config.owners.bpf,
              config.labels.slurm ? std::optional(cgroup_paths_.roots()) : std::nullopt)
-  , investigator_(users_, labeller_, records_, cgroup_paths_, counters.owners)
   , tickets_(counters.portal)
+  , investigator_(users_, labeller_, records_, cgroup_paths_, counters.owners,
+                  [this](Cookie socket) { return tickets_.program_of(socket); })
   , sockets_(tickets_, Tickets::Use::look) {
     tickets_.set_portals(config.portal.users);
     investigator_.count_subordinates(config.policy.subids);

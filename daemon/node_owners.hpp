@@ -49,9 +49,9 @@ class NodeOwners {
     Labeller labeller_;
     CgroupPaths cgroup_paths_;
     OwnerRecords records_;
+    Tickets tickets_;
     Investigator investigator_;
     std::unique_ptr<Jobs> jobs_;
-    Tickets tickets_;
     PortalSockets sockets_;
 };
 

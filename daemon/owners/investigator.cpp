@@ -26,12 +26,13 @@ Owner without_credentials(const SocketOwner& socket) {
 } // namespace
 
 Investigator::Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
-                           CgroupPaths& cgroups, OwnerCounters& counters)
+                           CgroupPaths& cgroups, OwnerCounters& counters, PortalProgram program_of)
   : users_(users)
   , labeller_(labeller)
   , records_(records)
   , cgroups_(cgroups)
-  , counters_(counters) {
+  , counters_(counters)
+  , program_of_(std::move(program_of)) {
     for (auto& heartbeat : heartbeats_)
         threads_.emplace_back([this, &heartbeat] { run(heartbeat); });
 }
@@ -46,8 +47,10 @@ void Investigator::stop() {
 }
 
 std::optional<Owner> Investigator::known(const SocketOwner& socket, ident::Role role) {
-    if (socket.portal)
-        return known_of_portal(socket);
+    if (socket.owner.via) {
+        const auto record = users_.known(socket.owner.uid);
+        return record ? std::optional(of_portal(socket, *record)) : std::nullopt;
+    }
     auto owner = remembered(socket, role);
     return owner ? owner : recorded(socket, role);
 }
@@ -203,10 +206,8 @@ void Investigator::do_one(Job job) {
 Investigator::Searched Investigator::search(const SocketOwner& socket, ident::Role role,
                                             TimePoint deadline) {
     const Uid uid = socket.owner.uid;
-    if (socket.portal)
-        return {
-            of_portal(uid, *socket.owner.via, *socket.portal, users_.find(uid, database_budget)),
-            true};
+    if (socket.owner.via)
+        return {of_portal(socket, users_.find(uid, database_budget)), true};
     const auto then = changes_.now();
     const auto result = search_processes(socket, role, deadline);
     auto owner = socket.owner;
@@ -296,11 +297,9 @@ Owner Investigator::of_process(Holder process, ident::Role role, Method method) 
     return owner;
 }
 
-std::optional<Owner> Investigator::known_of_portal(const SocketOwner& socket) {
-    const auto record = users_.known(socket.owner.uid);
-    if (!record)
-        return std::nullopt;
-    return of_portal(socket.owner.uid, *socket.owner.via, *socket.portal, *record);
+Owner Investigator::of_portal(const SocketOwner& socket, const UserCache::Record& record) {
+    const auto program = program_of_ ? program_of_(socket.socket.cookie) : Process{};
+    return of_portal(socket.owner.uid, *socket.owner.via, program, record);
 }
 
 // The portal's program is another user's: its groups, its job and its labels say nothing.

@@ -32,9 +32,11 @@ namespace ubf {
 
 class Investigator final : public Owners {
   public:
+    // The program of a web portal whose socket speaks for a user; called on any thread.
+    using PortalProgram = std::function<Process(Cookie)>;
     // Throws std::system_error.
     Investigator(UserCache& users, const Labeller& labeller, const OwnerRecords& records,
-                 CgroupPaths& cgroups, OwnerCounters& counters);
+                 CgroupPaths& cgroups, OwnerCounters& counters, PortalProgram program_of = {});
     ~Investigator() override { stop(); }
 
     // Ends the threads; from now on, find() refuses at once.
@@ -85,7 +87,7 @@ class Investigator final : public Owners {
     std::optional<Holder> maker(const SocketInfo& socket, Uid uid, ident::Role role,
                                 ProcessDetails details, Ask ask) const;
     std::optional<std::string> cgroups_of(const ubf_owner_record& record, Ask ask) const;
-    std::optional<Owner> known_of_portal(const SocketOwner& socket);
+    Owner of_portal(const SocketOwner& socket, const UserCache::Record& record);
     std::optional<Owner> recorded(const SocketOwner& socket, ident::Role role);
     std::optional<SearchResult> makers(const SocketOwner& socket, ident::Role role,
                                        ProcessDetails details, Ask ask) const;
@@ -109,6 +111,7 @@ class Investigator final : public Owners {
     const OwnerRecords& records_;
     CgroupPaths& cgroups_;
     OwnerCounters& counters_;
+    const PortalProgram program_of_;
     ProcessSearch processes_;
     Changes changes_;
     std::atomic<bool> subordinates_{false};

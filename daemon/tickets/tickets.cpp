@@ -69,7 +69,11 @@ void Tickets::identify(SocketOwner& found, const Flow& flow, Use use) {
     }
     found.owner = Owner::user(bearer->user);
     found.owner.via = portal;
-    found.portal = bearer->program;
+}
+
+Process Tickets::program_of(Cookie socket) {
+    const auto bearer = book_.lock()->of(socket);
+    return bearer && bearer->program ? *bearer->program : Process{};
 }
 
 } // namespace ubf

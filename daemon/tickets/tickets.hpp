@@ -37,6 +37,8 @@ class Tickets {
     // its owner. A socket that begins to connect spends a ticket, if it may.
     enum class Use : bool { look, spend };
     void identify(SocketOwner& found, const Flow& flow, Use use);
+    // The portal's program behind a socket that speaks for somebody, as far as it is known.
+    Process program_of(Cookie socket);
 
   private:
     static constexpr std::size_t most_users = 16; // as the configuration has them

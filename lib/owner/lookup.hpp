@@ -9,7 +9,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -25,8 +24,6 @@ struct SocketOwner {
     // For a TCP listener: the state of the kernel's socket for an earlier SYN of this very flow,
     // before accept(); 0 if there is none (net/tcp_states.h).
     std::uint8_t begun = 0;
-    // If a web portal's socket speaks for the owner: the portal's program.
-    std::shared_ptr<const Process> portal{};
 
     bool is_virtual_service() const {
         return owner.kind == OwnerKind::kernel && socket.cookie == Cookie{};

@@ -63,6 +63,12 @@ TEST(RecognitionTerms, leave_out_the_exempt) {
     EXPECT_TRUE(recognises(terms, "10.1.2.3", Uid{201}));
 }
 
+TEST(RecognitionTerms, leave_out_the_users_of_portals) {
+    const auto terms = terms_of("[portal]\nusers = [33]\n");
+    EXPECT_FALSE(is_recognised(terms, Uid{33}));
+    EXPECT_TRUE(is_recognised(terms, Uid{34}));
+}
+
 TEST(RecognitionTerms, are_nobody_where_being_the_same_user_is_not_enough) {
     for (const auto* text : {"[policy]\nsame_user = false\n",
                              "[policy]\nrequire_label = true\n[labels]\nslurm = true\n",
