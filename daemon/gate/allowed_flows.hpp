@@ -57,7 +57,10 @@ struct AllowedFlow {
 
     bool is_udp() const { return flow.protocol == Protocol::udp; }
     bool by_label() const { return reason == Reason::same_label; }
-    bool is_of(Uid user) const { return listener.is(user) || connector.is(user); }
+    // A portal's connection is also its own: if a portal was taken over, all of them can be ended.
+    bool is_of(Uid user) const {
+        return listener.is(user) || connector.is(user) || (via == user && user != Uid{});
+    }
     Flow from_connector() const { return reply ? flow.reversed() : flow; }
 };
 

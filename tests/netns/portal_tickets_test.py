@@ -164,6 +164,7 @@ class Everywhere(Tickets):
         first = self.connect(V4, OWN)
         page = self.ubfd2.ctl("flows", "--user", "alice", "-o", "flow,connector").stdout
         self.assertIn("alice(63001) via service(63004)", page)
+        self.assertEqual(self.flows(self.ubfd2, "service"), self.flows(self.ubfd2, "alice"))
         steps = self.ubfd2.ask(command="explain", to=text(V4, OWN), protocol="tcp",
                                **{"from": text(*first.local)})["steps"]
         self.assertIn("a socket of the web portal of service(63004), for alice(63001), program ", "".join(steps))
