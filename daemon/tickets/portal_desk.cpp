@@ -69,16 +69,33 @@ void PortalDesk::answer(const Json& request, const Reply& reply) {
     open.question = std::move(*question);
     if (const auto objection = check(open.question, open.place))
         return refuse(open, *objection);
-    if (open_.size() >= most_open)
-        return refuse(open, Objection::busy);
-    const auto number = ++last_number_;
     const auto whom = open.question.user;
-    open_.emplace(number, std::move(open));
+    const auto theirs = open_of_.find(whom);
+    if (open_.size() >= most_open ||
+        (theirs != open_of_.end() && theirs->second >= most_open_of_one))
+        return refuse(open, Objection::busy);
+    const auto number = keep(std::move(open));
     const bool asked = ways_.find_user(whom, [this, number](std::optional<UserCache::User> user) {
         ways_.post([this, number, user = std::move(user)] { found_user(number, user); });
     });
     if (!asked)
         refuse(number, Objection::busy);
+}
+
+PortalDesk::Number PortalDesk::keep(Open open) {
+    ++open_of_[open.question.user];
+    open_.emplace(++last_number_, std::move(open));
+    return last_number_;
+}
+
+std::optional<PortalDesk::Open> PortalDesk::take(Number number) {
+    auto node = open_.extract(number);
+    if (!node)
+        return std::nullopt;
+    const auto theirs = open_of_.find(node.mapped().question.user);
+    if (--theirs->second == 0)
+        open_of_.erase(theirs);
+    return std::move(node.mapped());
 }
 
 std::optional<Objection> PortalDesk::check(const PortalQuestion& question,
@@ -242,10 +259,10 @@ void PortalDesk::found_listener(Number number, const Owner& listener, bool in_ti
 }
 
 void PortalDesk::conclude(Number number, const Owner& listener, Reason reason) {
-    const auto node = open_.extract(number);
-    if (!node)
+    const auto taken = take(number);
+    if (!taken)
         return;
-    const auto& open = node.mapped();
+    const auto& open = *taken;
     const auto& target = open.question.target;
     if (action_of(reason) == Action::deny) {
         const bool observed = is_observed(open);
@@ -279,9 +296,8 @@ void PortalDesk::conclude(Number number, const Owner& listener, Reason reason) {
 }
 
 void PortalDesk::refuse(Number number, Objection objection) {
-    auto node = open_.extract(number);
-    if (node)
-        refuse(node.mapped(), objection);
+    if (auto open = take(number))
+        refuse(*open, objection);
 }
 
 void PortalDesk::refuse(Open& open, Objection objection) {

@@ -67,6 +67,7 @@ class PortalDesk {
     void on_time(TimePoint now);
 
     static constexpr std::size_t most_open = 1024;
+    static constexpr std::size_t most_open_of_one = 256; // user: silent nodes hold up nobody else
 
   private:
     using Number = std::uint64_t;
@@ -80,6 +81,8 @@ class PortalDesk {
         Flow flow{}; // as the listener's node will see it; the connector's port is not known
     };
 
+    Number keep(Open open);
+    std::optional<Open> take(Number number);
     std::optional<Objection> check(const PortalQuestion& question, TargetPlace& place) const;
     Process program_of(const PortalQuestion& question) const;
     void found_user(Number number, const std::optional<UserCache::User>& user);
@@ -98,7 +101,8 @@ class PortalDesk {
     Parts parts_;
     const Ways ways_;
     Terms terms_;
-    std::map<Number, Open> open_; // by number, the oldest first
+    std::map<Number, Open> open_;                                   // by number, the oldest first
+    std::map<std::variant<Uid, std::string>, std::size_t> open_of_; // their number, by user
     Number last_number_ = 0;
     std::unordered_map<Flow, std::vector<Number>> asked_; // of listeners' nodes
     std::set<Address> unwilling_; // nodes that don't say who listens there, and were named

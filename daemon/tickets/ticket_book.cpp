@@ -12,6 +12,11 @@ TicketBook::Lost TicketBook::add(Ticket ticket, TimePoint now) {
         remove(same->second.front());
         ++lost.evicted;
     }
+    if (const auto held = number_of_.find(ticket.bearer.user);
+        held != number_of_.end() && held->second >= most_of_one) {
+        remove_oldest_of(ticket.bearer.user);
+        ++lost.evicted;
+    }
     if (tickets_.size() >= most) {
         remove(tickets_.begin());
         ++lost.evicted;
@@ -19,6 +24,7 @@ TicketBook::Lost TicketBook::add(Ticket ticket, TimePoint now) {
     tickets_.push_back(std::move(ticket));
     const auto place = std::prev(tickets_.end());
     by_target_[place->target].push_back(place);
+    ++number_of_[place->bearer.user];
     return lost;
 }
 
@@ -59,7 +65,15 @@ void TicketBook::remove(Place ticket) {
     std::erase(same->second, ticket);
     if (same->second.empty())
         by_target_.erase(same);
+    const auto held = number_of_.find(ticket->bearer.user);
+    if (--held->second == 0)
+        number_of_.erase(held);
     tickets_.erase(ticket);
+}
+
+void TicketBook::remove_oldest_of(Uid user) {
+    remove(std::ranges::find_if(tickets_,
+                                [&](const Ticket& ticket) { return ticket.bearer.user == user; }));
 }
 
 std::vector<TicketBook::Speaking> TicketBook::speaking() const {

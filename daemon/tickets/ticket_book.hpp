@@ -2,7 +2,7 @@
 // answer until the connection comes. The first socket that fits spends the ticket, and speaks for
 // that user as long as it lives. Pure memory: the caller gives the time.
 //
-// - tickets: 4,096, and 64 to one target; the oldest gives way
+// - tickets: 4,096, of these 512 for one user and 64 to one target; the oldest gives way
 // - sockets that speak for somebody: 65,536; the oldest gives way, and is the portal's own again,
 //   which can only deny
 #pragma once
@@ -44,7 +44,8 @@ struct Ticket {
 class TicketBook {
   public:
     static constexpr std::size_t most = 4096;
-    static constexpr std::size_t most_to_one = 64;
+    static constexpr std::size_t most_of_one = 512; // user: nobody's flood costs others theirs
+    static constexpr std::size_t most_to_one = 64;  // target
     static constexpr std::size_t most_bound = 65536;
 
     // Tickets that nobody spent in time, and those that gave way.
@@ -77,6 +78,7 @@ class TicketBook {
     using Place = Tickets::iterator;
 
     void remove(Place ticket);
+    void remove_oldest_of(Uid user);
     void bind(Cookie socket, const Bearer& bearer);
 
     struct Bound {
@@ -85,6 +87,7 @@ class TicketBook {
     };
     Tickets tickets_;
     std::map<Endpoint, std::vector<Place>> by_target_; // the oldest first
+    std::unordered_map<Uid, std::size_t> number_of_;   // tickets, by user
     std::unordered_map<Cookie, Bound> bound_;
     std::list<Cookie> order_; // of these, the oldest first
 };

@@ -239,10 +239,14 @@ TEST_F(PortalDeskTest, a_source_is_one_of_the_ports_that_the_site_lists) {
 
 TEST_F(PortalDeskTest, of_too_many_questions_the_newest_is_refused) {
     is_slow = true;
-    for (std::size_t i = 0; i < PortalDesk::most_open; ++i)
-        desk().answer(may("alice", own), [this](Json reply) { replies.push_back(reply); });
+    const auto ask_for = [this](std::uint32_t uid) {
+        desk().answer(may(std::to_string(uid), own),
+                      [this](Json reply) { replies.push_back(reply); });
+    };
+    for (std::uint32_t i = 0; i < PortalDesk::most_open; ++i)
+        ask_for(i < 8 ? value(alice) : 2000 + i);
     EXPECT_TRUE(replies.empty());
-    EXPECT_EQ(ask(may("alice", own)), "busy");
+    EXPECT_EQ(ask(may("1001", own)), "busy");
     EXPECT_EQ(replies.front().at("status"), 503);
     replies.clear();
     slow.front()(user_of(alice));
@@ -253,6 +257,16 @@ TEST_F(PortalDeskTest, of_too_many_questions_the_newest_is_refused) {
     EXPECT_EQ(replies.front().at("reason"), "busy");
     slow.back()(user_of(alice)); // too late
     EXPECT_EQ(replies.size(), PortalDesk::most_open - 1);
+}
+
+TEST_F(PortalDeskTest, nobodys_questions_hold_up_those_of_others) {
+    is_slow = true;
+    for (std::size_t i = 0; i < PortalDesk::most_open_of_one; ++i)
+        ASSERT_EQ(ask(may("alice", own)), "no reply");
+    EXPECT_EQ(ask(may("alice", own)), "busy");
+    EXPECT_EQ(ask(may("bob", own)), "no reply");
+    slow.front()(user_of(alice)); // answered, which makes room
+    EXPECT_EQ(ask(may("alice", own)), "no reply");
 }
 
 TEST_F(PortalDeskTest, labels_that_differ_are_kept_apart) {

@@ -88,9 +88,24 @@ TEST_F(TicketBookTest, of_too_many_to_one_target_the_oldest_gives_way) {
     EXPECT_EQ(spend(), Uid{2001});
 }
 
+TEST_F(TicketBookTest, of_too_many_for_one_user_their_oldest_gives_way) {
+    book.add(ticket(bob), start);
+    for (std::size_t i = 0; i <= TicketBook::most_of_one; ++i) {
+        auto one = ticket(alice);
+        one.target.port = static_cast<Port>(10000 + i);
+        EXPECT_EQ(book.add(one, start).evicted, i == TicketBook::most_of_one ? 1u : 0u);
+    }
+    auto first = flow();
+    first.destination.port = 10000;
+    EXPECT_FALSE(book.spend(www, first, Cookie{1000}, start));
+    ++first.destination.port;
+    EXPECT_TRUE(book.spend(www, first, Cookie{1001}, start));
+    EXPECT_EQ(spend(), bob);
+}
+
 TEST_F(TicketBookTest, of_too_many_in_all_the_oldest_gives_way) {
     for (std::size_t i = 0; i <= TicketBook::most; ++i) {
-        auto one = ticket(alice);
+        auto one = ticket(Uid{static_cast<std::uint32_t>(2000 + i)});
         one.target.port = static_cast<Port>(1024 + i);
         EXPECT_EQ(book.add(one, start).evicted, i == TicketBook::most ? 1u : 0u);
     }
