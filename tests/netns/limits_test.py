@@ -92,7 +92,7 @@ class Limits(TwoNodes):
                     sent = self.person("bob", self.one).do(send_from_each, address, PORT, 40)
                     self.assertGreaterEqual(sent.pop("sent"), 10)
                     self.assertGreater(sum(sent.values()), 20, sent)
-                    self.assertEqual(self.person("carol", self.one).do(send_from_each, address, PORT, 10), {"sent": 10})
+                    self.assertEqual(self.person("carol", self.one).do(send_from_each, address, PORT, 5), {"sent": 5})
                     self.assertEqual(self.person("carol", self.one).do(send_from_one, address, PORT, 40), {"sent": 40})
                     self.assertEqual(self.outcomes("bob", address), {"connected": 60})  # TCP has no limit
         wait_until(lambda: [user["uid"] for user in self.ubfd1.status()["over_limit"]] == [USERS["bob"]], 5)
