@@ -111,10 +111,15 @@ std::optional<Prefix> Prefix::parse(std::string_view text) {
             return std::nullopt;
         length = *given;
     }
-    const Prefix prefix(*address, length);
-    const auto mapped = prefix.mapped_length();
-    for (unsigned bit = mapped; bit < 128; ++bit)
-        if ((address->bytes()[bit / 8] & (0x80u >> bit % 8)) != 0)
+    return of(*address, length);
+}
+
+std::optional<Prefix> Prefix::of(const Address& first, unsigned length) {
+    if (length > (first.is_v4() ? 32u : 128u))
+        return std::nullopt;
+    const Prefix prefix(first, length);
+    for (unsigned bit = prefix.mapped_length(); bit < 128; ++bit)
+        if ((first.bytes()[bit / 8] & (0x80u >> bit % 8)) != 0)
             return std::nullopt;
     return prefix;
 }

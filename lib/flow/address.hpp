@@ -51,6 +51,8 @@ class Prefix {
   public:
     // Host bits that are set are refused, since they are nearly always a slip.
     static std::optional<Prefix> parse(std::string_view text);
+    // length: as in length(). Nothing if it is too long, or host bits are set.
+    static std::optional<Prefix> of(const Address& first, unsigned length);
 
     bool contains(const Address& address) const;
     bool overlaps(const Prefix& other) const;

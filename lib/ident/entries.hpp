@@ -2,7 +2,7 @@
 // returns nothing for what is not well-formed.
 #pragma once
 
-#include "ident/buffer.hpp"
+#include "base/buffer.hpp"
 #include "ident/wire.hpp"
 
 #include <cstddef>

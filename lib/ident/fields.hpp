@@ -2,8 +2,8 @@
 // returns nothing.
 #pragma once
 
+#include "base/buffer.hpp"
 #include "flow/flow.hpp"
-#include "ident/buffer.hpp"
 #include "policy/verdict.hpp"
 
 #include <cstddef>

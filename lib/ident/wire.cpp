@@ -1,6 +1,6 @@
 #include "ident/wire.hpp"
 
-#include "ident/buffer.hpp"
+#include "base/buffer.hpp"
 #include "ident/entries.hpp"
 
 #include <array>

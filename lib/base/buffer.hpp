@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace ubf::ident {
+namespace ubf {
 
 class Reader {
   public:
@@ -72,4 +72,4 @@ class Writer {
     bool good_ = true;
 };
 
-} // namespace ubf::ident
+} // namespace ubf
