@@ -56,6 +56,9 @@ int listeners(const Globals& globals, const Arguments& arguments);
 int doctor_command(const Globals& globals, const Arguments& arguments);
 int reload(const Globals& globals, const Arguments& arguments);
 int keygen(const Globals& globals, const Arguments& arguments);
+int node(const Globals& globals, const Arguments& arguments);
+int ca(const Globals& globals, const Arguments& arguments);
+int grant(const Globals& globals, const Arguments& arguments);
 
 // The words were wrong; exit status EX_USAGE.
 class UsageError : public std::runtime_error {

@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "table.hpp"
 
+#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <iostream>
@@ -17,7 +18,9 @@ std::vector<std::string> options_in(std::string_view usage) {
     std::vector<std::string> options;
     for (auto at = usage.find("--"); at != std::string_view::npos; at = usage.find("--", at + 2)) {
         const auto end = usage.find_first_of(" []|=\n", at);
-        options.emplace_back(usage.substr(at, end == std::string_view::npos ? end : end - at));
+        const auto option = usage.substr(at, end == std::string_view::npos ? end : end - at);
+        if (std::ranges::find(options, option) == options.end())
+            options.emplace_back(option);
     }
     return options;
 }

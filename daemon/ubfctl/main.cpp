@@ -7,6 +7,7 @@
 #include "command.hpp"
 #include "config/config.hpp"
 #include "ident/key.hpp"
+#include "daemon/ubfctl/identity/files.hpp"
 #include "nft/error.hpp"
 #include "screen.hpp"
 #include "table.hpp"
@@ -26,7 +27,7 @@
 namespace ubf::ctl {
 
 std::span<const Command> commands() {
-    static constexpr std::array<Command, 20> all{{
+    static constexpr std::array<Command, 23> all{{
         {"why", "why [--last NUMBER] [--follow]",
          "why flows of yours were refused, and what to do; for every user", "ubfctl why --last 3",
          why},
@@ -84,6 +85,24 @@ std::span<const Command> commands() {
          "what ubfd counts, in Prometheus's text format; or that as an answer to HTTP",
          "ubfctl metrics > /var/lib/node_exporter/ubf.prom", metrics},
         {"keygen", "keygen [FILE]", "make a cluster key", "ubfctl keygen", keygen},
+        {"node",
+         "node keygen [FILE] | node show [FILE] |\n"
+         "         node request [--key FILE] [--name NAME] [--token-file FILE]",
+         "a node's own key, and its request for a certificate", "ubfctl node request > n1.req",
+         node},
+        {"ca",
+         "ca init | ca sign REQUEST [--class CLASS] [--address PREFIX]... [--for SPAN] "
+         "[--may-grant]\n"
+         "         [--out FILE] | ca sign --roster LIST | --slurm FILE [--requests FOLDER]\n"
+         "         [--class CLASS] [--out FOLDER] | ca token --name NAME [--class CLASS]\n"
+         "         [--address PREFIX]... [--for SPAN] | ca revoke SERIAL|NAME... | ca list |\n"
+         "         ca roster FILE; each with [--ca FOLDER] [--passphrase-file FILE]",
+         "the authority: signs the nodes' certificates and their roster, and revokes",
+         "ubfctl ca sign n1.req --class compute --address 10.0.0.1", ca},
+        {"grant",
+         "grant --user USER --node NAME [--job ID] [--for SPAN] [--key FILE] [--certificate FILE]",
+         "a grant: the user may be at that node, says this one",
+         "ubfctl grant --user alice --node n1", grant},
         {"completion", "completion bash|zsh|fish", "a script by which a shell completes ubfctl",
          "ubfctl completion bash > /usr/share/bash-completion/completions/ubfctl", completion},
     }};
@@ -214,6 +233,8 @@ int main(int argc, char** argv) {
         return failure(1, error.what());
     } catch (const ubf::ConfigError& error) {
         return failure(EX_CONFIG, error.what());
+    } catch (const FileError& error) {
+        return failure(EX_CANTCREAT, error.what());
     } catch (const ubf::KeyError& error) {
         return failure(EX_CANTCREAT, error.what());
     } catch (const ubf::nft::NftError& error) {

@@ -2,23 +2,22 @@
 // of which class it is. The format is canonical: one certificate has one form, to the byte. Numbers
 // are in network byte order.
 //
-//     offset  size
-//          0     4  'U' 'B' 'C' 1
-//          4     2  length of all, the signature included
-//          6     1  flags: 1 the node may grant
-//          7     1  0
-//          8     4  id of the authority
-//         12     8  serial
-//         20     8  valid from, seconds since 1970
-//         28     8  valid until
-//         36    32  public key (X25519)
-//               32  with flag 1: the key that verifies its grants (Ed25519)
-//              1+n  name: 1 to 63 of a-z 0-9 . _ -, behind a byte with its length
-//              1+n  class: the same, 1 to 32
-//                1  number of prefixes, 1 to 16
-//                   each: length in bits (1), 4 or 6 (1), and 4 or 16 bytes; ascending, no host
-//                   bits set
-//        end    64  Ed25519's signature of all bytes before
+// Offset and size, in bytes:
+//  - 0, 4: 'U' 'B' 'C' 1
+//  - 4, 2: length of all, the signature included
+//  - 6, 1: flags: 1 the node may grant
+//  - 7, 1: 0
+//  - 8, 4: id of the authority
+//  - 12, 8: serial
+//  - 20, 8: valid from, seconds since 1970
+//  - 28, 8: valid until
+//  - 36, 32: public key (X25519)
+//  - with flag 1, 32: the key that verifies its grants (Ed25519)
+//  - 1+n: name: 1 to 63 of a-z 0-9 . _ -, behind a byte with its length
+//  - 1+n: class: the same, 1 to 32
+//  - 1: number of prefixes, 1 to 16
+//  - each prefix: length in bits (1), 4 or 6 (1), and 4 or 16 bytes; ascending, no host bits set
+//  - end, 64: Ed25519's signature of all bytes before
 #pragma once
 
 #include "base/buffer.hpp"
@@ -83,7 +82,7 @@ std::optional<std::string> get_name(Reader& in, std::size_t most);
 // the format.
 std::optional<std::vector<std::uint8_t>> sign(const Certificate& certificate,
                                               const SigningKey& authority);
-// The format alone. Whoever calls it knows the signature to be good.
+// The format alone: the caller knows the signature to be good.
 Result<Certificate, Fault> parse_certificate(Bytes bytes);
 // The format and the signature, not the time.
 Result<Certificate, Fault> check_certificate(Bytes bytes, const Authorities& authorities);

@@ -1,15 +1,15 @@
 // A grant: user U may be at node N from one time to another, says a node whose certificate lets it
 // grant, such as the scheduler's. Numbers are in network byte order.
 //
-//     offset  size
-//          0     4  'U' 'B' 'G' 1
-//          4     8  serial of the granter's certificate
-//         12     4  uid
-//         16     4  job, for people; 0: none
-//         20     8  valid from, seconds since 1970
-//         28     8  valid until
-//              1+n  name of the node, as its certificate has it
-//        end    64  Ed25519's signature of all bytes before
+// Offset and size, in bytes:
+//  - 0, 4: 'U' 'B' 'G' 1
+//  - 4, 8: serial of the granter's certificate
+//  - 12, 4: uid
+//  - 16, 4: job, for people; 0: none
+//  - 20, 8: valid from, seconds since 1970
+//  - 28, 8: valid until
+//  - 1+n: name of the node, as its certificate has it
+//  - end, 64: Ed25519's signature of all bytes before
 #pragma once
 
 #include "base/result.hpp"

@@ -1,6 +1,6 @@
-// The keys of identity. Each node has one seed, and two key pairs follow from it: X25519, by which
-// any two nodes share a secret, and Ed25519, which signs the node's request and, if its certificate
-// says so, grants. The administrator's signing key (Ed25519) is the authority. All are libsodium's.
+// The keys of identity. Each node has one seed, and two key pairs follow from it. By X25519, any
+// two nodes share a secret. Ed25519 signs the node's request and, if its certificate says so,
+// grants. The administrator's signing key (Ed25519) is the authority. All are libsodium's.
 //
 // As text, each is a line, like a cluster key:
 //

@@ -2,16 +2,16 @@
 // it has the key. A one-time token, which the administrator made for that node, lets the request be
 // signed without anybody who looks at it. Numbers are in network byte order.
 //
-//     offset  size
-//          0     4  'U' 'B' 'Q' 1
-//          4     1  flags: 1 made with a token
-//          5     1  0
-//          6    32  public key (X25519)
-//         38    32  the key that verifies this request, and grants (Ed25519)
-//                   with flag 1: number of the token (8), and a proof that the node has it (16):
-//                   BLAKE2b, keyed with the token's secret, of the bytes before
-//              1+n  name of the node
-//        end    64  Ed25519's signature of all bytes before
+// Offset and size, in bytes:
+//  - 0, 4: 'U' 'B' 'Q' 1
+//  - 4, 1: flags: 1 made with a token
+//  - 5, 1: 0
+//  - 6, 32: public key (X25519)
+//  - 38, 32: the key that verifies this request, and grants (Ed25519)
+//  - with flag 1, 8: number of the token
+//  - with flag 1, 16: BLAKE2b of the bytes before, keyed with the token's secret: the node has it
+//  - 1+n: name of the node
+//  - end, 64: Ed25519's signature of all bytes before
 //
 // A token is a line `ubf-token-1 NUMBER SECRET`: 16 and 64 hex digits.
 #pragma once

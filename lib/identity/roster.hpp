@@ -1,16 +1,16 @@
 // The roster: certificates of the cluster's nodes, and the serials that are revoked, under one
 // signature. Numbers are in network byte order.
 //
-//     offset  size
-//          0     4  'U' 'B' 'R' 1
-//          4     4  id of the authority
-//          8     8  number; a node takes no roster with a smaller one than it had
-//         16     8  when it was signed, seconds since 1970
-//         24     4  number of certificates, at most 65,536
-//         28     4  number of revoked serials, at most 65,536
-//         32        revoked serials, 8 bytes each, ascending
-//                   certificates, as in certificate.hpp, by ascending serial
-//        end    64  Ed25519's signature of all bytes before
+// Offset and size, in bytes:
+//  - 0, 4: 'U' 'B' 'R' 1
+//  - 4, 4: id of the authority
+//  - 8, 8: number; a node takes no roster with a smaller one than it had
+//  - 16, 8: when it was signed, seconds since 1970
+//  - 24, 4: number of certificates, at most 65,536
+//  - 28, 4: number of revoked serials, at most 65,536
+//  - 32: revoked serials, 8 bytes each, ascending
+//  - then certificates, as in certificate.hpp, by ascending serial
+//  - end, 64: Ed25519's signature of all bytes before
 //
 // A certificate in a roster is good by the roster's signature: its own is not verified again. So
 // its authority must be one that the node accepts, but need not be the roster's.

@@ -1,5 +1,5 @@
-// Whether a node's word about one of its sockets counts: a pure function of the class that the
-// node's certificate names, of the owner that it names, and of the grants for that user.
+// Whether a node's word about one of its sockets counts. It is a pure function of the class in the
+// node's certificate, of the owner that the node names, and of the grants for that user.
 #pragma once
 
 #include "base/types.hpp"

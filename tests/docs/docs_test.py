@@ -140,7 +140,7 @@ class Docs(unittest.TestCase):
 
     def test_every_command_of_ubfctl_stands_in_the_man_page(self):
         commands = re.findall(r"^  ([a-z][a-z-]*)\b.*\n      ", output("ubfctl", "--help"), flags=re.M)
-        self.assertEqual(len(commands), 20)
+        self.assertEqual(len(commands), 23)
         for command in commands:
             self.assertRegex(page("ubfctl.1"), rf"(?m)^\*{command}\*")
 

@@ -14,7 +14,7 @@ const SigningKey& signing_key() {
     return key;
 }
 
-// What is accepted has one form.
+// A certificate that is accepted has one form.
 void certificate(Bytes bytes) {
     const auto read = parse_certificate(bytes);
     if (!read)
