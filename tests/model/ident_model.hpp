@@ -20,9 +20,10 @@ struct Message {
     enum class Kind : std::uint8_t { none, question, answer };
     Kind kind = Kind::none;
     std::uint8_t nonce = 0;
-    User said = User::nobody; // in an answer
-    bool signed_by_us = true; // with the cluster key
-    bool from_the_asked = true;
+    User said = User::nobody;   // in an answer
+    bool signed_by_us = true;   // with the cluster key
+    bool from_the_asked = true; // as its source address says
+    bool of_the_pair = true;    // sealed with the key of the asker and the asked
 
     auto operator<=>(const Message&) const = default;
 };
@@ -54,7 +55,7 @@ struct State {
     std::uint8_t held_since = 0;
 };
 
-// A state as a number of 53 bits, for millions of them.
+// A state as a number of 56 bits, for millions of them.
 class Packed {
   public:
     explicit Packed(const State& state) {
@@ -73,6 +74,7 @@ class Packed {
             put(static_cast<unsigned>(message.said), 2);
             put(message.signed_by_us ? 1 : 0, 1);
             put(message.from_the_asked ? 1 : 0, 1);
+            put(message.of_the_pair ? 1 : 0, 1);
         }
     }
     std::uint64_t bits() const { return bits_; }
@@ -85,6 +87,8 @@ class Packed {
 
 // The protections. The model leaves each out once, to show its purpose.
 struct Rules {
+    bool certificates = false; // are required: root of a third node is hostile
+    bool checks_pair = true;   // then
     bool checks_mac = true;
     bool checks_nonce = true;
     bool checks_source = true;
@@ -104,8 +108,8 @@ class Explorer {
     };
 
     // Visits all reachable states.
-    Result explore() {
-        push(State{});
+    Result explore(const State& first = {}) {
+        push(first);
         while (!open_.empty() && !result_.violated) {
             const State state = open_.back();
             open_.pop_back();
@@ -188,8 +192,9 @@ class Explorer {
     }
 
     void answered(State state, const Message& answer) {
-        const bool believed = (answer.signed_by_us || !rules_.checks_mac) &&
-                              (answer.from_the_asked || !rules_.checks_source) &&
+        const bool genuine = rules_.certificates ? answer.of_the_pair || !rules_.checks_pair
+                                                 : answer.signed_by_us || !rules_.checks_mac;
+        const bool believed = genuine && (answer.from_the_asked || !rules_.checks_source) &&
                               (answer.nonce == state.nonce || !rules_.checks_nonce);
         if (state.phase != Phase::waiting || !believed)
             return push(state); // counted and dropped
@@ -256,7 +261,8 @@ class Explorer {
     }
 
     // An attacker without the key forges any answer, and may see the nonce. A peer with the key
-    // that was not asked does so too. Any datagram may be replayed at any time.
+    // that was not asked does so too, and none of them has the key of the pair. Any datagram may be
+    // replayed at any time.
     void mischief(const State& state) {
         if (state.mischief == 0)
             return;
@@ -265,7 +271,11 @@ class Explorer {
                 for (const bool has_key : {false, true}) {
                     auto next = state;
                     --next.mischief;
-                    if (put(next, {Message::Kind::answer, nonce, user, has_key, !has_key}))
+                    // Root of a third node has the cluster key and a key of its own, and takes
+                    // the address of the node that was asked.
+                    const bool from_the_asked = !has_key || rules_.certificates;
+                    if (put(next,
+                            {Message::Kind::answer, nonce, user, has_key, from_the_asked, false}))
                         push(next);
                 }
     }
