@@ -123,6 +123,7 @@ void Daemon::say_how_it_begins() {
 void Daemon::look(TimePoint now) {
     follow_sysctl();
     ask_for_names(now);
+    follow_roster();
     desks_->exceptions().look();
     ruleset_->look(now);
     surroundings_.look(settings_.config(), now);

@@ -67,6 +67,7 @@ class Daemon {
     void apply(Start fresh);
     void follow_sysctl();
     void ask_for_names(TimePoint now);
+    void follow_roster();
     void name_unknown();
     void relabel(Uid uid);
     void with_recognised(const ControlServer::Reply& reply, const std::function<void()>& then);

@@ -101,6 +101,22 @@ void Daemon::follow_sysctl() {
     apply(std::move(fresh));
 }
 
+// Flows that the word of a node allowed are decided again: its certificate may be revoked.
+void Daemon::follow_roster() {
+    const auto look = settings_.look_at_roster();
+    if (look.news == RosterFile::News::bad)
+        log_.error(fmt::format("the roster that was read before stays: {}", look.mistake));
+    if (look.news != RosterFile::News::changed)
+        return;
+    const auto& rules = settings_.rules();
+    const auto roster = rules->terms->identities->roster();
+    log_.info(fmt::format("roster {}: {} certificates, {} revoked", roster->number(),
+                          roster->certificates().size(), roster->revoked().size()));
+    gates_.set_rules(rules, true);
+    rdma_->set_rules(rdma_rules(settings_.config(), *rules));
+    gates_.undecided().judge_recognised(Clock::now());
+}
+
 void Daemon::name_unknown() {
     const auto& unknown = settings_.config().unknown;
     for (const auto& name : unknown.names)

@@ -19,7 +19,22 @@ Start Settings::load() const {
         throw ConfigError(fmt::format("changes of {} take effect at a restart only: restart "
                                       "ubfd, or undo them",
                                       fmt::join(names, ", ")));
+    const auto& old_identities = start_.rules->terms->identities;
+    const auto& identities = fresh.rules->terms->identities;
+    if (old_identities && identities &&
+        identities->roster()->number() < old_identities->roster()->number())
+        throw ConfigError(fmt::format("{}: an older roster than the one that was read before, "
+                                      "which may lack revoked serials; copy the newest, or restart "
+                                      "ubfd",
+                                      fresh.config.identity.roster.string()));
     return fresh;
+}
+
+RosterFile::Look Settings::look_at_roster() {
+    const auto& identities = start_.rules->terms->identities;
+    if (!identities || start_.config.identity.roster.empty())
+        return {};
+    return roster_.look(start_.config.identity.roster, *identities);
 }
 
 std::optional<Config> Settings::look_for_names(TimePoint now) {

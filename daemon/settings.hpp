@@ -4,6 +4,7 @@
 
 #include "config/config.hpp"
 #include "config/scope.hpp"
+#include "daemon/ident/identity_files.hpp"
 #include "daemon/start.hpp"
 #include "daemon/temporary_exceptions.hpp"
 #include "daemon/unknown_names.hpp"
@@ -46,6 +47,9 @@ class Settings {
     std::optional<Config> look_for_names(TimePoint now);
     Start with_names(Config config) const;
 
+    // Another roster may have taken the place of the last. To be called every half second or so.
+    RosterFile::Look look_at_roster();
+
     // The mistake in the file, while an older configuration holds; empty: none.
     const std::string& mistake() const { return mistake_; }
     void note_mistake(std::string mistake) { mistake_ = std::move(mistake); }
@@ -61,6 +65,7 @@ class Settings {
     std::string mistake_;
     UnknownNames names_;
     TemporaryExceptions exceptions_;
+    RosterFile roster_;
     Start start_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "config/key_file.hpp"
 #include "daemon/fabric/rdma_judge.hpp"
+#include "daemon/ident/identity_files.hpp"
 #include "ident/key.hpp"
 #include "nft/installer.hpp"
 #include "nft/probe.hpp"
@@ -44,7 +45,7 @@ Start prepare(Config config) {
     peers.insert(peers.end(), config.fabric.peers.begin(), config.fabric.peers.end());
     auto terms = std::make_shared<const ident::Terms>(
         ident::Terms{config.ident.port, config.ident.clock_skew, std::move(peers), std::move(keys),
-                     config.fabric.management, config.portal.peers});
+                     config.fabric.management, config.portal.peers, load_identities(config)});
     const auto& labels = config.labels;
     if (labels.selinux && !selinux_is_enabled())
         throw ConfigError(

@@ -43,7 +43,32 @@ Json interfaces(const WatchedInterfaces& scope) {
 // The peers on the page without --peers, which lists all: there may be thousands.
 constexpr std::size_t most_peers = 20;
 
-Json to_json(const std::vector<PeerTable::Peer>& peers) {
+// How a peer was proven last.
+std::string proof(const ident::Terms& terms, const PeerTable::Peer& peer) {
+    const auto proof =
+        terms.identities ? terms.identities->proof(peer.address) : ident::Identities::Proof{};
+    if (proof.by_certificate)
+        return fmt::format("certificate {} of {} ({})", static_cast<std::uint64_t>(proof.serial),
+                           proof.name, proof.node_class);
+    const bool required = terms.identities && terms.identities->own().required;
+    return required || peer.answers == 0 ? "none" : "cluster key";
+}
+
+Json to_json(const ident::Identities& identities) {
+    const auto& own = identities.own();
+    const auto roster = identities.roster();
+    return {{"name", own.says.name},
+            {"class", own.says.node_class},
+            {"serial", static_cast<std::uint64_t>(own.says.serial)},
+            {"until", own.says.valid.until.count()},
+            {"roster",
+             {{"number", roster->number()},
+              {"certificates", roster->certificates().size()},
+              {"revoked", roster->revoked().size()}}},
+            {"required", own.required}};
+}
+
+Json to_json(const std::vector<PeerTable::Peer>& peers, const ident::Terms& terms) {
     auto json = Json::array();
     for (const auto& peer : peers)
         json.push_back({{"address", to_string(peer.address)},
@@ -51,6 +76,7 @@ Json to_json(const std::vector<PeerTable::Peer>& peers) {
                         {"answers", peer.answers},
                         {"timeouts", peer.timeouts},
                         {"silent", peer.silent},
+                        {"proof", proof(terms, peer)},
                         {"clock_ahead_ms", peer.clock_ahead.count()},
                         {"answer_us", {{"p50", peer.p50.count()}, {"p99", peer.p99.count()}}}});
     return json;
@@ -281,7 +307,10 @@ Json Daemon::status(bool all_peers) {
             {"portal", of_portals(counters_.portal, owners_.tickets().bound())},
             {"peers_asked", asked},
             {"peers_silent", silent},
-            {"peers", to_json(peers)},
+            {"peers", to_json(peers, *settings_.rules()->terms)},
+            {"identity", settings_.rules()->terms->identities
+                             ? to_json(*settings_.rules()->terms->identities)
+                             : Json()},
             {"packets_gone", counters_.gate.packets_gone.read()},
             {"verdict_errors", counters_.gate.verdict_errors.read()},
             {"observing",

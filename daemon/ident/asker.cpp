@@ -115,7 +115,8 @@ void Asker::send(const std::vector<Nonce>& nonces) {
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < questions.size();) {
             auto open = group.begin() + static_cast<std::ptrdiff_t>(first);
-            const auto bytes = encode(buffer, outgoing_, first, path, terms_->keys.current);
+            const auto bytes =
+                terms_->write(buffer, outgoing_, first, path, Identities::Why::question);
             const bool no_room = is_want_of_room(socket.send(path, interface, bytes));
             const auto now = Clock::now();
             if (no_room)
@@ -150,8 +151,11 @@ void Asker::handle(const Received& received) {
     }
     const auto now = Clock::now();
     const auto ahead = datagram->time - wall_clock();
-    for (const auto& answer : *answers)
+    for (auto answer : *answers) {
+        if (terms_->identities)
+            terms_->identities->judge(received.path.from.address, datagram->sealed, answer.owner);
         handle(answer, received.path, ahead, now);
+    }
 }
 
 void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now) {
@@ -165,7 +169,7 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
         return;
     }
     auto& pending = found->second;
-    if (!pending.uid) { // else it is the second answer
+    if (!pending.named) { // else it is the second answer
         peers_.answered(path.from.address, now - pending.asked, ahead);
         times_.add(now - (pending.repeated ? pending.asked : *pending.sent));
         if (now - pending.asked >= deadline_ / 2)
@@ -176,7 +180,7 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
     const auto flow = pending.flow;
     const bool withdrawn = pending.withdrawn;
     if (answer.part == Part::uid) {
-        if (std::exchange(pending.uid, answer.owner.uid))
+        if (std::exchange(pending.named, answer.owner))
             return;
         // The peer searches for the credentials. The question is sent once more, as the second
         // answer may get lost.
@@ -220,10 +224,11 @@ void Asker::on_time(TimePoint now) {
             pending_.erase(found);
             continue;
         }
-        const bool over = pending.deadline <= now ||
-                          (!pending.uid && peers_.refuses(pending.path.to.address, pending.asked));
+        const bool over =
+            pending.deadline <= now ||
+            (!pending.named && peers_.refuses(pending.path.to.address, pending.asked));
         // The timeout may have grown since the question was sent.
-        const bool is_first = pending.sent && !pending.repeated && !pending.uid;
+        const bool is_first = pending.sent && !pending.repeated && !pending.named;
         if (is_first && !over && now < *pending.sent + times_.pause()) {
             send_later(pending, *pending.sent + times_.pause());
             continue;
@@ -253,8 +258,8 @@ void Asker::expire(const Pending& pending) {
     const auto& flow = pending.flow;
     if (!pending.sent)
         handler_(flow, Heard::unsent, Owner{});
-    else if (pending.uid)
-        handler_(flow, Heard::late, Owner::user(*pending.uid));
+    else if (pending.named)
+        handler_(flow, Heard::late, *pending.named);
     else
         handler_(flow, Heard::nothing, Owner{});
 }

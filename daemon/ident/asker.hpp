@@ -65,7 +65,7 @@ class Asker final : public Peers {
         TimePoint again{};               // when it is due again, at the latest at the deadline
         std::optional<TimePoint> sent{}; // the last time
         Clock::duration pause{};         // from the last transmission to the next
-        std::optional<Uid> uid{};        // from the peer's first answer
+        std::optional<Owner> named{};    // by the peer's first answer: a user
         bool repeated = false;
         bool withdrawn = false;
     };

@@ -9,6 +9,30 @@ Milliseconds wall_clock() {
         std::chrono::system_clock::now().time_since_epoch());
 }
 
+std::span<const std::uint8_t> Terms::write(std::span<std::uint8_t> out, const Datagram& datagram,
+                                           std::size_t& first, const Path& path,
+                                           Identities::Why why) const {
+    if (identities)
+        if (const auto sealed = identities->write(out, datagram, first, path, why))
+            return *sealed;
+    return encode(out, datagram, first, path, keys.current);
+}
+
+namespace {
+
+Result<Datagram, Rejection> read(const Received& received, const Terms& terms) {
+    const bool sealed = is_sealed(received.bytes);
+    if (sealed && !terms.identities)
+        return fail(Rejection::no_certificate);
+    if (sealed)
+        return terms.identities->read(received);
+    if (terms.identities && terms.identities->own().required)
+        return fail(Rejection::no_certificate);
+    return decode(received.bytes, received.path, terms.keys);
+}
+
+} // namespace
+
 Result<Datagram, Rejection> accept(const Received& received, const Terms& terms, PeerTable& peers,
                                    IdentCounters& counters) {
     const auto reject = [&](Rejection rejection) {
@@ -18,7 +42,7 @@ Result<Datagram, Rejection> accept(const Received& received, const Terms& terms,
     const auto& from = received.path.from;
     if (from.port != terms.port || !contains(terms.peers, from.address))
         return reject(Rejection::foreign);
-    auto datagram = decode(received.bytes, received.path, terms.keys);
+    auto datagram = read(received, terms);
     if (!datagram)
         return reject(datagram.error());
     const auto ahead = datagram->time - wall_clock();

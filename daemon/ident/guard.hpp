@@ -3,10 +3,12 @@
 
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
+#include "daemon/ident/identities.hpp"
 #include "daemon/ident/peer_table.hpp"
 #include "ident/socket.hpp"
 #include "ident/wire.hpp"
 
+#include <memory>
 #include <optional>
 
 namespace ubf::ident {
@@ -19,11 +21,16 @@ struct Terms {
     KeyRing keys;
     AddressMap management{}; // from an address of the fabric to that at which its ubfd is asked
     std::vector<Prefix> portals{}; // nodes with portals: they may ask who listens here
+    std::shared_ptr<Identities> identities{}; // if this node has a key of its own
 
     // The path between the nodes at both ends of a flow; from: the asker.
     Path path(const Address& from, const Address& to) const {
         return {{management(from), port}, {management(to), port}};
     }
+    // As encode(): sealed, or under the cluster key.
+    std::span<const std::uint8_t> write(std::span<std::uint8_t> out, const Datagram& datagram,
+                                        std::size_t& first, const Path& path,
+                                        Identities::Why why) const;
     // Whether a datagram came along the path from `from` to `to`.
     bool came_between(const Path& path, const Address& from, const Address& to) const {
         return path.from.address == management(from) && path.to.address == management(to);

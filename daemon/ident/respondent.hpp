@@ -23,6 +23,7 @@ struct Sender {
     Path path; // to us
     std::uint32_t interface;
     Channel channel;
+    bool sealed = false; // so the answer is, too
 };
 
 class Respondent {

@@ -66,9 +66,12 @@ void Service::receive() {
 }
 
 void Service::handle(const Received& received) {
+    if (introduction_of(received.bytes))
+        return introduced(received);
     const auto datagram = accept(received, *terms_, shared_.peers, shared_.counters.ident);
     if (!datagram && datagram.error() == Rejection::other_version)
         answer_version(received);
+    greet(received, datagram);
     if (!datagram)
         return;
     // An answer goes to the channel that asked.
@@ -82,7 +85,7 @@ void Service::handle(const Received& received) {
         return;
     }
     shared_.peers.heard(received.path.from.address);
-    const Sender sender{received.path, received.interface, datagram->from};
+    const Sender sender{received.path, received.interface, datagram->from, datagram->sealed};
     auto& entries = datagram->entries;
     if (const auto* questions = std::get_if<std::vector<Question>>(&entries)) {
         handle(*questions, sender);
@@ -226,9 +229,13 @@ void Service::send(const Sender& to, Entries entries) {
     const Datagram datagram{to.channel, Channel::service, wall_clock(), std::move(entries)};
     const auto count = std::visit([](const auto& all) { return all.size(); }, datagram.entries);
     const Path path = to.path.reversed();
+    using Why = Identities::Why;
+    const auto why = std::holds_alternative<std::vector<Answer>>(datagram.entries)
+                         ? (to.sealed ? Why::reply : Why::clear_reply)
+                         : Why::unasked;
     std::array<std::uint8_t, max_datagram> buffer;
     for (std::size_t first = 0; first < count;) {
-        const auto bytes = encode(buffer, datagram, first, path, terms_->keys.current);
+        const auto bytes = terms_->write(buffer, datagram, first, path, why);
         // If it can't be sent, the peer asks again, or the notice is retransmitted.
         if (is_want_of_room(socket_.send(path, to.interface, bytes)))
             shared_.counters.ident.not_sent.add();

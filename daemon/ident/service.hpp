@@ -74,6 +74,8 @@ class Service {
     void hand_on(std::vector<Entry> entries, const Sender& sender);
     void handle(const Received& received);
     void answer_version(const Received& received);
+    void introduced(const Received& received);
+    void greet(const Received& received, const Result<Datagram, Rejection>& datagram);
     void handle(const std::vector<Question>& questions, const Sender& sender);
     void answer_portal(const std::vector<Question>& questions, const Sender& sender);
     void answer_others(std::vector<Question> others, const Sender& sender);

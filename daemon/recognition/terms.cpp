@@ -63,8 +63,11 @@ RecognitionTerms recognition_terms(const Config& config, const KeyRing& keys) {
     agreed.clock_skew = static_cast<std::uint32_t>(
         std::chrono::ceil<std::chrono::seconds>(config.ident.clock_skew).count());
     add(terms.peers, UBF_SIDE_ETHERNET, loopback());
-    add_side(terms, UBF_SIDE_ETHERNET, config.peers.ranges, config.policy);
-    if (config.fabric.enabled)
+    // The cluster key, with which stamps are made, proves no other node where certificates do.
+    const bool here_alone = config.ident.require_certificates;
+    const std::vector<Prefix> none;
+    add_side(terms, UBF_SIDE_ETHERNET, here_alone ? none : config.peers.ranges, config.policy);
+    if (config.fabric.enabled && !here_alone)
         add_side(terms, UBF_SIDE_FABRIC, config.fabric_peers(), fabric_policy);
     if (terms.peers.size() > UBF_RECOGNITION_PEERS)
         terms.why_not = fmt::format("the peers' ranges are more than {}", UBF_RECOGNITION_PEERS);

@@ -25,7 +25,7 @@ std::string number_text(const Json& peer, const char* path) {
     return std::to_string(number(peer, path));
 }
 
-constexpr std::array<Column, 7> all{{
+constexpr std::array<Column, 8> all{{
     {"peer", "its address", [](const Json& peer) { return word(peer, "/address", "?"); }},
     {"asked", "questions to it", [](const Json& peer) { return number_text(peer, "/questions"); },
      true},
@@ -37,6 +37,8 @@ constexpr std::array<Column, 7> all{{
      [](const Json& peer) { return number_text(peer, "/answer_us/p99"); }, true},
     {"state", "SILENT, or answers",
      [](const Json& peer) { return std::string(is_silent(peer) ? "SILENT" : "answers"); }},
+    {"proof", "how it was proven: a certificate, or the cluster key",
+     [](const Json& peer) { return word(peer, "/proof", "?"); }, false, false},
     {"answers", "answers that came", [](const Json& peer) { return number_text(peer, "/answers"); },
      true, false},
 }};

@@ -28,7 +28,10 @@ bool decide_alike(const Config& a, const Config& b) {
                a.fabric_peers() == b.fabric_peers() && a.fabric.pkeys == b.fabric.pkeys;
     };
     return a.policy == b.policy && a.observed == b.observed && a.peers.ranges == b.peers.ranges &&
-           same_labels() && same_fabric();
+           same_labels() && same_fabric() &&
+           a.ident.require_certificates == b.ident.require_certificates &&
+           a.identity.authorities == b.identity.authorities &&
+           a.identity.classes == b.identity.classes;
 }
 
 std::vector<std::string> need_restart(const Config& old, const Config& fresh) {

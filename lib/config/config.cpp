@@ -3,6 +3,7 @@
 
 #include "base/escape.hpp"
 #include "base/nearest.hpp"
+#include "config/identity.hpp"
 #include "config/options.hpp"
 #include "config/read.hpp"
 
@@ -164,6 +165,7 @@ constexpr NamedTable named_tables[] = {
     {"fabric", "management", read_management},
     {"labels", "map", read_label_map},
     {"labels", "aliases", read_aliases},
+    {"identity", "classes", config::read_classes},
 };
 
 // Settings of older versions that a file may still hold. Each is ignored with a warning.
@@ -288,6 +290,7 @@ Config config::read(const toml::table& root, const std::string& file, Names name
     for (auto* ranges : {&config.peers.ranges, &config.fabric.peers})
         *ranges = without(std::move(*ranges), config.peers.except);
     mistakes.of([&] { check_together(config, file); });
+    mistakes.of([&] { check_identity(config, file); });
     mistakes.of([&] { add_slurm(config, names); });
     mistakes.check();
     return config;

@@ -9,6 +9,8 @@
 #include "flow/address.hpp"
 #include "flow/address_map.hpp"
 #include "flow/flow.hpp"
+#include "identity/keys.hpp"
+#include "identity/vouching.hpp"
 #include "label/label_map.hpp"
 #include "policy/policy.hpp"
 
@@ -16,6 +18,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -162,7 +165,17 @@ struct Config {
         std::filesystem::path key_file = "/etc/ubf/ident.key";
         std::chrono::milliseconds deadline{900};
         std::chrono::milliseconds clock_skew{30000};
+        bool require_certificates = false; // the cluster key alone proves no peer any more
     } ident;
+
+    // This node's own key, and whom the nodes of each class may speak for; see docs/identity.md.
+    struct Identity {
+        std::filesystem::path key; // empty: none, and the rest is empty, too
+        std::filesystem::path certificate{};
+        std::filesystem::path roster{}; // empty: peers send their certificates along
+        identity::Authorities authorities{};
+        std::map<std::string, identity::ClassRule, std::less<>> classes{}; // empty: any for all
+    } identity;
 
     struct Ruleset {
         bool manage = true;                // false: the administrator imports it, ubfd checks it

@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "config/distinct.hpp"
+#include "config/identity.hpp"
 #include "config/portal_options.hpp"
 
 #include <algorithm>
@@ -344,6 +345,20 @@ constexpr Option of_most_sections[] = {
      [](Config& c, const Value& v) {
          c.ident.clock_skew = std::chrono::milliseconds(v.integer(100, 3'600'000));
      }},
+    {"ident", "require_certificates", "false",
+     "only peers with a certificate count; false: the cluster key proves a peer, too",
+     [](Config& c, const Value& v) { c.ident.require_certificates = v.boolean(); }},
+
+    {"identity", "key", "\"\"", "this node's own key, as 'ubfctl node keygen' makes it; \"\": none",
+     [](Config& c, const Value& v) { c.identity.key = v.string_or_none(); }},
+    {"identity", "certificate", "\"\"", "this node's certificate, as 'ubfctl ca sign' makes it",
+     [](Config& c, const Value& v) { c.identity.certificate = v.string_or_none(); }},
+    {"identity", "roster", "\"\"",
+     "certificates of all nodes and the revoked ones, as 'ubfctl ca roster' makes it; \"\": none",
+     [](Config& c, const Value& v) { c.identity.roster = v.string_or_none(); }},
+    {"identity", "authorities", "[]",
+     "the authority whose signatures count, and perhaps its successor: lines of 'ubfctl ca init'",
+     [](Config& c, const Value& v) { c.identity.authorities = authorities(v); }},
 
     {"ruleset", "manage", "true",
      "ubfd installs its nftables table; false: the administrator imports it, ubfd checks it",

@@ -110,6 +110,13 @@ std::vector<std::string> warnings(const Config& config) {
         warnings.emplace_back("policy.mode: NOTHING IS REFUSED on this node, which only observes; "
                               "the log has lines with would-deny, and 'ubfctl report' sums them "
                               "up; set \"enforce\" when you are content with it");
+    if (config.ident.require_certificates && config.identity.classes.empty())
+        warnings.emplace_back("identity.classes: there are none, so a node may speak for every "
+                              "user, root included; write one for each class of the certificates");
+    if (!config.identity.classes.empty() && !config.ident.require_certificates)
+        warnings.emplace_back("ident.require_certificates: false, so whoever has the cluster key "
+                              "goes around identity.classes; set it once all nodes have "
+                              "certificates");
     if (all.empty())
         warnings.emplace_back("peers.ranges: no peers are listed, so no user reaches a program on "
                               "another node; write the addresses of the nodes that run ubfd, like "

@@ -1,6 +1,7 @@
 #include "ident/wire.hpp"
 
 #include "base/buffer.hpp"
+#include "ident/contents.hpp"
 #include "ident/entries.hpp"
 
 #include <array>
@@ -28,25 +29,16 @@ enum class Kind : std::uint8_t {
     decision = 8,
 };
 
-Kind kind_of(const Entries& entries) {
-    constexpr std::array kinds{Kind::question, Kind::answer,  Kind::gone,    Kind::gone_seen,
-                               Kind::refused,  Kind::inquiry, Kind::decision};
-    static_assert(std::variant_size_v<Entries> == kinds.size());
-    return kinds[entries.index()];
-}
+constexpr std::array kinds{Kind::question, Kind::answer,  Kind::gone,    Kind::gone_seen,
+                           Kind::refused,  Kind::inquiry, Kind::decision};
+static_assert(std::variant_size_v<Entries> == kinds.size());
 
 static_assert(header_size + largest_answer + mac_size <= max_datagram);
 
 using Mac = std::array<std::uint8_t, mac_size>;
 
 Mac authenticate(std::span<const std::uint8_t> message, const Path& path, const Key& key) {
-    std::array<std::uint8_t, 36> ends{};
-    Writer writer(ends);
-    writer.bytes(path.from.address.bytes());
-    writer.bytes(path.to.address.bytes());
-    writer.number(path.from.port);
-    writer.number(path.to.port);
-
+    const auto ends = ends_of(path);
     Mac mac;
     crypto_generichash_state state;
     crypto_generichash_init(&state, key.bytes().data(), key.bytes().size(), mac.size());
@@ -71,7 +63,47 @@ std::optional<Entries> get_all(Reader& in, std::uint8_t count) {
     return entries;
 }
 
-std::optional<Entries> get_all(Reader& in, std::uint8_t kind, std::uint8_t count) {
+const Key* key_of(const KeyRing& keys, std::uint32_t id) {
+    if (keys.current.id() == id)
+        return &keys.current;
+    if (keys.previous && keys.previous->id() == id)
+        return &*keys.previous;
+    return nullptr;
+}
+
+} // namespace
+
+std::array<std::uint8_t, ends_size> ends_of(const Path& path) {
+    std::array<std::uint8_t, ends_size> ends{};
+    Writer writer(ends);
+    writer.bytes(path.from.address.bytes());
+    writer.bytes(path.to.address.bytes());
+    writer.number(path.from.port);
+    writer.number(path.to.port);
+    return ends;
+}
+
+std::uint8_t kind_of(const Entries& entries) {
+    return static_cast<std::uint8_t>(kinds[entries.index()]);
+}
+
+Written put_entries(std::span<std::uint8_t> out, const Entries& entries, std::size_t& first) {
+    Written written;
+    std::visit(
+        [&](const auto& all) {
+            for (; first < all.size() && written.count < UINT8_MAX; ++first, ++written.count) {
+                Writer entry(out.subspan(written.bytes));
+                put(entry, all[first]);
+                if (!entry.good())
+                    return;
+                written.bytes += entry.written();
+            }
+        },
+        entries);
+    return written;
+}
+
+std::optional<Entries> get_entries(Reader& in, std::uint8_t kind, std::uint8_t count) {
     switch (Kind{kind}) {
     case Kind::question:
         return get_all<Question>(in, count);
@@ -93,16 +125,6 @@ std::optional<Entries> get_all(Reader& in, std::uint8_t kind, std::uint8_t count
     return std::nullopt;
 }
 
-const Key* key_of(const KeyRing& keys, std::uint32_t id) {
-    if (keys.current.id() == id)
-        return &keys.current;
-    if (keys.previous && keys.previous->id() == id)
-        return &*keys.previous;
-    return nullptr;
-}
-
-} // namespace
-
 std::string_view to_string(Rejection rejection) {
     switch (rejection) {
     case Rejection::malformed:
@@ -111,6 +133,8 @@ std::string_view to_string(Rejection rejection) {
         return "foreign";
     case Rejection::other_version:
         return "other-version";
+    case Rejection::no_certificate:
+        return "no-certificate";
     case Rejection::wrong_key:
         return "wrong-key";
     case Rejection::late:
@@ -133,29 +157,18 @@ std::span<const std::uint8_t> encode(std::span<std::uint8_t> out, const Datagram
     header.number(magic);
     header.number(version);
     header.number(static_cast<std::uint8_t>(datagram.to));
-    header.number(static_cast<std::uint8_t>(kind_of(datagram.entries)));
+    header.number(kind_of(datagram.entries));
     header.number(std::uint8_t{0});
     header.number(std::uint16_t{0});
     header.number(key.id());
     header.number(static_cast<std::uint32_t>(datagram.from) << 24);
     header.number(static_cast<std::uint64_t>(datagram.time.count()));
 
-    std::size_t used = header_size;
-    std::uint8_t count = 0;
-    std::visit(
-        [&](const auto& entries) {
-            for (; first < entries.size() && count < UINT8_MAX; ++first, ++count) {
-                Writer entry(out.subspan(used, max_datagram - mac_size - used));
-                put(entry, entries[first]);
-                if (!entry.good())
-                    return;
-                used += entry.written();
-            }
-        },
-        datagram.entries);
-
+    const auto entries = put_entries(
+        out.subspan(header_size, max_datagram - mac_size - header_size), datagram.entries, first);
+    const auto used = header_size + entries.bytes;
     const auto length = static_cast<std::uint16_t>(used + mac_size);
-    out[count_offset] = count;
+    out[count_offset] = entries.count;
     Writer(out.subspan(length_offset, 2)).number(length);
     const Mac mac = authenticate(out.first(used), path, key);
     std::ranges::copy(mac, out.begin() + static_cast<std::ptrdiff_t>(used));
@@ -199,7 +212,7 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
         return fail(Rejection::malformed);
     if (Kind{kind} == Kind::pushed)
         return fail(Rejection::unasked);
-    auto entries = get_all(in, kind, count);
+    auto entries = get_entries(in, kind, count);
     if (!entries)
         return fail(Rejection::malformed);
     datagram.entries = std::move(*entries);

@@ -131,6 +131,7 @@ struct Datagram {
     Channel from = Channel::service;
     Milliseconds time{};
     Entries entries;
+    bool sealed = false; // read from one that was sealed for us (sealed.hpp)
 };
 
 // The two ends of a datagram.
@@ -145,11 +146,12 @@ enum class Rejection : std::uint8_t {
     malformed, // doesn't fit the format
     foreign,   // from an address or port that no peer speaks from
     other_version,
-    wrong_key,  // the MAC is not made with a key of ours, or for other addresses
-    late,       // the sender's clock is out of the window
-    repeated,   // seen before
-    unasked,    // an answer to no open question, or from another address; or a pushed owner
-    not_theirs, // a question about a flow that doesn't end at the asker
+    no_certificate, // not sealed where it must be, or by a key that no certificate has
+    wrong_key,      // the MAC is not made with a key of ours, or for other addresses
+    late,           // the sender's clock is out of the window
+    repeated,       // seen before
+    unasked,        // an answer to no open question, or from another address; or a pushed owner
+    not_theirs,     // a question about a flow that doesn't end at the asker
     count_,
 };
 

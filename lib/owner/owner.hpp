@@ -68,6 +68,13 @@ struct Credentials {
     bool slurmstepd = false;
 };
 
+// Whether the word of the node that named an owner counts, by the node's certificate.
+enum class Word : std::uint8_t {
+    counts,   // also of owners that were found on this node
+    no_class, // the class of the node may not speak for this owner
+    no_grant, // nor may the node without a grant for this user
+};
+
 struct Owner {
     OwnerKind kind = OwnerKind::unknown;
     Uid uid{}; // of kind user only
@@ -75,6 +82,8 @@ struct Owner {
     std::optional<Credentials> credentials;
     // As whom a web portal runs, whose socket speaks for the user.
     std::optional<Uid> via{};
+    Word word = Word::counts;
+    bool may_be_exempt = true; // the class of the node lets exempt users be that
 
     // A socket of uid 0 for which no process has been searched yet.
     bool may_be_kernel() const { return kind == OwnerKind::user && uid == Uid{0} && !credentials; }

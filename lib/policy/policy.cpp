@@ -51,6 +51,24 @@ bool exempt(const Flow& flow, const Owner& owner, const Address& address,
     return false;
 }
 
+// The word of a peer's node may not count for this owner.
+bool is_exempt(const Flow& flow, const Owner& owner, const Address& address,
+               const std::vector<Exemption>& exemptions, const Policy& policy) {
+    return owner.may_be_exempt && exempt(flow, owner, address, exemptions, policy);
+}
+
+std::optional<Reason> unvouched(const Owner& owner) {
+    switch (owner.word) {
+    case Word::counts:
+        break;
+    case Word::no_class:
+        return Reason::wrong_class;
+    case Word::no_grant:
+        return Reason::no_grant;
+    }
+    return std::nullopt;
+}
+
 bool reaches(const Exception& exception, const Flow& flow, Uid listener) {
     return (flow.protocol == Protocol::udp ? exception.udp : exception.tcp) &&
            exception.ports.contains(flow.destination.port) &&
@@ -60,7 +78,7 @@ bool reaches(const Exception& exception, const Flow& flow, Uid listener) {
 }
 
 bool exempt_by_port(const Flow& flow, const Owner& listener, const Policy& policy) {
-    return listener.kind == OwnerKind::user &&
+    return listener.kind == OwnerKind::user && listener.word == Word::counts &&
            std::ranges::any_of(policy.exceptions, [&](const Exception& exception) {
                return exception.exempts_listener && reaches(exception, flow, listener.uid);
            });
@@ -167,14 +185,14 @@ std::string to_text(const Owner& owner) {
 
 Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
                const Policy& policy) {
-    if (exempt(flow, listener, flow.destination.address, policy.exempt_listeners, policy) ||
+    if (is_exempt(flow, listener, flow.destination.address, policy.exempt_listeners, policy) ||
         exempt_by_port(flow, listener, policy))
         return {Reason::exempt_listener};
     if (listener.kind == OwnerKind::unknown)
         return {Reason::listener_unknown};
     if (listener.kind == OwnerKind::shared)
         return {Reason::shared_port};
-    if (exempt(flow, connector, flow.source.address, policy.exempt_connectors, policy))
+    if (is_exempt(flow, connector, flow.source.address, policy.exempt_connectors, policy))
         return {Reason::exempt_connector};
     if (connector.kind == OwnerKind::shared)
         return {Reason::shared_port};
@@ -190,6 +208,9 @@ Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
         return {policy.unready_allowed ? Reason::unready_allowed : Reason::unready};
     if (connector.kind == OwnerKind::unknown)
         return {Reason::connector_unknown};
+    for (const auto* owner : {&listener, &connector})
+        if (const auto reason = unvouched(*owner))
+            return {*reason};
     if (listener.kind != OwnerKind::user || connector.kind != OwnerKind::user)
         return {Reason::different_user};
 

@@ -68,6 +68,12 @@ constexpr Row rows[] = {
     {Reason::other_version, "other-version", Action::deny,
      "the ubfd of the connector's node speaks another version, and neither understands "
      "the other; have an administrator upgrade the older one"},
+    {Reason::wrong_class, "class", Action::deny,
+     "the node at the other end may not speak for this user, by the class in its certificate; an "
+     "administrator sees to [identity.classes]"},
+    {Reason::no_grant, "no-grant", Action::deny,
+     "the node at the other end may speak for users with a job there, and has no grant for this "
+     "one; run it within a job, or have an administrator look at 'ubfctl grant'"},
     {Reason::unlisted, "unlisted", Action::deny,
      "no range of the peers lists the address at which this node was spoken to, or the "
      "other one is link-local; an administrator adds both to peers.ranges, or exempts "

@@ -41,6 +41,8 @@ enum class Reason : std::uint8_t {
     unready,           // from a node that does not run ubfd yet
     no_answer,         // nobody answers at the peer's ident port
     other_version,     // nor could: the peer's ubfd speaks another version of ident
+    wrong_class,       // the class of the peer's node may not speak for this user
+    no_grant,          // nor may the node without a grant, which is missing
     unlisted,          // to an address of this node in no range, or from a link-local one in none
     malformed,         // a packet that can't be read
     internal_error,    // something failed in ubfd

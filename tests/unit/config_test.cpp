@@ -34,7 +34,7 @@ TEST(Configuration, an_empty_file_is_all_defaults) {
 }
 
 TEST(Configuration, every_option_is_set) {
-    const auto config = parse_config(R"(
+    const auto config = parse_config(std::string(R"(
 [queue]
 first = 4
 count = 2
@@ -84,6 +84,21 @@ port = 1000
 key_file = "/k"
 deadline_ms = 500
 clock_skew_ms = 1000
+require_certificates = true
+[identity]
+key = "/n"
+certificate = "/c"
+roster = "/r"
+authorities = ["ubf-authority-1 )") + std::string(64, 'a') +
+                                         R"("]
+[identity.classes.compute]
+users = ["1000-59999", 7]
+vouch = "jobs"
+[identity.classes.login]
+users = ["0-59999"]
+kernel = true
+exempt = true
+vouch = "any"
 [ruleset]
 manage = false
 when_gone = "report"
@@ -142,6 +157,17 @@ forward = "/f"
     const auto& rule = config.policy.labels.at({LabelOrigin::slurm, "physics"});
     EXPECT_EQ(rule.users.size(), 2u);
     EXPECT_EQ(rule.groups, std::vector<Gid>{Gid{100}});
+    EXPECT_TRUE(config.ident.require_certificates);
+    EXPECT_EQ(config.identity.key, "/n");
+    EXPECT_EQ(config.identity.certificate, "/c");
+    EXPECT_EQ(config.identity.roster, "/r");
+    ASSERT_EQ(config.identity.authorities.size(), 1u);
+    EXPECT_EQ(config.identity.authorities[0].bytes[0], 0xaa);
+    using identity::ClassRule;
+    EXPECT_EQ(config.identity.classes.at("compute"),
+              (ClassRule{{{Uid{1000}, Uid{59999}}, {Uid{7}, Uid{7}}}, false, false, true}));
+    EXPECT_EQ(config.identity.classes.at("login"),
+              (ClassRule{{{Uid{0}, Uid{59999}}}, true, true, false}));
     EXPECT_FALSE(config.ruleset.stand_in);
     EXPECT_TRUE(config.ruleset.allow_without_daemon);
     EXPECT_TRUE(config.ruleset.keep_on_stop);
@@ -346,6 +372,15 @@ INSTANTIATE_TEST_SUITE_P(
                 "itself an alias"},
         BadLine{"[labels.aliases]\n\"slurm:a\" = 5\n", "not a text"},
         BadLine{"[ident]\ndeadline_ms = 1000\n", "from 10 to 999"},
+        BadLine{"[ident]\nrequire_certificates = true\n", "no key of its own"},
+        BadLine{"[identity]\nkey = \"/n\"\n", "identity.certificate and"},
+        BadLine{"[identity]\nroster = \"/r\"\n", "has no effect"},
+        BadLine{"[identity]\nauthorities = [\"ubf-authority-1 00\"]\n", "not an authority"},
+        BadLine{"[identity]\nclasses = 5\n", "not a table"},
+        BadLine{"[identity.classes.\"A b\"]\nusers = []\n", "not a class"},
+        BadLine{"[identity.classes.compute]\nuser = []\n", "a class has users"},
+        BadLine{"[identity.classes.compute]\nusers = [\"2000-1000\"]\n", "the lower one first"},
+        BadLine{"[identity.classes.compute]\nvouch = \"all\"\n", "one of \"any\""},
         BadLine{"[ident]\nport = 1024\n", "from 1 to 1023"},
         BadLine{"[ident]\nkey_file = \"\"\n", "not a text"},
         BadLine{"[mark]\nmask = 0x5\n", "three adjacent bits"},

@@ -1,0 +1,264 @@
+#include "daemon/ident/identities.hpp"
+
+#include <algorithm>
+#include <sodium.h>
+
+namespace ubf::ident {
+namespace {
+
+// A peer that sealed, and leaves a sealed question without an answer for so long, may not seal any
+// more. It is within the first pause before a retransmission or two.
+constexpr std::chrono::milliseconds patience{150};
+constexpr std::chrono::seconds between_greetings{1};
+constexpr std::chrono::seconds between_guesses{30}; // an older ubfd can't read a certificate
+constexpr unsigned most_learnt = 500;               // a second; each takes the check of a signature
+
+identity::Seconds seconds_now() {
+    return std::chrono::duration_cast<identity::Seconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+}
+
+Milliseconds clock_now() {
+    return std::chrono::duration_cast<Milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+}
+
+} // namespace
+
+identity::SealNonce Identities::Nonces::draw() {
+    if (left == 0) {
+        randombytes_buf(drawn.data(), sizeof drawn);
+        left = drawn.size();
+    }
+    return drawn[--left];
+}
+
+Identities::Identities(Own own, identity::Roster roster)
+  : own_(std::move(own)) {
+    book_.lock()->roster = std::make_shared<const identity::Roster>(std::move(roster));
+}
+
+void Identities::set_roster(identity::Roster roster) {
+    auto fresh = std::make_shared<const identity::Roster>(std::move(roster));
+    book_.lock()->roster.swap(fresh);
+}
+
+const identity::NodeKey* Identities::own_key(identity::KeyId id) const {
+    if (own_.keys.current.id() == id)
+        return &own_.keys.current;
+    if (own_.keys.previous && own_.keys.previous->id() == id)
+        return &*own_.keys.previous;
+    return nullptr;
+}
+
+// The certificates by which a node may speak from the address now. The one that proved the peer
+// last comes first, then the newest.
+std::vector<Identities::Known> Identities::known(const Book& book, const Peer* peer,
+                                                 const Address& address, identity::Seconds now) {
+    std::vector<Known> found;
+    for (const auto* listed : book.roster->at(address))
+        if (!listed->valid.fault(now))
+            found.emplace_back(book.roster, listed); // keeps the roster
+    if (peer != nullptr && peer->introduced && !peer->introduced->valid.fault(now) &&
+        !book.roster->is_revoked(peer->introduced->serial) &&
+        contains(peer->introduced->addresses, address))
+        found.push_back(peer->introduced);
+    const auto proven = peer == nullptr ? std::nullopt : peer->proven;
+    std::ranges::sort(found, [&](const Known& a, const Known& b) {
+        const bool first = proven == a->serial;
+        return first != (proven == b->serial) ? first : a->serial > b->serial;
+    });
+    return found;
+}
+
+Identities::Pair* Identities::pair_with(std::optional<Pair>& room, const identity::NodeKey& mine,
+                                        const identity::PublicKey& theirs) {
+    const auto id = id_of(theirs);
+    if (room && room->mine == mine.id() && room->theirs == id)
+        return &*room;
+    auto shared = mine.shared_with(theirs);
+    if (!shared)
+        return nullptr;
+    room.emplace(Pair{mine.id(), id, *shared});
+    return &*room;
+}
+
+std::optional<Identities::Sealing> Identities::prepare(Book& book, Peer& peer,
+                                                       const identity::Certificate& theirs,
+                                                       Milliseconds time) const {
+    const auto& mine = own_.keys.current;
+    auto* pair = pair_with(peer.pair, mine, theirs.key);
+    if (pair == nullptr)
+        return std::nullopt;
+    const Envelope envelope{pair->mine, pair->theirs, time};
+    if (!pair->out || pair->out->epoch != envelope.epoch())
+        pair->out.emplace(
+            Pair::Derived{envelope.epoch(), pair_key(pair->shared, mine.public_key(), theirs.key,
+                                                     identity::purpose_ident, envelope.epoch())});
+    return Sealing{envelope, book.nonces.draw(), pair->out->key};
+}
+
+bool Identities::shall_seal(Peer& peer, Why why) const {
+    if (own_.required || why == Why::reply)
+        return true;
+    if (why == Why::clear_reply || !peer.proven)
+        return false;
+    if (why != Why::question)
+        return true;
+    const auto now = Clock::now();
+    if (!peer.waits_since)
+        peer.waits_since = now;
+    if (now - *peer.waits_since <= patience)
+        return true;
+    peer.waits_since.reset();
+    peer.proven.reset(); // until the peer says again that it seals
+    return false;
+}
+
+std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::uint8_t> out,
+                                                               const Datagram& datagram,
+                                                               std::size_t& first, const Path& path,
+                                                               Why why) {
+    std::optional<Sealing> sealing;
+    {
+        const auto book = book_.lock();
+        const auto& address = path.to.address;
+        auto* entry = book->peers.add(address);
+        Peer passing;
+        auto& peer = entry == nullptr ? passing : entry->state;
+        if (!shall_seal(peer, why))
+            return std::nullopt;
+        const auto certificates = known(*book, &peer, address, seconds_now());
+        if (!certificates.empty())
+            sealing = prepare(*book, peer, *certificates.front(), datagram.time);
+        else if (!own_.required)
+            return std::nullopt;
+    }
+    if (sealing)
+        return seal(out, datagram, first, path, sealing->envelope, sealing->nonce, sealing->key);
+    first = std::visit([](const auto& all) { return all.size(); }, datagram.entries);
+    return introduce(out, {own_.certificate, true}, own_.keys.current.id(), datagram.time);
+}
+
+Result<Datagram, Rejection> Identities::read(const Received& received) {
+    const auto envelope = envelope_of(received.bytes);
+    if (!envelope)
+        return fail(Rejection::malformed);
+    const auto* mine = own_key(envelope->receiver);
+    if (mine == nullptr)
+        return fail(Rejection::wrong_key);
+    const auto& address = received.path.from.address;
+    Known theirs;
+    std::optional<identity::Secret> key;
+    {
+        const auto book = book_.lock();
+        auto* entry = book->peers.add(address);
+        Peer passing;
+        auto& peer = entry == nullptr ? passing : entry->state;
+        for (auto& certificate : known(*book, &peer, address, seconds_now()))
+            if (id_of(certificate->key) == envelope->sender)
+                theirs = std::move(certificate);
+        if (!theirs)
+            return fail(Rejection::no_certificate);
+        auto* pair = pair_with(peer.pair, *mine, theirs->key);
+        if (pair == nullptr)
+            return fail(Rejection::wrong_key);
+        if (!pair->in || pair->in->epoch != envelope->epoch())
+            pair->in.emplace(Pair::Derived{envelope->epoch(),
+                                           pair_key(pair->shared, theirs->key, mine->public_key(),
+                                                    identity::purpose_ident, envelope->epoch())});
+        key = pair->in->key;
+    }
+    auto datagram = open(received.bytes, received.path, *key);
+    if (!datagram)
+        return datagram;
+    auto& peer = book_.lock()->peers.prove(address).state;
+    peer.proven = theirs->serial;
+    peer.waits_since.reset();
+    return datagram;
+}
+
+Result<bool, Rejection> Identities::learn(const Received& received) {
+    const auto introduced = introduction_of(received.bytes);
+    if (!introduced)
+        return fail(Rejection::malformed);
+    const auto& address = received.path.from.address;
+    {
+        const auto book = book_.lock();
+        if (!book->learning.add(Clock::now(), most_learnt))
+            return fail(Rejection::no_certificate);
+    }
+    auto certificate = identity::check_certificate(introduced->certificate, own_.authorities);
+    if (!certificate || certificate->valid.fault(seconds_now()) ||
+        !contains(certificate->addresses, address))
+        return fail(Rejection::no_certificate);
+    const auto book = book_.lock();
+    if (book->roster->is_revoked(certificate->serial))
+        return fail(Rejection::no_certificate);
+    if (auto* entry = book->peers.add(address))
+        entry->state.introduced =
+            std::make_shared<const identity::Certificate>(std::move(*certificate));
+    return introduced->asks;
+}
+
+std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::uint8_t> out,
+                                                               const Path& path, bool asks) {
+    const auto now = Clock::now();
+    const auto& address = path.to.address;
+    std::optional<Sealing> sealing;
+    const Datagram hello{Channel::service, Channel::service, clock_now(), std::vector<Gone>{}};
+    {
+        const auto book = book_.lock();
+        auto* entry = book->peers.add(address);
+        if (entry == nullptr)
+            return std::nullopt;
+        const auto certificates = known(*book, &entry->state, address, seconds_now());
+        const bool may_be_old = certificates.empty() && !own_.required;
+        if (now - entry->state.greeted < (may_be_old ? between_guesses : between_greetings))
+            return std::nullopt;
+        entry->state.greeted = now;
+        if (!asks && !certificates.empty())
+            sealing = prepare(*book, entry->state, *certificates.front(), hello.time);
+    }
+    std::size_t first = 0;
+    if (sealing)
+        return seal(out, hello, first, path, sealing->envelope, sealing->nonce, sealing->key);
+    return introduce(out, {own_.certificate, true}, own_.keys.current.id(), hello.time);
+}
+
+std::span<const std::uint8_t> Identities::introduce_to(std::span<std::uint8_t> out) const {
+    return introduce(out, {own_.certificate, false}, own_.keys.current.id(), clock_now());
+}
+
+void Identities::judge(const Address& address, bool sealed, Owner& owner) const {
+    const bool of_kernel = owner.kind == OwnerKind::kernel;
+    if (!sealed || own_.classes.empty() || (owner.kind != OwnerKind::user && !of_kernel))
+        return;
+    const auto whose = proof(address);
+    const auto rule = own_.classes.find(whose.node_class);
+    const auto* of_class = rule == own_.classes.end() ? nullptr : &rule->second;
+    const auto counts = [&](bool is_exempt) {
+        return may_vouch(of_class, whose.name, {of_kernel, owner.uid, is_exempt}, {},
+                         seconds_now());
+    };
+    const auto word = counts(false);
+    owner.word = word == identity::Vouching::counts     ? Word::counts
+                 : word == identity::Vouching::no_grant ? Word::no_grant
+                                                        : Word::no_class;
+    owner.may_be_exempt = counts(true) == identity::Vouching::counts;
+}
+
+Identities::Proof Identities::proof(const Address& address) const {
+    const auto book = book_.lock();
+    const auto& peers = book->peers.all();
+    const auto found = peers.find(address);
+    if (found == peers.end() || !found->second.state.proven)
+        return {};
+    const auto& peer = found->second.state;
+    for (const auto& certificate : known(*book, &peer, address, seconds_now()))
+        if (certificate->serial == *peer.proven)
+            return {true, certificate->serial, certificate->name, certificate->node_class};
+    return {}; // revoked or expired meanwhile
+}
+
+} // namespace ubf::ident

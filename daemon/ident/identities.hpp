@@ -1,0 +1,133 @@
+// This node's identity, and those of its peers: it seals what goes to a peer that has a
+// certificate, opens what comes from one, and says whose word counts. Any thread may use it.
+//
+// Until certificates are required, both ways are open, and each node finds out whether a peer
+// seals. If a peer with a known certificate uses the cluster key, a node tells it, once a second at
+// most, that it seals. A peer that is not in the roster is sent the own certificate.
+#pragma once
+
+#include "daemon/core/event_loop.hpp"
+#include "daemon/core/guarded.hpp"
+#include "daemon/core/rate.hpp"
+#include "daemon/ident/bounded_peers.hpp"
+#include "ident/sealed.hpp"
+#include "ident/socket.hpp"
+#include "identity/roster.hpp"
+#include "identity/vouching.hpp"
+#include "owner/owner.hpp"
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace ubf::ident {
+
+class Identities {
+  public:
+    struct Own {
+        identity::NodeKeys keys;
+        std::vector<std::uint8_t> certificate; // signed, as peers get it
+        identity::Certificate says;
+        identity::Authorities authorities;
+        std::map<std::string, identity::ClassRule, std::less<>> classes;
+        bool required = false; // the cluster key proves nobody
+    };
+    // How a peer was proven last.
+    struct Proof {
+        bool by_certificate = false;
+        identity::Serial serial{};
+        std::string name{};
+        std::string node_class{};
+    };
+    enum class Why : std::uint8_t {
+        question, // an answer is due: without one, the peer may not seal any more
+        reply,    // to a sealed datagram
+        clear_reply,
+        unasked,
+    };
+
+    Identities(Own own, identity::Roster roster);
+
+    const Own& own() const { return own_; }
+    std::shared_ptr<const identity::Roster> roster() const { return book_.lock()->roster; }
+    void set_roster(identity::Roster roster);
+
+    // Seals the datagram as encode() writes one. Nothing: it goes under the cluster key. If the
+    // peer's certificate is needed and unknown, the bytes ask for it, and the datagram must come
+    // again.
+    std::optional<std::span<const std::uint8_t>> write(std::span<std::uint8_t> out,
+                                                       const Datagram& datagram, std::size_t& first,
+                                                       const Path& path, Why why);
+    Result<Datagram, Rejection> read(const Received& received);
+    // Learns the certificate, if it is good. Returns whether the peer asks for ours.
+    Result<bool, Rejection> learn(const Received& received);
+    // To be sent to a peer that does not seal, or whose key is unknown; nothing if that was done a
+    // moment ago.
+    std::optional<std::span<const std::uint8_t>> greet(std::span<std::uint8_t> out,
+                                                       const Path& path, bool asks);
+    std::span<const std::uint8_t> introduce_to(std::span<std::uint8_t> out) const;
+
+    // Notes how far the word of the node at this address counts for the owner that it names.
+    void judge(const Address& address, bool sealed, Owner& owner) const;
+    Proof proof(const Address& address) const;
+
+    static constexpr std::size_t most_peers = 65536;
+
+  private:
+    using Known = std::shared_ptr<const identity::Certificate>;
+
+    // The secret of a pair, and the last key in each direction.
+    struct Pair {
+        identity::KeyId mine{};
+        identity::KeyId theirs{};
+        identity::Secret shared;
+        struct Derived {
+            identity::Epoch epoch{};
+            identity::Secret key;
+        };
+        std::optional<Derived> out{};
+        std::optional<Derived> in{};
+    };
+    struct Peer {
+        Known introduced{}; // by the peer itself
+        std::optional<Pair> pair{};
+        std::optional<identity::Serial> proven{}; // by what it sealed; it seals
+        std::optional<TimePoint> waits_since{};   // a question, for an answer
+        TimePoint greeted{};
+    };
+    struct Nonces {
+        std::array<identity::SealNonce, 32> drawn{};
+        std::size_t left = 0;
+        identity::SealNonce draw();
+    };
+    struct Book {
+        std::shared_ptr<const identity::Roster> roster;
+        BoundedPeers<Peer> peers{most_peers};
+        Nonces nonces{};
+        Rate learning{};
+    };
+
+    struct Sealing {
+        Envelope envelope;
+        identity::SealNonce nonce;
+        identity::Secret key;
+    };
+
+    const identity::NodeKey* own_key(identity::KeyId id) const;
+    static std::vector<Known> known(const Book& book, const Peer* peer, const Address& address,
+                                    identity::Seconds now);
+    static Pair* pair_with(std::optional<Pair>& room, const identity::NodeKey& mine,
+                           const identity::PublicKey& theirs);
+    std::optional<Sealing> prepare(Book& book, Peer& peer, const identity::Certificate& theirs,
+                                   Milliseconds time) const;
+    bool shall_seal(Peer& peer, Why why) const;
+
+    const Own own_;
+    Guarded<Book> book_;
+};
+
+} // namespace ubf::ident

@@ -1,0 +1,142 @@
+#include "daemon/ident/identity_files.hpp"
+
+#include "base/unique_fd.hpp"
+#include "identity/armour.hpp"
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sodium.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace ubf {
+namespace {
+
+using identity::Kind;
+
+constexpr std::size_t most_text = 2 * identity::max_roster;
+
+[[noreturn]] void fail(const std::filesystem::path& file, std::string_view what) {
+    throw ConfigError(fmt::format("{}: {}", file.string(), what));
+}
+
+UniqueFd open_file(const std::filesystem::path& file) {
+    UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd)
+        fail(file, std::strerror(errno));
+    return fd;
+}
+
+std::string read_all(const UniqueFd& fd, const std::filesystem::path& file) {
+    std::string text;
+    std::array<char, 65536> chunk;
+    for (;;) {
+        const auto count = ::read(fd.get(), chunk.data(), chunk.size());
+        if (count < 0)
+            fail(file, std::strerror(errno));
+        if (count == 0)
+            return text;
+        text.append(chunk.data(), static_cast<std::size_t>(count));
+        if (text.size() > most_text)
+            fail(file, "larger than any roster");
+    }
+}
+
+// systemd gives a credential to the service's user by an ACL, whose mask shows as the group's mode.
+bool is_credential(const std::filesystem::path& file) {
+    const char* const folder = std::getenv("CREDENTIALS_DIRECTORY");
+    return folder != nullptr && file.parent_path() == folder;
+}
+
+identity::NodeKeys read_keys(const std::filesystem::path& file) {
+    const auto fd = open_file(file);
+    struct stat info {};
+    if (::fstat(fd.get(), &info) < 0)
+        fail(file, std::strerror(errno));
+    const mode_t others = is_credential(file) ? 037 : 077;
+    if (!S_ISREG(info.st_mode) || (info.st_mode & others) != 0 ||
+        (others == 077 && info.st_uid != 0 && info.st_uid != ::geteuid()))
+        fail(file,
+             "not a file of root's that nobody else may read; 'ubfctl node keygen' makes one, "
+             "and if others may have read it, make a new one");
+    auto text = read_all(fd, file);
+    auto read = identity::parse_node_keys(text);
+    sodium_memzero(text.data(), text.size());
+    if (!read.keys)
+        throw ConfigError(fmt::format("{}:{}: {}; 'ubfctl node keygen' makes one", file.string(),
+                                      read.line, read.mistake));
+    return std::move(*read.keys);
+}
+
+std::vector<std::uint8_t> read_armoured(Kind kind, const std::filesystem::path& file,
+                                        std::size_t most) {
+    auto bytes = identity::unarmour(kind, read_all(open_file(file), file), most);
+    if (!bytes)
+        fail(file, fmt::format("no UBF {} between its BEGIN and END lines", to_string(kind)));
+    return std::move(*bytes);
+}
+
+identity::Roster read_roster(const std::filesystem::path& file,
+                             const identity::Authorities& authorities, std::uint64_t at_least) {
+    const auto bytes = read_armoured(Kind::roster, file, identity::max_roster);
+    auto roster = identity::Roster::read(bytes, authorities, at_least);
+    if (!roster)
+        fail(file, fmt::format("the roster is {}; make it again with 'ubfctl ca roster', and see "
+                               "that identity.authorities has the authority that signed it",
+                               to_string(roster.error())));
+    return std::move(*roster);
+}
+
+} // namespace
+
+std::shared_ptr<ident::Identities> load_identities(const Config& config) {
+    const auto& files = config.identity;
+    if (files.key.empty())
+        return nullptr;
+    auto keys = read_keys(files.key);
+    auto bytes = read_armoured(Kind::certificate, files.certificate, identity::max_certificate);
+    auto own = identity::check_certificate(bytes, files.authorities);
+    if (!own)
+        fail(files.certificate,
+             fmt::format("the certificate is {}; have this node's request signed by the authority "
+                         "in identity.authorities",
+                         to_string(own.error())));
+    if (own->key != keys.current.public_key())
+        fail(files.certificate, "the certificate is of another key than identity.key; have a "
+                                "request of the current one signed");
+    identity::Roster roster;
+    if (!files.roster.empty())
+        roster = read_roster(files.roster, files.authorities, 0);
+    return std::make_shared<ident::Identities>(
+        ident::Identities::Own{std::move(keys), std::move(bytes), std::move(*own),
+                               files.authorities, files.classes, config.ident.require_certificates},
+        std::move(roster));
+}
+
+RosterFile::Look RosterFile::look(const std::filesystem::path& file,
+                                  ident::Identities& identities) {
+    struct stat info {};
+    Mark mark{};
+    if (::stat(file.c_str(), &info) == 0)
+        mark = {info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
+    if (seen_ == mark)
+        return {};
+    const bool first = !seen_;
+    seen_ = mark;
+    try {
+        const auto before = identities.roster()->number();
+        auto roster = read_roster(file, identities.own().authorities, before);
+        if (first && roster.number() == before)
+            return {}; // as it was at the start
+        identities.set_roster(std::move(roster));
+        return {News::changed};
+    } catch (const ConfigError& error) {
+        return {News::bad, error.what()};
+    }
+}
+
+} // namespace ubf

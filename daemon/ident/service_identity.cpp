@@ -1,0 +1,41 @@
+// The service tells peers about this node's certificate.
+#include "daemon/ident/service.hpp"
+
+#include <array>
+
+namespace ubf::ident {
+
+// A peer has sent its certificate. It is not proven by that.
+void Service::introduced(const Received& received) {
+    auto& rejections = shared_.counters.ident.rejections;
+    const auto& from = received.path.from;
+    if (from.port != terms_->port || !contains(terms_->peers, from.address))
+        return rejections.add(Rejection::foreign);
+    if (!terms_->identities)
+        return rejections.add(Rejection::no_certificate);
+    const auto asks = terms_->identities->learn(received);
+    if (!asks)
+        return rejections.add(asks.error());
+    if (!*asks)
+        return;
+    std::array<std::uint8_t, max_datagram> buffer;
+    socket_.send(received.path.reversed(), received.interface,
+                 terms_->identities->introduce_to(buffer)); // if lost, the peer asks again
+}
+
+// A peer that used the cluster key learns that this node seals. A peer whose key is unknown is
+// asked for its certificate.
+void Service::greet(const Received& received, const Result<Datagram, Rejection>& datagram) {
+    if (!terms_->identities || (datagram && datagram->sealed))
+        return;
+    const bool unknown = !datagram && datagram.error() == Rejection::no_certificate;
+    if (!datagram && !unknown)
+        return;
+    std::array<std::uint8_t, max_datagram> buffer;
+    const auto path = received.path.reversed();
+    const bool asks = unknown && is_sealed(received.bytes);
+    if (const auto bytes = terms_->identities->greet(buffer, path, asks))
+        socket_.send(path, received.interface, *bytes);
+}
+
+} // namespace ubf::ident

@@ -1,0 +1,131 @@
+#include "ident/sealed.hpp"
+
+#include "ident/contents.hpp"
+#include "ident/entries.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace ubf::ident {
+namespace {
+
+constexpr std::uint16_t magic = 0x5553;
+constexpr std::uint8_t introduction = 9;
+constexpr std::size_t stated_size = 24; // in clear, and authenticated
+constexpr std::size_t begin_of_seal = stated_size + identity::nonce_size;
+constexpr std::size_t version_offset = 2;
+constexpr std::size_t kind_offset = 4;
+constexpr std::size_t count_offset = 5;
+constexpr std::size_t length_offset = 6;
+constexpr std::uint64_t max_time = std::uint64_t{1} << 50;
+
+static_assert(begin_of_seal + 1 + largest_answer + identity::tag_size <= max_datagram);
+static_assert(stated_size + identity::max_certificate <= max_datagram);
+
+using Beside = std::array<std::uint8_t, ends_size + stated_size>;
+
+Beside beside_of(const Path& path, std::span<const std::uint8_t> bytes) {
+    Beside beside{};
+    const auto ends = ends_of(path);
+    std::ranges::copy(ends, beside.begin());
+    std::ranges::copy(bytes.first(stated_size), beside.begin() + ends.size());
+    return beside;
+}
+
+void put_header(std::span<std::uint8_t> out, Channel to, std::uint8_t kind, std::uint8_t count,
+                std::size_t length, const Envelope& envelope) {
+    Writer header(out.first(stated_size));
+    header.number(magic);
+    header.number(version);
+    header.number(static_cast<std::uint8_t>(to));
+    header.number(kind);
+    header.number(count);
+    header.number(static_cast<std::uint16_t>(length));
+    header.number(static_cast<std::uint32_t>(envelope.sender));
+    header.number(static_cast<std::uint32_t>(envelope.receiver));
+    header.number(static_cast<std::uint64_t>(envelope.time.count()));
+}
+
+bool fits(std::span<const std::uint8_t> bytes, std::size_t least) {
+    if (bytes.size() < least || bytes.size() > max_datagram || !is_sealed(bytes))
+        return false;
+    return Reader(bytes.subspan(length_offset)).number<std::uint16_t>() == bytes.size();
+}
+
+} // namespace
+
+bool is_sealed(std::span<const std::uint8_t> bytes) {
+    return Reader(bytes).number<std::uint16_t>() == magic;
+}
+
+std::optional<Envelope> envelope_of(std::span<const std::uint8_t> bytes) {
+    if (!fits(bytes, begin_of_seal + 1 + identity::tag_size) || bytes[kind_offset] == introduction)
+        return std::nullopt;
+    Reader in(bytes.subspan(8));
+    Envelope envelope;
+    envelope.sender = identity::KeyId{in.number<std::uint32_t>()};
+    envelope.receiver = identity::KeyId{in.number<std::uint32_t>()};
+    const auto time = in.number<std::uint64_t>();
+    if (time > max_time)
+        return std::nullopt;
+    envelope.time = Milliseconds(static_cast<std::int64_t>(time));
+    return envelope;
+}
+
+std::span<const std::uint8_t> seal(std::span<std::uint8_t> out, const Datagram& datagram,
+                                   std::size_t& first, const Path& path, const Envelope& envelope,
+                                   const identity::SealNonce& nonce, const identity::Secret& key) {
+    const auto room = out.first(max_datagram - identity::tag_size).subspan(begin_of_seal);
+    room[0] = static_cast<std::uint8_t>(datagram.from);
+    const auto entries = put_entries(room.subspan(1), datagram.entries, first);
+    const auto text = room.first(1 + entries.bytes);
+    const auto length = begin_of_seal + text.size() + identity::tag_size;
+    put_header(out, datagram.to, kind_of(datagram.entries), entries.count, length, envelope);
+    std::ranges::copy(nonce, out.begin() + stated_size);
+    identity::seal(out.subspan(begin_of_seal), text, beside_of(path, out), nonce, key);
+    return out.first(length);
+}
+
+Result<Datagram, Rejection> open(std::span<const std::uint8_t> bytes, const Path& path,
+                                 const identity::Secret& key) {
+    std::array<std::uint8_t, max_datagram> room;
+    identity::SealNonce nonce;
+    std::ranges::copy(bytes.subspan(stated_size, nonce.size()), nonce.begin());
+    const auto sealed = bytes.subspan(begin_of_seal);
+    const auto text = std::span(room).first(sealed.size() - identity::tag_size);
+    if (!identity::open(text, sealed, beside_of(path, bytes), nonce, key))
+        return fail(Rejection::wrong_key);
+    if (bytes[version_offset] != version)
+        return fail(Rejection::other_version);
+    Reader in(text);
+    Datagram datagram;
+    datagram.sealed = true;
+    datagram.to = Channel{bytes[3]};
+    datagram.from = Channel{in.number<std::uint8_t>()};
+    datagram.time = Milliseconds(Reader(bytes.subspan(16)).number<std::int64_t>());
+    if (bytes[count_offset] == 0 && in.at_end())
+        return datagram;
+    auto entries = get_entries(in, bytes[kind_offset], bytes[count_offset]);
+    if (!entries || bytes[count_offset] == 0)
+        return fail(Rejection::malformed);
+    datagram.entries = std::move(*entries);
+    return datagram;
+}
+
+std::span<const std::uint8_t> introduce(std::span<std::uint8_t> out, const Introduction& own,
+                                        identity::KeyId key, Milliseconds time) {
+    const auto length = stated_size + own.certificate.size();
+    put_header(out, Channel::service, introduction, own.asks ? 1 : 0, length,
+               {key, identity::KeyId{}, time});
+    std::ranges::copy(own.certificate, out.begin() + stated_size);
+    return out.first(length);
+}
+
+std::optional<Introduction> introduction_of(std::span<const std::uint8_t> bytes) {
+    if (!fits(bytes, stated_size + 1) || bytes[kind_offset] != introduction ||
+        bytes[count_offset] > 1)
+        return std::nullopt;
+    return Introduction{bytes.subspan(stated_size), bytes[count_offset] == 1};
+}
+
+} // namespace ubf::ident

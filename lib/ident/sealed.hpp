@@ -1,0 +1,58 @@
+// Datagrams between two nodes that have certificates. They are sealed with a key of the pair, so
+// neither the network nor another node reads or makes them. Bytes:
+//
+//  - 0, 2: 'U' 'S'
+//  - 2, 1: version of ident
+//  - 3, 1: destination channel
+//  - 4, 1: kind, as in wire.hpp; or 9, an introduction
+//  - 5, 1: number of entries; 0: the sender says that it seals. In an introduction, 1 asks for the
+//    receiver's//  - 6, 2: length
+//  - 8, 4 and 12, 4: ids of the sender's and of the receiver's key
+//  - 16, 8: sender's clock, milliseconds since 1970; the epoch of the key follows from it
+//  - 24, 24: nonce
+//  - 48: sealed: source channel (1), entries
+//  - end, 16: tag
+//
+// Both ends, and the first 24 bytes, are authenticated beside. An introduction has, from byte 24
+// on, the sender's certificate and nothing else: the certificate proves nothing about who sends it.
+#pragma once
+
+#include "base/result.hpp"
+#include "ident/wire.hpp"
+#include "identity/certificate.hpp"
+#include "identity/pair.hpp"
+
+#include <optional>
+#include <span>
+
+namespace ubf::ident {
+
+struct Envelope {
+    identity::KeyId sender{};
+    identity::KeyId receiver{};
+    Milliseconds time{};
+
+    identity::Epoch epoch() const { return identity::epoch_of(time); }
+};
+
+bool is_sealed(std::span<const std::uint8_t> bytes); // or an introduction
+// Nothing if it is malformed, or an introduction.
+std::optional<Envelope> envelope_of(std::span<const std::uint8_t> bytes);
+
+// As encode(). key: of the pair, in this direction, for the epoch of datagram.time.
+std::span<const std::uint8_t> seal(std::span<std::uint8_t> out, const Datagram& datagram,
+                                   std::size_t& first, const Path& path, const Envelope& envelope,
+                                   const identity::SealNonce& nonce, const identity::Secret& key);
+// bytes: with a good envelope. A datagram without entries has an empty list of questions.
+Result<Datagram, Rejection> open(std::span<const std::uint8_t> bytes, const Path& path,
+                                 const identity::Secret& key);
+
+struct Introduction {
+    identity::Bytes certificate;
+    bool asks = false; // for the receiver's
+};
+std::span<const std::uint8_t> introduce(std::span<std::uint8_t> out, const Introduction& own,
+                                        identity::KeyId key, Milliseconds time);
+std::optional<Introduction> introduction_of(std::span<const std::uint8_t> bytes);
+
+} // namespace ubf::ident

@@ -1,0 +1,254 @@
+#!/usr/bin/python3
+"""Nodes with a key of their own. On one of them root is hostile: it runs no ubfd, but has the node's key, the cluster
+key, and a raw socket. It says what it likes, and nothing that it says counts beyond its own node and class."""
+
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, ident, identity, person  # noqa: E402
+from lab.case import USERS, Counted, OnASwitch, wait_until  # noqa: E402
+from lab.identity import DAY, HOUR, Authority, Rooted, introduction, put_roster  # noqa: E402
+from lab.tree import FOLDER  # noqa: E402
+
+PORT = 9001
+ROOTED, VICTIM, HONEST = "10.77.0.1", "10.77.0.2", "10.77.0.3"
+CLASSES = {"compute": {"users": [f"{USERS['alice']}-{USERS['bob']}"]}, "login": {"users": ["0-70000"], "exempt": True}}
+DENIED = "EHOSTUNREACH"
+
+
+class Identity(OnASwitch):
+    def setUp(self):
+        super().setUp()
+        self.authority = Authority()
+        addresses = [[f"10.77.0.{n}/32", f"fd77::{n}/128"] for n in (1, 2, 3)]
+        self.rooted = self.authority.member("rooted", addresses[0])
+        self.victim = self.authority.member("victim", addresses[1], "login")
+        self.honest = self.authority.member("honest", addresses[2], "login")
+        self.members = [self.rooted, self.victim, self.honest]
+        self.roster = put_roster(self.authority.roster(self.members))
+
+    def settings_of(self, member, required=True, classes=None, roster=True, **more):
+        own = member.files() | {"authorities": [self.authority.line], "classes": CLASSES if classes is None else classes}
+        if roster:
+            own["roster"] = str(self.roster)
+        return {"peers": {"ranges": case.PEERS}, "ident": {"deadline_ms": 400, "require_certificates": required},
+                "identity": own} | more
+
+    def start(self, node, member, **options):
+        return self.start_ubfd(node, self.settings_of(member, **options))
+
+    def attack(self, **options):
+        """The victim's daemon, with a server of alice's behind it, and the rooted node's ident port."""
+        self.ubfd = self.start(self.two, self.victim, **options)
+        self.server = self.person("alice", self.two)
+        self.server.listen("tcp", "0.0.0.0", PORT)
+        self.bob = self.person("bob", self.one)
+        key = (FOLDER / "key").read_text().split()[1]
+        self.peer = Rooted(self.one, ROOTED, self.rooted, self.victim.keys.public, key)
+        self.addCleanup(self.peer.close)
+
+    def begin(self, where=None):
+        """bob begins to connect from the rooted node. Returns the question, and a function that gives bob's view."""
+        self.peer.drain()
+        options = {"bind": (where, 0)} if where else {}
+        handle = self.bob.do(person.send_to, "tcp", VICTIM, PORT, **options)
+        return lambda timeout=3: self.bob.do(person.outcome, handle, timeout)
+
+    def assert_reason(self, reason, uid, kind=ident.USER):
+        outcome = self.begin()
+        self.peer.tell_sealed(self.peer.question(), uid, kind)
+        self.assertEqual(outcome(), DENIED)
+        self.assert_denied(self.ubfd, f"reason={reason}")
+
+    def assert_not_believed(self, lie, rejection=None, where=None):
+        """lie() sends an answer that says alice, and nothing is allowed for it."""
+        with Counted(self.ubfd) as counted:
+            outcome = self.begin(where)
+            lie()
+            self.assertNotEqual(outcome(timeout=0.6), "connected")
+        self.assertNotIn("same-user", counted.reasons())
+        if rejection:
+            self.assertGreater(counted[f"ident.rejected.{rejection}"], 0)
+
+    def test_honest_nodes_talk_and_say_how_each_peer_is_proven(self):
+        two, three = self.start(self.two, self.victim), self.start(self.three, self.honest)
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        with Counted(two) as counted:
+            for address in (VICTIM, "fd77::2"):
+                self.assertEqual(self.person("alice", self.three).connect("tcp", address, PORT), "connected")
+                self.assertEqual(self.person("bob", self.three).connect("tcp", address, PORT), DENIED)
+        self.assertEqual(counted.reasons(), {"same-user": 2, "different-user": 2})
+        proofs = {peer["address"]: peer["proof"] for peer in two.status()["peers"]}
+        self.assertEqual(proofs, {HONEST: "certificate 3 of honest (login)", "fd77::3": "certificate 3 of honest (login)"})
+        self.assertEqual(two.status()["identity"]["name"], "victim")
+        self.assertIn("certificate 3 of honest", two.ctl("peers", "-o", "+proof").stdout)
+        self.assert_alive(two, three)
+
+    def test_a_rooted_node_speaks_for_its_class_alone(self):
+        self.attack(policy={"exempt_connectors": ["service"]})
+        outcome = self.begin()
+        self.peer.tell_sealed(self.peer.question(), USERS["alice"])  # may be there: it is believed
+        self.assertEqual(outcome(), "connected")
+        self.assert_reason("class", 0)
+        self.assert_reason("class", USERS["carol"])
+        self.assert_reason("class", USERS["service"])  # exempt, but not from that class
+        self.assert_reason("class", 0, ident.KERNEL)
+
+    def test_the_cluster_key_is_worthless(self):
+        self.attack()
+        question = None
+
+        def lie():
+            nonlocal question
+            question = self.peer.question()
+            self.peer.tell(question, USERS["alice"], ROOTED)
+        self.assert_not_believed(lie, "no-certificate")
+        with Counted(self.ubfd) as counted:  # nor does anybody learn who listens
+            entry = ident.question(ident.flow((VICTIM, PORT), (ROOTED, 9100)), role=2)
+            self.peer.send(ident.datagram([entry], (ROOTED, ident.PORT), (VICTIM, ident.PORT), self.peer.key, channel=0,
+                                          kind=ident.QUESTION, own_channel=1), (VICTIM, ident.PORT))
+            wait_until(lambda: counted_now(self.ubfd, "no-certificate") > 0, 2, "a rejection")
+        self.assertEqual(counted["ident.answered"], 0)
+
+    def test_a_node_that_takes_anothers_address_cannot_answer_there(self):
+        self.attack()
+        self.one.run("ip", "address", "add", f"{HONEST}/24", "dev", "eth0")  # the honest node is away
+        ask = []
+
+        def lie():
+            data, sender = self.peer.receive()
+            self.assertIsNone(identity.opened(data, sender, (HONEST, ident.PORT), self.rooted.keys, self.peer.other))
+            ask.append(sender)
+            for channel in range(1, 8):
+                self.peer.send(self.peer.seal(ident.answer(bytes(8), USERS["alice"]), sender, HONEST, channel=channel),
+                               sender, HONEST)
+        self.assert_not_believed(lie, "no-certificate", where=HONEST)
+        self.assertTrue(ask)
+
+    def test_bad_certificates_are_learnt_from_nobody(self):
+        self.attack(roster=False)
+        other = Authority()
+        keys = self.rooted.keys
+        mine = [f"{ROOTED}/32"]
+        revoked = self.authority.member("rooted", mine, keys=keys)
+        put_roster(self.authority.roster([], [revoked.serial]))
+        good = self.authority.member("rooted", mine, keys=keys).certificate
+        bad = {
+            "expired": self.authority.member("rooted", mine, keys=keys, valid=(-DAY, -HOUR)).certificate,
+            "future": self.authority.member("rooted", mine, keys=keys, valid=(HOUR, DAY)).certificate,
+            "truncated": good[:-1],
+            "signed again": other.signer.sign(good[:-64]),
+            "of another cluster": other.member("rooted", mine, keys=keys).certificate,
+            "of another address": self.authority.member("rooted", [f"{HONEST}/32"], keys=keys).certificate,
+            "changed": good[:12] + bytes([good[12] ^ 1]) + good[13:],
+        }
+        for what, certificate in bad.items():
+            with self.subTest(what):
+                before = counted_now(self.ubfd, "no-certificate")
+                self.peer.send(introduction(certificate), (VICTIM, ident.PORT))
+                wait_until(lambda least=before: counted_now(self.ubfd, "no-certificate") > least, 2, "a rejection")
+                self.assertEqual(self.hears(), "nothing")
+        self.peer.send(introduction(good), (VICTIM, ident.PORT))
+        wait_until(lambda: self.hears() == "an answer", 3, "an answer")
+
+    def hears(self):
+        """Asks the victim as the rooted node, sealed. Returns whether it answers."""
+        self.peer.drain()
+        entry = ident.question(ident.flow((VICTIM, PORT), (ROOTED, 9100)), role=2)
+        to = (VICTIM, ident.PORT)
+        self.peer.send(self.peer.seal(entry, to, kind=ident.QUESTION, channel=0, own_channel=1), to)
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            try:
+                data, sender = self.peer.receive(timeout=0.2)
+            except TimeoutError:
+                break
+            plain = identity.opened(data, sender, (ROOTED, ident.PORT), self.rooted.keys, self.peer.other)
+            if plain and ident.answers_in(plain):
+                return "an answer"
+        return "nothing"
+
+    def test_a_datagram_opens_for_its_pair_direction_and_epoch_alone(self):
+        self.attack()
+        recorded = []
+
+        def record():
+            question = self.peer.question()
+            recorded.append(self.peer.seal(ident.answer(question.nonce, USERS["bob"]), question.asker,
+                                           channel=question.channel))
+            key = self.honest.keys  # another pair's key in the rooted node's name
+            self.peer.tell_sealed(question, USERS["alice"], keys=key)
+            data = self.peer.seal(ident.answer(question.nonce, USERS["alice"]), question.asker, channel=question.channel)
+            for changed in (data[:16] + bytes([data[16] ^ 1]) + data[17:],  # the clock, and so the epoch
+                            data[:17] + bytes([data[17] ^ 0x80]) + data[18:],
+                            data[:30] + bytes([data[30] ^ 1]) + data[31:], data[:-1] + bytes([data[-1] ^ 1])):
+                self.peer.send(changed, question.asker)
+        self.assert_not_believed(record, "wrong-key")
+
+    def test_a_revoked_serial_is_refused_within_a_second(self):
+        two, three = self.start(self.two, self.victim), self.start(self.three, self.honest)
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
+        self.assertEqual(self.person("alice", self.three).connect("tcp", VICTIM, PORT), "connected")
+        put_roster(self.authority.roster(self.members, [self.honest.serial]))
+        begun = time.monotonic()
+        two.wait_for_log("1 revoked")
+        self.assertLess(time.monotonic() - begun, 1.5)
+        self.assertNotEqual(self.person("alice", self.three).connect("tcp", VICTIM, PORT, timeout=1.5), "connected")
+        self.assertEqual(two.status()["identity"]["roster"]["revoked"], 1)
+        put_roster(self.authority.roster(self.members, number=1))  # an older one, without the revoked serial
+        two.wait_for_log("older")
+        self.assertEqual(two.status()["identity"]["roster"]["number"], 2)
+        self.assert_alive(two, three)
+
+    def test_nodes_that_no_roster_has_introduce_themselves(self):
+        two, three = self.start(self.two, self.victim, roster=False), self.start(self.three, self.honest, roster=False)
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
+        self.assertEqual(self.person("alice", self.three).connect("tcp", VICTIM, PORT), "connected")
+        self.assertEqual(self.person("bob", self.three).connect("tcp", VICTIM, PORT), DENIED)
+        self.assertIn("of honest", two.status()["peers"][0]["proof"])
+        self.assert_alive(two, three)
+
+    def test_certificates_come_node_by_node_without_a_refusal(self):
+        plain = {"peers": {"ranges": case.PEERS}}
+        two, three = self.start_ubfd(self.two, plain), self.start_ubfd(self.three, plain)
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
+        client = self.person("alice", self.three)
+
+        def proofs():
+            for _ in range(2):
+                self.assertEqual(client.connect("tcp", VICTIM, PORT), "connected")
+            return [peer["proof"] for peer in two.status()["peers"]]
+        self.assertEqual(proofs(), ["cluster key"])
+        for daemon, settings, proof in ((two, self.settings_of(self.victim, required=False), "cluster key"),
+                                        (three, self.settings_of(self.honest, required=False), "certificate"),
+                                        (two, self.settings_of(self.victim), "certificate"),
+                                        (three, self.settings_of(self.honest), "certificate"),
+                                        (three, self.settings_of(self.honest, required=False), "certificate"),
+                                        (two, self.settings_of(self.victim, required=False), "certificate"),
+                                        (three, plain, "cluster key")):
+            daemon.configure(settings)
+            daemon.reload()
+            self.assertEqual(client.connect("tcp", VICTIM, PORT), "connected")
+            wait_until(lambda want=proof: want in proofs()[0], 3, f"{proof} in {proofs()}")
+        self.assertEqual((two.denials(), three.denials()), ([], []))
+
+    def test_a_bad_identity_keeps_ubfd_from_starting(self):
+        good = self.settings_of(self.victim)
+        for key, value, says in (
+                ("certificate", self.honest.files()["certificate"], "of another key"),
+                ("key", "/nonexistent", "No such file"),
+                ("authorities", [Authority().line], "other-authority"),
+                ("roster", str(FOLDER / "passwd"), "no UBF ROSTER")):
+            own = good | {"identity": good["identity"] | {key: value}}
+            with self.subTest(key), self.assertRaisesRegex(Exception, says):
+                self.start_ubfd(self.two, own)
+
+
+def counted_now(ubfd, rejection):
+    return ubfd.status()["ident"]["rejected"].get(rejection, 0)
+
+
+if __name__ == "__main__":
+    case.main()

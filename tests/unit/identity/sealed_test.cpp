@@ -1,0 +1,188 @@
+#include "ident/sealed.hpp"
+
+#include "daemon/ident/identities.hpp"
+#include "identity/world.hpp"
+
+#include <array>
+#include <chrono>
+#include <gtest/gtest.h>
+
+namespace ubf::ident {
+namespace {
+
+using namespace identity::test;
+using identity::NodeKey;
+using identity::Seconds;
+
+Seconds today() {
+    return std::chrono::duration_cast<Seconds>(std::chrono::system_clock::now().time_since_epoch());
+}
+
+identity::Certificate certificate_of(std::uint8_t node, std::string node_class = "compute") {
+    auto made = identity::test::certificate(node, node);
+    made.node_class = std::move(node_class);
+    made.valid = {today() - Seconds(60), today() + Seconds(3600)};
+    made.authority = id_of(authority().verify_key());
+    return made;
+}
+
+identity::Roster roster_of(const std::vector<identity::Certificate>& members,
+                           std::vector<identity::Serial> revoked = {}, std::uint64_t number = 1) {
+    std::vector<Octets> list;
+    for (const auto& member : members)
+        list.push_back(*sign(member, authority()));
+    return *identity::Roster::read(
+        *sign_roster(number, today(), list, std::move(revoked), authority()), authorities());
+}
+
+Endpoint end_of(std::uint8_t node) {
+    return {*Address::parse("10.0.0." + std::to_string(node)), 1017};
+}
+
+// A node with its identity.
+struct Member {
+    explicit Member(std::uint8_t node, bool required = true,
+                    std::vector<identity::Certificate> listed = {certificate_of(1),
+                                                                 certificate_of(2)},
+                    const char* node_class = "compute")
+      : number(node)
+      , identities({{NodeKey(seed(node)), std::nullopt},
+                    *sign(certificate_of(node, node_class), authority()),
+                    certificate_of(node, node_class),
+                    authorities(),
+                    {{"compute", {{{Uid{1000}, Uid{1999}}}, false, false, false}}},
+                    required},
+                   roster_of(listed)) {}
+
+    // The bytes that this node sends to the other; nothing where they go under the cluster key.
+    std::optional<Octets> send(const Member& to, Identities::Why why = Identities::Why::question,
+                               Milliseconds late = {}) {
+        const Datagram datagram{Channel::service, Channel::first_asker,
+                                std::chrono::duration_cast<Milliseconds>(today()) - late,
+                                std::vector<Answer>{{Nonce{7}, Owner::user(Uid{1000})}}};
+        std::array<std::uint8_t, max_datagram> room;
+        std::size_t first = 0;
+        const auto bytes = identities.write(room, datagram, first, path_to(to), why);
+        if (!bytes)
+            return std::nullopt;
+        EXPECT_EQ(first, 1u);
+        return Octets(bytes->begin(), bytes->end());
+    }
+    Path path_to(const Member& to) const { return {end_of(number), end_of(to.number)}; }
+    Result<Datagram, Rejection> read(const Octets& bytes, const Path& path) {
+        return identities.read({path, 0, bytes});
+    }
+    Result<bool, Rejection> learn(const Octets& bytes, const Path& path) {
+        return identities.learn({path, 0, bytes});
+    }
+
+    std::uint8_t number;
+    Identities identities;
+};
+
+TEST(Identities, two_nodes_of_the_roster_need_no_handshake) {
+    Member one(1);
+    Member two(2);
+    const auto bytes = one.send(two);
+    ASSERT_TRUE(bytes && is_sealed(*bytes));
+    const auto datagram = two.read(*bytes, one.path_to(two));
+    ASSERT_TRUE(datagram);
+    EXPECT_TRUE(datagram->sealed);
+    EXPECT_EQ(datagram->from, Channel::first_asker);
+    const auto& answers = std::get<std::vector<Answer>>(datagram->entries);
+    EXPECT_EQ(answers.at(0).owner.uid, Uid{1000});
+    EXPECT_EQ(two.identities.proof(end_of(1).address).name, "n1");
+    EXPECT_FALSE(one.identities.proof(end_of(2).address).by_certificate);
+}
+
+TEST(Identities, no_bit_can_be_changed_and_no_byte_cut_off) {
+    Member one(1);
+    Member two(2);
+    each_damage(*one.send(two), [&](const Octets& damaged) {
+        EXPECT_FALSE(is_sealed(damaged) && two.read(damaged, one.path_to(two)));
+    });
+}
+
+TEST(Identities, a_datagram_is_for_its_ends_alone) {
+    Member one(1);
+    Member two(2);
+    const auto bytes = *one.send(two);
+    auto path = one.path_to(two);
+    path.to.port = 1018;
+    EXPECT_FALSE(two.read(bytes, path));
+    path = one.path_to(two);
+    path.from = end_of(3); // an address that no certificate has
+    EXPECT_EQ(two.read(bytes, path).error(), Rejection::no_certificate);
+    path.from = end_of(2); // another node's
+    EXPECT_EQ(two.read(bytes, path).error(), Rejection::no_certificate);
+    EXPECT_FALSE(one.read(bytes, one.path_to(two))); // in the other direction
+}
+
+TEST(Identities, each_epoch_has_its_own_key) {
+    Member one(1);
+    Member two(2);
+    for (const auto late : {Milliseconds{0}, Milliseconds{1 << 22}, Milliseconds{0}})
+        EXPECT_TRUE(two.read(*one.send(two, Identities::Why::question, late), one.path_to(two)));
+}
+
+TEST(Identities, a_revoked_certificate_counts_no_more) {
+    Member one(1);
+    Member two(2);
+    const auto bytes = *one.send(two);
+    EXPECT_TRUE(two.read(bytes, one.path_to(two)));
+    two.identities.set_roster(
+        roster_of({certificate_of(1), certificate_of(2)}, {identity::Serial{1}}, 2));
+    EXPECT_EQ(two.read(bytes, one.path_to(two)).error(), Rejection::no_certificate);
+    EXPECT_FALSE(two.identities.proof(end_of(1).address).by_certificate);
+}
+
+TEST(Identities, nodes_that_no_roster_has_introduce_themselves) {
+    Member one(1, true, {});
+    Member two(2, true, {});
+    const auto hello = *one.send(two);
+    ASSERT_TRUE(introduction_of(hello));
+    EXPECT_EQ(two.learn(hello, one.path_to(two)), true);                  // it asks for the other's
+    EXPECT_FALSE(two.identities.proof(end_of(1).address).by_certificate); // and proves nothing
+    std::array<std::uint8_t, max_datagram> room;
+    const auto back = two.identities.introduce_to(room);
+    EXPECT_EQ(one.learn(Octets(back.begin(), back.end()), two.path_to(one)), false);
+    const auto bytes = *one.send(two);
+    EXPECT_FALSE(introduction_of(bytes));
+    EXPECT_TRUE(two.read(bytes, one.path_to(two)));
+    EXPECT_EQ(two.identities.proof(end_of(1).address).name, "n1");
+    auto elsewhere = one.path_to(two);
+    elsewhere.from = end_of(9); // the certificate has no such address
+    EXPECT_EQ(two.learn(hello, elsewhere).error(), Rejection::no_certificate);
+}
+
+TEST(Identities, until_certificates_are_required_a_peer_shows_that_it_seals) {
+    Member one(1, false);
+    Member two(2, false);
+    EXPECT_FALSE(one.send(two)); // under the cluster key
+    std::array<std::uint8_t, max_datagram> room;
+    const auto hello = two.identities.greet(room, two.path_to(one), false);
+    ASSERT_TRUE(hello);
+    EXPECT_FALSE(two.identities.greet(room, two.path_to(one), false)); // not again at once
+    EXPECT_TRUE(one.read(Octets(hello->begin(), hello->end()), two.path_to(one)));
+    EXPECT_TRUE(one.send(two));
+    EXPECT_FALSE(one.send(two, Identities::Why::clear_reply)); // in the way that was asked
+    EXPECT_TRUE(one.send(two, Identities::Why::reply));
+}
+
+TEST(Identities, a_nodes_word_counts_for_the_users_of_its_class) {
+    Member one(1);
+    Member two(2);
+    EXPECT_TRUE(two.read(*one.send(two), one.path_to(two)));
+    const auto word = [&](Owner owner, bool sealed = true) {
+        two.identities.judge(end_of(1).address, sealed, owner);
+        return std::pair(owner.word, owner.may_be_exempt);
+    };
+    EXPECT_EQ(word(Owner::user(Uid{1000})), std::pair(Word::counts, false));
+    EXPECT_EQ(word(Owner::user(Uid{0})), std::pair(Word::no_class, false));
+    EXPECT_EQ(word(Owner::kernel()), std::pair(Word::no_class, false));
+    EXPECT_EQ(word(Owner{}), std::pair(Word::counts, true)); // it names nobody
+    EXPECT_EQ(word(Owner::user(Uid{0}), false), std::pair(Word::counts, true));
+}
+
+} // namespace
+} // namespace ubf::ident
