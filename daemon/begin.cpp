@@ -78,6 +78,7 @@ void Daemon::begin_gates(std::vector<std::unique_ptr<Queue>> queues) {
 void Daemon::begin_control() {
     const auto& config = settings_.config();
     owners_.begin_jobs(config, log_, counters_.jobs, [this](Uid uid) { relabel(uid); });
+    follow_grants();
     auto& asker = ident_.of_explain();
     desks_ = std::make_unique<Desks>(
         std::make_unique<Explainer>(asker, settings_.rules(), settings_.scope(), owners_.sockets(),

@@ -68,6 +68,7 @@ class Daemon {
     void follow_sysctl();
     void ask_for_names(TimePoint now);
     void follow_roster();
+    void follow_grants();
     void name_unknown();
     void relabel(Uid uid);
     void with_recognised(const ControlServer::Reply& reply, const std::function<void()>& then);

@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace ubf {
 
@@ -36,6 +37,7 @@ class NodeOwners {
 
     UserCache& users() { return users_; }
     Jobs& jobs() { return *jobs_; }
+    std::vector<JobTable::Entry> all_jobs() const { return job_table_.list(); }
     std::size_t running_jobs() const { return job_table_.size(); }
     const CgroupPaths& cgroups() const { return cgroup_paths_; }
     const OwnerRecords& records() const { return records_; }

@@ -2,6 +2,8 @@
 #include "daemon/daemon.hpp"
 
 #include "config/key_file.hpp"
+#include "identity/armour.hpp"
+#include "identity/grant.hpp"
 #include "nft/probe.hpp"
 #include "nft/verdict_sets.hpp"
 
@@ -64,6 +66,7 @@ void Daemon::apply(Start fresh) {
     gates_.set_rules(rules, otherwise);
     rdma_->set_rules(rdma_rules(config, *rules));
     ident_.set_terms(*rules);
+    follow_grants();
     if (relabelled && config.labels.end_flows)
         ident_.withdraw_all();
     desks_->explainer().set_rules(rules, settings_.scope());
@@ -78,6 +81,7 @@ void Daemon::apply(Start fresh) {
 // The labels of this user's processes changed. All that was found of them is forgotten first. Then
 // the flows that these labels allowed are decided again, here and at the peers that were told.
 void Daemon::relabel(Uid uid) {
+    follow_grants();
     owners_.investigator().forget(uid);
     if (!settings_.config().labels.end_flows)
         return;
@@ -115,6 +119,19 @@ void Daemon::follow_roster() {
     gates_.set_rules(rules, true);
     rdma_->set_rules(rdma_rules(settings_.config(), *rules));
     gates_.undecided().judge_recognised(Clock::now());
+}
+
+// The grants of the jobs here go along with answers about their users.
+void Daemon::follow_grants() {
+    const auto& identities = settings_.rules()->terms->identities;
+    if (!identities)
+        return;
+    ident::Identities::OwnGrants grants;
+    for (const auto& job : owners_.all_jobs())
+        if (const auto bytes =
+                identity::unarmour(identity::Kind::grant, job->grant, identity::max_grant))
+            grants[job->uid].push_back(*bytes);
+    identities->set_grants(std::move(grants));
 }
 
 void Daemon::name_unknown() {

@@ -93,6 +93,17 @@ void FlowBook::hasten(const Flow& flow) {
         allowed_.hasten(*id, Clock::now());
 }
 
+// Whether the peer's word about its end still counts: its certificate may be revoked by now.
+bool FlowBook::is_vouched_for(const AllowedFlow& allowed) const {
+    const auto& terms = *rules_->terms;
+    if (!terms.identities || !terms.identities->own().required || allowed.interface == loopback_)
+        return true;
+    const auto address = terms.management(allowed.flow.source.address);
+    auto owner = (allowed.reply ? allowed.listener : allowed.connector).owner();
+    terms.identities->judge(address, true, owner);
+    return owner.word == Word::counts && !terms.identities->is_barred(address);
+}
+
 // The policy has changed. Most flows are still allowed by their uids, which costs next to nothing.
 void FlowBook::look_again(AllowedFlows::Id id) {
     const auto& entry = allowed_[id];
@@ -101,7 +112,7 @@ void FlowBook::look_again(AllowedFlows::Id id) {
     const auto now = Clock::now();
     const auto& [policy, peers] = rules_->side(entry.fabric);
     const auto reason = allowed_by_uid(entry, entry.interface == loopback_, peers, policy);
-    if (reason)
+    if (reason && is_vouched_for(entry))
         allowed_.keep(id, *reason, entry.is_udp() || ends_by_label(*reason), now, now);
     else
         allowed_.hasten(id, now);

@@ -87,6 +87,7 @@ class FlowBook {
     Next conclude_allowed(AllowedFlows::Id id, const Decided& decided, TimePoint now);
     Next keep(AllowedFlows::Id id, const AllowedFlow& allowed, TimePoint now);
     void look_again(AllowedFlows::Id id);
+    bool is_vouched_for(const AllowedFlow& allowed) const;
     bool ends_by_label(Reason reason) const;
     Next end(AllowedFlows::Id id, Reason reason);
     FlowWalks::Ended end(const AllowedFlow& allowed, Reason reason);

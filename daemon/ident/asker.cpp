@@ -75,8 +75,34 @@ void Asker::withdraw(Nonce nonce) {
 void Asker::flush() {
     if (unsent_.empty())
         return;
-    send(unsent_);
-    unsent_.clear();
+    auto unsent = std::exchange(unsent_, {});
+    const auto barred = terms_->identities ? take_barred(unsent) : std::vector<Flow>{};
+    send(unsent);
+    unsent.clear();
+    if (unsent_.empty())
+        unsent_.swap(unsent); // for its room
+    Owner nobody;
+    nobody.word = Word::no_certificate;
+    for (const auto& flow : barred)
+        handler_(flow, Heard::owner, nobody);
+}
+
+// A node whose certificate is revoked is not asked.
+std::vector<Flow> Asker::take_barred(std::vector<Nonce>& nonces) {
+    std::vector<Flow> barred;
+    std::erase_if(nonces, [&](Nonce nonce) {
+        const auto found = pending_.find(nonce);
+        if (found == pending_.end() ||
+            !terms_->identities->is_barred(found->second.path.to.address))
+            return false;
+        if (const auto kind = std::exchange(found->second.counted, std::nullopt))
+            pressure_.dropped(*kind);
+        if (!found->second.withdrawn)
+            barred.push_back(found->second.flow);
+        pending_.erase(found);
+        return true;
+    });
+    return barred;
 }
 
 // The pauses grow, so that retransmissions do not overload a busy peer.

@@ -79,6 +79,7 @@ class Asker final : public Peers {
     void note_sent(Pending& pending, TimePoint now);
     void send_later(Pending& pending, TimePoint when);
     void expire(const Pending& pending);
+    std::vector<Flow> take_barred(std::vector<Nonce>& nonces);
     void handle(const Received& received);
     void handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now);
 

@@ -11,6 +11,7 @@ namespace {
 constexpr std::chrono::milliseconds patience{150};
 constexpr std::chrono::seconds between_greetings{1};
 constexpr std::chrono::seconds between_guesses{30}; // an older ubfd can't read a certificate
+constexpr unsigned most_granted = 50;               // the same, of one peer
 constexpr unsigned most_learnt = 500;               // a second; each takes the check of a signature
 
 identity::Seconds seconds_now() {
@@ -41,6 +42,51 @@ Identities::Identities(Own own, identity::Roster roster)
 void Identities::set_roster(identity::Roster roster) {
     auto fresh = std::make_shared<const identity::Roster>(std::move(roster));
     book_.lock()->roster.swap(fresh);
+}
+
+void Identities::set_grants(OwnGrants grants) {
+    book_.lock()->own_grants.swap(grants);
+}
+
+// The grants of the users whom the answers name.
+Grants Identities::grants_for(const Book& book, const Datagram& datagram) {
+    Grants grants;
+    const auto* answers = std::get_if<std::vector<Answer>>(&datagram.entries);
+    if (answers == nullptr || book.own_grants.empty())
+        return grants;
+    for (const auto& answer : *answers)
+        if (const auto found = book.own_grants.find(answer.owner.uid);
+            answer.owner.kind == OwnerKind::user && found != book.own_grants.end())
+            for (const auto& grant : found->second)
+                if (std::ranges::find(grants, grant) == grants.end())
+                    grants.push_back(grant);
+    return grants;
+}
+
+// Keeps the grants that are good for this node. A later one takes the place of an earlier.
+void Identities::take(Book& book, Peer& peer, const std::string& node, const Grants& grants) const {
+    const auto now = seconds_now();
+    for (const auto& bytes : grants) {
+        const auto said = identity::parse_grant(bytes);
+        if (!said || said->node != node || said->valid.fault(now))
+            continue;
+        const Holder holder{node, said->uid};
+        const auto known = book.grants.find(holder);
+        if (known != book.grants.end() &&
+            (known->second.bytes == bytes || known->second.grant.valid.until > said->valid.until))
+            continue;
+        const auto* granter = book.roster->find(said->granter);
+        if (granter == nullptr || !peer.granting.add(Clock::now(), most_granted))
+            continue;
+        auto grant = identity::check_grant(bytes, *granter, now);
+        if (!grant)
+            continue;
+        if (book.grants.size() >= most_grants)
+            std::erase_if(book.grants,
+                          [&](const auto& entry) { return entry.second.grant.valid.until <= now; });
+        if (book.grants.size() < most_grants || known != book.grants.end())
+            book.grants.insert_or_assign(holder, Granted{std::move(*grant), bytes});
+    }
 }
 
 const identity::NodeKey* Identities::own_key(identity::KeyId id) const {
@@ -120,6 +166,7 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
                                                                std::size_t& first, const Path& path,
                                                                Why why) {
     std::optional<Sealing> sealing;
+    Grants grants;
     {
         const auto book = book_.lock();
         const auto& address = path.to.address;
@@ -129,13 +176,15 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
         if (!shall_seal(peer, why))
             return std::nullopt;
         const auto certificates = known(*book, &peer, address, seconds_now());
+        grants = grants_for(*book, datagram);
         if (!certificates.empty())
             sealing = prepare(*book, peer, *certificates.front(), datagram.time);
         else if (!own_.required)
             return std::nullopt;
     }
     if (sealing)
-        return seal(out, datagram, first, path, sealing->envelope, sealing->nonce, sealing->key);
+        return seal(out, datagram, first, path, sealing->envelope, sealing->nonce, sealing->key,
+                    grants);
     first = std::visit([](const auto& all) { return all.size(); }, datagram.entries);
     return introduce(out, {own_.certificate, true}, own_.keys.current.id(), datagram.time);
 }
@@ -169,13 +218,15 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
                                                     identity::purpose_ident, envelope->epoch())});
         key = pair->in->key;
     }
-    auto datagram = open(received.bytes, received.path, *key);
-    if (!datagram)
-        return datagram;
-    auto& peer = book_.lock()->peers.prove(address).state;
+    auto opened = open(received.bytes, received.path, *key);
+    if (!opened)
+        return fail(opened.error());
+    const auto book = book_.lock();
+    auto& peer = book->peers.prove(address).state;
     peer.proven = theirs->serial;
     peer.waits_since.reset();
-    return datagram;
+    take(*book, peer, theirs->name, opened->grants);
+    return std::move(opened->datagram);
 }
 
 Result<bool, Rejection> Identities::learn(const Received& received) {
@@ -237,8 +288,16 @@ void Identities::judge(const Address& address, bool sealed, Owner& owner) const 
     const auto whose = proof(address);
     const auto rule = own_.classes.find(whose.node_class);
     const auto* of_class = rule == own_.classes.end() ? nullptr : &rule->second;
+    std::vector<identity::Grant> grants;
+    if (of_class != nullptr && of_class->jobs) {
+        const auto book = book_.lock();
+        const auto found = book->grants.find({whose.name, owner.uid});
+        if (found != book->grants.end() &&
+            book->roster->find(found->second.grant.granter) != nullptr) // it may be revoked by now
+            grants.push_back(found->second.grant);
+    }
     const auto counts = [&](bool is_exempt) {
-        return may_vouch(of_class, whose.name, {of_kernel, owner.uid, is_exempt}, {},
+        return may_vouch(of_class, whose.name, {of_kernel, owner.uid, is_exempt}, grants,
                          seconds_now());
     };
     const auto word = counts(false);
@@ -259,6 +318,19 @@ Identities::Proof Identities::proof(const Address& address) const {
         if (certificate->serial == *peer.proven)
             return {true, certificate->serial, certificate->name, certificate->node_class};
     return {}; // revoked or expired meanwhile
+}
+
+bool Identities::is_barred(const Address& address) const {
+    if (!own_.required)
+        return false;
+    const auto book = book_.lock();
+    const auto& peers = book->peers.all();
+    const auto found = peers.find(address);
+    if (found == peers.end() || !found->second.state.proven)
+        return false;
+    const auto& peer = found->second.state;
+    return book->roster->is_revoked(*peer.proven) &&
+           known(*book, &peer, address, seconds_now()).empty();
 }
 
 } // namespace ubf::ident

@@ -55,6 +55,9 @@ class Identities {
     const Own& own() const { return own_; }
     std::shared_ptr<const identity::Roster> roster() const { return book_.lock()->roster; }
     void set_roster(identity::Roster roster);
+    // Those of the users with jobs here, which go along with what peers are told of these users.
+    using OwnGrants = std::map<Uid, Grants>;
+    void set_grants(OwnGrants grants);
 
     // Seals the datagram as encode() writes one. Nothing: it goes under the cluster key. If the
     // peer's certificate is needed and unknown, the bytes ask for it, and the datagram must come
@@ -74,8 +77,11 @@ class Identities {
     // Notes how far the word of the node at this address counts for the owner that it names.
     void judge(const Address& address, bool sealed, Owner& owner) const;
     Proof proof(const Address& address) const;
+    // Whether the certificate by which the peer was proven is revoked, and it has no other.
+    bool is_barred(const Address& address) const;
 
     static constexpr std::size_t most_peers = 65536;
+    static constexpr std::size_t most_grants = 65536; // of other nodes
 
   private:
     using Known = std::shared_ptr<const identity::Certificate>;
@@ -98,14 +104,23 @@ class Identities {
         std::optional<identity::Serial> proven{}; // by what it sealed; it seals
         std::optional<TimePoint> waits_since{};   // a question, for an answer
         TimePoint greeted{};
+        Rate granting{};
     };
     struct Nonces {
         std::array<identity::SealNonce, 32> drawn{};
         std::size_t left = 0;
         identity::SealNonce draw();
     };
+    // A grant of another node, which was checked.
+    struct Granted {
+        identity::Grant grant;
+        std::vector<std::uint8_t> bytes;
+    };
+    using Holder = std::pair<std::string, Uid>; // node, user
     struct Book {
         std::shared_ptr<const identity::Roster> roster;
+        OwnGrants own_grants{};
+        std::map<Holder, Granted> grants{};
         BoundedPeers<Peer> peers{most_peers};
         Nonces nonces{};
         Rate learning{};
@@ -125,6 +140,8 @@ class Identities {
     std::optional<Sealing> prepare(Book& book, Peer& peer, const identity::Certificate& theirs,
                                    Milliseconds time) const;
     bool shall_seal(Peer& peer, Why why) const;
+    static Grants grants_for(const Book& book, const Datagram& datagram);
+    void take(Book& book, Peer& peer, const std::string& node, const Grants& grants) const;
 
     const Own own_;
     Guarded<Book> book_;

@@ -1,6 +1,8 @@
 #include "daemon/jobs/job_json.hpp"
 
 #include "base/escape.hpp"
+#include "identity/armour.hpp"
+#include "identity/grant.hpp"
 #include "label/label.hpp"
 
 #include <algorithm>
@@ -39,6 +41,26 @@ Result<std::string, std::string> name_at(const Json& json, const char* key) {
     return name;
 }
 
+// Another node checks the signature. Here it is known whether the grant is for this job's user.
+Result<std::string, std::string> grant_at(const Json& json, Uid uid) {
+    const auto found = json.find("grant");
+    if (found == json.end())
+        return std::string();
+    if (!found->is_string())
+        return fail(std::string("grant is not a text"));
+    auto text = found->get<std::string>();
+    if (text.empty())
+        return text;
+    const auto bytes = identity::unarmour(identity::Kind::grant, text, identity::max_grant);
+    const auto grant = bytes ? std::optional(identity::parse_grant(*bytes)) : std::nullopt;
+    if (!grant || !*grant)
+        return fail(std::string("grant is none as 'ubfctl grant' prints it"));
+    if ((*grant)->uid != uid)
+        return fail(fmt::format("grant is for uid {}, and the job is that of uid {}",
+                                value((*grant)->uid), value(uid)));
+    return text;
+}
+
 // A name of this form could be taken for another job's id.
 bool is_sluid(std::string_view name) {
     return name.empty() ||
@@ -49,7 +71,8 @@ bool is_sluid(std::string_view name) {
 
 nlohmann::ordered_json to_json(const Job& job) {
     return {{"job", job.id},      {"sluid", job.sluid},     {"uid", value(job.uid)},
-            {"label", job.label}, {"account", job.account}, {"partition", job.partition}};
+            {"label", job.label}, {"account", job.account}, {"partition", job.partition},
+            {"grant", job.grant}};
 }
 
 Result<Job, std::string> job_of(const Json& json) {
@@ -70,6 +93,10 @@ Result<Job, std::string> job_of(const Json& json) {
             return fail(std::string(name.error()));
         *field = std::move(*name);
     }
+    auto grant = grant_at(json, job.uid);
+    if (!grant)
+        return fail(std::string(grant.error()));
+    job.grant = std::move(*grant);
     if (!is_sluid(job.sluid))
         return fail(fmt::format("sluid '{}' is not as Slurm makes them", escape(job.sluid)));
     return job;

@@ -4,6 +4,7 @@
 #include "base/text.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "daemon/ubfctl/identity/files.hpp"
 #include "held_listeners.hpp"
 #include "label/label.hpp"
 #include "names.hpp"
@@ -136,6 +137,7 @@ po::options_description options() {
         ("account", text("SLURM_JOB_ACCOUNT"))                           //
         ("partition", text("SLURM_JOB_PARTITION"))                       //
         ("label", po::value<std::string>())                              //
+        ("grant", po::value<std::string>())                              //
         ("leftovers", po::value<std::string>())                          //
         ("keep", po::value<std::string>()->default_value(std::string())) //
         ("label-from", po::value<std::string>()->default_value("controller"));
@@ -157,6 +159,8 @@ int begin(const Globals& globals, const po::variables_map& given) {
     request["label"] = given.contains("label")
                            ? text("label")
                            : label_from(text("label-from"), job).substr(0, 2 * max_label_name);
+    if (given.contains("grant"))
+        request["grant"] = read_file(given["grant"].as<std::string>(), 4096);
     ask(globals.socket, request);
     return 0;
 }

@@ -23,6 +23,7 @@ struct Written {
 };
 // As many as fit, from `first` on, which moves past them.
 Written put_entries(std::span<std::uint8_t> out, const Entries& entries, std::size_t& first);
+// The caller checks whether more follows.
 std::optional<Entries> get_entries(Reader& in, std::uint8_t kind, std::uint8_t count);
 
 } // namespace ubf::ident

@@ -22,6 +22,8 @@ constexpr std::uint64_t max_time = std::uint64_t{1} << 50;
 static_assert(begin_of_seal + 1 + largest_answer + identity::tag_size <= max_datagram);
 static_assert(stated_size + identity::max_certificate <= max_datagram);
 
+constexpr std::uint8_t with_grants = 0x80; // of the source channel
+
 using Beside = std::array<std::uint8_t, ends_size + stated_size>;
 
 Beside beside_of(const Path& path, std::span<const std::uint8_t> bytes) {
@@ -74,11 +76,22 @@ std::optional<Envelope> envelope_of(std::span<const std::uint8_t> bytes) {
 
 std::span<const std::uint8_t> seal(std::span<std::uint8_t> out, const Datagram& datagram,
                                    std::size_t& first, const Path& path, const Envelope& envelope,
-                                   const identity::SealNonce& nonce, const identity::Secret& key) {
+                                   const identity::SealNonce& nonce, const identity::Secret& key,
+                                   const Grants& grants) {
     const auto room = out.first(max_datagram - identity::tag_size).subspan(begin_of_seal);
     room[0] = static_cast<std::uint8_t>(datagram.from);
     const auto entries = put_entries(room.subspan(1), datagram.entries, first);
-    const auto text = room.first(1 + entries.bytes);
+    auto used = 1 + entries.bytes;
+    for (const auto& grant : grants) {
+        Writer out_grant(room.subspan(used));
+        out_grant.number(static_cast<std::uint8_t>(grant.size()));
+        out_grant.bytes(grant);
+        if (!out_grant.good() || grant.size() > UINT8_MAX)
+            break;
+        used += out_grant.written();
+        room[0] |= with_grants;
+    }
+    const auto text = room.first(used);
     const auto length = begin_of_seal + text.size() + identity::tag_size;
     put_header(out, datagram.to, kind_of(datagram.entries), entries.count, length, envelope);
     std::ranges::copy(nonce, out.begin() + stated_size);
@@ -86,8 +99,21 @@ std::span<const std::uint8_t> seal(std::span<std::uint8_t> out, const Datagram& 
     return out.first(length);
 }
 
-Result<Datagram, Rejection> open(std::span<const std::uint8_t> bytes, const Path& path,
-                                 const identity::Secret& key) {
+namespace {
+
+std::optional<Grants> get_grants(Reader& in) {
+    Grants grants;
+    while (in.good() && !in.at_end()) {
+        const auto bytes = in.take(in.number<std::uint8_t>());
+        grants.emplace_back(bytes.begin(), bytes.end());
+    }
+    return in.good() ? std::optional(std::move(grants)) : std::nullopt;
+}
+
+} // namespace
+
+Result<Opened, Rejection> open(std::span<const std::uint8_t> bytes, const Path& path,
+                               const identity::Secret& key) {
     std::array<std::uint8_t, max_datagram> room;
     identity::SealNonce nonce;
     std::ranges::copy(bytes.subspan(stated_size, nonce.size()), nonce.begin());
@@ -98,18 +124,24 @@ Result<Datagram, Rejection> open(std::span<const std::uint8_t> bytes, const Path
     if (bytes[version_offset] != version)
         return fail(Rejection::other_version);
     Reader in(text);
-    Datagram datagram;
+    Opened opened;
+    auto& datagram = opened.datagram;
     datagram.sealed = true;
     datagram.to = Channel{bytes[3]};
-    datagram.from = Channel{in.number<std::uint8_t>()};
+    const auto from = in.number<std::uint8_t>();
+    datagram.from = Channel{static_cast<std::uint8_t>(from & ~with_grants)};
     datagram.time = Milliseconds(Reader(bytes.subspan(16)).number<std::int64_t>());
     if (bytes[count_offset] == 0 && in.at_end())
-        return datagram;
+        return opened;
     auto entries = get_entries(in, bytes[kind_offset], bytes[count_offset]);
-    if (!entries || bytes[count_offset] == 0)
+    if (!entries || bytes[count_offset] == 0 || in.at_end() != ((from & with_grants) == 0))
+        return fail(Rejection::malformed);
+    auto grants = get_grants(in);
+    if (!grants)
         return fail(Rejection::malformed);
     datagram.entries = std::move(*entries);
-    return datagram;
+    opened.grants = std::move(*grants);
+    return opened;
 }
 
 std::span<const std::uint8_t> introduce(std::span<std::uint8_t> out, const Introduction& own,

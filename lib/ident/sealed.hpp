@@ -10,7 +10,8 @@
 //  - 8, 4 and 12, 4: ids of the sender's and of the receiver's key
 //  - 16, 8: sender's clock, milliseconds since 1970; the epoch of the key follows from it
 //  - 24, 24: nonce
-//  - 48: sealed: source channel (1), entries
+//  - 48: sealed: source channel (1), entries. If its highest bit is set, grants follow, each behind
+//    a byte with its length
 //  - end, 16: tag
 //
 // Both ends, and the first 24 bytes, are authenticated beside. An introduction has, from byte 24
@@ -24,6 +25,7 @@
 
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace ubf::ident {
 
@@ -35,17 +37,25 @@ struct Envelope {
     identity::Epoch epoch() const { return identity::epoch_of(time); }
 };
 
+using Grants = std::vector<std::vector<std::uint8_t>>;
+
 bool is_sealed(std::span<const std::uint8_t> bytes); // or an introduction
 // Nothing if it is malformed, or an introduction.
 std::optional<Envelope> envelope_of(std::span<const std::uint8_t> bytes);
 
-// As encode(). key: of the pair, in this direction, for the epoch of datagram.time.
+// As encode(). Grants that do not fit are left out. key: of the pair, in this direction, for the
+// epoch of datagram.time.
 std::span<const std::uint8_t> seal(std::span<std::uint8_t> out, const Datagram& datagram,
                                    std::size_t& first, const Path& path, const Envelope& envelope,
-                                   const identity::SealNonce& nonce, const identity::Secret& key);
+                                   const identity::SealNonce& nonce, const identity::Secret& key,
+                                   const Grants& grants = {});
 // bytes: with a good envelope. A datagram without entries has an empty list of questions.
-Result<Datagram, Rejection> open(std::span<const std::uint8_t> bytes, const Path& path,
-                                 const identity::Secret& key);
+struct Opened {
+    Datagram datagram;
+    Grants grants{};
+};
+Result<Opened, Rejection> open(std::span<const std::uint8_t> bytes, const Path& path,
+                               const identity::Secret& key);
 
 struct Introduction {
     identity::Bytes certificate;

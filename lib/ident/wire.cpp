@@ -58,9 +58,7 @@ std::optional<Entries> get_all(Reader& in, std::uint8_t count) {
             return std::nullopt;
         entries.push_back(std::move(*entry));
     }
-    if (!in.at_end())
-        return std::nullopt;
-    return entries;
+    return in.good() ? std::optional<Entries>(std::move(entries)) : std::nullopt;
 }
 
 const Key* key_of(const KeyRing& keys, std::uint32_t id) {
@@ -213,7 +211,7 @@ Result<Datagram, Rejection> decode(std::span<const std::uint8_t> bytes, const Pa
     if (Kind{kind} == Kind::pushed)
         return fail(Rejection::unasked);
     auto entries = get_entries(in, kind, count);
-    if (!entries)
+    if (!entries || !in.at_end())
         return fail(Rejection::malformed);
     datagram.entries = std::move(*entries);
     return datagram;

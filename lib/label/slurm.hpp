@@ -18,6 +18,7 @@ struct Job {
     std::string label; // its MCS label, or empty
     std::string account;
     std::string partition;
+    std::string grant{}; // its user may be here, says the scheduler's node; in armour, or empty
 
     bool operator==(const Job&) const = default;
 };

@@ -70,9 +70,10 @@ struct Credentials {
 
 // Whether the word of the node that named an owner counts, by the node's certificate.
 enum class Word : std::uint8_t {
-    counts,   // also of owners that were found on this node
-    no_class, // the class of the node may not speak for this owner
-    no_grant, // nor may the node without a grant for this user
+    counts,         // also of owners that were found on this node
+    no_class,       // the class of the node may not speak for this owner
+    no_grant,       // nor may the node without a grant for this user
+    no_certificate, // the certificate of the node was revoked: it speaks for nobody
 };
 
 struct Owner {

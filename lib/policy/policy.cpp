@@ -65,6 +65,8 @@ std::optional<Reason> unvouched(const Owner& owner) {
         return Reason::wrong_class;
     case Word::no_grant:
         return Reason::no_grant;
+    case Word::no_certificate:
+        return Reason::no_certificate;
     }
     return std::nullopt;
 }
@@ -206,11 +208,11 @@ Verdict decide(const Flow& flow, const Owner& listener, const Owner& connector,
         return {policy.outside_allowed ? Reason::outside_allowed : Reason::outside};
     if (listener.kind == OwnerKind::unready || connector.kind == OwnerKind::unready)
         return {policy.unready_allowed ? Reason::unready_allowed : Reason::unready};
-    if (connector.kind == OwnerKind::unknown)
-        return {Reason::connector_unknown};
     for (const auto* owner : {&listener, &connector})
         if (const auto reason = unvouched(*owner))
             return {*reason};
+    if (connector.kind == OwnerKind::unknown)
+        return {Reason::connector_unknown};
     if (listener.kind != OwnerKind::user || connector.kind != OwnerKind::user)
         return {Reason::different_user};
 

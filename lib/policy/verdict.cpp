@@ -74,6 +74,9 @@ constexpr Row rows[] = {
     {Reason::no_grant, "no-grant", Action::deny,
      "the node at the other end may speak for users with a job there, and has no grant for this "
      "one; run it within a job, or have an administrator look at 'ubfctl grant'"},
+    {Reason::no_certificate, "no-certificate", Action::deny,
+     "the certificate of the node at the other end was revoked; an administrator sees to a new one "
+     "if the node is to be trusted again"},
     {Reason::unlisted, "unlisted", Action::deny,
      "no range of the peers lists the address at which this node was spoken to, or the "
      "other one is link-local; an administrator adds both to peers.ranges, or exempts "

@@ -43,6 +43,7 @@ enum class Reason : std::uint8_t {
     other_version,     // nor could: the peer's ubfd speaks another version of ident
     wrong_class,       // the class of the peer's node may not speak for this user
     no_grant,          // nor may the node without a grant, which is missing
+    no_certificate,    // nor for anybody: its certificate was revoked
     unlisted,          // to an address of this node in no range, or from a link-local one in none
     malformed,         // a packet that can't be read
     internal_error,    // something failed in ubfd

@@ -94,9 +94,12 @@ def _ends(source, destination):
     return ident._bytes(source[0]) + ident._bytes(destination[0]) + struct.pack(">HH", source[1], destination[1])
 
 
-def sealed(entries, source, destination, mine, theirs, kind=ident.ANSWER, channel=1, own_channel=0, skew=0):
+def sealed(entries, source, destination, mine, theirs, kind=ident.ANSWER, channel=1, own_channel=0, skew=0,
+           grants=()):
     """mine: a make.Node; theirs: a public key."""
-    body, now = bytes([own_channel]) + b"".join(entries), int((time.time() + skew) * 1000)
+    now = int((time.time() + skew) * 1000)
+    body = bytes([own_channel | (0x80 if grants else 0)]) + b"".join(entries)
+    body += b"".join(bytes([len(grant)]) + grant for grant in grants)
     stated = _STATED.pack(b"US", ident.VERSION, channel, kind, len(entries), 48 + len(body) + 16, key_id(mine.public),
                           key_id(theirs), now)
     nonce, beside = secrets.token_bytes(24), _ends(source, destination) + stated
@@ -118,7 +121,7 @@ def opened(data, source, destination, mine, theirs):
                          ctypes.c_ulonglong(len(box)), beside, ctypes.c_ulonglong(len(beside)), nonce, key)
     except RuntimeError:
         return None
-    header = ident._HEADER.pack(b"UB", version, channel, kind, count, 24 + len(body) - 1 + 16, 0, body[0], clock)
+    header = ident._HEADER.pack(b"UB", version, channel, kind, count, 24 + len(body) - 1 + 16, 0, body[0] & 0x7F, clock)
     return header + body[1:] + bytes(16)
 
 

@@ -96,6 +96,63 @@ class Identity(OnASwitch):
         self.assert_reason("class", USERS["service"])  # exempt, but not from that class
         self.assert_reason("class", 0, ident.KERNEL)
 
+    def grant(self, uid, node="rooted", granter=None, valid=(-HOUR, HOUR)):
+        granter, now = granter or self.scheduler, int(time.time())
+        return identity.make.grant(granter.keys.signer, granter.serial, uid, 7, node,
+                                   valid=(now + valid[0], now + valid[1]))
+
+    def with_scheduler(self):
+        """A class whose nodes need a grant, and a node that gives them. Returns the classes."""
+        self.scheduler = self.authority.member("ctl", ["10.77.0.9/32"], "service", grants=True)
+        self.members.append(self.scheduler)
+        put_roster(self.authority.roster(self.members))
+        return CLASSES | {"compute": CLASSES["compute"] | {"vouch": "jobs"}}
+
+    def test_a_rooted_node_speaks_for_users_with_a_grant_alone(self):
+        self.attack(classes=self.with_scheduler())
+        alice, bob = USERS["alice"], USERS["bob"]
+        bad = {"none": [], "another user's": [self.grant(bob)], "another node's": [self.grant(alice, "honest")],
+               "over": [self.grant(alice, valid=(-DAY, -HOUR))], "not yet": [self.grant(alice, valid=(HOUR, DAY))],
+               "its own": [self.grant(alice, granter=self.rooted)],
+               "forged": [identity.make.grant(self.rooted.keys.signer, self.scheduler.serial, alice, 7, "rooted",
+                                              valid=(0, int(time.time()) + DAY))],
+               "changed": [self.grant(alice)[:-1] + b"x"], "root's": [self.grant(0)]}
+        for what, grants in bad.items():
+            with self.subTest(what):
+                outcome = self.begin()
+                self.peer.tell_sealed(self.peer.question(), alice, grants=grants)
+                self.assertEqual(outcome(), DENIED)
+        self.assert_denied(self.ubfd, "reason=no-grant")
+        for grants in ([self.grant(alice)], []):  # the second time, it is known
+            outcome = self.begin()
+            self.peer.tell_sealed(self.peer.question(), alice, grants=grants)
+            self.assertEqual(outcome(), "connected")
+        self.assert_reason("class", 0)  # a grant for root does not widen the class
+        put_roster(self.authority.roster(self.members, [self.scheduler.serial]))
+        self.ubfd.wait_for_log("1 revoked")
+        self.assert_reason("no-grant", alice)
+
+    def test_a_grant_comes_with_the_job_and_goes_with_it(self):
+        classes = self.with_scheduler()
+        self.honest = self.authority.member("honest", [f"{HONEST}/32"], keys=self.honest.keys)
+        self.members[2] = self.honest
+        put_roster(self.authority.roster(self.members))
+        two, three = (self.start(*pair, classes=classes) for pair in ((self.two, self.victim), (self.three, self.honest)))
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
+        client = self.person("alice", self.three)
+        self.assertEqual(client.connect("tcp", VICTIM, PORT), DENIED)
+        self.assert_denied(two, "reason=no-grant")
+        text = FOLDER / "grant"
+        words = ("job", "begin", "--job", "7", "--label", "x", "--grant", text)
+        text.write_text(identity.make.armour("GRANT", self.grant(USERS["bob"], "honest")))
+        self.assertIn("grant is for uid", three.ctl(*words, "--uid", str(USERS["alice"])).stderr)
+        text.write_text(identity.make.armour("GRANT", self.grant(USERS["alice"], "honest", valid=(-HOUR, 5))))
+        self.assertEqual(three.ctl(*words, "--uid", str(USERS["alice"])).returncode, 0)
+        self.assertEqual(client.connect("tcp", VICTIM, PORT), "connected")
+        three.ctl("job", "end", "--job", "7")
+        wait_until(lambda: client.connect("tcp", VICTIM, PORT) == DENIED, 9, "the end of the grant")
+        self.assert_alive(two, three)
+
     def test_the_cluster_key_is_worthless(self):
         self.attack()
         question = None
@@ -124,8 +181,17 @@ class Identity(OnASwitch):
             for channel in range(1, 8):
                 self.peer.send(self.peer.seal(ident.answer(bytes(8), USERS["alice"]), sender, HONEST, channel=channel),
                                sender, HONEST)
-        self.assert_not_believed(lie, "no-certificate", where=HONEST)
-        self.assertTrue(ask)
+            gone = bytes(8) + ident.flow((HONEST, 9100), (VICTIM, PORT))  # nor does it take back the other's flows
+            self.peer.send(self.peer.seal(gone, (VICTIM, ident.PORT), HONEST, kind=ident.GONE, channel=0),
+                           (VICTIM, ident.PORT), HONEST)
+        with Counted(self.ubfd) as counted:
+            self.assert_not_believed(lie, "no-certificate", where=HONEST)
+        self.assertEqual((len(ask), counted["ident.gone_received"]), (1, 0))
+        gone = bytes(8) + ident.flow((HONEST, 9100), (VICTIM, PORT))  # in its own name neither
+        with Counted(self.ubfd) as counted:
+            self.peer.send(self.peer.seal(gone, (VICTIM, ident.PORT), kind=ident.GONE, channel=0), (VICTIM, ident.PORT))
+            wait_until(lambda: counted_now(self.ubfd, "not-theirs") > 0, 2, "a rejection")
+        self.assertEqual(counted["ident.gone_received"], 0)
 
     def test_bad_certificates_are_learnt_from_nobody(self):
         self.attack(roster=False)
@@ -187,15 +253,19 @@ class Identity(OnASwitch):
                 self.peer.send(changed, question.asker)
         self.assert_not_believed(record, "wrong-key")
 
-    def test_a_revoked_serial_is_refused_within_a_second(self):
+    def test_a_revoked_serial_is_refused_within_a_second_and_its_flows_end(self):
         two, three = self.start(self.two, self.victim), self.start(self.three, self.honest)
         self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
-        self.assertEqual(self.person("alice", self.three).connect("tcp", VICTIM, PORT), "connected")
+        client = self.person("alice", self.three)
+        flow = client.connect("tcp", VICTIM, PORT)
+        self.assertEqual(flow, "connected")
         put_roster(self.authority.roster(self.members, [self.honest.serial]))
         begun = time.monotonic()
         two.wait_for_log("1 revoked")
         self.assertLess(time.monotonic() - begun, 1.5)
-        self.assertNotEqual(self.person("alice", self.three).connect("tcp", VICTIM, PORT, timeout=1.5), "connected")
+        self.assertEqual(self.person("alice", self.three).connect("tcp", VICTIM, PORT), DENIED)
+        self.assert_denied(two, "reason=no-certificate")
+        wait_until(lambda: client.do(person.say, flow.handle) != "hello", 5, "the end of the flow")
         self.assertEqual(two.status()["identity"]["roster"]["revoked"], 1)
         put_roster(self.authority.roster(self.members, number=1))  # an older one, without the revoked serial
         two.wait_for_log("older")

@@ -100,6 +100,36 @@ TEST(Policy, an_exempt_listener_is_open_to_everybody_even_the_unknown) {
     EXPECT_EQ(verdict(Owner::user(bob), Owner::user(alice), policy), Reason::different_user);
 }
 
+TEST(Policy, a_word_that_does_not_count_refuses_and_exempts_nobody) {
+    auto connector = Owner::user(alice);
+    for (const auto& [word, reason] : {std::pair{Word::no_class, Reason::wrong_class},
+                                       std::pair{Word::no_grant, Reason::no_grant},
+                                       std::pair{Word::no_certificate, Reason::no_certificate}}) {
+        connector.word = word;
+        EXPECT_EQ(verdict(Owner::user(alice), connector), reason);
+        EXPECT_EQ(verdict(connector, Owner::user(alice)), reason); // of an answer by UDP
+    }
+    Owner nobody;
+    nobody.word = Word::no_certificate;
+    EXPECT_EQ(verdict(Owner::user(alice), nobody), Reason::no_certificate);
+}
+
+TEST(Policy, an_exempt_user_counts_only_where_the_class_of_the_node_says_so) {
+    const Policy policy{.exempt_listeners = {{{alice, alice}, {}}},
+                        .exempt_connectors = {{{alice, alice}, {}}}};
+    auto remote = Owner::user(alice);
+    EXPECT_EQ(verdict(Owner::user(bob), remote, policy), Reason::exempt_connector);
+    EXPECT_EQ(verdict(remote, Owner::user(bob), policy), Reason::exempt_listener);
+    remote.may_be_exempt = false;
+    EXPECT_EQ(verdict(Owner::user(bob), remote, policy), Reason::different_user);
+    EXPECT_EQ(verdict(remote, Owner::user(bob), policy), Reason::different_user);
+    auto kernel = Owner::kernel();
+    EXPECT_EQ(verdict(Owner::user(bob), kernel), Reason::exempt_connector);
+    kernel.may_be_exempt = false;
+    kernel.word = Word::no_class;
+    EXPECT_EQ(verdict(Owner::user(bob), kernel), Reason::wrong_class);
+}
+
 TEST(Policy, a_uid_range_holds_all_of_its_uids) {
     const Policy policy{.exempt_connectors = {{{Uid{1000}, Uid{2000}}}}};
     EXPECT_EQ(verdict(Owner::user(alice), Owner::user(Uid{1000}), policy),

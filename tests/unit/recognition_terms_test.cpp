@@ -55,6 +55,15 @@ TEST(RecognitionTerms, leave_out_those_that_are_not_ready_however_their_range_is
     EXPECT_TRUE(recognises(terms, "10.2.2.3"));
 }
 
+TEST(RecognitionTerms, are_of_this_node_alone_where_certificates_are_required) {
+    const auto terms = terms_of("[ident]\nrequire_certificates = true\n[identity]\nkey = \"/k\"\n"
+                                "certificate = \"/c\"\nauthorities = [\"ubf-authority-1 " +
+                                std::string(64, 'a') + "\"]\n");
+    EXPECT_FALSE(recognises(terms, "10.1.2.3"));
+    EXPECT_FALSE(recognises(terms, "10.1.2.3", alice, UBF_SIDE_FABRIC));
+    EXPECT_TRUE(recognises(terms, "127.0.0.1"));
+}
+
 TEST(RecognitionTerms, leave_out_the_exempt) {
     const auto terms = terms_of("[policy]\nexempt_listeners = [\"100-200\"]\n"
                                 "exempt_connectors = [\"300\"]\n");

@@ -50,7 +50,8 @@ struct Member {
                     *sign(certificate_of(node, node_class), authority()),
                     certificate_of(node, node_class),
                     authorities(),
-                    {{"compute", {{{Uid{1000}, Uid{1999}}}, false, false, false}}},
+                    {{"compute", {{{Uid{1000}, Uid{1999}}}, false, false, false}},
+                     {"jobs", {{{Uid{1000}, Uid{1999}}}, false, false, true}}},
                     required},
                    roster_of(listed)) {}
 
@@ -167,6 +168,56 @@ TEST(Identities, until_certificates_are_required_a_peer_shows_that_it_seals) {
     EXPECT_TRUE(one.send(two));
     EXPECT_FALSE(one.send(two, Identities::Why::clear_reply)); // in the way that was asked
     EXPECT_TRUE(one.send(two, Identities::Why::reply));
+}
+
+TEST(Identities, a_peer_is_barred_once_its_certificate_is_revoked) {
+    Member one(1);
+    Member two(2);
+    EXPECT_FALSE(two.identities.is_barred(end_of(1).address));
+    EXPECT_TRUE(two.read(*one.send(two), one.path_to(two)));
+    EXPECT_FALSE(two.identities.is_barred(end_of(1).address));
+    two.identities.set_roster(
+        roster_of({certificate_of(1), certificate_of(2)}, {identity::Serial{1}}, 2));
+    EXPECT_TRUE(two.identities.is_barred(end_of(1).address));
+    auto next = certificate_of(1); // a new certificate
+    next.serial = identity::Serial{9};
+    two.identities.set_roster(roster_of({next, certificate_of(2)}, {identity::Serial{1}}, 3));
+    EXPECT_FALSE(two.identities.is_barred(end_of(1).address));
+}
+
+TEST(Identities, grants_go_along_with_answers_about_their_users) {
+    const NodeKey scheduler(seed(3));
+    auto may_grant = certificate_of(3, "service");
+    may_grant.grants = scheduler.signer().verify_key();
+    const std::vector<identity::Certificate> all{certificate_of(1, "jobs"), certificate_of(2),
+                                                 may_grant};
+    Member one(1, true, all, "jobs");
+    Member two(2, true, all);
+    const auto grant = [&](std::uint32_t uid, const char* node) {
+        return *sign(identity::Grant{may_grant.serial,
+                                     Uid{uid},
+                                     7,
+                                     {today() - Seconds(60), today() + Seconds(60)},
+                                     node},
+                     scheduler.signer());
+    };
+    const auto word = [&] {
+        EXPECT_TRUE(two.read(*one.send(two), one.path_to(two)));
+        auto owner = Owner::user(Uid{1000});
+        two.identities.judge(end_of(1).address, true, owner);
+        return owner.word;
+    };
+    EXPECT_EQ(word(), Word::no_grant);
+    one.identities.set_grants({{Uid{1001}, {grant(1000, "n1")}}}); // goes along with another user
+    EXPECT_EQ(word(), Word::no_grant);
+    one.identities.set_grants({{Uid{1000}, {grant(1001, "n1"), grant(1000, "n2")}}});
+    EXPECT_EQ(word(), Word::no_grant);
+    one.identities.set_grants({{Uid{1000}, {grant(1000, "n1")}}});
+    EXPECT_EQ(word(), Word::counts);
+    one.identities.set_grants({});
+    EXPECT_EQ(word(), Word::counts); // until its time is over
+    two.identities.set_roster(roster_of(all, {may_grant.serial}, 2));
+    EXPECT_EQ(word(), Word::no_grant);
 }
 
 TEST(Identities, a_nodes_word_counts_for_the_users_of_its_class) {
