@@ -41,7 +41,10 @@ Identities::Identities(Own own, identity::Roster roster)
 
 void Identities::set_roster(identity::Roster roster) {
     auto fresh = std::make_shared<const identity::Roster>(std::move(roster));
-    book_.lock()->roster.swap(fresh);
+    const auto book = book_.lock();
+    book->roster.swap(fresh);
+    for (const auto& [address, entry] : book->peers.all())
+        book->peers.find(address)->state.certificate.reset();
 }
 
 void Identities::set_grants(OwnGrants grants) {
@@ -117,15 +120,37 @@ std::vector<Identities::Known> Identities::known(const Book& book, const Peer* p
     return found;
 }
 
+// By which to seal something for the peer; the last one, without a search.
+Identities::Known Identities::usable(const Book& book, Peer& peer, const Address& address) {
+    const auto now = seconds_now();
+    if (peer.certificate && !peer.certificate->valid.fault(now))
+        return peer.certificate;
+    const auto certificates = known(book, &peer, address, now);
+    peer.certificate = certificates.empty() ? nullptr : certificates.front();
+    return peer.certificate;
+}
+
+// The one with this key.
+Identities::Known Identities::find(const Book& book, Peer& peer, const Address& address,
+                                   identity::KeyId key) {
+    const auto now = seconds_now();
+    if (peer.certificate && peer.pair && peer.pair->theirs == key &&
+        peer.pair->their_key == peer.certificate->key && !peer.certificate->valid.fault(now))
+        return peer.certificate;
+    for (auto& certificate : known(book, &peer, address, now))
+        if (id_of(certificate->key) == key)
+            return certificate;
+    return nullptr;
+}
+
 Identities::Pair* Identities::pair_with(std::optional<Pair>& room, const identity::NodeKey& mine,
                                         const identity::PublicKey& theirs) {
-    const auto id = id_of(theirs);
-    if (room && room->mine == mine.id() && room->theirs == id)
+    if (room && room->mine == mine.id() && room->their_key == theirs)
         return &*room;
     auto shared = mine.shared_with(theirs);
     if (!shared)
         return nullptr;
-    room.emplace(Pair{mine.id(), id, *shared});
+    room.emplace(Pair{mine.id(), id_of(theirs), theirs, *shared});
     return &*room;
 }
 
@@ -175,10 +200,10 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
         auto& peer = entry == nullptr ? passing : entry->state;
         if (!shall_seal(peer, why))
             return std::nullopt;
-        const auto certificates = known(*book, &peer, address, seconds_now());
+        const auto theirs = usable(*book, peer, address);
         grants = grants_for(*book, datagram);
-        if (!certificates.empty())
-            sealing = prepare(*book, peer, *certificates.front(), datagram.time);
+        if (theirs)
+            sealing = prepare(*book, peer, *theirs, datagram.time);
         else if (!own_.required)
             return std::nullopt;
     }
@@ -198,15 +223,15 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
         return fail(Rejection::wrong_key);
     const auto& address = received.path.from.address;
     Known theirs;
+    std::shared_ptr<const identity::Roster> roster;
     std::optional<identity::Secret> key;
     {
         const auto book = book_.lock();
+        roster = book->roster;
         auto* entry = book->peers.add(address);
         Peer passing;
         auto& peer = entry == nullptr ? passing : entry->state;
-        for (auto& certificate : known(*book, &peer, address, seconds_now()))
-            if (id_of(certificate->key) == envelope->sender)
-                theirs = std::move(certificate);
+        theirs = find(*book, peer, address, envelope->sender);
         if (!theirs)
             return fail(Rejection::no_certificate);
         auto* pair = pair_with(peer.pair, *mine, theirs->key);
@@ -224,6 +249,8 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
     const auto book = book_.lock();
     auto& peer = book->peers.prove(address).state;
     peer.proven = theirs->serial;
+    if (book->roster == roster) // another may lack the certificate, or revoke it
+        peer.certificate = theirs;
     peer.waits_since.reset();
     take(*book, peer, theirs->name, opened->grants);
     return std::move(opened->datagram);
@@ -305,6 +332,14 @@ void Identities::judge(const Address& address, bool sealed, Owner& owner) const 
                  : word == identity::Vouching::no_grant ? Word::no_grant
                                                         : Word::no_class;
     owner.may_be_exempt = counts(true) == identity::Vouching::counts;
+    if (of_class != nullptr && !of_class->groups && owner.credentials) {
+        auto& told = *owner.credentials;
+        told.gid.reset();
+        told.groups.clear();
+        told.labels.clear();
+        told.labels_known = false;
+        told.account.reset();
+    }
 }
 
 Identities::Proof Identities::proof(const Address& address) const {
@@ -314,7 +349,11 @@ Identities::Proof Identities::proof(const Address& address) const {
     if (found == peers.end() || !found->second.state.proven)
         return {};
     const auto& peer = found->second.state;
-    for (const auto& certificate : known(*book, &peer, address, seconds_now()))
+    const auto now = seconds_now();
+    const auto& last = peer.certificate;
+    if (last && last->serial == *peer.proven && !last->valid.fault(now))
+        return {true, last->serial, last->name, last->node_class};
+    for (const auto& certificate : known(*book, &peer, address, now))
         if (certificate->serial == *peer.proven)
             return {true, certificate->serial, certificate->name, certificate->node_class};
     return {}; // revoked or expired meanwhile

@@ -90,6 +90,7 @@ class Identities {
     struct Pair {
         identity::KeyId mine{};
         identity::KeyId theirs{};
+        identity::PublicKey their_key{};
         identity::Secret shared;
         struct Derived {
             identity::Epoch epoch{};
@@ -101,6 +102,7 @@ class Identities {
     struct Peer {
         Known introduced{}; // by the peer itself
         std::optional<Pair> pair{};
+        Known certificate{}; // the one that was used last; until there is another roster
         std::optional<identity::Serial> proven{}; // by what it sealed; it seals
         std::optional<TimePoint> waits_since{};   // a question, for an answer
         TimePoint greeted{};
@@ -135,6 +137,8 @@ class Identities {
     const identity::NodeKey* own_key(identity::KeyId id) const;
     static std::vector<Known> known(const Book& book, const Peer* peer, const Address& address,
                                     identity::Seconds now);
+    static Known usable(const Book& book, Peer& peer, const Address& address);
+    static Known find(const Book& book, Peer& peer, const Address& address, identity::KeyId key);
     static Pair* pair_with(std::optional<Pair>& room, const identity::NodeKey& mine,
                            const identity::PublicKey& theirs);
     std::optional<Sealing> prepare(Book& book, Peer& peer, const identity::Certificate& theirs,

@@ -20,8 +20,10 @@ void set(identity::ClassRule& rule, const toml::key& key, const Value& value) {
         rule.exempt = value.boolean();
     else if (key.str() == "vouch")
         rule.jobs = value.one_of({"any", "jobs"}) == 1;
+    else if (key.str() == "groups")
+        rule.groups = value.boolean();
     else
-        value.fail("no such key; a class has users, kernel, exempt and vouch");
+        value.fail("no such key; a class has users, kernel, exempt, vouch and groups");
 }
 
 } // namespace

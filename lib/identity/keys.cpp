@@ -119,6 +119,7 @@ NodeKey::NodeKey(const Secret& seed)
   , exchange_(derive(seed, 1))
   , signer_(derive(seed, 2)) {
     crypto_scalarmult_base(public_key_.bytes.data(), exchange_.bytes().data());
+    id_ = id_of(public_key_);
 }
 
 std::optional<Secret> NodeKey::shared_with(const PublicKey& other) const {

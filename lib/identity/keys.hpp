@@ -88,7 +88,7 @@ class NodeKey {
 
     const Secret& seed() const { return seed_; }
     const PublicKey& public_key() const { return public_key_; }
-    KeyId id() const { return id_of(public_key_); }
+    KeyId id() const { return id_; }
     const SigningKey& signer() const { return signer_; }
     // The secret that both nodes share. Nothing for a point of low order, which no node has.
     std::optional<Secret> shared_with(const PublicKey& other) const;
@@ -97,6 +97,7 @@ class NodeKey {
     Secret seed_;
     Secret exchange_;
     PublicKey public_key_;
+    KeyId id_{};
     SigningKey signer_;
 };
 

@@ -18,6 +18,7 @@ struct ClassRule {
     bool kernel = false;           // for sockets of the kernel
     bool exempt = false;           // whether policy.exempt_connectors counts for them
     bool jobs = false;             // only with a grant
+    bool groups = true;            // the groups and labels that they tell of a user count
 
     bool operator==(const ClassRule&) const = default;
 };

@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, ident, identity, person  # noqa: E402
-from lab.case import USERS, Counted, OnASwitch, wait_until  # noqa: E402
+from lab.case import PROJ, USERS, Counted, OnASwitch, wait_until  # noqa: E402
 from lab.identity import DAY, HOUR, Authority, Rooted, introduction, put_roster  # noqa: E402
 from lab.tree import FOLDER  # noqa: E402
 
@@ -95,6 +95,22 @@ class Identity(OnASwitch):
         self.assert_reason("class", USERS["carol"])
         self.assert_reason("class", USERS["service"])  # exempt, but not from that class
         self.assert_reason("class", 0, ident.KERNEL)
+
+    def test_a_rooted_node_cannot_claim_groups_where_its_class_has_none(self):
+        for groups, outcome in ((True, "connected"), (False, DENIED)):
+            classes = CLASSES | {"compute": CLASSES["compute"] | {"groups": groups}}
+            if groups:
+                self.attack(classes=classes)
+                self.dismiss(self.server)
+                self.person("alice", self.two, group=PROJ).listen("tcp", "0.0.0.0", PORT)
+            else:
+                self.ubfd.configure(self.settings_of(self.victim, classes=classes))
+                self.ubfd.reload()
+            seen = self.begin()
+            question = self.peer.question()
+            entry = ident.answer_with_groups(question.nonce, USERS["bob"], [PROJ])
+            self.peer.send(self.peer.seal(entry, question.asker, channel=question.channel), question.asker)
+            self.assertEqual(seen(), outcome)
 
     def grant(self, uid, node="rooted", granter=None, valid=(-HOUR, HOUR)):
         granter, now = granter or self.scheduler, int(time.time())

@@ -94,6 +94,7 @@ authorities = ["ubf-authority-1 )") + std::string(64, 'a') +
 [identity.classes.compute]
 users = ["1000-59999", 7]
 vouch = "jobs"
+groups = false
 [identity.classes.login]
 users = ["0-59999"]
 kernel = true
@@ -165,7 +166,7 @@ forward = "/f"
     EXPECT_EQ(config.identity.authorities[0].bytes[0], 0xaa);
     using identity::ClassRule;
     EXPECT_EQ(config.identity.classes.at("compute"),
-              (ClassRule{{{Uid{1000}, Uid{59999}}, {Uid{7}, Uid{7}}}, false, false, true}));
+              (ClassRule{{{Uid{1000}, Uid{59999}}, {Uid{7}, Uid{7}}}, false, false, true, false}));
     EXPECT_EQ(config.identity.classes.at("login"),
               (ClassRule{{{Uid{0}, Uid{59999}}}, true, true, false}));
     EXPECT_FALSE(config.ruleset.stand_in);

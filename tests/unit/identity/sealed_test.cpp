@@ -51,6 +51,7 @@ struct Member {
                     certificate_of(node, node_class),
                     authorities(),
                     {{"compute", {{{Uid{1000}, Uid{1999}}}, false, false, false}},
+                     {"alone", {{{Uid{1000}, Uid{1999}}}, false, false, false, false}},
                      {"jobs", {{{Uid{1000}, Uid{1999}}}, false, false, true}}},
                     required},
                    roster_of(listed)) {}
@@ -233,6 +234,22 @@ TEST(Identities, a_nodes_word_counts_for_the_users_of_its_class) {
     EXPECT_EQ(word(Owner::kernel()), std::pair(Word::no_class, false));
     EXPECT_EQ(word(Owner{}), std::pair(Word::counts, true)); // it names nobody
     EXPECT_EQ(word(Owner::user(Uid{0}), false), std::pair(Word::counts, true));
+}
+
+TEST(Identities, groups_count_unless_the_class_says_otherwise) {
+    Member one(1, true, {certificate_of(1, "alone"), certificate_of(2)}, "alone");
+    Member two(2, true, {certificate_of(1, "alone"), certificate_of(2)});
+    EXPECT_TRUE(two.read(*one.send(two), one.path_to(two)));
+    auto owner = Owner::user(Uid{1000});
+    owner.credentials.emplace().gid = Gid{100};
+    owner.credentials->groups = {Gid{101}};
+    owner.credentials->labels = {{LabelOrigin::slurm, "a"}};
+    owner.credentials->labels_known = true;
+    two.identities.judge(end_of(1).address, true, owner);
+    EXPECT_EQ(owner.word, Word::counts);
+    EXPECT_FALSE(owner.credentials->gid);
+    EXPECT_TRUE(owner.credentials->groups.empty() && owner.credentials->labels.empty());
+    EXPECT_FALSE(owner.credentials->labels_known);
 }
 
 } // namespace
