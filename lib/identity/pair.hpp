@@ -1,7 +1,7 @@
 // The keys that two nodes share, and what they seal with them. There is no handshake: X25519 of one
 // node's secret and the other's public key gives both the same secret, for as long as they keep
-// their keys. From it follows a key for each direction, purpose and epoch. It
-// is BLAKE2b, 32 bytes, keyed with the shared secret, of these:
+// their keys. From it follows a key for each direction, purpose and epoch. It is BLAKE2b, 32 bytes,
+// keyed with the shared secret, of these:
 //  - "ubf pair 1" and six zero bytes
 //  - purpose (8 characters)
 //  - sender's public key (32), receiver's public key (32)
