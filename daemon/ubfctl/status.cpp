@@ -213,6 +213,15 @@ void add_ident(Parts& parts, const Json& status) {
         number(ident, "/answers_busy"), number(ident, "/answered"), number(ident, "/answered_busy"),
         number(ident, "/no_evidence"), counts(part(ident, "/rejected")), number(ident, "/not_sent"),
         number(ident, "/told_forgotten"), keys_text(part(ident, "/keys")))});
+    const auto& identity = part(status, "/identity");
+    if (identity.contains("name"))
+        parts.push_back({fmt::format(
+            "identity  certificate {} of {} ({}); roster {}: {} certificates, {} revoked; "
+            "certificates are {}\n",
+            number(identity, "/serial"), word(identity, "/name"), word(identity, "/class"),
+            number(identity, "/roster/number"), number(identity, "/roster/certificates"),
+            number(identity, "/roster/revoked"),
+            yes(identity, "/required") ? "required" : "not required")});
     const auto silent = number(status, "/peers_silent");
     parts.push_back({fmt::format("peers     {} asked, {} silent\n{}",
                                  number(status, "/peers_asked"), silent, peers_text(status)),
