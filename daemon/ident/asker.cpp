@@ -168,6 +168,8 @@ void Asker::handle(const Received& received) {
     if (!datagram && datagram.error() == Rejection::other_version)
         peers_.speaks(received.path.from.address, spoken_version(received.bytes).value_or(0),
                       Clock::now());
+    if (!datagram && datagram.error() == Rejection::no_certificate)
+        ask_for_certificate(received);
     if (!datagram)
         return;
     const auto* answers = std::get_if<std::vector<Answer>>(&datagram->entries);
@@ -182,6 +184,16 @@ void Asker::handle(const Received& received) {
             terms_->identities->judge(received.path.from.address, datagram->sealed, answer.owner);
         handle(answer, received.path, ahead, now);
     }
+}
+
+// The peer may have changed its key. Its answer to the retransmitted question can then be opened.
+void Asker::ask_for_certificate(const Received& received) {
+    if (!terms_->identities || !is_sealed(received.bytes))
+        return;
+    std::array<std::uint8_t, max_datagram> buffer;
+    const auto path = received.path.reversed();
+    if (const auto bytes = terms_->identities->greet(buffer, path, true))
+        line_.socket.send(path, received.interface, *bytes);
 }
 
 void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now) {

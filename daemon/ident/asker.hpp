@@ -81,6 +81,7 @@ class Asker final : public Peers {
     void expire(const Pending& pending);
     std::vector<Flow> take_barred(std::vector<Nonce>& nonces);
     void handle(const Received& received);
+    void ask_for_certificate(const Received& received);
     void handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now);
 
     struct Line {

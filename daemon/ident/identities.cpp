@@ -157,7 +157,11 @@ Identities::Pair* Identities::pair_with(std::optional<Pair>& room, const identit
 std::optional<Identities::Sealing> Identities::prepare(Book& book, Peer& peer,
                                                        const identity::Certificate& theirs,
                                                        Milliseconds time) const {
-    const auto& mine = own_.keys.current;
+    // A peer that does not know the new key yet seals for the old one, and is answered with it.
+    const auto& previous = own_.keys.previous;
+    const bool knows_previous = previous && peer.pair && peer.pair->mine == previous->id() &&
+                                peer.pair->their_key == theirs.key;
+    const auto& mine = knows_previous ? *previous : own_.keys.current;
     auto* pair = pair_with(peer.pair, mine, theirs.key);
     if (pair == nullptr)
         return std::nullopt;
@@ -273,9 +277,12 @@ Result<bool, Rejection> Identities::learn(const Received& received) {
     const auto book = book_.lock();
     if (book->roster->is_revoked(certificate->serial))
         return fail(Rejection::no_certificate);
-    if (auto* entry = book->peers.add(address))
+    if (auto* entry = book->peers.add(address)) {
         entry->state.introduced =
             std::make_shared<const identity::Certificate>(std::move(*certificate));
+        if (introduced->asks) // it does not know the key that was used last
+            entry->state.pair.reset();
+    }
     return introduced->asks;
 }
 

@@ -37,13 +37,14 @@ class Member:
     certificate: bytes
     serial: int
     name: str
+    previous: make.Node = None  # the key before
 
     def files(self):
         """Writes both, and returns the settings that name them."""
         key, certificate = FOLDER / f"{self.name}.node.key", FOLDER / f"{self.name}.crt"
         key.unlink(missing_ok=True)
         key.touch(mode=0o600)
-        key.write_text(f"ubf-node-1 {self.keys.seed.hex()}\n")
+        key.write_text("".join(f"ubf-node-1 {keys.seed.hex()}\n" for keys in (self.keys, self.previous) if keys))
         certificate.write_text(make.armour("CERTIFICATE", self.certificate))
         return {"key": str(key), "certificate": str(certificate)}
 

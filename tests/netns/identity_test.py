@@ -297,6 +297,29 @@ class Identity(OnASwitch):
         self.assertIn("of honest", two.status()["peers"][0]["proof"])
         self.assert_alive(two, three)
 
+    def test_a_node_changes_its_key_without_a_refusal(self):
+        two, three = self.start(self.two, self.victim), self.start(self.three, self.honest)
+        client = self.person("alice", self.three)
+        for node in (self.two, self.three):
+            self.person("alice", node).listen("tcp", "0.0.0.0", PORT)
+        server = self.person("alice", self.two)
+
+        def talk():
+            self.assertEqual(client.connect("tcp", VICTIM, PORT), "connected")
+            self.assertEqual(server.connect("tcp", HONEST, PORT), "connected")
+        talk()
+        fresh = self.authority.member("honest", ["10.77.0.3/32", "fd77::3/128"], "login")
+        fresh.previous = self.honest.keys  # the peer's roster has the old certificate alone
+        three.configure(self.settings_of(fresh))
+        three.reload()
+        talk()
+        put_roster(self.authority.roster([self.victim, fresh], [self.honest.serial]))
+        two.wait_for_log("1 revoked")
+        three.wait_for_log("1 revoked")
+        talk()
+        self.assertIn(f"certificate {fresh.serial} of honest", two.status()["peers"][0]["proof"])
+        self.assertEqual((two.denials(), three.denials()), ([], []))
+
     def test_certificates_come_node_by_node_without_a_refusal(self):
         plain = {"peers": {"ranges": case.PEERS}}
         two, three = self.start_ubfd(self.two, plain), self.start_ubfd(self.three, plain)
