@@ -13,7 +13,8 @@ constexpr std::string_view authority_tag = "ubf-authority-1";
 constexpr std::string_view blanks = " \t\r";
 
 static_assert(key_size == crypto_scalarmult_BYTES);
-static_assert(key_size == crypto_sign_SEEDBYTES && key_size == crypto_sign_PUBLICKEYBYTES);
+static_assert(key_size == crypto_sign_SEEDBYTES);
+static_assert(key_size == crypto_sign_PUBLICKEYBYTES);
 static_assert(key_size == crypto_kdf_KEYBYTES);
 static_assert(signature_size == crypto_sign_BYTES);
 
