@@ -20,7 +20,7 @@ struct Terms {
     std::vector<Prefix> peers; // on every network
     KeyRing keys;
     AddressMap management{}; // from an address of the fabric to that at which its ubfd is asked
-    std::vector<Prefix> portals{}; // nodes with portals: they may ask who listens here
+    std::vector<Prefix> portals{};            // nodes with portals: they may ask who listens here
     std::shared_ptr<Identities> identities{}; // if this node has a key of its own
 
     // The path between the nodes at both ends of a flow; from: the asker.

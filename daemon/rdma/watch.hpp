@@ -4,11 +4,11 @@
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/line_link.hpp"
+#include "daemon/core/plain_log.hpp"
 #include "daemon/rdma/connections.hpp"
 #include "daemon/rdma/endings.hpp"
 #include "daemon/rdma/kernel_table.hpp"
-#include "daemon/core/line_link.hpp"
-#include "daemon/core/plain_log.hpp"
 
 #include <cstdint>
 #include <deque>
