@@ -42,7 +42,7 @@ class Newcomer(unittest.TestCase):
         commands = [line.strip() for line in readmes_commands() if line.strip()]
         self.assertEqual([line.split()[0] for line in commands], ["sudo", "sudo"])
         steps = STEPS.replace("COMMANDS", "\n    ".join(commands))
-        hooks = ['mkdir "$1/tree"', f'git -c safe.directory=* clone --quiet --bare {shlex.quote(str(TREE))} "$1/tree"',
+        hooks = ['mkdir "$1/tree"', 'cp /etc/hosts "$1/etc/hosts"', f'git -c safe.directory=* clone --quiet --bare {shlex.quote(str(TREE))} "$1/tree"',
                  f'mount --rbind "$1" "$1" && chroot "$1" sh -c {shlex.quote(steps)} && umount -R "$1"']
         made = subprocess.run(
             ["unshare", "--mount", TREE / "packaging" / "bookworm", "-", "--variant=minbase", "--format=null",
