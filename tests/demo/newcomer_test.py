@@ -42,7 +42,10 @@ class Newcomer(unittest.TestCase):
         commands = [line.strip() for line in readmes_commands() if line.strip()]
         self.assertEqual([line.split()[0] for line in commands], ["sudo", "sudo"])
         steps = STEPS.replace("COMMANDS", "\n    ".join(commands))
-        hooks = ['mkdir "$1/tree"', 'cp /etc/hosts "$1/etc/hosts"', f'git -c safe.directory=* clone --quiet --bare {shlex.quote(str(TREE))} "$1/tree"',
+        # The tree may be another user's, and a clone hands no option on to the process that reads it.
+        clone = f"""git config --file "$1/git" safe.directory "*"
+            GIT_CONFIG_GLOBAL="$1/git" git clone --quiet --bare {shlex.quote(str(TREE))} "$1/tree" """
+        hooks = ['mkdir "$1/tree"', 'cp /etc/hosts "$1/etc/hosts"', clone,
                  f'mount --rbind "$1" "$1" && chroot "$1" sh -c {shlex.quote(steps)} && umount -R "$1"']
         made = subprocess.run(
             ["unshare", "--mount", TREE / "packaging" / "bookworm", "-", "--variant=minbase", "--format=null",
