@@ -1,5 +1,6 @@
 #include "daemon/jobs/job_store.hpp"
 
+#include "base/boot_id.hpp"
 #include "base/replace_file.hpp"
 #include "daemon/jobs/job_json.hpp"
 
@@ -10,14 +11,6 @@
 
 namespace ubf {
 namespace {
-
-// Every boot of a node has a number of its own (random(4)).
-std::string read_boot_id() {
-    std::ifstream file("/proc/sys/kernel/random/boot_id");
-    std::string id;
-    std::getline(file, id);
-    return id;
-}
 
 std::optional<JobStore::Kept> read(const std::filesystem::path& file, const std::string& boot) {
     std::ifstream stream(file);

@@ -1,5 +1,6 @@
 #include "daemon/tickets/kept_bearers.hpp"
 
+#include "base/boot_id.hpp"
 #include "base/escape.hpp"
 #include "base/replace_file.hpp"
 #include "base/text.hpp"
@@ -14,14 +15,6 @@
 
 namespace ubf {
 namespace {
-
-// Every boot of a node has a number of its own (random(4)).
-std::string read_boot_id() {
-    std::ifstream file("/proc/sys/kernel/random/boot_id");
-    std::string id;
-    std::getline(file, id);
-    return id;
-}
 
 // Those that have connections. None if the kernel does not list them.
 std::unordered_set<Cookie> sockets_of_portals(const Tickets& tickets) {
