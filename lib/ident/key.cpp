@@ -1,5 +1,6 @@
 #include "ident/key.hpp"
 
+#include "base/key_line.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 
@@ -15,7 +16,6 @@ namespace ubf {
 namespace {
 
 constexpr std::string_view line_tag = "ubf-key-1";
-constexpr std::string_view blanks = " \t\r";
 
 std::uint32_t id_of(const Key::Bytes& bytes) {
     constexpr std::string_view purpose = "ubf key id";
@@ -28,19 +28,11 @@ std::uint32_t id_of(const Key::Bytes& bytes) {
 }
 
 std::optional<Key> parse_key(std::string_view line) {
-    if (!line.starts_with(line_tag) || line.size() == line_tag.size() ||
-        blanks.find(line[line_tag.size()]) == std::string_view::npos)
+    auto bytes = parse_key_line(line_tag, line);
+    if (!bytes)
         return std::nullopt;
-    const auto hex = trim(line.substr(line_tag.size()));
-    Key::Bytes bytes{};
-    std::size_t length = 0;
-    if (hex.size() != 2 * Key::size ||
-        ::sodium_hex2bin(bytes.data(), bytes.size(), hex.data(), hex.size(), nullptr, &length,
-                         nullptr) != 0 ||
-        length != bytes.size())
-        return std::nullopt;
-    const Key key(bytes);
-    ::sodium_memzero(bytes.data(), bytes.size());
+    const Key key(*bytes);
+    ::sodium_memzero(bytes->data(), bytes->size());
     return key;
 }
 
@@ -156,9 +148,7 @@ KeyRing load_keys(const KeyFile& key) {
 }
 
 std::string format_key(const Key& key) {
-    std::array<char, 2 * Key::size + 1> hex{};
-    ::sodium_bin2hex(hex.data(), hex.size(), key.bytes().data(), key.bytes().size());
-    return fmt::format("{} {}\n", line_tag, hex.data());
+    return format_key_line(line_tag, key.bytes()) + '\n';
 }
 
 void generate_key(const std::filesystem::path& file) {

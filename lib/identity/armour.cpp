@@ -1,5 +1,7 @@
 #include "identity/armour.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 #include <sodium.h>
 
@@ -8,7 +10,6 @@ namespace {
 
 constexpr std::size_t line_length = 64;
 constexpr int variant = sodium_base64_VARIANT_ORIGINAL;
-constexpr std::string_view blanks = " \t\r\n";
 
 std::string begin_of(Kind kind) {
     return fmt::format("-----BEGIN UBF {}-----\n", to_string(kind));
@@ -53,10 +54,7 @@ std::string armour(Kind kind, Bytes bytes) {
 
 std::optional<std::vector<std::uint8_t>> unarmour(Kind kind, std::string_view text,
                                                   std::size_t most) {
-    const auto first = text.find_first_not_of(blanks);
-    if (first == std::string_view::npos)
-        return std::nullopt;
-    text = text.substr(first, text.find_last_not_of(blanks) - first + 1);
+    text = trim(text);
     const auto begin = begin_of(kind);
     const auto end = end_of(kind);
     if (text.size() < begin.size() + end.size() || !text.starts_with(begin) || !text.ends_with(end))

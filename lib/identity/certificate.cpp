@@ -36,12 +36,6 @@ std::optional<Prefix> get_prefix(Reader& in) {
     return Prefix::of(address, length);
 }
 
-KeyBytes get_key(Reader& in) {
-    KeyBytes key{};
-    std::ranges::copy(in.take(key.size()), key.begin());
-    return key;
-}
-
 } // namespace
 
 bool is_name(std::string_view text, std::size_t most) {
@@ -83,6 +77,12 @@ std::optional<std::vector<Prefix>> get_prefixes(Reader& in) {
 void put_text(Writer& out, std::string_view text) {
     out.number(static_cast<std::uint8_t>(text.size()));
     out.bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+}
+
+KeyBytes get_key(Reader& in) {
+    KeyBytes key{};
+    std::ranges::copy(in.take(key.size()), key.begin());
+    return key;
 }
 
 std::optional<std::string> get_name(Reader& in, std::size_t most) {

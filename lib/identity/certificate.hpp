@@ -76,6 +76,7 @@ std::vector<Prefix> in_order(std::vector<Prefix> prefixes);
 void put(Writer& out, std::span<const Prefix> prefixes);
 std::optional<std::vector<Prefix>> get_prefixes(Reader& in);
 void put_text(Writer& out, std::string_view text); // behind a byte with its length
+KeyBytes get_key(Reader& in);
 std::optional<std::string> get_name(Reader& in, std::size_t most);
 
 // Signs; the certificate's field `authority` counts for nothing. Nothing if a field does not fit

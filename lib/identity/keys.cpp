@@ -1,5 +1,6 @@
 #include "identity/keys.hpp"
 
+#include "base/key_line.hpp"
 #include "base/text.hpp"
 
 #include <algorithm>
@@ -10,7 +11,6 @@ namespace {
 
 constexpr std::string_view node_tag = "ubf-node-1";
 constexpr std::string_view authority_tag = "ubf-authority-1";
-constexpr std::string_view blanks = " \t\r";
 
 static_assert(key_size == crypto_scalarmult_BYTES);
 static_assert(key_size == crypto_sign_SEEDBYTES);
@@ -36,39 +36,6 @@ Secret derive(const Secret& seed, std::uint64_t number) {
     const Secret derived(bytes);
     sodium_memzero(bytes.data(), bytes.size());
     return derived;
-}
-
-std::string_view trim(std::string_view text) {
-    const auto first = text.find_first_not_of(blanks);
-    if (first == std::string_view::npos)
-        return {};
-    return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
-std::string format(std::string_view tag, const KeyBytes& bytes) {
-    std::array<char, 2 * key_size + 1> hex{};
-    sodium_bin2hex(hex.data(), hex.size(), bytes.data(), bytes.size());
-    std::string line(tag);
-    line += ' ';
-    line += hex.data();
-    sodium_memzero(hex.data(), hex.size());
-    return line;
-}
-
-std::optional<KeyBytes> parse(std::string_view tag, std::string_view line) {
-    line = trim(line);
-    if (!line.starts_with(tag) || line.size() == tag.size() ||
-        blanks.find(line[tag.size()]) == std::string_view::npos)
-        return std::nullopt;
-    const auto hex = trim(line.substr(tag.size()));
-    KeyBytes bytes{};
-    std::size_t length = 0;
-    if (hex.size() != 2 * key_size ||
-        sodium_hex2bin(bytes.data(), bytes.size(), hex.data(), hex.size(), nullptr, &length,
-                       nullptr) != 0 ||
-        length != bytes.size())
-        return std::nullopt;
-    return bytes;
 }
 
 } // namespace
@@ -139,11 +106,11 @@ const VerifyKey* find(const Authorities& authorities, AuthorityId id) {
 }
 
 std::string format_node_key(const NodeKey& key) {
-    return format(node_tag, key.seed().bytes());
+    return format_key_line(node_tag, key.seed().bytes());
 }
 
 std::string format_authority(const VerifyKey& key) {
-    return format(authority_tag, key.bytes);
+    return format_key_line(authority_tag, key.bytes);
 }
 
 NodeKeyText parse_node_keys(std::string_view text) {
@@ -154,7 +121,7 @@ NodeKeyText parse_node_keys(std::string_view text) {
         ++number;
         if (line.empty() || line.starts_with('#'))
             continue;
-        auto bytes = parse(node_tag, line);
+        auto bytes = parse_key_line(node_tag, line);
         if (!bytes)
             return {std::nullopt, number, "not a node's key"};
         if (keys.size() == 2)
@@ -171,7 +138,7 @@ NodeKeyText parse_node_keys(std::string_view text) {
 }
 
 std::optional<VerifyKey> parse_authority(std::string_view text) {
-    const auto bytes = parse(authority_tag, text);
+    const auto bytes = parse_key_line(authority_tag, text);
     return bytes ? std::optional(VerifyKey{*bytes}) : std::nullopt;
 }
 

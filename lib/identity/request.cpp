@@ -1,5 +1,6 @@
 #include "identity/request.hpp"
 
+#include "base/key_line.hpp"
 #include "base/text.hpp"
 
 #include <algorithm>
@@ -23,12 +24,6 @@ Proof prove(Bytes bytes, const Token& token) {
     return proof;
 }
 
-KeyBytes get_key(Reader& in) {
-    KeyBytes key{};
-    std::ranges::copy(in.take(key.size()), key.begin());
-    return key;
-}
-
 } // namespace
 
 Token Token::random() {
@@ -38,10 +33,8 @@ Token Token::random() {
 }
 
 std::string format_token(const Token& token) {
-    std::array<char, 2 * key_size + 1> hex{};
-    sodium_bin2hex(hex.data(), hex.size(), token.secret.bytes().data(), key_size);
     return fmt::format("{}{:016x} {}", token_tag, static_cast<std::uint64_t>(token.number),
-                       hex.data());
+                       to_hex(token.secret.bytes()));
 }
 
 std::optional<Token> parse_token(std::string_view text) {
@@ -52,14 +45,10 @@ std::optional<Token> parse_token(std::string_view text) {
     text.remove_prefix(token_tag.size());
     const auto digits = split(text, ' ');
     const auto token = digits.size() == 16 ? number<std::uint64_t>(digits, 16) : std::nullopt;
-    KeyBytes bytes{};
-    std::size_t length = 0;
-    if (!token || text.size() != 2 * key_size ||
-        sodium_hex2bin(bytes.data(), bytes.size(), text.data(), text.size(), nullptr, &length,
-                       nullptr) != 0 ||
-        length != bytes.size())
+    const auto bytes = parse_hex_key(text);
+    if (!token || !bytes)
         return std::nullopt;
-    return Token{TokenNumber{*token}, Secret(bytes)};
+    return Token{TokenNumber{*token}, Secret(*bytes)};
 }
 
 std::optional<std::vector<std::uint8_t>> make_request(const std::string& name, const NodeKey& key,
