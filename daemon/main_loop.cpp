@@ -3,8 +3,6 @@
 #include "daemon/core/signals.hpp"
 
 #include <csignal>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 namespace ubf {
 
@@ -17,13 +15,8 @@ void MainLoop::begin(std::function<void()> hang_up) {
 }
 
 void MainLoop::handle_signals(const std::function<void()>& hang_up) {
-    signalfd_siginfo info{};
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo == SIGHUP)
-            hang_up();
-        else
-            ending_ = true;
-    }
+    if (take_signals(signals_.get(), hang_up))
+        ending_ = true;
 }
 
 } // namespace ubf

@@ -10,17 +10,12 @@
 
 #include <boost/program_options.hpp>
 #include <csignal>
-#include <exception>
 #include <fmt/format.h>
 #include <linux/capability.h>
 #include <stdexcept>
 #include <string>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sysexits.h>
-#include <system_error>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 namespace {
 
@@ -44,19 +39,6 @@ void reload(const std::string& file, Broker& broker, const ubf::PlainLog& log) {
     }
 }
 
-// Whether the program has to end.
-bool heed(int signals, const std::string& file, Broker& broker, const ubf::PlainLog& log) {
-    signalfd_siginfo signal{};
-    bool stopping = false;
-    while (::read(signals, &signal, sizeof signal) == sizeof signal) {
-        if (signal.ssi_signo == SIGHUP)
-            reload(file, broker, log);
-        else
-            stopping = true;
-    }
-    return stopping;
-}
-
 void run(const Options& options) {
     const ubf::PlainLog log("ubf-connect");
     // To give a socket to a person, and nothing else.
@@ -69,7 +51,9 @@ void run(const Options& options) {
     Broker broker(loop, options.folder, load_settings(options.file));
     AskDesk desk(loop, mailbox, broker, options.folder + "/ask.sock");
     bool stopping = false;
-    loop.watch(signals.get(), [&] { stopping = heed(signals.get(), options.file, broker, log); });
+    loop.watch(signals.get(), [&] {
+        stopping = ubf::take_signals(signals.get(), [&] { reload(options.file, broker, log); });
+    });
     log.info(fmt::format("ready: portals ask at {}/ask.sock", options.folder));
     ::sd_notify(0, "READY=1");
     auto next_sign = ubf::TimePoint{};
@@ -107,14 +91,5 @@ int main(int argc, char** argv) {
          "where the sockets are");
     if (const auto status = program.take_options(argc, argv, options))
         return *status;
-    try {
-        run(given);
-        return EX_OK;
-    } catch (const ubf::ConfigError& error) {
-        return program.failure(EX_CONFIG, error.what());
-    } catch (const std::system_error& error) {
-        return program.failure(EX_OSERR, error.what());
-    } catch (const std::exception& error) {
-        return program.failure(EX_SOFTWARE, error.what());
-    }
+    return program.run([&] { run(given); });
 }

@@ -2,11 +2,14 @@
 
 #include "base/text.hpp"
 #include "base/version.hpp"
+#include "config/config.hpp"
 
 #include <boost/program_options.hpp>
+#include <exception>
 #include <fmt/format.h>
 #include <iostream>
 #include <sysexits.h>
+#include <system_error>
 
 namespace ubf {
 
@@ -16,6 +19,19 @@ int Program::failure(int code, std::string_view text) const {
     while (!text.empty())
         std::cerr << name << ": " << split(text, '\n') << '\n';
     return code;
+}
+
+int Program::run(const std::function<void()>& task) const {
+    try {
+        task();
+        return EX_OK;
+    } catch (const ConfigError& error) {
+        return failure(EX_CONFIG, error.what());
+    } catch (const std::system_error& error) {
+        return failure(EX_OSERR, error.what());
+    } catch (const std::exception& error) {
+        return failure(EX_SOFTWARE, error.what());
+    }
 }
 
 std::optional<int> Program::take_options(int argc, char** argv, po::options_description options,

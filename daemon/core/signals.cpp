@@ -4,6 +4,7 @@
 #include <csignal>
 #include <sys/signalfd.h>
 #include <system_error>
+#include <unistd.h>
 
 namespace ubf {
 
@@ -18,6 +19,18 @@ UniqueFd open_signals(std::initializer_list<int> signals) {
     if (!fd)
         throw std::system_error(errno, std::generic_category(), "signalfd");
     return fd;
+}
+
+bool take_signals(int signals, const std::function<void()>& hang_up) {
+    signalfd_siginfo signal{};
+    bool others = false;
+    while (::read(signals, &signal, sizeof signal) == sizeof signal) {
+        if (signal.ssi_signo == SIGHUP)
+            hang_up();
+        else
+            others = true;
+    }
+    return others;
 }
 
 } // namespace ubf

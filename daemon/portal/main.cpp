@@ -8,33 +8,15 @@
 
 #include <boost/program_options.hpp>
 #include <csignal>
-#include <exception>
 #include <string>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sysexits.h>
-#include <system_error>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 namespace {
 
 constexpr ubf::Program program{"ubf-portal", R"(Usage: ubf-portal [OPTION]...
 Answers web portals that ask whether a person may reach a program, before they connect.
 )"};
-
-// Whether the program has to end.
-bool heed(int signals, ubf::portal::Service& service) {
-    signalfd_siginfo signal{};
-    bool stopping = false;
-    while (::read(signals, &signal, sizeof signal) == sizeof signal) {
-        if (signal.ssi_signo == SIGHUP)
-            service.reload();
-        else
-            stopping = true;
-    }
-    return stopping;
-}
 
 void run(const std::string& file) {
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); // before the first thread, which inherits it
@@ -44,7 +26,8 @@ void run(const std::string& file) {
     // CAP_CHOWN was for the socket's group. From here on strangers are heard.
     ubf::enter_thread("ubf-portal");
     bool stopping = false;
-    loop.watch(signals.get(), [&] { stopping = heed(signals.get(), service); });
+    loop.watch(signals.get(),
+               [&] { stopping = ubf::take_signals(signals.get(), [&] { service.reload(); }); });
     auto next = service.go_on(ubf::Clock::now());
     ::sd_notify(0, "READY=1");
     std::string shown;
@@ -78,14 +61,5 @@ int main(int argc, char** argv) {
          "the configuration, ubfd's own; [portal] is read");
     if (const auto status = program.take_options(argc, argv, options))
         return *status;
-    try {
-        run(file);
-        return EX_OK;
-    } catch (const ubf::ConfigError& error) {
-        return program.failure(EX_CONFIG, error.what());
-    } catch (const std::system_error& error) {
-        return program.failure(EX_OSERR, error.what());
-    } catch (const std::exception& error) {
-        return program.failure(EX_SOFTWARE, error.what());
-    }
+    return program.run([&] { run(file); });
 }

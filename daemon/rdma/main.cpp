@@ -7,11 +7,8 @@
 
 #include <boost/program_options.hpp>
 #include <csignal>
-#include <exception>
 #include <linux/capability.h>
 #include <string>
-#include <sysexits.h>
-#include <system_error>
 #include <systemd/sd-daemon.h>
 
 namespace {
@@ -55,12 +52,5 @@ int main(int argc, char** argv) {
          "where ubfd listens, its control.socket");
     if (const auto status = program.take_options(argc, argv, options))
         return *status;
-    try {
-        run(socket);
-        return EX_OK;
-    } catch (const std::system_error& error) {
-        return program.failure(EX_OSERR, error.what());
-    } catch (const std::exception& error) {
-        return program.failure(EX_SOFTWARE, error.what());
-    }
+    return program.run([&] { run(socket); });
 }
