@@ -1,6 +1,7 @@
 #include "daemon/connect/ask_desk.hpp"
 
 #include "base/json.hpp"
+#include "owner/user_database.hpp"
 #include "portal/question.hpp"
 
 #include <algorithm>
@@ -84,7 +85,7 @@ std::string AskDesk::answer(std::uint64_t id, const std::string& line) {
 std::string AskDesk::look_up(std::uint64_t id, const std::string& user,
                              const portal::Place& place) {
     const bool begun = resolver_.begin(user, [this, id, user, place]() -> Mailbox::Task {
-        Found found{uid_of(user), {}};
+        Found found{look_up_uid(user), {}};
         Port port = 0;
         if (const auto* host = std::get_if<portal::Host>(&place)) {
             found.addresses = portal::addresses_of(host->name);

@@ -1,10 +1,10 @@
 #include "daemon/connect/broker.hpp"
 
+#include "flow/socket_address.hpp"
+
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <system_error>
@@ -17,39 +17,15 @@ namespace {
 
 constexpr std::chrono::seconds most_connecting{10};
 
-struct SocketAddress {
-    sockaddr_storage address{};
-    socklen_t length = 0;
-};
-
-SocketAddress socket_address(const Endpoint& endpoint) {
-    SocketAddress result;
-    if (endpoint.address.is_v4()) {
-        auto& v4 = reinterpret_cast<sockaddr_in&>(result.address);
-        v4.sin_family = AF_INET;
-        v4.sin_port = htons(endpoint.port);
-        std::memcpy(&v4.sin_addr, endpoint.address.v4_bytes().data(), sizeof v4.sin_addr);
-        result.length = sizeof v4;
-    } else {
-        auto& v6 = reinterpret_cast<sockaddr_in6&>(result.address);
-        v6.sin6_family = AF_INET6;
-        v6.sin6_port = htons(endpoint.port);
-        std::memcpy(&v6.sin6_addr, endpoint.address.bytes().data(), sizeof v6.sin6_addr);
-        result.length = sizeof v6;
-    }
-    return result;
-}
-
 // The person's before its first packet: ubfd goes by the owner that the kernel has for the socket.
 UniqueFd connection_of(Uid user, const Endpoint& target) {
-    const auto to = socket_address(target);
-    UniqueFd fd(::socket(to.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const auto to = to_socket_address(target);
+    UniqueFd fd(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd || ::fchown(fd.get(), value(user), static_cast<gid_t>(-1)) < 0)
         return UniqueFd();
     const int on = 1;
     ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to.address), to.length) < 0 &&
-        errno != EINPROGRESS)
+    if (::connect(fd.get(), to.get(), to.length) < 0 && errno != EINPROGRESS)
         return UniqueFd();
     return fd;
 }

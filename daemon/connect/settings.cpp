@@ -1,13 +1,10 @@
 #include "daemon/connect/settings.hpp"
 
-#include "base/text.hpp"
 #include "config/config.hpp"
 #include "flow/own_address.hpp"
 #include "portal/target.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <pwd.h>
 
 namespace ubf::connect {
 
@@ -32,20 +29,6 @@ Settings load_settings(const std::filesystem::path& file) {
     return {portal.users, portal.on_behalf,
             portal.targets.empty() ? config.peers.ranges : portal.targets, portal.domains,
             portal.group};
-}
-
-std::optional<Uid> uid_of(const std::string& user) {
-    if (const auto uid = number<std::uint32_t>(user))
-        return Uid{*uid};
-    passwd entry{};
-    passwd* found = nullptr;
-    std::vector<char> room(4096);
-    int error = 0;
-    while ((error = ::getpwnam_r(user.c_str(), &entry, room.data(), room.size(), &found)) ==
-               ERANGE &&
-           room.size() < (std::size_t{1} << 20))
-        room.resize(room.size() * 2);
-    return found == nullptr || error != 0 ? std::nullopt : std::optional(Uid{entry.pw_uid});
 }
 
 } // namespace ubf::connect

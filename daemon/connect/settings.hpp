@@ -27,7 +27,4 @@ struct Settings {
 // Throws ConfigError.
 Settings load_settings(const std::filesystem::path& file);
 
-// The person's uid: the user database's, or as text. Waits for NSS.
-std::optional<Uid> uid_of(const std::string& user);
-
 } // namespace ubf::connect

@@ -1,13 +1,9 @@
 #include "daemon/portal/desk.hpp"
 
-#include "base/unique_fd.hpp"
 #include "flow/own_address.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <utility>
 
 namespace ubf::portal {
@@ -15,26 +11,6 @@ namespace {
 
 Refusal unavailable() {
     return {"unavailable", "The firewall does not answer on the portal's machine.", 503};
-}
-
-sockaddr_in6 socket_address(const Endpoint& endpoint) {
-    sockaddr_in6 address{};
-    address.sin6_family = AF_INET6;
-    std::ranges::copy(endpoint.address.bytes(), address.sin6_addr.s6_addr);
-    address.sin6_port = htons(endpoint.port);
-    return address;
-}
-
-// The address that this node would connect from. No packet is sent.
-std::optional<Address> source_address(const Endpoint& target) {
-    const UniqueFd probe(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    auto address = socket_address(target);
-    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-        return std::nullopt;
-    socklen_t length = sizeof address;
-    if (::getsockname(probe.get(), reinterpret_cast<sockaddr*>(&address), &length) < 0)
-        return std::nullopt;
-    return Address::v6(address.sin6_addr.s6_addr);
 }
 
 } // namespace
@@ -116,7 +92,7 @@ bool Desk::may_be_target(const Address& address) const {
 }
 
 std::optional<Endpoint> Desk::source_to(const Endpoint& target) {
-    const auto address = source_address(target);
+    const auto address = ubf::source_to(target.address);
     if (!address)
         return std::nullopt;
     next_source_ = (next_source_ + 1) % terms_.source_ports.size();

@@ -2,16 +2,13 @@
 
 #include "base/unique_fd.hpp"
 #include "daemon/core/thread.hpp"
+#include "flow/host_addresses.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <memory>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <utility>
@@ -46,19 +43,6 @@ Refusal no_forward() {
     return not_a_target("There is no forward of this name.");
 }
 
-std::optional<Address> address_of(const sockaddr& address) {
-    if (address.sa_family == AF_INET) {
-        std::array<std::uint8_t, 4> bytes{};
-        std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in&>(address).sin_addr, 4);
-        return Address::v4(bytes);
-    }
-    if (address.sa_family != AF_INET6)
-        return std::nullopt;
-    Address::Bytes bytes{};
-    std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr, 16);
-    return Address::v6(bytes);
-}
-
 } // namespace
 
 Result<Place, Refusal> read_forward(const std::string& directory, const std::string& name) {
@@ -78,19 +62,7 @@ Result<Place, Refusal> read_forward(const std::string& directory, const std::str
 }
 
 std::vector<Address> addresses_of(const std::string& name) {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_ADDRCONFIG;
-    addrinfo* first = nullptr;
-    if (::getaddrinfo(name.c_str(), nullptr, &hints, &first) != 0)
-        return {};
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> all(first, ::freeaddrinfo);
-    std::vector<Address> addresses;
-    for (const auto* one = first; one != nullptr; one = one->ai_next)
-        if (const auto address = address_of(*one->ai_addr);
-            address && std::ranges::find(addresses, *address) == addresses.end())
-            addresses.push_back(*address);
-    return addresses;
+    return host_addresses(name, AI_ADDRCONFIG);
 }
 
 Resolver::Resolver(Mailbox& mailbox)

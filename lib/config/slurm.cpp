@@ -1,18 +1,15 @@
 #include "config/slurm.hpp"
 
 #include "base/escape.hpp"
-#include "base/text.hpp"
+#include "flow/host_addresses.hpp"
+#include "owner/user_database.hpp"
 #include "slurm/conf.hpp"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
 #include <chrono>
 #include <fmt/format.h>
 #include <fstream>
-#include <memory>
-#include <netdb.h>
-#include <pwd.h>
 #include <utility>
 
 namespace ubf::config {
@@ -37,33 +34,6 @@ std::optional<std::string> read_all(const std::string& file) {
     return text;
 }
 
-std::optional<Prefix> to_prefix(const sockaddr& address) {
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    const void* bytes =
-        address.sa_family == AF_INET6
-            ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr)
-            : &reinterpret_cast<const sockaddr_in&>(address).sin_addr;
-    if (::inet_ntop(address.sa_family, bytes, text.data(), text.size()) == nullptr)
-        return std::nullopt;
-    return Prefix::parse(text.data());
-}
-
-// Empty: the name is not known.
-std::vector<Prefix> look_up(const std::string& name) {
-    addrinfo wanted{};
-    wanted.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (::getaddrinfo(name.c_str(), nullptr, &wanted, &found) != 0)
-        return {};
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> list(found, ::freeaddrinfo);
-    std::vector<Prefix> places;
-    for (const auto* one = list.get(); one != nullptr; one = one->ai_next)
-        if (one->ai_family == AF_INET || one->ai_family == AF_INET6)
-            if (const auto place = to_prefix(*one->ai_addr))
-                places.push_back(*place);
-    return places;
-}
-
 // Without those that are part of another.
 std::vector<Prefix> distinct_places(std::vector<Prefix> places) {
     std::ranges::sort(places, [](const Prefix& a, const Prefix& b) {
@@ -74,18 +44,6 @@ std::vector<Prefix> distinct_places(std::vector<Prefix> places) {
         if (result.empty() || !result.back().contains(place.first()))
             result.push_back(place);
     return result;
-}
-
-std::optional<Uid> user_of(const std::string& user) {
-    if (const auto uid = number<std::uint32_t>(user))
-        return Uid{*uid};
-    std::vector<char> room(65536);
-    passwd entry{};
-    passwd* found = nullptr;
-    if (::getpwnam_r(user.c_str(), &entry, room.data(), room.size(), &found) != 0 ||
-        found == nullptr)
-        return std::nullopt;
-    return Uid{found->pw_uid};
 }
 
 class Addition {
@@ -131,7 +89,7 @@ class Addition {
         if (names_ == Names::pass_over)
             return;
         const bool has_time = std::chrono::steady_clock::now() < end_;
-        const auto found = has_time ? look_up(host) : std::vector<Prefix>();
+        const auto found = has_time ? host_places(host) : std::vector<Prefix>();
         if (found.empty())
             miss(fmt::format("{}: the host '{}' {}", config_.slurm.conf.string(), escape(host),
                              has_time ? "does not resolve" : "is not looked up yet"));
@@ -142,7 +100,7 @@ class Addition {
         std::vector<UidRange> daemons{{root, root}};
         if (names_ == Names::pass_over)
             return;
-        if (const auto uid = user_of(conf.user); !uid)
+        if (const auto uid = look_up_uid(conf.user); !uid)
             miss(fmt::format("{}: SlurmUser '{}' is not known", config_.slurm.conf.string(),
                              escape(conf.user)));
         else if (*uid != root)

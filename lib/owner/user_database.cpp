@@ -1,5 +1,7 @@
 #include "owner/user_database.hpp"
 
+#include "base/text.hpp"
+
 #include <cerrno>
 #include <cstdlib>
 #include <grp.h>
@@ -35,6 +37,11 @@ std::optional<Uid> read_uid(const std::string& name) {
     const auto found =
         look_up(buffer, [&](auto... rest) { return ::getpwnam_r(name.c_str(), rest...); });
     return found ? std::optional(Uid{found->pw_uid}) : std::nullopt;
+}
+
+std::optional<Uid> look_up_uid(const std::string& user) {
+    const auto uid = number<std::uint32_t>(user);
+    return uid ? std::optional(Uid{*uid}) : read_uid(user);
 }
 
 std::optional<UserRecord> read_user(Uid uid) {

@@ -20,6 +20,8 @@ struct UserRecord {
 std::optional<UserRecord> read_user(Uid uid);
 
 std::optional<Uid> read_uid(const std::string& name);
+// The same of a name or a uid, as text.
+std::optional<Uid> look_up_uid(const std::string& user);
 
 // The user to whom a uid is subordinate, by /etc/subuid or a directory (subuid(5), libsubid).
 // Nothing if there is no such user, or several.

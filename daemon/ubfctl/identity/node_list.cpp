@@ -3,24 +3,14 @@
 #include "base/text.hpp"
 #include "daemon/ubfctl/names.hpp"
 #include "files.hpp"
+#include "flow/host_addresses.hpp"
 #include "slurm/conf.hpp"
 
 #include <algorithm>
-#include <arpa/inet.h>
-#include <array>
 #include <fmt/format.h>
-#include <memory>
-#include <netdb.h>
 
 namespace ubf::ctl {
 namespace {
-
-std::string lower(std::string text) {
-    std::ranges::transform(text, text.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    return text;
-}
 
 void check(Terms& terms, const std::string& where) {
     if (!identity::is_name(terms.name, identity::max_name))
@@ -39,20 +29,9 @@ void check(Terms& terms, const std::string& where) {
 std::vector<Prefix> look_up(const std::string& name) {
     if (const auto address = Prefix::parse(name))
         return {*address};
-    addrinfo wanted{};
-    wanted.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    if (::getaddrinfo(name.c_str(), nullptr, &wanted, &found) != 0)
-        return {};
-    const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> list(found, ::freeaddrinfo);
-    std::vector<Prefix> places;
-    for (const auto* one = list.get(); one != nullptr; one = one->ai_next) {
-        std::array<char, NI_MAXHOST> text{};
-        if (::getnameinfo(one->ai_addr, one->ai_addrlen, text.data(), text.size(), nullptr, 0,
-                          NI_NUMERICHOST) == 0)
-            if (const auto place = Prefix::parse(text.data()))
-                places.push_back(*place);
-    }
+    auto places = host_places(name);
+    // Such an address needs an interface beside it.
+    std::erase_if(places, [](const Prefix& place) { return place.first().is_on_link_only(); });
     return places;
 }
 
@@ -75,7 +54,7 @@ std::vector<Terms> parse_node_list(std::string_view text, const std::string& nam
             if (word.empty())
                 continue;
             if (terms.name.empty())
-                terms.name = lower(std::string(word));
+                terms.name = to_lower(word);
             else if (const auto prefix = Prefix::parse(word))
                 terms.addresses.push_back(*prefix);
             else if (terms.node_class.empty() && identity::is_name(word, identity::max_class))
@@ -108,7 +87,7 @@ std::vector<Terms> nodes_of_slurm_conf(const std::filesystem::path& file,
         throw FileError(slurm::to_string(parsed.mistakes.front()));
     std::vector<Terms> nodes;
     for (const auto& host : parsed.conf.nodes) {
-        Terms terms{lower(host.name), node_class, look_up(host.address), false};
+        Terms terms{to_lower(host.name), node_class, look_up(host.address), false};
         check(terms, file.string());
         nodes.push_back(std::move(terms));
     }
