@@ -2,7 +2,7 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
-#include "flow/own_address.hpp"
+#include "portal/target.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -30,16 +30,6 @@ std::optional<std::variant<Uid, std::string>> user_of(const std::string& text) {
                          std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; }) &&
                          text.find_first_of(":/,") == std::string::npos;
     return is_name ? std::optional(std::variant<Uid, std::string>(text)) : std::nullopt;
-}
-
-// Whether a connection there could leave the host that it names (RFC 6890, RFC 4291).
-bool is_special(const Address& address) {
-    static const Prefix special[] = {*Prefix::parse("0.0.0.0/8"), *Prefix::parse("224.0.0.0/4"),
-                                     *Prefix::parse("255.255.255.255"), *Prefix::parse("::"),
-                                     *Prefix::parse("ff00::/8")};
-    return is_loopback(address) || address.is_on_link_only() ||
-           std::ranges::any_of(special,
-                               [&](const Prefix& range) { return range.contains(address); });
 }
 
 bool is_exempt(Uid user, const Policy& policy) {
@@ -70,7 +60,7 @@ Result<PortalQuestion, Objection> portal_question(const Json& may) {
 
 std::optional<TargetPlace> place_of(const Endpoint& target, bool here, const TargetTerms& terms) {
     const auto& address = target.address;
-    if (is_special(address))
+    if (!portal::is_reachable_kind(address))
         return std::nullopt;
     const auto& targets = terms.portal.targets;
     if (!targets.empty() && !contains(targets, address))
