@@ -89,6 +89,14 @@ std::vector<T> distinct(const Value& list, std::optional<T> (*read)(const Value&
     return all;
 }
 
+// For lists of users without a place of their own.
+inline void add_users(std::vector<UidRange>& all, const UidRange& users, const Value& item) {
+    for (const auto& other : all)
+        if (users.overlaps(other))
+            item.fail("overlaps another item; write each user only once");
+    all.push_back(users);
+}
+
 inline std::vector<PortRange> port_ranges(const Value& list) {
     return distinct<PortRange>(list,
                                [](const Value& item) { return std::optional(item.port_range()); });

@@ -87,10 +87,7 @@ void set_limited_users(Config& config, const Value& list) {
             return;
         if (users.size() == most_ranges)
             item.fail(fmt::format("more than {} users and ranges", most_ranges));
-        for (const auto& other : users)
-            if (range->first <= other.last && other.first <= range->last)
-                item.fail("overlaps another item; write each user only once");
-        users.push_back(*range);
+        add_users(users, *range, item);
     });
 }
 

@@ -1,6 +1,7 @@
 #include "config/portal_options.hpp"
 
 #include "base/escape.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -17,13 +18,6 @@ bool is_domain(std::string_view name) {
            name.find("..") == std::string_view::npos &&
            name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") ==
                std::string_view::npos;
-}
-
-std::string lower(std::string text) {
-    for (char& c : text)
-        if (c >= 'A' && c <= 'Z')
-            c = static_cast<char>(c - 'A' + 'a');
-    return text;
 }
 
 } // namespace
@@ -58,10 +52,7 @@ void set_on_behalf(Config& config, const Value& list) {
             return;
         if (range->contains(Uid{0}))
             item.fail("root is among them, and nobody is root by a portal; begin above 0");
-        for (const auto& other : ranges)
-            if (range->overlaps(other))
-                item.fail("overlaps another item; write each user only once");
-        ranges.push_back(*range);
+        add_users(ranges, *range, item);
     });
 }
 
@@ -69,7 +60,7 @@ void set_portal_domains(Config& config, const Value& list) {
     auto& domains = config.portal.domains;
     domains.clear();
     list.each([&](const Value& item) {
-        auto name = lower(item.string());
+        auto name = to_lower(item.string());
         if (name.starts_with('.'))
             name.erase(0, 1);
         if (!is_domain(name))

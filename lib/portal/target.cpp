@@ -44,13 +44,6 @@ bool is_name(std::string_view text) {
     return !looks_like_number(last);
 }
 
-std::string lower(std::string_view text) {
-    std::string result(text);
-    for (char& c : result)
-        c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return result;
-}
-
 std::optional<Port> port_of(std::string_view text) {
     const auto port = number<Port>(text);
     return port && *port != 0 && text.front() != '0' ? port : std::nullopt;
@@ -58,7 +51,7 @@ std::optional<Port> port_of(std::string_view text) {
 
 Result<Place, Refusal> address_place(std::string_view host, Port port) {
     const auto address = Address::parse(host);
-    if (!address || to_string(*address) != lower(host))
+    if (!address || to_string(*address) != to_lower(host))
         return fail(malformed("The target's address is not written in its usual form."));
     if (!is_reachable_kind(*address))
         return fail(not_a_target("A portal does not connect to this kind of address."));
@@ -103,7 +96,7 @@ Result<Place, Refusal> parse_place(std::string_view text) {
         return address_place(host, *port);
     if (!is_name(host))
         return fail(malformed("The target is neither an address nor a host's name."));
-    auto name = lower(host);
+    auto name = to_lower(host);
     if (name == "localhost" || name.ends_with(".localhost"))
         return fail(not_a_target("A portal does not connect to itself."));
     return Host{std::move(name), *port};
@@ -111,7 +104,7 @@ Result<Place, Refusal> parse_place(std::string_view text) {
 
 Result<Target, Refusal> parse_target(std::string_view text) {
     if (text.find(':') == std::string_view::npos && is_label(text) && !looks_like_number(text))
-        return Forward{lower(text)};
+        return Forward{to_lower(text)};
     const auto place = parse_place(text);
     if (!place)
         return fail(place.error());
