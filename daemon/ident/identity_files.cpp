@@ -1,11 +1,11 @@
 #include "daemon/ident/identity_files.hpp"
 
+#include "base/read_all.hpp"
 #include "base/unique_fd.hpp"
+#include "config/key_file.hpp"
 #include "identity/armour.hpp"
 
-#include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -31,25 +31,17 @@ UniqueFd open_file(const std::filesystem::path& file) {
     return fd;
 }
 
-std::string read_all(const UniqueFd& fd, const std::filesystem::path& file) {
-    std::string text;
-    std::array<char, 65536> chunk;
-    for (;;) {
-        const auto count = ::read(fd.get(), chunk.data(), chunk.size());
-        if (count < 0)
-            fail(file, std::strerror(errno));
-        if (count == 0)
-            return text;
-        text.append(chunk.data(), static_cast<std::size_t>(count));
-        if (text.size() > most_text)
-            fail(file, "larger than any roster");
-    }
+std::string read_text(const UniqueFd& fd, const std::filesystem::path& file) {
+    auto text = read_all(fd.get(), most_text);
+    if (!text)
+        fail(file, errno == EFBIG ? "larger than any roster" : std::strerror(errno));
+    return std::move(*text);
 }
 
 // systemd gives a credential to the service's user by an ACL, whose mask shows as the group's mode.
 bool is_credential(const std::filesystem::path& file) {
-    const char* const folder = std::getenv("CREDENTIALS_DIRECTORY");
-    return folder != nullptr && file.parent_path() == folder;
+    const auto folder = own_credentials();
+    return folder && file.parent_path() == *folder;
 }
 
 identity::NodeKeys read_keys(const std::filesystem::path& file) {
@@ -63,7 +55,7 @@ identity::NodeKeys read_keys(const std::filesystem::path& file) {
         fail(file,
              "not a file of root's that nobody else may read; 'ubfctl node keygen' makes one, "
              "and if others may have read it, make a new one");
-    auto text = read_all(fd, file);
+    auto text = read_text(fd, file);
     auto read = identity::parse_node_keys(text);
     sodium_memzero(text.data(), text.size());
     if (!read.keys)
@@ -74,7 +66,7 @@ identity::NodeKeys read_keys(const std::filesystem::path& file) {
 
 std::vector<std::uint8_t> read_armoured(Kind kind, const std::filesystem::path& file,
                                         std::size_t most) {
-    auto bytes = identity::unarmour(kind, read_all(open_file(file), file), most);
+    auto bytes = identity::unarmour(kind, read_text(open_file(file), file), most);
     if (!bytes)
         fail(file, fmt::format("no UBF {} between its BEGIN and END lines", to_string(kind)));
     return std::move(*bytes);

@@ -65,7 +65,7 @@ identity::SigningKey open_authority(const Ledger& ledger, const po::variables_ma
         throw FileError(fmt::format("{}: {}", ledger.key_file().string(),
                                     key.error() == identity::Fault::forged ? "not the passphrase"
                                                                            : "not a signing key"));
-    return std::move(*key);
+    return *key;
 }
 
 std::vector<Prefix> addresses_of(const po::variables_map& given) {
@@ -282,9 +282,7 @@ int list_all(const Globals& globals, const po::variables_map& given) {
     auto all = nlohmann::json::array();
     for (const auto& entry : ledger.entries()) {
         const auto& c = entry.certificate;
-        std::vector<std::string> addresses;
-        for (const auto& prefix : c.addresses)
-            addresses.push_back(to_string(prefix));
+        const auto addresses = to_texts(c.addresses);
         const auto serial = static_cast<std::uint64_t>(c.serial);
         const auto state = state_of(entry, seconds_now());
         if (globals.json)

@@ -1,5 +1,6 @@
 #include "files.hpp"
 
+#include "base/read_all.hpp"
 #include "base/replace_file.hpp"
 #include "base/unique_fd.hpp"
 #include "base/write_all.hpp"
@@ -28,27 +29,19 @@ UniqueFd open_to_read(const std::filesystem::path& file) {
     return fd;
 }
 
-std::string read_all(const UniqueFd& fd, const std::filesystem::path& file, std::size_t most) {
-    std::string text;
-    std::array<char, 65536> chunk;
-    for (;;) {
-        const auto count = ::read(fd.get(), chunk.data(), chunk.size());
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            throw failed(file, "reading it");
-        if (count == 0)
-            return text;
-        text.append(chunk.data(), static_cast<std::size_t>(count));
-        if (text.size() > most)
-            throw FileError(fmt::format("{}: more than {} bytes", file.string(), most));
-    }
+std::string read_text(const UniqueFd& fd, const std::filesystem::path& file, std::size_t most) {
+    auto text = read_all(fd.get(), most);
+    if (!text && errno == EFBIG)
+        throw FileError(fmt::format("{}: more than {} bytes", file.string(), most));
+    if (!text)
+        throw failed(file, "reading it");
+    return std::move(*text);
 }
 
 } // namespace
 
 std::string read_file(const std::filesystem::path& file, std::size_t most) {
-    return read_all(open_to_read(file), file, most);
+    return read_text(open_to_read(file), file, most);
 }
 
 std::string read_secret(const std::filesystem::path& file) {
@@ -61,7 +54,7 @@ std::string read_secret(const std::filesystem::path& file) {
         throw FileError(fmt::format("{}: mode {:04o} lets others read it; 'chmod 0600 {}', and "
                                     "make a new one if somebody may have read it",
                                     file.string(), info.st_mode & 07777, file.string()));
-    return read_all(fd, file, most);
+    return read_text(fd, file, most);
 }
 
 std::vector<std::uint8_t> read_armoured(identity::Kind kind, const std::filesystem::path& file,
@@ -106,6 +99,14 @@ void replace_with(const std::filesystem::path& file, std::string_view text) {
     if (const auto error = replace_file(file, text, Durable::yes))
         throw FileError(fmt::format("{}: writing it: {}", file.string(), error.message()));
     ::chmod(file.c_str(), 0644);
+}
+
+std::vector<std::string> to_texts(const std::vector<Prefix>& places) {
+    std::vector<std::string> texts;
+    texts.reserve(places.size());
+    for (const auto& place : places)
+        texts.push_back(to_string(place));
+    return texts;
 }
 
 identity::Seconds seconds_now() {

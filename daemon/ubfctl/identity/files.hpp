@@ -38,6 +38,7 @@ void write_new(const std::filesystem::path& file, std::string_view text, Secrecy
 // Replaces what is there, as a whole, mode 0644.
 void replace_with(const std::filesystem::path& file, std::string_view text);
 
+std::vector<std::string> to_texts(const std::vector<Prefix>& places);
 identity::Seconds seconds_now();
 std::string to_date(identity::Seconds when); // 2026-11-29T09:00:00Z
 

@@ -22,13 +22,10 @@ std::filesystem::path ledger_of(const std::filesystem::path& folder) {
 }
 
 json to_json(const Ledger::OpenToken& open) {
-    json addresses = json::array();
-    for (const auto& prefix : open.terms.addresses)
-        addresses.push_back(to_string(prefix));
     return {{"token", identity::format_token(open.token)},
             {"name", open.terms.name},
             {"class", open.terms.node_class},
-            {"addresses", addresses},
+            {"addresses", to_texts(open.terms.addresses)},
             {"may_grant", open.terms.may_grant},
             {"until", open.until.count()}};
 }
@@ -109,8 +106,12 @@ void Ledger::revoke(identity::Serial serial) {
             entry.revoked = true;
 }
 
-void Ledger::add(OpenToken token, identity::Seconds now) {
+void Ledger::forget_tokens(identity::Seconds now) {
     std::erase_if(tokens_, [&](const OpenToken& open) { return open.until <= now; });
+}
+
+void Ledger::add(OpenToken token, identity::Seconds now) {
+    forget_tokens(now);
     if (tokens_.size() == most_tokens)
         throw FileError(
             fmt::format("{} tokens are open already; wait until some are over", most_tokens));
@@ -118,7 +119,7 @@ void Ledger::add(OpenToken token, identity::Seconds now) {
 }
 
 std::optional<Ledger::OpenToken> Ledger::take(identity::TokenNumber number, identity::Seconds now) {
-    std::erase_if(tokens_, [&](const OpenToken& open) { return open.until <= now; });
+    forget_tokens(now);
     const auto found = std::ranges::find_if(
         tokens_, [&](const OpenToken& open) { return open.token.number == number; });
     if (found == tokens_.end())

@@ -57,6 +57,7 @@ class Ledger {
 
   private:
     void read(const std::string& text);
+    void forget_tokens(identity::Seconds now); // those that are over
 
     std::filesystem::path folder_;
     UniqueFd lock_;

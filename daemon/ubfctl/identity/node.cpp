@@ -59,14 +59,11 @@ int request(const po::variables_map& given) {
 }
 
 std::string describe(const identity::Certificate& c) {
-    std::vector<std::string> addresses;
-    for (const auto& prefix : c.addresses)
-        addresses.push_back(to_string(prefix));
     return fmt::format("certificate {} of {}\n  class      {}\n  addresses  {}\n  valid      {} to "
                        "{}\n  key        {:08x}\n  authority  {:08x}\n  may grant  {}\n",
                        static_cast<std::uint64_t>(c.serial), c.name, c.node_class,
-                       fmt::join(addresses, " "), to_date(c.valid.from), to_date(c.valid.until),
-                       static_cast<std::uint32_t>(identity::id_of(c.key)),
+                       fmt::join(to_texts(c.addresses), " "), to_date(c.valid.from),
+                       to_date(c.valid.until), static_cast<std::uint32_t>(identity::id_of(c.key)),
                        static_cast<std::uint32_t>(c.authority), c.grants ? "yes" : "no");
 }
 
