@@ -2,6 +2,9 @@
 #include "arguments.hpp"
 #include "base/escape.hpp"
 #include "command.hpp"
+#include "config/config.hpp"
+#include "config/scope.hpp"
+#include "files.hpp"
 #include "held_listeners.hpp"
 #include "names.hpp"
 #include "screen.hpp"
@@ -27,7 +30,6 @@ std::string text(const Json& row, const char* key) {
                                 : found->dump();
 }
 
-constexpr Port first_unprivileged = 1024;
 constexpr Uid first_user{1000};
 
 constexpr std::array<Column, 9> all{{
@@ -112,13 +114,37 @@ KnownJobs jobs_for(const Globals& globals, bool needed) {
     }
 }
 
+// What the file says is watched. Users may not be able to read it: then, what is watched by
+// default.
+Scope watched_by(const po::variable_value& file) {
+    Config config;
+    try {
+        config = load_config(file.as<std::string>(), ubf::Names::pass_over);
+    } catch (const std::exception&) {
+        if (!file.defaulted())
+            throw;
+    }
+    const auto first = first_number("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    return scope_of(config, static_cast<Port>(first.value_or(1024)));
+}
+
+// On some interface at least.
+bool is_watched(const Scope& scope, const Listening& listener) {
+    const auto by = [&](bool is_fabric) {
+        return scope.of(listener.protocol, listener.place.port, {}, is_fabric) ==
+               Scope::Why::watched;
+    };
+    return by(false) || by(true);
+}
+
 } // namespace
 
 int listeners(const Globals& globals, const Arguments& arguments) {
     po::options_description options;
     options.add_options()                                                   //
         ("user", po::value<std::string>())("job", po::value<std::string>()) //
-        ("without-job", po::bool_switch());
+        ("without-job", po::bool_switch())                                  //
+        ("config", po::value<std::string>()->default_value(default_config));
     const auto given = parse("listeners", arguments, options);
     std::optional<Uid> uid;
     if (given.contains("user"))
@@ -128,11 +154,12 @@ int listeners(const Globals& globals, const Arguments& arguments) {
     if (::geteuid() != 0)
         uid = Uid{::geteuid()};
     const bool without_job = given["without-job"].as<bool>();
+    const auto scope = watched_by(given["config"]);
     const auto jobs = jobs_for(globals, without_job);
     Names names;
     std::vector<Json> rows;
     for (const auto& held : held_listeners(uid)) {
-        if (held.listener.place.port < first_unprivileged ||
+        if (!is_watched(scope, held.listener) ||
             (given.contains("job") && held.job != given["job"].as<std::string>()) ||
             (without_job && jobs.accounts_for(held.listener.uid)))
             continue;

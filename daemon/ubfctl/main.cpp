@@ -74,7 +74,7 @@ std::span<const Command> commands() {
          "ubfctl job list", job},
         {"reload", "reload", "have ubfd read its configuration anew, and say whether it is good",
          "ubfctl reload", reload},
-        {"listeners", "listeners [--user USER] [--job ID] [--without-job]",
+        {"listeners", "listeners [--user USER] [--job ID] [--without-job] [--config FILE]",
          "who listens on this node, from which job; without root, one's own",
          "ubfctl listeners --without-job", listeners},
         {"doctor", "doctor [--config FILE] [--slurm-conf FILE] [--bundle | --explain ID]",

@@ -153,6 +153,7 @@ class Doctor(WithSlurm):
         self.assertNotIn("job", rows["0.0.0.0:9003"])
         own = json.loads(self.ubfd1.ctl("--json", "listeners", user="bob").stdout)
         self.assertEqual({row["user"] for row in own}, {"bob"})
+        self.unwatched()
         end = ["job", "end", "--job", str(other), "--uid", "63002"]
         again = ["job", "begin", "--job", str(other + 1000), "--uid", "63002", "--label", "physics"]
         self.ubfd1.ctl(*again)  # with another job here, nothing is said and nothing ends
@@ -178,6 +179,19 @@ class Doctor(WithSlurm):
         self._people.remove(bob)
         self.slurm.cancel(other)
         self.assertIn(":9001", self.one.run("ss", "-Htln", "sport", "=", 9001))
+
+    def unwatched(self):
+        """`listeners` has ports that the configuration watches."""
+        file = FOLDER / "other.toml"
+        for scope, wanted in (({"exempt_ports": ["tcp/9003"]}, {"9001"}), ({"ports": ["9003-9004"]}, {"9003"})):
+            file.write_text(to_toml({"scope": scope, "fabric": {"enabled": False}}))
+            rows = json.loads(self.ubfd1.ctl("--json", "listeners", "--config", file).stdout)
+            ports = {row["address"].rpartition(":")[2] for row in rows}
+            self.assertEqual(ports & {"9001", "9003"}, wanted)
+        file.write_text("[scope]\nports = 1\n")
+        said = self.ubfd1.ctl("listeners", "--config", file)
+        self.assertNotEqual(said.returncode, 0)
+        self.assertIn("other.toml:2", said.stderr)
 
     def bundle(self):
         """It has neither names nor uids of people."""
