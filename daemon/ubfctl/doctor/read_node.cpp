@@ -1,4 +1,5 @@
 #include "base/text.hpp"
+#include "daemon/ubfctl/doctor/parse.hpp"
 #include "daemon/ubfctl/doctor/read.hpp"
 #include "daemon/ubfctl/files.hpp"
 #include "flow/own_address.hpp"
@@ -20,60 +21,27 @@
 namespace ubf::ctl::doctor {
 namespace {
 
-// The options of the mount that is on top of /proc.
-std::string proc_options() {
-    std::string options;
-    each_line(read_text("/proc/self/mounts").value_or(std::string()), [&](std::string_view line) {
-        const auto fields = words(line);
-        if (fields.size() > 3 && fields[1] == "/proc" && fields[2] == "proc")
-            options = fields[3];
-    });
-    return options;
-}
-
-std::optional<std::string> fstab_proc() {
-    std::optional<std::string> options;
-    each_line(read_text("/etc/fstab").value_or(std::string()), [&](std::string_view line) {
-        const auto fields = words(line);
-        if (fields.size() > 3 && fields[1] == "/proc")
-            options = fields[3];
-    });
-    return options;
-}
-
 // --- modules ---
 
 constexpr std::array families{"sctp", "dccp",    "rds",  "tipc",   "vsock", "rxrpc",
                               "smc",  "l2tp_ip", "ax25", "netrom", "rose",  "x25",
                               "kcm",  "phonet",  "can",  "qrtr",   "atm",   "appletalk"};
 
-// The modules that "install NAME /bin/false" keeps out. A blacklist does not: it is for aliases of
-// hardware alone, and for those that are asked for by name it does nothing.
 std::set<std::string> kept_out() {
     std::set<std::string> names;
     for (const auto* folder :
          {"/etc/modprobe.d", "/run/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d"})
         for (const auto& file : matching(std::string(folder) + "/*.conf"))
-            each_line(read_text(file).value_or(std::string()), [&](std::string_view line) {
-                const auto fields = words(line);
-                if (fields.size() >= 3 && fields[0] == "install" &&
-                    (fields[2].ends_with("/false") || fields[2].ends_with("/true")))
-                    names.insert(fields[1]);
-            });
+            add_kept_out(read_text(file).value_or(std::string()), names);
     return names;
 }
 
 Strings loadable_families() {
     struct utsname system {};
     ::uname(&system);
-    const auto out = kept_out();
-    std::set<std::string> there;
     const auto list = std::string("/lib/modules/") + system.release + "/modules.dep";
-    each_line(read_text(list).value_or(std::string()), [&](std::string_view line) {
-        auto name = line.substr(0, line.find(':'));
-        name.remove_prefix(name.find_last_of('/') + 1);
-        there.emplace(name.substr(0, name.find('.')));
-    });
+    const auto there = module_names(read_text(list).value_or(std::string()));
+    const auto out = kept_out();
     Strings found;
     for (const auto* name : families)
         if (there.contains(name) && !out.contains(name))
@@ -134,14 +102,7 @@ bool refusals_limited() {
     const auto mask = first_number("/proc/sys/net/ipv4/icmp_ratemask").value_or(0);
     const bool v4 =
         first_number("/proc/sys/net/ipv4/icmp_ratelimit").value_or(0) != 0 && (mask >> 3 & 1) != 0;
-    bool v6 = false;
-    const auto list = first_line("/proc/sys/net/ipv6/icmp/ratemask");
-    for (std::string_view rest = list; !rest.empty();) {
-        auto item = split(rest, ',');
-        const auto first = number<unsigned>(split(item, '-'));
-        const auto last = item.empty() ? first : number<unsigned>(item);
-        v6 |= first && last && *first <= 1 && 1 <= *last;
-    }
+    const bool v6 = limits_unreachable(first_line("/proc/sys/net/ipv6/icmp/ratemask"));
     return v4 || (v6 && first_number("/proc/sys/net/ipv6/icmp/ratelimit").value_or(0) != 0);
 }
 
@@ -204,8 +165,10 @@ BesideFacts read_beside(Port port) {
 
 NodeFacts read_node() {
     NodeFacts facts;
-    facts.proc_options = proc_options();
-    facts.fstab_proc = fstab_proc();
+    const auto mounts = read_text("/proc/self/mounts").value_or(std::string());
+    const auto fstab = read_text("/etc/fstab").value_or(std::string());
+    facts.proc_options = mount_options(mounts, "/proc", "proc").value_or(std::string());
+    facts.fstab_proc = mount_options(fstab, "/proc", {});
     facts.user_namespaces = first_number("/proc/sys/user/max_user_namespaces");
     facts.user_namespaces_guarded =
         first_number("/proc/sys/kernel/unprivileged_userns_clone") == std::uint64_t{0} ||

@@ -1,4 +1,5 @@
 #include "base/text.hpp"
+#include "daemon/ubfctl/doctor/parse.hpp"
 #include "daemon/ubfctl/doctor/read.hpp"
 #include "daemon/ubfctl/files.hpp"
 #include "daemon/ubfctl/screen.hpp"
@@ -64,20 +65,6 @@ bool has_spank(const SlurmConf& conf, const fs::path& folder) {
     return found;
 }
 
-// "slurm-wlm 22.05.8" or "slurm 25.05.1"
-std::optional<std::pair<unsigned, unsigned>> version() {
-    const auto text = printed({"sinfo", "--version"});
-    const auto fields = words(text.value_or(std::string()));
-    if (fields.size() < 2)
-        return std::nullopt;
-    std::string_view rest = fields[1];
-    const auto major = number<unsigned>(split(rest, '.'));
-    const auto minor = number<unsigned>(split(rest, '.'));
-    if (!major || !minor)
-        return std::nullopt;
-    return std::pair(*major, *minor);
-}
-
 std::optional<Strings> running_jobs() {
     const auto name = host_name();
     const auto text = printed({"squeue", "--noheader", "--all", "--states=RUNNING",
@@ -99,47 +86,6 @@ bool is_installed(const char* program) {
 bool all_may_read(const fs::path& file) {
     struct stat info {};
     return ::stat(file.c_str(), &info) == 0 && (info.st_mode & S_IROTH) != 0;
-}
-
-// --- sshd ---
-
-// The lines of a service, with those of the files that it includes in their place.
-void read_pam(const std::string& service, unsigned depth, std::vector<PamLine>& lines) {
-    const auto text = depth < 4 ? read_text("/etc/pam.d/" + service) : std::nullopt;
-    each_line(text.value_or(std::string()), [&](std::string_view line) {
-        auto fields = words(line);
-        if (fields.size() == 2 && fields[0] == "@include")
-            return read_pam(fields[1], depth + 1, lines);
-        if (fields.size() < 3)
-            return;
-        auto type = to_lower(fields[0]);
-        type.erase(0, type.starts_with('-') ? 1 : 0);
-        std::size_t module = 2; // a control in brackets has blanks
-        std::string control = fields[1];
-        while (control.starts_with('[') && !control.ends_with(']') && module + 1 < fields.size())
-            control += " " + fields[module++];
-        if (control == "include" || control == "substack")
-            return read_pam(fields[module], depth + 1, lines);
-        lines.push_back({type, control, fs::path(fields[module]).filename().string()});
-    });
-}
-
-// The first value of UsePAM that counts for all; blocks of Match can't set it.
-void read_sshd(const fs::path& file, unsigned depth, std::string& value) {
-    bool in_match = false;
-    each_line(read_text(file).value_or(std::string()), [&](std::string_view line) {
-        const auto fields = words(line);
-        const auto key = to_lower(fields.front());
-        in_match |= key == "match";
-        if (in_match || !value.empty() || fields.size() < 2)
-            return;
-        if (key == "usepam")
-            value = fields[1];
-        if (key == "include" && depth < 4)
-            for (const auto& more :
-                 matching(fields[1].starts_with('/') ? fields[1] : "/etc/ssh/" + fields[1]))
-                read_sshd(more, depth + 1, value);
-    });
 }
 
 } // namespace
@@ -166,7 +112,7 @@ SlurmFacts read_slurm(const Places& places) {
     facts.spank = has_spank(facts.conf, file.parent_path());
     facts.ca_readable = all_may_read(file.parent_path() / "ca_cert.pem");
     ::setenv("SLURM_CONF", file.c_str(), 1);
-    facts.version = version();
+    facts.version = slurm_version(printed({"sinfo", "--version"}).value_or(std::string()));
     if (facts.slurmd)
         facts.running = running_jobs();
     return facts;
@@ -176,12 +122,15 @@ SshFacts read_ssh() {
     SshFacts facts;
     std::error_code error;
     facts.there = fs::exists("/etc/ssh/sshd_config", error);
-    read_sshd("/etc/ssh/sshd_config", 0, facts.use_pam);
-    if (read_text("/etc/pam.d/sshd")) {
-        std::vector<PamLine> lines;
-        read_pam("sshd", 0, lines);
-        facts.pam = std::move(lines);
-    }
+    facts.use_pam = use_pam("/etc/ssh/sshd_config", [](const std::string& pattern) {
+        std::vector<std::string> texts;
+        for (const auto& file : matching(pattern))
+            texts.push_back(read_text(file).value_or(std::string()));
+        return texts;
+    });
+    if (read_text("/etc/pam.d/sshd"))
+        facts.pam = pam_lines(
+            "sshd", [](const std::string& service) { return read_text("/etc/pam.d/" + service); });
     return facts;
 }
 

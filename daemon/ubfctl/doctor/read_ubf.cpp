@@ -1,5 +1,6 @@
 #include "base/text.hpp"
 #include "config/key_file.hpp"
+#include "daemon/ubfctl/doctor/parse.hpp"
 #include "daemon/ubfctl/doctor/read.hpp"
 #include "daemon/ubfctl/files.hpp"
 #include "ident/key.hpp"
@@ -66,21 +67,12 @@ std::optional<bool> table_is_there() {
     }
 }
 
-// SELinux's type of a context, USER:ROLE:TYPE[:LEVEL].
-std::string type_of(const std::string& context) {
-    std::istringstream parts(context);
-    std::string type;
-    for (int i = 0; i < 3; ++i)
-        std::getline(parts, type, ':');
-    return type;
-}
-
 // The processes that are named ubfd. A user may name theirs so, and fool nobody but this line.
 void find_process(UbfFacts& facts) {
     for (const auto& folder : matching("/proc/[0-9]*"))
         if (first_line(folder / "comm") == "ubfd") {
             facts.runs = true;
-            facts.domain = type_of(first_line(folder / "attr/current"));
+            facts.domain = selinux_type(first_line(folder / "attr/current"));
         }
 }
 

@@ -1,0 +1,158 @@
+#include "daemon/ubfctl/doctor/parse.hpp"
+
+#include "base/text.hpp"
+#include "daemon/ubfctl/files.hpp"
+
+#include <filesystem>
+
+namespace ubf::ctl::doctor {
+namespace {
+
+constexpr unsigned deepest = 4;
+
+class Pam {
+  public:
+    explicit Pam(const OpenService& open)
+      : open_(open) {}
+
+    void read(const std::string& service, unsigned depth) {
+        if (depth > deepest || read_++ >= most_included)
+            return;
+        each_line(open_(service).value_or(std::string()),
+                  [&](std::string_view line) { take(words(line), depth); });
+    }
+
+    std::vector<PamLine> lines;
+
+  private:
+    void take(const std::vector<std::string>& fields, unsigned depth) {
+        if (fields.size() == 2 && fields[0] == "@include")
+            return read(fields[1], depth + 1);
+        if (fields.size() < 3)
+            return;
+        auto type = to_lower(fields[0]);
+        type.erase(0, type.starts_with('-') ? 1 : 0);
+        std::size_t module = 2; // a control in brackets has blanks
+        std::string control = fields[1];
+        while (control.starts_with('[') && !control.ends_with(']') && module + 1 < fields.size())
+            control += " " + fields[module++];
+        if (control == "include" || control == "substack")
+            return read(fields[module], depth + 1);
+        lines.push_back({type, control, std::filesystem::path(fields[module]).filename().string()});
+    }
+
+    const OpenService& open_;
+    unsigned read_ = 0;
+};
+
+class Sshd {
+  public:
+    explicit Sshd(const OpenFiles& open)
+      : open_(open) {}
+
+    void read(const std::string& pattern, unsigned depth) {
+        if (depth > deepest)
+            return;
+        for (const auto& text : open_(pattern)) {
+            if (!value.empty() || read_++ >= most_included)
+                return;
+            take(text, depth);
+        }
+    }
+
+    std::string value;
+
+  private:
+    void take(std::string_view text, unsigned depth) {
+        bool in_match = false;
+        each_line(text, [&](std::string_view line) {
+            const auto fields = words(line);
+            const auto key = to_lower(fields.front());
+            in_match |= key == "match";
+            if (in_match || !value.empty() || fields.size() < 2)
+                return;
+            if (key == "usepam")
+                value = fields[1];
+            if (key == "include")
+                read(fields[1].starts_with('/') ? fields[1] : "/etc/ssh/" + fields[1], depth + 1);
+        });
+    }
+
+    const OpenFiles& open_;
+    unsigned read_ = 0;
+};
+
+} // namespace
+
+std::optional<std::string> mount_options(std::string_view text, std::string_view place,
+                                         std::string_view type) {
+    std::optional<std::string> options;
+    each_line(text, [&](std::string_view line) {
+        const auto fields = words(line);
+        if (fields.size() > 3 && fields[1] == place && (type.empty() || fields[2] == type))
+            options = fields[3];
+    });
+    return options;
+}
+
+void add_kept_out(std::string_view text, std::set<std::string>& names) {
+    each_line(text, [&](std::string_view line) {
+        const auto fields = words(line);
+        if (fields.size() >= 3 && fields[0] == "install" &&
+            (fields[2].ends_with("/false") || fields[2].ends_with("/true")))
+            names.insert(fields[1]);
+    });
+}
+
+std::set<std::string> module_names(std::string_view text) {
+    std::set<std::string> names;
+    each_line(text, [&](std::string_view line) {
+        auto name = line.substr(0, line.find(':'));
+        name.remove_prefix(name.find_last_of('/') + 1);
+        names.emplace(name.substr(0, name.find('.')));
+    });
+    return names;
+}
+
+bool limits_unreachable(std::string_view ratemask) {
+    while (!ratemask.empty()) {
+        auto item = split(ratemask, ',');
+        const auto first = number<unsigned>(split(item, '-'));
+        const auto last = item.empty() ? first : number<unsigned>(item);
+        if (first && last && *first <= 1 && 1 <= *last)
+            return true;
+    }
+    return false;
+}
+
+std::optional<std::pair<unsigned, unsigned>> slurm_version(std::string_view text) {
+    const auto fields = words(trim(text));
+    if (fields.size() < 2)
+        return std::nullopt;
+    std::string_view rest = fields[1];
+    const auto major = number<unsigned>(split(rest, '.'));
+    const auto minor = number<unsigned>(split(rest, '.'));
+    if (!major || !minor)
+        return std::nullopt;
+    return std::pair(*major, *minor);
+}
+
+std::string selinux_type(std::string_view context) {
+    split(context, ':');
+    split(context, ':');
+    return std::string(split(context, ':'));
+}
+
+std::vector<PamLine> pam_lines(const std::string& service, const OpenService& open) {
+    Pam pam(open);
+    pam.read(service, 0);
+    return std::move(pam.lines);
+}
+
+std::string use_pam(const std::string& file, const OpenFiles& open) {
+    Sshd sshd(open);
+    sshd.read(file, 0);
+    return std::move(sshd.value);
+}
+
+} // namespace ubf::ctl::doctor
