@@ -55,6 +55,12 @@ def _end(process):
     process.stdout.close()
 
 
+def of_doctor(check):
+    """The state of a check of `ubfctl doctor`."""
+    told = subprocess.run([case.build / "daemon" / "ubfctl", "--json", "doctor"], capture_output=True, check=False).stdout
+    return next(row["state"] for row in json.loads(told)["checks"] if row["id"] == check)
+
+
 class Programs(unittest.TestCase):
     def program(self, node, user, level, text):
         """Runs Python as a login of this user at this level."""
@@ -142,6 +148,9 @@ class Required(Programs, TwoNodes):
                                        ("s0", "No route to host", "welcome")):
             self.assertEqual((self.call(self.one, "alice", level, V4), self.call(self.one, "alice", level, V4, PORT + 1)),
                              (labelled, plain), level)
+        # This ubfd is in no domain of its own.
+        enforcing = pathlib.Path("/sys/fs/selinux/enforce").read_text() == "1"
+        self.assertEqual(of_doctor("ubf.selinux"), "off" if enforcing else "n/a")
 
 
 # Gives up new privileges (PR_SET_NO_NEW_PRIVS), waits for a line, and becomes ubfd.
@@ -222,6 +231,7 @@ allow = ["alice", "bob"]
         self.assertIn(":ubfd_t:", pathlib.Path(f"/proc/{self.pid}/attr/current").read_text())
         self.assertEqual(self.status()["owner_records"], "in use")
         self.assertNotIn("SELinux", str(self.status()["warnings"]))
+        self.assertEqual(of_doctor("ubf.selinux"), "ok")
         self.serve(self.node, "alice", "s0:c1,c2")
         self.assertEqual(self.call(self.node, "alice", "s0", "127.0.0.1"), "welcome")
         self.assertEqual(self.call(self.node, "bob", "s0:c1,c2", "127.0.0.1"), "welcome")

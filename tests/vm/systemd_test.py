@@ -183,6 +183,59 @@ class Boot(Systemd):
         self.assertEqual([place for place in listeners if place.endswith(":1018")], ["127.0.0.1:1018"])
 
 
+class Doctor(Systemd):
+    """`ubfctl doctor` on a node that is installed: what a namespace of the lab does not have."""
+
+    CONF = pathlib.Path("/tmp/slurm.conf")
+
+    def off(self):
+        """The checks that are off, with what to write for each."""
+        process = subprocess.run(["ubfctl", "--json", "doctor", f"--slurm-conf={self.CONF}"], capture_output=True, text=True,
+                                 check=False)
+        return {row["id"]: row["write"] for row in json.loads(process.stdout)["checks"] if row["state"] == "off"}
+
+    @contextlib.contextmanager
+    def sysctl(self, name, value):
+        usual = run("sysctl", "-n", name).strip()
+        run("sysctl", "-w", f"{name}={value}")
+        yield
+        run("sysctl", "-w", f"{name}={usual}")
+
+    @contextlib.contextmanager
+    def without(self, unit):
+        run("systemctl", "disable", unit)
+        yield
+        run("systemctl", "enable", unit)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        run("systemctl", "stop", "ubfd")
+        yield
+        run("systemctl", "start", "ubfd")
+
+    def test_each_fault_turns_its_own_line(self):
+        self.CONF.write_text("SlurmctldHost=node1\nNodeName=n[001-900]\n")
+        with self.sysctl("net.ipv4.neigh.default.gc_thresh3", 8192), self.sysctl("net.ipv6.neigh.default.gc_thresh3", 8192):
+            usual = self.off()
+            # The guest is no node of a cluster that someone set up: these layers are off, and nothing of ours.
+            self.assertFalse({name for name in usual if name.startswith(("ubf.", "peers."))} - {"ubf.enforce"}, usual)
+            self.assertFalse({"kernel.neighbours", "kernel.conntrack", "net.ident_port"} & usual.keys(), usual)
+            for names, fault in (({"ubf.units"}, self.without("ubfd.service")),
+                                 ({"ubf.units"}, self.without("ubf-ruleset.service")),
+                                 ({"kernel.neighbours"}, self.sysctl("net.ipv6.neigh.default.gc_thresh3", 1024)),
+                                 ({"kernel.conntrack"}, self.sysctl("net.netfilter.nf_conntrack_max", 1)),
+                                 ({"ubf.daemon", "ubf.ruleset"}, self.stopped())):
+                with self.subTest(names), fault:
+                    if "kernel.conntrack" in names:
+                        # Two flows that are tracked, where one may be.
+                        self.alice.connect("tcp", V4, PORT)
+                    off = self.off()
+                    self.assertEqual(off.keys() - usual.keys(), names, off)
+                    self.assertTrue(all(off[name] for name in names))
+            wait_until(is_ready, 30, "ubfd to be ready")
+            wait_until(lambda: self.off().keys() == usual.keys(), 10, "all faults to be mended")
+
+
 # Tries each way into another user's process, given the process's pid and a memory address in it.
 REACH = """
 import ctypes, json, os, sys
