@@ -87,12 +87,16 @@ std::vector<HeldListener> held_listeners(std::optional<Uid> uid) {
     return found;
 }
 
-bool is_kept(const nlohmann::ordered_json& leftovers, Uid uid) {
-    const auto& keep = leftovers.at("keep");
-    return std::ranges::any_of(keep, [&](const auto& range) {
-        return Uid{range.at(0).template get<std::uint32_t>()} <= uid &&
-               uid <= Uid{range.at(1).template get<std::uint32_t>()};
-    });
+std::vector<UidRange> kept_users(const nlohmann::ordered_json& leftovers) {
+    std::vector<UidRange> users;
+    for (const auto& range : leftovers.at("keep"))
+        users.push_back(
+            {Uid{range.at(0).get<std::uint32_t>()}, Uid{range.at(1).get<std::uint32_t>()}});
+    return users;
+}
+
+bool is_kept(const std::vector<UidRange>& kept, Uid uid) {
+    return std::ranges::any_of(kept, [&](const auto& range) { return range.contains(uid); });
 }
 
 bool kill_holder(const HeldListener& held) {

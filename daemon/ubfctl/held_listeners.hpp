@@ -33,7 +33,8 @@ std::optional<std::uint64_t> start_of(std::string_view stat);
 // Kills the process if it still is the one that was found, and still this user's. Whether it did.
 bool kill_holder(const HeldListener& held);
 
-// Whether the configuration lets the user listen without a job. leftovers: as ubfd has replied.
-bool is_kept(const nlohmann::ordered_json& leftovers, Uid uid);
+// The users whom the configuration lets listen without a job. leftovers: as ubfd has replied.
+std::vector<UidRange> kept_users(const nlohmann::ordered_json& leftovers);
+bool is_kept(const std::vector<UidRange>& kept, Uid uid);
 
 } // namespace ubf::ctl

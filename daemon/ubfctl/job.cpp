@@ -211,7 +211,7 @@ int end(const Globals& globals, const po::variables_map& given) {
     if (action == "keep" || (uid.empty() && !given.contains("leftovers")))
         return 0;
     const Uid user{id_of(uid, "uid", "SLURM_JOB_UID")};
-    if (!is_named(given["keep"].as<std::string>(), user) && !is_kept(settings, user))
+    if (!is_named(given["keep"].as<std::string>(), user) && !is_kept(kept_users(settings), user))
         report_leftovers(globals, job, user, action == "kill");
     return 0;
 }

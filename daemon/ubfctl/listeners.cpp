@@ -13,9 +13,9 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <ctime>
 #include <map>
 #include <set>
-#include <time.h>
 #include <unistd.h>
 
 namespace ubf::ctl {
@@ -51,11 +51,11 @@ constexpr std::array<Column, 9> all{{
 struct KnownJobs {
     std::map<std::string, std::string> labels; // by the job's number
     std::set<Uid> users;
-    Json leftovers;
+    std::vector<UidRange> kept; // may listen without a job
 
     // Whether the user may listen here: in a job, as a system user, or by the configuration.
     bool accounts_for(Uid uid) const {
-        return uid < first_user || users.contains(uid) || is_kept(leftovers, uid);
+        return uid < first_user || users.contains(uid) || is_kept(kept, uid);
     }
 };
 
@@ -63,7 +63,7 @@ struct KnownJobs {
 KnownJobs known_jobs(const Globals& globals) {
     KnownJobs known;
     const auto reply = ask(globals.socket, {{"command", "jobs"}});
-    known.leftovers = reply.at("leftovers");
+    known.kept = kept_users(reply.at("leftovers"));
     for (const auto& job : reply.at("jobs")) {
         known.labels[job.at("job").dump()] = job.value("label", std::string());
         known.users.insert(Uid{job.at("uid").get<std::uint32_t>()});
@@ -114,8 +114,7 @@ KnownJobs jobs_for(const Globals& globals, bool needed) {
     }
 }
 
-// What the file says is watched. Users may not be able to read it: then, what is watched by
-// default.
+// The scope of the file. A user may not be able to read it; then the default counts.
 Scope watched_by(const po::variable_value& file) {
     Config config;
     try {
