@@ -6,8 +6,8 @@
 #include "client.hpp"
 #include "command.hpp"
 #include "config/config.hpp"
-#include "ident/key.hpp"
 #include "daemon/ubfctl/identity/files.hpp"
+#include "ident/key.hpp"
 #include "nft/error.hpp"
 #include "screen.hpp"
 #include "table.hpp"
@@ -66,7 +66,7 @@ std::span<const Command> commands() {
          "ubfctl config --set", config},
         {"check-config", "check-config [FILE]", "whether a configuration is good",
          "ubfctl check-config ubfd.toml", check_config},
-        {"ruleset", "ruleset [--install|--remove] [FILE]",
+        {"ruleset", "ruleset [--install|--keep|--remove] [--slurm FILE] [FILE]",
          "the nftables ruleset of a configuration, to import; or put it there, or take it away",
          "ubfctl ruleset > /etc/nftables.d/ubf.nft", ruleset},
         {"job", "job begin [OPTION]... | job end [--job ID] | job list",
