@@ -97,6 +97,18 @@ inline void add_users(std::vector<UidRange>& all, const UidRange& users, const V
     all.push_back(users);
 }
 
+// For lists of interfaces.
+inline void add_interface(std::vector<InterfacePattern>& all, const Value& item) {
+    const auto pattern = item.interface();
+    for (const auto& other : all)
+        if (other == pattern)
+            item.fail(fmt::format("'{}' stands here twice; write it once", pattern.text()));
+        else if (other.overlaps(pattern))
+            item.fail(fmt::format("'{}' overlaps '{}'; write each only once", pattern.text(),
+                                  other.text()));
+    all.push_back(pattern);
+}
+
 inline std::vector<PortRange> port_ranges(const Value& list) {
     return distinct<PortRange>(list,
                                [](const Value& item) { return std::optional(item.port_range()); });

@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "config/distinct.hpp"
 #include "config/identity.hpp"
+#include "config/limit_options.hpp"
 #include "config/portal_options.hpp"
 
 #include <algorithm>
@@ -40,55 +41,11 @@ void set_interfaces(Config& config, const Value& list, bool except) {
     if (!interfaces.listed.empty() && interfaces.except != except)
         list.fail("either scope.interfaces or scope.except_interfaces; leave one of them out");
     interfaces.except = except;
-    list.each([&](const Value& item) {
-        const auto pattern = item.interface();
-        for (const auto& other : interfaces.listed)
-            if (other == pattern)
-                item.fail(fmt::format("'{}' stands here twice; write it once", pattern.text()));
-            else if (other.overlaps(pattern))
-                item.fail(fmt::format("'{}' overlaps '{}'; write each only once", pattern.text(),
-                                      other.text()));
-        interfaces.listed.push_back(pattern);
-    });
+    list.each([&](const Value& item) { add_interface(interfaces.listed, item); });
 }
 
 void set_outbound_deny(Config& config, const Value& list) {
-    auto& patterns = config.scope.outbound_deny;
-    list.each([&](const Value& item) {
-        const auto pattern = item.interface();
-        for (const auto& other : patterns)
-            if (other.overlaps(pattern))
-                item.fail(fmt::format("'{}' overlaps '{}'; write each only once", pattern.text(),
-                                      other.text()));
-        patterns.push_back(pattern);
-    });
-}
-
-Config::Limits::Rate limit_rate(const Value& value) {
-    const auto given = value.string();
-    if (given == "off")
-        return {};
-    constexpr std::uint32_t most = 1000000;
-    auto rest = std::string_view(given);
-    const auto rate = number<std::uint32_t>(split(rest, '/'));
-    const auto burst = number_after<std::uint32_t>("s burst ", rest);
-    if (!rate || !burst || *rate == 0 || *rate > most || *burst == 0 || *burst > most)
-        value.fail("neither \"off\" nor a limit like \"1000/s burst 8192\"");
-    return {*rate, *burst};
-}
-
-void set_limited_users(Config& config, const Value& list) {
-    constexpr std::size_t most_ranges = 16; // each is a rule
-    auto& users = config.limits.users;
-    users.clear();
-    list.each([&](const Value& item) {
-        const auto range = item.uids();
-        if (!range)
-            return;
-        if (users.size() == most_ranges)
-            item.fail(fmt::format("more than {} users and ranges", most_ranges));
-        add_users(users, *range, item);
-    });
+    list.each([&](const Value& item) { add_interface(config.scope.outbound_deny, item); });
 }
 
 void set_fabric_reasons(Config& config, const Value& value) {
@@ -146,20 +103,6 @@ constexpr Option of_most_sections[] = {
     {"scope", "outbound_deny", "[]",
      "interfaces of management networks, like [\"eth1\"]: users begin nothing there, root may",
      set_outbound_deny},
-
-    {"limits", "new_connections", "\"off\"",
-     "TCP connections that each user may begin here, like \"1000/s burst 8192\"; \"off\": no limit",
-     [](Config& c, const Value& v) { c.limits.connections = limit_rate(v); }},
-    {"limits", "new_udp_flows", "\"off\"",
-     "the same for UDP: first datagrams of flows, like \"1000/s burst 8192\"",
-     [](Config& c, const Value& v) { c.limits.udp_flows = limit_rate(v); }},
-    {"limits", "users", "[\"1000-4294967294\"]",
-     "users to whom these limits apply, each for himself", set_limited_users},
-    {"limits", "action", "\"delay\"",
-     "what is too fast: \"delay\" (TCP tries again after a second), or \"refuse\"",
-     [](Config& c, const Value& v) {
-         c.limits.refuse = v.one_of({"delay", "refuse"}) == 1;
-     }},
 
     {"peers", "ranges", "[]", "addresses of the nodes that run ubfd, like [\"10.0.0.0/16\"]",
      [](Config& c, const Value& v) { c.peers.ranges = prefixes(v); }},
@@ -416,8 +359,12 @@ constexpr Option of_most_sections[] = {
 };
 
 constexpr auto all = [] {
-    std::array<Option, std::size(of_most_sections) + std::size(portal_options)> joined{};
-    std::ranges::copy(portal_options, std::ranges::copy(of_most_sections, joined.begin()).out);
+    std::array<Option,
+               std::size(of_most_sections) + std::size(limit_options) + std::size(portal_options)>
+        joined{};
+    auto end = std::ranges::copy(of_most_sections, joined.begin()).out;
+    end = std::ranges::copy(limit_options, end).out;
+    std::ranges::copy(portal_options, end);
     return joined;
 }();
 
