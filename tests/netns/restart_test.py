@@ -80,7 +80,7 @@ class Restart(Supervised):
         wait_until(lambda: sum(self.ubfd2.status()["reasons"].values()) >= 20, 5)
 
     def test_what_is_kept_under_another_configuration_is_let_go(self):
-        self.assertEqual(sorted(self.supervisor.kept), ["ident", "queue-0", "queue-1", "table"])
+        wait_until(lambda: sorted(self.supervisor.kept) == ["ident", "queue-0", "queue-1", "table"])
         self.ubfd2.configure({**self.ubfd2.settings, "queue": {"first": 7, "count": 1}})
         self.ubfd2.stop()
         self.ubfd2.start()
