@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The cost of a portal's check: small requests through nginx to a person's program, with and without it. CPU time is
-that of nginx's worker and ubf-portal, and of ubfd where it decides. Asserts no time."""
+"""The cost of a portal's check: small requests through nginx to a person's program. The ways take turns, and differ in
+one thing each, so that a difference is a part's cost. CPU time is that of each process. Asserts no time."""
 
 import pathlib
 import re
@@ -13,9 +13,16 @@ from lab.case import FOLDER, V4  # noqa: E402
 from lab.cpu import cpu_seconds  # noqa: E402
 from lab.web_portals import REAL, Portals  # noqa: E402
 
-FAST, UNASKED = 8891, 8080  # the second is exempt
+FAST, UNASKED, OWN = 8891, 8080, 8892  # alice's; exempt; the portal's own
 ROUNDS, REQUESTS, PAGES, PAGE = 5, 2000, 20, 31
-WAYS = ("unchecked", "checked")
+WAYS = {
+    "exempt": "the kernel lets the connection in",
+    "decided": "ubfd decides about the connection; nobody asks before",
+    "asked": "the portal asks, and connects where the kernel lets it in",
+    "checked": "the portal asks, and ubfd decides about the connection",
+}
+PARTS = {"the connection": ("exempt", "decided"), "the question": ("exempt", "asked"),
+         "the check": ("decided", "checked"), "both": ("exempt", "checked")}
 
 
 class PortalCost(Portals):
@@ -23,15 +30,8 @@ class PortalCost(Portals):
 
     def setUp(self):
         super().setUp()
-        (FOLDER / "program.conf").write_text(
-            f"daemon off; pid {FOLDER}/home/pid; error_log stderr; worker_processes 1; events {{}}\n"
-            f"http {{ access_log off; client_body_temp_path {FOLDER}/home; proxy_temp_path {FOLDER}/home;\n"
-            f"fastcgi_temp_path {FOLDER}/home; uwsgi_temp_path {FOLDER}/home; scgi_temp_path {FOLDER}/home;\n"
-            f"server {{ listen {FAST}; listen {UNASKED}; keepalive_requests 1; return 200 hello; }} }}\n")
-        (FOLDER / "home").mkdir(mode=0o777)
-        (FOLDER / "home").chmod(0o777)
-        self.run_behind(self.two, "nginx", "-e", "stderr", "-c", FOLDER / "program.conf", user="alice")
-        self.wait_for_listener(self.two, FAST)
+        self.start_program("alice", FAST, UNASKED)
+        self.start_program("www-data", OWN)
         for name in ("ubf-http.conf", "ubf-server.conf", "ubf-location.conf"):
             self.shipped(f"nginx/{name}")
         share = FOLDER / "share" / "nginx"
@@ -42,13 +42,29 @@ class PortalCost(Portals):
             f"events {{}}\nhttp {{ access_log off; keepalive_requests 1000000; include {share}/ubf-http.conf;\n"
             f"server {{ listen 80; set $ubf_user alice; set $ubf_host {V4}; set $ubf_port {FAST};\n"
             f"include {share}/ubf-server.conf;\n"
-            f"location /checked {{ include {share}/ubf-location.conf; proxy_pass http://$ubf_address; }}\n"
-            f"location /unchecked {{ include {share}/plain.conf; proxy_pass http://{V4}:{UNASKED}; }} }} }}\n")
+            f"location /exempt {{ include {share}/plain.conf; proxy_pass http://{V4}:{UNASKED}; }}\n"
+            f"location /decided {{ include {share}/plain.conf; proxy_pass http://{V4}:{OWN}; }}\n"
+            f"location /asked {{ include {share}/ubf-location.conf; proxy_pass http://{V4}:{UNASKED}; }}\n"
+            f"location /checked {{ include {share}/ubf-location.conf; proxy_pass http://$ubf_address; }} }} }}\n")
         front = self.run_behind(self.one, "nginx", "-c", FOLDER / "nginx.conf")
         self.wait_for_listener(self.one, 80)
-        worker = int(self.one.run("pgrep", "-P", front.pid).split()[0])
-        self.counted = [worker, self.portal.process.pid] + \
-            ([self.ubfd1.process.pid, self.ubfd2.process.pid] if REAL else [])
+        self.counted = {"nginx": int(self.one.run("pgrep", "-P", front.pid).split()[0]),
+                        "ubf-portal": self.portal.process.pid}
+        if REAL:
+            self.counted |= {"the portal's ubfd": self.ubfd1.process.pid, "the listener's ubfd": self.ubfd2.process.pid}
+
+    def start_program(self, user, *ports):
+        home = FOLDER / f"home-{user}"
+        home.mkdir(mode=0o777)
+        home.chmod(0o777)
+        paths = "".join(f"{kind}_temp_path {home}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (home / "program.conf").write_text(
+            f"daemon off; pid {home}/pid; error_log stderr; worker_processes 1; events {{}}\n"
+            f"http {{ access_log off; {paths} server {{ {' '.join(f'listen {port};' for port in ports)}\n"
+            f"keepalive_requests 1; return 200 hello; }} }}\n")
+        self.run_behind(self.two, "nginx", "-e", "stderr", "-c", home / "program.conf", user=user)
+        for port in ports:
+            self.wait_for_listener(self.two, port)
 
     def requests(self, way, number, at_once):
         """The mean time of a request, in microseconds."""
@@ -58,30 +74,51 @@ class PortalCost(Portals):
         self.assertNotIn("Non-2xx", text)
         return float(re.search(r"Time per request: +([\d.]+) \[ms\] \(mean\)", text)[1]) * 1000
 
+    def clocks(self):
+        return {name: cpu_seconds(pid) for name, pid in self.counted.items()}
+
     def test_a_check_and_a_page_are_measured(self):
-        figures = {way: {"latency": [], "cpu": [], "page": []} for way in WAYS}
+        latency, page, cpu = ({way: [] for way in WAYS} for _ in range(3))
         if not REAL:
             self.desk.reply = lambda question: {"allowed": True, "reason": "same-user", "address": question["target"]}
         for way in WAYS:
             self.requests(way, 100, 1)
         for _ in range(ROUNDS):
             for way in WAYS:
-                before = sum(map(cpu_seconds, self.counted))
-                figures[way]["latency"].append(self.requests(way, REQUESTS, 1))
-                figures[way]["cpu"].append((sum(map(cpu_seconds, self.counted)) - before) / REQUESTS * 1e6)
+                before = self.clocks()
+                latency[way].append(self.requests(way, REQUESTS, 1))
+                cpu[way].append({name: (after - before[name]) / REQUESTS * 1e6
+                                 for name, after in self.clocks().items()})
         for _ in range(PAGES):
             for way in WAYS:
-                figures[way]["page"].append(self.page(way))
-        whose = "nginx, ubf-portal and ubfd of both nodes" if REAL else "nginx and ubf-portal (a stand-in for ubfd)"
-        print(f"\nCPU time of {whose}; median (least to greatest)")
-        for figure, unit in (("latency", "us a request, one at a time"), ("cpu", "us CPU a request"),
-                             ("page", f"ms a page of {PAGE} requests, six at a time")):
+                page[way].append(self.page(way))
+        self.print_figures({"us a request, one at a time": latency,
+                            f"ms a page of {PAGE} requests, six at a time": page,
+                            "us CPU a request": {way: [sum(one.values()) for one in cpu[way]] for way in WAYS}})
+        self.print_processes(cpu)
+
+    def print_figures(self, figures):
+        print("\n" + "\n".join(f"{way:>8}: {what}" for way, what in WAYS.items()))
+        for unit, values in figures.items():
+            print(f"{unit}; median (least to greatest)")
             for way in WAYS:
-                values = figures[way][figure]
-                self.assertTrue(values)
-                print(f"{way:>10}: {statistics.median(values):8.1f} ({min(values):.1f} to {max(values):.1f}) {unit}")
-            one, other = (statistics.median(figures[way][figure]) for way in WAYS)
-            print(f"{'':>10}  {other - one:+8.1f}, ratio {other / one:.2f}")
+                self.assertTrue(values[way])
+                least, greatest = min(values[way]), max(values[way])
+                print(f"{way:>16}: {statistics.median(values[way]):8.1f} ({least:.1f} to {greatest:.1f})")
+            for part, (one, other) in PARTS.items():
+                print(f"{part:>16}: {self.difference(values, one, other):+8.1f}")
+
+    def print_processes(self, cpu):
+        print("us CPU a request, by process\n" + " " * 20 + "".join(f"{name:>16}" for name in (*WAYS, *PARTS)))
+        for name in self.counted:
+            of_it = {way: [one[name] for one in cpu[way]] for way in WAYS}
+            print(f"{name:>20}" + "".join(f"{statistics.median(of_it[way]):16.1f}" for way in WAYS) +
+                  "".join(f"{self.difference(of_it, *ways):+16.1f}" for ways in PARTS.values()))
+
+    @staticmethod
+    def difference(values, one, other):
+        """The median of the rounds' differences."""
+        return statistics.median(late - early for early, late in zip(values[one], values[other]))
 
     def page(self, way):
         """The time of a page, in milliseconds."""
