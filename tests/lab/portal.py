@@ -75,6 +75,16 @@ def may(path, user, target, *more, **options):
         return client.ask(("UBF-User", user), ("UBF-Target", target), *more, **options)
 
 
+def ask_ubfd(questions, wait=1.1):
+    """Asks ubfd's socket for portals, as ubf-portal does. Returns the answers in the order of the questions."""
+    with UnixClient(FOLDER / "portal.sock", wait) as desk:
+        for number, question in enumerate(questions):
+            desk.socket.sendall(json.dumps({"may": question, "id": number}).encode() + b"\n")
+        with desk.socket.makefile() as lines:
+            answers = {answer["id"]: answer for answer in (json.loads(lines.readline()) for _ in questions)}
+    return [answers[number] for number in range(len(questions))]
+
+
 class UbfPortal:
     """ubf-portal, up and ready. config: ubfd's file."""
 
