@@ -103,8 +103,8 @@ void Daemon::begin_control() {
     add_commands();
     desks_->open(main_.loop(), config.control);
     desks_->open_portals(std::make_unique<Portals>(
-        Portals::Parts{main_, owners_, ident_.of_portals(), counters_, log_}, config,
-        settings_.rules(), settings_.scope()));
+        Portals::Parts{main_, owners_, ident_.of_portals(), ident_.peers(), counters_, log_},
+        config, settings_.rules(), settings_.scope()));
     main_.begin([this] { static_cast<void>(reload()); });
 }
 

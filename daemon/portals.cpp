@@ -18,7 +18,8 @@ PortalDesk::Terms terms_of(const Config& config, const std::shared_ptr<const Rul
 PortalDesk::Ways ways_of(const Portals::Parts& parts) {
     auto& owners = parts.owners;
     auto& main = parts.main;
-    return {[&owners](auto whom, auto done) {
+    return {[&owners](const auto& whom) { return owners.users().known(whom); },
+            [&owners](auto whom, auto done) {
                 return owners.users().ask(std::move(whom), std::move(done));
             },
             [&owners](const UserCache::User& user, Uid via, const Process& program) {
@@ -33,8 +34,8 @@ PortalDesk::Ways ways_of(const Portals::Parts& parts) {
 Portals::Portals(Parts parts, const Config& config, const std::shared_ptr<const Rules>& rules,
                  Scope scope)
   : parts_(parts)
-  , desk_({parts.asker, parts.owners.sockets(), parts.owners.investigator(), parts.owners.tickets(),
-           parts.counters.portal, parts.log},
+  , desk_({parts.asker, parts.peers, parts.owners.sockets(), parts.owners.investigator(),
+           parts.owners.tickets(), parts.counters.portal, parts.log},
           ways_of(parts), terms_of(config, rules, std::move(scope))) {
     auto& asker = parts.asker;
     parts_.main.loop().watch(asker.fd(), [&asker] { asker.receive(); });

@@ -27,6 +27,7 @@ class Portals {
         MainLoop& main;
         NodeOwners& owners;
         ident::Asker& asker; // nobody else uses it
+        PeerTable& peers;
         Counters& counters;
         Log& log;
     };

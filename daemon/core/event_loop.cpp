@@ -28,7 +28,8 @@ void EventLoop::watch(int fd, std::function<void()> readable, std::function<void
     const auto known = watches_.find(fd);
     const bool is_new = known == watches_.end();
     Watch watch{std::move(readable), std::move(writable),
-                is_new ? std::function<void()>() : known->second.failed};
+                is_new ? std::function<void()>() : known->second.failed,
+                is_new ? 0 : known->second.events};
     change(is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, watch, false);
     watches_[fd] = std::move(watch);
 }
@@ -38,18 +39,21 @@ void EventLoop::watch_errors(int fd, std::function<void()> failed) {
         known->second.failed = std::move(failed);
         return;
     }
-    Watch watch{{}, {}, std::move(failed)};
+    Watch watch{{}, {}, std::move(failed), 0};
     change(EPOLL_CTL_ADD, fd, watch, false);
     watches_[fd] = std::move(watch);
 }
 
-void EventLoop::change(int operation, int fd, const Watch& watch, bool paused) {
+void EventLoop::change(int operation, int fd, Watch& watch, bool paused) {
     epoll_event event{};
     if (!paused)
         event.events = (watch.readable ? EPOLLIN : 0u) | (watch.writable ? EPOLLOUT : 0u);
+    if (operation == EPOLL_CTL_MOD && event.events == watch.events)
+        return;
     event.data.fd = fd;
     if (::epoll_ctl(epoll_.get(), operation, fd, &event) < 0)
         throw std::system_error(errno, std::generic_category(), "epoll_ctl");
+    watch.events = event.events;
 }
 
 void EventLoop::pause(int fd) {

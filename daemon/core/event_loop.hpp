@@ -4,6 +4,7 @@
 #include "base/unique_fd.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -34,9 +35,10 @@ class EventLoop {
         std::function<void()> readable;
         std::function<void()> writable;
         std::function<void()> failed;
+        std::uint32_t events = 0; // as the kernel knows them
     };
 
-    void change(int operation, int fd, const Watch& watch, bool paused);
+    void change(int operation, int fd, Watch& watch, bool paused);
 
     UniqueFd epoll_;
     std::unordered_map<int, Watch> watches_;

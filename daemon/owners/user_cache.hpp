@@ -33,12 +33,16 @@ class UserCache {
     Record find(Uid uid, std::chrono::milliseconds wait);
     // The same without waiting; nothing if the user is not known yet.
     std::optional<Record> known(Uid uid);
-    // Calls `done` once, at once or on the cache's thread: with the record of the user of this name
-    // or uid, or with nothing if there is none. False if too many wait; then it is not called.
     struct User {
         Uid uid{};
         Record record{};
     };
+    // The user of this name or uid; nothing if they are not known, or not known yet.
+    std::optional<User> known(const std::variant<Uid, std::string>& whom) {
+        return cached(*known_.lock(), whom);
+    }
+    // Calls `done` once, at once or on the cache's thread: with the record of the user of this name
+    // or uid, or with nothing if there is none. False if too many wait; then it is not called.
     using Done = std::function<void(std::optional<User>)>;
     bool ask(std::variant<Uid, std::string> whom, Done done);
     // The user to whom a uid without a record is subordinate. Waits as find() does.

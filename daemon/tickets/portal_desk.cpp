@@ -1,6 +1,7 @@
 #include "daemon/tickets/portal_desk.hpp"
 
 #include "base/json.hpp"
+#include "daemon/ident/silence.hpp"
 #include "policy/inquiry.hpp"
 
 #include <chrono>
@@ -28,6 +29,7 @@ PortalDesk::PortalDesk(Parts parts, Ways ways, Terms terms)
 void PortalDesk::set_terms(Terms terms) {
     terms_ = std::move(terms);
     unwilling_.clear();
+    found_ = {};
     parts_.asker.set_terms(terms_.rules->terms, terms_.rules->deadline);
 }
 
@@ -75,6 +77,8 @@ void PortalDesk::answer(const Json& request, const Reply& reply) {
         (theirs != open_of_.end() && theirs->second >= most_open_of_one))
         return refuse(open, Objection::busy);
     const auto number = keep(std::move(open));
+    if (const auto user = ways_.known_user(whom))
+        return found_user(number, user);
     const bool asked = ways_.find_user(whom, [this, number](std::optional<UserCache::User> user) {
         ways_.post([this, number, user = std::move(user)] { found_user(number, user); });
     });
@@ -98,8 +102,7 @@ std::optional<PortalDesk::Open> PortalDesk::take(Number number) {
     return std::move(node.mapped());
 }
 
-std::optional<Objection> PortalDesk::check(const PortalQuestion& question,
-                                           TargetPlace& place) const {
+std::optional<Objection> PortalDesk::check(const PortalQuestion& question, TargetPlace& place) {
     const auto& [rules, portal, scope, own_fabric_peers] = terms_;
     if (!portal.is_user(question.portal))
         return Objection::not_a_portal;
@@ -109,22 +112,37 @@ std::optional<Objection> PortalDesk::check(const PortalQuestion& question,
                                    own_fabric_peers ? std::span<const Prefix>(rules->fabric.peers)
                                                     : std::span<const Prefix>(),
                                    rules->ethernet.policy, scope};
-    const bool here = parts_.sockets.interface_of(question.target.address).has_value();
-    const auto found = place_of(question.target, here, target_terms);
+    const auto found =
+        place_of(question.target, way_to(question.target.address).here, target_terms);
     if (!found)
         return Objection::not_a_target;
     place = *found;
     return std::nullopt;
 }
 
+// An address that comes or goes is noticed a second later. Until then nobody gets in by mistake:
+// the gate of the listener's node decides.
+const PortalDesk::Way& PortalDesk::way_to(const Address& target) {
+    const auto now = Clock::now();
+    if (const auto* known = found_.ways.find(target, now))
+        return *known;
+    Way way;
+    way.here = parts_.sockets.interface_of(target).has_value();
+    way.source = way.here ? target : ways_.source_to(target);
+    return found_.ways.put(target, way, now);
+}
+
 // For people to read. The process asks on its own behalf, so that it is there still.
-Process PortalDesk::program_of(const PortalQuestion& question) const {
-    Process process{question.pid, {}, 0};
-    if (question.pid != Pid{}) {
-        std::ifstream file(fmt::format("/proc/{}/comm", value(question.pid)));
-        std::getline(file, process.comm);
-    }
-    return process;
+Process PortalDesk::program_of(const PortalQuestion& question) {
+    if (question.pid == Pid{})
+        return {};
+    const auto now = Clock::now();
+    if (const auto* known = found_.programs.find(question.pid, now))
+        return {question.pid, *known, 0};
+    std::ifstream file(fmt::format("/proc/{}/comm", value(question.pid)));
+    std::string name;
+    std::getline(file, name);
+    return {question.pid, found_.programs.put(question.pid, std::move(name), now), 0};
 }
 
 // --- the user ---
@@ -146,7 +164,7 @@ void PortalDesk::found_user(Number number, const std::optional<UserCache::User>&
 
 void PortalDesk::find_listener(Number number, Open& open) {
     const auto& target = open.question.target;
-    const auto source = open.place.here ? target.address : ways_.source_to(target.address);
+    const auto source = way_to(target.address).source;
     if (!source || source->is_v4() != target.address.is_v4())
         return refuse(number, Objection::not_a_target); // no route
     open.flow = {Protocol::tcp, {*source, 0}, target};
@@ -181,15 +199,31 @@ void PortalDesk::find_here(Number number, const Open& open) {
         refuse(number, Objection::busy);
 }
 
-// Questions about one place wait for one answer.
+// Questions about one place wait for one answer. An answer of a moment ago counts if it allows: the
+// gate of that node decides about the connection, whoever listens there by then.
 void PortalDesk::ask_node(Number number, const Open& open) {
     const Flow flow = open.flow.reversed(); // from the listener's end to ours
-    auto& waiting = asked_[flow];
-    waiting.push_back(number);
-    if (waiting.size() > 1)
-        return;
+    if (const auto* known = found_.listeners.find(flow, Clock::now())) {
+        const auto reason = judge(open, *known, true);
+        if (reason && action_of(*reason) == Action::allow)
+            return conclude(number, *known, *reason);
+    }
+    if (const auto asked = asked_.find(flow); asked != asked_.end())
+        return asked->second.numbers.push_back(number);
+    if (is_away(terms_.rules->terms->management(flow.source.address)))
+        return conclude(number, Owner{}, Reason::no_answer);
+    asked_.emplace(flow, Waiting{Clock::now(), {number}});
     parts_.asker.ask(flow, flow, ident::Role::listener, std::nullopt, 0, std::nullopt);
     parts_.asker.flush();
+}
+
+// A node that did not answer lately is asked once a second, so that few people wait for it.
+bool PortalDesk::is_away(const Address& peer) const {
+    using Standing = PeerTable::Standing;
+    const auto now = Clock::now();
+    const auto standing = parts_.peers.standing(peer, now);
+    return (standing == Standing::doubtful || standing == Standing::silent) &&
+           !parts_.peers.may_try(peer, now);
 }
 
 void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& owner) {
@@ -204,7 +238,11 @@ void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& o
     const bool unwilling = !silent && owner.kind == OwnerKind::unknown && !owner.credentials;
     if (unwilling)
         name_unwilling(flow.source.address);
-    for (const auto number : node.mapped()) {
+    if (how == Heard::nothing)
+        note_silence(terms_.rules->terms->management(flow.source.address), node.mapped().since);
+    if (how == Heard::owner && owner.kind == OwnerKind::user)
+        found_.listeners.put(flow, owner, Clock::now());
+    for (const auto number : node.mapped().numbers) {
         if (silent || unwilling)
             conclude(number, Owner{}, Reason::no_answer);
         else if (owner.kind == OwnerKind::unknown)
@@ -212,6 +250,11 @@ void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& o
         else
             found_listener(number, owner, how == Heard::owner);
     }
+}
+
+void PortalDesk::note_silence(const Address& peer, TimePoint asked) {
+    report_silence_of(peer, asked, parts_.peers, parts_.log);
+    static_cast<void>(parts_.peers.may_try(peer, Clock::now())); // the pause begins
 }
 
 void PortalDesk::name_unwilling(const Address& address) {
@@ -240,7 +283,14 @@ void PortalDesk::found_listener(Number number, const Owner& listener, bool in_ti
     const auto found = open_.find(number);
     if (found == open_.end())
         return;
-    const auto& open = found->second;
+    if (const auto reason = judge(found->second, listener, in_time))
+        conclude(number, listener, *reason);
+    else
+        refuse(number, Objection::busy); // for want of credentials, nobody is denied
+}
+
+std::optional<Reason> PortalDesk::judge(const Open& open, const Owner& listener,
+                                        bool in_time) const {
     Facts facts;
     facts.flow = open.flow;
     facts.place = Place::here;
@@ -252,10 +302,8 @@ void PortalDesk::found_listener(Number number, const Owner& listener, bool in_ti
         facts.out_of_time = Reason::overload;
     const auto step = ubf::next(facts, policy_of(open));
     const auto* reason = std::get_if<Reason>(&step);
-    if (reason == nullptr || action_of(*reason) == Action::drop)
-        refuse(number, Objection::busy); // for want of credentials, nobody is denied
-    else
-        conclude(number, listener, *reason);
+    return reason == nullptr || action_of(*reason) == Action::drop ? std::nullopt
+                                                                   : std::optional(*reason);
 }
 
 void PortalDesk::conclude(Number number, const Owner& listener, Reason reason) {

@@ -8,11 +8,13 @@
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/gate/rules.hpp"
+#include "daemon/ident/peer_table.hpp"
 #include "daemon/ident/peers.hpp"
 #include "daemon/log/reporter.hpp"
 #include "daemon/owners/owners.hpp"
 #include "daemon/owners/sockets.hpp"
 #include "daemon/owners/user_cache.hpp"
+#include "daemon/tickets/lately.hpp"
 #include "daemon/tickets/portal_question.hpp"
 #include "daemon/tickets/tickets.hpp"
 
@@ -36,6 +38,9 @@ class PortalDesk {
 
     // Facts and threads that others have.
     struct Ways {
+        // Nothing if the user is not known without a question.
+        std::function<std::optional<UserCache::User>(const std::variant<Uid, std::string>&)>
+            known_user;
         std::function<bool(std::variant<Uid, std::string>, UserCache::Done)> find_user;
         std::function<Owner(const UserCache::User&, Uid via, const Process&)> owner_of;
         // From which address of this node a connection to there would begin.
@@ -44,6 +49,7 @@ class PortalDesk {
     };
     struct Parts {
         ident::Peers& asker; // nobody else uses it
+        PeerTable& peers;
         Sockets& sockets;
         Owners& owners;
         Tickets& tickets;
@@ -81,19 +87,35 @@ class PortalDesk {
         Flow flow{}; // as the listener's node will see it; the connector's port is not known
     };
 
+    // A portal's program, and the way to a target: for these, the kernel is asked.
+    struct Way {
+        bool here = false;               // the target is this node
+        std::optional<Address> source{}; // from which a connection to there would begin
+    };
+    struct Found {
+        Lately<Address, Way> ways;
+        Lately<Pid, std::string> programs;
+        Lately<Flow, Owner> listeners; // on other nodes. They may allow; to deny, the node is asked
+    };
+
     Number keep(Open open);
+    const Way& way_to(const Address& target);
     std::optional<Open> take(Number number);
-    std::optional<Objection> check(const PortalQuestion& question, TargetPlace& place) const;
-    Process program_of(const PortalQuestion& question) const;
+    std::optional<Objection> check(const PortalQuestion& question, TargetPlace& place);
+    Process program_of(const PortalQuestion& question);
     void found_user(Number number, const std::optional<UserCache::User>& user);
     void find_listener(Number number, Open& open);
     void find_here(Number number, const Open& open);
     void ask_node(Number number, const Open& open);
+    bool is_away(const Address& peer) const;
     void heard(const Flow& flow, ident::Peers::Heard heard, const Owner& owner);
+    // Nothing for want of credentials.
+    std::optional<Reason> judge(const Open& open, const Owner& listener, bool in_time) const;
     void found_listener(Number number, const Owner& listener, bool in_time);
     void conclude(Number number, const Owner& listener, Reason reason);
     void refuse(Open& open, Objection objection);
     void refuse(Number number, Objection objection);
+    void note_silence(const Address& peer, TimePoint asked);
     void name_unwilling(const Address& address);
     bool is_observed(const Open& open) const;
     const Policy& policy_of(const Open& open) const;
@@ -104,7 +126,12 @@ class PortalDesk {
     std::map<Number, Open> open_;                                   // by number, the oldest first
     std::map<std::variant<Uid, std::string>, std::size_t> open_of_; // their number, by user
     Number last_number_ = 0;
-    std::unordered_map<Flow, std::vector<Number>> asked_; // of listeners' nodes
+    struct Waiting {
+        TimePoint since; // the node was asked
+        std::vector<Number> numbers;
+    };
+    std::unordered_map<Flow, Waiting> asked_; // of listeners' nodes
+    Found found_;
     std::set<Address> unwilling_; // nodes that don't say who listens there, and were named
 };
 

@@ -134,9 +134,10 @@ class Firewall(WithNginx):
         self.assert_denied(self.ubfd2, "connector=www-data", "listener=alice")
         web = self.open_socket(host, "/socket", "alice")
         self.assertEqual(self.said_back(web), "hello")
-        for ubfd in (self.ubfd1, self.ubfd2):
-            ubfd.stop()
-            self.assertEqual(self.get(host, **basic("alice")).code, 500 if ubfd is self.ubfd1 else 403)
+        # The portal's ubfd may still know who listens on node2, but there the connection is refused: 502.
+        for ubfd, codes in ((self.ubfd1, [500]), (self.ubfd2, [403, 502])):
+            ubfd.kill()
+            self.assertIn(self.get(host, **basic("alice")).code, codes)
             self.assertEqual(self.said_back(web), "hello")
             ubfd.start()
             self.assertEqual(self.said_back(web), "hello")

@@ -26,14 +26,15 @@ class PortalDeskTest : public testing::Test {
     PortalDesk& desk() {
         if (!made) {
             node.tickets.set_portals(portal.users);
-            made.emplace(PortalDesk::Parts{node.peers, node.sockets, node.owners, node.tickets,
-                                           node.counters.portal, node.reporter},
+            made.emplace(PortalDesk::Parts{node.peers, node.peer_table, node.sockets, node.owners,
+                                           node.tickets, node.counters.portal, node.reporter},
                          ways(), terms());
         }
         return *made;
     }
     PortalDesk::Ways ways() {
-        return {[this](const auto& whom, auto done) {
+        return {[this](const auto& whom) { return is_slow ? std::nullopt : user_of(whom); },
+                [this](const auto& whom, auto done) {
                     if (is_slow) {
                         slow.push_back(done);
                         return true;
@@ -151,14 +152,44 @@ TEST_F(PortalDeskTest, a_node_that_says_nothing_is_told_apart_from_nobody) {
     node.peers.answer(flow, ident::Peers::Heard::nothing, Owner{});
     EXPECT_EQ(reason(), "no-answer");
     EXPECT_EQ(replies.front().at("status"), 504);
-    EXPECT_TRUE(node.reporter.warnings.empty());
+    EXPECT_EQ(node.reporter.warnings.size(), 1u);
+    node.peer_table.heard(there);
     ask(may("alice", theirs)); // an older ubfd
     node.peers.answer(flow, ident::Peers::Heard::owner, Owner{});
     EXPECT_EQ(reason(), "no-answer");
-    EXPECT_EQ(node.reporter.warnings.size(), 1u);
+    EXPECT_EQ(node.reporter.warnings.size(), 2u);
     ask(may("alice", theirs));
     node.peers.answer(flow, ident::Peers::Heard::owner, {OwnerKind::unknown, {}, Credentials{}});
     EXPECT_EQ(reason(), "no-listener");
+}
+
+TEST_F(PortalDeskTest, a_node_that_was_silent_a_moment_ago_is_not_waited_for) {
+    ask(may("alice", theirs));
+    node.peers.answer(node.peers.questions.front().flow, ident::Peers::Heard::nothing, Owner{});
+    for (const char* target : {"10.77.0.1:8888", "10.77.0.1:9999"})
+        EXPECT_EQ(ask(may("bob", target)), "no-answer") << target;
+    EXPECT_EQ(node.peers.questions.size(), 1u);
+    EXPECT_EQ(ask(may("bob", "10.77.0.9:8888")), "no reply"); // another node
+    node.peer_table.heard(there);                             // it speaks
+    EXPECT_EQ(ask(may("bob", theirs)), "no reply");
+    EXPECT_EQ(node.peers.questions.size(), 3u);
+}
+
+TEST_F(PortalDeskTest, an_answer_of_a_moment_ago_allows_and_never_denies) {
+    ask(may("alice", theirs));
+    const auto flow = node.peers.questions.front().flow;
+    node.peers.answer(flow, ident::Peers::Heard::owner, user(alice));
+    EXPECT_EQ(ask(may("alice", theirs)), "same-user");
+    EXPECT_EQ(node.peers.questions.size(), 1u);
+    EXPECT_EQ(ask(may("bob", theirs)), "no reply"); // the port may be bob's by now
+    EXPECT_EQ(node.peers.questions.size(), 2u);
+    node.peers.answer(flow, ident::Peers::Heard::owner, user(bob));
+    EXPECT_EQ(reason(), "same-user");
+    EXPECT_EQ(ask(may("alice", theirs)), "no reply");
+    node.peers.answer(flow, ident::Peers::Heard::owner, {OwnerKind::unknown, {}, Credentials{}});
+    EXPECT_EQ(reason(), "no-listener");
+    desk().set_terms(terms()); // a reload forgets
+    EXPECT_EQ(ask(may("bob", theirs)), "no reply");
 }
 
 TEST_F(PortalDeskTest, a_busy_node_denies_nobody_and_allows_what_the_uid_allows) {
