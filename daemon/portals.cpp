@@ -55,8 +55,14 @@ void Portals::set(const Config& config, const std::shared_ptr<const Rules>& rule
         open(config);
 }
 
+std::optional<TimePoint> Portals::next() const {
+    const auto due = desk_.next();
+    return due && quiet_until_ ? std::min(*due, *quiet_until_) : due ? due : quiet_until_;
+}
+
 void Portals::on_time(TimePoint now) {
     desk_.on_time(now);
+    listen_again(now);
     if (kept_)
         kept_->look(now);
 }
@@ -84,14 +90,29 @@ void Portals::close() {
     if (!notices_.begun())
         return;
     parts_.main.loop().forget(notices_.fd());
+    quiet_until_.reset();
     notices_.end();
 }
 
+// A cookie is never reused, so a notice can wait. Otherwise the end of each connection of this node
+// would wake this thread.
 void Portals::notice_destroyed() {
-    gone_.clear();
-    if (!notices_.receive(gone_))
-        parts_.counters.flows.notices_lost.add();
-    parts_.owners.tickets().forget(gone_);
+    constexpr std::chrono::milliseconds quiet{100};
+    do {
+        gone_.clear();
+        if (!notices_.receive(gone_))
+            parts_.counters.flows.notices_lost.add();
+        parts_.owners.tickets().forget(gone_);
+    } while (gone_.size() >= DestroyNotices::most_at_a_time);
+    parts_.main.loop().pause(notices_.fd());
+    quiet_until_ = Clock::now() + quiet;
+}
+
+void Portals::listen_again(TimePoint now) {
+    if (!quiet_until_ || now < *quiet_until_)
+        return;
+    quiet_until_.reset();
+    parts_.main.loop().resume(notices_.fd());
 }
 
 } // namespace ubf

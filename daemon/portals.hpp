@@ -37,18 +37,20 @@ class Portals {
 
     void set(const Config& config, const std::shared_ptr<const Rules>& rules, Scope scope);
     // By the loop.
-    std::optional<TimePoint> next() const { return desk_.next(); }
+    std::optional<TimePoint> next() const;
     void on_time(TimePoint now);
 
   private:
     void open(const Config& config);
     void close();
     void notice_destroyed();
+    void listen_again(TimePoint now);
 
     const Parts parts_;
     PortalDesk desk_;
     DestroyNotices notices_{DestroyNotices::Of::tcp};
-    std::vector<Cookie> gone_; // kept for its room
+    std::vector<Cookie> gone_;             // kept for its room
+    std::optional<TimePoint> quiet_until_; // the notices are left alone until then
     std::optional<KeptBearers> kept_;
     std::unique_ptr<ControlServer> server_;
 };

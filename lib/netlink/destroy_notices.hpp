@@ -31,10 +31,9 @@ class DestroyNotices {
     // Adds the sockets of waiting notices to `gone`, a bounded number. False if notices were lost:
     // then any socket may be gone.
     bool receive(std::vector<Cookie>& gone);
-
-  private:
     static constexpr std::size_t most_at_a_time = 64;
 
+  private:
     const Of sockets_;
     NetlinkSocket socket_;
     bool begun_ = false;

@@ -18,10 +18,12 @@ ROUNDS, REQUESTS, PAGES, PAGE = 5, 2000, 20, 31
 WAYS = {
     "exempt": "the kernel lets the connection in",
     "decided": "ubfd decides about the connection; nobody asks before",
+    "floor": "nginx asks a server that always allows; the kernel lets the connection in",
     "asked": "the portal asks, and connects where the kernel lets it in",
     "checked": "the portal asks, and ubfd decides about the connection",
 }
-PARTS = {"the connection": ("exempt", "decided"), "the question": ("exempt", "asked"),
+PARTS = {"the connection": ("exempt", "decided"), "the floor": ("exempt", "floor"),
+         "the question": ("exempt", "asked"), "beyond the floor": ("floor", "asked"),
          "the check": ("decided", "checked"), "both": ("exempt", "checked")}
 
 
@@ -32,16 +34,24 @@ class PortalCost(Portals):
         super().setUp()
         self.start_program("alice", FAST, UNASKED)
         self.start_program("www-data", OWN)
+        floor = self.start_server(self.one, "nobody", f"listen unix:{FOLDER}/home-nobody/sock; "
+                                  "keepalive_requests 1000000; return 204;")
         for name in ("ubf-http.conf", "ubf-server.conf", "ubf-location.conf"):
             self.shipped(f"nginx/{name}")
         share = FOLDER / "share" / "nginx"
         plain = re.sub(r"(?m)^(auth_request|error_page).*\n", "", (share / "ubf-location.conf").read_text())
         (share / "plain.conf").write_text(plain)
+        for name, server in (("ubf-location.conf", "floor.conf"), ("ubf-server.conf", "floor-server.conf")):
+            text = re.sub("/_ubf\\b(?!_)", "/_floor", (share / name).read_text())
+            text = text.replace("http://ubf/", "http://floor/")
+            (share / server).write_text(text.partition("location = /_ubf_refused")[0])
         (FOLDER / "nginx.conf").write_text(
             f"user www-data; daemon off; worker_processes 1; pid {FOLDER}/nginx.pid; error_log {FOLDER}/nginx.log;\n"
             f"events {{}}\nhttp {{ access_log off; keepalive_requests 1000000; include {share}/ubf-http.conf;\n"
+            f"upstream floor {{ server unix:{FOLDER}/home-nobody/sock; keepalive 16; }}\n"
             f"server {{ listen 80; set $ubf_user alice; set $ubf_host {V4}; set $ubf_port {FAST};\n"
-            f"include {share}/ubf-server.conf;\n"
+            f"include {share}/ubf-server.conf; include {share}/floor-server.conf;\n"
+            f"location /floor {{ include {share}/floor.conf; proxy_pass http://{V4}:{UNASKED}; }}\n"
             f"location /exempt {{ include {share}/plain.conf; proxy_pass http://{V4}:{UNASKED}; }}\n"
             f"location /decided {{ include {share}/plain.conf; proxy_pass http://{V4}:{OWN}; }}\n"
             f"location /asked {{ include {share}/ubf-location.conf; proxy_pass http://{V4}:{UNASKED}; }}\n"
@@ -49,22 +59,26 @@ class PortalCost(Portals):
         front = self.run_behind(self.one, "nginx", "-c", FOLDER / "nginx.conf")
         self.wait_for_listener(self.one, 80)
         self.counted = {"nginx": int(self.one.run("pgrep", "-P", front.pid).split()[0]),
+                        "the floor's": int(self.one.run("pgrep", "-P", floor.pid).split()[0]),
                         "ubf-portal": self.portal.process.pid}
         if REAL:
             self.counted |= {"the portal's ubfd": self.ubfd1.process.pid, "the listener's ubfd": self.ubfd2.process.pid}
 
     def start_program(self, user, *ports):
+        self.start_server(self.two, user, "".join(f"listen {port}; " for port in ports) +
+                          "keepalive_requests 1; return 200 hello;")
+        for port in ports:
+            self.wait_for_listener(self.two, port)
+
+    def start_server(self, node, user, text):
         home = FOLDER / f"home-{user}"
         home.mkdir(mode=0o777)
         home.chmod(0o777)
         paths = "".join(f"{kind}_temp_path {home}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         (home / "program.conf").write_text(
             f"daemon off; pid {home}/pid; error_log stderr; worker_processes 1; events {{}}\n"
-            f"http {{ access_log off; {paths} server {{ {' '.join(f'listen {port};' for port in ports)}\n"
-            f"keepalive_requests 1; return 200 hello; }} }}\n")
-        self.run_behind(self.two, "nginx", "-e", "stderr", "-c", home / "program.conf", user=user)
-        for port in ports:
-            self.wait_for_listener(self.two, port)
+            f"http {{ access_log off; {paths} server {{ {text} }} }}\n")
+        return self.run_behind(node, "nginx", "-e", "stderr", "-c", home / "program.conf", user=user)
 
     def requests(self, way, number, at_once):
         """The mean time of a request, in microseconds."""
@@ -109,11 +123,11 @@ class PortalCost(Portals):
                 print(f"{part:>16}: {self.difference(values, one, other):+8.1f}")
 
     def print_processes(self, cpu):
-        print("us CPU a request, by process\n" + " " * 20 + "".join(f"{name:>16}" for name in (*WAYS, *PARTS)))
+        print("us CPU a request, by process\n" + " " * 20 + "".join(f"{name:>17}" for name in (*WAYS, *PARTS)))
         for name in self.counted:
             of_it = {way: [one[name] for one in cpu[way]] for way in WAYS}
-            print(f"{name:>20}" + "".join(f"{statistics.median(of_it[way]):16.1f}" for way in WAYS) +
-                  "".join(f"{self.difference(of_it, *ways):+16.1f}" for ways in PARTS.values()))
+            print(f"{name:>20}" + "".join(f"{statistics.median(of_it[way]):17.1f}" for way in WAYS) +
+                  "".join(f"{self.difference(of_it, *ways):+17.1f}" for ways in PARTS.values()))
 
     @staticmethod
     def difference(values, one, other):
