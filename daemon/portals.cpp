@@ -11,8 +11,7 @@ namespace {
 
 PortalDesk::Terms terms_of(const Config& config, const std::shared_ptr<const Rules>& rules,
                            Scope scope) {
-    const bool own_fabric_peers = config.fabric.enabled && !config.fabric.peers.empty();
-    return {rules, config.portal, std::move(scope), own_fabric_peers};
+    return {rules, config.portal, std::move(scope), portal_targets(config)};
 }
 
 PortalDesk::Ways ways_of(const Portals::Parts& parts) {

@@ -1,8 +1,6 @@
 #include "daemon/connect/settings.hpp"
 
 #include "config/config.hpp"
-#include "flow/own_address.hpp"
-#include "portal/target.hpp"
 
 #include <algorithm>
 
@@ -19,16 +17,13 @@ bool Settings::is_person(Uid uid) const {
 
 bool Settings::is_target(const Endpoint& target) const {
     constexpr Port first_of_users = 1024;
-    return target.port >= first_of_users && portal::is_reachable_kind(target.address) &&
-           (contains(targets, target.address) || interface_of(target.address).has_value());
+    return target.port >= first_of_users && targets.has(target.address);
 }
 
 Settings load_settings(const std::filesystem::path& file) {
     const auto config = load_config(file, Names::look_up_or_list);
     const auto& portal = config.portal;
-    return {portal.users, portal.on_behalf,
-            portal.targets.empty() ? config.peers.ranges : portal.targets, portal.domains,
-            portal.group};
+    return {portal.users, portal.on_behalf, portal_targets(config), portal.domains, portal.group};
 }
 
 } // namespace ubf::connect

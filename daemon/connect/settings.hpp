@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "config/portal_targets.hpp"
 #include "flow/address.hpp"
 
 #include <filesystem>
@@ -14,7 +15,7 @@ namespace ubf::connect {
 struct Settings {
     std::vector<Uid> portals;        // who may ask and connect
     std::vector<UidRange> on_behalf; // of whom
-    std::vector<Prefix> targets;
+    PortalTargets targets;
     std::vector<std::string> domains;
     std::optional<Gid> group; // of the sockets
 

@@ -80,15 +80,10 @@ void Desk::look_up(Id id, const Host& host) {
 void Desk::found(Id id, const Host& host, std::vector<Address> addresses) {
     if (addresses.empty())
         return close(id, fail(not_a_target("The target's name has no address.")));
-    if (!std::ranges::all_of(addresses,
-                             [this](const Address& address) { return may_be_target(address); }))
+    if (!std::ranges::all_of(
+            addresses, [this](const Address& address) { return terms_.targets.has(address); }))
         return close(id, fail(not_a_target("The target's name has an address out of reach.")));
     ask_ubfd(id, {addresses.front(), host.port});
-}
-
-bool Desk::may_be_target(const Address& address) const {
-    return is_reachable_kind(address) &&
-           (contains(terms_.targets, address) || interface_of(address).has_value());
 }
 
 std::optional<Endpoint> Desk::source_to(const Endpoint& target) {

@@ -2,6 +2,7 @@
 // decides all that depends on users and policy.
 #pragma once
 
+#include "config/portal_targets.hpp"
 #include "daemon/core/line_link.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/core/plain_log.hpp"
@@ -24,8 +25,8 @@ namespace ubf::portal {
 // As far as [portal] concerns names.
 struct Terms {
     std::vector<std::string> domains;
-    std::vector<Prefix> targets; // where all addresses of a name are, or they are this node's own
-    std::string forward;         // the directory of forward files; empty: there are none
+    PortalTargets targets; // all addresses of a name are among them
+    std::string forward;   // the directory of forward files; empty: there are none
     std::vector<Port> source_ports;
 };
 
@@ -67,7 +68,6 @@ class Desk {
     void read(Id id, const Forward& forward);
     void ask_ubfd(Id id, const Endpoint& target);
     std::optional<Endpoint> source_to(const Endpoint& target);
-    bool may_be_target(const Address& address) const;
     void begin(Id id, Resolver::Task task);
     void heard(const std::string& line);
     void lost(const std::string& why);

@@ -13,11 +13,7 @@ Settings load_settings(const std::filesystem::path& file) {
     settings.group = portal.group;
     settings.ubfd = config.control.socket.parent_path() / "portal.sock";
     settings.terms.domains = portal.domains;
-    settings.terms.targets = portal.targets;
-    if (portal.targets.empty())
-        for (const auto* ranges : {&config.peers.ranges, &config.fabric_peers()})
-            settings.terms.targets.insert(settings.terms.targets.end(), ranges->begin(),
-                                          ranges->end());
+    settings.terms.targets = portal_targets(config);
     settings.terms.forward = portal.forward;
     settings.terms.source_ports = portal.source_ports;
     settings.enabled = !portal.users.empty();

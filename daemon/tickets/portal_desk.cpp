@@ -103,17 +103,13 @@ std::optional<PortalDesk::Open> PortalDesk::take(Number number) {
 }
 
 std::optional<Objection> PortalDesk::check(const PortalQuestion& question, TargetPlace& place) {
-    const auto& [rules, portal, scope, own_fabric_peers] = terms_;
+    const auto& portal = terms_.portal;
     if (!portal.is_user(question.portal))
         return Objection::not_a_portal;
     if (question.source && !std::ranges::binary_search(portal.source_ports, question.source->port))
         return Objection::malformed;
-    const TargetTerms target_terms{portal, rules->ethernet.peers,
-                                   own_fabric_peers ? std::span<const Prefix>(rules->fabric.peers)
-                                                    : std::span<const Prefix>(),
-                                   rules->ethernet.policy, scope};
-    const auto found =
-        place_of(question.target, way_to(question.target.address).here, target_terms);
+    const auto found = place_of(question.target, way_to(question.target.address).here,
+                                {terms_.targets, terms_.rules->ethernet.policy, terms_.scope});
     if (!found)
         return Objection::not_a_target;
     place = *found;

@@ -60,7 +60,7 @@ class PortalDesk {
         std::shared_ptr<const Rules> rules;
         Portal portal;
         Scope scope;
-        bool own_fabric_peers = false; // the fabric has ranges of its own
+        PortalTargets targets;
     };
 
     PortalDesk(Parts parts, Ways ways, Terms terms);

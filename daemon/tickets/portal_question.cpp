@@ -2,7 +2,6 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
-#include "portal/target.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -60,16 +59,9 @@ Result<PortalQuestion, Objection> portal_question(const Json& may) {
 
 std::optional<TargetPlace> place_of(const Endpoint& target, bool here, const TargetTerms& terms) {
     const auto& address = target.address;
-    if (!portal::is_reachable_kind(address))
+    if (!terms.targets.has(address, here) || (!here && contains(terms.policy.unready, address)))
         return std::nullopt;
-    const auto& targets = terms.portal.targets;
-    if (!targets.empty() && !contains(targets, address))
-        return std::nullopt;
-    const bool by_ethernet = contains(terms.peers, address);
-    const bool by_fabric = !by_ethernet && contains(terms.fabric, address);
-    if (!here && ((!by_ethernet && !by_fabric) || contains(terms.policy.unready, address)))
-        return std::nullopt;
-    TargetPlace place{here, !here && by_fabric, here ? "lo" : ""};
+    TargetPlace place{here, !here && terms.targets.is_by_fabric(address), here ? "lo" : ""};
     if (terms.scope.of(Protocol::tcp, target.port, place.name, place.fabric) != Scope::Why::watched)
         return std::nullopt;
     return place;

@@ -5,6 +5,7 @@
 #include "base/result.hpp"
 #include "base/types.hpp"
 #include "config/portal.hpp"
+#include "config/portal_targets.hpp"
 #include "config/scope.hpp"
 #include "flow/flow.hpp"
 #include "policy/objection.hpp"
@@ -12,7 +13,6 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -32,9 +32,7 @@ Result<PortalQuestion, Objection> portal_question(const nlohmann::ordered_json& 
 
 // The terms on which a portal may ask for a target.
 struct TargetTerms {
-    const Portal& portal;
-    std::span<const Prefix> peers;  // on all interfaces but those of the fabric
-    std::span<const Prefix> fabric; // empty: the fabric's are the same
+    const PortalTargets& targets;
     const Policy& policy;
     const Scope& scope;
 };

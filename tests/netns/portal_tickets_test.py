@@ -230,7 +230,7 @@ class Brief(Tickets):
         self.ubfd2.kill()
         for most in (1.1, 0.3):  # seconds: the second is not waited for
             start = time.monotonic()
-            answer = self.ask("alice", text(V4, OWN))
+            answer = self.ask("alice", text(V4, OWN), wait=3)
             self.assertLess(time.monotonic() - start, most)
             self.assertEqual((answer["reason"], answer["status"]), ("no-answer", 504))
         # Off while nobody is listed; on again by a reload.
@@ -239,7 +239,7 @@ class Brief(Tickets):
         self.reload_with(self.ubfd1, portal={"users": ["service"]})
         self.ubfd2.start()
         self.reload_with(self.ubfd2, portal={"peers": [HERE4]})
-        wait_until(lambda: self.may("alice", V4, OWN) == "same-user")  # a second later, if the node says nothing
+        wait_until(lambda: self.may("alice", V4, OWN, wait=3) == "same-user")  # within a second
         self.assertEqual(self.connect(V4, OWN), "connected")
 
 

@@ -55,7 +55,8 @@ class PortalDeskTest : public testing::Test {
         Scope scope;
         scope.ethernet.ports = {{1024, 65535}};
         scope.ethernet.exempt_ports.push_back({.udp = false, .ports = {9100, 9100}});
-        return {node.rules(), portal, scope, false};
+        return {
+            node.rules(), portal, scope, {portal.targets, {*Prefix::parse("10.77.0.0/24")}, {}}};
     }
     std::optional<UserCache::User> user_of(const std::variant<Uid, std::string>& whom) const {
         const auto* name = std::get_if<std::string>(&whom);
