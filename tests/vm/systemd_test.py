@@ -471,6 +471,26 @@ class AppArmor(Systemd):
 
     PROFILE = pathlib.Path("/usr/local/share/ubf/apparmor/ubfd")
 
+    def test_confines_the_programs_of_portals(self):
+        for name, sock in (("ubf-portal", "portal/http.sock"), ("ubf-connect", "connect/ask.sock")):
+            with self.subTest(name):
+                run("cp", self.PROFILE.with_name(name), f"/etc/apparmor.d/{name}")
+                run("apparmor_parser", "-r", f"/etc/apparmor.d/{name}")
+                run("systemctl", "start", name)
+                self.addCleanup(run, "systemctl", "stop", name)
+                main = property_of(name, "MainPID")
+                self.assertEqual(pathlib.Path(f"/proc/{main}/attr/current").read_text(), f"{name} (enforce)\n")
+                with socket.socket(socket.AF_UNIX) as asker:
+                    asker.settimeout(10)
+                    asker.connect(f"/run/ubf/{sock}")
+                    with contextlib.suppress(OSError):  # root is no portal
+                        asker.sendall(b"GET /v1/may HTTP/1.0\r\nUBF-User: a\r\nUBF-Target: 10.77.0.2:9001\r\n\r\n")
+                        asker.recv(4096)
+                run("systemctl", "reload", name)
+                self.assertEqual(property_of(name, "MainPID"), main)
+                denied = [line for line in run("dmesg").splitlines() if "DENIED" in line and f'profile="{name}"' in line]
+                self.assertFalse(denied, "\n".join(denied))
+
     def test_confines_ubfd_to_what_it_needs(self):
         run("cp", str(self.PROFILE), "/etc/apparmor.d/ubfd")
         run("apparmor_parser", "-r", "/etc/apparmor.d/ubfd")
