@@ -1,6 +1,12 @@
 #include "portal/wire.hpp"
 
 #include "base/json.hpp"
+#include "base/text.hpp"
+#include "portal/question.hpp"
+
+#include <fmt/format.h>
+#include <iterator>
+#include <string_view>
 
 namespace ubf::portal {
 namespace {
@@ -28,9 +34,35 @@ Result<Grant, Refusal> answer_of(const nlohmann::ordered_json& object) {
     return Grant{std::move(reason), *address, endpoint_of(object, "source")};
 }
 
+bool skip(std::string_view& text, std::string_view start) {
+    if (!text.starts_with(start))
+        return false;
+    text.remove_prefix(start.size());
+    return true;
+}
+
+// A grant in the very form in which ubfd writes it. Most replies are that, and a JSON tree costs
+// more than the rest of a question.
+std::optional<Reply> parse_plain_grant(std::string_view line) {
+    if (!skip(line, R"({"id":)"))
+        return std::nullopt;
+    const auto id = number<std::uint64_t>(split(line, ','));
+    if (!id || !skip(line, R"("allowed":true,"reason":")"))
+        return std::nullopt;
+    const auto reason = split(line, '"');
+    if (reason.find('\\') != std::string_view::npos || !skip(line, R"(,"address":")"))
+        return std::nullopt;
+    const auto address = Endpoint::parse(split(line, '"'));
+    if (line != "}" || !address || address->port == 0 || !is_reachable_kind(address->address))
+        return std::nullopt;
+    return Reply{*id, Grant{std::string(reason), *address, std::nullopt}};
+}
+
 } // namespace
 
 std::optional<Reply> parse_reply(const std::string& line) {
+    if (auto grant = parse_plain_grant(line))
+        return grant;
     const auto json = nlohmann::ordered_json::parse(line, nullptr, false);
     if (!json.is_object())
         return std::nullopt;
@@ -41,13 +73,14 @@ std::optional<Reply> parse_reply(const std::string& line) {
 }
 
 std::string to_line(const Asked& asked) {
-    nlohmann::ordered_json may{{"user", asked.user},
-                               {"asker", value(asked.asker)},
-                               {"pid", value(asked.pid)},
-                               {"target", to_string(asked.target)}};
+    // A user's name has nothing in it that JSON escapes; see is_user().
+    const auto user = is_user(asked.user) ? asked.user : std::string();
+    auto line = fmt::format(R"({{"may":{{"user":"{}","asker":{},"pid":{},"target":"{}")", user,
+                            value(asked.asker), value(asked.pid), to_string(asked.target));
     if (asked.source)
-        may["source"] = to_string(*asked.source);
-    return ubf::to_line({{"may", std::move(may)}, {"id", asked.id}});
+        fmt::format_to(std::back_inserter(line), R"(,"source":"{}")", to_string(*asked.source));
+    fmt::format_to(std::back_inserter(line), "}},\"id\":{}}}\n", asked.id);
+    return line;
 }
 
 } // namespace ubf::portal

@@ -171,7 +171,46 @@ TEST(PortalReply, is_read_and_not_trusted) {
         EXPECT_FALSE(parse_reply(text)->answer) << text;
 }
 
+TEST(PortalReply, reads_a_grant_in_any_form_alike) {
+    const std::string plain =
+        R"({"id":7,"allowed":true,"reason":"same-user","address":"10.0.0.7:80"})";
+    for (const std::string& text :
+         {plain, " " + plain + "\r",
+          std::string(
+              R"({"id": 7, "allowed": true, "reason": "same-user", "address": "10.0.0.7:80"})"),
+          std::string(
+              R"({"id":7,"allowed":true,"reason":"same\u002duser","address":"10.0.0.7:80"})"),
+          std::string(R"({"address":"10.0.0.7:80","reason":"same-user","allowed":true,"id":7})"),
+          std::string(
+              R"({"id":7,"allowed":true,"reason":"same-user","address":"10.0.0.7:80","x":1})")}) {
+        const auto reply = parse_reply(text);
+        ASSERT_TRUE(reply && reply->answer) << text;
+        EXPECT_EQ(reply->id, 7U) << text;
+        EXPECT_EQ(reply->answer->reason, "same-user") << text;
+        EXPECT_EQ(to_string(reply->answer->address), "10.0.0.7:80") << text;
+        EXPECT_FALSE(reply->answer->source) << text;
+    }
+    const auto with_source = parse_reply(R"({"id":7,"allowed":true,"reason":"same-user",)"
+                                         R"("address":"10.0.0.7:80","source":"10.0.0.1:40001"})");
+    EXPECT_TRUE(with_source->answer->source);
+    for (const std::string& text : {plain + "}", plain + plain, plain.substr(0, plain.size() - 1)})
+        EXPECT_FALSE(parse_reply(text)) << text;
+    for (const char* address : {"127.0.0.1:80", "10.0.0.7:0", "10.0.0.7", ""}) {
+        const auto reply =
+            parse_reply(R"({"id":7,"allowed":true,"reason":"same-user","address":")" +
+                        std::string(address) + "\"}");
+        EXPECT_FALSE(reply->answer) << address;
+    }
+}
+
 TEST(PortalReply, the_question_is_one_line) {
+    const auto target = *Endpoint::parse("[fd00::7]:8888");
+    EXPECT_EQ(
+        to_line({1, "a.b-c_d@e", Uid{33}, Pid{1}, target, Endpoint::parse("[fd00::1]:40001")}),
+        "{\"may\":{\"user\":\"a.b-c_d@e\",\"asker\":33,\"pid\":1,\"target\":\"[fd00::7]:8888\","
+        "\"source\":\"[fd00::1]:40001\"},\"id\":1}\n");
+    const auto forged = to_line({1, "a\",\"asker\":0,\"x\":\"", Uid{33}, Pid{1}, target, {}});
+    EXPECT_EQ(forged.find("\"asker\":0"), std::string::npos) << forged;
     EXPECT_EQ(to_line({17, "alice", Uid{33}, Pid{4711}, *Endpoint::parse("10.0.0.7:8888"), {}}),
               "{\"may\":{\"user\":\"alice\",\"asker\":33,\"pid\":4711,"
               "\"target\":\"10.0.0.7:8888\"},\"id\":17}\n");
