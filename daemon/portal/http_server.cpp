@@ -216,8 +216,11 @@ void HttpServer::end(Exchange* exchange) {
 }
 
 TimePoint HttpServer::go_on(TimePoint now) {
-    for (const int fd : clients_.take_overdue(now))
-        close(fd);
+    if (now >= next_sweep_) {
+        for (const int fd : clients_.take_overdue(now))
+            close(fd);
+        next_sweep_ = now + std::chrono::seconds(1);
+    }
     MHD_UNSIGNED_LONG_LONG milliseconds = 0;
     const auto latest = now + std::chrono::seconds(1);
     // An answer takes a second round: one resumes its connection, another writes.

@@ -65,7 +65,8 @@ class HttpServer {
     Id last_ = 0;
     bool paused_ = false; // no connection is accepted until one of those that wait has its answer
     std::unique_ptr<MHD_Daemon, Stop> daemon_;
-    int epoll_ = -1; // the daemon's
+    int epoll_ = -1;         // the daemon's
+    TimePoint next_sweep_{}; // for clients that are overdue
 };
 
 } // namespace ubf::portal
