@@ -202,6 +202,13 @@ void Daemon::begin_recognition() {
     const auto& config = settings_.config();
     recognition_.begin(recognition_terms(config, settings_.rules()->terms->keys),
                        config.scope.interfaces, config.fabric.enabled);
+    begin_pairs();
+}
+
+// The kernel forgets which peers have proven their certificates, and learns it anew.
+void Daemon::begin_pairs() {
+    if (const auto& identities = settings_.rules()->terms->identities)
+        identities->set_stamps(recognition_.begin_pairs());
 }
 
 // A table that our socket owns goes with the socket, unless the kernel lets it stay. So systemd

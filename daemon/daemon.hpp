@@ -50,6 +50,7 @@ class Daemon {
     void install_ruleset();
     nft::Ownership keep_table_socket();
     void begin_recognition();
+    void begin_pairs();
     Shared shared();
 
     void say_how_it_begins();

@@ -112,6 +112,7 @@ void Daemon::follow_roster() {
         log_.error(fmt::format("the roster that was read before stays: {}", look.mistake));
     if (look.news != RosterFile::News::changed)
         return;
+    begin_pairs();
     const auto& rules = settings_.rules();
     const auto roster = rules->terms->identities->roster();
     log_.info(fmt::format("roster {}: {} certificates, {} revoked", roster->number(),

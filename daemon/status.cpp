@@ -101,6 +101,7 @@ Json to_json(const Recognition& recognition) {
             {"foreign_key", counts[UBF_COUNT_FOREIGN_KEY]},
             {"other_time", counts[UBF_COUNT_OTHER_TIME]},
             {"unfit", counts[UBF_COUNT_UNFIT]},
+            {"unvouched", counts[UBF_COUNT_UNVOUCHED]},
             {"repeated", counts[UBF_COUNT_REPEATED]},
             {"no_listener", counts[UBF_COUNT_NO_LISTENER]},
             {"astray", counts[UBF_COUNT_ASTRAY]}};

@@ -182,8 +182,26 @@ void Asker::handle(const Received& received) {
     for (auto answer : *answers) {
         if (terms_->identities)
             terms_->identities->judge(received.path.from.address, datagram->sealed, answer.owner);
+        if (datagram->sealed)
+            note_word(answer, received.path);
         handle(answer, received.path, ahead, now);
     }
+}
+
+// The next connection of this user from there, the kernel may recognise.
+void Asker::note_word(const Answer& answer, const Path& path) {
+    const auto& owner = answer.owner;
+    const auto found = pending_.find(answer.nonce);
+    if (found == pending_.end() || found->second.path.to != path.from ||
+        found->second.path.from != path.to || answer.part == Part::busy)
+        return;
+    const auto& question = found->second.question;
+    if (question.role != Role::connector || question.flow.protocol != Protocol::tcp)
+        return;
+    const auto& connector = question.flow.source.address;
+    terms_->identities->note_end(path.from.address, connector);
+    if (owner.kind == OwnerKind::user && owner.word == Word::counts)
+        terms_->identities->note_word(path.from.address, connector, owner.uid);
 }
 
 // The peer may have changed its key. Its answer to the retransmitted question can then be opened.

@@ -218,6 +218,22 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
     return introduce(out, {own_.certificate, true}, own_.keys.current.id(), datagram.time);
 }
 
+// Returns whether stamps of the peer count by its own key from now on. roster: by which the
+// certificate was found.
+bool Identities::prove(const Address& address, const Known& theirs, const identity::Roster& roster,
+                       const Grants& grants) {
+    const auto book = book_.lock();
+    auto& peer = book->peers.prove(address).state;
+    const bool is_new = peer.proven != theirs->serial || peer.stamps_told != book->stamps_set;
+    peer.proven = theirs->serial;
+    peer.stamps_told = book->stamps_set;
+    if (book->roster.get() == &roster) // another may lack the certificate, or revoke it
+        peer.certificate = theirs;
+    peer.waits_since.reset();
+    take(*book, peer, theirs->name, grants);
+    return is_new;
+}
+
 Result<Datagram, Rejection> Identities::read(const Received& received) {
     const auto envelope = envelope_of(received.bytes);
     if (!envelope)
@@ -250,13 +266,8 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
     auto opened = open(received.bytes, received.path, *key);
     if (!opened)
         return fail(opened.error());
-    const auto book = book_.lock();
-    auto& peer = book->peers.prove(address).state;
-    peer.proven = theirs->serial;
-    if (book->roster == roster) // another may lack the certificate, or revoke it
-        peer.certificate = theirs;
-    peer.waits_since.reset();
-    take(*book, peer, theirs->name, opened->grants);
+    if (prove(address, theirs, *roster, opened->grants))
+        note_end(address, address);
     return std::move(opened->datagram);
 }
 
@@ -323,13 +334,8 @@ void Identities::judge(const Address& address, bool sealed, Owner& owner) const 
     const auto rule = own_.classes.find(whose.node_class);
     const auto* of_class = rule == own_.classes.end() ? nullptr : &rule->second;
     std::vector<identity::Grant> grants;
-    if (of_class != nullptr && of_class->jobs) {
-        const auto book = book_.lock();
-        const auto found = book->grants.find({whose.name, owner.uid});
-        if (found != book->grants.end() &&
-            book->roster->find(found->second.grant.granter) != nullptr) // it may be revoked by now
-            grants.push_back(found->second.grant);
-    }
+    if (of_class != nullptr && of_class->jobs)
+        grants = granted(*book_.lock(), whose.name, owner.uid);
     const auto counts = [&](bool is_exempt) {
         return may_vouch(of_class, whose.name, {of_kernel, owner.uid, is_exempt}, grants,
                          seconds_now());
@@ -350,20 +356,10 @@ void Identities::judge(const Address& address, bool sealed, Owner& owner) const 
 }
 
 Identities::Proof Identities::proof(const Address& address) const {
-    const auto book = book_.lock();
-    const auto& peers = book->peers.all();
-    const auto found = peers.find(address);
-    if (found == peers.end() || !found->second.state.proven)
+    const auto certificate = proven(*book_.lock(), address);
+    if (!certificate)
         return {};
-    const auto& peer = found->second.state;
-    const auto now = seconds_now();
-    const auto& last = peer.certificate;
-    if (last && last->serial == *peer.proven && !last->valid.fault(now))
-        return {true, last->serial, last->name, last->node_class};
-    for (const auto& certificate : known(*book, &peer, address, now))
-        if (certificate->serial == *peer.proven)
-            return {true, certificate->serial, certificate->name, certificate->node_class};
-    return {}; // revoked or expired meanwhile
+    return {true, certificate->serial, certificate->name, certificate->node_class};
 }
 
 bool Identities::is_barred(const Address& address) const {

@@ -10,6 +10,7 @@
 #include "daemon/core/guarded.hpp"
 #include "daemon/core/rate.hpp"
 #include "daemon/ident/bounded_peers.hpp"
+#include "daemon/ident/stamp_keys.hpp"
 #include "ident/sealed.hpp"
 #include "ident/socket.hpp"
 #include "identity/roster.hpp"
@@ -77,6 +78,14 @@ class Identities {
     // Notes how far the word of the node at this address counts for the owner that it names.
     void judge(const Address& address, bool sealed, Owner& owner) const;
     Proof proof(const Address& address) const;
+
+    // Keys for stamps go there from now on, for the roster that holds now; nullptr: nowhere.
+    void set_stamps(std::shared_ptr<StampKeys> stamps);
+    // The peer asked or answered, sealed, about a flow with its end at this address: `node` itself,
+    // or one that the configuration maps to it.
+    void note_end(const Address& node, const Address& end);
+    // It answered that the flow is this user's.
+    void note_word(const Address& node, const Address& end, Uid uid) const;
     // Whether the certificate by which the peer was proven is revoked, and it has no other.
     bool is_barred(const Address& address) const;
 
@@ -98,6 +107,7 @@ class Identities {
         };
         std::optional<Derived> out{};
         std::optional<Derived> in{};
+        std::optional<StampKeys::Epochs> stamps{};
     };
     struct Peer {
         Known introduced{}; // by the peer itself
@@ -106,6 +116,7 @@ class Identities {
         std::optional<identity::Serial> proven{}; // by what it sealed; it seals
         std::optional<TimePoint> waits_since{};   // a question, for an answer
         TimePoint greeted{};
+        std::uint64_t stamps_told = 0; // Book::stamps_set, when they got this peer's
         Rate granting{};
     };
     struct Nonces {
@@ -126,6 +137,8 @@ class Identities {
         BoundedPeers<Peer> peers{most_peers};
         Nonces nonces{};
         Rate learning{};
+        std::shared_ptr<StampKeys> stamps{};
+        std::uint64_t stamps_set = 0; // so often
     };
 
     struct Sealing {
@@ -143,8 +156,16 @@ class Identities {
                            const identity::PublicKey& theirs);
     std::optional<Sealing> prepare(Book& book, Peer& peer, const identity::Certificate& theirs,
                                    Milliseconds time) const;
+    bool prove(const Address& address, const Known& theirs, const identity::Roster& roster,
+               const Grants& grants);
     bool shall_seal(Peer& peer, Why why) const;
     static Grants grants_for(const Book& book, const Datagram& datagram);
+    static Known proven(const Book& book, const Address& address);
+    static const StampKeys::Epochs& stamping(Pair& pair, const identity::NodeKey& mine);
+    std::optional<StampKeys::Pair> stamps_of(Book& book, const Address& node) const;
+    std::optional<identity::Seconds> word_counts_until(const Book& book, const Address& node,
+                                                       Uid uid) const;
+    static std::vector<identity::Grant> granted(const Book& book, const std::string& node, Uid uid);
     void take(Book& book, Peer& peer, const std::string& node, const Grants& grants) const;
 
     const Own own_;

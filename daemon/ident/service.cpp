@@ -145,8 +145,10 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
     }
     if (!of_listeners.empty())
         answer_portal(of_listeners, sender);
-    if (!of_tcp.empty())
+    if (!of_tcp.empty()) {
+        note_listeners(of_tcp, sender);
         respondent_.answer(of_tcp, sender);
+    }
     if (others.empty())
         return;
     if (first_ == nullptr)

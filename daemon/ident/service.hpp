@@ -75,6 +75,7 @@ class Service {
     void handle(const Received& received);
     void answer_version(const Received& received);
     void introduced(const Received& received);
+    void note_listeners(const std::vector<Question>& questions, const Sender& sender);
     void greet(const Received& received, const Result<Datagram, Rejection>& datagram);
     void handle(const std::vector<Question>& questions, const Sender& sender);
     void answer_portal(const std::vector<Question>& questions, const Sender& sender);

@@ -38,4 +38,16 @@ void Service::greet(const Received& received, const Result<Datagram, Rejection>&
         socket_.send(path, received.interface, *bytes);
 }
 
+// This node stamps what it sends there by the key of the pair from now on.
+void Service::note_listeners(const std::vector<Question>& questions, const Sender& sender) {
+    if (!terms_->identities || !sender.sealed)
+        return;
+    std::optional<Address> last;
+    for (const auto& question : questions)
+        if (const auto& address = question.flow.destination.address; last != address) {
+            terms_->identities->note_end(sender.path.from.address, address);
+            last = address;
+        }
+}
+
 } // namespace ubf::ident

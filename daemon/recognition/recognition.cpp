@@ -44,6 +44,15 @@ std::uint32_t make_evidence() {
     return number & UBF_EVIDENCE_MASK;
 }
 
+// For this node's connections with itself.
+ubf_recognition_key make_key() {
+    ubf_recognition_key key{};
+    while (::getrandom(key.words, sizeof key.words, 0) != sizeof key.words) {
+    }
+    key.is_there = 1;
+    return key;
+}
+
 ubf_recognition_address address_of(const RecognitionTerms::Peers& peers) {
     constexpr unsigned side_bits = 32;
     const auto& range = peers.range;
@@ -120,10 +129,14 @@ void Recognition::begin(const RecognitionTerms& terms, const WatchedInterfaces& 
     if (!in_use())
         return filters_.remove_all();
     terms_.agreed.evidence = make_evidence();
+    terms_.agreed.generation = ++generation_;
+    if (terms_.agreed.keys[0].is_there == 0)
+        terms_.agreed.keys[0] = make_key();
     watched_ = watched;
     has_fabric_ = has_fabric;
     tell(false); // nobody is recognised until all peers are in the map
     tell_peers(terms.peers);
+    PairKeys::clear(::bpf_map__fd(program_->maps.pairs), ::bpf_map__fd(program_->maps.words));
     if (failed_peers_) { // the map's peers are not known any more
         terms_.why_not = "the kernel has no room for the peers' ranges";
         return filters_.remove_all();
@@ -135,6 +148,15 @@ void Recognition::begin(const RecognitionTerms& terms, const WatchedInterfaces& 
 
 void Recognition::put_evidence() {
     has_set_ = in_use() && sets_.recognise(terms_.agreed.evidence) == 0;
+}
+
+std::shared_ptr<ident::StampKeys> Recognition::begin_pairs() {
+    if (!in_use())
+        return nullptr;
+    terms_.agreed.generation = ++generation_;
+    tell(true);
+    return std::make_shared<PairKeys>(::bpf_map__fd(program_->maps.pairs),
+                                      ::bpf_map__fd(program_->maps.words), generation_);
 }
 
 void Recognition::look(TimePoint now) {
@@ -183,10 +205,11 @@ void Recognition::tell_peers(const std::vector<RecognitionTerms::Peers>& peers) 
         if (std::ranges::none_of(now, [&](const auto& address) { return same(address, old); }) &&
             ::bpf_map_delete_elem(map, &old) != 0)
             failed_peers_ = true;
-    const std::uint32_t yes = 1;
-    for (const auto& address : now)
-        if (::bpf_map_update_elem(map, &address, &yes, BPF_ANY) != 0)
+    for (std::size_t i = 0; i < now.size(); ++i) {
+        const std::uint32_t proof = peers[i].proof;
+        if (::bpf_map_update_elem(map, &now[i], &proof, BPF_ANY) != 0)
             failed_peers_ = true;
+    }
     peers_ = std::move(now);
 }
 

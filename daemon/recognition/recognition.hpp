@@ -7,6 +7,7 @@
 #include "base/unique_fd.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/recognition/filters.hpp"
+#include "daemon/recognition/pair_keys.hpp"
 #include "daemon/recognition/terms.hpp"
 #include "nft/verdict_sets.hpp"
 
@@ -45,6 +46,9 @@ class Recognition {
     void look(TimePoint now);
     // Puts our number into the table, which may be a new one without it.
     void put_evidence();
+    // Takes the keys of pairs until the next call, which makes all that it took worthless, as does
+    // begin(). nullptr if recognition is not in use.
+    std::shared_ptr<ident::StampKeys> begin_pairs();
 
     int notices_fd() const { return notices_.fd(); } // readable when interfaces have changed
     void interfaces_changed();
@@ -78,8 +82,9 @@ class Recognition {
     std::vector<ubf_recognition_address> peers_; // that are in the kernel's map
     WatchedInterfaces watched_;
     bool has_fabric_ = false;
-    std::string lacks_;  // why the programs are not loaded
-    std::string failed_; // why a filter is missing
+    std::string lacks_;            // why the programs are not loaded
+    std::string failed_;           // why a filter is missing
+    std::uint32_t generation_ = 0; // of pairs
     bool failed_peers_ = false;
     bool has_set_ = false; // our number is in the ruleset's set
     TimePoint due_{};

@@ -18,9 +18,9 @@ ubf_recognition_key key_of(const Key& key) {
 }
 
 void add(std::vector<RecognitionTerms::Peers>& peers, ubf_recognition_side side,
-         const std::vector<Prefix>& ranges) {
+         const std::vector<Prefix>& ranges, ubf_recognition_proof proof) {
     for (const auto& range : ranges)
-        peers.push_back({side, range});
+        peers.push_back({side, range, proof});
 }
 
 // A node's addresses for itself. The kernel drops packets from them that come in from outside.
@@ -29,9 +29,9 @@ std::vector<Prefix> loopback() {
 }
 
 void add_side(RecognitionTerms& terms, ubf_recognition_side side, const std::vector<Prefix>& ranges,
-              const Policy& policy) {
+              const Policy& policy, ubf_recognition_proof proof) {
     terms.agreed.recognises[side] = policy.same_user && !policy.require_label;
-    add(terms.peers, side, without(ranges, policy.unready));
+    add(terms.peers, side, without(ranges, policy.unready), proof);
 }
 
 } // namespace
@@ -57,18 +57,19 @@ RecognitionTerms recognition_terms(const Config& config, const KeyRing& keys) {
     for (const auto& exemption : exempt)
         agreed.exempt[agreed.exempt_count++] = {value(exemption.users.first),
                                                 value(exemption.users.last)};
-    agreed.keys[0] = key_of(keys.current);
-    if (keys.previous)
+    // The cluster key proves no node where certificates do.
+    const bool by_pair = config.ident.require_certificates;
+    if (!by_pair)
+        agreed.keys[0] = key_of(keys.current);
+    if (!by_pair && keys.previous)
         agreed.keys[1] = key_of(*keys.previous);
     agreed.clock_skew = static_cast<std::uint32_t>(
         std::chrono::ceil<std::chrono::seconds>(config.ident.clock_skew).count());
-    add(terms.peers, UBF_SIDE_ETHERNET, loopback());
-    // The cluster key, with which stamps are made, proves no other node where certificates do.
-    const bool here_alone = config.ident.require_certificates;
-    const std::vector<Prefix> none;
-    add_side(terms, UBF_SIDE_ETHERNET, here_alone ? none : config.peers.ranges, config.policy);
-    if (config.fabric.enabled && !here_alone)
-        add_side(terms, UBF_SIDE_FABRIC, config.fabric_peers(), fabric_policy);
+    const auto proof = by_pair ? UBF_PROOF_PAIR : UBF_PROOF_CLUSTER;
+    add(terms.peers, UBF_SIDE_ETHERNET, loopback(), UBF_PROOF_CLUSTER);
+    add_side(terms, UBF_SIDE_ETHERNET, config.peers.ranges, config.policy, proof);
+    if (config.fabric.enabled)
+        add_side(terms, UBF_SIDE_FABRIC, config.fabric_peers(), fabric_policy, proof);
     if (terms.peers.size() > UBF_RECOGNITION_PEERS)
         terms.why_not = fmt::format("the peers' ranges are more than {}", UBF_RECOGNITION_PEERS);
     else if (!std::ranges::any_of(agreed.recognises, [](auto side) { return side != 0; }))

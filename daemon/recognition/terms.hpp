@@ -14,8 +14,10 @@ struct RecognitionTerms {
     struct Peers {
         ubf_recognition_side side;
         Prefix range;
+        ubf_recognition_proof proof = UBF_PROOF_CLUSTER;
     };
-    // Without the members that change while ubfd runs: clock, until and evidence.
+    // Without the members that change while ubfd runs: clock, until, evidence and generation. If
+    // certificates are required, also without keys.
     ubf_recognition_terms agreed{};
     std::vector<Peers> peers{}; // nodes that run ubfd; and this node, for itself
     std::string why_not{};      // why nobody is recognised; empty: users are

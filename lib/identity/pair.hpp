@@ -20,9 +20,11 @@
 namespace ubf::identity {
 
 enum class Epoch : std::uint64_t {};
-// An epoch lasts 2^22 ms, 70 minutes, by the clock that a datagram states: no clocks need to agree.
+inline constexpr unsigned epoch_bits = 22; // of the time in milliseconds
+// An epoch lasts 70 minutes, by the clock that a datagram or a stamp states: no clocks need to
+// agree.
 constexpr Epoch epoch_of(std::chrono::milliseconds stated) {
-    return Epoch{static_cast<std::uint64_t>(stated.count()) >> 22};
+    return Epoch{static_cast<std::uint64_t>(stated.count()) >> epoch_bits};
 }
 
 inline constexpr const char* purpose_ident = "ident   ";

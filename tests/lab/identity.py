@@ -86,8 +86,8 @@ def put_roster(text, file=None):
     return file
 
 
-def pair_key(shared, sender, receiver, milliseconds):
-    return make.blake2b(32, shared, b"ubf pair 1" + bytes(6), b"ident   ", sender, receiver,
+def pair_key(shared, sender, receiver, milliseconds, purpose=b"ident   "):
+    return make.blake2b(32, shared, b"ubf pair 1" + bytes(6), purpose, sender, receiver,
                         struct.pack(">Q", milliseconds >> 22))
 
 

@@ -8,37 +8,16 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, ident, identity, person  # noqa: E402
-from lab.case import PROJ, USERS, Counted, OnASwitch, wait_until  # noqa: E402
+from lab.case import PROJ, USERS, Counted, wait_until  # noqa: E402
+from lab.certified import CLASSES, HONEST, ROOTED, VICTIM, Certified  # noqa: E402
 from lab.identity import DAY, HOUR, Authority, Rooted, introduction, put_roster  # noqa: E402
 from lab.tree import FOLDER  # noqa: E402
 
 PORT = 9001
-ROOTED, VICTIM, HONEST = "10.77.0.1", "10.77.0.2", "10.77.0.3"
-CLASSES = {"compute": {"users": [f"{USERS['alice']}-{USERS['bob']}"]}, "login": {"users": ["0-70000"], "exempt": True}}
 DENIED = "EHOSTUNREACH"
 
 
-class Identity(OnASwitch):
-    def setUp(self):
-        super().setUp()
-        self.authority = Authority()
-        addresses = [[f"10.77.0.{n}/32", f"fd77::{n}/128"] for n in (1, 2, 3)]
-        self.rooted = self.authority.member("rooted", addresses[0])
-        self.victim = self.authority.member("victim", addresses[1], "login")
-        self.honest = self.authority.member("honest", addresses[2], "login")
-        self.members = [self.rooted, self.victim, self.honest]
-        self.roster = put_roster(self.authority.roster(self.members))
-
-    def settings_of(self, member, required=True, classes=None, roster=True, **more):
-        own = member.files() | {"authorities": [self.authority.line], "classes": CLASSES if classes is None else classes}
-        if roster:
-            own["roster"] = str(self.roster)
-        return {"peers": {"ranges": case.PEERS}, "ident": {"deadline_ms": 400, "require_certificates": required},
-                "identity": own} | more
-
-    def start(self, node, member, **options):
-        return self.start_ubfd(node, self.settings_of(member, **options))
-
+class Identity(Certified):
     def attack(self, **options):
         """The victim's daemon, with a server of alice's behind it, and the rooted node's ident port."""
         self.ubfd = self.start(self.two, self.victim, **options)

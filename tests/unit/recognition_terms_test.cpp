@@ -1,4 +1,5 @@
 #include "daemon/recognition/terms.hpp"
+#include "flow/own_address.hpp"
 
 #include <gtest/gtest.h>
 
@@ -55,13 +56,16 @@ TEST(RecognitionTerms, leave_out_those_that_are_not_ready_however_their_range_is
     EXPECT_TRUE(recognises(terms, "10.2.2.3"));
 }
 
-TEST(RecognitionTerms, are_of_this_node_alone_where_certificates_are_required) {
+TEST(RecognitionTerms, have_no_cluster_key_where_certificates_are_required) {
     const auto terms = terms_of("[ident]\nrequire_certificates = true\n[identity]\nkey = \"/k\"\n"
                                 "certificate = \"/c\"\nauthorities = [\"ubf-authority-1 " +
                                 std::string(64, 'a') + "\"]\n");
-    EXPECT_FALSE(recognises(terms, "10.1.2.3"));
-    EXPECT_FALSE(recognises(terms, "10.1.2.3", alice, UBF_SIDE_FABRIC));
-    EXPECT_TRUE(recognises(terms, "127.0.0.1"));
+    EXPECT_TRUE(recognises(terms, "10.1.2.3"));
+    EXPECT_FALSE(terms.agreed.keys[0].is_there);
+    for (const auto& peers : terms.peers)
+        EXPECT_EQ(peers.proof,
+                  is_loopback(peers.range.first()) ? UBF_PROOF_CLUSTER : UBF_PROOF_PAIR);
+    EXPECT_TRUE(terms_of("").agreed.keys[0].is_there);
 }
 
 TEST(RecognitionTerms, leave_out_the_exempt) {

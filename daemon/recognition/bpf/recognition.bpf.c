@@ -1,9 +1,10 @@
 // The part of ubfd that recognises, in the kernel, connections between two programs of one user.
-// A program's SYN to a peer's address gets a stamp: a tag that only a node with the cluster's key
-// can make, over the flow and the user. When a SYN comes in, the tag is made again with the
-// listener's user. If both are the same, the packet gets a number that the ruleset knows (chain
-// gate), and is let in at once. A packet that is not recognised is judged as ever. A recognised
-// packet reaches no socket but that user's, even if it is rewritten or redirected on its way.
+// A program's SYN to a peer's address gets a stamp: a tag over the flow and the user. Only a node
+// with the cluster's key can make it, or one of the pair with the pair's key. When a SYN comes in,
+// the tag is made again with the listener's user. If both are the same, the packet gets a number
+// that the ruleset knows (chain gate), and is let in at once. A packet that is not recognised is
+// judged as ever. A recognised packet reaches no socket but that user's, even if it is rewritten or
+// redirected on its way.
 #include "recognition.h"
 #include "siphash.h"
 #include "syn.h"
@@ -46,6 +47,21 @@ struct {
     __type(value, __u32);
 } peers SEC(".maps");
 
+// By the node's address. Nodes that were not looked up for longest are evicted.
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, UBF_RECOGNITION_PAIRS);
+    __type(key, struct ubf_recognition_node);
+    __type(value, struct ubf_recognition_pair);
+} pairs SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, UBF_RECOGNITION_WORDS);
+    __type(key, struct ubf_recognition_holder);
+    __type(value, struct ubf_recognition_word);
+} words SEC(".maps");
+
 // Tags that matched: each is good for one packet, against replays.
 struct {
     __uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -81,12 +97,43 @@ static __always_inline __u64 seconds_now(const struct ubf_recognition_terms* agr
     return (bpf_ktime_get_boot_ns() + agreed->clock) / 1000000000;
 }
 
-static __always_inline bool is_peer(__u32 side, const __u64 half[2]) {
+// The proof that the peer at this address takes (ubf_recognition_proof); 0: no peer is there.
+static __always_inline __u32 proof_of(__u32 side, const __u64 half[2]) {
     struct ubf_recognition_address place = {.prefix = 32 + 128, .side = side};
     const __u64 first = bpf_cpu_to_be64(half[0]), second = bpf_cpu_to_be64(half[1]);
     __builtin_memcpy(place.address, &first, sizeof first);
     __builtin_memcpy(place.address + sizeof first, &second, sizeof second);
-    return bpf_map_lookup_elem(&peers, &place) != 0;
+    const __u32* proof = bpf_map_lookup_elem(&peers, &place);
+    return proof ? *proof : 0;
+}
+
+// The keys of this node and the one at this address, which has proven its certificate; good or not.
+static __always_inline const struct ubf_recognition_pair* find_pair(const __u64 half[2]) {
+    const struct ubf_recognition_node node = {{half[0], half[1]}};
+    return bpf_map_lookup_elem(&pairs, &node);
+}
+
+static __always_inline bool holds(const struct ubf_recognition_terms* agreed, __u32 generation,
+                                  __u64 until, __u64 now) {
+    return generation == agreed->generation && now < until;
+}
+
+// Copies the key of one direction. False if it is of another time.
+static __always_inline bool copy_key(const struct ubf_recognition_pair_key keys[2], __u64 seconds,
+                                     __u64 key[2]) {
+    const __u64 epoch = seconds * 1000 >> UBF_EPOCH_BITS;
+    const struct ubf_recognition_pair_key* current = epoch & 1 ? &keys[1] : &keys[0];
+    key[0] = current->words[0];
+    key[1] = current->words[1];
+    return current->epoch == epoch;
+}
+
+// Whether the entry is still this node's, after it was read: the kernel may have given its room to
+// another node's meanwhile.
+static __always_inline bool is_of(const volatile struct ubf_recognition_pair* pair,
+                                  const __u64 half[2]) {
+    asm volatile("" ::: "memory");
+    return pair->node.half[0] == half[0] && pair->node.half[1] == half[1];
 }
 
 // Root and exempt users have rights of their own, so their connections are asked about.
@@ -142,36 +189,64 @@ static __always_inline bool is_ours(const struct sock* socket) {
     return socket && BPF_CORE_READ(socket, __sk_common.skc_net.net, ns.inum) == net_namespace;
 }
 
+struct signer {
+    __u64 key[2];
+    __u8 id;
+};
+
+// The key for SYNs to this address: the pair's, once the node there has proven its certificate.
+static __always_inline bool find_signer(const struct ubf_recognition_terms* agreed,
+                                        const struct flow* flow, __u64 now, struct signer* signer) {
+    __u32 proof = proof_of(UBF_SIDE_ETHERNET, flow->destination);
+    if (!proof)
+        proof = proof_of(UBF_SIDE_FABRIC, flow->destination);
+    if (!proof)
+        return false;
+    const struct ubf_recognition_pair* pair = find_pair(flow->destination);
+    if (pair) {
+        signer->id = pair->out_id;
+        return holds(agreed, pair->generation, pair->until, now) &&
+               copy_key(pair->out, now, signer->key) && is_of(pair, flow->destination);
+    }
+    signer->id = (__u8)agreed->keys[0].id;
+    signer->key[0] = agreed->keys[0].words[0];
+    signer->key[1] = agreed->keys[0].words[1];
+    return proof == UBF_PROOF_CLUSTER && agreed->keys[0].is_there;
+}
+
 static __always_inline bool is_to_be_stamped(struct bpf_sock_ops* ops) {
     const struct sock* socket = full_socket(ops->sk);
     const struct ubf_recognition_terms* agreed = find_terms();
-    if (!agreed || !agreed->keys[0].is_there || !is_ours(socket) ||
-        !is_plain_user(agreed, BPF_CORE_READ(socket, sk_uid.val)))
+    if (!agreed || !is_ours(socket) || !is_plain_user(agreed, BPF_CORE_READ(socket, sk_uid.val)))
         return false;
     struct flow flow = {};
+    struct signer signer = {};
     addresses_of(ops, &flow);
-    return is_peer(UBF_SIDE_ETHERNET, flow.destination) ||
-           is_peer(UBF_SIDE_FABRIC, flow.destination);
+    return find_signer(agreed, &flow, seconds_now(agreed), &signer);
 }
 
 static __always_inline void write_stamp(struct bpf_sock_ops* ops) {
     const struct sock* socket = full_socket(ops->sk);
     const struct ubf_recognition_terms* agreed = find_terms();
     const struct tcphdr* header = ops->skb_data;
-    if (!socket || !agreed || (const void*)(header + 1) > ops->skb_data_end)
+    if (!agreed || !is_ours(socket) || !is_plain_user(agreed, BPF_CORE_READ(socket, sk_uid.val)) ||
+        (const void*)(header + 1) > ops->skb_data_end)
         return;
     struct flow flow = {};
     addresses_of(ops, &flow);
     flow.ports_and_sequence = (__u64)bpf_ntohs(header->source) << 48 |
                               (__u64)bpf_ntohs(header->dest) << 32 | bpf_ntohl(header->seq);
     const __u64 now = seconds_now(agreed);
-    const __u64 key[2] = {agreed->keys[0].words[0], agreed->keys[0].words[1]};
-    const __u64 tag = bpf_cpu_to_be64(make_tag(key, &flow, now, BPF_CORE_READ(socket, sk_uid.val)));
+    struct signer signer = {};
+    if (!find_signer(agreed, &flow, now, &signer))
+        return;
+    const __u64 tag =
+        bpf_cpu_to_be64(make_tag(signer.key, &flow, now, BPF_CORE_READ(socket, sk_uid.val)));
     struct ubf_stamp stamp = {.kind = UBF_STAMP_KIND,
                               .length = UBF_STAMP_SIZE,
                               .exid = {UBF_STAMP_EXID >> 8, UBF_STAMP_EXID & 0xff},
                               .format = UBF_STAMP_FORMAT,
-                              .key = (__u8)agreed->keys[0].id,
+                              .key = signer.id,
                               .time = {(__u8)(now >> 8), (__u8)now}};
     __builtin_memcpy(stamp.tag, &tag, sizeof tag);
     if (bpf_store_hdr_opt(ops, &stamp, sizeof stamp, 0) == 0)
@@ -198,7 +273,7 @@ int stamp(struct bpf_sock_ops* ops) {
             bpf_reserve_hdr_opt(ops, UBF_STAMP_SIZE, 0); // if it does not fit, there is none
         break;
     case BPF_SOCK_OPS_WRITE_HDR_OPT_CB:
-        if (writes_syn(ops) && is_to_be_stamped(ops))
+        if (writes_syn(ops))
             write_stamp(ops);
         break;
     case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
@@ -250,16 +325,49 @@ static __always_inline bool is_tag(const struct ubf_recognition_terms* agreed, u
     return has_key(agreed, which, stamp->key) && make_tag(key, flow, seconds, uid) == tag;
 }
 
-// Returns the counter to increment; for a recognised packet, `whose` is set to its user.
+// Whether the tag is by the cluster's key.
+static __always_inline bool fits_cluster(const struct ubf_recognition_terms* agreed,
+                                         const struct ubf_stamp* stamp, const struct flow* flow,
+                                         __u64 seconds, __u32 uid, __u64 tag) {
+    return is_tag(agreed, 0, stamp, flow, seconds, uid, tag) ||
+           is_tag(agreed, 1, stamp, flow, seconds, uid, tag);
+}
+
+// Whether it is by the pair's, from the other node to this one.
+static __always_inline bool fits_pair(const struct ubf_recognition_pair* pair,
+                                      const struct flow* flow, __u64 seconds, __u32 uid,
+                                      __u64 tag) {
+    __u64 key[2];
+    return copy_key(pair->in, seconds, key) && is_of(pair, flow->source) &&
+           make_tag(key, flow, seconds, uid) == tag;
+}
+
+// Whether the word of the node at this address about this user has counted, and still does.
+static __always_inline bool is_vouched(const struct ubf_recognition_terms* agreed,
+                                       const __u64 source[2], __u32 uid, __u64 now) {
+    const struct ubf_recognition_holder holder = {.node = {{source[0], source[1]}}, .uid = uid};
+    const struct ubf_recognition_word* word = bpf_map_lookup_elem(&words, &holder);
+    return word && holds(agreed, word->generation, word->until, now);
+}
+
+// Returns the counter to increment; for a recognised packet, `whose` is set to its user. A node
+// that has proven its certificate is recognised by the pair's key alone, even if that has expired.
 static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
                                    const struct ubf_recognition_terms* agreed, __u32 side,
                                    __u32* whose) {
     struct ubf_stamp stamp;
-    if (!read_stamp(skb, packet, &stamp) || !is_peer(side, packet->flow.source))
+    const struct flow* flow = &packet->flow;
+    const __u32 proof = proof_of(side, flow->source);
+    if (!proof || !read_stamp(skb, packet, &stamp))
         return UBF_COUNT_UNSTAMPED;
-    if (!has_key(agreed, 0, stamp.key) && !has_key(agreed, 1, stamp.key))
-        return UBF_COUNT_FOREIGN_KEY;
     const __u64 now = seconds_now(agreed);
+    const struct ubf_recognition_pair* pair = find_pair(flow->source);
+    const bool has_its_key =
+        pair ? holds(agreed, pair->generation, pair->until, now) && pair->in_id == stamp.key
+             : proof == UBF_PROOF_CLUSTER &&
+                   (has_key(agreed, 0, stamp.key) || has_key(agreed, 1, stamp.key));
+    if (!has_its_key)
+        return UBF_COUNT_FOREIGN_KEY;
     const __u64 then = whole_time(&stamp, now);
     if (!is_near(then, now, agreed->clock_skew))
         return UBF_COUNT_OTHER_TIME;
@@ -269,9 +377,11 @@ static __always_inline __u32 judge(struct __sk_buff* skb, struct packet* packet,
     __u64 tag;
     __builtin_memcpy(&tag, stamp.tag, sizeof tag);
     tag = bpf_be64_to_cpu(tag);
-    if (!is_tag(agreed, 0, &stamp, &packet->flow, then, uid, tag) &&
-        !is_tag(agreed, 1, &stamp, &packet->flow, then, uid, tag))
+    if (pair ? !fits_pair(pair, flow, then, uid, tag)
+             : !fits_cluster(agreed, &stamp, flow, then, uid, tag))
         return UBF_COUNT_UNFIT;
+    if (pair && !is_vouched(agreed, flow->source, uid, now))
+        return UBF_COUNT_UNVOUCHED;
     const __u8 once = 1;
     if (bpf_map_update_elem(&seen, &tag, &once, BPF_NOEXIST) != 0)
         return UBF_COUNT_REPEATED;

@@ -1,0 +1,139 @@
+// The part of an identity that lets the kernel recognise connections of proven peers. A peer has
+// proven itself by what it sealed for this node's key, so it has the keys of the pair as well.
+#include "daemon/ident/identities.hpp"
+
+#include <algorithm>
+
+namespace ubf::ident {
+namespace {
+
+using identity::Epoch;
+using identity::epoch_of;
+using Moment = std::chrono::system_clock::duration;
+
+// This epoch, and the next or the last, whichever is nearer: clocks differ.
+std::array<Epoch, 2> epochs_at(Milliseconds now) {
+    constexpr Milliseconds half{std::int64_t{1} << (identity::epoch_bits - 1)};
+    const auto current = epoch_of(now);
+    const bool early = epoch_of(now + half) == current;
+    return {current, early ? epoch_of(now - 2 * half) : epoch_of(now + 2 * half)};
+}
+
+Moment now() {
+    return std::chrono::system_clock::now().time_since_epoch();
+}
+
+} // namespace
+
+void Identities::set_stamps(std::shared_ptr<StampKeys> stamps) {
+    const auto book = book_.lock();
+    book->stamps = std::move(stamps);
+    ++book->stamps_set;
+}
+
+// The certificate by which the peer is proven, if that still is good.
+Identities::Known Identities::proven(const Book& book, const Address& address) {
+    const auto found = book.peers.all().find(address);
+    if (found == book.peers.all().end() || !found->second.state.proven)
+        return nullptr;
+    const auto& peer = found->second.state;
+    const auto seconds = std::chrono::duration_cast<identity::Seconds>(now());
+    if (const auto& last = peer.certificate;
+        last && last->serial == *peer.proven && !last->valid.fault(seconds))
+        return last;
+    for (auto& certificate : known(book, &peer, address, seconds))
+        if (certificate->serial == *peer.proven)
+            return certificate;
+    return nullptr; // revoked or expired meanwhile
+}
+
+const StampKeys::Epochs& Identities::stamping(Pair& pair, const identity::NodeKey& mine) {
+    const auto epochs = epochs_at(std::chrono::duration_cast<Milliseconds>(now()));
+    if (!pair.stamps || pair.stamps->numbers != epochs) {
+        const auto key = [&](const auto& from, const auto& to, Epoch epoch) {
+            return pair_key(pair.shared, from, to, identity::purpose_stamp, epoch);
+        };
+        const auto& own = mine.public_key();
+        const auto& theirs = pair.their_key;
+        pair.stamps.emplace(StampKeys::Epochs{
+            epochs,
+            {key(theirs, own, epochs[0]), key(theirs, own, epochs[1])},
+            {key(own, theirs, epochs[0]), key(own, theirs, epochs[1])},
+        });
+    }
+    return *pair.stamps;
+}
+
+// The keys for stamps that go with those by which the peer sealed last.
+std::optional<StampKeys::Pair> Identities::stamps_of(Book& book, const Address& node) const {
+    const auto certificate = proven(book, node);
+    auto* entry = book.peers.find(node);
+    if (!certificate || entry == nullptr || !entry->state.pair)
+        return std::nullopt;
+    auto& pair = *entry->state.pair;
+    const auto* mine = own_key(pair.mine);
+    if (mine == nullptr || pair.their_key != certificate->key)
+        return std::nullopt;
+    return StampKeys::Pair{pair.mine, pair.theirs, certificate->valid.until, stamping(pair, *mine)};
+}
+
+void Identities::note_end(const Address& node, const Address& end) {
+    std::shared_ptr<StampKeys> stamps;
+    std::optional<StampKeys::Pair> pair;
+    {
+        const auto book = book_.lock();
+        stamps = book->stamps; // those of this roster
+        if (!stamps || end.is_link_local())
+            return;
+        pair = stamps_of(*book, node);
+    }
+    if (pair)
+        stamps->learn(end, *pair);
+}
+
+void Identities::note_word(const Address& node, const Address& end, Uid uid) const {
+    std::shared_ptr<StampKeys> stamps;
+    std::optional<identity::Seconds> until;
+    {
+        const auto book = book_.lock();
+        stamps = book->stamps;
+        if (!stamps || end.is_link_local())
+            return;
+        until = word_counts_until(*book, node, uid);
+    }
+    if (until)
+        stamps->count_word(end, uid, *until);
+}
+
+// Nothing if the node's word about this user does not count.
+std::optional<identity::Seconds> Identities::word_counts_until(const Book& book,
+                                                               const Address& node, Uid uid) const {
+    const auto certificate = proven(book, node);
+    if (!certificate)
+        return std::nullopt;
+    auto until = certificate->valid.until;
+    if (own_.classes.empty())
+        return until;
+    const auto rule = own_.classes.find(certificate->node_class);
+    const auto* of_class = rule == own_.classes.end() ? nullptr : &rule->second;
+    const auto grants = granted(book, certificate->name, uid);
+    const auto seconds = std::chrono::duration_cast<identity::Seconds>(now());
+    if (may_vouch(of_class, certificate->name, {false, uid, false}, grants, seconds) !=
+        identity::Vouching::counts)
+        return std::nullopt;
+    if (of_class->jobs)
+        for (const auto& grant : grants)
+            until = std::min(until, grant.valid.until);
+    return until;
+}
+
+// A grant whose granter is revoked by now does not count.
+std::vector<identity::Grant> Identities::granted(const Book& book, const std::string& node,
+                                                 Uid uid) {
+    const auto found = book.grants.find({node, uid});
+    if (found == book.grants.end() || book.roster->find(found->second.grant.granter) == nullptr)
+        return {};
+    return {found->second.grant};
+}
+
+} // namespace ubf::ident
