@@ -38,7 +38,8 @@ std::optional<std::string> Daemon::reload() {
 
 // systemd reads the credentials of a service at its start only.
 void Daemon::name_credential() {
-    if (key_file(settings_.config(), own_credentials()).is_credential)
+    const auto& config = settings_.config();
+    if (!config.ident.require_certificates && key_file(config, own_credentials()).is_credential)
         log_.info("the key is the credential ident.key, as of this start: another key takes a "
                   "restart, not a reload");
 }

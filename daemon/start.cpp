@@ -22,6 +22,14 @@ bool selinux_is_enabled() {
            error == std::errc::permission_denied;
 }
 
+// If certificates are required, the cluster key proves nobody, and need not be there. A key
+// that no other node has takes its place.
+KeyRing cluster_keys(const Config& config) {
+    if (config.ident.require_certificates)
+        return {Key::random(), std::nullopt};
+    return load_keys(key_file(config, own_credentials()));
+}
+
 } // namespace
 
 Scope watched_scope(const Config& config, const nft::Environment& environment) {
@@ -35,7 +43,7 @@ std::shared_ptr<const RdmaRules> rdma_rules(const Config& config, const Rules& r
 }
 
 Start prepare(Config config) {
-    auto keys = load_keys(key_file(config, own_credentials()));
+    auto keys = cluster_keys(config);
     nft::Installer installer;
     auto environment = nft::probe(config, installer);
     if (const auto lacks = nft::shortfall(environment); !lacks.empty())

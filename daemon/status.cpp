@@ -83,8 +83,11 @@ Json to_json(const std::vector<PeerTable::Peer>& peers, const ident::Terms& term
 }
 
 // Shows only ids of keys, which reveal nothing of the keys, but show whether every node has the new
-// one.
-Json to_json(const KeyRing& keys) {
+// one. Empty, if no cluster key counts.
+Json keys_of(const ident::Terms& terms) {
+    const auto& keys = terms.keys;
+    if (terms.identities && terms.identities->own().required)
+        return Json::object();
     Json json{{"signs", fmt::format("{:08x}", keys.current.id())}};
     if (keys.previous)
         json["accepted"] = fmt::format("{:08x}", keys.previous->id());
@@ -156,8 +159,8 @@ Json to_json(const RdmaDesk::Status& rdma, const RdmaCounters& counters) {
             {"cm_ids_not_attributable", rdma.told.foreign}};
 }
 
-Json of_ident(const IdentCounters& counters, const KeyRing& keys) {
-    return {{"keys", to_json(keys)},
+Json of_ident(const IdentCounters& counters, const ident::Terms& terms) {
+    return {{"keys", keys_of(terms)},
             {"questions", counters.questions.read()},
             {"retransmissions", counters.retransmissions.read()},
             {"answers", counters.answers.read()},
@@ -304,7 +307,7 @@ Json Daemon::status(bool all_peers) {
             {"labels", of_labels(counters_)},
             {"jobs", of_jobs(counters_.jobs, owners_.running_jobs())},
             {"rdma", to_json(rdma_->status(), counters_.rdma)},
-            {"ident", of_ident(counters_.ident, settings_.rules()->terms->keys)},
+            {"ident", of_ident(counters_.ident, *settings_.rules()->terms)},
             {"portal", of_portals(counters_.portal, owners_.tickets().bound())},
             {"peers_asked", asked},
             {"peers_silent", silent},

@@ -24,6 +24,8 @@ KeyFile find_key(const Config& config) {
 }
 
 std::string key_text(const Config& config, const KeyFile& key) {
+    if (config.ident.require_certificates)
+        return "certificates are required, so no cluster key is read";
     if (!key.is_credential)
         return {};
     std::error_code error;
@@ -35,7 +37,9 @@ std::string key_text(const Config& config, const KeyFile& key) {
 
 // A bad key is a mistake. A missing or unreadable one is only a warning: anyone may check a
 // configuration, also another node's. Returns the warning, or nothing.
-std::string check_key(const KeyFile& key) {
+std::string check_key(const Config& config, const KeyFile& key) {
+    if (config.ident.require_certificates)
+        return {};
     try {
         load_keys(key);
     } catch (const KeyError& error) {
@@ -89,7 +93,7 @@ int check_config(const Globals& globals, const Arguments& arguments) {
         const auto config = load_config(file);
         const auto doubts = doubts_of(config);
         const auto key_file = find_key(config);
-        const auto key = check_key(key_file);
+        const auto key = check_key(config, key_file);
         if (globals.json) {
             const nlohmann::ordered_json answer{{"ok", true},
                                                 {"file", file.string()},

@@ -62,7 +62,10 @@ std::string peers_text(const Json& status) {
 
 std::string keys_text(const Json& keys) {
     const auto accepted = keys.value("accepted", std::string());
-    return word(keys, "/signs") + (accepted.empty() ? "" : "; accepted too: " + accepted);
+    if (keys.empty())
+        return "no cluster key counts";
+    return "signs with key " + word(keys, "/signs") +
+           (accepted.empty() ? "" : "; accepted too: " + accepted);
 }
 
 std::string configuration_text(const Json& configuration) {
@@ -208,7 +211,7 @@ void add_ident(Parts& parts, const Json& status) {
     parts.push_back({fmt::format(
         "ident     asked {}, again {}, answers {} ({} busy); answered {} ({} busy, {} of what was "
         "never sent); rejected: {}\n"
-        "          no room: {} not sent, {} forgotten of what peers were told; signs with key {}\n",
+        "          no room: {} not sent, {} forgotten of what peers were told; {}\n",
         number(ident, "/questions"), number(ident, "/retransmissions"), number(ident, "/answers"),
         number(ident, "/answers_busy"), number(ident, "/answered"), number(ident, "/answered_busy"),
         number(ident, "/no_evidence"), counts(part(ident, "/rejected")), number(ident, "/not_sent"),

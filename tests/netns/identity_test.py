@@ -323,6 +323,21 @@ class Identity(Certified):
             wait_until(lambda want=proof: want in proofs()[0], 3, f"{proof} in {proofs()}")
         self.assertEqual((two.denials(), three.denials()), ([], []))
 
+    def test_no_cluster_key_is_needed_where_certificates_are_required(self):
+        none = FOLDER / "nowhere"
+        two, three = (self.start_ubfd(node, self.settings_of(member), key=none)
+                      for node, member in ((self.two, self.victim), (self.three, self.honest)))
+        self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
+        self.assertEqual(self.person("alice", self.three).connect("tcp", VICTIM, PORT), "connected")
+        self.assertIn("no cluster key counts\n", two.ctl("status").stdout)
+        checked = two.ctl("check-config", two.config).stdout
+        self.assertIn("no cluster key is read", checked)
+        self.assertNotIn(str(none), checked)
+        two.configure(self.settings_of(self.victim, required=False))
+        self.assertIn(f"{none}: no such file", two.ctl("reload").stderr)
+        self.assertEqual(self.person("alice", self.three).connect("tcp", VICTIM, PORT), "connected")
+        self.assert_alive(two, three)
+
     def test_a_bad_identity_keeps_ubfd_from_starting(self):
         good = self.settings_of(self.victim)
         for key, value, says in (

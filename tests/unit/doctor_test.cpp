@@ -83,6 +83,15 @@ TEST(Doctor, nothing_that_could_not_be_read_is_judged) {
     EXPECT_EQ(in_state(Facts{}, State::off), certain);
 }
 
+TEST(Doctor, no_cluster_key_is_missed_where_certificates_are_required) {
+    auto facts = healthy();
+    facts.ubf.key_counts = false;
+    facts.ubf.key_mistake = "no key";
+    EXPECT_EQ(in_state(facts, State::not_applicable), Names{"ubf.key"});
+    facts.ubf.key_open = true; // it may count elsewhere
+    EXPECT_EQ(in_state(facts, State::off), Names{"ubf.key"});
+}
+
 TEST(Doctor, slurms_lines_do_not_apply_without_slurm) {
     auto facts = healthy();
     facts.slurm = {};

@@ -23,6 +23,7 @@ struct UbfFacts {
     std::string mistake;           // why there is none
     std::string key_file;          // the key's place
     std::string key_mistake;       // why it can't be used
+    bool key_counts = true;        // certificates are not required
     std::optional<bool> key_open;  // other users may read it
     std::optional<Json> status;    // of the ubfd that runs
     std::optional<Strings> jobs;   // that are registered, by their numbers

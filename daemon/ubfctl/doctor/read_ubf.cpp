@@ -37,6 +37,7 @@ void read_key(UbfFacts& facts) {
     struct stat info {};
     const bool there = ::stat(key.path.c_str(), &info) == 0;
     facts.key_open = there && ((info.st_mode & S_IRWXO) != 0 || info.st_uid >= 1000);
+    facts.key_counts = !facts.config->ident.require_certificates;
     try {
         load_keys(key);
     } catch (const std::exception& error) {

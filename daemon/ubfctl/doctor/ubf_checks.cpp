@@ -19,12 +19,12 @@ Finding key(const Facts& facts) {
     const auto& ubf = facts.ubf;
     if (!ubf.key_open)
         return none("only root can tell");
-    if (!ubf.key_mistake.empty())
+    if (!ubf.key_mistake.empty() && ubf.key_counts)
         return off(ubf.key_mistake, fmt::format("ubfctl keygen {}", ubf.key_file), "a shell");
     if (*ubf.key_open)
         return off("users can read the key, and answer for any node",
                    fmt::format("chown root:root {0} && chmod 600 {0}", ubf.key_file), "a shell");
-    return ok(ubf.key_file);
+    return ubf.key_counts ? ok(ubf.key_file) : none("certificates are required: no key is read");
 }
 
 Finding daemon(const Facts& facts) {
