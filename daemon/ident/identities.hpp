@@ -107,7 +107,7 @@ class Identities {
         };
         std::optional<Derived> out{};
         std::optional<Derived> in{};
-        std::optional<StampKeys::Epochs> stamps{};
+        std::unique_ptr<StampKeys::Epochs> stamps{}; // few peers have them
     };
     struct Peer {
         Known introduced{}; // by the peer itself

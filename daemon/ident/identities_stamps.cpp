@@ -55,7 +55,7 @@ const StampKeys::Epochs& Identities::stamping(Pair& pair, const identity::NodeKe
         };
         const auto& own = mine.public_key();
         const auto& theirs = pair.their_key;
-        pair.stamps.emplace(StampKeys::Epochs{
+        pair.stamps = std::make_unique<StampKeys::Epochs>(StampKeys::Epochs{
             epochs,
             {key(theirs, own, epochs[0]), key(theirs, own, epochs[1])},
             {key(own, theirs, epochs[0]), key(own, theirs, epochs[1])},
