@@ -1,6 +1,7 @@
 #include "daemon/ident/identity_files.hpp"
 
 #include "base/read_all.hpp"
+#include "base/secret_file.hpp"
 #include "base/unique_fd.hpp"
 #include "config/key_file.hpp"
 #include "identity/armour.hpp"
@@ -38,7 +39,6 @@ std::string read_text(const UniqueFd& fd, const std::filesystem::path& file) {
     return std::move(*text);
 }
 
-// systemd gives a credential to the service's user by an ACL, whose mask shows as the group's mode.
 bool is_credential(const std::filesystem::path& file) {
     const auto folder = own_credentials();
     return folder && file.parent_path() == *folder;
@@ -49,12 +49,8 @@ identity::NodeKeys read_keys(const std::filesystem::path& file) {
     struct stat info {};
     if (::fstat(fd.get(), &info) < 0)
         fail(file, std::strerror(errno));
-    const mode_t others = is_credential(file) ? 037 : 077;
-    if (!S_ISREG(info.st_mode) || (info.st_mode & others) != 0 ||
-        (others == 077 && info.st_uid != 0 && info.st_uid != ::geteuid()))
-        fail(file,
-             "not a file of root's that nobody else may read; 'ubfctl node keygen' makes one, "
-             "and if others may have read it, make a new one");
+    if (const auto fault = fault_of_secret(file, info, is_credential(file), "ubfctl node keygen"))
+        throw ConfigError(*fault);
     auto text = read_text(fd, file);
     auto read = identity::parse_node_keys(text);
     sodium_memzero(text.data(), text.size());

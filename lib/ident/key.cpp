@@ -1,6 +1,7 @@
 #include "ident/key.hpp"
 
 #include "base/key_line.hpp"
+#include "base/secret_file.hpp"
 #include "base/text.hpp"
 #include "base/unique_fd.hpp"
 
@@ -39,26 +40,6 @@ std::optional<Key> parse_key(std::string_view line) {
 KeyError system_error(const std::filesystem::path& file, std::string_view what) {
     const int code = errno;
     return KeyError(fmt::format("{}: {}: {}", file.string(), what, std::strerror(code)), code);
-}
-
-void check(const KeyFile& key, const struct stat& info) {
-    const auto& file = key.path;
-    // systemd gives a credential to the service's user, as its owner or by an ACL. The mode then
-    // shows the ACL's mask as the group's (acl(5)).
-    const mode_t others = key.is_credential ? 037 : 077;
-    if (!S_ISREG(info.st_mode))
-        throw KeyError(
-            fmt::format("{}: not a regular file; make a key with 'ubfctl keygen'", file.string()));
-    if (!key.is_credential && info.st_uid != 0 && info.st_uid != ::geteuid())
-        throw KeyError(
-            fmt::format("{}: belongs to uid {}; who owns it knows the key: 'chown root {}' "
-                        "and make a new one",
-                        file.string(), info.st_uid, file.string()));
-    if ((info.st_mode & others) != 0)
-        throw KeyError(
-            fmt::format("{}: mode {:04o} lets others in; 'chmod 0600 {}', and make a new "
-                        "key if somebody may have read it",
-                        file.string(), info.st_mode & 07777, file.string()));
 }
 
 } // namespace
@@ -133,7 +114,8 @@ KeyRing load_keys(const KeyFile& key) {
     struct stat info {};
     if (::fstat(fd.get(), &info) < 0)
         throw system_error(file, "looking at the key file");
-    check(key, info);
+    if (const auto fault = fault_of_secret(file, info, key.is_credential, "ubfctl keygen"))
+        throw KeyError(*fault);
 
     std::string text(most, '\0');
     const auto length = ::read(fd.get(), text.data(), text.size());

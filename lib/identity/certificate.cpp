@@ -91,12 +91,26 @@ std::optional<std::string> get_name(Reader& in, std::size_t most) {
     return in.good() && is_name(text, most) ? std::optional(std::string(text)) : std::nullopt;
 }
 
+std::optional<Validity> validity_of(std::uint64_t from, std::uint64_t until) {
+    if (from >= until || until >> 40 != 0)
+        return std::nullopt;
+    return Validity{Seconds(static_cast<std::int64_t>(from)),
+                    Seconds(static_cast<std::int64_t>(until))};
+}
+
+bool fits_format(const Validity& validity) {
+    return validity.from.count() >= 0 && validity.until.count() >= 0 &&
+           validity_of(static_cast<std::uint64_t>(validity.from.count()),
+                       static_cast<std::uint64_t>(validity.until.count()))
+               .has_value();
+}
+
 std::optional<std::vector<std::uint8_t>> sign(const Certificate& certificate,
                                               const SigningKey& authority) {
     const auto& c = certificate;
     if (!is_name(c.name, max_name) || !is_name(c.node_class, max_class) || c.addresses.empty() ||
         c.addresses.size() > max_prefixes || in_order(c.addresses) != c.addresses ||
-        c.valid.from.count() < 0 || c.valid.until <= c.valid.from)
+        !fits_format(c.valid))
         return std::nullopt;
     std::vector<std::uint8_t> bytes(max_certificate);
     Writer out(bytes);
@@ -134,19 +148,17 @@ Result<Certificate, Fault> parse_certificate(Bytes bytes) {
     certificate.authority = AuthorityId{in.number<std::uint32_t>()};
     certificate.serial = Serial{in.number<std::uint64_t>()};
     const auto from = in.number<std::uint64_t>();
-    const auto until = in.number<std::uint64_t>();
+    const auto valid = validity_of(from, in.number<std::uint64_t>());
     certificate.key = {get_key(in)};
     if (flags == may_grant)
         certificate.grants = VerifyKey{get_key(in)};
     auto name = get_name(in, max_name);
     auto node_class = get_name(in, max_class);
     auto addresses = get_prefixes(in);
-    constexpr std::uint64_t latest = std::uint64_t{1} << 40; // so that no arithmetic overflows
     if (!in.at_end() || begin != magic || length != bytes.size() || flags > may_grant ||
-        zero != 0 || from >= until || until > latest || !name || !node_class || !addresses)
+        zero != 0 || !valid || !name || !node_class || !addresses)
         return fail(Fault::malformed);
-    certificate.valid = {Seconds(static_cast<std::int64_t>(from)),
-                         Seconds(static_cast<std::int64_t>(until))};
+    certificate.valid = *valid;
     certificate.name = std::move(*name);
     certificate.node_class = std::move(*node_class);
     certificate.addresses = std::move(*addresses);

@@ -54,6 +54,10 @@ struct Validity {
     }
     bool operator==(const Validity&) const = default;
 };
+// As the formats have it: nothing unless it has a length, and ends before the year 36,812, so that
+// no arithmetic overflows.
+std::optional<Validity> validity_of(std::uint64_t from, std::uint64_t until);
+bool fits_format(const Validity& validity);
 
 struct Certificate {
     std::string name;

@@ -8,8 +8,7 @@ constexpr std::uint32_t magic = 0x55424701; // "UBG", version 1
 } // namespace
 
 std::optional<std::vector<std::uint8_t>> sign(const Grant& grant, const SigningKey& granter) {
-    if (!is_name(grant.node, max_name) || grant.valid.from.count() < 0 ||
-        grant.valid.until <= grant.valid.from)
+    if (!is_name(grant.node, max_name) || !fits_format(grant.valid))
         return std::nullopt;
     std::vector<std::uint8_t> bytes(max_grant);
     Writer out(bytes);
@@ -35,12 +34,11 @@ Result<Grant, Fault> parse_grant(Bytes bytes) {
     grant.uid = Uid{in.number<std::uint32_t>()};
     grant.job = in.number<std::uint32_t>();
     const auto from = in.number<std::uint64_t>();
-    const auto until = in.number<std::uint64_t>();
+    const auto valid = validity_of(from, in.number<std::uint64_t>());
     auto node = get_name(in, max_name);
-    if (!in.at_end() || begin != magic || from >= until || until >> 40 != 0 || !node)
+    if (!in.at_end() || begin != magic || !valid || !node)
         return fail(Fault::malformed);
-    grant.valid = {Seconds(static_cast<std::int64_t>(from)),
-                   Seconds(static_cast<std::int64_t>(until))};
+    grant.valid = *valid;
     grant.node = std::move(*node);
     return grant;
 }

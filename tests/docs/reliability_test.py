@@ -14,7 +14,8 @@ from lab.plain import take_build  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 build = None  # the build tree
 
-LABELS = r"netns|portal(?=\.portal)|identity(?=\.identity)|vm|slurm|mpi|fuzz|docs|lab"  # portal.for is a setting
+# (portal.for is a setting)
+LABELS = r"netns|portal(?=\.portal)|identity(?=\.(?:identity|stamp|authority))|vm|slurm|mpi|fuzz|docs|lab"
 NAME = re.compile(rf"`((?:(?:{LABELS})\.|[A-Z]\w*\.[a-z*])[\w.*]*)`( \(([A-Z]\w+(?:, [A-Z]\w+)*)\))?")
 
 

@@ -348,6 +348,9 @@ class Identity(Certified):
             own = good | {"identity": good["identity"] | {key: value}}
             with self.subTest(key), self.assertRaisesRegex(Exception, says):
                 self.start_ubfd(self.two, own)
+        pathlib.Path(good["identity"]["key"]).chmod(0o640)
+        with self.assertRaisesRegex(Exception, "lets others in"):
+            self.start_ubfd(self.two, good)
 
 
 def counted_now(ubfd, rejection):

@@ -91,6 +91,10 @@ TEST(Certificates, only_a_canonical_one_is_signed) {
     }));
     EXPECT_TRUE(refused([](Certificate& c) { c.valid.until = c.valid.from; }));
     EXPECT_TRUE(refused([](Certificate& c) { c.valid.from = Seconds(-1); }));
+    EXPECT_TRUE(refused([](Certificate& c) { c.valid.until = Seconds(1LL << 40); }));
+    auto last = certificate();
+    last.valid.until = Seconds((1LL << 40) - 1);
+    EXPECT_TRUE(parse_certificate(*sign(last, authority())));
 }
 
 TEST(Certificates, the_largest_one_has_the_size_that_is_stated) {

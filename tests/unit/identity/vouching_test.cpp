@@ -31,6 +31,14 @@ TEST(Grants, no_bit_can_be_changed_and_no_byte_cut_off) {
                 [](const Octets& damaged) { EXPECT_FALSE(check_grant(damaged, granter(), now)); });
 }
 
+TEST(Grants, last_as_long_as_a_certificate_can) {
+    auto made = grant();
+    made.valid.until = Seconds((1LL << 40) - 1);
+    EXPECT_TRUE(parse_grant(*sign(made, scheduler())));
+    made.valid.until = Seconds(1LL << 40);
+    EXPECT_FALSE(sign(made, scheduler()));
+}
+
 TEST(Grants, only_a_node_that_may_grant_does) {
     const auto bytes = *sign(grant(), scheduler());
     EXPECT_EQ(check_grant(bytes, certificate(2, 9), now).error(), Fault::no_granter);
