@@ -24,8 +24,7 @@ Start Settings::load() const {
     if (old_identities && identities &&
         identities->roster()->number() < old_identities->roster()->number())
         throw ConfigError(fmt::format("{}: an older roster than the one that was read before, "
-                                      "which may lack revoked serials; copy the newest, or restart "
-                                      "ubfd",
+                                      "which may lack revoked serials; copy the newest",
                                       fresh.config.identity.roster.string()));
     return fresh;
 }
@@ -34,7 +33,7 @@ RosterFile::Look Settings::look_at_roster() {
     const auto& identities = start_.rules->terms->identities;
     if (!identities || start_.config.identity.roster.empty())
         return {};
-    return roster_.look(start_.config.identity.roster, *identities);
+    return roster_.look(start_.config, *identities);
 }
 
 std::optional<Config> Settings::look_for_names(TimePoint now) {

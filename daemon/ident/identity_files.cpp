@@ -1,16 +1,19 @@
 #include "daemon/ident/identity_files.hpp"
 
 #include "base/read_all.hpp"
+#include "base/replace_file.hpp"
 #include "base/secret_file.hpp"
 #include "base/unique_fd.hpp"
 #include "config/key_file.hpp"
 #include "identity/armour.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
+#include <span>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,15 +71,45 @@ std::vector<std::uint8_t> read_armoured(Kind kind, const std::filesystem::path& 
     return std::move(*bytes);
 }
 
-identity::Roster read_roster(const std::filesystem::path& file,
-                             const identity::Authorities& authorities, std::uint64_t at_least) {
-    const auto bytes = read_armoured(Kind::roster, file, identity::max_roster);
+identity::Roster to_roster(const std::filesystem::path& file, std::span<const std::uint8_t> bytes,
+                           const identity::Authorities& authorities, std::uint64_t at_least) {
     auto roster = identity::Roster::read(bytes, authorities, at_least);
     if (!roster)
         fail(file, fmt::format("the roster is {}; make it again with 'ubfctl ca roster', and see "
                                "that identity.authorities has the authority that signed it",
                                to_string(roster.error())));
     return std::move(*roster);
+}
+
+bool are_of_one_authority(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
+    constexpr std::size_t at = 4, size = 4;
+    return a.size() >= at + size && b.size() >= at + size &&
+           std::ranges::equal(a.subspan(at, size), b.subspan(at, size));
+}
+
+// If it can't be kept, the warnings about the folder say so.
+void keep(const std::filesystem::path& file, std::span<const std::uint8_t> bytes) {
+    std::error_code ignored;
+    std::filesystem::create_directories(file.parent_path(), ignored);
+    static_cast<void>(replace_file(file, identity::armour(Kind::roster, bytes), Durable::no));
+}
+
+// If a predecessor has accepted a newer one of the same authority, it is that one: the file may be
+// of a backup, without serials that are revoked by now.
+identity::Roster read_newest(const Config& config) {
+    const auto& file = config.identity.roster;
+    const auto& authorities = config.identity.authorities;
+    const auto bytes = read_armoured(Kind::roster, file, identity::max_roster);
+    auto roster = to_roster(file, bytes, authorities, 0);
+    try {
+        const auto kept_file = kept_roster(config);
+        const auto kept = read_armoured(Kind::roster, kept_file, identity::max_roster);
+        if (kept == bytes || !are_of_one_authority(kept, bytes))
+            return roster;
+        return to_roster(kept_file, kept, authorities, roster.number());
+    } catch (const ConfigError&) {
+        return roster; // none was kept, or it is older
+    }
 }
 
 } // namespace
@@ -98,15 +131,19 @@ std::shared_ptr<ident::Identities> load_identities(const Config& config) {
                                 "request of the current one signed");
     identity::Roster roster;
     if (!files.roster.empty())
-        roster = read_roster(files.roster, files.authorities, 0);
+        roster = read_newest(config);
     return std::make_shared<ident::Identities>(
         ident::Identities::Own{std::move(keys), std::move(bytes), std::move(*own),
                                files.authorities, files.classes, config.ident.require_certificates},
         std::move(roster));
 }
 
-RosterFile::Look RosterFile::look(const std::filesystem::path& file,
-                                  ident::Identities& identities) {
+std::filesystem::path kept_roster(const Config& config) {
+    return config.labels.state_directory / "roster";
+}
+
+RosterFile::Look RosterFile::look(const Config& config, ident::Identities& identities) {
+    const auto& file = config.identity.roster;
     struct stat info {};
     Mark mark{};
     if (::stat(file.c_str(), &info) == 0)
@@ -117,7 +154,9 @@ RosterFile::Look RosterFile::look(const std::filesystem::path& file,
     seen_ = mark;
     try {
         const auto before = identities.roster()->number();
-        auto roster = read_roster(file, identities.own().authorities, before);
+        const auto bytes = read_armoured(Kind::roster, file, identity::max_roster);
+        auto roster = to_roster(file, bytes, identities.own().authorities, before);
+        keep(kept_roster(config), bytes);
         if (first && roster.number() == before)
             return {}; // as it was at the start
         identities.set_roster(std::move(roster));

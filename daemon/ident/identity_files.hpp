@@ -16,6 +16,9 @@ namespace ubf {
 // Nothing, if this node has no key of its own. Throws ConfigError, which names the file.
 std::shared_ptr<ident::Identities> load_identities(const Config& config);
 
+// The last roster that was accepted, for the next start.
+std::filesystem::path kept_roster(const Config& config);
+
 // Sees when another roster takes the file's place. The main thread's.
 class RosterFile {
   public:
@@ -25,8 +28,8 @@ class RosterFile {
         std::string mistake{};
     };
     // Loads the roster into `identities` if the file is another than at the last look. One with a
-    // smaller number, or a bad one, changes nothing.
-    Look look(const std::filesystem::path& file, ident::Identities& identities);
+    // smaller number, or a bad one, changes nothing. Keeps each that is loaded for the next start.
+    Look look(const Config& config, ident::Identities& identities);
 
   private:
     struct Mark {
