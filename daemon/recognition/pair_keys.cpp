@@ -1,5 +1,6 @@
 #include "daemon/recognition/pair_keys.hpp"
 
+#include <algorithm>
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <sodium.h>

@@ -6,6 +6,7 @@
 // judged as ever. A recognised packet reaches no socket but that user's, even if it is rewritten or
 // redirected on its way.
 #include "recognition.h"
+#include "pairs.h"
 #include "siphash.h"
 #include "syn.h"
 
@@ -46,21 +47,6 @@ struct {
     __type(key, struct ubf_recognition_address);
     __type(value, __u32);
 } peers SEC(".maps");
-
-// By the node's address. Nodes that were not looked up for longest are evicted.
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, UBF_RECOGNITION_PAIRS);
-    __type(key, struct ubf_recognition_node);
-    __type(value, struct ubf_recognition_pair);
-} pairs SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_LRU_HASH);
-    __uint(max_entries, UBF_RECOGNITION_WORDS);
-    __type(key, struct ubf_recognition_holder);
-    __type(value, struct ubf_recognition_word);
-} words SEC(".maps");
 
 // Tags that matched: each is good for one packet, against replays.
 struct {
@@ -105,35 +91,6 @@ static __always_inline __u32 proof_of(__u32 side, const __u64 half[2]) {
     __builtin_memcpy(place.address + sizeof first, &second, sizeof second);
     const __u32* proof = bpf_map_lookup_elem(&peers, &place);
     return proof ? *proof : 0;
-}
-
-// The keys of this node and the one at this address, which has proven its certificate; good or not.
-static __always_inline const struct ubf_recognition_pair* find_pair(const __u64 half[2]) {
-    const struct ubf_recognition_node node = {{half[0], half[1]}};
-    return bpf_map_lookup_elem(&pairs, &node);
-}
-
-static __always_inline bool holds(const struct ubf_recognition_terms* agreed, __u32 generation,
-                                  __u64 until, __u64 now) {
-    return generation == agreed->generation && now < until;
-}
-
-// Copies the key of one direction. False if it is of another time.
-static __always_inline bool copy_key(const struct ubf_recognition_pair_key keys[2], __u64 seconds,
-                                     __u64 key[2]) {
-    const __u64 epoch = seconds * 1000 >> UBF_EPOCH_BITS;
-    const struct ubf_recognition_pair_key* current = epoch & 1 ? &keys[1] : &keys[0];
-    key[0] = current->words[0];
-    key[1] = current->words[1];
-    return current->epoch == epoch;
-}
-
-// Whether the entry is still this node's, after it was read: the kernel may have given its room to
-// another node's meanwhile.
-static __always_inline bool is_of(const volatile struct ubf_recognition_pair* pair,
-                                  const __u64 half[2]) {
-    asm volatile("" ::: "memory");
-    return pair->node.half[0] == half[0] && pair->node.half[1] == half[1];
 }
 
 // Root and exempt users have rights of their own, so their connections are asked about.
@@ -340,14 +297,6 @@ static __always_inline bool fits_pair(const struct ubf_recognition_pair* pair,
     __u64 key[2];
     return copy_key(pair->in, seconds, key) && is_of(pair, flow->source) &&
            make_tag(key, flow, seconds, uid) == tag;
-}
-
-// Whether the word of the node at this address about this user has counted, and still does.
-static __always_inline bool is_vouched(const struct ubf_recognition_terms* agreed,
-                                       const __u64 source[2], __u32 uid, __u64 now) {
-    const struct ubf_recognition_holder holder = {.node = {{source[0], source[1]}}, .uid = uid};
-    const struct ubf_recognition_word* word = bpf_map_lookup_elem(&words, &holder);
-    return word && holds(agreed, word->generation, word->until, now);
 }
 
 // Returns the counter to increment; for a recognised packet, `whose` is set to its user. A node
