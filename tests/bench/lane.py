@@ -56,16 +56,17 @@ class Lane:
         self.is_ubfd = kind.program == "ubfd"
         self.daemons = []  # ubfd on `a` and on `b`, inside guarded()
         self.guards = []  # processes, those of ubfd included
-        settings = {"peers": {"ranges": ["10.77.0.0/24"]}} | kind.settings
+        self._settings = {"peers": {"ranges": ["10.77.0.0/24"]}} | kind.settings
         self._part = kind.part
         self._ubfctl = programs["ubfctl"]
-        self._start_ubfd = lambda node: lab.Ubfd(programs["ubfd"], node, key, settings, recognise=kind.recognise)
+        self._start_ubfd = lambda node: lab.Ubfd(programs["ubfd"], node, key, self.settings_of(node),
+                                                 recognise=kind.recognise)
         for node in (self.a, self.b):
             if kind.ruleset:
                 node.run("nft", kind.ruleset)
             if kind.program and not self.is_ubfd:
                 config = lab.FOLDER / f"{node.name}.toml"
-                config.write_text(lab.to_toml(settings))
+                config.write_text(lab.to_toml(self._settings))
                 self.guards.append(start_ready(node, None, programs[kind.program], config))
         for words in SERVERS:
             self.start_storm(self.b, USER, "serve", *words)
@@ -74,6 +75,10 @@ class Lane:
         self.cores = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))  # for `a` and `b`
         for words in (("tcp", ECHO, "echo"), ("udp", ECHO)):
             os.sched_setaffinity(self.start_storm(self.b, USER, "serve", *words).pid, {self.cores[1]})
+
+    def settings_of(self, node):  # pylint: disable=unused-argument
+        """ubfd's, on this node; a lane may have others for each."""
+        return self._settings
 
     @contextlib.contextmanager
     def guarded(self, across=True):
