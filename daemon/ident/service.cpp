@@ -90,17 +90,17 @@ void Service::handle(const Received& received) {
     if (const auto* questions = std::get_if<std::vector<Question>>(&entries)) {
         handle(*questions, sender);
     } else if (auto* gone = std::get_if<std::vector<Gone>>(&entries)) {
-        hand_on(std::move(*gone), sender);
+        hand_on(*gone, sender);
     } else if (auto* seen = std::get_if<std::vector<GoneSeen>>(&entries)) {
         if (first_ != nullptr)
             handle(*seen, sender); // each thread withdraws the labels that it told
-        hand_on(std::move(*seen), sender);
+        hand_on(*seen, sender);
     } else if (auto* refused = std::get_if<std::vector<Refused>>(&entries)) {
-        hand_on(std::move(*refused), sender);
+        hand_on(*refused, sender);
     } else if (auto* inquiries = std::get_if<std::vector<Inquiry>>(&entries)) {
-        hand_on(std::move(*inquiries), sender);
+        hand_on(*inquiries, sender);
     } else if (auto* decisions = std::get_if<std::vector<Decision>>(&entries)) {
-        hand_on(std::move(*decisions), sender);
+        hand_on(*decisions, sender);
     }
 }
 
@@ -165,6 +165,7 @@ void Service::answer_portal(const std::vector<Question>& questions, const Sender
         return respondent_.answer_listeners(questions, sender);
     shared_.counters.ident.listeners_refused.add(questions.size());
     std::vector<Answer> unknown;
+    unknown.reserve(questions.size());
     for (const auto& question : questions)
         unknown.push_back({question.nonce, Owner{}});
     send(sender, std::move(unknown));
@@ -173,11 +174,11 @@ void Service::answer_portal(const std::vector<Question>& questions, const Sender
 // Questions about RDMA and UDP, which only the first thread answers.
 void Service::answer_others(std::vector<Question> others, const Sender& sender) {
     std::vector<Question> of_udp;
-    for (auto& question : others) {
+    for (const auto& question : others) {
         if (question.flow.protocol == Protocol::rdma)
             ask_rdma(question, sender);
         else
-            of_udp.push_back(std::move(question));
+            of_udp.push_back(question);
     }
     if (!of_udp.empty())
         answer_sent(std::move(of_udp), sender);
@@ -187,6 +188,7 @@ void Service::answer_others(std::vector<Question> others, const Sender& sender) 
 // a datagram that this node has not sent has no owner here.
 void Service::answer_sent(std::vector<Question> questions, const Sender& sender) {
     std::vector<Flow> flows;
+    flows.reserve(questions.size());
     for (const auto& question : questions)
         flows.push_back(question.flow);
     // If there is no room, the peer asks again.

@@ -199,6 +199,7 @@ void Recognition::tell(bool alive) {
 void Recognition::tell_peers(const std::vector<RecognitionTerms::Peers>& peers) {
     const int map = ::bpf_map__fd(program_->maps.peers);
     std::vector<ubf_recognition_address> now;
+    now.reserve(peers.size());
     for (const auto& range : peers)
         now.push_back(address_of(range));
     for (const auto& old : peers_)
