@@ -154,7 +154,9 @@ class Sockets(TwoNodes):
                 address = V6 if family == INET6 else V4
                 with self.subTest(f"{TYPES[kind]} {protocol} to {address}"), Counted(self.ubfd1) as counted, \
                         Counted(self.ubfd2) as there:
-                    self.assertNotEqual(bob.do(send_by, address, kind, protocol), "sent")
+                    seen = bob.do(send_by, address, kind, protocol)
+                # A socket of SCTP that has many associations can be written to before the first one has its answer.
+                self.assertTrue(seen != "sent" or TYPES[kind] == "seqpacket", seen)
                 self.assertGreaterEqual(counted["kernel.protocols_out.packets"], 1)
                 self.assertEqual(there["kernel.other_protocols.packets"], 0)
 
