@@ -40,31 +40,32 @@ void NodeLines::take(const Line& line) {
     auto addresses = value_of(is_front ? "frontendaddr" : "nodeaddr");
     if (addresses.empty())
         addresses = value_of("nodehostname");
-    if (take_hosts(line.at, names, addresses))
-        take_ports(line.at, ports.empty() ? default_ports_ : ports);
+    if (const auto nodes = take_hosts(line.at, names, addresses); nodes != 0)
+        take_ports(line.at, nodes, ports.empty() ? default_ports_ : ports);
 }
 
 // One address may be that of all nodes of the line.
-bool NodeLines::take_hosts(const Place& at, std::string_view names, std::string_view addresses) {
+std::size_t NodeLines::take_hosts(const Place& at, std::string_view names,
+                                  std::string_view addresses) {
     const auto hosts = expand(names);
     if (!hosts) {
         mistake(at, fmt::format("NodeName: {}", hosts.error()));
-        return false;
+        return 0;
     }
     const auto places = expand(addresses);
     if (!places) {
         mistake(at, fmt::format("NodeAddr: {}", places.error()));
-        return false;
+        return 0;
     }
     if (places->size() > 1 && places->size() != hosts->size()) {
         mistake(at,
                 fmt::format("NodeAddr has {} names for {} nodes", places->size(), hosts->size()));
-        return false;
+        return 0;
     }
     auto& nodes = parsed_.conf.nodes;
     if (nodes.size() + hosts->size() > most_names) {
         mistake(at, fmt::format("more than {} nodes", most_names));
-        return false;
+        return 0;
     }
     for (std::size_t i = 0; i < hosts->size(); ++i) {
         const auto& name = (*hosts)[i];
@@ -72,34 +73,49 @@ bool NodeLines::take_hosts(const Place& at, std::string_view names, std::string_
                                : places->size() == 1 ? places->front()
                                                      : (*places)[i]});
     }
-    return true;
+    return hosts->size();
 }
 
-void NodeLines::take_ports(const Place& at, std::string_view ports) {
+// Each list is at most as long as that of the nodes, so all lines together have as many ports as
+// nodes.
+void NodeLines::take_ports(const Place& at, std::size_t nodes, std::string_view ports) {
     if (ports.empty()) {
         some_without_ = true;
         return;
     }
+    if (bad_ports_)
+        return;
+    bad_ports_ = true;
     // A list in brackets is one of Slurm's lists, with names that are numbers.
     const auto list = expand(ports);
     if (!list || list->empty())
         return mistake(at, fmt::format("Port={} is no port and no list of ports, like 17001 or "
                                        "[17001-17004]",
                                        escape(ports)));
+    if (list->size() > 1 && list->size() != nodes)
+        return mistake(at, fmt::format("Port={} has {} ports for {} nodes", escape(ports),
+                                       list->size(), nodes));
     for (const auto& port : *list) {
         const auto range = to_ports(port);
         if (!range || range->first != range->last)
             return mistake(at, fmt::format("Port={}: {} is no port", escape(ports), escape(port)));
-        ports_.push_back(*range);
+        ports_.set(range->first);
     }
-    ports_ = merged(std::move(ports_)); // so that many lines take little room
+    bad_ports_ = false;
 }
 
 void NodeLines::finish() {
     auto& conf = parsed_.conf;
-    if (some_without_ || ports_.empty())
-        ports_.push_back({conf.node_port, conf.node_port});
-    conf.node_ports = merged(std::move(ports_));
+    if (some_without_ || ports_.none())
+        ports_.set(conf.node_port);
+    for (std::size_t port = 1; port < ports_.size(); ++port) {
+        if (!ports_.test(port))
+            continue;
+        const auto first = static_cast<Port>(port);
+        while (port + 1 < ports_.size() && ports_.test(port + 1))
+            ++port;
+        conf.node_ports.push_back({first, static_cast<Port>(port)});
+    }
 }
 
 } // namespace ubf::slurm

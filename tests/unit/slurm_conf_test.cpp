@@ -129,6 +129,8 @@ TEST(SlurmConf, mistakes_have_file_and_line) {
     EXPECT_THAT(bad(control + "NodeName=n[1-3] NodeAddr=a[1-2]"),
                 HasSubstr(file + "2: NodeAddr has 2 names for 3 nodes"));
     EXPECT_THAT(bad(control + "NodeName=n1 Port=x"), HasSubstr(file + "2: Port=x: x is no port"));
+    EXPECT_THAT(bad(control + "NodeName=n[1-3] Port=[7-8]"),
+                HasSubstr(file + "2: Port=[7-8] has 2 ports for 3 nodes"));
     EXPECT_THAT(bad(control + "Include gone.conf"),
                 HasSubstr(file + "2: Include /etc/slurm/gone.conf: can't be read"));
     EXPECT_THAT(bad(control + "Include b", {{"/etc/slurm/b", "\nNodeName=n[2-1]"}}),
