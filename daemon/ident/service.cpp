@@ -152,9 +152,9 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
     if (others.empty())
         return;
     if (first_ == nullptr)
-        return answer_others(std::move(others), sender);
+        return answer_others(others, sender);
     first_->thread_.post([first = first_, others = std::move(others), sender]() mutable {
-        first->answer_others(std::move(others), sender);
+        first->answer_others(others, sender);
     });
 }
 
@@ -172,7 +172,7 @@ void Service::answer_portal(const std::vector<Question>& questions, const Sender
 }
 
 // Questions about RDMA and UDP, which only the first thread answers.
-void Service::answer_others(std::vector<Question> others, const Sender& sender) {
+void Service::answer_others(const std::vector<Question>& others, const Sender& sender) {
     std::vector<Question> of_udp;
     for (const auto& question : others) {
         if (question.flow.protocol == Protocol::rdma)

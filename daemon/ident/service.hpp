@@ -79,7 +79,7 @@ class Service {
     void greet(const Received& received, const Result<Datagram, Rejection>& datagram);
     void handle(const std::vector<Question>& questions, const Sender& sender);
     void answer_portal(const std::vector<Question>& questions, const Sender& sender);
-    void answer_others(std::vector<Question> others, const Sender& sender);
+    void answer_others(const std::vector<Question>& others, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);
     void handle(const std::vector<Refused>& refused, const Sender& sender);
