@@ -51,13 +51,10 @@ class Sshd {
       : open_(open) {}
 
     void read(const std::string& pattern, unsigned depth) {
-        if (depth > deepest)
+        if (depth > deepest || !value.empty() || read_++ >= most_included)
             return;
-        for (const auto& text : open_(pattern)) {
-            if (!value.empty() || read_++ >= most_included)
-                return;
+        for (const auto& text : open_(pattern))
             take(text, depth);
-        }
     }
 
     std::string value;

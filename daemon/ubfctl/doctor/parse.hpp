@@ -37,7 +37,7 @@ std::string selinux_type(std::string_view context);
 
 // --- sshd ---
 
-// At most this many files are read, however often they include each other.
+// At most this many files, or patterns of files, are read, however often they include each other.
 inline constexpr unsigned most_included = 64;
 
 // The lines of a service, with those of the files that it includes in their place (pam.d(5)).
