@@ -108,14 +108,12 @@ void NodeLines::finish() {
     auto& conf = parsed_.conf;
     if (some_without_ || ports_.none())
         ports_.set(conf.node_port);
-    for (std::size_t port = 1; port < ports_.size(); ++port) {
-        if (!ports_.test(port))
-            continue;
-        const auto first = static_cast<Port>(port);
-        while (port + 1 < ports_.size() && ports_.test(port + 1))
-            ++port;
-        conf.node_ports.push_back({first, static_cast<Port>(port)});
-    }
+    std::vector<PortRange> ports;
+    ports.reserve(ports_.count());
+    for (std::size_t port = 0; port < ports_.size(); ++port)
+        if (ports_.test(port))
+            ports.push_back({static_cast<Port>(port), static_cast<Port>(port)});
+    conf.node_ports = merged(std::move(ports));
 }
 
 } // namespace ubf::slurm
