@@ -1,5 +1,6 @@
 #include "daemon/connect/settings.hpp"
 
+#include "base/uid_ranges.hpp"
 #include "config/config.hpp"
 
 #include <algorithm>
@@ -11,8 +12,7 @@ bool Settings::is_portal(Uid uid) const {
 }
 
 bool Settings::is_person(Uid uid) const {
-    return std::ranges::any_of(on_behalf,
-                               [&](const UidRange& range) { return range.contains(uid); });
+    return contains(on_behalf, uid);
 }
 
 bool Settings::is_target(const Endpoint& target) const {

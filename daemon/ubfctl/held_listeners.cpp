@@ -95,10 +95,6 @@ std::vector<UidRange> kept_users(const nlohmann::ordered_json& leftovers) {
     return users;
 }
 
-bool is_kept(const std::vector<UidRange>& kept, Uid uid) {
-    return std::ranges::any_of(kept, [&](const auto& range) { return range.contains(uid); });
-}
-
 bool kill_holder(const HeldListener& held) {
     // The descriptor stays with this very process, whatever gets its number.
     const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, value(held.pid), 0)));

@@ -35,6 +35,5 @@ bool kill_holder(const HeldListener& held);
 
 // The users whom the configuration lets listen without a job. leftovers: as ubfd has replied.
 std::vector<UidRange> kept_users(const nlohmann::ordered_json& leftovers);
-bool is_kept(const std::vector<UidRange>& kept, Uid uid);
 
 } // namespace ubf::ctl

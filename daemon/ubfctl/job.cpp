@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "base/escape.hpp"
 #include "base/text.hpp"
+#include "base/uid_ranges.hpp"
 #include "client.hpp"
 #include "command.hpp"
 #include "daemon/ubfctl/identity/files.hpp"
@@ -211,7 +212,7 @@ int end(const Globals& globals, const po::variables_map& given) {
     if (action == "keep" || (uid.empty() && !given.contains("leftovers")))
         return 0;
     const Uid user{id_of(uid, "uid", "SLURM_JOB_UID")};
-    if (!is_named(given["keep"].as<std::string>(), user) && !is_kept(kept_users(settings), user))
+    if (!is_named(given["keep"].as<std::string>(), user) && !contains(kept_users(settings), user))
         report_leftovers(globals, job, user, action == "kill");
     return 0;
 }

@@ -1,6 +1,7 @@
 // `ubfctl listeners`: who listens on this node. Without root, one's own.
 #include "arguments.hpp"
 #include "base/escape.hpp"
+#include "base/uid_ranges.hpp"
 #include "command.hpp"
 #include "config/config.hpp"
 #include "config/scope.hpp"
@@ -55,7 +56,7 @@ struct KnownJobs {
 
     // Whether the user may listen here: in a job, as a system user, or by the configuration.
     bool accounts_for(Uid uid) const {
-        return uid < first_user || users.contains(uid) || is_kept(kept, uid);
+        return uid < first_user || users.contains(uid) || contains(kept, uid);
     }
 };
 

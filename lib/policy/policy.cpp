@@ -1,14 +1,12 @@
 #include "policy/policy.hpp"
 
+#include "base/uid_ranges.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 
 namespace ubf {
 namespace {
-
-bool contains(const std::vector<UidRange>& ranges, Uid uid) {
-    return std::ranges::any_of(ranges, [&](const UidRange& range) { return range.contains(uid); });
-}
 
 bool contains(const std::vector<Gid>& gids, Gid gid) {
     return std::ranges::find(gids, gid) != gids.end();
