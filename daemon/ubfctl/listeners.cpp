@@ -5,9 +5,9 @@
 #include "command.hpp"
 #include "config/config.hpp"
 #include "config/scope.hpp"
-#include "files.hpp"
 #include "held_listeners.hpp"
 #include "names.hpp"
+#include "nft/ruleset.hpp"
 #include "screen.hpp"
 #include "table.hpp"
 
@@ -124,8 +124,7 @@ Scope watched_by(const po::variable_value& file) {
         if (!file.defaulted())
             throw;
     }
-    const auto first = first_number("/proc/sys/net/ipv4/ip_unprivileged_port_start");
-    return scope_of(config, static_cast<Port>(first.value_or(1024)));
+    return scope_of(config, nft::read_environment(config).unprivileged_port_start);
 }
 
 // On some interface at least.
