@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         return std::optional(text);
     });
     ubf::fuzz::require(opened != 0 && opened <= doctor::most_included);
-    for (const auto& line : pam)
+    ubf::fuzz::require(pam.has_value());
+    for (const auto& line : *pam)
         ubf::fuzz::require(line.module.find('/') == std::string::npos);
     opened = 0;
     doctor::use_pam("/etc/ssh/sshd_config", [&](const std::string&) {

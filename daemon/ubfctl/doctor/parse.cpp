@@ -15,11 +15,14 @@ class Pam {
     explicit Pam(const OpenService& open)
       : open_(open) {}
 
-    void read(const std::string& service, unsigned depth) {
+    // Whether there is such a file, within the bounds.
+    bool read(const std::string& service, unsigned depth) {
         if (depth > deepest || read_++ >= most_included)
-            return;
-        each_line(open_(service).value_or(std::string()),
+            return false;
+        const auto text = open_(service);
+        each_line(text.value_or(std::string()),
                   [&](std::string_view line) { take(words(line), depth); });
+        return text.has_value();
     }
 
     std::vector<PamLine> lines;
@@ -27,7 +30,7 @@ class Pam {
   private:
     void take(const std::vector<std::string>& fields, unsigned depth) {
         if (fields.size() == 2 && fields[0] == "@include")
-            return read(fields[1], depth + 1);
+            return static_cast<void>(read(fields[1], depth + 1));
         if (fields.size() < 3)
             return;
         auto type = to_lower(fields[0]);
@@ -37,7 +40,7 @@ class Pam {
         while (control.starts_with('[') && !control.ends_with(']') && module + 1 < fields.size())
             control += " " + fields[module++];
         if (control == "include" || control == "substack")
-            return read(fields[module], depth + 1);
+            return static_cast<void>(read(fields[module], depth + 1));
         lines.push_back({type, control, std::filesystem::path(fields[module]).filename().string()});
     }
 
@@ -140,10 +143,9 @@ std::string selinux_type(std::string_view context) {
     return std::string(split(context, ':'));
 }
 
-std::vector<PamLine> pam_lines(const std::string& service, const OpenService& open) {
+std::optional<std::vector<PamLine>> pam_lines(const std::string& service, const OpenService& open) {
     Pam pam(open);
-    pam.read(service, 0);
-    return std::move(pam.lines);
+    return pam.read(service, 0) ? std::optional(std::move(pam.lines)) : std::nullopt;
 }
 
 std::string use_pam(const std::string& file, const OpenFiles& open) {

@@ -40,10 +40,10 @@ std::string selinux_type(std::string_view context);
 // At most this many files, or patterns of files, are read, however often they include each other.
 inline constexpr unsigned most_included = 64;
 
-// The lines of a service, with those of the files that it includes in their place (pam.d(5)).
-// open: the text of a service.
+// The lines of a service, with those of the files that it includes in their place (pam.d(5));
+// nothing if it has no file. open: the text of a service.
 using OpenService = std::function<std::optional<std::string>(const std::string& service)>;
-std::vector<PamLine> pam_lines(const std::string& service, const OpenService& open);
+std::optional<std::vector<PamLine>> pam_lines(const std::string& service, const OpenService& open);
 
 // The first value of UsePAM that counts for all; blocks of Match can't set it (sshd_config(5)).
 // open: the texts of the files that match a pattern.

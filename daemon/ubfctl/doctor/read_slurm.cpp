@@ -128,9 +128,8 @@ SshFacts read_ssh() {
             texts.push_back(read_text(file).value_or(std::string()));
         return texts;
     });
-    if (read_text("/etc/pam.d/sshd"))
-        facts.pam = pam_lines(
-            "sshd", [](const std::string& service) { return read_text("/etc/pam.d/" + service); });
+    facts.pam = pam_lines(
+        "sshd", [](const std::string& service) { return read_text("/etc/pam.d/" + service); });
     return facts;
 }
 
