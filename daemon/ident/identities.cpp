@@ -1,10 +1,14 @@
 #include "daemon/ident/identities.hpp"
 
+#include "identity/clock.hpp"
+
 #include <algorithm>
 #include <sodium.h>
 
 namespace ubf::ident {
 namespace {
+
+using identity::seconds_now;
 
 // A peer that sealed, and leaves a sealed question without an answer for so long, may not seal any
 // more. It is within the first pause before a retransmission or two.
@@ -13,11 +17,6 @@ constexpr std::chrono::seconds between_greetings{1};
 constexpr std::chrono::seconds between_guesses{30}; // an older ubfd can't read a certificate
 constexpr unsigned most_granted = 50;               // the same, of one peer
 constexpr unsigned most_learnt = 500;               // a second; each takes the check of a signature
-
-identity::Seconds seconds_now() {
-    return std::chrono::duration_cast<identity::Seconds>(
-        std::chrono::system_clock::now().time_since_epoch());
-}
 
 Milliseconds clock_now() {
     return std::chrono::duration_cast<Milliseconds>(
@@ -331,8 +330,7 @@ void Identities::judge(const Address& address, bool sealed, Owner& owner) const 
     if (!sealed || own_.classes.empty() || (owner.kind != OwnerKind::user && !of_kernel))
         return;
     const auto whose = proof(address);
-    const auto rule = own_.classes.find(whose.node_class);
-    const auto* of_class = rule == own_.classes.end() ? nullptr : &rule->second;
+    const auto* of_class = own_.rule_of(whose.node_class);
     std::vector<identity::Grant> grants;
     if (of_class != nullptr && of_class->jobs)
         grants = granted(*book_.lock(), whose.name, owner.uid);

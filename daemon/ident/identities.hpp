@@ -36,6 +36,12 @@ class Identities {
         identity::Authorities authorities;
         std::map<std::string, identity::ClassRule, std::less<>> classes;
         bool required = false; // the cluster key proves nobody
+
+        // nullptr if there is no such class.
+        const identity::ClassRule* rule_of(const std::string& node_class) const {
+            const auto found = classes.find(node_class);
+            return found == classes.end() ? nullptr : &found->second;
+        }
     };
     // How a peer was proven last.
     struct Proof {

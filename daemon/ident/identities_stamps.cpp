@@ -1,6 +1,7 @@
 // The part of an identity that lets the kernel recognise connections of proven peers. A peer has
 // proven itself by what it sealed for this node's key, so it has the keys of the pair as well.
 #include "daemon/ident/identities.hpp"
+#include "identity/clock.hpp"
 
 #include <algorithm>
 
@@ -9,7 +10,6 @@ namespace {
 
 using identity::Epoch;
 using identity::epoch_of;
-using Moment = std::chrono::system_clock::duration;
 
 // This epoch, and the next or the last, whichever is nearer: clocks differ.
 std::array<Epoch, 2> epochs_at(Milliseconds now) {
@@ -17,10 +17,6 @@ std::array<Epoch, 2> epochs_at(Milliseconds now) {
     const auto current = epoch_of(now);
     const bool early = epoch_of(now + half) == current;
     return {current, early ? epoch_of(now - 2 * half) : epoch_of(now + 2 * half)};
-}
-
-Moment now() {
-    return std::chrono::system_clock::now().time_since_epoch();
 }
 
 } // namespace
@@ -37,7 +33,7 @@ Identities::Known Identities::proven(const Book& book, const Address& address) {
     if (found == book.peers.all().end() || !found->second.state.proven)
         return nullptr;
     const auto& peer = found->second.state;
-    const auto seconds = std::chrono::duration_cast<identity::Seconds>(now());
+    const auto seconds = identity::seconds_now();
     if (const auto& last = peer.certificate;
         last && last->serial == *peer.proven && !last->valid.fault(seconds))
         return last;
@@ -48,7 +44,8 @@ Identities::Known Identities::proven(const Book& book, const Address& address) {
 }
 
 const StampKeys::Epochs& Identities::stamping(Pair& pair, const identity::NodeKey& mine) {
-    const auto epochs = epochs_at(std::chrono::duration_cast<Milliseconds>(now()));
+    const auto epochs = epochs_at(std::chrono::duration_cast<Milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch()));
     if (!pair.stamps || pair.stamps->numbers != epochs) {
         const auto key = [&](const auto& from, const auto& to, Epoch epoch) {
             return pair_key(pair.shared, from, to, identity::purpose_stamp, epoch);
@@ -114,10 +111,9 @@ std::optional<identity::Seconds> Identities::word_counts_until(const Book& book,
     auto until = certificate->valid.until;
     if (own_.classes.empty())
         return until;
-    const auto rule = own_.classes.find(certificate->node_class);
-    const auto* of_class = rule == own_.classes.end() ? nullptr : &rule->second;
+    const auto* of_class = own_.rule_of(certificate->node_class);
     const auto grants = granted(book, certificate->name, uid);
-    const auto seconds = std::chrono::duration_cast<identity::Seconds>(now());
+    const auto seconds = identity::seconds_now();
     if (may_vouch(of_class, certificate->name, {false, uid, false}, grants, seconds) !=
         identity::Vouching::counts)
         return std::nullopt;

@@ -109,11 +109,6 @@ std::vector<std::string> to_texts(const std::vector<Prefix>& places) {
     return texts;
 }
 
-identity::Seconds seconds_now() {
-    return std::chrono::duration_cast<identity::Seconds>(
-        std::chrono::system_clock::now().time_since_epoch());
-}
-
 std::string to_date(identity::Seconds when) {
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
                        fmt::gmtime(static_cast<std::time_t>(when.count())));

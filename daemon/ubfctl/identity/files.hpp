@@ -3,6 +3,7 @@
 
 #include "identity/armour.hpp"
 #include "identity/certificate.hpp"
+#include "identity/clock.hpp"
 #include "identity/keys.hpp"
 
 #include <chrono>
@@ -39,7 +40,7 @@ void write_new(const std::filesystem::path& file, std::string_view text, Secrecy
 void replace_with(const std::filesystem::path& file, std::string_view text);
 
 std::vector<std::string> to_texts(const std::vector<Prefix>& places);
-identity::Seconds seconds_now();
+using identity::seconds_now;
 std::string to_date(identity::Seconds when); // 2026-11-29T09:00:00Z
 
 } // namespace ubf::ctl
