@@ -52,6 +52,7 @@ class Member:
 class Authority:
     def __init__(self):
         self.signer = make.Signer(secrets.token_bytes(32))
+        self.stamping = set()  # the last bytes of the keys' ids
         self._serial = 0
         self._number = 0
 
@@ -63,12 +64,20 @@ class Authority:
         """valid: from and until, from now on."""
         self._serial += 1
         now = int(time.time())
-        keys = keys or make.Node(secrets.token_bytes(32))
+        keys = keys or self._new_keys()
         prefixes = sorted(((a.split("/")[0], int(a.split("/")[1])) for a in addresses),
                           key=lambda prefix: ident._bytes(prefix[0]))
         signed = make.certificate(self.signer, keys, name, kind, self._serial, prefixes,
                                   valid=(now + valid[0], now + valid[1]), **options)
         return Member(keys, signed, self._serial, name)
+
+    def _new_keys(self):
+        """Of a node whose stamps tell its key from those of all others: they have one byte of its id."""
+        while True:
+            keys = make.Node(secrets.token_bytes(32))
+            if key_id(keys.public) & 0xff not in self.stamping:
+                self.stamping.add(key_id(keys.public) & 0xff)
+                return keys
 
     def roster(self, members, revoked=(), number=None, signer=None):
         """The text of the next roster."""
