@@ -248,7 +248,7 @@ bool settled_by_uid(Reason decided, const Flow& flow, const Owner& listener, con
 }
 
 std::string compare_labels(const Owner& listener, const Owner& connector, const Policy& policy) {
-    const auto text =
+    auto text =
         fmt::format("labels: listener {}, connector {}", to_text(listener), to_text(connector));
     if (labels_of(listener).empty() && labels_of(connector).empty())
         return text;
