@@ -72,7 +72,7 @@ class Authority:
         return Member(keys, signed, self._serial, name)
 
     def _new_keys(self):
-        """Of a node whose stamps tell its key from those of all others: they have one byte of its id."""
+        """A stamp has one byte of its key's id: this key has another one there than all others."""
         while True:
             keys = make.Node(secrets.token_bytes(32))
             if key_id(keys.public) & 0xff not in self.stamping:
