@@ -153,7 +153,7 @@ class Required(Programs, TwoNodes):
         self.assertEqual(of_doctor("ubf.selinux"), "off" if enforcing else "n/a")
 
 
-# Gives up new privileges (PR_SET_NO_NEW_PRIVS), waits for a line, and becomes ubfd.
+# Gives up new privileges (PR_SET_NO_NEW_PRIVS), waits for a line, and becomes the program.
 START = """
 import ctypes, os, sys
 assert ctypes.CDLL(None).prctl(38, 1, 0, 0, 0) == 0
@@ -163,56 +163,118 @@ sys.stdin.readline()
 os.dup2(null, 0)  # as systemd does; what belongs to the test is not ubfd's to use
 os.dup2(null, 1)
 os.dup2(null, 2)
-os.execv("/usr/sbin/ubfd", ["/usr/sbin/ubfd"])
+os.execv(sys.argv[1], sys.argv[1:])
 """
+# A web server: asks ubf-portal whether alice may reach her program, and speaks with that through ubf-connect. It has no
+# file that it may write to; its exit status says how far it came.
+WEB_SERVER = """
+import json, os, signal, socket
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+print("here", flush=True)
+signal.sigwait([signal.SIGUSR1])
+def ask(path, data):
+    asker = socket.socket(socket.AF_UNIX)
+    asker.settimeout(10)
+    asker.connect(path)
+    asker.sendall(data)
+    return asker.recv(4096)
+step = 10
+try:
+    answer = ask("/run/ubf/portal/http.sock", b"GET /v1/may HTTP/1.0\\r\\nUBF-User: alice\\r\\nUBF-Target: {target}\\r\\n\\r\\n")
+    step = 11 if b" 200 " in answer or b" 204 " in answer else 20
+    path = json.loads(ask("/run/ubf/connect/ask.sock", b'{{"user": "alice", "target": "{target}"}}\\n'))["path"]
+    step = 12
+    step = 0 if ask(path, b"welcome") == b"welcome" else 13
+finally:
+    os._exit(step)
+"""
+PORTALS = {"ubf-portal": "portal/http.sock", "ubf-connect": "connect/ask.sock"}
+DOMAINS = ("ubfd_t", "ubf_portal_t", "ubf_connect_t")
+OWN = "10.77.0.1"
 
 
 class Confined(Programs):
-    """ubfd runs on one node as under init: in ubfd_t, by ubf's own module. The policy is enforced."""
+    """ubfd, ubf-portal and ubf-connect run on one node as under init: in their domains, by ubf's own module. The policy
+    is enforced."""
 
-    CONFIG = """[labels]
+    CONFIG = f"""[labels]
 selinux = true
 slurm = true
 [policy.labels."selinux:*"]
 allow = ["alice", "bob"]
+[peers]
+ranges = ["10.77.0.0/24"]
+[slurm]
+conf = "/etc/slurm/slurm.conf"
+[portal]
+users = ["www-data"]
+for = ["alice"]
+group = "www-data"
 """
+    SLURM = "ClusterName=c\nSlurmctldHost=localhost\nNodeName=localhost\nPartitionName=p Nodes=ALL\n"
 
     def setUp(self):
         self.node = Home("guest")
-        add_users(USERS, {})
+        add_users(USERS | {"ubf-portal": 63020, "ubf-connect": 63021}, {})
         made = case.build / "selinux" / "root" / "etc" / "selinux"
         subprocess.run(["setenforce", "0"], check=True)
         subprocess.run(["modprobe", "-a", *MODULES], check=True)
         subprocess.run(["cp", "-a", f"{made}/.", "/etc/selinux/"], check=True)
         subprocess.run(["load_policy"], check=True)
-        self.put("/usr/sbin/ubfd", (case.build / "daemon" / "ubfd").read_bytes(), 0o755)
+        subprocess.run(["ip", "address", "add", f"{OWN}/24", "dev", "lo"], check=True)
+        for name in ("ubfd", *PORTALS):
+            self.put(f"/usr/sbin/{name}", (case.build / "daemon" / name).read_bytes(), 0o755)
         self.put("/etc/ubf/ubfd.toml", self.CONFIG.encode())
         self.put("/etc/ubf/ident.key", f"ubf-key-1 {secrets.token_hex(32)}\n".encode(), 0o600)
+        self.put("/etc/slurm/slurm.conf", self.SLURM.encode())
+        subprocess.run([case.build / "daemon" / "ubfctl", "check-config"], check=True)
         shutil.rmtree("/var/lib/ubf", ignore_errors=True)  # from this machine's own ubfd, and without labels
         os.mkdir("/var/lib/ubf")
-        self.label("/usr/sbin/ubfd", "/etc/ubf", "/var/lib/ubf")  # as the documentation says
+        for name, sock in PORTALS.items():
+            folder = pathlib.Path("/run/ubf", sock).parent
+            folder.mkdir(parents=True)
+            shutil.chown(folder, name)
+        # As the documentation says.
+        self.label("/etc/ubf", "/var/lib/ubf", "/run/ubf", *(f"/usr/sbin/{name}" for name in ("ubfd", *PORTALS)))
         # These files of the host's have no labels; add_users mounts some of them.
-        self.label("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/usr/share/zoneinfo/Etc")
+        self.label("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/slurm", "/usr/share/zoneinfo/Etc")
         self.label("/run", "/usr/share", "/usr/share/zoneinfo", "/etc/selinux", "/etc/selinux/config", recurse=False)
-        # systemd starts ubfd like this: by a process in init_t, and with NoNewPrivileges, under which a process enters
-        # a domain only if a policy allows it. No other process can enter init_t under the policy, so this one starts
-        # before.
-        self.ubfd = subprocess.Popen(["runcon", "system_u:system_r:init_t:s0", "/usr/bin/python3", "-c", START],
-                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.end)
-        self.assertEqual(self.ubfd.stdout.readline(), "here\n")
+        # No process can enter init_t under the policy, or httpd_t from here, so all start before.
+        self.ubfd = self.start("ubfd")
+        self.portals = [self.start(name, user=name) for name in PORTALS]
+        self.web_server = self.waiting("httpd_t", "setpriv", "--reuid", "www-data", "--regid", "www-data", "--clear-groups",
+                                       code=(WEB_SERVER.format(target=f"{OWN}:{PORT}"),))
         subprocess.run(["dmesg", "-C"], check=True)
         subprocess.run(["setenforce", "1"], check=True)
-        self.ubfd.stdin.write("go\n")
-        self.ubfd.stdin.flush()
+        self.let(self.ubfd)
         self.pid = self.ubfd.pid
         wait_until(lambda: self.ubfd.poll() is None and self.status(), 60, "ubfd to be ready")
 
-    def end(self):
-        self.ubfd.kill()
-        self.ubfd.wait()
-        self.ubfd.stdin.close()
-        self.ubfd.stdout.close()
+    def start(self, name, user=None):
+        """As systemd does: by a process in init_t, and with NoNewPrivileges, under which a process enters a domain only
+        if a policy allows it. The program begins when it is let()."""
+        words = ("setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all,+chown",
+                 "--ambient-caps=-all,+chown", "--bounding-set=-all,+chown") if user else ()
+        return self.waiting("init_t", *words, code=(START, f"/usr/sbin/{name}"))
+
+    def waiting(self, domain, *before, code):
+        process = subprocess.Popen([*before, "runcon", f"system_u:system_r:{domain}:s0", "/usr/bin/python3", "-c", *code],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, process)
+        self.assertEqual(process.stdout.readline(), "here\n")
+        return process
+
+    @staticmethod
+    def let(process):
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+    @staticmethod
+    def end(process):
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
 
     def status(self):
         reply = subprocess.run([case.build / "daemon" / "ubfctl", "--json", "status"], capture_output=True, check=False)
@@ -246,11 +308,24 @@ allow = ["alice", "bob"]
         self.assertEqual(client.stdout.readline(), "welcome\n")
         self.set_rule_for_nobody()
         self.assertIn("Connection reset by peer", client.communicate(timeout=20)[0])
+        self.a_portal_is_answered()
         os.kill(self.pid, signal.SIGTERM)
         self.assertEqual(self.ubfd.wait(timeout=20), 0)
-        denied = [line for line in subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()
-                  if "avc:" in line and "ubfd_t" in line.partition("tcontext")[0]]
+        told = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout.splitlines()
+        denied = [line for line in told if "avc:" in line and
+                  any(f":{domain}:" in line.partition("tcontext")[0] for domain in (*DOMAINS, "httpd_t"))]
         self.assertEqual(denied, [])
+
+    def a_portal_is_answered(self):
+        for process, (name, sock) in zip(self.portals, PORTALS.items()):
+            self.let(process)
+            wait_until(lambda: process.poll() is not None or os.path.exists(f"/run/ubf/{sock}"), 30, f"{name}'s socket")
+            self.assertIn(f":{name.replace('-', '_')}_t:", pathlib.Path(f"/proc/{process.pid}/attr/current").read_text())
+        self.web_server.send_signal(signal.SIGUSR1)
+        self.assertEqual(self.web_server.wait(timeout=30), 0)
+        for process in self.portals:
+            os.kill(process.pid, signal.SIGTERM)
+            self.assertEqual(process.wait(timeout=20), 0)
 
     def set_rule_for_nobody(self):
         """A change of the policy ends flows that a label allowed."""
