@@ -35,8 +35,10 @@ function(ubf_add_bpf name source)
     file(MAKE_DIRECTORY ${folder})
     set(object ${folder}/${name}.bpf.o)
     set(skeleton ${folder}/${name}.skel.h)
+    # An object has no path of this machine, so that two builds are the same bit for bit.
     add_custom_command(OUTPUT ${skeleton}
         COMMAND ${UBF_CLANG} -target bpf -O2 -g -Wall -Wextra -Wno-unused-parameter -Werror
+            -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -fdebug-compilation-dir=.
             -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -c ${source} -o ${object}.debug
         COMMAND ${UBF_BPFTOOL} gen object ${object} ${object}.debug # without DWARF
         COMMAND ${UBF_BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${skeleton}
