@@ -13,7 +13,7 @@ from lab.tree import FOLDER  # noqa: E402
 from lab.ubfd import write_key  # noqa: E402
 
 CONTROLLER, SLURMD, DATABASE, SRUN, OTHER = 6817, 6818, 6819, 60050, 9001
-REACHED = ("connected", "ECONNRESET")  # Slurm's daemons end a connection that does not speak their protocol
+REACHED = ("connected", "closed", "ECONNRESET")  # Slurm's daemons end a connection that does not speak their protocol
 CONF = {"slurm": {"conf": str(FOLDER / "slurm" / "slurm.conf")}}
 
 

@@ -85,6 +85,8 @@ class Packages(systemd_test.Systemd):
         self._people = []
         self.person("alice", self.two, descriptors=1 << 18).listen("tcp", "0.0.0.0", PORT, backlog=1024)
         self.alice, self.bob = (self.person(user, self.one) for user in ("alice", "bob"))
+        self.person("alice", self.one).listen("tcp", "0.0.0.0", PORT)
+        self.back = [self.person(user, self.two) for user in ("alice", "bob")]
         self.assertEqual(self.bob.connect("tcp", V4, PORT, timeout=10), "connected")
         wait_until(lambda: "bob" in run("ubfctl", "report"), 30, "the report to name bob")
 
@@ -113,6 +115,9 @@ class Packages(systemd_test.Systemd):
         self.assertEqual(set(seen), {"connected"}, journal())
         self.assertEqual(version(), run("dpkg-deb", "-f", *of(self.packages, "ubf"), "Version").strip())
         self.assert_judges()
+        # node1's ubfd, which is the older one, has asked and been asked.
+        self.assertEqual([each.connect("tcp", "10.77.0.1", PORT, timeout=10) for each in self.back],
+                         ["connected", "EHOSTUNREACH"])
 
     def nor_does_a_downgrade_open_the_node(self):
         self.replace(self.packages / "older")
