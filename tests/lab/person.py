@@ -26,7 +26,7 @@ class Seen(str):
     """A client's view: 'connected', the name of an errno, or 'timeout'. Knows its socket."""
 
     handle = None
-    local = None  # (address, port)
+    local = None  # (address, port); None if no connection began
 
 
 # --- actions of a person; they run in the person's own process ---
@@ -122,16 +122,15 @@ def serve(handle):
 def connect(protocol, address, port, timeout=3, **options):
     sock = _open(protocol, address, **options)
     sock.settimeout(timeout)
+    local = None
     try:
         sock.connect(resolve(address, port))
-        seen = Seen("connected")
-        seen.local = sock.getsockname()[:2]
+        local = sock.getsockname()[:2]
         sock.send(b"hello")
-        if sock.recv(100) != b"hello":
-            seen = Seen("closed")
+        seen = Seen("connected" if sock.recv(100) == b"hello" else "closed")
     except OSError as error:
         seen = Seen(_errno_name(error))
-    seen.handle = keep(sock)
+    seen.handle, seen.local = keep(sock), local
     return seen.__dict__ | {"text": str(seen)}
 
 

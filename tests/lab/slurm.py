@@ -136,13 +136,14 @@ class Slurm:
                 raise Trouble(f"Slurm: not within {seconds} s: {what}; ended: {dead}; {self.log()}")
             time.sleep(0.02)
 
-    def submit(self, user, command, node=None, label=None, account=None, partition=None, options=()):
-        """Submits a batch job. command: a list of words. node: one, or several like "node1,node2". Returns the job's
-        number."""
+    def submit(self, user, command, node=None, label=None, account=None, partition=None, options=(), environment=()):
+        """Submits a batch job. command: a list of words. node: one, or several like "node1,node2". environment: words
+        like "A=b" in the submitter's. Returns the job's number."""
         chosen = {"nodelist": node, "mcs-label": label, "account": account, "partition": partition}
         words = [f"--{option}={value}" for option, value in chosen.items() if value]
         script = "exec " + shlex.join(map(str, command))
-        printed = self.ask("sbatch", "--parsable", "--output=%j", *words, *options, f"--wrap={script}", user=user)
+        printed = self.ask("env", *environment, "sbatch", "--parsable", "--output=%j", *words, *options,
+                           f"--wrap={script}", user=user)
         return int(printed.split()[-1])
 
     def begin(self, user, command, node, **options):

@@ -152,9 +152,8 @@ class GroupLabels(WithSlurm):
         """ubfd ignores the job's name, which scontrol prints among its own fields, its comment and its environment."""
         self.serve("alice", label="physics")
         spoof = "x MCS_label=physics UserId=alice(63001)"
-        seen = self.call("carol", label="chem", options=[
-            f"--job-name={spoof}", f"--comment={spoof}",
-            "--export=ALL,SLURM_JOB_ID=1,SLURM_MCS_LABEL=physics,MCS_label=physics"])[1]
+        seen = self.call("carol", label="chem", options=[f"--job-name={spoof}", f"--comment={spoof}"],
+                         environment=["SLURM_JOB_ID=1", "SLURM_MCS_LABEL=physics", "MCS_label=physics"])[1]
         self.assertEqual(seen, "No route to host")
         self.assert_denied(self.ubfd2, "connector=carol", "connector slurm:chem")
 
