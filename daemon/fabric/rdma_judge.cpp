@@ -264,7 +264,7 @@ void RdmaJudge::heard(const Flow& flow, ident::Peers::Heard heard, const Owner& 
     // A peer without ubf-rdmad is silent about RDMA alone, and its users' TCP must not suffer.
     const auto peer = rules_->terms->management(flow.source.address);
     if (heard == Heard::nothing && shared_.peers.standing(peer, now) != PeerTable::Standing::proven)
-        report_silence_of(peer, now - rules_->deadline, shared_.peers, shared_.log);
+        report_silence_of(peer, now - rules_->deadline, shared_.peers, shared_.log, now);
     if (++entry->silences >= most_unanswered)
         give_up(*entry);
     else

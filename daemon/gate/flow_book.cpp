@@ -51,11 +51,10 @@ FlowBook::FlowBook(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, S
 void FlowBook::set_rules(std::shared_ptr<const Rules> rules, bool review) {
     rules_ = std::move(rules);
     if (review)
-        walks_.look_at_all([this](AllowedFlows::Id id) { look_again(id); });
+        walks_.look_at_all([this](AllowedFlows::Id id, TimePoint now) { look_again(id, now); });
 }
 
-bool FlowBook::add(const AllowedFlow& allowed) {
-    const auto now = Clock::now();
+bool FlowBook::add(const AllowedFlow& allowed, TimePoint now) {
     const bool by_label = ends_by_label(allowed.reason);
     const bool watched = allowed.is_udp() || by_label;
     const auto decide = allowed.is_udp() ? now : now + labelled_time;
@@ -79,18 +78,18 @@ bool FlowBook::ends_by_label(Reason reason) const {
 
 // --- decided again ---
 
-void FlowBook::hasten(Uid uid) {
+void FlowBook::hasten(Uid uid, TimePoint now) {
     if (rules_->end_flows)
         allowed_.hasten_watched(
             [&](const AllowedFlow& allowed) { return allowed.by_label() && allowed.is_of(uid); },
-            Clock::now());
+            now);
 }
 
-void FlowBook::hasten(const Flow& flow) {
+void FlowBook::hasten(const Flow& flow, TimePoint now) {
     if (!rules_->end_flows)
         return;
     if (const auto id = allowed_.find(flow); id && allowed_[*id].by_label())
-        allowed_.hasten(*id, Clock::now());
+        allowed_.hasten(*id, now);
 }
 
 // Whether the peer's word about its end still counts: its certificate may be revoked by now.
@@ -105,11 +104,10 @@ bool FlowBook::is_vouched_for(const AllowedFlow& allowed) const {
 }
 
 // The policy has changed. Most flows are still allowed by their uids, which costs next to nothing.
-void FlowBook::look_again(AllowedFlows::Id id) {
+void FlowBook::look_again(AllowedFlows::Id id, TimePoint now) {
     const auto& entry = allowed_[id];
     if (allowed_.is_in_hand(id) || entry.undecided || (entry.by_label() && !rules_->end_flows))
         return;
-    const auto now = Clock::now();
     const auto& [policy, peers] = rules_->side(entry.fabric);
     const auto reason = allowed_by_uid(entry, entry.interface == loopback_, peers, policy);
     if (reason && is_vouched_for(entry))
@@ -120,7 +118,7 @@ void FlowBook::look_again(AllowedFlows::Id id) {
 
 std::optional<TimePoint> FlowBook::next() const {
     if (walks_.any())
-        return Clock::now();
+        return TimePoint{}; // at once
     // If too many are under way, the end of one of them wakes the worker.
     return under_way_ < most_under_way ? allowed_.next() : std::nullopt;
 }
@@ -152,13 +150,12 @@ std::vector<AllowedFlow> FlowBook::take_due(TimePoint now,
     return due;
 }
 
-FlowBook::Next FlowBook::conclude(const Decided& decided) {
+FlowBook::Next FlowBook::conclude(const Decided& decided, TimePoint now) {
     using Again = AllowedFlows::Again;
     --under_way_;
     const auto id = allowed_.find(decided.flow.flow);
     if (!id || !allowed_.is_in_hand(*id))
         return {}; // it was ended meanwhile, or allowed anew
-    const auto now = Clock::now();
     const auto reason = decided.flow.reason;
     auto& entry = allowed_[*id];
     if (reason == Reason::overload) {
@@ -192,7 +189,7 @@ FlowBook::Next FlowBook::conclude_allowed(AllowedFlows::Id id, const Decided& de
         return end(id, flow.reason);
     if (entry.undecided) {
         allowed_.remove(id);
-        if (!add(flow))
+        if (!add(flow, now))
             end(flow, Reason::overload); // it could not be ended later
         return {};
     }
@@ -217,8 +214,7 @@ FlowBook::Next FlowBook::keep(AllowedFlows::Id id, const AllowedFlow& allowed, T
 // --- undecided, and recognised ---
 
 void FlowBook::take_known(std::vector<UndecidedFlow>& flows,
-                          const std::function<bool(const Flow&)>& is_open) {
-    const auto now = Clock::now();
+                          const std::function<bool(const Flow&)>& is_open, TimePoint now) {
     std::erase_if(flows, [&](const UndecidedFlow& undecided) {
         const auto id = allowed_.find(undecided.flow);
         if (id && !undecided.judged)
@@ -229,8 +225,7 @@ void FlowBook::take_known(std::vector<UndecidedFlow>& flows,
 
 // It takes the place of an allowed flow, and is decided again at once. If there is no room, the
 // next look finds it anew.
-void FlowBook::add_undecided(const UndecidedFlow& undecided) {
-    const auto now = Clock::now();
+void FlowBook::add_undecided(const UndecidedFlow& undecided, TimePoint now) {
     if (contains(undecided.flow))
         return;
     AllowedFlow allowed;
@@ -245,7 +240,7 @@ void FlowBook::add_undecided(const UndecidedFlow& undecided) {
     allowed_.hasten(*allowed_.find(allowed.flow), now);
 }
 
-void FlowBook::add_recognised(const UndecidedFlow& recognised) {
+void FlowBook::add_recognised(const UndecidedFlow& recognised, TimePoint now) {
     if (contains(recognised.flow) || !recognised.uid)
         return;
     AllowedFlow allowed;
@@ -253,8 +248,8 @@ void FlowBook::add_recognised(const UndecidedFlow& recognised) {
     allowed.interface = recognised.interface;
     allowed.fabric = recognised.fabric;
     allowed.listener = allowed.connector = {OwnerKind::user, *recognised.uid};
-    allowed.since = Clock::now();
-    add(allowed);
+    allowed.since = now;
+    add(allowed, now);
 }
 
 // --- all of them ---
@@ -267,8 +262,8 @@ void FlowBook::revoke(const FlowFilter& filter, const FlowWalks::Done& done) {
     walks_.end(filter, done);
 }
 
-void FlowBook::go_on() {
-    walks_.go_on();
+void FlowBook::go_on(TimePoint now) {
+    walks_.go_on(now);
     size_.store(allowed_.size(), std::memory_order_relaxed);
 }
 

@@ -37,7 +37,7 @@ class FlowBook {
     void set_rules(std::shared_ptr<const Rules> rules, bool review);
 
     // False: it must not be allowed, since it could not be ended when its label is withdrawn.
-    bool add(const AllowedFlow& allowed);
+    bool add(const AllowedFlow& allowed, TimePoint now);
     bool contains(const Flow& flow) const { return allowed_.find(flow).has_value(); }
     // Whether a SYN of this sequence number began an allowed connection.
     bool began(const Flow& flow, std::uint32_t sequence) const;
@@ -61,32 +61,32 @@ class FlowBook {
         std::optional<AllowedFlow> renew{};
         bool report = false;
     };
-    Next conclude(const Decided& decided);
+    Next conclude(const Decided& decided, TimePoint now);
 
     // Flows that a label allowed are decided again at once: those of this user, or this flow.
-    void hasten(Uid uid);
-    void hasten(const Flow& flow);
+    void hasten(Uid uid, TimePoint now);
+    void hasten(const Flow& flow, TimePoint now);
 
     // --- all of them ---
 
     void list(const FlowFilter& filter, std::size_t most, const FlowWalks::Done& done);
     void revoke(const FlowFilter& filter, const FlowWalks::Done& done);
-    void go_on(); // the next few steps of these
+    void go_on(TimePoint now); // the next few steps of these
 
     // --- of connections that the kernel has, and nobody here may have decided ---
 
     // Leaves the flows that are not known. Others that were never judged are decided again.
     void take_known(std::vector<UndecidedFlow>& flows,
-                    const std::function<bool(const Flow&)>& is_open);
+                    const std::function<bool(const Flow&)>& is_open, TimePoint now);
     // It is decided as if it began now, and ended where it is not allowed.
-    void add_undecided(const UndecidedFlow& undecided);
+    void add_undecided(const UndecidedFlow& undecided, TimePoint now);
     // It is allowed: the kernel has recognised both ends as this user's.
-    void add_recognised(const UndecidedFlow& recognised);
+    void add_recognised(const UndecidedFlow& recognised, TimePoint now);
 
   private:
     Next conclude_allowed(AllowedFlows::Id id, const Decided& decided, TimePoint now);
     Next keep(AllowedFlows::Id id, const AllowedFlow& allowed, TimePoint now);
-    void look_again(AllowedFlows::Id id);
+    void look_again(AllowedFlows::Id id, TimePoint now);
     bool is_vouched_for(const AllowedFlow& allowed) const;
     bool ends_by_label(Reason reason) const;
     Next end(AllowedFlows::Id id, Reason reason);

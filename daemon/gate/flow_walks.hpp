@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -38,24 +39,29 @@ class FlowWalks {
     void end(FlowFilter filter, Done done);
     // Calls `look` for each flow, cheap as it must be; a walk like this that is under way begins
     // anew.
-    void look_at_all(std::function<void(AllowedFlows::Id)> look);
+    void look_at_all(std::function<void(AllowedFlows::Id, TimePoint now)> look);
 
     bool any() const { return looking_ || !walks_.empty(); }
     // The next few steps.
-    void go_on();
+    void go_on(TimePoint now);
 
   private:
     using Id = AllowedFlows::Id;
     enum class Step : std::uint8_t { cheap, of_the_kernel, last };
     struct Walk {
-        std::function<Step(Id)> step;
+        std::function<Step(Id, TimePoint now)> step;
         std::function<void()> done;
         Id next = 0;
     };
 
-    bool go_on(Walk& walk);
-    Step list_one(Id id, const FlowFilter& filter, std::size_t most, Result& result);
-    Step end_one(Id id, const FlowFilter& filter, Result& result);
+    struct List {
+        FlowFilter filter;
+        std::size_t most;
+        std::shared_ptr<Result> result;
+    };
+    bool go_on(Walk& walk, TimePoint now);
+    Step list_one(Id id, const List& list, TimePoint now);
+    Step end_one(Id id, const FlowFilter& filter, Result& result, TimePoint now);
 
     AllowedFlows& flows_;
     Kernel kernel_;

@@ -40,7 +40,7 @@ Judge::Judge(ident::Peers& asker, std::shared_ptr<const Rules> rules, Sockets& s
   , questions_(asker, rules_, shared)
   , outcomes_(rules_, verdicts, shared, sockets.loopback()) {
     asker.set_handler([this](const Flow& flow, Questions::Heard heard, const Owner& owner) {
-        answered(flow, heard, owner);
+        answered(flow, heard, owner, shared_.clock());
     });
 }
 
@@ -65,7 +65,7 @@ void Judge::reconsider(const Flow& flow) {
 void Judge::on_time(TimePoint now) {
     questions_.asker().on_time(now);
     while (auto expired = cases_.take_expired(now))
-        give_up(std::move(expired));
+        give_up(std::move(expired), now);
     for (const auto& due :
          book().take_due(now, [this](const Flow& flow) { return is_open(flow); })) {
         auto& item =
@@ -74,8 +74,8 @@ void Judge::on_time(TimePoint now) {
         if (!due.is_udp())
             finder_.find_translation(item);
     }
-    begin_arrived();
-    book().go_on();
+    begin_arrived(now);
+    book().go_on(now);
 }
 
 // Questions first, since their answers take longest.
@@ -100,7 +100,7 @@ void Judge::drop_all() {
 
 // --- a case begins ---
 
-void Judge::arrive(Arrival arrival) {
+void Judge::arrive(Arrival arrival, TimePoint now) {
     const auto packet = parse_packet(arrival.bytes);
     if (!packet) {
         arrival.packet.judge(rules_->observed.all ? Reason::observed : Reason::malformed);
@@ -116,7 +116,7 @@ void Judge::arrive(Arrival arrival) {
                               arrival.interface,
                               arrival.fabric,
                               {std::move(arrival.packet), packet->sequence},
-                              Clock::now(),
+                              now,
                               Facts{packet->flow, arrival.reply}});
     item.facts.stated = std::move(stated);
     item.facts.translated = translated;
@@ -133,7 +133,7 @@ Case& Judge::add_arrived(Case&& item) {
 }
 
 // The sockets of all that is to be decided are looked up at once.
-void Judge::begin_arrived() {
+void Judge::begin_arrived(TimePoint now) {
     if (arrived_.empty())
         return;
     const auto ends = finder_.look_up(arrived_);
@@ -143,46 +143,45 @@ void Judge::begin_arrived() {
             earlier->packets.join(std::move(item.packets.first), item.packets.sequence,
                                   earlier->facts.translated || item.facts.translated);
         else
-            begin(std::move(item), ends[i]);
+            begin(std::move(item), ends[i], now);
     }
     arrived_.clear();
 }
 
-void Judge::begin(Case&& item, const OwnerLookup::Ends& ends) {
+void Judge::begin(Case&& item, const OwnerLookup::Ends& ends, TimePoint now) {
     const auto& destination = ends.receiver;
     if (!destination && destination.error() == LookupError::none)
-        return begin_at_closed_port(std::move(item), ends.sender);
+        return begin_at_closed_port(std::move(item), ends.sender, now);
     finder_.place(item, ends);
     auto& facts = item.facts;
     facts.repeated = is_repeated(item);
     if (is_checked_otherwise(item))
         facts.same_destination = facts.fresh_labels = true;
-    else if (Clock::now() - item.since <= brief)
+    else if (is_brief(item))
         facts.same_destination = true;
     if (destination && !facts.repeated)
         shared_.counters.owners.methods.add(Method::socket);
-    go_on(std::move(item));
+    go_on(std::move(item), now);
 }
 
 // The log names those who try many ports where nobody listens. For that alone their node is asked,
 // about one packet a second; all others are refused at once, as without a firewall.
-void Judge::begin_at_closed_port(Case&& item, const OwnerLookup::Found& source) {
+void Judge::begin_at_closed_port(Case&& item, const OwnerLookup::Found& source, TimePoint now) {
     auto& facts = item.facts;
     const auto& [protocol, from, to] = item.flow();
     facts.destination = Owner{};
     if (!facts.reply && !item.again)
-        item.tries = closed_ports_.add(from.address,
-                                       source ? std::optional(source->owner.uid) : std::nullopt,
-                                       to.port, Clock::now());
+        item.tries = closed_ports_.add(
+            from.address, source ? std::optional(source->owner.uid) : std::nullopt, to.port, now);
     if (item.tries > 0 && source)
         facts.source =
             shared_.owners.known(*source, ident::Role::connector).value_or(source->owner);
     else if (item.tries > 0 && !finder_.on_this_node(item)) {
         facts.source = finder_.unasked(item);
-        if (!facts.source && ask(item) == Fact::comes_later)
-            return wait(std::move(item));
+        if (!facts.source && ask(item, {}, now) == Fact::comes_later)
+            return wait(std::move(item), now);
     }
-    go_on(std::move(item));
+    go_on(std::move(item), now);
 }
 
 // A SYN that opens nothing: a SYN of its flow was let in already, and the kernel answers again by
@@ -199,19 +198,25 @@ bool Judge::is_repeated(const Case& item) const {
            outcomes_.book().began(item.flow(), item.packets.sequence);
 }
 
+// By the clock, for this round may have begun long ago: until the verdict, another socket may take
+// the place of the one that was looked up.
+bool Judge::is_brief(const Case& item) const {
+    return shared_.clock() - item.since <= brief;
+}
+
 // --- the inquiry ---
 
-void Judge::go_on(Case&& item) {
+void Judge::go_on(Case&& item, TimePoint now) {
     for (;;) {
         const auto step = ubf::next(item.facts, finder_.policy(item));
         if (const auto* reason = std::get_if<Reason>(&step))
-            return close(std::move(item), *reason);
-        if (find(item, std::get<Need>(step)) == Fact::comes_later)
-            return wait(std::move(item));
+            return close(std::move(item), *reason, now);
+        if (find(item, std::get<Need>(step), now) == Fact::comes_later)
+            return wait(std::move(item), now);
     }
 }
 
-Judge::Fact Judge::find(Case& item, Need need) {
+Judge::Fact Judge::find(Case& item, Need need, TimePoint now) {
     auto& facts = item.facts;
     switch (need) {
     case Need::destination:
@@ -219,19 +224,18 @@ Judge::Fact Judge::find(Case& item, Need need) {
         facts.failed = Reason::internal_error;
         break;
     case Need::answer:
-        return item.question ? Fact::comes_later : ask(item);
+        return item.question ? Fact::comes_later : ask(item, {}, now);
     case Need::group:
         facts.answer.group_asked = true;
         facts.source.reset();
-        return ask(item, facts.destination->credentials->gid);
+        return ask(item, facts.destination->credentials->gid, now);
     case Need::credentials:
-        return find_credentials(item);
+        return find_credentials(item, now);
     case Need::sharers:
         finder_.find_sharers(item);
         break;
     case Need::same_destination:
-        facts.same_destination =
-            Clock::now() - item.since <= brief || finder_.is_same_destination(item);
+        facts.same_destination = is_brief(item) || finder_.is_same_destination(item);
         break;
     case Need::fresh_labels:
         facts.fresh_labels = !finder_.is_stale(item);
@@ -240,20 +244,20 @@ Judge::Fact Judge::find(Case& item, Need need) {
     return Fact::known;
 }
 
-Judge::Fact Judge::ask(Case& item, std::optional<Gid> group) {
-    const auto sent = questions_.ask(item, group);
+Judge::Fact Judge::ask(Case& item, std::optional<Gid> group, TimePoint now) {
+    const auto sent = questions_.ask(item, group, now);
     if (sent.gave_way)
-        give_up(cases_.take(*sent.gave_way));
+        give_up(cases_.take(*sent.gave_way), now);
     item.asked |= sent.yes;
     return sent.yes ? Fact::comes_later : Fact::known;
 }
 
 // Searches for both ends run at once.
-Judge::Fact Judge::find_credentials(Case& item) {
+Judge::Fact Judge::find_credentials(Case& item, TimePoint now) {
     for (const auto end : {Need::destination, Need::source}) {
         if (end == Need::source && !item.found.source)
             continue;
-        if (!finder_.know_credentials(item, end) && !search(item, end)) {
+        if (!finder_.know_credentials(item, end) && !search(item, end, now)) {
             item.facts.failed = Reason::overload;
             return Fact::known;
         }
@@ -262,80 +266,80 @@ Judge::Fact Judge::find_credentials(Case& item) {
 }
 
 // False where too many wait already.
-bool Judge::search(Case& item, Need end) {
+bool Judge::search(Case& item, Need end, TimePoint now) {
     const bool begun = shared_.owners.find(
-        socket_of(item, end), role_of(item.facts, end), Clock::now() + rules_->deadline,
-        [this, flow = item.flow(), number = item.number, end](Owner result, bool in_time) {
-            mailbox_.post([this, flow, number, end, in_time, result = std::move(result)] {
-                found(flow, number, end, result, in_time);
+        socket_of(item, end), role_of(item.facts, end), now + rules_->deadline,
+        [this, begun = Search{item.flow(), item.number, end}](Owner result, bool in_time) {
+            mailbox_.post([this, begun, in_time, result = std::move(result)] {
+                found(begun, result, in_time, shared_.clock());
             });
         });
     item.searches += begun ? 1 : 0;
     return begun;
 }
 
-void Judge::wait(Case&& item) {
+void Judge::wait(Case&& item, TimePoint now) {
     if (!is_checked_otherwise(item))
         item.facts.same_destination.reset();
-    cases_.wait(std::move(item), Clock::now() + patience());
+    cases_.wait(std::move(item), now + patience());
 }
 
-void Judge::answered(const Flow& flow, Questions::Heard heard, const Owner& owner) {
+void Judge::answered(const Flow& flow, Questions::Heard heard, const Owner& owner, TimePoint now) {
     if (heard == Questions::Heard::uid)
-        return named(flow, owner);
+        return named(flow, owner, now);
     questions_.end(flow);
     auto item = cases_.take(flow);
     if (!item)
         return;
-    questions_.answered(*item, heard, owner);
+    questions_.answered(*item, heard, owner, now);
     if (owner.kind != OwnerKind::unknown || heard == Questions::Heard::owner)
         finder_.learn(*item, Need::source, owner);
-    go_on(std::move(*item));
+    go_on(std::move(*item), now);
 }
 
 // The peer has said whose the flow is, and looks for the credentials. If these don't matter, the
 // case is decided; otherwise the question counts for that user from now on.
-void Judge::named(const Flow& flow, const Owner& owner) {
+void Judge::named(const Flow& flow, const Owner& owner, TimePoint now) {
     auto* item = cases_.find(flow);
     if (item == nullptr)
         return;
     finder_.learn(*item, Need::source, owner);
     item->facts.answer.more_follows = true;
     if (ubf::next(item->facts, finder_.policy(*item)) != Step(Need::answer))
-        return go_on(std::move(*cases_.take(flow)));
+        return go_on(std::move(*cases_.take(flow)), now);
     if (const auto over = questions_.name(flow, owner.uid))
-        give_up(cases_.take(*over));
+        give_up(cases_.take(*over), now);
 }
 
-void Judge::found(const Flow& flow, std::uint64_t number, Need end, Owner owner, bool in_time) {
-    auto* item = cases_.find(flow, number);
+void Judge::found(const Search& search, Owner owner, bool in_time, TimePoint now) {
+    auto* item = cases_.find(search.flow, search.number);
     if (item == nullptr)
         return; // it took too long, and the packet is judged
     if (!in_time)
         item->facts.out_of_time = for_want_of_time(*item);
-    finder_.learn(*item, end, std::move(owner));
+    finder_.learn(*item, search.end, std::move(owner));
     if (--item->searches == 0)
-        go_on(std::move(*cases_.take(flow)));
+        go_on(std::move(*cases_.take(search.flow)), now);
 }
 
 // --- a case ends ---
 
 // The packet is dropped, and its retransmission begins anew; except where nobody listens.
-void Judge::give_up(std::optional<Case> item) {
+void Judge::give_up(std::optional<Case> item, TimePoint now) {
     if (!item)
         return;
     const auto reason = item->tries > 0 ? Reason::no_listener : Reason::overload;
-    close(std::move(*item), reason);
+    close(std::move(*item), reason, now);
 }
 
 // No packet waits for a flow that is decided again.
 void Judge::note_time(const Case& item) {
     if (item.again)
         return;
-    (item.asked ? times_.asked : times_.queue).add(Clock::now() - item.since);
+    (item.asked ? times_.asked : times_.queue).add(shared_.clock() - item.since);
 }
 
-void Judge::close(Case&& item, Reason reason) {
+void Judge::close(Case&& item, Reason reason, TimePoint now) {
     questions_.withdraw(item);
     note_time(item);
     if (item.tries > 0)
@@ -344,23 +348,24 @@ void Judge::close(Case&& item, Reason reason) {
         return would_refuse(reason, item.again) && finder_.observes(item);
     };
     if (item.again) {
-        outcomes_.decided_again(item, reason, observes(), finder_.is_same_destination(item),
-                                finder_.is_stale(item));
+        outcomes_.decided_again(
+            item, {reason, observes(), finder_.is_same_destination(item), finder_.is_stale(item)},
+            now);
         if (item.packets.more.empty())
             return;
         // Packets came meanwhile. They are judged by what is known, as any others.
         item.again = false;
         item.facts.same_destination = item.facts.fresh_labels = std::nullopt;
         if (action_of(reason) == Action::allow)
-            return go_on(std::move(item));
+            return go_on(std::move(item), now);
     }
     if (observes()) {
-        outcomes_.let_pass(item, reason);
+        outcomes_.let_pass(item, reason, now);
         item.packets.judge(Reason::observed);
         return;
     }
     if (action_of(reason) == Action::allow && !item.found.destination.is_virtual_service())
-        reason = outcomes_.allow(item, reason);
+        reason = outcomes_.allow(item, reason, now);
     item.packets.judge(reason);
     if (reason == Reason::exempt_listener)
         outcomes_.note_exempt_listener(item);

@@ -43,11 +43,11 @@ class Judge {
 
     // --- the steps of a round ---
 
-    void arrive(Arrival arrival);
-    void begin_arrived(); // the cases of what arrived
+    void arrive(Arrival arrival, TimePoint now);
+    void begin_arrived(TimePoint now); // the cases of what arrived
     void on_time(TimePoint now);
     void write(); // questions, and what the kernel must know before the packets go on
-    void confirm() { outcomes_.confirm(); } // after they went on
+    void confirm(TimePoint now) { outcomes_.confirm(now); } // after they went on
     std::optional<TimePoint> next() const;
     bool is_pressed() const { return questions_.is_pressed(); } // no more can be asked now
 
@@ -57,26 +57,32 @@ class Judge {
 
   private:
     Case& add_arrived(Case&& item);
-    void begin(Case&& item, const OwnerLookup::Ends& ends);
-    void begin_at_closed_port(Case&& item, const OwnerLookup::Found& source);
+    void begin(Case&& item, const OwnerLookup::Ends& ends, TimePoint now);
+    void begin_at_closed_port(Case&& item, const OwnerLookup::Found& source, TimePoint now);
     bool is_repeated(const Case& item) const;
+    bool is_brief(const Case& item) const;
 
     // Carries out the steps of the inquiry, until it has to wait or the verdict stands. A fact is
     // there at once, or comes later.
     enum class Fact : bool { known, comes_later };
-    void go_on(Case&& item);
-    Fact find(Case& item, Need need);
-    Fact ask(Case& item, std::optional<Gid> group = {});
-    Fact find_credentials(Case& item);
-    bool search(Case& item, Need end);
-    void wait(Case&& item);
-    void answered(const Flow& flow, Questions::Heard heard, const Owner& owner);
-    void named(const Flow& flow, const Owner& owner);
-    void found(const Flow& flow, std::uint64_t number, Need end, Owner owner, bool in_time);
+    void go_on(Case&& item, TimePoint now);
+    Fact find(Case& item, Need need, TimePoint now);
+    Fact ask(Case& item, std::optional<Gid> group, TimePoint now);
+    Fact find_credentials(Case& item, TimePoint now);
+    bool search(Case& item, Need end, TimePoint now);
+    void wait(Case&& item, TimePoint now);
+    void answered(const Flow& flow, Questions::Heard heard, const Owner& owner, TimePoint now);
+    void named(const Flow& flow, const Owner& owner, TimePoint now);
+    struct Search {
+        Flow flow;
+        std::uint64_t number; // of the case
+        Need end;
+    };
+    void found(const Search& search, Owner owner, bool in_time, TimePoint now);
 
-    void give_up(std::optional<Case> item);
+    void give_up(std::optional<Case> item, TimePoint now);
     void note_time(const Case& item);
-    void close(Case&& item, Reason reason);
+    void close(Case&& item, Reason reason, TimePoint now);
 
     std::shared_ptr<const Rules> rules_;
     Shared shared_;

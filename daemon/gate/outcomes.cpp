@@ -53,28 +53,29 @@ void Outcomes::set_rules(std::shared_ptr<const Rules> rules, bool review) {
     verdicts_.forget_policy();
 }
 
-void Outcomes::confirm() {
+void Outcomes::confirm(TimePoint now) {
     for (const auto& allowed : leases_.confirm())
-        book_.add(allowed);
+        book_.add(allowed, now);
 }
 
-void Outcomes::decided_again(const Case& item, Reason reason, bool observed, bool same_socket,
-                             bool stale) {
+void Outcomes::decided_again(const Case& item, const Again& again, TimePoint now) {
+    const auto& [reason, observed, same_socket, stale] = again;
     const auto& facts = item.facts;
-    const auto next = book_.conclude(
-        {allowed_flow(item, observed ? Reason::observed : reason), same_socket, stale,
-         was_not_found(facts.listener()) || was_not_found(facts.connector())});
+    const auto next =
+        book_.conclude({allowed_flow(item, observed ? Reason::observed : reason), same_socket,
+                        stale, was_not_found(facts.listener()) || was_not_found(facts.connector())},
+                       now);
     if (next.renew)
         leases_.renew(*next.renew);
     if (next.report)
         report(item, reason, observed);
 }
 
-Reason Outcomes::allow(const Case& item, Reason reason) {
+Reason Outcomes::allow(const Case& item, Reason reason, TimePoint now) {
     auto allowed = allowed_flow(item, reason);
     if (allowed.is_udp())
         return leases_.allow(std::move(allowed), ends_of(item)) ? reason : Reason::gone;
-    return book_.add(allowed) ? reason : Reason::no_room;
+    return book_.add(allowed, now) ? reason : Reason::no_room;
 }
 
 void Outcomes::deny(const Case& item, Reason reason) {
@@ -84,10 +85,10 @@ void Outcomes::deny(const Case& item, Reason reason) {
 
 // If nobody knows to whom the kernel delivers a flow of UDP, it must not be anybody's: then each of
 // its datagrams is let pass by itself.
-void Outcomes::let_pass(const Case& item, Reason reason) {
+void Outcomes::let_pass(const Case& item, Reason reason, TimePoint now) {
     const bool is_somebodys = item.found.destination.socket.cookie != Cookie{};
     if (is_somebodys && !item.found.destination.is_virtual_service())
-        static_cast<void>(allow(item, Reason::observed));
+        static_cast<void>(allow(item, Reason::observed, now));
     shared_.counters.gate.would_deny.add(reason);
     report(item, reason, true);
 }

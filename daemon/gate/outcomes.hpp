@@ -27,21 +27,22 @@ class Outcomes {
 
     // Before the packets of this round go on, and after it.
     void write() { leases_.write(); }
-    void confirm();
+    void confirm(TimePoint now);
 
     // An allowed flow is known from now on. If it can't be, it must not be allowed: the reason says
     // so.
-    Reason allow(const Case& item, Reason reason);
+    Reason allow(const Case& item, Reason reason, TimePoint now);
     void deny(const Case& item, Reason reason);
     // It would be refused, but the site only observes such flows: it goes on.
-    void let_pass(const Case& item, Reason reason);
+    void let_pass(const Case& item, Reason reason, TimePoint now);
     // A flow that was allowed before. If it still is, it goes on; otherwise it ends.
-    //
-    // - same_socket: as when it was looked up
-    // - stale: a label changed, or a peer withdrew its answer
-    // - observed: it would end, but goes on
-    void decided_again(const Case& item, Reason reason, bool observed, bool same_socket,
-                       bool stale);
+    struct Again {
+        Reason reason;
+        bool observed;    // it would end, but goes on
+        bool same_socket; // as when it was looked up
+        bool stale;       // a label changed, or a peer withdrew its answer
+    };
+    void decided_again(const Case& item, const Again& again, TimePoint now);
     void note_exempt_listener(const Case& item);
     void log_scan(const Case& item);
 

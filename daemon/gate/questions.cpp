@@ -23,10 +23,10 @@ void Questions::set_rules(std::shared_ptr<const Rules> rules) {
     asker_.set_terms(rules_->terms, rules_->deadline);
 }
 
-Questions::Sent Questions::ask(Case& item, std::optional<Gid> group) {
+Questions::Sent Questions::ask(Case& item, std::optional<Gid> group, TimePoint now) {
     auto& facts = item.facts;
-    if (!item.again && !group && is_silent(item)) {
-        ask_in_passing(item);
+    if (!item.again && !group && is_silent(item, now)) {
+        ask_in_passing(item, now);
         facts.answer.missing = silence_of(item);
         return {};
     }
@@ -36,7 +36,7 @@ Questions::Sent Questions::ask(Case& item, std::optional<Gid> group) {
     if (uid_may_do)
         same_as = facts.destination->uid;
     Sent sent;
-    sent.gave_way = send(item, same_as, group);
+    sent.gave_way = send(item, same_as, group, now);
     sent.yes = item.question.has_value();
     if (!sent.yes)
         facts.answer.missing = Reason::overload;
@@ -45,9 +45,9 @@ Questions::Sent Questions::ask(Case& item, std::optional<Gid> group) {
 
 // The question, if there was room for it; and the flow whose question gave way.
 std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
-                                    std::optional<Gid> group) {
+                                    std::optional<Gid> group, TimePoint now) {
     const auto peer = peer_of(item);
-    const auto begun = open_.begin(item.flow(), peer, shared_.peers.standing(peer),
+    const auto begun = open_.begin(item.flow(), peer, shared_.peers.standing(peer, now),
                                    shared_.owners.account_of(item.found.destination.owner.uid));
     if (begun.has_room)
         item.question = asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source),
@@ -56,8 +56,8 @@ std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
 }
 
 // Whether the peer is there by now. The packet does not wait for it.
-void Questions::ask_in_passing(const Case& item) {
-    if (shared_.peers.may_try(peer_of(item), Clock::now()))
+void Questions::ask_in_passing(const Case& item, TimePoint now) {
+    if (shared_.peers.may_try(peer_of(item), now))
         asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source), std::nullopt,
                    item.interface, std::nullopt);
 }
@@ -73,7 +73,7 @@ std::optional<Flow> Questions::name(const Flow& flow, Uid uid) {
     return open_.name(flow, shared_.owners.account_of(uid));
 }
 
-void Questions::answered(Case& item, Heard heard, const Owner& owner) {
+void Questions::answered(Case& item, Heard heard, const Owner& owner, TimePoint now) {
     auto& facts = item.facts;
     item.question.reset();
     facts.answer.more_follows = false;
@@ -86,12 +86,13 @@ void Questions::answered(Case& item, Heard heard, const Owner& owner) {
         (owner.credentials ? facts.out_of_time : facts.answer.missing) = for_want_of_time(item);
         break;
     case Heard::nothing:
-        report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log);
+        report_silence_of(peer_of(item), item.since, shared_.peers, shared_.log, now);
         // Unless its node said that nobody is there, it may be slow, once: who sends the packet
         // again is refused if it is silent still.
-        facts.answer.missing = shared_.peers.refuses(peer_of(item), item.since) || is_silent(item)
-                                   ? silence_of(item)
-                                   : Reason::no_answer_yet;
+        facts.answer.missing =
+            shared_.peers.refuses(peer_of(item), item.since) || is_silent(item, now)
+                ? silence_of(item)
+                : Reason::no_answer_yet;
         break;
     case Heard::unsent:
         facts.answer.missing = Reason::overload;
@@ -104,8 +105,8 @@ Address Questions::peer_of(const Case& item) const {
     return rules_->terms->management(item.sent().source.address);
 }
 
-bool Questions::is_silent(const Case& item) const {
-    return shared_.peers.standing(peer_of(item)) == PeerTable::Standing::silent;
+bool Questions::is_silent(const Case& item, TimePoint now) const {
+    return shared_.peers.standing(peer_of(item), now) == PeerTable::Standing::silent;
 }
 
 Reason Questions::silence_of(const Case& item) const {

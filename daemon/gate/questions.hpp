@@ -32,22 +32,23 @@ class Questions {
         std::optional<Flow> gave_way{};
     };
     // The owner of the case's source; with a group, only whether it is in that.
-    Sent ask(Case& item, std::optional<Gid> group = {});
+    Sent ask(Case& item, std::optional<Gid> group, TimePoint now);
     // The packet is judged already; nobody needs the answer.
     void withdraw(Case& item);
     // The peer has named the user, and looks for the rest: the question counts for them from now
     // on. Returns a question that is over for that, perhaps this one.
     std::optional<Flow> name(const Flow& flow, Uid uid);
     // Notes in the case how the question ended. The owner is the caller's to note.
-    void answered(Case& item, Heard heard, const Owner& owner);
+    void answered(Case& item, Heard heard, const Owner& owner, TimePoint now);
     void end(const Flow& flow) { open_.end(flow); }
 
   private:
-    std::optional<Flow> send(Case& item, std::optional<Uid> same_as, std::optional<Gid> group);
+    std::optional<Flow> send(Case& item, std::optional<Uid> same_as, std::optional<Gid> group,
+                             TimePoint now);
     Address peer_of(const Case& item) const;
-    bool is_silent(const Case& item) const;
+    bool is_silent(const Case& item, TimePoint now) const;
     Reason silence_of(const Case& item) const;
-    void ask_in_passing(const Case& item);
+    void ask_in_passing(const Case& item, TimePoint now);
 
     ident::Peers& asker_;
     std::shared_ptr<const Rules> rules_;

@@ -1,6 +1,8 @@
 // The parts that all workers share. Each may be used from any thread.
 #pragma once
 
+#include "daemon/core/event_loop.hpp"
+
 namespace ubf {
 
 struct Counters;
@@ -17,6 +19,7 @@ struct Shared {
     LabelledRoom& labelled_room;
     Reporter& log;
     Tickets& tickets;
+    ReadClock clock = Clock::now; // for what passes within a round
 };
 
 } // namespace ubf

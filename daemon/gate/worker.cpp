@@ -37,74 +37,79 @@ void Worker::stop() {
 // --- from other threads ---
 
 // Settles first, so that the book has all that was just allowed.
-void Worker::post_settled(Mailbox::Task task) {
-    thread_.post([this, task = std::move(task)]() mutable {
-        settle();
-        task();
+void Worker::post_settled(std::function<void(TimePoint now)> task) {
+    thread_.post([this, task = std::move(task)] {
+        const auto now = Clock::now();
+        settle(now);
+        task(now);
     });
 }
 
 void Worker::set_rules(std::shared_ptr<const Rules> rules, bool review) {
-    post_settled([this, rules = std::move(rules), review] {
+    post_settled([this, rules = std::move(rules), review](TimePoint) {
         queue_->set_fail_open(rules->observed.all);
         judge_.set_rules(rules, review);
     });
 }
 
 void Worker::reconsider(Uid uid) {
-    post_settled([this, uid] { judge_.book().hasten(uid); });
+    post_settled([this, uid](TimePoint now) { judge_.book().hasten(uid, now); });
 }
 
 void Worker::reconsider(const Flow& flow) {
     thread_.post([this, flow] {
+        const auto now = Clock::now();
         judge_.reconsider(flow);
-        settle();
-        judge_.book().hasten(flow);
+        settle(now);
+        judge_.book().hasten(flow, now);
     });
 }
 
 void Worker::list(FlowFilter filter, std::size_t most, FlowWalks::Done done) {
-    post_settled([this, filter = std::move(filter), most, done = std::move(done)] {
+    post_settled([this, filter = std::move(filter), most, done = std::move(done)](TimePoint) {
         judge_.book().list(filter, most, done);
     });
 }
 
 void Worker::revoke(FlowFilter filter, FlowWalks::Done done) {
-    post_settled([this, filter = std::move(filter), done = std::move(done)] {
+    post_settled([this, filter = std::move(filter), done = std::move(done)](TimePoint) {
         judge_.book().revoke(filter, done);
     });
 }
 
 void Worker::take_known(std::vector<UndecidedFlow> flows,
                         std::function<void(std::vector<UndecidedFlow>)> done) {
-    post_settled([this, flows = std::move(flows), done = std::move(done)]() mutable {
-        judge_.book().take_known(flows, [this](const Flow& flow) { return judge_.is_open(flow); });
+    post_settled([this, flows = std::move(flows), done = std::move(done)](TimePoint now) mutable {
+        judge_.book().take_known(
+            flows, [this](const Flow& flow) { return judge_.is_open(flow); }, now);
         done(std::move(flows));
     });
 }
 
 void Worker::judge(std::vector<UndecidedFlow> flows) {
     thread_.post([this, flows = std::move(flows)] {
+        const auto now = Clock::now();
         for (const auto& undecided : flows)
             if (!judge_.is_open(undecided.flow))
-                judge_.book().add_undecided(undecided);
+                judge_.book().add_undecided(undecided, now);
     });
 }
 
 void Worker::adopt(std::vector<UndecidedFlow> flows) {
     thread_.post([this, flows = std::move(flows)] {
+        const auto now = Clock::now();
         for (const auto& recognised : flows)
             if (!judge_.is_open(recognised.flow))
-                judge_.book().add_recognised(recognised);
+                judge_.book().add_recognised(recognised, now);
     });
 }
 
 // --- the thread ---
 
 void Worker::go_on(TimePoint now) {
-    settle(); // before all that can wait
+    settle(now); // before all that can wait
     judge_.on_time(now);
-    settle();
+    settle(now);
     hold_back();
     if (!stop_by_ || (judge_.any_open() && now < *stop_by_))
         return;
@@ -114,15 +119,16 @@ void Worker::go_on(TimePoint now) {
 }
 
 void Worker::receive() {
-    queue_->receive([this](Arrival arrival) { judge_.arrive(std::move(arrival)); });
-    judge_.begin_arrived();
+    const auto now = Clock::now();
+    queue_->receive([this, now](Arrival arrival) { judge_.arrive(std::move(arrival), now); });
+    judge_.begin_arrived(now);
 }
 
 // Sends what this round brought.
-void Worker::settle() {
+void Worker::settle(TimePoint now) {
     judge_.write();
     queue_->flush();
-    judge_.confirm();
+    judge_.confirm(now);
 }
 
 std::optional<TimePoint> Worker::next() const {

@@ -52,10 +52,10 @@ class Worker {
     void adopt(std::vector<UndecidedFlow> flows);
 
   private:
-    void post_settled(Mailbox::Task task);
+    void post_settled(std::function<void(TimePoint now)> task);
     void go_on(TimePoint now);
     void receive();
-    void settle();
+    void settle(TimePoint now);
     std::optional<TimePoint> next() const;
     void hold_back();
 

@@ -136,7 +136,8 @@ void Asker::send(const std::vector<Nonce>& nonces) {
             questions.push_back(open->question);
         outgoing_.from = line_.channel;
         outgoing_.time = wall_clock();
-        const bool proven = peers_.standing(path.to.address) == PeerTable::Standing::proven;
+        const bool proven =
+            peers_.standing(path.to.address, Clock::now()) == PeerTable::Standing::proven;
         const auto& socket = proven ? line_.socket : line_.unproven;
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < questions.size();) {
@@ -220,13 +221,13 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
     if (found == pending_.end() || found->second.path.to != path.from ||
         found->second.path.from != path.to) {
         counters_.ident.rejections.add(Rejection::unasked);
-        if (peers_.heard(path.from.address)) // too late, but the peer is there
+        if (peers_.heard(path.from.address, now)) // too late, but the peer is there
             peers_.forgive_until(now + forgiven_for);
         return;
     }
     auto& pending = found->second;
     if (!pending.named) { // else it is the second answer
-        peers_.answered(path.from.address, now - pending.asked, ahead);
+        peers_.answered(path.from.address, now - pending.asked, ahead, now);
         times_.add(now - (pending.repeated ? pending.asked : *pending.sent));
         if (now - pending.asked >= deadline_ / 2)
             peers_.forgive_until(now + forgiven_for);

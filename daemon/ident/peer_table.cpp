@@ -46,30 +46,30 @@ bool PeerTable::asked(const Address& address) {
 }
 
 void PeerTable::answered(const Address& address, std::chrono::nanoseconds took,
-                         std::chrono::milliseconds ahead) {
+                         std::chrono::milliseconds ahead, TimePoint now) {
     const auto book = book_.lock();
     auto& peer = book->peers.prove(address).state;
     ++peer.answers;
-    note_proof(peer);
+    note_proof(peer, now);
     peer.clock.ahead = ahead;
     if (!peer.times)
         peer.times = std::make_unique<Histogram>();
     peer.times->add(took);
 }
 
-bool PeerTable::heard(const Address& address) {
+bool PeerTable::heard(const Address& address, TimePoint now) {
     const auto book = book_.lock();
     auto& peer = book->peers.prove(address).state;
     const bool was_silent = peer.silent_since.has_value();
-    note_proof(peer);
+    note_proof(peer, now);
     return was_silent;
 }
 
-void PeerTable::note_proof(State& peer) {
+void PeerTable::note_proof(State& peer, TimePoint now) {
     peer.silent_since.reset();
     peer.silent_again = false;
     peer.version.spoken.reset();
-    peer.proven_at = Clock::now();
+    peer.proven_at = now;
 }
 
 PeerTable::Say PeerTable::timed_out(const Address& address, TimePoint asked, TimePoint now) {

@@ -43,10 +43,10 @@ class PeerTable {
     bool asked(const Address& address); // whether the peer is proven
     // ahead: how far the peer's clock is ahead of ours.
     void answered(const Address& address, std::chrono::nanoseconds took,
-                  std::chrono::milliseconds ahead = {});
+                  std::chrono::milliseconds ahead, TimePoint now);
     // An authentic and fresh datagram came that answers no open question. Returns whether the peer
     // had been silent.
-    bool heard(const Address& address);
+    bool heard(const Address& address, TimePoint now);
     // The line for the log: each silent peer once a minute, if they are few.
     enum class Say : std::uint8_t {
         nothing,
@@ -55,7 +55,7 @@ class PeerTable {
     };
     Say timed_out(const Address& address, TimePoint asked, TimePoint now);
 
-    Standing standing(const Address& address, TimePoint now = Clock::now()) const;
+    Standing standing(const Address& address, TimePoint now) const;
     // Whether a silent peer is worth a question: once a second.
     bool may_try(const Address& address, TimePoint now);
     // The peer's node refused a question (ICMP): nothing arrives at its ident port.
@@ -126,7 +126,7 @@ class PeerTable {
         std::unique_ptr<Histogram> times{}; // if it has answered
     };
 
-    static void note_proof(State& peer);
+    static void note_proof(State& peer, TimePoint now);
     std::vector<Address> addresses() const;
 
     static constexpr unsigned most_named = 20; // a minute

@@ -84,7 +84,7 @@ void Service::handle(const Received& received) {
         shared_.counters.ident.rejections.add(Rejection::repeated);
         return;
     }
-    shared_.peers.heard(received.path.from.address);
+    shared_.peers.heard(received.path.from.address, Clock::now());
     const Sender sender{received.path, received.interface, datagram->from, datagram->sealed};
     auto& entries = datagram->entries;
     if (const auto* questions = std::get_if<std::vector<Question>>(&entries)) {

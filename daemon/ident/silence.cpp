@@ -6,8 +6,9 @@
 
 namespace ubf {
 
-void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Reporter& log) {
-    switch (peers.timed_out(peer, asked, Clock::now())) {
+void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Reporter& log,
+                       TimePoint now) {
+    switch (peers.timed_out(peer, asked, now)) {
     case PeerTable::Say::silent:
         log.warning(
             fmt::format("peer {} does not answer: {}", to_string(peer), hint(Reason::no_answer)));

@@ -6,6 +6,7 @@
 
 namespace ubf {
 
-void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Reporter& log);
+void report_silence_of(const Address& peer, TimePoint asked, PeerTable& peers, Reporter& log,
+                       TimePoint now);
 
 } // namespace ubf

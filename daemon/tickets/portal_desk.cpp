@@ -249,8 +249,9 @@ void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& o
 }
 
 void PortalDesk::note_silence(const Address& peer, TimePoint asked) {
-    report_silence_of(peer, asked, parts_.peers, parts_.log);
-    static_cast<void>(parts_.peers.may_try(peer, Clock::now())); // the pause begins
+    const auto now = Clock::now();
+    report_silence_of(peer, asked, parts_.peers, parts_.log, now);
+    static_cast<void>(parts_.peers.may_try(peer, now)); // the pause begins
 }
 
 void PortalDesk::name_unwilling(const Address& address) {

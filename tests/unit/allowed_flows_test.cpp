@@ -345,7 +345,7 @@ class Walks : public testing::Test {
     void add_many(unsigned count, Uid user = alice, Reason reason = Reason::same_user) {
         for (unsigned i = 0; i < count; ++i) {
             auto old = flow(next++, user, reason);
-            old.since = Clock::now() - 2 * AllowedFlows::handshake;
+            old.since = start - 2 * AllowedFlows::handshake;
             add(flows, old);
         }
     }
@@ -353,7 +353,7 @@ class Walks : public testing::Test {
     FlowWalks::Result walk_to_the_end() {
         while (walks.any()) {
             const auto before = asked;
-            walks.go_on();
+            walks.go_on(start);
             ++rounds;
             EXPECT_LE(asked - before, 64u); // about 200 us
         }
@@ -434,7 +434,7 @@ TEST_F(Walks, keep_what_could_not_be_ended) {
 
 TEST_F(Walks, keep_what_may_not_have_begun) {
     auto young = flow(1);
-    young.since = Clock::now();
+    young.since = start;
     add(flows, young);
     over.insert(1);
     walks.list({}, 10, done);
@@ -449,10 +449,10 @@ TEST_F(Walks, look_at_all_from_the_beginning_where_the_rules_change_again) {
     add_many(10'000);
     unsigned first = 0;
     unsigned second = 0;
-    walks.look_at_all([&](auto) { ++first; });
-    walks.go_on();
+    walks.look_at_all([&](auto, auto) { ++first; });
+    walks.go_on(start);
     EXPECT_LT(first, 2000u);
-    walks.look_at_all([&](auto) { ++second; });
+    walks.look_at_all([&](auto, auto) { ++second; });
     const auto before = first;
     walk_to_the_end();
     EXPECT_EQ(first, before);
@@ -462,7 +462,7 @@ TEST_F(Walks, look_at_all_from_the_beginning_where_the_rules_change_again) {
 TEST_F(Walks, with_nothing_to_walk_on_are_done_at_once) {
     bool called = false;
     walks.list({}, 10, [&](auto) { called = true; });
-    walks.go_on();
+    walks.go_on(start);
     EXPECT_TRUE(called);
     EXPECT_FALSE(walks.any());
 }

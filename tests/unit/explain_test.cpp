@@ -34,8 +34,8 @@ std::optional<Reason> of_the_gate(const SetUp& set_up, const std::vector<Answer>
     arrival.packet = QueuedPacket(world.queue, 1, 0);
     arrival.bytes = bytes;
     arrival.interface = ethernet;
-    judge.arrive(std::move(arrival));
-    judge.begin_arrived();
+    judge.arrive(std::move(arrival), world.time.now);
+    judge.begin_arrived(world.time.now);
     for (const auto& [heard, owner] : answers)
         if (judge.any_open())
             world.peers.answer(world.flow, heard, owner);

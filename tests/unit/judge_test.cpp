@@ -2,7 +2,6 @@
 #include "tests/unit/judging.hpp"
 
 #include <algorithm>
-#include <thread>
 
 namespace ubf {
 namespace {
@@ -64,7 +63,7 @@ TEST_F(JudgeTest, a_listener_that_was_replaced_while_the_packet_waited_gets_noth
     begin();
     listens(alice, 1);
     arrive();
-    std::this_thread::sleep_for(std::chrono::milliseconds(2)); // a shorter wait is none
+    time.pass(std::chrono::milliseconds(2)); // a shorter wait is none
     listens(bob, 2);
     hear(ident::Peers::Heard::owner, Owner::user(alice));
     EXPECT_EQ(queue.verdicts, Reasons{Reason::gone});
@@ -152,7 +151,7 @@ TEST_F(JudgeTest, what_is_no_packet_is_refused) {
     begin();
     Arrival arrival;
     arrival.packet = QueuedPacket(queue, 1, 0);
-    judge->arrive(std::move(arrival));
+    judge->arrive(std::move(arrival), time.now);
     EXPECT_EQ(queue.verdicts, Reasons{Reason::malformed});
 }
 
@@ -203,7 +202,7 @@ TEST_F(JudgeTest, a_policy_that_allows_no_more_ends_what_it_allowed) {
     judge->set_rules(rules(), true);
     owners.recorded[alice] = user(alice);
     for (int i = 0; i < 10 && judge->book().contains(flow); ++i) {
-        judge->on_time(Clock::now());
+        judge->on_time(time.now);
         if (judge->any_open())
             hear(ident::Peers::Heard::owner, user(alice));
     }

@@ -25,8 +25,8 @@ class Judging : public testing::Test, public World {
         arrival.packet = QueuedPacket(queue, 1, 0);
         arrival.bytes = bytes;
         arrival.interface = interface;
-        judge->arrive(std::move(arrival));
-        judge->begin_arrived();
+        judge->arrive(std::move(arrival), time.now);
+        judge->begin_arrived(time.now);
         settle();
     }
     void arrive(const Flow& arriving, std::uint32_t interface = ethernet) {
@@ -39,7 +39,7 @@ class Judging : public testing::Test, public World {
     }
     void settle() {
         judge->write();
-        judge->confirm();
+        judge->confirm(time.now);
     }
     void found(const Owner& owner) {
         const auto search = std::ranges::find(owners.searches, owner.uid, &FakeOwners::Search::uid);

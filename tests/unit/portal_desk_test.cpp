@@ -154,7 +154,7 @@ TEST_F(PortalDeskTest, a_node_that_says_nothing_is_told_apart_from_nobody) {
     EXPECT_EQ(reason(), "no-answer");
     EXPECT_EQ(replies.front().at("status"), 504);
     EXPECT_EQ(node.reporter.warnings.size(), 1u);
-    node.peer_table.heard(there);
+    node.peer_table.heard(there, Clock::now());
     ask(may("alice", theirs)); // an older ubfd
     node.peers.answer(flow, ident::Peers::Heard::owner, Owner{});
     EXPECT_EQ(reason(), "no-answer");
@@ -171,7 +171,7 @@ TEST_F(PortalDeskTest, a_node_that_was_silent_a_moment_ago_is_not_waited_for) {
         EXPECT_EQ(ask(may("bob", target)), "no-answer") << target;
     EXPECT_EQ(node.peers.questions.size(), 1u);
     EXPECT_EQ(ask(may("bob", "10.77.0.9:8888")), "no reply"); // another node
-    node.peer_table.heard(there);                             // it speaks
+    node.peer_table.heard(there, Clock::now());               // it speaks
     EXPECT_EQ(ask(may("bob", theirs)), "no reply");
     EXPECT_EQ(node.peers.questions.size(), 3u);
 }

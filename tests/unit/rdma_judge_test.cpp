@@ -216,7 +216,7 @@ TEST_F(RdmaJudging, a_silent_peer_is_no_reason_to_kill_and_is_told_of) {
 
 TEST_F(RdmaJudging, silence_about_rdma_alone_does_not_make_a_peer_silent) {
     begin();
-    peer_table.heard(question.source.address);
+    peer_table.heard(question.source.address, Clock::now());
     report({connection(flow, bob)});
     for (int i = 0; i < 4; ++i) {
         peers.answer(question, Heard::nothing, Owner{});

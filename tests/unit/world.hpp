@@ -14,6 +14,7 @@
 #include "daemon/owners/sockets.hpp"
 #include "daemon/tickets/tickets.hpp"
 
+#include <functional>
 #include <map>
 #include <netinet/tcp.h>
 #include <utility>
@@ -43,6 +44,7 @@ class FakeSockets final : public Sockets {
     std::map<Endpoint, SocketOwner> listeners;
     std::map<Endpoint, SocketOwner> connectors;
     std::optional<LookupError> error; // of every lookup
+    std::function<void()> meanwhile;  // after the sockets were looked up
 
     void find(std::span<const OwnerLookup::Wanted> wanted,
               std::vector<OwnerLookup::Ends>& ends) override {
@@ -51,6 +53,8 @@ class FakeSockets final : public Sockets {
             ends.push_back(
                 {receiver(each.flow, each.interface),
                  each.sender ? sender(each.flow, each.interface) : fail(LookupError::none)});
+        if (meanwhile)
+            meanwhile();
     }
     OwnerLookup::Found receiver(const Flow& flow, std::uint32_t) override {
         return in(listeners, flow.destination);
@@ -91,6 +95,7 @@ class FakeOwners final : public Owners {
     struct Search {
         Uid uid;
         Done done;
+        TimePoint deadline;
     };
     std::map<Uid, Owner> recorded; // known at once
     std::vector<Search> searches;
@@ -105,9 +110,9 @@ class FakeOwners final : public Owners {
         const auto found = recorded.find(socket.owner.uid);
         return found == recorded.end() ? std::nullopt : std::optional(found->second);
     }
-    bool find(const SocketOwner& socket, ident::Role, TimePoint, Done done) override {
+    bool find(const SocketOwner& socket, ident::Role, TimePoint deadline, Done done) override {
         if (has_room)
-            searches.push_back({socket.owner.uid, std::move(done)});
+            searches.push_back({socket.owner.uid, std::move(done), deadline});
         return has_room;
     }
     Owner find_now(const SocketOwner& socket, ident::Role, TimePoint) override {
@@ -117,7 +122,8 @@ class FakeOwners final : public Owners {
 
 class FakeVerdicts final : public KeptVerdicts {
   public:
-    std::vector<Flow> allowed, denied, ended;
+    std::vector<Flow> allowed, renewed, denied, ended;
+    bool is_over = false; // the kernel has none of them any more
     bool socket_is_gone = false;
 
     std::optional<Lease> allow(const Flow&, Keeper, const UdpFlows::Ends&) override {
@@ -131,12 +137,15 @@ class FakeVerdicts final : public KeptVerdicts {
         allowed.insert(allowed.end(), flows.begin(), flows.end());
         return 0;
     }
-    int write_renewed(nft::Network, std::span<const Flow>) override { return 0; }
+    int write_renewed(nft::Network, std::span<const Flow> flows) override {
+        renewed.insert(renewed.end(), flows.begin(), flows.end());
+        return 0;
+    }
     int write_denied(std::span<const Flow> flows) override {
         denied.insert(denied.end(), flows.begin(), flows.end());
         return 0;
     }
-    State state(const AllowedFlow&) override { return State::there; }
+    State state(const AllowedFlow&) override { return is_over ? State::over : State::there; }
     int end(const AllowedFlow& flow) override {
         ended.push_back(flow.flow);
         return 0;
@@ -209,8 +218,20 @@ inline std::vector<std::uint8_t> packet(const Flow& flow) {
     return bytes;
 }
 
+// The time, which passes only when a test says so. It is not the machine's.
+class Time {
+  public:
+    TimePoint now{std::chrono::hours(24)};
+
+    void pass(Clock::duration time) { now += time; }
+    ReadClock clock() {
+        return [this] { return now; };
+    }
+};
+
 // The node 10.77.0.2, whose peers are 10.77.0.0/24, and a flow to it.
 struct World {
+    Time time;
     const Flow flow{Protocol::tcp, {there, 40000}, {here, 8888}};
     Counters counters;
     PeerTable peer_table;
@@ -225,7 +246,9 @@ struct World {
     Observation observed;
 
     Tickets tickets{counters.portal};
-    Shared shared() { return {counters, peer_table, owners, room, reporter, tickets}; }
+    Shared shared() {
+        return {counters, peer_table, owners, room, reporter, tickets, time.clock()};
+    }
     std::shared_ptr<const Rules> rules() const {
         const std::vector<Prefix> ranges{*Prefix::parse("10.77.0.0/24")};
         Key::Bytes key;
