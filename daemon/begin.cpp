@@ -98,7 +98,7 @@ void Daemon::begin_control() {
             desks_->explainer().decide(inquiry, decided);
         });
     });
-    main_.loop().watch(asker.fd(), [&asker] { asker.receive(); });
+    main_.loop().watch(asker.fd(), [&asker] { asker.receive(Clock::now()); });
     gates_.begin_looking(main_.loop(), settings_.scope(), counters_.flows, log_);
     add_commands();
     desks_->open(main_.loop(), config.control);

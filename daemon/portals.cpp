@@ -37,7 +37,7 @@ Portals::Portals(Parts parts, const Config& config, const std::shared_ptr<const 
            parts.owners.tickets(), parts.counters.portal, parts.log},
           ways_of(parts), terms_of(config, rules, std::move(scope))) {
     auto& asker = parts.asker;
-    parts_.main.loop().watch(asker.fd(), [&asker] { asker.receive(); });
+    parts_.main.loop().watch(asker.fd(), [&asker] { asker.receive(Clock::now()); });
     if (config.portal.enabled())
         open(config);
 }

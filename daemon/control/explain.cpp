@@ -30,9 +30,8 @@ Explainer::Explainer(ident::Peers& asker, std::shared_ptr<const Rules> rules, Sc
   , users_(users)
   , recognised_(recognised)
   , asker_(asker) {
-    asker_.set_handler([this](const Flow& flow, ident::Peers::Heard heard, const Owner& owner) {
-        answered(flow, heard, owner);
-    });
+    asker_.set_handler([this](const Flow& flow, ident::Peers::Heard heard, const Owner& owner,
+                              TimePoint) { answered(flow, heard, owner); });
 }
 
 void Explainer::set_rules(std::shared_ptr<const Rules> rules, Scope scope) {
@@ -231,14 +230,15 @@ Explainer::Fact Explainer::ask(Question& question, std::optional<Gid> group) {
     }
     question.asked = fmt::format("asked the ubfd of {}", to_string(flow.source.address));
     question.unheard.clear();
-    asker_.ask(flow, flow, ident::Role::connector, std::nullopt, question.interface, group);
-    asker_.flush();
+    const auto now = shared_.clock(); // a search may have gone before
+    asker_.ask(flow, flow, ident::Role::connector, std::nullopt, question.interface, group, now);
+    asker_.flush(now);
     return Fact::comes_later;
 }
 
 void Explainer::find_credentials(Question& question) {
     auto& facts = question.facts;
-    const auto until = [&] { return Clock::now() + patience(question); };
+    const auto until = [&] { return shared_.clock() + patience(question); };
     facts.learn_destination(
         with_credentials(question.destination, *facts.destination, ident::Role::listener, until()));
     if (question.source)

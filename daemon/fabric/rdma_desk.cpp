@@ -27,14 +27,14 @@ RdmaDesk::RdmaDesk(ident::Asker& asker, std::shared_ptr<const RdmaRules> rules, 
   : log_(shared.log)
   , asker_(asker)
   , off_(rules->mode == Config::Fabric::Rdma::off)
-  , judge_(asker, std::move(rules), {shared.counters, shared.peers, shared.log},
+  , judge_(asker, std::move(rules), {shared.counters, shared.peers, shared.log, Clock::now},
            [this, &investigator = shared.investigator](Holder process, ident::Role role,
                                                        Method method) {
                thread_.heartbeat().beat(Clock::now()); // each may wait for the user database
                return investigator.of_process(std::move(process), role, method);
            })
   , next_look_(Clock::now() + look_pause) {
-    thread_.loop().watch(asker_.fd(), [this] { asker_.receive(); });
+    thread_.loop().watch(asker_.fd(), [this] { asker_.receive(Clock::now()); });
     thread_.start("rdma", {}, {[this] { return next(); }, [this](TimePoint now) { go_on(now); }});
 }
 

@@ -71,9 +71,8 @@ RdmaJudge::RdmaJudge(ident::Peers& peers, std::shared_ptr<const RdmaRules> rules
   , shared_(shared)
   , owner_of_(std::move(owner_of))
   , peers_(peers) {
-    peers_.set_handler([this](const Flow& flow, ident::Peers::Heard heard, const Owner& owner) {
-        this->heard(flow, heard, owner);
-    });
+    peers_.set_handler([this](const Flow& flow, ident::Peers::Heard heard, const Owner& owner,
+                              TimePoint now) { this->heard(flow, heard, owner, now); });
 }
 
 void RdmaJudge::set_rules(std::shared_ptr<const RdmaRules> rules) {
@@ -105,8 +104,8 @@ void RdmaJudge::keep(rdma::Connection connection) {
 }
 
 void RdmaJudge::read() {
-    const auto until = Clock::now() + reading_time;
-    while (!unread_.empty() && Clock::now() < until) {
+    const auto until = shared_.clock() + reading_time;
+    while (!unread_.empty() && shared_.clock() < until) {
         auto connection = std::move(unread_.extract(unread_.begin()).mapped());
         auto owner = find_owner(connection);
         if (auto* entry = book_.add(std::move(connection), std::move(owner)))
@@ -172,7 +171,7 @@ void RdmaJudge::go_on(TimePoint now) {
         if (entry != nullptr && entry->stage == RdmaBook::Stage::open && entry->next <= now)
             judge(*entry, now);
     }
-    peers_.flush();
+    peers_.flush(now);
 }
 
 void RdmaJudge::open(Entry& entry, TimePoint when) {
@@ -234,19 +233,20 @@ void RdmaJudge::inquire(Entry& entry, const Facts& facts, std::optional<End> rem
     const auto step = ubf::next(facts, rules_->policy);
     if (const auto* reason = std::get_if<Reason>(&step))
         return conclude(entry, facts, remote, *reason, now);
-    ask(entry); // no other fact is missing
+    ask(entry, now); // no other fact is missing
 }
 
-void RdmaJudge::ask(Entry& entry) {
+void RdmaJudge::ask(Entry& entry, TimePoint now) {
     const auto question = question_of(entry.is);
     if (questions_.size() >= most_questions || !questions_.emplace(question, entry.is.key).second)
         return open(entry, entry.next + room_pause);
     entry.stage = RdmaBook::Stage::asked;
     const auto role = role_of(entry.is.end == End::connector ? End::listener : End::connector);
-    peers_.ask(question, question, role, std::nullopt, entry.is.interface, {});
+    peers_.ask(question, question, role, std::nullopt, entry.is.interface, {}, now);
 }
 
-void RdmaJudge::heard(const Flow& flow, ident::Peers::Heard heard, const Owner& owner) {
+void RdmaJudge::heard(const Flow& flow, ident::Peers::Heard heard, const Owner& owner,
+                      TimePoint now) {
     using Heard = ident::Peers::Heard;
     if (heard == Heard::uid) // more follows
         return;
@@ -254,7 +254,6 @@ void RdmaJudge::heard(const Flow& flow, ident::Peers::Heard heard, const Owner& 
     auto* entry = question.empty() ? nullptr : book_.find(question.mapped());
     if (entry == nullptr || entry->stage != RdmaBook::Stage::asked)
         return; // it is over
-    const auto now = Clock::now();
     entry->stage = RdmaBook::Stage::open;
     if (heard == Heard::owner) {
         auto facts = facts_of(*entry);

@@ -40,6 +40,7 @@ class RdmaJudge {
         Counters& counters;
         PeerTable& peers;
         Reporter& log;
+        ReadClock clock = Clock::now; // while owners are looked for
     };
     // The owner of a process that holds an end; as Investigator::of_process().
     using OwnerOf = std::function<Owner(Holder process, ident::Role role, Method method)>;
@@ -74,8 +75,8 @@ class RdmaJudge {
     void read();
     Owner find_owner(const rdma::Connection& connection) const;
     void judge(Entry& entry, TimePoint now);
-    void ask(Entry& entry);
-    void heard(const Flow& flow, ident::Peers::Heard heard, const Owner& owner);
+    void ask(Entry& entry, TimePoint now);
+    void heard(const Flow& flow, ident::Peers::Heard heard, const Owner& owner, TimePoint now);
     void open(Entry& entry, TimePoint when);
     void allow(Entry& entry);
     static Facts facts_of(const Entry& entry); // of our end

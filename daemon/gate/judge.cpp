@@ -39,9 +39,8 @@ Judge::Judge(ident::Peers& asker, std::shared_ptr<const Rules> rules, Sockets& s
   , finder_(rules_, sockets, shared)
   , questions_(asker, rules_, shared)
   , outcomes_(rules_, verdicts, shared, sockets.loopback()) {
-    asker.set_handler([this](const Flow& flow, Questions::Heard heard, const Owner& owner) {
-        answered(flow, heard, owner, shared_.clock());
-    });
+    asker.set_handler([this](const Flow& flow, Questions::Heard heard, const Owner& owner,
+                             TimePoint now) { answered(flow, heard, owner, now); });
 }
 
 void Judge::set_rules(std::shared_ptr<const Rules> rules, bool review) {
@@ -79,8 +78,8 @@ void Judge::on_time(TimePoint now) {
 }
 
 // Questions first, since their answers take longest.
-void Judge::write() {
-    questions_.asker().flush();
+void Judge::write(TimePoint now) {
+    questions_.asker().flush(now);
     outcomes_.write();
 }
 

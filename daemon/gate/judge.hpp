@@ -46,7 +46,7 @@ class Judge {
     void arrive(Arrival arrival, TimePoint now);
     void begin_arrived(TimePoint now); // the cases of what arrived
     void on_time(TimePoint now);
-    void write(); // questions, and what the kernel must know before the packets go on
+    void write(TimePoint now); // questions, and what the kernel must know before the packets go on
     void confirm(TimePoint now) { outcomes_.confirm(now); } // after they went on
     std::optional<TimePoint> next() const;
     bool is_pressed() const { return questions_.is_pressed(); } // no more can be asked now

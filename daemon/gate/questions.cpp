@@ -51,7 +51,7 @@ std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
                                    shared_.owners.account_of(item.found.destination.owner.uid));
     if (begun.has_room)
         item.question = asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source),
-                                   same_as, item.interface, group);
+                                   same_as, item.interface, group, now);
     return begun.gave_way;
 }
 
@@ -59,7 +59,7 @@ std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
 void Questions::ask_in_passing(const Case& item, TimePoint now) {
     if (shared_.peers.may_try(peer_of(item), now))
         asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source), std::nullopt,
-                   item.interface, std::nullopt);
+                   item.interface, std::nullopt, now);
 }
 
 void Questions::withdraw(Case& item) {

@@ -14,7 +14,7 @@ Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
   , judge_(asker, rules, sockets_, verdicts_, shared, thread_.mailbox()) {
     queue_->set_fail_open(rules->observed.all);
     thread_.loop().watch(queue_->fd(), [this] { receive(); });
-    thread_.loop().watch(asker.fd(), [&asker] { asker.receive(); });
+    thread_.loop().watch(asker.fd(), [&asker] { asker.receive(Clock::now()); });
     // For verdicts, and to make the kernel forget a flow.
     thread_.start("gate", {CAP_NET_ADMIN},
                   {[this] { return next(); }, [this](TimePoint now) { go_on(now); }});
@@ -126,7 +126,7 @@ void Worker::receive() {
 
 // Sends what this round brought.
 void Worker::settle(TimePoint now) {
-    judge_.write();
+    judge_.write(now);
     queue_->flush();
     judge_.confirm(now);
 }

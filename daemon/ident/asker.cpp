@@ -41,8 +41,7 @@ Nonce Nonces::draw() {
 }
 
 Nonce Asker::ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
-                 std::uint32_t interface, std::optional<Gid> group) {
-    const auto now = Clock::now();
+                 std::uint32_t interface, std::optional<Gid> group, TimePoint now) {
     Nonce nonce = nonces_.draw();
     while (pending_.contains(nonce))
         nonce = nonces_.draw();
@@ -72,19 +71,19 @@ void Asker::withdraw(Nonce nonce) {
         pressure_.dropped(*kind);
 }
 
-void Asker::flush() {
+void Asker::flush(TimePoint now) {
     if (unsent_.empty())
         return;
     auto unsent = std::exchange(unsent_, {});
     const auto barred = terms_->identities ? take_barred(unsent) : std::vector<Flow>{};
-    send(unsent);
+    send(unsent, now);
     unsent.clear();
     if (unsent_.empty())
         unsent_.swap(unsent); // for its room
     Owner nobody;
     nobody.word = Word::no_certificate;
     for (const auto& flow : barred)
-        handler_(flow, Heard::owner, nobody);
+        handler_(flow, Heard::owner, nobody, now);
 }
 
 // A node whose certificate is revoked is not asked.
@@ -120,7 +119,7 @@ void Asker::send_later(Pending& pending, TimePoint when) {
 
 // Groups the questions by peer, so that a storm costs a datagram for many. Questions that were
 // answered meanwhile are left out.
-void Asker::send(const std::vector<Nonce>& nonces) {
+void Asker::send(const std::vector<Nonce>& nonces, TimePoint now) {
     open_.clear();
     for (const Nonce nonce : nonces)
         if (const auto found = pending_.find(nonce); found != pending_.end())
@@ -128,7 +127,7 @@ void Asker::send(const std::vector<Nonce>& nonces) {
     const auto way = [](const Pending* open) {
         return std::tie(open->path.to, open->path.from, open->interface);
     };
-    each_group(open_, way, [this](auto group) {
+    each_group(open_, way, [this, now](auto group) {
         const auto& [path, interface] = std::tie(group.front()->path, group.front()->interface);
         auto& questions = std::get<std::vector<Question>>(outgoing_.entries);
         questions.clear();
@@ -136,8 +135,7 @@ void Asker::send(const std::vector<Nonce>& nonces) {
             questions.push_back(open->question);
         outgoing_.from = line_.channel;
         outgoing_.time = wall_clock();
-        const bool proven =
-            peers_.standing(path.to.address, Clock::now()) == PeerTable::Standing::proven;
+        const bool proven = peers_.standing(path.to.address, now) == PeerTable::Standing::proven;
         const auto& socket = proven ? line_.socket : line_.unproven;
         std::array<std::uint8_t, max_datagram> buffer;
         for (std::size_t first = 0; first < questions.size();) {
@@ -145,7 +143,6 @@ void Asker::send(const std::vector<Nonce>& nonces) {
             const auto bytes =
                 terms_->write(buffer, outgoing_, first, path, Identities::Why::question);
             const bool no_room = is_want_of_room(socket.send(path, interface, bytes));
-            const auto now = Clock::now();
             if (no_room)
                 counters_.ident.not_sent.add();
             // Any other failure counts as a loss on the way.
@@ -159,16 +156,16 @@ void Asker::send(const std::vector<Nonce>& nonces) {
     });
 }
 
-void Asker::receive() {
-    static_cast<void>(
-        line_.socket.receive(inbox_, [this](const Received& received) { handle(received); }));
+void Asker::receive(TimePoint now) {
+    static_cast<void>(line_.socket.receive(
+        inbox_, [this, now](const Received& received) { handle(received, now); }));
 }
 
-void Asker::handle(const Received& received) {
-    const auto datagram = accept(received, *terms_, peers_, counters_.ident);
+void Asker::handle(const Received& received, TimePoint now) {
+    const auto wall = wall_clock();
+    const auto datagram = accept(received, *terms_, peers_, counters_.ident, wall);
     if (!datagram && datagram.error() == Rejection::other_version)
-        peers_.speaks(received.path.from.address, spoken_version(received.bytes).value_or(0),
-                      Clock::now());
+        peers_.speaks(received.path.from.address, spoken_version(received.bytes).value_or(0), now);
     if (!datagram && datagram.error() == Rejection::no_certificate)
         ask_for_certificate(received);
     if (!datagram)
@@ -178,8 +175,7 @@ void Asker::handle(const Received& received) {
         counters_.ident.rejections.add(Rejection::unasked);
         return;
     }
-    const auto now = Clock::now();
-    const auto ahead = datagram->time - wall_clock();
+    const auto ahead = datagram->time - wall;
     for (auto answer : *answers) {
         if (terms_->identities)
             terms_->identities->judge(received.path.from.address, datagram->sealed, answer.owner);
@@ -244,7 +240,7 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
         send_later(pending, now + (pending.deadline - now) / 2);
         pending.pause = deadline_;
         if (!withdrawn)
-            handler_(flow, Heard::uid, answer.owner);
+            handler_(flow, Heard::uid, answer.owner, now);
         return;
     }
     counters_.ident.answers.add();
@@ -254,7 +250,7 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
         counters_.owners.methods.add(answer.owner.credentials->method);
     pending_.erase(found);
     if (!withdrawn)
-        handler_(flow, answer.part == Part::busy ? Heard::busy : Heard::owner, answer.owner);
+        handler_(flow, answer.part == Part::busy ? Heard::busy : Heard::owner, answer.owner, now);
 }
 
 std::optional<TimePoint> Asker::next() const {
@@ -266,7 +262,7 @@ std::optional<TimePoint> Asker::next() const {
 void Asker::on_time(TimePoint now) {
     if (!due_.empty() && due_.top().when + deadline_ / 2 <= now) {
         peers_.forgive_until(now + deadline_); // it is we who are late
-        receive();                             // answers that came in time
+        receive(now);                          // answers that came in time
     }
     std::vector<Nonce> again;
     std::vector<Pending> expired;
@@ -306,19 +302,19 @@ void Asker::on_time(TimePoint now) {
         again.push_back(nonce);
     }
     if (!again.empty())
-        send(again);
+        send(again, now);
     for (const auto& pending : expired)
-        expire(pending);
+        expire(pending, now);
 }
 
-void Asker::expire(const Pending& pending) {
+void Asker::expire(const Pending& pending, TimePoint now) {
     const auto& flow = pending.flow;
     if (!pending.sent)
-        handler_(flow, Heard::unsent, Owner{});
+        handler_(flow, Heard::unsent, Owner{}, now);
     else if (pending.named)
-        handler_(flow, Heard::late, *pending.named);
+        handler_(flow, Heard::late, *pending.named, now);
     else
-        handler_(flow, Heard::nothing, Owner{});
+        handler_(flow, Heard::nothing, Owner{}, now);
 }
 
 } // namespace ubf::ident

@@ -39,19 +39,19 @@ class Asker final : public Peers {
           std::shared_ptr<const Terms> terms, Milliseconds deadline, PeerTable& peers,
           Counters& counters);
 
-    // The handler is called in receive() and on_time().
+    // The handler is called in flush(), receive() and on_time().
     void set_handler(Handler handler) override { handler_ = std::move(handler); }
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline) override;
     Nonce ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
-              std::uint32_t interface, std::optional<Gid> group = {}) override;
-    void flush() override;
+              std::uint32_t interface, std::optional<Gid> group, TimePoint now) override;
+    void flush(TimePoint now) override;
     void withdraw(Nonce nonce) override;
     void on_time(TimePoint now) override;
     std::optional<TimePoint> next() const override;
     bool is_pressed() const override { return pressure_.is_high(); }
     // The loop calls receive() when fd() is readable.
     int fd() const { return line_.socket.fd(); }
-    void receive();
+    void receive(TimePoint now);
 
   private:
     struct Pending {
@@ -75,12 +75,12 @@ class Asker final : public Peers {
         bool operator>(const Due& other) const { return when > other.when; }
     };
 
-    void send(const std::vector<Nonce>& nonces);
+    void send(const std::vector<Nonce>& nonces, TimePoint now);
     void note_sent(Pending& pending, TimePoint now);
     void send_later(Pending& pending, TimePoint when);
-    void expire(const Pending& pending);
+    void expire(const Pending& pending, TimePoint now);
     std::vector<Flow> take_barred(std::vector<Nonce>& nonces);
-    void handle(const Received& received);
+    void handle(const Received& received, TimePoint now);
     void ask_for_certificate(const Received& received);
     void note_word(const Answer& answer, const Path& path);
     void handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now);

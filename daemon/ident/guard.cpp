@@ -34,7 +34,7 @@ Result<Datagram, Rejection> read(const Received& received, const Terms& terms) {
 } // namespace
 
 Result<Datagram, Rejection> accept(const Received& received, const Terms& terms, PeerTable& peers,
-                                   IdentCounters& counters) {
+                                   IdentCounters& counters, Milliseconds wall) {
     const auto reject = [&](Rejection rejection) {
         counters.rejections.add(rejection);
         return fail(rejection);
@@ -45,7 +45,7 @@ Result<Datagram, Rejection> accept(const Received& received, const Terms& terms,
     auto datagram = read(received, terms);
     if (!datagram)
         return reject(datagram.error());
-    const auto ahead = datagram->time - wall_clock();
+    const auto ahead = datagram->time - wall;
     if (std::chrono::abs(ahead) > terms.clock_skew)
         peers.clock_seen(from.address, ahead);
     const bool needs_clock = !std::holds_alternative<std::vector<Question>>(datagram->entries) &&

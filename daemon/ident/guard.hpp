@@ -42,8 +42,8 @@ Milliseconds wall_clock();
 // Rejects and counts a datagram that is foreign, forged, malformed or late. Questions and answers
 // need no clock: a question is answered to the peer alone, and an answer repeats a nonce of ours.
 // So does a decision. All others must be young by the sender's clock, whose offset its last answer
-// has shown.
+// has shown. wall: our own clock, as wall_clock() reads it.
 Result<Datagram, Rejection> accept(const Received& received, const Terms& terms, PeerTable& peers,
-                                   IdentCounters& counters);
+                                   IdentCounters& counters, Milliseconds wall);
 
 } // namespace ubf::ident

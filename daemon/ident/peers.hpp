@@ -24,7 +24,8 @@ class Peers {
         unsent,  // the question could not be sent, for want of room in the kernel
     };
     // owner: unknown, if only `nothing` or `unsent` is heard.
-    using Handler = std::function<void(const Flow& flow, Heard heard, const Owner& owner)>;
+    using Handler =
+        std::function<void(const Flow& flow, Heard heard, const Owner& owner, TimePoint now)>;
 
     virtual ~Peers() = default;
 
@@ -34,8 +35,8 @@ class Peers {
     // Who owns the source of this flow? Questions are sent by flush(), several to a datagram.
     // asked: the flow as the peer knows it. interface: the packet's, for link-local addresses.
     virtual Nonce ask(const Flow& flow, const Flow& asked, Role role, std::optional<Uid> same_as,
-                      std::uint32_t interface, std::optional<Gid> group) = 0;
-    virtual void flush() = 0;
+                      std::uint32_t interface, std::optional<Gid> group, TimePoint now) = 0;
+    virtual void flush(TimePoint now) = 0;
     // The handler is not called for that question any more.
     virtual void withdraw(Nonce nonce) = 0;
     virtual void on_time(TimePoint now) = 0; // to be called at next()

@@ -22,7 +22,8 @@ Respondent::Respondent(Sockets& sockets, Owners& owners, ToldFlows& told, Counte
   , deadline_(deadline)
   , ways_(std::move(ways)) {}
 
-void Respondent::answer(const std::vector<Question>& questions, const Sender& sender) {
+void Respondent::answer(const std::vector<Question>& questions, const Sender& sender,
+                        TimePoint now) {
     std::vector<OwnerLookup::Wanted> wanted;
     for (const auto& question : questions)
         wanted.push_back({question.flow, sender.interface, false, true});
@@ -35,23 +36,24 @@ void Respondent::answer(const std::vector<Question>& questions, const Sender& se
         const bool maybe_translated =
             !found && found.error() == LookupError::none && question.flow.protocol == Protocol::tcp;
         if (!maybe_translated || !look_behind(question, sender))
-            answers.push_back(answer_of(question, found, sender));
+            answers.push_back(answer_of(question, found, sender, now));
     }
     ways_.send(sender, std::move(answers));
 }
 
-void Respondent::answer_listeners(const std::vector<Question>& questions, const Sender& sender) {
+void Respondent::answer_listeners(const std::vector<Question>& questions, const Sender& sender,
+                                  TimePoint now) {
     std::vector<Answer> answers;
     answers.reserve(questions.size());
     for (const auto& question : questions)
-        answers.push_back(listener_at(question, sender));
+        answers.push_back(listener_at(question, sender, now));
     counters_.ident.listeners_answered.add(answers.size());
     ways_.send(sender, std::move(answers));
 }
 
 // As a gate would find it for a SYN. Empty credentials say that nobody listens; an older ubfd,
 // which doesn't know such questions, answers without.
-Answer Respondent::listener_at(const Question& question, const Sender& sender) {
+Answer Respondent::listener_at(const Question& question, const Sender& sender, TimePoint now) {
     const auto& place = question.flow.source;
     auto found = sockets_.listener(place, sender.interface);
     if (!found && found.error() == LookupError::none)
@@ -59,30 +61,31 @@ Answer Respondent::listener_at(const Question& question, const Sender& sender) {
     if (found && owners_.may_share(place.port) &&
         sockets_.add_sharing(*found, question.flow.reversed(), sender.interface))
         found = fail(LookupError::ambiguous);
-    return answer_of(question, found, sender);
+    return answer_of(question, found, sender, now);
 }
 
 Answer Respondent::answer_of(const Question& question, const OwnerLookup::Found& found,
-                             const Sender& sender) {
+                             const Sender& sender, TimePoint now) {
     if (auto owner = owner_of(question, found, sender))
         return {question.nonce, std::move(*owner)};
-    return investigate(question, *found, sender);
+    return investigate(question, *found, sender, now);
 }
 
 // No socket has the flow. Perhaps this node translates it (NAT). Then a local socket may have the
 // untranslated flow, or the node forwards another host's. False if too many such questions wait.
 bool Respondent::look_behind(const Question& question, const Sender& sender) {
-    return ways_.find_original(question.flow, [this, question,
-                                               sender](std::optional<Flow> original) {
-        mailbox_.post([this, question, sender, original] {
-            Answer answer{question.nonce, Owner{}};
-            if (original && sockets_.interface_of(original->source.address))
-                answer = answer_of(question, sockets_.sender(*original, sender.interface), sender);
-            else if (original)
-                answer.owner = Owner::translated();
-            ways_.send(sender, std::vector{std::move(answer)});
+    return ways_.find_original(
+        question.flow, [this, question, sender](std::optional<Flow> original) {
+            mailbox_.post([this, question, sender, original] {
+                Answer answer{question.nonce, Owner{}};
+                if (original && sockets_.interface_of(original->source.address))
+                    answer = answer_of(question, sockets_.sender(*original, sender.interface),
+                                       sender, ways_.clock());
+                else if (original)
+                    answer.owner = Owner::translated();
+                ways_.send(sender, std::vector{std::move(answer)});
+            });
         });
-    });
 }
 
 // Nothing if the uid doesn't suffice.
@@ -117,13 +120,13 @@ void put_first(std::optional<Gid> group, Owner& owner) {
 
 // Answers with the uid at once, if the credentials take a search.
 Answer Respondent::investigate(const Question& question, const SocketOwner& found,
-                               const Sender& sender) {
+                               const Sender& sender, TimePoint now) {
     if (auto owner = owners_.known(found, question.role)) {
-        remember_labels(question, found.socket.cookie, *owner, sender);
+        remember_labels(question, found.socket.cookie, *owner, sender, now);
         put_first(question.group, *owner);
         return {question.nonce, std::move(*owner)};
     }
-    const auto deadline = Clock::now() + std::max(deadline_ - travel, deadline_ / 2);
+    const auto deadline = now + std::max(deadline_ - travel, deadline_ / 2);
     const bool follows = search(question, found, sender, deadline);
     return {question.nonce, found.owner, follows ? Part::uid : Part::busy};
 }
@@ -144,7 +147,7 @@ bool Respondent::search(const Question& question, const SocketOwner& found, cons
                 if (stale && in_time && search(question, found, sender, deadline))
                     return;
                 if (!stale && in_time)
-                    remember_labels(question, found.socket.cookie, owner, sender);
+                    remember_labels(question, found.socket.cookie, owner, sender, ways_.clock());
                 put_first(question.group, owner);
                 ready_.push_back({sender,
                                   {question.nonce, stale ? found.owner : std::move(owner),
@@ -157,12 +160,11 @@ bool Respondent::search(const Question& question, const SocketOwner& found, cons
 }
 
 void Respondent::remember_labels(const Question& question, Cookie cookie, const Owner& owner,
-                                 const Sender& sender) {
+                                 const Sender& sender, TimePoint now) {
     const bool waits = question.role == Role::connector || question.flow.protocol != Protocol::tcp;
     if (waits && owner.credentials && !owner.credentials->labels.empty())
-        counters_.ident.told_forgotten.add(told_.add_labelled(cookie, owner.uid, question.flow,
-                                                              sender.path.reversed(),
-                                                              sender.interface, Clock::now()));
+        counters_.ident.told_forgotten.add(told_.add_labelled(
+            cookie, owner.uid, question.flow, sender.path.reversed(), sender.interface, now));
 }
 
 void Respondent::send_ready() {

@@ -33,6 +33,7 @@ class Respondent {
         // If this node's NAT translates a flow, finds the flow before that, on any thread; else
         // nothing. False if too many wait: then it is not called.
         std::function<bool(const Flow&, std::function<void(std::optional<Flow>)>)> find_original;
+        ReadClock clock = Clock::now; // when something was found
     };
 
     // told: remembers what peers rely on. mailbox: of the thread, for what other threads find.
@@ -41,9 +42,10 @@ class Respondent {
 
     void set_deadline(Milliseconds deadline) { deadline_ = deadline; }
     // All of one peer. The caller has checked that the peer may ask them.
-    void answer(const std::vector<Question>& questions, const Sender& sender);
+    void answer(const std::vector<Question>& questions, const Sender& sender, TimePoint now);
     // The same of questions about TCP listeners, for which no packet waits.
-    void answer_listeners(const std::vector<Question>& questions, const Sender& sender);
+    void answer_listeners(const std::vector<Question>& questions, const Sender& sender,
+                          TimePoint now);
     // Answers of searches that ended in this round: those to one asker share a datagram.
     void send_ready();
 
@@ -54,16 +56,17 @@ class Respondent {
     };
 
     Answer answer_of(const Question& question, const OwnerLookup::Found& found,
-                     const Sender& sender);
-    Answer listener_at(const Question& question, const Sender& sender);
+                     const Sender& sender, TimePoint now);
+    Answer listener_at(const Question& question, const Sender& sender, TimePoint now);
     bool look_behind(const Question& question, const Sender& sender);
     std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
                                   const Sender& sender);
-    Answer investigate(const Question& question, const SocketOwner& found, const Sender& sender);
+    Answer investigate(const Question& question, const SocketOwner& found, const Sender& sender,
+                       TimePoint now);
     bool search(const Question& question, const SocketOwner& found, const Sender& sender,
                 TimePoint deadline);
     void remember_labels(const Question& question, Cookie cookie, const Owner& owner,
-                         const Sender& sender);
+                         const Sender& sender, TimePoint now);
 
     Sockets& sockets_;
     Owners& owners_;

@@ -61,16 +61,19 @@ void Service::go_on(TimePoint now) {
 void Service::receive() {
     constexpr int most_rounds = 8;
     for (int round = 0; round < most_rounds; ++round)
-        if (!socket_.receive(inbox_, [this](const Received& received) { handle(received); }))
+        if (!socket_.receive(inbox_, [this, now = Clock::now()](const Received& received) {
+                handle(received, now);
+            }))
             return;
 }
 
-void Service::handle(const Received& received) {
+void Service::handle(const Received& received, TimePoint now) {
     if (introduction_of(received.bytes))
         return introduced(received);
-    const auto datagram = accept(received, *terms_, shared_.peers, shared_.counters.ident);
+    const auto datagram =
+        accept(received, *terms_, shared_.peers, shared_.counters.ident, wall_clock());
     if (!datagram && datagram.error() == Rejection::other_version)
-        answer_version(received);
+        answer_version(received, now);
     greet(received, datagram);
     if (!datagram)
         return;
@@ -84,11 +87,11 @@ void Service::handle(const Received& received) {
         shared_.counters.ident.rejections.add(Rejection::repeated);
         return;
     }
-    shared_.peers.heard(received.path.from.address, Clock::now());
+    shared_.peers.heard(received.path.from.address, now);
     const Sender sender{received.path, received.interface, datagram->from, datagram->sealed};
     auto& entries = datagram->entries;
     if (const auto* questions = std::get_if<std::vector<Question>>(&entries)) {
-        handle(*questions, sender);
+        handle(*questions, sender, now);
     } else if (auto* gone = std::get_if<std::vector<Gone>>(&entries)) {
         hand_on(*gone, sender);
     } else if (auto* seen = std::get_if<std::vector<GoneSeen>>(&entries)) {
@@ -114,8 +117,7 @@ void Service::hand_on(std::vector<Entry> entries, const Sender& sender) {
 }
 
 // Tells the peer our version, so that both nodes can log the difference.
-void Service::answer_version(const Received& received) {
-    const auto now = Clock::now();
+void Service::answer_version(const Received& received, TimePoint now) {
     const auto& address = received.path.from.address;
     shared_.peers.speaks(address, spoken_version(received.bytes).value_or(0), now);
     if (is_notice(received.bytes) || !shared_.peers.may_tell_version(address, now))
@@ -128,7 +130,7 @@ void Service::answer_version(const Received& received) {
     socket_.send(path, received.interface, bytes); // if lost, the next datagram gets a reply
 }
 
-void Service::handle(const std::vector<Question>& questions, const Sender& sender) {
+void Service::handle(const std::vector<Question>& questions, const Sender& sender, TimePoint now) {
     std::vector<Question> of_tcp;
     std::vector<Question> of_listeners;
     std::vector<Question> others;
@@ -144,10 +146,10 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
             (question.role == Role::listener ? of_listeners : of_tcp).push_back(question);
     }
     if (!of_listeners.empty())
-        answer_portal(of_listeners, sender);
+        answer_portal(of_listeners, sender, now);
     if (!of_tcp.empty()) {
         note_listeners(of_tcp, sender);
-        respondent_.answer(of_tcp, sender);
+        respondent_.answer(of_tcp, sender, now);
     }
     if (others.empty())
         return;
@@ -160,9 +162,10 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
 
 // Only nodes with portals are told who listens at a port of this node. Any other is answered as by
 // an older ubfd: such a socket sends nothing.
-void Service::answer_portal(const std::vector<Question>& questions, const Sender& sender) {
+void Service::answer_portal(const std::vector<Question>& questions, const Sender& sender,
+                            TimePoint now) {
     if (contains(terms_->portals, sender.path.from.address))
-        return respondent_.answer_listeners(questions, sender);
+        return respondent_.answer_listeners(questions, sender, now);
     shared_.counters.ident.listeners_refused.add(questions.size());
     std::vector<Answer> unknown;
     unknown.reserve(questions.size());
@@ -205,7 +208,7 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
                         unknown.push_back({questions[i].nonce, Owner{}});
                 shared_.counters.ident.no_evidence.add(unknown.size());
                 if (!sent.empty())
-                    respondent_.answer(sent, sender);
+                    respondent_.answer(sent, sender, Clock::now());
                 send(sender, std::move(unknown));
             });
         }));

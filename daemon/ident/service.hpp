@@ -72,13 +72,13 @@ class Service {
     void receive();
     template<typename Entry>
     void hand_on(std::vector<Entry> entries, const Sender& sender);
-    void handle(const Received& received);
-    void answer_version(const Received& received);
+    void handle(const Received& received, TimePoint now);
+    void answer_version(const Received& received, TimePoint now);
     void introduced(const Received& received);
     void note_listeners(const std::vector<Question>& questions, const Sender& sender);
     void greet(const Received& received, const Result<Datagram, Rejection>& datagram);
-    void handle(const std::vector<Question>& questions, const Sender& sender);
-    void answer_portal(const std::vector<Question>& questions, const Sender& sender);
+    void handle(const std::vector<Question>& questions, const Sender& sender, TimePoint now);
+    void answer_portal(const std::vector<Question>& questions, const Sender& sender, TimePoint now);
     void answer_others(const std::vector<Question>& others, const Sender& sender);
     void handle(const std::vector<Gone>& gone, const Sender& sender);
     void handle(const std::vector<GoneSeen>& seen, const Sender& sender);

@@ -31,6 +31,7 @@ void Service::send_inquiries(TimePoint now) {
 // A peer is told only of flows from its address to ours.
 void Service::handle(const std::vector<Inquiry>& inquiries, const Sender& sender) {
     auto& counters = shared_.counters.ident;
+    const auto now = Clock::now();
     for (const auto& inquiry : inquiries) {
         const auto& source = inquiry.flow.source.address;
         const auto& destination = inquiry.flow.destination.address;
@@ -41,7 +42,7 @@ void Service::handle(const std::vector<Inquiry>& inquiries, const Sender& sender
         }
         const auto& peer = sender.path.from.address;
         if (!on_.inquiry ||
-            inquiries_.begin(inquiry.nonce, peer, Clock::now()) == Inquiries::Admission::refused) {
+            inquiries_.begin(inquiry.nonce, peer, now) == Inquiries::Admission::refused) {
             counters.inquiries_refused.add();
             continue;
         }

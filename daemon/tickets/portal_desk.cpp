@@ -21,9 +21,8 @@ PortalDesk::PortalDesk(Parts parts, Ways ways, Terms terms)
   : parts_(parts)
   , ways_(std::move(ways))
   , terms_(std::move(terms)) {
-    parts_.asker.set_handler([this](const Flow& flow, ident::Peers::Heard how, const Owner& owner) {
-        heard(flow, how, owner);
-    });
+    parts_.asker.set_handler([this](const Flow& flow, ident::Peers::Heard how, const Owner& owner,
+                                    TimePoint) { heard(flow, how, owner); });
 }
 
 void PortalDesk::set_terms(Terms terms) {
@@ -208,9 +207,10 @@ void PortalDesk::ask_node(Number number, const Open& open) {
         return asked->second.numbers.push_back(number);
     if (is_away(terms_.rules->terms->management(flow.source.address)))
         return conclude(number, Owner{}, Reason::no_answer);
-    asked_.emplace(flow, Waiting{Clock::now(), {number}});
-    parts_.asker.ask(flow, flow, ident::Role::listener, std::nullopt, 0, std::nullopt);
-    parts_.asker.flush();
+    const auto now = Clock::now();
+    asked_.emplace(flow, Waiting{now, {number}});
+    parts_.asker.ask(flow, flow, ident::Role::listener, std::nullopt, 0, std::nullopt, now);
+    parts_.asker.flush(now);
 }
 
 // A node that did not answer lately is asked once a second, so that few people wait for it.

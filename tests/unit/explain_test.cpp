@@ -38,7 +38,7 @@ std::optional<Reason> of_the_gate(const SetUp& set_up, const std::vector<Answer>
     judge.begin_arrived(world.time.now);
     for (const auto& [heard, owner] : answers)
         if (judge.any_open())
-            world.peers.answer(world.flow, heard, owner);
+            world.peers.answer(world.flow, heard, owner, world.time.now);
     if (world.queue.verdicts.empty()) {
         judge.drop_all();
         return std::nullopt;
@@ -62,7 +62,7 @@ std::optional<Reason> of_explain(const SetUp& set_up, const std::vector<Answer>&
                       });
     for (const auto& [heard, owner] : answers)
         if (!reason)
-            world.peers.answer(world.flow, heard, owner);
+            world.peers.answer(world.flow, heard, owner, world.time.now);
     return reason;
 }
 
@@ -84,7 +84,7 @@ TEST(Explain, tells_a_peer_the_decision_and_both_users) {
     explainer.decide({{}, world.flow},
                      [&](const ident::Decision& decision) { decisions.push_back(decision); });
     EXPECT_TRUE(decisions.empty());
-    world.peers.answer(world.flow, Heard::owner, user(bob));
+    world.peers.answer(world.flow, Heard::owner, user(bob), world.time.now);
     ASSERT_EQ(decisions.size(), 1u);
     EXPECT_EQ(decisions[0].reason, Reason::different_user);
     EXPECT_EQ(decisions[0].connector, bob);
@@ -95,6 +95,61 @@ TEST(Explain, tells_a_peer_the_decision_and_both_users) {
                      [&](const ident::Decision& decision) { decisions.push_back(decision); });
     ASSERT_EQ(decisions.size(), 2u);
     EXPECT_EQ(decisions[1].reason, Reason::internal_error);
+}
+
+// Each end has its own time, and so has the question: the search before it may have lasted.
+TEST(Explain, has_patience_for_each_search_from_its_beginning) {
+    using std::chrono::milliseconds;
+    for (const auto& [of_a_peer, patience] :
+         {std::pair{false, milliseconds(500)}, std::pair{true, milliseconds(100)}}) {
+        UserCache users;
+        World world;
+        world.listens(alice);
+        const Flow local{Protocol::tcp, {here, 40000}, world.flow.destination};
+        world.sockets.connectors[local.source] = {Owner::user(bob), {Cookie{2}, bob, 8, 0, 0}};
+        world.owners.recorded = {{alice, user(alice)}, {bob, user(bob)}};
+        world.owners.meanwhile = [&] { world.time.pass(milliseconds(80)); };
+        const auto began = world.time.now;
+        const RecognitionTerms recognised{};
+        Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(),
+                            users, recognised);
+        if (of_a_peer)
+            explainer.decide({{}, local}, [](const auto&) {});
+        else
+            explainer.explain({{"from", to_string(local.source)},
+                               {"to", to_string(local.destination)},
+                               {"protocol", "tcp"}},
+                              [](const auto&) {});
+        ASSERT_GE(world.owners.deadlines.size(), 2u);
+        EXPECT_EQ(world.owners.deadlines[0], began + patience);
+        EXPECT_EQ(world.owners.deadlines[1], began + milliseconds(80) + patience);
+    }
+}
+
+TEST(Explain, asks_for_a_group_after_the_search_with_a_deadline_of_its_own) {
+    UserCache users;
+    World world;
+    world.listens(alice);
+    world.owners.recorded[alice] = user(alice, {project});
+    world.owners.meanwhile = [&] { world.time.pass(std::chrono::milliseconds(80)); };
+    const RecognitionTerms recognised{};
+    Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(), users,
+                        recognised);
+    bool told = false;
+    explainer.explain({{"from", to_string(world.flow.source)},
+                       {"to", to_string(world.flow.destination)},
+                       {"protocol", "tcp"}},
+                      [&](const auto&) { told = true; });
+    const auto began = world.time.now;
+    ASSERT_EQ(world.peers.questions.size(), 1u);
+    EXPECT_EQ(world.peers.questions[0].asked, began);
+    auto many = user(bob); // more than fit into an answer
+    many.credentials->groups.resize(ident::max_groups, Gid{7});
+    world.peers.answer(world.flow, Heard::owner, many, began);
+    ASSERT_EQ(world.peers.questions.size(), 2u);
+    EXPECT_EQ(world.peers.questions[1].group, project);
+    EXPECT_EQ(world.peers.questions[1].asked, began + std::chrono::milliseconds(80));
+    EXPECT_FALSE(told);
 }
 
 TEST(Explain, comes_to_the_verdict_of_the_gate) {

@@ -160,7 +160,7 @@ TEST_F(JudgeTest, a_udp_flow_is_in_the_kernel_before_its_packet_goes_on) {
     const Flow udp{Protocol::udp, flow.source, flow.destination};
     listens(alice, 1, 0);
     arrive(udp);
-    peers.answer(udp, ident::Peers::Heard::owner, Owner::user(alice));
+    peers.answer(udp, ident::Peers::Heard::owner, Owner::user(alice), time.now);
     EXPECT_EQ(queue.verdicts, Reasons{Reason::same_user});
     EXPECT_FALSE(judge->book().contains(udp));
     settle();
@@ -174,7 +174,7 @@ TEST_F(JudgeTest, a_udp_flow_whose_socket_is_gone_is_not_allowed) {
     listens(alice, 1, 0);
     verdicts.socket_is_gone = true;
     arrive(udp);
-    peers.answer(udp, ident::Peers::Heard::owner, Owner::user(alice));
+    peers.answer(udp, ident::Peers::Heard::owner, Owner::user(alice), time.now);
     settle();
     EXPECT_EQ(queue.verdicts, Reasons{Reason::gone});
     EXPECT_TRUE(verdicts.allowed.empty());
@@ -186,7 +186,7 @@ TEST_F(JudgeTest, a_udp_flow_that_is_denied_is_denied_by_the_kernel_for_a_while)
     listens(alice, 1, 0);
     owners.recorded[alice] = user(alice);
     arrive(udp);
-    peers.answer(udp, ident::Peers::Heard::owner, user(bob));
+    peers.answer(udp, ident::Peers::Heard::owner, user(bob), time.now);
     settle();
     EXPECT_EQ(queue.verdicts, Reasons{Reason::different_user});
     EXPECT_EQ(verdicts.denied, std::vector{udp});

@@ -22,7 +22,7 @@ class JudgeTimeTest : public Judging {
         settle();
     }
     void say(const Flow& about, Heard heard, const Owner& owner) {
-        peers.answer(about, heard, owner);
+        peers.answer(about, heard, owner, time.now);
         settle();
     }
     void allow_udp() {
@@ -30,6 +30,11 @@ class JudgeTimeTest : public Judging {
         listens(alice, 1, 0);
         arrive(udp);
         say(udp, Heard::owner, Owner::user(alice));
+    }
+    static Owner labelled(Uid uid) {
+        auto owner = user(uid);
+        owner.credentials->labels = {{LabelOrigin::map, "physics"}};
+        return owner;
     }
     // Two questions in a row that the peer does not answer.
     void be_silent() {
@@ -224,6 +229,33 @@ TEST_F(JudgeTimeTest, an_allowed_udp_flow_whose_peer_is_silent_is_not_renewed_an
     EXPECT_EQ(silences, 6u);
     EXPECT_TRUE(verdicts.renewed.empty());
     EXPECT_EQ(verdicts.ended, std::vector{udp});
+}
+
+// Every ten seconds it is only seen whether the connection is still there.
+TEST_F(JudgeTimeTest,
+       a_connection_that_a_label_allowed_is_decided_again_in_ten_minutes_or_at_once) {
+    begin();
+    listens(alice);
+    owners.recorded[alice] = labelled(alice);
+    arrive();
+    hear(Heard::owner, labelled(bob));
+    ASSERT_EQ(queue.verdicts, Reasons{Reason::same_label});
+    const auto begun = time.now;
+    while (time.now + AllowedFlows::pause < begun + 10min)
+        pass(AllowedFlows::pause);
+    EXPECT_EQ(peers.questions.size(), 1u);
+    pass(AllowedFlows::pause);
+    ASSERT_EQ(peers.questions.size(), 2u);
+    hear(Heard::owner, labelled(bob));
+    EXPECT_TRUE(judge->book().contains(flow));
+    pass(1s);
+    EXPECT_EQ(peers.questions.size(), 2u);
+    judge->book().hasten(bob, time.now);
+    EXPECT_EQ(judge->book().next(), time.now);
+    pass(0s);
+    ASSERT_EQ(peers.questions.size(), 3u);
+    hear(Heard::owner, user(bob)); // without it
+    EXPECT_EQ(verdicts.ended, std::vector{flow});
 }
 
 TEST_F(JudgeTimeTest, a_flow_that_the_kernel_forgot_is_forgotten_when_it_is_due) {

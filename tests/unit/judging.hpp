@@ -34,11 +34,11 @@ class Judging : public testing::Test, public World {
     }
     void arrive() { arrive(flow); }
     void hear(ident::Peers::Heard heard, const Owner& owner) {
-        peers.answer(flow, heard, owner);
+        peers.answer(flow, heard, owner, time.now);
         settle();
     }
     void settle() {
-        judge->write();
+        judge->write(time.now);
         judge->confirm(time.now);
     }
     void found(const Owner& owner) {

@@ -32,6 +32,7 @@ Owner told(Uid uid, Method method = Method::rdma_listener) {
 
 struct RdmaJudging : testing::Test {
     Counters counters;
+    world::Time time;
     PeerTable peer_table;
     FakePeers peers;
     FakeReporter log;
@@ -48,7 +49,8 @@ struct RdmaJudging : testing::Test {
         return rules;
     }
     void begin(Mode mode = Mode::end) {
-        judge.emplace(peers, rules(mode), RdmaJudge::Shared{counters, peer_table, log}, owner_of);
+        judge.emplace(peers, rules(mode),
+                      RdmaJudge::Shared{counters, peer_table, log, time.clock()}, owner_of);
     }
     static rdma::Connection connection(const Flow& way_out, Uid uid, std::uint32_t number = 1,
                                        End end = End::connector) {
@@ -69,13 +71,13 @@ struct RdmaJudging : testing::Test {
         judge->take(std::move(report));
         go_on();
     }
-    void go_on() { judge->go_on(Clock::now() + std::chrono::seconds(10)); }
+    void go_on() { judge->go_on(time.now + std::chrono::seconds(10)); }
     void report_outcome(bool ended, std::string note) {
         rdma::Report report;
         report.outcomes.push_back({{1, 1}, ended, std::move(note)});
         judge->take(std::move(report));
     }
-    void hear(const Owner& owner) { peers.answer(question, Heard::owner, owner); }
+    void hear(const Owner& owner) { peers.answer(question, Heard::owner, owner, time.now); }
     bool is_ordered() { return judge->take_orders().end == std::vector{rdma::CmKey{1, 1}}; }
     void expect_not_ended(const char* why) {
         EXPECT_TRUE(judge->orders().end.empty());
@@ -141,7 +143,8 @@ TEST_F(RdmaJudging, a_site_that_logs_orders_nothing) {
 TEST_F(RdmaJudging, a_site_that_only_observes_orders_nothing) {
     auto observing = rules(Mode::end);
     observing->observed = true;
-    judge.emplace(peers, observing, RdmaJudge::Shared{counters, peer_table, log}, owner_of);
+    judge.emplace(peers, observing, RdmaJudge::Shared{counters, peer_table, log, time.clock()},
+                  owner_of);
     report({connection(flow, bob)});
     hear(told(alice));
     ASSERT_EQ(log.denials.size(), 1u);
@@ -202,7 +205,7 @@ TEST_F(RdmaJudging, a_silent_peer_is_no_reason_to_kill_and_is_told_of) {
     report({connection(flow, bob)});
     for (int i = 0; i < 4; ++i) {
         ASSERT_EQ(peers.questions.size(), static_cast<std::size_t>(i) + 1);
-        peers.answer(question, Heard::nothing, Owner{});
+        peers.answer(question, Heard::nothing, Owner{}, time.now);
         go_on();
     }
     EXPECT_EQ(peers.questions.size(), 4u);
@@ -216,14 +219,13 @@ TEST_F(RdmaJudging, a_silent_peer_is_no_reason_to_kill_and_is_told_of) {
 
 TEST_F(RdmaJudging, silence_about_rdma_alone_does_not_make_a_peer_silent) {
     begin();
-    peer_table.heard(question.source.address, Clock::now());
+    peer_table.heard(question.source.address, time.now);
     report({connection(flow, bob)});
     for (int i = 0; i < 4; ++i) {
-        peers.answer(question, Heard::nothing, Owner{});
+        peers.answer(question, Heard::nothing, Owner{}, time.now);
         go_on();
     }
-    EXPECT_EQ(peer_table.standing(question.source.address, Clock::now()),
-              PeerTable::Standing::proven);
+    EXPECT_EQ(peer_table.standing(question.source.address, time.now), PeerTable::Standing::proven);
     ASSERT_EQ(log.warnings.size(), 1u);
     EXPECT_NE(log.warnings[0].find("is not judged, and goes on"), std::string::npos);
 }
@@ -324,7 +326,7 @@ TEST_F(RdmaJudging, a_label_that_ends_has_its_connections_judged_again) {
     const Label label{LabelOrigin::map, "physics"};
     Owner ours = told(bob, Method::rdma_connector);
     ours.credentials->labels = {label};
-    judge.emplace(peers, labelled, RdmaJudge::Shared{counters, peer_table, log},
+    judge.emplace(peers, labelled, RdmaJudge::Shared{counters, peer_table, log, time.clock()},
                   [&](const Holder&, ident::Role, Method) { return ours; });
     report({connection(flow, bob)});
     auto theirs = told(alice);

@@ -115,7 +115,12 @@ class FakeOwners final : public Owners {
             searches.push_back({socket.owner.uid, std::move(done), deadline});
         return has_room;
     }
-    Owner find_now(const SocketOwner& socket, ident::Role, TimePoint) override {
+    std::function<void()> meanwhile;  // while find_now() searches
+    std::vector<TimePoint> deadlines; // of find_now()
+    Owner find_now(const SocketOwner& socket, ident::Role, TimePoint deadline) override {
+        deadlines.push_back(deadline);
+        if (meanwhile)
+            meanwhile();
         return known(socket, ident::Role::listener).value_or(socket.owner);
     }
 };
@@ -160,20 +165,23 @@ class FakePeers final : public ident::Peers {
         Flow flow;
         std::optional<Uid> same_as;
         std::optional<Gid> group;
+        TimePoint asked;
     };
     std::vector<Question> questions;
     std::vector<ident::Nonce> withdrawn;
 
-    void answer(const Flow& flow, Heard heard, const Owner& owner) { handler_(flow, heard, owner); }
+    void answer(const Flow& flow, Heard heard, const Owner& owner, TimePoint now = {}) {
+        handler_(flow, heard, owner, now);
+    }
 
     void set_handler(Handler handler) override { handler_ = std::move(handler); }
     void set_terms(std::shared_ptr<const ident::Terms>, ident::Milliseconds) override {}
     ident::Nonce ask(const Flow& flow, const Flow&, ident::Role, std::optional<Uid> same_as,
-                     std::uint32_t, std::optional<Gid> group) override {
-        questions.push_back({flow, same_as, group});
+                     std::uint32_t, std::optional<Gid> group, TimePoint now) override {
+        questions.push_back({flow, same_as, group, now});
         return ident::Nonce{questions.size()};
     }
-    void flush() override {}
+    void flush(TimePoint) override {}
     void withdraw(ident::Nonce nonce) override { withdrawn.push_back(nonce); }
     void on_time(TimePoint) override {}
     std::optional<TimePoint> next() const override { return std::nullopt; }
