@@ -22,7 +22,7 @@ PortalDesk::PortalDesk(Parts parts, Ways ways, Terms terms)
   , ways_(std::move(ways))
   , terms_(std::move(terms)) {
     parts_.asker.set_handler([this](const Flow& flow, ident::Peers::Heard how, const Owner& owner,
-                                    TimePoint) { heard(flow, how, owner); });
+                                    TimePoint now) { heard(flow, how, owner, now); });
 }
 
 void PortalDesk::set_terms(Terms terms) {
@@ -49,7 +49,7 @@ void PortalDesk::on_time(TimePoint now) {
         else
             conclude(number, Owner{}, Reason::no_answer);
     }
-    parts_.tickets.expire();
+    parts_.tickets.expire(now);
 }
 
 // --- the question ---
@@ -61,7 +61,7 @@ void PortalDesk::answer(const Json& request, const Reply& reply) {
     Open open{{},
               id == request.end() ? Json() : *id,
               reply,
-              Clock::now() + terms_.rules->deadline + grace};
+              ways_.clock() + terms_.rules->deadline + grace};
     if (may == request.end() || !open.id.is_number_integer())
         return refuse(open, Objection::malformed);
     auto question = portal_question(*may);
@@ -118,7 +118,7 @@ std::optional<Objection> PortalDesk::check(const PortalQuestion& question, Targe
 // An address that comes or goes is noticed a second later. Until then nobody gets in by mistake:
 // the gate of the listener's node decides.
 const PortalDesk::Way& PortalDesk::way_to(const Address& target) {
-    const auto now = Clock::now();
+    const auto now = ways_.clock();
     if (const auto* known = found_.ways.find(target, now))
         return *known;
     Way way;
@@ -131,7 +131,7 @@ const PortalDesk::Way& PortalDesk::way_to(const Address& target) {
 Process PortalDesk::program_of(const PortalQuestion& question) {
     if (question.pid == Pid{})
         return {};
-    const auto now = Clock::now();
+    const auto now = ways_.clock();
     if (const auto* known = found_.programs.find(question.pid, now))
         return {question.pid, *known, 0};
     std::ifstream file(fmt::format("/proc/{}/comm", value(question.pid)));
@@ -184,7 +184,7 @@ void PortalDesk::find_here(Number number, const Open& open) {
     if (const auto owner = parts_.owners.known(*found, ident::Role::listener))
         return found_listener(number, *owner, true);
     const bool begun =
-        parts_.owners.find(*found, ident::Role::listener, Clock::now() + terms_.rules->deadline,
+        parts_.owners.find(*found, ident::Role::listener, ways_.clock() + terms_.rules->deadline,
                            [this, number](Owner owner, bool in_time) {
                                ways_.post([this, number, in_time, owner = std::move(owner)] {
                                    found_listener(number, owner, in_time);
@@ -198,31 +198,31 @@ void PortalDesk::find_here(Number number, const Open& open) {
 // gate of that node decides about the connection, whoever listens there by then.
 void PortalDesk::ask_node(Number number, const Open& open) {
     const Flow flow = open.flow.reversed(); // from the listener's end to ours
-    if (const auto* known = found_.listeners.find(flow, Clock::now())) {
+    const auto now = ways_.clock();
+    if (const auto* known = found_.listeners.find(flow, now)) {
         const auto reason = judge(open, *known, true);
         if (reason && action_of(*reason) == Action::allow)
             return conclude(number, *known, *reason);
     }
     if (const auto asked = asked_.find(flow); asked != asked_.end())
         return asked->second.numbers.push_back(number);
-    if (is_away(terms_.rules->terms->management(flow.source.address)))
+    if (is_away(terms_.rules->terms->management(flow.source.address), now))
         return conclude(number, Owner{}, Reason::no_answer);
-    const auto now = Clock::now();
     asked_.emplace(flow, Waiting{now, {number}});
     parts_.asker.ask(flow, flow, ident::Role::listener, std::nullopt, 0, std::nullopt, now);
     parts_.asker.flush(now);
 }
 
 // A node that did not answer lately is asked once a second, so that few people wait for it.
-bool PortalDesk::is_away(const Address& peer) const {
+bool PortalDesk::is_away(const Address& peer, TimePoint now) const {
     using Standing = PeerTable::Standing;
-    const auto now = Clock::now();
     const auto standing = parts_.peers.standing(peer, now);
     return (standing == Standing::doubtful || standing == Standing::silent) &&
            !parts_.peers.may_try(peer, now);
 }
 
-void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& owner) {
+void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& owner,
+                       TimePoint now) {
     using Heard = ident::Peers::Heard;
     if (how == Heard::uid)
         return; // the rest follows
@@ -235,9 +235,10 @@ void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& o
     if (unwilling)
         name_unwilling(flow.source.address);
     if (how == Heard::nothing)
-        note_silence(terms_.rules->terms->management(flow.source.address), node.mapped().since);
+        note_silence(terms_.rules->terms->management(flow.source.address), node.mapped().since,
+                     now);
     if (how == Heard::owner && owner.kind == OwnerKind::user)
-        found_.listeners.put(flow, owner, Clock::now());
+        found_.listeners.put(flow, owner, now);
     for (const auto number : node.mapped().numbers) {
         if (silent || unwilling)
             conclude(number, Owner{}, Reason::no_answer);
@@ -248,8 +249,7 @@ void PortalDesk::heard(const Flow& flow, ident::Peers::Heard how, const Owner& o
     }
 }
 
-void PortalDesk::note_silence(const Address& peer, TimePoint asked) {
-    const auto now = Clock::now();
+void PortalDesk::note_silence(const Address& peer, TimePoint asked, TimePoint now) {
     report_silence_of(peer, asked, parts_.peers, parts_.log, now);
     static_cast<void>(parts_.peers.may_try(peer, now)); // the pause begins
 }
@@ -327,12 +327,14 @@ void PortalDesk::conclude(Number number, const Owner& listener, Reason reason) {
                            {"explain", explain(reason)},
                            {"status", http_status(reason)}});
     }
+    const auto now = ways_.clock();
     parts_.tickets.add(
         {open.question.portal,
          target,
          {open.connector.uid, std::make_shared<const Process>(open.connector.credentials->process)},
          open.question.source,
-         Clock::now() + terms_.portal.ticket});
+         now + terms_.portal.ticket},
+        now);
     parts_.counters.allowed.add();
     open.reply({{"id", open.id},
                 {"allowed", true},

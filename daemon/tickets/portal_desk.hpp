@@ -46,6 +46,7 @@ class PortalDesk {
         // From which address of this node a connection to there would begin.
         std::function<std::optional<Address>(const Address&)> source_to;
         std::function<void(std::function<void()>)> post; // to this thread, from any
+        ReadClock clock = Clock::now; // for each step of a question, since steps wait
     };
     struct Parts {
         ident::Peers& asker; // nobody else uses it
@@ -107,15 +108,15 @@ class PortalDesk {
     void find_listener(Number number, Open& open);
     void find_here(Number number, const Open& open);
     void ask_node(Number number, const Open& open);
-    bool is_away(const Address& peer) const;
-    void heard(const Flow& flow, ident::Peers::Heard heard, const Owner& owner);
+    bool is_away(const Address& peer, TimePoint now) const;
+    void heard(const Flow& flow, ident::Peers::Heard heard, const Owner& owner, TimePoint now);
     // Nothing for want of credentials.
     std::optional<Reason> judge(const Open& open, const Owner& listener, bool in_time) const;
     void found_listener(Number number, const Owner& listener, bool in_time);
     void conclude(Number number, const Owner& listener, Reason reason);
     void refuse(Open& open, Objection objection);
     void refuse(Number number, Objection objection);
-    void note_silence(const Address& peer, TimePoint asked);
+    void note_silence(const Address& peer, TimePoint asked, TimePoint now);
     void name_unwilling(const Address& address);
     bool is_observed(const Open& open) const;
     const Policy& policy_of(const Open& open) const;

@@ -20,14 +20,14 @@ bool Tickets::is_portal(Uid uid) const {
     return false;
 }
 
-void Tickets::add(Ticket ticket) {
-    const auto lost = book_.lock()->add(std::move(ticket), Clock::now());
+void Tickets::add(Ticket ticket, TimePoint now) {
+    const auto lost = book_.lock()->add(std::move(ticket), now);
     counters_.expired.add(lost.expired);
     counters_.evicted.add(lost.evicted);
 }
 
-void Tickets::expire() {
-    counters_.expired.add(book_.lock()->expire(Clock::now()).expired);
+void Tickets::expire(TimePoint now) {
+    counters_.expired.add(book_.lock()->expire(now).expired);
 }
 
 void Tickets::forget(std::span<const Cookie> gone) {
@@ -54,7 +54,7 @@ void Tickets::identify(SocketOwner& found, const Flow& flow, Use use) {
         const auto book = book_.lock();
         bearer = book->of(socket);
         if (!bearer && may_spend) {
-            bearer = book->spend(portal, flow, socket, Clock::now());
+            bearer = book->spend(portal, flow, socket, clock_());
             spent = bearer.has_value();
         }
     }

@@ -9,6 +9,7 @@ namespace ubf {
 namespace {
 
 using namespace world;
+using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
 constexpr Uid www{33};
@@ -49,7 +50,8 @@ class PortalDeskTest : public testing::Test {
                     return owner;
                 },
                 [](const Address&) { return std::optional(here); },
-                [](const auto& task) { task(); }};
+                [](const auto& task) { task(); },
+                node.time.clock()};
     }
     PortalDesk::Terms terms() const {
         Scope scope;
@@ -92,6 +94,12 @@ class PortalDeskTest : public testing::Test {
         SocketOwner socket{Owner::user(www), {Cookie{cookie}, www, 9, TCP_SYN_SENT, 0}};
         node.tickets.identify(socket, {Protocol::tcp, {here, 40000}, target}, Tickets::Use::spend);
         return socket.owner;
+    }
+    // The reason of the only reply, if there is one by then.
+    std::string after(Clock::duration some) {
+        node.time.pass(some);
+        desk().on_time(node.time.now);
+        return reason();
     }
     const std::string own = "10.77.0.2:8888";
     const std::string theirs = "10.77.0.1:8888";
@@ -139,9 +147,10 @@ TEST_F(PortalDeskTest, the_node_of_another_address_is_asked_once_for_all_who_wai
     const auto flow = node.peers.questions.front().flow;
     EXPECT_EQ(flow.source, *Endpoint::parse(theirs));
     EXPECT_EQ(flow.destination, (Endpoint{here, 0}));
-    node.peers.answer(flow, ident::Peers::Heard::uid, Owner::user(alice)); // the rest follows
+    node.peers.answer(flow, ident::Peers::Heard::uid, Owner::user(alice),
+                      node.time.now); // the rest follows
     EXPECT_TRUE(replies.empty());
-    node.peers.answer(flow, ident::Peers::Heard::owner, user(alice));
+    node.peers.answer(flow, ident::Peers::Heard::owner, user(alice), node.time.now);
     ASSERT_EQ(replies.size(), 2u);
     EXPECT_EQ(replies[0].at("reason"), "same-user");
     EXPECT_EQ(replies[1].at("reason"), "different-user");
@@ -150,28 +159,30 @@ TEST_F(PortalDeskTest, the_node_of_another_address_is_asked_once_for_all_who_wai
 TEST_F(PortalDeskTest, a_node_that_says_nothing_is_told_apart_from_nobody) {
     ask(may("alice", theirs));
     const auto flow = node.peers.questions.front().flow;
-    node.peers.answer(flow, ident::Peers::Heard::nothing, Owner{});
+    node.peers.answer(flow, ident::Peers::Heard::nothing, Owner{}, node.time.now);
     EXPECT_EQ(reason(), "no-answer");
     EXPECT_EQ(replies.front().at("status"), 504);
     EXPECT_EQ(node.reporter.warnings.size(), 1u);
-    node.peer_table.heard(there, Clock::now());
+    node.peer_table.heard(there, node.time.now);
     ask(may("alice", theirs)); // an older ubfd
-    node.peers.answer(flow, ident::Peers::Heard::owner, Owner{});
+    node.peers.answer(flow, ident::Peers::Heard::owner, Owner{}, node.time.now);
     EXPECT_EQ(reason(), "no-answer");
     EXPECT_EQ(node.reporter.warnings.size(), 2u);
     ask(may("alice", theirs));
-    node.peers.answer(flow, ident::Peers::Heard::owner, {OwnerKind::unknown, {}, Credentials{}});
+    node.peers.answer(flow, ident::Peers::Heard::owner, {OwnerKind::unknown, {}, Credentials{}},
+                      node.time.now);
     EXPECT_EQ(reason(), "no-listener");
 }
 
 TEST_F(PortalDeskTest, a_node_that_was_silent_a_moment_ago_is_not_waited_for) {
     ask(may("alice", theirs));
-    node.peers.answer(node.peers.questions.front().flow, ident::Peers::Heard::nothing, Owner{});
+    node.peers.answer(node.peers.questions.front().flow, ident::Peers::Heard::nothing, Owner{},
+                      node.time.now);
     for (const char* target : {"10.77.0.1:8888", "10.77.0.1:9999"})
         EXPECT_EQ(ask(may("bob", target)), "no-answer") << target;
     EXPECT_EQ(node.peers.questions.size(), 1u);
     EXPECT_EQ(ask(may("bob", "10.77.0.9:8888")), "no reply"); // another node
-    node.peer_table.heard(there, Clock::now());               // it speaks
+    node.peer_table.heard(there, node.time.now);              // it speaks
     EXPECT_EQ(ask(may("bob", theirs)), "no reply");
     EXPECT_EQ(node.peers.questions.size(), 3u);
 }
@@ -179,30 +190,89 @@ TEST_F(PortalDeskTest, a_node_that_was_silent_a_moment_ago_is_not_waited_for) {
 TEST_F(PortalDeskTest, an_answer_of_a_moment_ago_allows_and_never_denies) {
     ask(may("alice", theirs));
     const auto flow = node.peers.questions.front().flow;
-    node.peers.answer(flow, ident::Peers::Heard::owner, user(alice));
+    node.peers.answer(flow, ident::Peers::Heard::owner, user(alice), node.time.now);
     EXPECT_EQ(ask(may("alice", theirs)), "same-user");
     EXPECT_EQ(node.peers.questions.size(), 1u);
     EXPECT_EQ(ask(may("bob", theirs)), "no reply"); // the port may be bob's by now
     EXPECT_EQ(node.peers.questions.size(), 2u);
-    node.peers.answer(flow, ident::Peers::Heard::owner, user(bob));
+    node.peers.answer(flow, ident::Peers::Heard::owner, user(bob), node.time.now);
     EXPECT_EQ(reason(), "same-user");
     EXPECT_EQ(ask(may("alice", theirs)), "no reply");
-    node.peers.answer(flow, ident::Peers::Heard::owner, {OwnerKind::unknown, {}, Credentials{}});
+    node.peers.answer(flow, ident::Peers::Heard::owner, {OwnerKind::unknown, {}, Credentials{}},
+                      node.time.now);
     EXPECT_EQ(reason(), "no-listener");
     desk().set_terms(terms()); // a reload forgets
     EXPECT_EQ(ask(may("bob", theirs)), "no reply");
 }
 
+// --- as time passes ---
+
+TEST_F(PortalDeskTest, a_question_waits_until_its_deadline_and_no_longer) {
+    const auto patience = node.rules()->deadline + 50ms;
+    EXPECT_EQ(ask(may("alice", theirs)), "no reply");
+    EXPECT_EQ(desk().next(), node.time.now + patience);
+    EXPECT_EQ(after(patience - 1ns), "no reply");
+    EXPECT_EQ(after(1ns), "no-answer");
+}
+
+TEST_F(PortalDeskTest, a_search_for_the_listener_ends_by_the_deadline) {
+    node.listens(bob); // whose groups are not known
+    is_slow = true;
+    EXPECT_EQ(ask(may("alice", own)), "no reply");
+    node.time.pass(300ms);
+    slow.front()(user_of(alice)); // the search begins only now
+    ASSERT_EQ(node.owners.searches.size(), 1u);
+    EXPECT_EQ(node.owners.searches.front().deadline, node.time.now + node.rules()->deadline);
+    EXPECT_EQ(after(node.rules()->deadline + 50ms - 300ms), "no-answer"); // the question's own
+}
+
+TEST_F(PortalDeskTest, a_ticket_expires_to_the_moment) {
+    listens_here(alice);
+    for (const auto& [wait, spends] :
+         {std::pair<Clock::duration, Uid>{portal.ticket - 1ns, alice}, {portal.ticket, www}}) {
+        EXPECT_EQ(ask(may("alice", own)), "same-user");
+        node.time.pass(wait);
+        EXPECT_EQ(connects(node.flow.destination, value(spends))->uid, spends);
+    }
+    EXPECT_EQ(node.counters.portal.expired.read(), 0u);
+    after(0ns);
+    EXPECT_EQ(node.counters.portal.expired.read(), 1u);
+}
+
+TEST_F(PortalDeskTest, a_silent_node_is_asked_again_after_a_second) {
+    ask(may("alice", theirs));
+    const auto flow = node.peers.questions.front().flow;
+    node.peers.answer(flow, ident::Peers::Heard::nothing, Owner{}, node.time.now);
+    node.time.pass(999ms);
+    EXPECT_EQ(ask(may("bob", theirs)), "no-answer");
+    node.time.pass(1ms);
+    EXPECT_EQ(ask(may("bob", theirs)), "no reply");
+    EXPECT_EQ(node.peers.questions.size(), 2u);
+    EXPECT_EQ(ask(may("bob", "10.77.0.1:9999")), "no-answer"); // its second has begun
+}
+
+TEST_F(PortalDeskTest, an_answer_is_remembered_for_a_second) {
+    ask(may("alice", theirs));
+    const auto flow = node.peers.questions.front().flow;
+    node.peers.answer(flow, ident::Peers::Heard::owner, user(alice), node.time.now);
+    node.time.pass(1s - 1ns);
+    EXPECT_EQ(ask(may("alice", theirs)), "same-user");
+    node.time.pass(1ns);
+    EXPECT_EQ(ask(may("alice", theirs)), "no reply");
+    EXPECT_EQ(node.peers.questions.size(), 2u);
+}
+
 TEST_F(PortalDeskTest, a_busy_node_denies_nobody_and_allows_what_the_uid_allows) {
     ask(may("alice", theirs));
     const auto flow = node.peers.questions.front().flow;
-    node.peers.answer(flow, ident::Peers::Heard::busy, Owner::user(alice));
+    node.peers.answer(flow, ident::Peers::Heard::busy, Owner::user(alice), node.time.now);
     EXPECT_EQ(reason(), "same-user");
     ask(may("bob", theirs));
-    node.peers.answer(flow, ident::Peers::Heard::busy, Owner::user(alice));
+    node.peers.answer(flow, ident::Peers::Heard::busy, Owner::user(alice), node.time.now);
     EXPECT_EQ(reason(), "busy");
     ask(may("bob", theirs));
-    node.peers.answer(flow, ident::Peers::Heard::late, user(alice)); // perhaps not all of it
+    node.peers.answer(flow, ident::Peers::Heard::late, user(alice),
+                      node.time.now); // perhaps not all of it
     EXPECT_EQ(reason(), "busy");
     EXPECT_TRUE(node.reporter.denials.empty());
 }
@@ -284,7 +354,7 @@ TEST_F(PortalDeskTest, of_too_many_questions_the_newest_is_refused) {
     slow.front()(user_of(alice));
     EXPECT_EQ(reason(), "no-listener");
     replies.clear();
-    desk().on_time(Clock::now() + std::chrono::seconds(1)); // the user database hangs
+    desk().on_time(node.time.now + std::chrono::seconds(1)); // the user database hangs
     EXPECT_EQ(replies.size(), PortalDesk::most_open - 1);
     EXPECT_EQ(replies.front().at("reason"), "busy");
     slow.back()(user_of(alice)); // too late

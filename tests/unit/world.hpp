@@ -170,7 +170,7 @@ class FakePeers final : public ident::Peers {
     std::vector<Question> questions;
     std::vector<ident::Nonce> withdrawn;
 
-    void answer(const Flow& flow, Heard heard, const Owner& owner, TimePoint now = {}) {
+    void answer(const Flow& flow, Heard heard, const Owner& owner, TimePoint now) {
         handler_(flow, heard, owner, now);
     }
 
@@ -253,7 +253,7 @@ struct World {
     Policy policy;
     Observation observed;
 
-    Tickets tickets{counters.portal};
+    Tickets tickets{counters.portal, time.clock()};
     Shared shared() {
         return {counters, peer_table, owners, room, reporter, tickets, time.clock()};
     }
