@@ -136,7 +136,7 @@ void Log::put(int priority, std::string text) {
 
 // Folds on the caller's thread, so that a denial that is only counted takes no room in the queue.
 void Log::denial(Denial denial) {
-    refusals_.add(denial);
+    refusals_.add(denial, std::chrono::system_clock::now());
     const auto queued = queued_.lock();
     switch (queued->folding.add(denial, Clock::now())) {
     case Folding::Taken::line:

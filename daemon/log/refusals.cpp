@@ -29,10 +29,10 @@ void Refusals::on_new(Tell tell) {
 }
 
 // A scan is no refusal: nobody listened there.
-void Refusals::add(Denial& denial) {
+void Refusals::add(Denial& denial, std::chrono::system_clock::time_point now) {
     if (denial.tries > 0)
         return;
-    auto refusal = Refusal::of(denial, std::chrono::system_clock::now());
+    auto refusal = Refusal::of(denial, now);
     const auto known = known_.lock();
     const auto added = known->memory.add(refusal);
     denial.id = refusal.id = added.id;

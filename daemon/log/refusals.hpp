@@ -25,7 +25,7 @@ class Refusals {
     // No call is under way when this returns.
     void on_new(Tell tell);
     // Gives the denial its id. On the packet path: it tells nobody.
-    void add(Denial& denial);
+    void add(Denial& denial, std::chrono::system_clock::time_point now);
     // Tells of those that are new.
     void tell_new();
 

@@ -4,14 +4,15 @@
 #include "daemon/control/refusal_desk.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <thread>
 
 namespace ubf {
 namespace {
 
+constexpr std::chrono::system_clock::time_point now{std::chrono::years(55)};
 constexpr Uid alice{2001};
 constexpr Uid bob{2002};
 constexpr Uid carol{2003};
@@ -37,7 +38,7 @@ Denial denial(Uid connector, Port port, Port source = 40000) {
 }
 
 Refusal refusal(Uid connector, Port port, Port source = 40000) {
-    return Refusal::of(denial(connector, port, source), std::chrono::system_clock::now());
+    return Refusal::of(denial(connector, port, source), now);
 }
 
 bool any(const Refusal&) {
@@ -150,7 +151,7 @@ TEST_F(RefusalsTest, outlive_a_restart) {
         Refusals refusals;
         EXPECT_FALSE(refusals.begin(file));
         auto denied = denial(bob, 8888);
-        refusals.add(denied);
+        refusals.add(denied, now);
         id = denied.id;
         EXPECT_FALSE(refusals.look(TimePoint{}, true));
     }
@@ -167,8 +168,7 @@ TEST_F(RefusalsTest, the_newest_are_listed_first) {
     Refusals refusals;
     for (const Port port : {Port{1}, Port{2}, Port{3}}) {
         auto denied = denial(port == 2 ? carol : bob, port);
-        refusals.add(denied);
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        refusals.add(denied, now + std::chrono::milliseconds(port));
     }
     const auto bobs = refusals.list(1, [](const Refusal& each) { return each.concerns(bob); });
     ASSERT_EQ(bobs.size(), 1u);
@@ -199,7 +199,7 @@ TEST_F(RefusalsTest, the_connectors_node_is_told_of_a_new_one_once_and_never_of_
     refusals.on_new([&](const Refusal&) { ++told; });
     for (int i = 0; i < 3; ++i) {
         auto denied = denial(bob, 8888);
-        refusals.add(denied);
+        refusals.add(denied, now);
     }
     EXPECT_EQ(told, 0u); // not on the packet path
     refusals.tell_new();
@@ -207,7 +207,7 @@ TEST_F(RefusalsTest, the_connectors_node_is_told_of_a_new_one_once_and_never_of_
     EXPECT_EQ(told, 1u);
     auto heard = denial(bob, 9999);
     heard.told_by = Address::parse("10.0.0.9");
-    refusals.add(heard);
+    refusals.add(heard, now);
     refusals.tell_new();
     EXPECT_EQ(told, 1u);
 }
@@ -216,7 +216,7 @@ TEST_F(RefusalsTest, a_user_sees_his_own_ends_and_nothing_of_the_other) {
     Refusals refusals;
     auto denied = denial(bob, 8888);
     denied.labels = "labels: listener secret, connector none";
-    refusals.add(denied);
+    refusals.add(denied, now);
     const RefusalDesk desk(refusals);
     const Policy policy;
     for (const bool reveal : {false, true}) {
