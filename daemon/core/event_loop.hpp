@@ -1,21 +1,15 @@
 // Descriptors and what to do when they are readable; knows nothing else.
 #pragma once
 
+#include "base/clock.hpp"
 #include "base/unique_fd.hpp"
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <unordered_map>
 
 namespace ubf {
-
-using Clock = std::chrono::steady_clock;
-using TimePoint = Clock::time_point;
-// Those who run a round, or hand on an event, read the clock and hand the time in. If the time
-// that passes meanwhile matters, this is called: Clock::now, or the clock of a test.
-using ReadClock = std::function<TimePoint()>;
 
 class EventLoop {
   public:

@@ -155,19 +155,15 @@ Owner RdmaJudge::answer(const Flow& flow) {
 std::optional<TimePoint> RdmaJudge::next() const {
     if (!unread_.empty())
         return TimePoint{};
-    if (due_.empty() || rules_->mode == Config::Fabric::Rdma::off)
-        return std::nullopt;
-    return due_.begin()->first;
+    return rules_->mode == Config::Fabric::Rdma::off ? std::nullopt : due_.next();
 }
 
 void RdmaJudge::go_on(TimePoint now) {
     read();
     if (rules_->mode == Config::Fabric::Rdma::off)
         return;
-    while (!due_.empty() && due_.begin()->first <= now) {
-        const auto key = due_.begin()->second;
-        due_.erase(due_.begin());
-        auto* entry = book_.find(key);
+    while (const auto due = due_.take(now)) {
+        auto* entry = book_.find(due->key);
         if (entry != nullptr && entry->stage == RdmaBook::Stage::open && entry->next <= now)
             judge(*entry, now);
     }
@@ -177,7 +173,7 @@ void RdmaJudge::go_on(TimePoint now) {
 void RdmaJudge::open(Entry& entry, TimePoint when) {
     entry.stage = RdmaBook::Stage::open;
     entry.next = when;
-    due_.emplace(when, entry.is.key);
+    due_.add(when, entry.is.key);
 }
 
 void RdmaJudge::judge(Entry& entry, TimePoint now) {

@@ -4,6 +4,7 @@
 // peers' questions about the ends that are here. All of it belongs to one thread.
 #pragma once
 
+#include "base/deadlines.hpp"
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/fabric/rdma_book.hpp"
@@ -95,9 +96,9 @@ class RdmaJudge {
     ident::Peers& peers_;
     RdmaBook book_;
     std::map<rdma::CmKey, rdma::Connection> unread_; // reported, and their owners not looked for
-    std::multimap<TimePoint, rdma::CmKey> due_;      // may have stale entries, which are skipped
-    std::map<Flow, rdma::CmKey> questions_;          // that are asked, as they are
-    std::map<rdma::CmKey, Denial> ending_;           // ordered, without an outcome yet
+    Deadlines<rdma::CmKey> due_;
+    std::map<Flow, rdma::CmKey> questions_; // that are asked, as they are
+    std::map<rdma::CmKey, Denial> ending_;  // ordered, without an outcome yet
     rdma::Orders orders_;
     std::size_t beyond_room_ = 0; // connections that were reported since ubf-rdmad began
 };

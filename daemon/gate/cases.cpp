@@ -26,7 +26,7 @@ void WaitingPackets::judge(Reason reason) {
 void Cases::wait(Case&& item, TimePoint deadline) {
     if (!item.deadline) {
         item.deadline = deadline;
-        expiries_.push_back({deadline, item.flow(), item.number});
+        expiries_.add(deadline, {item.flow(), item.number});
     }
     const Flow flow = item.flow();
     waiting_.emplace(flow, std::move(item));
@@ -48,21 +48,16 @@ std::optional<Case> Cases::take(const Flow& flow) {
 }
 
 std::optional<Case> Cases::take_expired(TimePoint now) {
-    while (!expiries_.empty() && expiries_.front().when <= now) {
-        const auto expiry = expiries_.front();
-        expiries_.pop_front();
-        if (find(expiry.flow, expiry.number) != nullptr)
-            return take(expiry.flow);
+    while (const auto due = expiries_.take(now)) {
+        const auto& [flow, number] = due->key;
+        if (find(flow, number) != nullptr)
+            return take(flow);
     }
     return std::nullopt;
 }
 
 std::optional<Case> Cases::take_any() {
     return waiting_.empty() ? std::nullopt : take(Flow(waiting_.begin()->first));
-}
-
-std::optional<TimePoint> Cases::next() const {
-    return expiries_.empty() ? std::nullopt : std::optional(expiries_.front().when);
 }
 
 } // namespace ubf

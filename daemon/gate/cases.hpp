@@ -2,12 +2,13 @@
 // caller's.
 #pragma once
 
+#include "base/deadlines.hpp"
 #include "daemon/gate/case.hpp"
 
-#include <deque>
 #include <memory_resource>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 namespace ubf {
 
@@ -23,20 +24,14 @@ class Cases {
     std::optional<Case> take(const Flow& flow);
     std::optional<Case> take_expired(TimePoint now);
     std::optional<Case> take_any();
-    std::optional<TimePoint> next() const; // deadline, at the earliest
+    std::optional<TimePoint> next() const { return expiries_.next(); }
     bool empty() const { return waiting_.empty(); }
 
   private:
-    struct Expiry {
-        TimePoint when;
-        Flow flow;
-        std::uint64_t number;
-    };
-
     // Keeps what the cases take, so that a packet costs no allocation.
     std::pmr::unsynchronized_pool_resource pool_;
     std::pmr::unordered_map<Flow, Case> waiting_{&pool_};
-    std::deque<Expiry> expiries_; // in the order of their time, for all wait equally long
+    Deadlines<std::pair<Flow, std::uint64_t>, Times::in_order> expiries_; // with their numbers
 };
 
 } // namespace ubf

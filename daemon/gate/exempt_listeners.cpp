@@ -56,7 +56,7 @@ void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, Uid hol
     auto& listener = listeners_[cookie];
     listener.holder = holder;
     listener.places.insert(place);
-    expiries_.push_back({now + exempt_for, cookie, place});
+    expiries_.add(now + exempt_for, {cookie, place});
     ++size_;
     // Its notice may be on its way, and somebody else be there already.
     if (!is_there(place, cookie))
@@ -70,14 +70,13 @@ bool ExemptListeners::is_there(const nft::ListenerKey& place, Cookie cookie) {
 
 // The kernel lets them go by itself.
 void ExemptListeners::erase_expired(TimePoint now) {
-    while (!expiries_.empty() && expiries_.front().when <= now) {
-        const auto& expiry = expiries_.front();
-        if (const auto found = listeners_.find(expiry.cookie); found != listeners_.end()) {
-            size_ -= found->second.places.erase(expiry.place);
+    while (const auto due = expiries_.take(now)) {
+        const auto& [cookie, place] = due->key;
+        if (const auto found = listeners_.find(cookie); found != listeners_.end()) {
+            size_ -= found->second.places.erase(place);
             if (found->second.places.empty())
                 listeners_.erase(found);
         }
-        expiries_.pop_front();
     }
 }
 

@@ -7,6 +7,7 @@
 // there.) Not those of the kernel, of whose end it says nothing.
 #pragma once
 
+#include "base/deadlines.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/loop_thread.hpp"
 #include "netlink/destroy_notices.hpp"
@@ -14,9 +15,9 @@
 #include "owner/lookup.hpp"
 
 #include <atomic>
-#include <deque>
 #include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace ubf {
@@ -50,17 +51,12 @@ class ExemptListeners {
     std::vector<Cookie> gone_; // kept for its room
     nft::VerdictSets sets_;
     OwnerLookup lookup_;
-    struct Expiry {
-        TimePoint when;
-        Cookie cookie;
-        nft::ListenerKey place;
-    };
     struct Listener {
         Uid holder{};
         std::set<nft::ListenerKey> places{};
     };
     std::unordered_map<Cookie, Listener> listeners_;
-    std::deque<Expiry> expiries_; // of these, and of some that are gone already
+    Deadlines<std::pair<Cookie, nft::ListenerKey>, Times::in_order> expiries_; // of their places
     std::atomic<std::size_t> size_{0};
     LoopThread thread_{"listeners"};
 };

@@ -114,7 +114,7 @@ void Asker::note_sent(Pending& pending, TimePoint now) {
 
 void Asker::send_later(Pending& pending, TimePoint when) {
     pending.again = std::min(when, pending.deadline);
-    due_.push({pending.again, pending.question.nonce});
+    due_.add(pending.again, pending.question.nonce);
 }
 
 // Groups the questions by peer, so that a storm costs a datagram for many. Questions that were
@@ -254,21 +254,18 @@ void Asker::handle(const Answer& answer, const Path& path, Milliseconds ahead, T
 }
 
 std::optional<TimePoint> Asker::next() const {
-    if (due_.empty())
-        return std::nullopt;
-    return due_.top().when;
+    return due_.next();
 }
 
 void Asker::on_time(TimePoint now) {
-    if (!due_.empty() && due_.top().when + deadline_ / 2 <= now) {
+    if (const auto first = due_.next(); first && *first + deadline_ / 2 <= now) {
         peers_.forgive_until(now + deadline_); // it is we who are late
         receive(now);                          // answers that came in time
     }
     std::vector<Nonce> again;
     std::vector<Pending> expired;
-    while (!due_.empty() && due_.top().when <= now) {
-        const auto [when, nonce] = due_.top();
-        due_.pop();
+    while (const auto due = due_.take(now)) {
+        const auto [when, nonce] = *due;
         const auto found = pending_.find(nonce);
         if (found == pending_.end() || found->second.again != when)
             continue;

@@ -2,6 +2,7 @@
 // each thread that asks, with a channel and a socket of its own; all of it belongs to that thread.
 #pragma once
 
+#include "base/deadlines.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/ident/answer_times.hpp"
@@ -14,7 +15,6 @@
 #include <array>
 #include <memory>
 #include <optional>
-#include <queue>
 #include <unordered_map>
 #include <vector>
 
@@ -69,11 +69,6 @@ class Asker final : public Peers {
         bool repeated = false;
         bool withdrawn = false;
     };
-    struct Due {
-        TimePoint when;
-        Nonce nonce;
-        bool operator>(const Due& other) const { return when > other.when; }
-    };
 
     void send(const std::vector<Nonce>& nonces, TimePoint now);
     void note_sent(Pending& pending, TimePoint now);
@@ -102,9 +97,7 @@ class Asker final : public Peers {
     AnswerTimes times_;
     BackPressure pressure_;
     std::vector<Nonce> unsent_;
-    // Also has stale entries, of questions that were answered or put off meanwhile; these are
-    // skipped.
-    std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
+    Deadlines<Nonce> due_;
     Nonces nonces_;
     std::vector<Pending*> open_; // kept for their room
     Datagram outgoing_;

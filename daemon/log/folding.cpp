@@ -57,7 +57,7 @@ Folding::Taken Folding::add(Denial& denial, TimePoint now) {
     const bool has_share = scan || charged.lines < (lines_.size() < most / 2 ? share : small_share);
     if (!has_share || lines_.size() >= most) {
         if (charged.over == 0)
-            over_ends_.push_back({now + within_, account});
+            over_ends_.add(now + within_, account);
         charged.over += count;
         charged.last = std::move(denial);
         return Taken::over;
@@ -65,9 +65,9 @@ Folding::Taken Folding::add(Denial& denial, TimePoint now) {
     ++charged.lines;
     const auto line = lines_.try_emplace(key).first;
     if (scan)
-        scan_ends_.push_back({now + scan_time, line});
+        scan_ends_.add(now + scan_time, line);
     else
-        ends_.push_back({now + within_, line});
+        ends_.add(now + within_, line);
     return Taken::line;
 }
 
@@ -75,10 +75,11 @@ std::vector<Folding::Summary> Folding::due(TimePoint now, bool all) {
     std::vector<Summary> told;
     std::size_t looks = 0;
     const auto end_all = [&](auto& ends) {
-        while (!ends.empty() && (all || (ends.front().when <= now && ++looks <= most_at_once))) {
-            const auto ended = ends.front();
-            ends.pop_front();
-            end(ended, told);
+        for (; all || looks < most_at_once; ++looks) {
+            const auto due = ends.take(all ? TimePoint::max() : now);
+            if (!due)
+                return;
+            end(due->key, told);
         }
     };
     end_all(ends_);
@@ -87,21 +88,21 @@ std::vector<Folding::Summary> Folding::due(TimePoint now, bool all) {
     return told;
 }
 
-void Folding::end(const LineEnd& ended, std::vector<Summary>& told) {
-    auto& [key, line] = *ended.line;
+void Folding::end(Place place, std::vector<Summary>& told) {
+    auto& [key, line] = *place;
     const auto account = std::get<Account>(key);
     const bool scan = line.last.tries > 0;
     if (line.repeats > 0)
         told.push_back({std::move(line.last), line.repeats, scan ? scan_time : within_, false});
-    lines_.erase(ended.line);
+    lines_.erase(place);
     --accounts_.at(account).lines;
     release(account);
 }
 
-void Folding::end(const OverEnd& ended, std::vector<Summary>& told) {
-    auto& charged = accounts_.at(ended.account);
+void Folding::end(const Account& account, std::vector<Summary>& told) {
+    auto& charged = accounts_.at(account);
     told.push_back({std::move(charged.last), std::exchange(charged.over, 0), within_, true});
-    release(ended.account);
+    release(account);
 }
 
 void Folding::release(const Account& account) {

@@ -8,14 +8,13 @@
 // one line a minute.
 #pragma once
 
-#include "daemon/core/event_loop.hpp"
+#include "base/deadlines.hpp"
 #include "daemon/log/denial.hpp"
 
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <tuple>
 #include <vector>
@@ -72,28 +71,21 @@ class Folding {
         std::uint64_t over = 0;
         Denial last{};
     };
-    struct LineEnd {
-        TimePoint when;
-        std::map<Key, Line>::iterator line;
-    };
-    struct OverEnd {
-        TimePoint when;
-        Account account;
-    };
+    using Place = std::map<Key, Line>::iterator;
 
     Account account_of(const Denial& denial) const;
     bool has_room(const Account& account) const;
-    void end(const LineEnd& ended, std::vector<Summary>& told);
-    void end(const OverEnd& ended, std::vector<Summary>& told);
+    void end(Place line, std::vector<Summary>& told);
+    void end(const Account& account, std::vector<Summary>& told);
     void release(const Account& account);
 
     const std::chrono::seconds within_;
     std::map<Key, Line> lines_;
     std::map<Account, Charged> accounts_;
     std::array<std::size_t, 2> known_{}; // accounts of users, and of addresses
-    std::deque<LineEnd> ends_;           // each in the order of its time
-    std::deque<LineEnd> scan_ends_;
-    std::deque<OverEnd> over_ends_;
+    Deadlines<Place, Times::in_order> ends_;
+    Deadlines<Place, Times::in_order> scan_ends_;
+    Deadlines<Account, Times::in_order> over_ends_;
 };
 
 } // namespace ubf

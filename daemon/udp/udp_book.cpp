@@ -61,14 +61,10 @@ UdpBook::Entry UdpBook::erase(const Flow& flow) {
     return entry;
 }
 
-void UdpBook::expires(const Flow& flow, Lease lease, TimePoint when) {
-    expiries_.push_back({when, flow, lease});
-}
-
 void UdpBook::erase_expired(TimePoint now) {
-    for (; !expiries_.empty() && expiries_.front().when <= now; expiries_.pop_front())
-        if (find(expiries_.front().flow, expiries_.front().lease) != nullptr)
-            erase(expiries_.front().flow);
+    while (const auto due = expiries_.take(now))
+        if (const auto& [flow, lease] = due->key; find(flow, lease) != nullptr)
+            erase(flow);
 }
 
 void UdpBook::unlink(Cookie socket, const Flow& flow) {

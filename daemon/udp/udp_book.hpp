@@ -2,7 +2,7 @@
 // is for. A value without a lock and without I/O.
 #pragma once
 
-#include "daemon/core/event_loop.hpp"
+#include "base/deadlines.hpp"
 #include "daemon/udp/udp_verdicts.hpp"
 #include "flow/flow.hpp"
 #include "nft/sets.hpp"
@@ -11,7 +11,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -59,17 +58,13 @@ class UdpBook {
     // The flow must be there.
     Entry erase(const Flow& flow);
     // The kernel expires this denied flow by itself then. Later ones must not be sooner.
-    void expires(const Flow& flow, Lease lease, TimePoint when);
+    void expires(const Flow& flow, Lease lease, TimePoint when) {
+        expiries_.add(when, {flow, lease});
+    }
     // Erases denied flows that have expired.
     void erase_expired(TimePoint now);
 
   private:
-    struct Expiry {
-        TimePoint when;
-        Flow flow;
-        Lease lease;
-    };
-
     std::size_t& count_of(Keeper keeper) { return sizes_[static_cast<std::size_t>(keeper)]; }
     void unlink(Cookie socket, const Flow& flow);
 
@@ -81,7 +76,7 @@ class UdpBook {
     std::array<std::size_t, static_cast<std::size_t>(Keeper::count_)> sizes_{};
     std::unordered_map<Cookie, std::unordered_set<Flow>> by_socket_;
     std::map<Sender, std::size_t> denied_of_;
-    std::deque<Expiry> expiries_;
+    Deadlines<std::pair<Flow, Lease>, Times::in_order> expiries_;
     std::uint64_t last_lease_ = 0;
 };
 
