@@ -6,9 +6,9 @@
 
 #include "config/config.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/log/limit_news.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/log/multicast_news.hpp"
+#include "daemon/log/news.hpp"
 #include "netlink/link.hpp"
 #include "nft/connection.hpp"
 
@@ -36,7 +36,7 @@ class Surroundings {
     // The users who began connections faster than [limits] says, within a minute.
     const std::vector<Uid>& over_limit() const { return over_limit_; }
     // Those among them of whom the log is to tell now.
-    std::vector<Uid> newly_over_limit(TimePoint now) { return limit_.tell(over_limit_, now); }
+    std::vector<Uid> newly_over_limit(TimePoint now) { return limit_.find(over_limit_, now).news; }
 
   private:
     std::vector<std::string> unlisted_addresses(const Config& config);
@@ -55,7 +55,7 @@ class Surroundings {
     std::vector<std::string> rules_;
     std::vector<std::string> others_;
     MulticastNews multicast_;
-    LimitNews limit_;
+    News<Uid> limit_{std::chrono::minutes(10)};
     std::vector<Uid> over_limit_;
     TimePoint sets_due_{};
 };

@@ -5,23 +5,14 @@
 namespace ubf {
 
 std::vector<std::string> MulticastNews::tell(const std::vector<Endpoint>& dropped, TimePoint now) {
-    std::erase_if(told_, [&](const auto& told) { return now - told.second >= again_after; });
+    const auto [places, others] = news_.find(dropped, now);
     std::vector<std::string> news;
-    std::size_t others = 0;
-    for (const auto& place : dropped) {
-        if (told_.contains(place))
-            continue;
-        if (told_.size() >= most) {
-            ++others;
-            continue;
-        }
-        told_[place] = now;
+    for (const auto& place : places)
         news.push_back(
             fmt::format("multicast or broadcast to {} is dropped, because it would reach every "
                         "listener, whoever it is; to let it reach all of them, add udp/{} to "
                         "scope.exempt_ports (on IPoIB: fabric.exempt_ports)",
                         to_string(place), place.port));
-    }
     const bool told_lately = told_of_others_ != TimePoint{} && now - told_of_others_ < again_after;
     if (others > 0 && !told_lately) {
         told_of_others_ = now;

@@ -33,7 +33,7 @@ TEST_F(MulticastNewsTest, a_place_is_told_once_an_hour) {
 }
 
 TEST_F(MulticastNewsTest, very_many_take_a_few_lines) {
-    EXPECT_EQ(news.tell(places(7000, 256), now).size(), MulticastNews::most + 1);
+    EXPECT_EQ(news.tell(places(7000, 256), now).size(), News<Endpoint>::most + 1);
     EXPECT_THAT(news.tell(places(8000, 256), now), IsEmpty());
     now += MulticastNews::again_after;
     EXPECT_THAT(news.tell(places(8000, 33), now), testing::Contains(HasSubstr("1 more places")));
