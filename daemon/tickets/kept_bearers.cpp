@@ -2,12 +2,12 @@
 
 #include "base/boot_id.hpp"
 #include "base/escape.hpp"
+#include "base/read_all.hpp"
 #include "base/replace_file.hpp"
 #include "base/text.hpp"
 #include "netlink/tcp_connections.hpp"
 
 #include <fmt/format.h>
-#include <fstream>
 #include <iterator>
 #include <memory>
 #include <unordered_set>
@@ -63,9 +63,8 @@ KeptBearers::KeptBearers(std::filesystem::path file, Tickets& tickets)
 }
 
 void KeptBearers::load() {
-    std::ifstream stream(file_);
-    const std::string text(std::istreambuf_iterator<char>(stream), {});
-    auto sockets = parse_speaking(text, boot_);
+    constexpr std::size_t most = std::size_t{16} << 20;
+    auto sockets = parse_speaking(read_all(file_, most).value_or(std::string()), boot_);
     if (sockets.empty())
         return;
     const auto there = sockets_of_portals(tickets_);

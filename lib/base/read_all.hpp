@@ -1,9 +1,13 @@
-// Reads a descriptor to its end.
+// Reads a descriptor or a file to its end.
 #pragma once
+
+#include "base/unique_fd.hpp"
 
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <fcntl.h>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <unistd.h>
@@ -28,6 +32,11 @@ inline std::optional<std::string> read_all(int fd, std::size_t most) {
             return std::nullopt;
         }
     }
+}
+
+inline std::optional<std::string> read_all(const std::filesystem::path& file, std::size_t most) {
+    const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+    return fd ? read_all(fd.get(), most) : std::nullopt;
 }
 
 } // namespace ubf

@@ -1,4 +1,5 @@
 // Reads the file and its drop-ins.
+#include "base/read_all.hpp"
 #include "config/options.hpp"
 #include "config/read.hpp"
 #include "config/value.hpp"
@@ -7,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
-#include <fstream>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -29,22 +29,15 @@ toml::table parse(std::string_view text, const std::string& name) {
 
 std::string read_text(const std::filesystem::path& file) {
     constexpr std::size_t most = std::size_t{16} << 20; // a million uids
-    errno = 0;
-    std::ifstream stream(file, std::ios::binary);
-    std::string text;
-    if (stream && stream.peek() != std::ifstream::traits_type::eof()) {
-        text.resize(most + 1);
-        stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-        text.resize(static_cast<std::size_t>(stream.gcount()));
-    }
-    if (errno != 0) // opening a directory succeeds, only reading it fails
-        throw ConfigError(fmt::format("{}: can't be read: {}; name the configuration with --config",
-                                      file.string(), std::strerror(errno)));
-    if (text.size() > most)
+    auto text = read_all(file, most);
+    if (!text && errno == EFBIG)
         throw ConfigError(fmt::format("{}: more than {} MiB, which is no configuration; write "
                                       "ranges of uids, or a group, in place of long lists",
                                       file.string(), most >> 20));
-    return text;
+    if (!text)
+        throw ConfigError(fmt::format("{}: can't be read: {}; name the configuration with --config",
+                                      file.string(), std::strerror(errno)));
+    return std::move(*text);
 }
 
 // The drop-ins of a file, in the order of their names.

@@ -1,15 +1,14 @@
 #include "config/slurm.hpp"
 
 #include "base/escape.hpp"
+#include "base/read_all.hpp"
 #include "flow/host_addresses.hpp"
 #include "owner/user_database.hpp"
 #include "slurm/conf.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <fmt/format.h>
-#include <fstream>
 #include <utility>
 
 namespace ubf::config {
@@ -20,18 +19,8 @@ constexpr UidRange everybody{Uid{0}, Uid{0xfffffffe}};
 // All look-ups together. The names that are left are looked up again later.
 constexpr std::chrono::seconds patience{10};
 
-std::optional<std::string> read_all(const std::string& file) {
-    std::ifstream stream(file, std::ios::binary);
-    std::string text;
-    std::array<char, 65536> chunk;
-    while (stream.read(chunk.data(), chunk.size()) || stream.gcount() > 0) {
-        text.append(chunk.data(), static_cast<std::size_t>(stream.gcount()));
-        if (text.size() > slurm::most_bytes)
-            return std::nullopt;
-    }
-    if (stream.bad() || !stream.eof())
-        return std::nullopt;
-    return text;
+std::optional<std::string> read(const std::string& file) {
+    return read_all(file, slurm::most_bytes);
 }
 
 // Without those that are part of another.
@@ -143,8 +132,8 @@ void add_slurm(Config& config, Names names) {
     const auto file = config.slurm.conf.string();
     if (file.empty())
         return;
-    const auto text = read_all(file);
-    auto parsed = text ? slurm::parse_conf(*text, file, read_all) : slurm::Parsed{};
+    const auto text = read(file);
+    auto parsed = text ? slurm::parse_conf(*text, file, read) : slurm::Parsed{};
     if (!text)
         parsed.mistakes.push_back({file, 0, "can't be read; see slurm.conf in [slurm]"});
     Addition addition(config, names);

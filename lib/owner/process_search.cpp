@@ -1,5 +1,6 @@
 #include "owner/process_search.hpp"
 
+#include "base/read_all.hpp"
 #include "base/text.hpp"
 
 #include <algorithm>
@@ -73,21 +74,7 @@ std::optional<std::string> read_file(int at, const char* name) {
     // status holds up to 65,536 supplementary groups.
     constexpr std::size_t most = std::size_t{1} << 20;
     const UniqueFd fd(::openat(at, name, O_RDONLY | O_CLOEXEC));
-    if (!fd)
-        return std::nullopt;
-    std::string text;
-    std::array<char, 4096> chunk;
-    while (text.size() < most) {
-        const auto length = ::read(fd.get(), chunk.data(), chunk.size());
-        if (length < 0 && errno == EINTR)
-            continue;
-        if (length < 0)
-            return std::nullopt;
-        if (length == 0)
-            return text;
-        text.append(chunk.data(), static_cast<std::size_t>(length));
-    }
-    return std::nullopt;
+    return fd ? read_all(fd.get(), most) : std::nullopt;
 }
 
 enum class Holds : std::uint8_t { no, yes, hidden };
