@@ -17,11 +17,16 @@ std::optional<std::string> fault_of_secret(const std::filesystem::path& file,
         return fmt::format("{}: belongs to uid {}; who owns it knows the key: 'chown root {}' "
                            "and make a new one",
                            file.string(), info.st_uid, file.string());
-    if ((info.st_mode & others) != 0)
-        return fmt::format("{}: mode {:04o} lets others in; 'chmod 0600 {}', and make a new "
-                           "key if somebody may have read it",
-                           file.string(), info.st_mode & 07777, file.string());
-    return std::nullopt;
+    return fault_of_mode(file, info.st_mode, others);
+}
+
+std::optional<std::string> fault_of_mode(const std::filesystem::path& file, mode_t mode,
+                                         mode_t others) {
+    if ((mode & others) == 0)
+        return std::nullopt;
+    return fmt::format("{}: mode {:04o} lets others in; 'chmod 0600 {}', and make a new one if "
+                       "somebody may have read it",
+                       file.string(), mode & 07777, file.string());
 }
 
 } // namespace ubf

@@ -16,4 +16,8 @@ std::optional<std::string> fault_of_secret(const std::filesystem::path& file,
                                            const struct stat& info, bool is_credential,
                                            std::string_view maker);
 
+// The fault of a mode that has one of these bits.
+std::optional<std::string> fault_of_mode(const std::filesystem::path& file, mode_t mode,
+                                         mode_t others = 077);
+
 } // namespace ubf

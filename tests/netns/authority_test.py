@@ -68,7 +68,7 @@ class Authority(unittest.TestCase):
         self.assertEqual(((self.folder / "own.key").read_bytes(), (self.folder / "ca/authority.key").read_bytes()), before)
         self.assertFalse(list(self.folder.glob("*.new*")))
         (self.folder / "own.key").chmod(0o640)
-        self.assertIn("lets others read it", self.ubfctl("node", "request", "--key", "own.key", status=EX_CANTCREAT))
+        self.assertIn("lets others in", self.ubfctl("node", "request", "--key", "own.key", status=EX_CANTCREAT))
 
     def test_a_certificate_says_what_the_authority_signs(self):
         request = self.request("n10")

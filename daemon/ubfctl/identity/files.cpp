@@ -2,6 +2,7 @@
 
 #include "base/read_all.hpp"
 #include "base/replace_file.hpp"
+#include "base/secret_file.hpp"
 #include "base/unique_fd.hpp"
 #include "base/write_all.hpp"
 
@@ -50,10 +51,8 @@ std::string read_secret(const std::filesystem::path& file) {
     struct stat info {};
     if (::fstat(fd.get(), &info) < 0)
         throw failed(file, "looking at it");
-    if (S_ISREG(info.st_mode) && (info.st_mode & 077) != 0)
-        throw FileError(fmt::format("{}: mode {:04o} lets others read it; 'chmod 0600 {}', and "
-                                    "make a new one if somebody may have read it",
-                                    file.string(), info.st_mode & 07777, file.string()));
+    if (const auto fault = fault_of_mode(file, info.st_mode); fault && S_ISREG(info.st_mode))
+        throw FileError(*fault);
     return read_text(fd, file, most);
 }
 
