@@ -9,6 +9,9 @@
 namespace ubf::portal {
 namespace {
 
+constexpr std::chrono::seconds fresh{30}; // the addresses of a name
+constexpr std::chrono::seconds fresh_none{5};
+
 Refusal unavailable() {
     return {"unavailable", "The firewall does not answer on the portal's machine.", 503};
 }
@@ -65,11 +68,11 @@ void Desk::read(Id id, const Forward& forward) {
 void Desk::look_up(Id id, const Host& host) {
     if (!is_in(host.name, terms_.domains))
         return close(id, fail(not_a_target("The target's name is in none of portal.domains.")));
-    if (auto known = names_.find(host.name, Clock::now()))
-        return found(id, host, *std::move(known));
+    if (const auto* known = names_.find(host.name, Clock::now()))
+        return found(id, host, *known);
     begin(id, [this, id, host]() -> Mailbox::Task {
         return [this, id, host, addresses = addresses_of(host.name)] {
-            names_.put(host.name, addresses, Clock::now());
+            names_.put(host.name, addresses, Clock::now(), addresses.empty() ? fresh_none : fresh);
             if (cases_.contains(id))
                 found(id, host, addresses);
         };

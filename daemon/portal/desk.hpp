@@ -2,12 +2,12 @@
 // decides all that depends on users and policy.
 #pragma once
 
+#include "base/lately.hpp"
 #include "config/portal_targets.hpp"
 #include "daemon/core/line_link.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/core/plain_log.hpp"
 #include "daemon/portal/clients.hpp"
-#include "daemon/portal/name_cache.hpp"
 #include "daemon/portal/resolver.hpp"
 #include "portal/question.hpp"
 #include "portal/wire.hpp"
@@ -78,7 +78,7 @@ class Desk {
     Answered answered_;
     PlainLog log_{"ubf-portal"};
     std::map<Id, Case> cases_; // ids grow with time, so the first is due first
-    NameCache names_;
+    Lately<std::string, std::vector<Address>> names_;
     Tally tally_;
     bool away_ = false;           // ubfd is
     std::size_t next_source_ = 0; // of the terms' ports

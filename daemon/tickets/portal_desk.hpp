@@ -3,6 +3,7 @@
 // here waits: the user database, the listener's node and searches answer later.
 #pragma once
 
+#include "base/lately.hpp"
 #include "config/config.hpp"
 #include "config/scope.hpp"
 #include "daemon/core/counters.hpp"
@@ -14,7 +15,6 @@
 #include "daemon/owners/owners.hpp"
 #include "daemon/owners/sockets.hpp"
 #include "daemon/owners/user_cache.hpp"
-#include "daemon/tickets/lately.hpp"
 #include "daemon/tickets/portal_question.hpp"
 #include "daemon/tickets/tickets.hpp"
 

@@ -1,4 +1,4 @@
-#include "daemon/tickets/lately.hpp"
+#include "base/lately.hpp"
 
 #include <gtest/gtest.h>
 
@@ -17,17 +17,18 @@ TEST(Lately, a_fact_is_good_for_a_second) {
     EXPECT_EQ(facts.find(1, now + Facts::lifetime), nullptr);
     facts.put(1, 11, now + Facts::lifetime);
     EXPECT_EQ(*facts.find(1, now + Facts::lifetime), 11);
-    facts.clear();
-    EXPECT_EQ(facts.find(1, now + Facts::lifetime), nullptr);
+    facts.put(2, 20, now, std::chrono::seconds(30));
+    EXPECT_NE(facts.find(2, now + std::chrono::seconds(29)), nullptr);
+    EXPECT_EQ(facts.find(2, now + std::chrono::seconds(30)), nullptr);
 }
 
-TEST(Lately, stale_facts_give_way_first_and_room_is_bounded) {
+TEST(Lately, the_next_to_expire_gives_way) {
     Facts facts;
     const TimePoint now{std::chrono::hours(1)};
     const auto later = now + Facts::lifetime;
     for (int i = 0; i < static_cast<int>(Facts::most); ++i)
         facts.put(i, i, i % 2 == 0 ? now : later);
-    facts.put(-1, -1, later); // the even ones go
+    facts.put(-1, -1, later);
     const auto known = [&] {
         int count = 0;
         for (int i = -2000; i < static_cast<int>(Facts::most); ++i)

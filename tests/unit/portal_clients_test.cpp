@@ -1,5 +1,4 @@
 #include "daemon/portal/clients.hpp"
-#include "daemon/portal/name_cache.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -64,27 +63,6 @@ TEST(PortalClients, a_minute_of_silence_ends_a_connection) {
     EXPECT_THAT(clients.take_overdue(start + 60s), ElementsAre(3));
     EXPECT_FALSE(clients.peer(3));
     EXPECT_EQ(clients.peer(4)->uid, web);
-}
-
-TEST(PortalNames, are_kept_for_half_a_minute) {
-    NameCache names;
-    const auto address = *Address::parse("10.0.0.7");
-    names.put("node7", {address}, start);
-    names.put("nowhere", {}, start);
-    EXPECT_THAT(*names.find("node7", start + 29s), ElementsAre(address));
-    EXPECT_FALSE(names.find("node7", start + 30s));
-    EXPECT_TRUE(names.find("nowhere", start + 4s));
-    EXPECT_FALSE(names.find("nowhere", start + 5s));
-    EXPECT_FALSE(names.find("node8", start));
-}
-
-TEST(PortalNames, the_next_to_expire_gives_way) {
-    NameCache names;
-    for (std::size_t i = 0; i < NameCache::most; ++i)
-        names.put("n" + std::to_string(i), {}, start + std::chrono::milliseconds(i));
-    names.put("new", {}, start);
-    EXPECT_FALSE(names.find("n0", start));
-    EXPECT_TRUE(names.find("n1", start) && names.find("new", start));
 }
 
 } // namespace

@@ -1,10 +1,10 @@
 // Facts that were found lately, so that a burst of questions finds them once. At most 1,024, each
-// for a second.
+// for a second, or as its finder says. The one that expires next gives way.
 #pragma once
 
-#include "daemon/core/event_loop.hpp"
+#include "base/clock.hpp"
 
-#include <chrono>
+#include <algorithm>
 #include <cstddef>
 #include <unordered_map>
 #include <utility>
@@ -22,17 +22,14 @@ class Lately {
         const auto found = facts_.find(key);
         return found == facts_.end() || found->second.until <= now ? nullptr : &found->second.value;
     }
-    const Value& put(const Key& key, Value value, TimePoint now) {
-        if (facts_.size() >= most && !facts_.contains(key)) {
-            std::erase_if(facts_, [&](const auto& known) { return known.second.until <= now; });
-            if (facts_.size() >= most)
-                facts_.erase(facts_.begin());
-        }
+    const Value& put(const Key& key, Value value, TimePoint now, Clock::duration span = lifetime) {
+        if (facts_.size() >= most && !facts_.contains(key))
+            facts_.erase(std::ranges::min_element(
+                facts_, {}, [](const auto& known) { return known.second.until; }));
         auto& fact = facts_[key];
-        fact = {std::move(value), now + lifetime};
+        fact = {std::move(value), now + span};
         return fact.value;
     }
-    void clear() { facts_.clear(); }
 
   private:
     struct Fact {
