@@ -59,19 +59,22 @@ Connection::Connection()
   : Connection(UniqueFd()) {}
 
 Connection::Connection(UniqueFd kept)
-  : socket_(is_ours(kept) ? NetlinkSocket(std::move(kept)) : open_socket()) {
+  : socket_(is_ours(kept) ? NetlinkSocket(std::move(kept)) : open_socket())
+  , fd_(socket_.lock()->fd())
+  , port_id_(socket_.lock()->port_id()) {
+    const auto socket = socket_.lock();
     // Room for every acknowledgement of a transaction, and for a transaction, which is one
     // datagram.
-    socket_.set_receive_buffer(4 << 20);
+    socket->set_receive_buffer(4 << 20);
     const int send_buffer = 32 << 20;
-    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer);
+    ::setsockopt(fd_, SOL_SOCKET, SO_SNDBUFFORCE, &send_buffer, sizeof send_buffer);
     // The kernel answers within the call. A lost answer must not block us forever.
     const timeval patience{5, 0};
-    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     // Discards answers that a predecessor asked for and never read.
     std::vector<std::uint8_t> buffer(message_room);
     while (true) {
-        const auto length = socket_.receive(buffer, MSG_DONTWAIT);
+        const auto length = socket->receive(buffer, MSG_DONTWAIT);
         if (!length && length.error() != ENOBUFS && length.error() != EMSGSIZE)
             break;
     }
@@ -80,15 +83,15 @@ Connection::Connection(UniqueFd kept)
 // The kernel acknowledges every step, or names those that failed and undoes the rest. An error of
 // the whole batch (no privilege, no nf_tables) names the first message.
 Connection::Outcome Connection::commit(Batch& batch) {
-    const std::lock_guard lock(conversation_);
-    if (const int error = socket_.send(batch.finish()); error != 0)
+    const auto socket = socket_.lock();
+    if (const int error = socket->send(batch.finish()); error != 0)
         return {error, {"sending the ruleset"}};
     auto open = batch.steps();
     Outcome outcome;
     const auto room = std::make_unique_for_overwrite<std::uint8_t[]>(message_room);
     const std::span buffer(room.get(), message_room);
     while (!open.empty()) {
-        const auto length = socket_.receive(buffer);
+        const auto length = socket->receive(buffer);
         if (!length)
             return {length.error(), {"waiting for the kernel's acknowledgement"}};
         const auto whole =
@@ -118,18 +121,18 @@ int Connection::dump(std::uint16_t type, const Fill& fill, const Each& each) {
 }
 
 int Connection::ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, const Each& each) {
-    const std::lock_guard lock(conversation_);
+    const auto socket = socket_.lock();
     const std::uint32_t number = ++sequence_;
     const auto room = std::make_unique_for_overwrite<std::uint8_t[]>(message_room);
     const std::span buffer(room.get(), message_room);
     auto* request = nftnl_nlmsg_build_hdr(reinterpret_cast<char*>(buffer.data()), type,
                                           NFPROTO_INET, flags, number);
     fill(request);
-    if (const int error = socket_.send({buffer.data(), request->nlmsg_len}); error != 0)
+    if (const int error = socket->send({buffer.data(), request->nlmsg_len}); error != 0)
         return error;
     bool interrupted = false;
     while (true) {
-        const auto length = socket_.receive(buffer);
+        const auto length = socket->receive(buffer);
         if (!length)
             return length.error();
         const auto end =

@@ -6,13 +6,13 @@
 // one is over.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "netlink/socket.hpp"
 #include "nft/batch.hpp"
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 
 namespace ubf::nft {
 
@@ -24,9 +24,9 @@ class Connection {
     // opens a new one. Throws NftError.
     explicit Connection(UniqueFd kept);
 
-    int fd() const { return socket_.fd(); }
+    int fd() const { return fd_; }
     // The kernel's id for the socket.
-    std::uint32_t port_id() const { return socket_.port_id(); }
+    std::uint32_t port_id() const { return port_id_; }
 
     Batch begin(std::optional<std::uint32_t> generation = {}) {
         return Batch(sequence_, generation);
@@ -49,9 +49,10 @@ class Connection {
   private:
     int ask(std::uint16_t type, std::uint16_t flags, const Fill& fill, const Each& each);
 
-    NetlinkSocket socket_;
+    Guarded<NetlinkSocket> socket_; // for one conversation at a time
+    const int fd_;
+    const std::uint32_t port_id_;
     std::atomic<std::uint32_t> sequence_ = 0;
-    std::mutex conversation_;
 };
 
 } // namespace ubf::nft

@@ -1,8 +1,8 @@
 // Work that other threads leave for the thread that owns the mailbox.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "base/unique_fd.hpp"
-#include "daemon/core/guarded.hpp"
 
 #include <functional>
 #include <vector>

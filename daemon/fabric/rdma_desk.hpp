@@ -3,7 +3,7 @@
 // connection of RDMA is judged, and the log and the status say so.
 #pragma once
 
-#include "daemon/core/guarded.hpp"
+#include "base/guarded.hpp"
 #include "daemon/core/loop_thread.hpp"
 #include "daemon/fabric/rdma_judge.hpp"
 #include "daemon/ident/asker.hpp"

@@ -5,7 +5,7 @@
 // newcomer finds some (dynamic thresholds: Choudhury and Hahne, 1998).
 #pragma once
 
-#include "daemon/core/guarded.hpp"
+#include "base/guarded.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -6,8 +6,8 @@
 // most, that it seals. A peer that is not in the roster is sent the own certificate.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/core/rate.hpp"
 #include "daemon/ident/bounded_peers.hpp"
 #include "daemon/ident/stamp_keys.hpp"

@@ -2,8 +2,8 @@
 // silent. A peer is named by the address at which its ubfd is asked. Any thread may use it.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/ident/bounded_peers.hpp"
 #include "flow/address.hpp"
 

@@ -2,7 +2,7 @@
 // may look them up; only the control socket's changes them.
 #pragma once
 
-#include "daemon/core/guarded.hpp"
+#include "base/guarded.hpp"
 #include "label/slurm.hpp"
 
 #include <cstddef>

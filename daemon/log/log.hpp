@@ -4,9 +4,9 @@
 // and each user has a share of lines (folding.hpp).
 #pragma once
 
+#include "base/guarded.hpp"
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/log/denial.hpp"
 #include "daemon/log/folding.hpp"

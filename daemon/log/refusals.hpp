@@ -2,8 +2,8 @@
 // outlives us, and told to the connectors' nodes. Any thread may call.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/log/refusal_memory.hpp"
 
 #include <cstddef>

@@ -2,8 +2,8 @@
 // them. The kernel never reuses an id, so paths are cached.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "base/unique_fd.hpp"
-#include "daemon/core/guarded.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -2,8 +2,8 @@
 // look-up from before the change. Any thread may ask.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "base/types.hpp"
-#include "daemon/core/guarded.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -4,9 +4,9 @@
 // for the answer, but no thread waits with it.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "daemon/owners/cgroup_paths.hpp"
 #include "daemon/owners/labeller.hpp"

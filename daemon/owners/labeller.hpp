@@ -1,9 +1,9 @@
 // Finds the labels of an owner by the configured sources, from the details of its processes.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "config/config.hpp"
 #include "daemon/core/counters.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/jobs/job_table.hpp"
 #include "owner/owner.hpp"
 #include "owner/process_search.hpp"

@@ -1,8 +1,8 @@
 // The owners of listeners that a search has found, for a while. Any thread may call.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/owners/changes.hpp"
 #include "owner/lookup.hpp"
 

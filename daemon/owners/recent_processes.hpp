@@ -2,8 +2,8 @@
 // likely one of theirs. Any thread may call.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "base/types.hpp"
-#include "daemon/core/guarded.hpp"
 
 #include <cstddef>
 #include <unordered_map>

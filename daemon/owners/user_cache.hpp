@@ -2,9 +2,9 @@
 // caller waits only as long as it says.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "base/types.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/core/heartbeat.hpp"
 #include "owner/user_database.hpp"
 

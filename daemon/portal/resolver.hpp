@@ -1,7 +1,7 @@
 // Looks names up on threads of its own, since a name server or a file system may hang.
 #pragma once
 
-#include "daemon/core/guarded.hpp"
+#include "base/guarded.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "portal/forward.hpp"
 

@@ -1,8 +1,8 @@
 // The tickets of this node's web portals, for all threads that look up who begins a connection.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "daemon/core/counters.hpp"
-#include "daemon/core/guarded.hpp"
 #include "daemon/tickets/ticket_book.hpp"
 #include "owner/lookup.hpp"
 

@@ -3,7 +3,7 @@
 // datagram later, it belongs to the forgotten flow, and must not count as forged.
 #pragma once
 
-#include "daemon/core/guarded.hpp"
+#include "base/guarded.hpp"
 #include "daemon/udp/departures.hpp"
 #include "flow/flow.hpp"
 

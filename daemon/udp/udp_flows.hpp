@@ -5,6 +5,7 @@
 // only (nft/sets.hpp), which a worker renews when it has decided the flow again.
 #pragma once
 
+#include "base/guarded.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/heartbeat.hpp"
@@ -17,7 +18,6 @@
 #include "owner/owner.hpp"
 
 #include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <thread>
@@ -84,27 +84,31 @@ class UdpFlows {
         Lease lease;
     };
 
+    // The kernel's maps of receivers agree with the book.
+    struct Held {
+        UdpReceivers& receivers; // of flows that are allowed
+        UdpVerdicts kernel;
+        UdpBook book{};
+        Departures<Cookie> gone_sockets{};
+        Departures<Flow> gone_flows{};
+        // Our own thread tells the kernel, for threads without CAP_NET_ADMIN.
+        std::vector<Doomed> doomed{};
+        bool stopping = false;
+
+        bool is_certain(const Flow& flow, const Ends& ends) const;
+        void erase(const Flow& flow);
+    };
+
     void run();
-    bool is_certain(const Flow& flow, const Ends& ends) const;
-    std::optional<Lease> add(const Flow& flow, UdpBook::Entry entry);
-    void doom(const Flow& flow);
-    int end(const Flow& flow);
-    void erase(const Flow& flow);
+    std::optional<Lease> add(Held& held, const Flow& flow, UdpBook::Entry entry);
+    void doom(Held& held, const Flow& flow);
+    int end(Held& held, const Flow& flow);
 
     nft::Connection& table_; // to write into it
     LatelySent& lately_sent_;
     Counters& counters_;
-    mutable std::mutex mutex_;
-    UdpReceivers& receivers_; // of those that are allowed
-    UdpVerdicts kernel_;
-    UdpBook book_;
-    Departures<Cookie> gone_sockets_;
-    Departures<Flow> gone_flows_;
-
-    // Our own thread tells the kernel, for threads without CAP_NET_ADMIN.
-    std::vector<Doomed> doomed_;
+    Guarded<Held> held_;
     std::condition_variable wanted_;
-    bool stopping_ = false;
     Heartbeat heartbeat_{"udp"};
     std::thread thread_;
 };
