@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 namespace ubf {
@@ -23,6 +25,15 @@ bool can_be_used_without_privileges(int map) {
         usable = ::bpf_map_lookup_elem(map, none.data(), value.data()) == 0 || errno == ENOENT;
     }).join();
     return usable;
+}
+
+bool kernel_has_types() {
+    return ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+}
+
+std::uint32_t inode_of(const char* name_space) {
+    struct stat info {};
+    return ::stat(name_space, &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
 }
 
 std::string failure_of(const char* step, int error, const char* takes) {

@@ -4,6 +4,7 @@
 #include "base/unique_fd.hpp"
 
 #include <bpf/libbpf.h>
+#include <cstdint>
 #include <string>
 
 namespace ubf {
@@ -16,6 +17,16 @@ bool can_be_used_without_privileges(int map);
 inline constexpr const char* needs_privileges =
     "before Linux 5.19, its maps take CAP_BPF for as long as ubfd runs, while "
     "kernel.unprivileged_bpf_disabled is not 0";
+
+// Whether the kernel describes its types, which programs read by their names.
+bool kernel_has_types();
+
+inline constexpr const char* needs_types =
+    "the kernel does not describe its types (CONFIG_DEBUG_INFO_BTF)";
+inline constexpr const char* needs_cgroups = "there are no cgroups of version 2 (/sys/fs/cgroup)";
+
+// The inode of a namespace of this process; 0, which no namespace has, if /proc does not tell.
+std::uint32_t inode_of(const char* name_space);
 
 // Says why the programs are not in use. step: that failed, like "loading the BPF programs". takes:
 // the privileges for it.

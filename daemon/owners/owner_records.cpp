@@ -32,12 +32,6 @@ std::string not_in_use(const char* what, int error) {
 
 using Program = std::unique_ptr<owner_records_bpf, OwnerRecords::Unload>;
 
-// The inode of a namespace of this process; 0, which no namespace has, if /proc does not tell.
-std::uint32_t inode_of(const char* name_space) {
-    struct stat info {};
-    return ::stat(name_space, &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
-}
-
 // A job may have 100,000 connections on a node. If the node has less than 16 GiB of memory, the map
 // has room for fewer.
 std::uint32_t most_connects(std::uint32_t least) {
@@ -107,8 +101,8 @@ OwnerRecords::OwnerRecords(bool wanted, std::optional<CgroupRoots> cgroups) {
         state_ = "not in use: owners.bpf is false";
         return;
     }
-    if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
-        state_ = "not in use: the kernel does not describe its types (CONFIG_DEBUG_INFO_BTF)";
+    if (!kernel_has_types()) {
+        state_ = fmt::format("not in use: {}", needs_types);
         return;
     }
     ::libbpf_set_print(nullptr); // state_ says it

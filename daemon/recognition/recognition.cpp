@@ -12,8 +12,6 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace ubf {
 namespace {
@@ -89,17 +87,15 @@ Recognition::~Recognition() {
 }
 
 std::string Recognition::load(int cgroup, Links kept) {
-    if (::access("/sys/kernel/btf/vmlinux", R_OK) != 0)
-        return "the kernel does not describe its types (CONFIG_DEBUG_INFO_BTF)";
+    if (!kernel_has_types())
+        return needs_types;
     if (cgroup < 0)
-        return "there are no cgroups of version 2 (/sys/fs/cgroup)";
+        return needs_cgroups;
     ::libbpf_set_print(nullptr); // state() says it
     program_.reset(::recognition_bpf__open());
     if (!program_)
         return network_failure_of("opening the BPF programs", errno);
-    struct stat network {};
-    if (::stat("/proc/self/ns/net", &network) == 0)
-        program_->rodata->net_namespace = static_cast<std::uint32_t>(network.st_ino);
+    program_->rodata->net_namespace = inode_of("/proc/self/ns/net");
     if (const int error = ::recognition_bpf__load(program_.get()); error != 0)
         return network_failure_of("loading the BPF programs", -error);
     if (!can_be_used_without_privileges(::bpf_map__fd(program_->maps.counts)))

@@ -60,7 +60,7 @@ UdpReceivers::UdpReceivers(bool wanted, int cgroup, UniqueFd kept, Keep keep)
 
 std::string UdpReceivers::load() {
     if (cgroup_ < 0)
-        return "there are no cgroups of version 2 (/sys/fs/cgroup)";
+        return needs_cgroups;
     ::libbpf_set_print(nullptr); // state() says it
     program_.reset(::udp_receivers_bpf__open());
     if (!program_)
