@@ -19,7 +19,7 @@ using Strings = std::vector<std::string>;
 
 struct UbfFacts {
     std::string file;              // of the configuration
-    std::optional<Config> config;  // as it is read without the user database
+    std::optional<Config> config;  // nothing if it names somebody whom nobody knows
     std::string mistake;           // why there is none
     std::string key_file;          // the key's place
     std::string key_mistake;       // why it can't be used

@@ -18,11 +18,8 @@ namespace {
 void read_config(const Places& places, UbfFacts& facts) {
     facts.file = places.config.string();
     try {
-        facts.config = load_config(places.config, Names::pass_over);
-        // Names that nobody has are a mistake here, where the user database is.
-        static_cast<void>(load_config(places.config, Names::look_up));
+        facts.config = load_config(places.config);
     } catch (const std::exception& error) {
-        facts.config.reset();
         const std::string what = error.what();
         facts.mistake = what.substr(0, what.find('\n'));
     }
