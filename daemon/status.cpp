@@ -4,8 +4,8 @@
 #include "base/interfaces.hpp"
 #include "base/version.hpp"
 #include "config/key_file.hpp"
-#include "daemon/gate/queue_table.hpp"
 #include "daemon/host.hpp"
+#include "netlink/queue_table.hpp"
 
 #include <algorithm>
 #include <array>

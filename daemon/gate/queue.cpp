@@ -1,6 +1,6 @@
 #include "daemon/gate/queue.hpp"
 
-#include "daemon/gate/queue_table.hpp"
+#include "netlink/queue_table.hpp"
 
 #include <arpa/inet.h>
 #include <array>

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstring>
 #include <fmt/format.h>
-#include <fstream>
 #include <net/if.h>
 
 namespace ubf {
@@ -20,13 +19,6 @@ constexpr std::chrono::seconds for_so_long{130};
 
 // A worker finds so many in its memory while a packet waits.
 constexpr std::size_t most_in_a_part = 512;
-
-PortRange ephemeral_ports() {
-    unsigned first = 32768;
-    unsigned last = 60999;
-    std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first >> last;
-    return {static_cast<Port>(std::min(first, 65535u)), static_cast<Port>(std::min(last, 65535u))};
-}
 
 } // namespace
 
@@ -57,7 +49,7 @@ void Undecided::set_scope(Scope scope, bool whole) {
 }
 
 void Undecided::pass_over_unwatched() {
-    Look memory{{}, {}, {}, ephemeral_ports()};
+    Look memory;
     const int error = connections_.each([&](const TcpConnection& connection) {
         const auto [interface, fabric] = place_of(connection, memory);
         if (!in_scope(interface, fabric, connection.local.port))
@@ -97,7 +89,7 @@ void Undecided::on_time(TimePoint now) {
 }
 
 void Undecided::look(TimePoint now) {
-    Look memory{{}, {}, {}, ephemeral_ports()};
+    Look memory;
     auto flows = find(memory);
     if (!flows) {
         last_ = std::max(last_, now + pause);
@@ -127,7 +119,7 @@ void Undecided::tell_of(const Flows& unknown) {
 
 bool Undecided::adopt(const std::function<bool(const UndecidedFlow&)>& recognisable,
                       std::function<void()> done) {
-    Look memory{{}, {}, {}, ephemeral_ports()};
+    Look memory;
     auto flows = find(memory);
     if (!flows)
         return false;

@@ -10,6 +10,7 @@
 // ruleset, or a predecessor has decided them.
 #pragma once
 
+#include "base/node_settings.hpp"
 #include "config/scope.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/gate/worker.hpp"
@@ -68,7 +69,7 @@ class Undecided {
             std::optional<Uid> uid;
         };
         std::map<std::pair<Endpoint, std::uint32_t>, Listener> listeners;
-        PortRange ephemeral; // that the kernel gives to who connects and asks for none
+        PortRange ephemeral = ephemeral_ports().value_or(PortRange{32768, 60999});
     };
 
     using Flows = std::vector<UndecidedFlow>;

@@ -1,5 +1,6 @@
 // The texts that `ubfctl doctor` and `ubfctl listeners` read: of root, and of the kernel about
 // programs of users. A file that is included is the same text again.
+#include "base/node_settings.hpp"
 #include "daemon/ubfctl/doctor/parse.hpp"
 #include "daemon/ubfctl/doctor/slurm_conf.hpp"
 #include "daemon/ubfctl/listening.hpp"
@@ -30,9 +31,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::set<std::string> names;
     doctor::add_kept_out(text, names);
     doctor::module_names(text);
-    doctor::limits_unreachable(text);
+    ubf::limits_unreachable(text);
     doctor::slurm_version(text);
-    ubf::fuzz::require(doctor::selinux_type(text).find(':') == std::string::npos);
+    ubf::fuzz::require(ubf::selinux_type(text).find(':') == std::string::npos);
 
     const doctor::SlurmConf conf(
         text, "/etc/slurm/slurm.conf",

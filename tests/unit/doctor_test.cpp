@@ -38,7 +38,7 @@ Facts healthy() {
     node.most_neighbours = node.most_neighbours6 = 4096;
     node.tracked = 10;
     node.most_tracked = 100;
-    node.ephemeral = std::pair(32768U, 60999U);
+    node.ephemeral = {32768, 60999};
     auto& slurm = facts.slurm;
     slurm.there = slurm.slurmd = slurm.ca_readable = true;
     slurm.conf =
@@ -156,7 +156,10 @@ TEST(Doctor, each_fault_turns_its_own_line) {
          [](Facts& f) {
              f.beside.listeners = {{Protocol::tcp, {Address(), 6818}, Uid{0}}};
          }},
-        {"slurm.srunports", [](Facts& f) { f.node.ephemeral = std::pair(1024U, 65535U); }},
+        {"slurm.srunports",
+         [](Facts& f) {
+             f.node.ephemeral = {1024, 65535};
+         }},
         {"slurm.privatedata", [](Facts& f) { f.slurm.dbd = conf_of("PrivateData=users\n"); }},
         {"tmp.private", [](Facts& f) { f.slurm.containers = conf_of("BasePath=/x Dirs=/tmp\n"); }},
         {"adopt.pam", [](Facts& f) { f.ssh.pam->front().control = "optional"; }},

@@ -62,9 +62,9 @@ struct NodeFacts {
     std::optional<std::uint64_t> most_neighbours6;
     std::optional<std::uint64_t> tracked;
     std::optional<std::uint64_t> most_tracked;
-    bool refusals_limited = false;                                    // by icmp_ratemask
-    std::optional<std::pair<std::uint64_t, std::uint64_t>> ephemeral; // ip_local_port_range
-    std::string reserved;                                             // ip_local_reserved_ports
+    bool refusals_limited = false;      // by icmp_ratemask
+    std::optional<PortRange> ephemeral; // ip_local_port_range
+    std::string reserved;               // ip_local_reserved_ports
 };
 
 // A program that Slurm runs when a job begins or ends.

@@ -114,17 +114,6 @@ std::set<std::string> module_names(std::string_view text) {
     return names;
 }
 
-bool limits_unreachable(std::string_view ratemask) {
-    while (!ratemask.empty()) {
-        auto item = split(ratemask, ',');
-        const auto first = number<unsigned>(split(item, '-'));
-        const auto last = item.empty() ? first : number<unsigned>(item);
-        if (first && last && *first <= 1 && 1 <= *last)
-            return true;
-    }
-    return false;
-}
-
 std::optional<std::pair<unsigned, unsigned>> slurm_version(std::string_view text) {
     const auto fields = words(trim(text));
     if (fields.size() < 2)
@@ -135,12 +124,6 @@ std::optional<std::pair<unsigned, unsigned>> slurm_version(std::string_view text
     if (!major || !minor)
         return std::nullopt;
     return std::pair(*major, *minor);
-}
-
-std::string selinux_type(std::string_view context) {
-    split(context, ':');
-    split(context, ':');
-    return std::string(split(context, ':'));
 }
 
 std::optional<std::vector<PamLine>> pam_lines(const std::string& service, const OpenService& open) {

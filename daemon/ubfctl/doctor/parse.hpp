@@ -26,14 +26,8 @@ void add_kept_out(std::string_view text, std::set<std::string>& names);
 // The names in modules.dep.
 std::set<std::string> module_names(std::string_view text);
 
-// Whether the list, like 0-1,3-127, has "destination unreachable" of ICMPv6: type 1.
-bool limits_unreachable(std::string_view ratemask);
-
 // "slurm-wlm 22.05.8" or "slurm 25.05.1"
 std::optional<std::pair<unsigned, unsigned>> slurm_version(std::string_view text);
-
-// SELinux's type of a context, USER:ROLE:TYPE[:LEVEL].
-std::string selinux_type(std::string_view context);
 
 // --- sshd ---
 

@@ -1,3 +1,4 @@
+#include "base/node_settings.hpp"
 #include "base/text.hpp"
 #include "daemon/ubfctl/doctor/parse.hpp"
 #include "daemon/ubfctl/doctor/read.hpp"
@@ -93,28 +94,6 @@ Strings open_verbs() {
             found.push_back(device.string());
     }
     return found;
-}
-
-// --- numbers ---
-
-// Whether the kernel limits "destination unreachable": type 3, and type 1 of ICMPv6.
-bool refusals_limited() {
-    const auto mask = first_number("/proc/sys/net/ipv4/icmp_ratemask").value_or(0);
-    const bool v4 =
-        first_number("/proc/sys/net/ipv4/icmp_ratelimit").value_or(0) != 0 && (mask >> 3 & 1) != 0;
-    const bool v6 = limits_unreachable(first_line("/proc/sys/net/ipv6/icmp/ratemask"));
-    return v4 || (v6 && first_number("/proc/sys/net/ipv6/icmp/ratelimit").value_or(0) != 0);
-}
-
-std::optional<std::pair<std::uint64_t, std::uint64_t>> ephemeral_ports() {
-    const auto fields = words(first_line("/proc/sys/net/ipv4/ip_local_port_range"));
-    if (fields.size() != 2)
-        return std::nullopt;
-    const auto first = number<std::uint64_t>(fields[0]);
-    const auto last = number<std::uint64_t>(fields[1]);
-    if (!first || !last)
-        return std::nullopt;
-    return std::pair(*first, *last);
 }
 
 // --- others ---

@@ -1,14 +1,13 @@
-#include "base/text.hpp"
+#include "base/node_settings.hpp"
 #include "config/key_file.hpp"
 #include "daemon/ubfctl/doctor/parse.hpp"
 #include "daemon/ubfctl/doctor/read.hpp"
 #include "daemon/ubfctl/files.hpp"
 #include "ident/key.hpp"
+#include "netlink/queue_table.hpp"
 #include "nft/connection.hpp"
 #include "nft/inspection.hpp"
 
-#include <array>
-#include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -82,19 +81,15 @@ UbfFacts read_ubf(const Places& places) {
     read_key(facts);
     ask_daemon(places, facts);
     facts.table = table_is_there();
-    std::istringstream queues(
-        read_text("/proc/thread-self/net/netfilter/nfnetlink_queue").value_or(std::string()));
-    for (std::string line; std::getline(queues, line);)
-        if (const auto fields = words(line); !fields.empty())
-            if (const auto queue = number<unsigned>(fields.front()))
-                facts.queues.insert(*queue);
+    for (const auto& [number, queue] : kernel_queues())
+        facts.queues.insert(number);
     std::error_code error;
     facts.systemd = std::filesystem::exists("/run/systemd/system", error);
     for (const auto& link : matching("/etc/systemd/system/*.wants/ubf*.service"))
         facts.enabled.insert(link.filename().string());
     for (const auto& link : matching("/etc/systemd/system/*.requires/ubf*.service"))
         facts.enabled.insert(link.filename().string());
-    facts.selinux_enforcing = first_line("/sys/fs/selinux/enforce") == "1";
+    facts.selinux_enforcing = selinux_enforces();
     find_process(facts);
     return facts;
 }

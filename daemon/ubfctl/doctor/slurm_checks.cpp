@@ -162,11 +162,11 @@ Finding srun_ports(const Facts& facts) {
         return off("srun listens at any port, so no rule can name it", "SrunPortRange=61001-61500",
                    slurm.file);
     const auto& ephemeral = facts.node.ephemeral;
-    if (ephemeral && range->first <= ephemeral->second && ephemeral->first <= range->second &&
+    if (ephemeral && range->first <= ephemeral->last && ephemeral->first <= range->second &&
         !is_reserved(facts.node.reserved, *range))
         return off(fmt::format("the kernel gives ports of {} to users' sockets as well "
                                "(net.ipv4.ip_local_port_range is {} to {})",
-                               value, ephemeral->first, ephemeral->second),
+                               value, ephemeral->first, ephemeral->last),
                    fmt::format("net.ipv4.ip_local_reserved_ports = {}", value),
                    "/etc/sysctl.d/50-srun.conf");
     return ok(fmt::format("SrunPortRange={}", value));

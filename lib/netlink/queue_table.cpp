@@ -1,4 +1,4 @@
-#include "daemon/gate/queue_table.hpp"
+#include "netlink/queue_table.hpp"
 
 #include <fstream>
 
