@@ -106,12 +106,16 @@ void Explainer::suppose(Question& question, Uid connector) {
     auto owner = Owner::user(connector);
     auto& credentials = owner.credentials.emplace();
     credentials.labels_known = true;
-    if (const auto record = users_.find(connector, patience(question))) {
+    const auto record = users_.find(connector, patience(question));
+    if (record) {
         credentials.gid = record->gid;
         credentials.groups = record->groups;
     }
     question.facts.learn_source(std::move(owner));
-    question.asked = "supposed, with the groups that the user database names, and without a label";
+    question.asked =
+        record ? "supposed, with the groups that the user database names, and without a label"
+               : "supposed, without groups and without a label: the user database does not know "
+                 "this user, or has not answered yet";
     question.unheard.clear();
 }
 

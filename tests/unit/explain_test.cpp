@@ -152,6 +152,27 @@ TEST(Explain, asks_for_a_group_after_the_search_with_a_deadline_of_its_own) {
     EXPECT_FALSE(told);
 }
 
+TEST(Explain, says_that_it_has_no_groups_of_a_supposed_user) {
+    UserCache users;
+    World world;
+    world.listens(alice);
+    world.owners.recorded[alice] = user(alice);
+    const RecognitionTerms recognised{};
+    Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(), users,
+                        recognised);
+    std::string text;
+    const auto explain = [&](std::uint32_t as) {
+        explainer.explain({{"from", to_string(world.flow.source)},
+                           {"to", to_string(world.flow.destination)},
+                           {"protocol", "tcp"},
+                           {"as", as}},
+                          [&](const Explainer::Json& reply) { text = reply.dump(); });
+        return text;
+    };
+    EXPECT_NE(explain(3'999'999'999).find("supposed, without groups"), std::string::npos) << text;
+    EXPECT_NE(explain(0).find("supposed, with the groups"), std::string::npos) << text;
+}
+
 TEST(Explain, comes_to_the_verdict_of_the_gate) {
     UserCache users;
     const std::array listeners{std::optional<Uid>(), std::optional(alice), std::optional(Uid{0})};
