@@ -10,7 +10,6 @@
 
 #include <array>
 #include <fmt/format.h>
-#include <limits>
 #include <net/if.h>
 
 namespace ubf {
@@ -52,19 +51,11 @@ void Explainer::explain(const Json& request, const ControlServer::Reply& reply) 
                                 "10.0.0.2:80 or [fd00::1]:4000 and [fd00::2]:80, and tcp or udp"}});
     const auto here = sockets_.interface_of(flow->destination.address);
     if (!here)
-        return reply(
-            {{"ok", false},
-             {"error", fmt::format("{} is not an address of this node; the listener's node "
-                                   "decides, so ask there",
-                                   to_string(flow->destination.address))}});
-    std::optional<Uid> as;
-    if (const auto uid = number_of<std::int64_t>(request, "as", -1);
-        uid >= 0 && uid < std::numeric_limits<std::uint32_t>::max())
-        as = Uid{static_cast<std::uint32_t>(uid)};
+        return reply(ends_elsewhere(flow->destination.address));
     Question question;
     question.facts.flow = *flow;
     question.reply = reply;
-    begin(std::move(question), *here, as);
+    begin(std::move(question), *here, supposed_in(request));
 }
 
 void Explainer::decide(const ident::Inquiry& inquiry, Decided decided) {

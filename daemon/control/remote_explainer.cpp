@@ -1,13 +1,11 @@
 #include "daemon/control/remote_explainer.hpp"
 
-#include "base/json.hpp"
 #include "daemon/control/explained_owner.hpp"
 #include "daemon/control/request.hpp"
 #include "flow/address.hpp"
 
 #include <cstdint>
 #include <fmt/format.h>
-#include <limits>
 
 namespace ubf {
 namespace {
@@ -31,21 +29,14 @@ bool RemoteExplainer::explain(const Json& request, const Rules& rules,
     const auto& terms = rules.terms;
     if (!sockets_.interface_of(source) || source.is_link_local() ||
         !contains(terms->peers, destination)) {
-        reply({{"ok", false},
-               {"error",
-                fmt::format("{} is not an address of this node; the listener's node decides, "
-                            "so ask there",
-                            to_string(destination))}});
+        reply(ends_elsewhere(destination));
         return true;
     }
-    std::optional<Uid> as;
-    if (const auto uid = number_of<std::int64_t>(request, "as", -1);
-        uid >= 0 && uid < std::numeric_limits<std::uint32_t>::max())
-        as = Uid{static_cast<std::uint32_t>(uid)};
     const auto patience = rules.deadline + to_search;
-    ask_(*flow, as, patience, [this, flow = *flow, terms, patience, reply](const auto& decision) {
-        reply(decision ? to_json(flow, *decision) : no_answer(flow, *terms, patience));
-    });
+    ask_(*flow, supposed_in(request), patience,
+         [this, flow = *flow, terms, patience, reply](const auto& decision) {
+             reply(decision ? to_json(flow, *decision) : no_answer(flow, *terms, patience));
+         });
     return true;
 }
 

@@ -19,6 +19,20 @@ std::optional<Flow> flow_of(const nlohmann::ordered_json& request) {
     return flow && flow->protocol != Protocol::rdma ? flow : std::nullopt;
 }
 
+std::optional<Uid> supposed_in(const nlohmann::ordered_json& request) {
+    const auto uid = number_of<std::int64_t>(request, "as", -1);
+    const bool is_one = uid >= 0 && uid < std::numeric_limits<std::uint32_t>::max();
+    return is_one ? std::optional(Uid{static_cast<std::uint32_t>(uid)}) : std::nullopt;
+}
+
+nlohmann::ordered_json ends_elsewhere(const Address& destination) {
+    return {{"ok", false},
+            {"error",
+             fmt::format("{} is not an address of this node; the listener's node decides, so ask "
+                         "there",
+                         to_string(destination))}};
+}
+
 Result<FlowFilter, std::string> filter_of(const nlohmann::ordered_json& request) {
     FlowFilter filter;
     if (const auto user = request.find("user"); user != request.end()) {
