@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -33,15 +32,12 @@ class Deadlines {
     };
 
     void add(TimePoint when, Key key) {
-        if constexpr (times == Times::in_order) {
-            entries_.push_back({when, std::move(key)});
-        } else {
-            entries_.push_back({{when, std::move(key)}, last_++});
-            std::ranges::push_heap(entries_, is_later);
-        }
+        entries_.push_back({when, std::move(key)});
+        if constexpr (times == Times::any)
+            std::ranges::push_heap(entries_, Later());
     }
 
-    // The first whose time has come; of equal ones, the one that was added first.
+    // The first whose time has come. If two are equal, a queue has the one that was added first.
     std::optional<Due> take(TimePoint now) {
         if (entries_.empty() || entries_.front().when > now)
             return std::nullopt;
@@ -50,7 +46,7 @@ class Deadlines {
             entries_.pop_front();
             return due;
         } else {
-            std::ranges::pop_heap(entries_, is_later);
+            std::ranges::pop_heap(entries_, Later());
             std::optional<Due> due(std::move(entries_.back()));
             entries_.pop_back();
             return due;
@@ -65,18 +61,11 @@ class Deadlines {
     void clear() { entries_.clear(); }
 
   private:
-    struct Numbered : Due {
-        std::uint64_t number;
+    struct Later {
+        bool operator()(const Due& one, const Due& other) const { return one.when > other.when; }
     };
-    using Entries =
-        std::conditional_t<times == Times::in_order, std::deque<Due>, std::vector<Numbered>>;
 
-    static bool is_later(const Numbered& one, const Numbered& other) {
-        return std::tie(one.when, one.number) > std::tie(other.when, other.number);
-    }
-
-    Entries entries_;
-    std::uint64_t last_ = 0; // number
+    std::conditional_t<times == Times::in_order, std::deque<Due>, std::vector<Due>> entries_;
 };
 
 } // namespace ubf

@@ -1,5 +1,6 @@
 #include "base/deadlines.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <map>
 #include <random>
@@ -35,7 +36,7 @@ TEST(Deadlines, are_taken_when_they_have_come_and_in_their_order) {
     EXPECT_FALSE(deadlines.next());
 }
 
-TEST(Deadlines, that_are_equal_come_in_the_order_in_which_they_were_added) {
+TEST(Deadlines, that_are_equal_come_each_once_and_in_order_from_a_queue) {
     Deadlines<char> heap;
     Deadlines<char, Times::in_order> queue;
     const std::string keys = "the quick brown fox jumps over the lazy dog";
@@ -43,7 +44,8 @@ TEST(Deadlines, that_are_equal_come_in_the_order_in_which_they_were_added) {
         heap.add(start, key);
         queue.add(start, key);
     }
-    EXPECT_EQ(taken(heap, start), keys);
+    auto all = taken(heap, start);
+    EXPECT_TRUE(std::ranges::is_permutation(all, keys)) << all;
     EXPECT_EQ(taken(queue, start), keys);
 }
 
