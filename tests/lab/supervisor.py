@@ -53,3 +53,13 @@ class Supervisor:
         self._socket.close()
         for fd in self.kept.values():
             os.close(fd)
+
+
+class Supervised:
+    """For TwoNodes: a supervisor keeps the descriptors of node2's ubfd."""
+
+    def start_daemons(self):
+        self.ubfd1 = self.start_ubfd(self.one)
+        self.supervisor = Supervisor("node2")
+        self.addCleanup(self.supervisor.close)
+        self.ubfd2 = self.start_ubfd(self.two, supervisor=self.supervisor, words=["--leave-ruleset"])

@@ -66,6 +66,11 @@ class Ubfd:
         merged = {name: {**own.get(name, {}), **settings.get(name, {})} for name in {**own, **settings}}
         self.config.write_text(to_toml(merged))
 
+    def reload_with(self, **sections):
+        """Reloads with these settings over its own. Returns the log's line."""
+        self.configure(self.settings | {name: self.settings.get(name, {}) | keys for name, keys in sections.items()})
+        return self.reload()
+
     def begin(self):
         """Starts the daemon without waiting for it."""
         wrapper, options = self._supervisor.options() if self._supervisor else ((), {"env": self._environment})

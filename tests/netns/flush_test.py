@@ -13,9 +13,8 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, person, supervisor  # noqa: E402
 from lab.case import REFUSED, V4, V6, WAYS, TwoNodes, refused, wait_until  # noqa: E402
-from lab.supervisor import Supervisor  # noqa: E402
 from lab.tree import Trouble  # noqa: E402
 
 PORT, OPEN, ONCE, BOUND = 9001, 9002, 9003, 19004
@@ -90,16 +89,8 @@ class Flushed(TwoNodes):
         return sum(result() for result in results)
 
 
-class Supervised(Flushed):
-    """A supervisor keeps the descriptors of node2's ubfd, as systemd does."""
-
+class Supervised(supervisor.Supervised, Flushed):
     settings = {"policy": {"exempt_listeners": ["monitor"]}}
-
-    def start_daemons(self):
-        self.ubfd1 = self.start_ubfd(self.one)
-        self.supervisor = Supervisor("node2")
-        self.addCleanup(self.supervisor.close)
-        self.ubfd2 = self.start_ubfd(self.two, supervisor=self.supervisor, words=["--leave-ruleset"])
 
     def assert_judges(self):
         for way in WAYS:

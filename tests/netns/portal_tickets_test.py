@@ -58,11 +58,7 @@ class Tickets(TwoNodes):
         return json.loads(ubfd.ctl("flows", "--json", "--user", user).stdout)["flows"]
 
     def reload_with(self, ubfd, **sections):
-        settings = json.loads(json.dumps(ubfd.settings))
-        for section, keys in sections.items():
-            settings[section] = settings.get(section, {}) | keys
-        ubfd.configure(settings)
-        self.assertIn("reloaded ", ubfd.reload())
+        self.assertIn("reloaded ", ubfd.reload_with(**sections))
 
     def assert_ends(self, seen):
         wait_until(lambda: self.www.say(seen.handle, timeout=0.3) != "hello", 5, "the end of the connection")

@@ -71,11 +71,7 @@ class Recognising(TwoNodes):
         return self.ubfd2.status()["recognition"]["state"]
 
     def reload_with(self, **sections):
-        settings = json.loads(json.dumps(self.ubfd2.settings))
-        for section, keys in sections.items():
-            settings[section] = settings.get(section, {}) | keys
-        self.ubfd2.configure(settings)
-        self.ubfd2.reload()
+        self.ubfd2.reload_with(**sections)
 
     def ubfctl(self, *words):
         return subprocess.run([case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, *words], text=True,

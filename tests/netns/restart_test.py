@@ -10,21 +10,14 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, person, supervisor  # noqa: E402
 from lab.case import V4, Counted, TwoNodes, wait_until  # noqa: E402
-from lab.supervisor import Supervisor  # noqa: E402
 from lab.threads import stopped, threads  # noqa: E402
 
 PORT = 9001
 
 
-class Supervised(TwoNodes):
-    def start_daemons(self):
-        self.ubfd1 = self.start_ubfd(self.one)
-        self.supervisor = Supervisor("node2")
-        self.addCleanup(self.supervisor.close)
-        self.ubfd2 = self.start_ubfd(self.two, supervisor=self.supervisor, words=["--leave-ruleset"])
-
+class Supervised(supervisor.Supervised, TwoNodes):
     def setUp(self):
         super().setUp()
         self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT, backlog=4096)

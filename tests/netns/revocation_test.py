@@ -48,12 +48,7 @@ class Flows(TwoNodes):
 
     def reload_with(self, ubfd=None, **sections):
         """Reloads ubfd with these settings: that of the listeners' node by default."""
-        ubfd = ubfd or self.ubfd2
-        settings = json.loads(json.dumps(ubfd.settings))
-        for section, keys in sections.items():
-            settings[section] = settings.get(section, {}) | keys
-        ubfd.configure(settings)
-        self.assertIn("reloaded ", ubfd.reload())
+        self.assertIn("reloaded ", (ubfd or self.ubfd2).reload_with(**sections))
 
     def open(self, user, port, address=V4, protocol="tcp", node=None):
         """Opens a flow, and returns an object that can tell whether it is still open."""

@@ -8,19 +8,13 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
 from lab.case import V4, V6, TwoNodes, refused, wait_until  # noqa: E402
-from lab.supervisor import Supervisor  # noqa: E402
+from lab.supervisor import Supervised  # noqa: E402
 from lab.threads import stopped, threads  # noqa: E402
 
 PORT = 9001
 
 
-class Threads(TwoNodes):
-    def start_daemons(self):
-        self.ubfd1 = self.start_ubfd(self.one)
-        self.supervisor = Supervisor("node2")
-        self.addCleanup(self.supervisor.close)
-        self.ubfd2 = self.start_ubfd(self.two, supervisor=self.supervisor, words=["--leave-ruleset"])
-
+class Threads(Supervised, TwoNodes):
     def setUp(self):
         super().setUp()
         server = self.person("alice", self.two)

@@ -11,7 +11,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import PROJ, V4, TwoNodes, wait_until  # noqa: E402
-from lab.supervisor import Supervisor  # noqa: E402
+from lab.supervisor import Supervised  # noqa: E402
 from lab.tree import replace_file  # noqa: E402
 
 PORT, SHARED = 9001, 9002
@@ -116,13 +116,7 @@ class Searching(World):
         self.assert_judges()
 
 
-class Deaths(World):
-    def start_daemons(self):
-        self.ubfd1 = self.start_ubfd(self.one)
-        self.supervisor = Supervisor("node2")
-        self.addCleanup(self.supervisor.close)
-        self.ubfd2 = self.start_ubfd(self.two, supervisor=self.supervisor, words=["--leave-ruleset"])
-
+class Deaths(Supervised, World):
     def test_two_hundred_at_random_moments(self):
         rng = random.Random(3)
         before = self.two.run("nft", "--stateless", "list", "table", "inet", "ubf")
