@@ -16,7 +16,7 @@ bool Leases::allow(AllowedFlow allowed, const UdpFlows::Ends& ends) {
     if (!lease)
         return false;
     allowed.lease = *lease;
-    allowed_.push_back(std::move(allowed));
+    allowed_.push_back(allowed);
     return true;
 }
 
@@ -27,6 +27,8 @@ void Leases::deny(const Flow& flow, const Owner& source, const UdpFlows::Ends& e
 
 void Leases::write() {
     using nft::Network;
+    if (empty())
+        return;
     for (const bool fabric : {false, true}) {
         const auto network = fabric ? Network::fabric : Network::ethernet;
         choose(allowed_, fabric);
@@ -57,6 +59,8 @@ void Leases::choose(const std::vector<AllowedFlow>& flows, bool fabric) {
 }
 
 std::vector<AllowedFlow> Leases::confirm() {
+    if (empty())
+        return {};
     auto confirmed = std::exchange(allowed_, {});
     std::erase_if(confirmed, [&](const AllowedFlow& allowed) {
         return !verdicts_.confirm(allowed.flow, keeper(allowed.fabric), allowed.lease);

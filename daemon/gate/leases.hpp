@@ -30,6 +30,7 @@ class Leases {
         Flow flow;
         UdpFlows::Lease lease;
     };
+    bool empty() const { return allowed_.empty() && renewed_.empty() && denied_.empty(); }
     void choose(const std::vector<AllowedFlow>& flows, bool fabric);
     void count_full(int error);
 
