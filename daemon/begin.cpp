@@ -112,15 +112,14 @@ void Daemon::add_commands() {
     using Json = ControlServer::Json;
     using Reply = ControlServer::Reply;
     auto& commands = desks_->commands();
-    const auto add = [&commands](std::string name, auto answer) {
-        commands.add(std::move(name), [answer](const Json& request, Uid, const Reply& reply) {
+    const auto add = [&commands](const char* name, auto answer) {
+        commands.add(name, [answer](const Json& request, Uid, const Reply& reply) {
             reply(answer(request));
         });
     };
-    const auto add_later = [&commands](std::string name, auto begin) {
-        commands.add(std::move(name), [begin](const Json& request, Uid, const Reply& reply) {
-            begin(request, reply);
-        });
+    const auto add_later = [&commands](const char* name, auto begin) {
+        commands.add(
+            name, [begin](const Json& request, Uid, const Reply& reply) { begin(request, reply); });
     };
     add("status", [this](const Json& request) { return status(is_set(request, "peers")); });
     add("config", [this](const Json&) { return settings(); });

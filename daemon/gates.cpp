@@ -16,7 +16,7 @@ Gates::~Gates() {
 }
 
 void Gates::begin(std::vector<std::unique_ptr<Queue>> queues, IdentEndpoint& ident,
-                  const std::shared_ptr<const Rules>& rules, Kernel kernel, Shared shared) {
+                  const std::shared_ptr<const Rules>& rules, Kernel kernel, const Shared& shared) {
     for (std::size_t i = 0; i < queues.size(); ++i)
         workers_.push_back(std::make_unique<Worker>(std::move(queues[i]), ident.of_gate(i), rules,
                                                     kernel, shared));

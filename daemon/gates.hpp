@@ -26,7 +26,7 @@ class Gates {
 
     // Judges the packets of these queues from now on. Throws std::system_error.
     void begin(std::vector<std::unique_ptr<Queue>> queues, IdentEndpoint& ident,
-               const std::shared_ptr<const Rules>& rules, Kernel kernel, Shared shared);
+               const std::shared_ptr<const Rules>& rules, Kernel kernel, const Shared& shared);
     // Those who look after the flows, on the loop's thread.
     void begin_looking(EventLoop& loop, Scope scope, FlowCounters& counters, Log& log);
 

@@ -20,7 +20,7 @@ constexpr std::size_t most_questions = 64;
 } // namespace
 
 Explainer::Explainer(ident::Peers& asker, std::shared_ptr<const Rules> rules, Scope scope,
-                     Sockets& sockets, Shared shared, UserCache& users,
+                     Sockets& sockets, const Shared& shared, UserCache& users,
                      const RecognitionTerms& recognised)
   : rules_(std::move(rules))
   , scope_(std::move(scope))

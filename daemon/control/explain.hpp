@@ -25,7 +25,7 @@ class Explainer {
 
     // asker: nobody else uses it.
     Explainer(ident::Peers& asker, std::shared_ptr<const Rules> rules, Scope scope,
-              Sockets& sockets, Shared shared, UserCache& users,
+              Sockets& sockets, const Shared& shared, UserCache& users,
               const RecognitionTerms& recognised);
 
     // request: from, to, protocol, as text. as: a uid, that of a connector who is supposed to be

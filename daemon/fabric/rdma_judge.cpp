@@ -65,8 +65,8 @@ Flow question_of(const rdma::Connection& connection) {
 
 } // namespace
 
-RdmaJudge::RdmaJudge(ident::Peers& peers, std::shared_ptr<const RdmaRules> rules, Shared shared,
-                     OwnerOf owner_of)
+RdmaJudge::RdmaJudge(ident::Peers& peers, std::shared_ptr<const RdmaRules> rules,
+                     const Shared& shared, OwnerOf owner_of)
   : rules_(std::move(rules))
   , shared_(shared)
   , owner_of_(std::move(owner_of))

@@ -46,7 +46,7 @@ class RdmaJudge {
     // The owner of a process that holds an end; as Investigator::of_process().
     using OwnerOf = std::function<Owner(Holder process, ident::Role role, Method method)>;
 
-    RdmaJudge(ident::Peers& peers, std::shared_ptr<const RdmaRules> rules, Shared shared,
+    RdmaJudge(ident::Peers& peers, std::shared_ptr<const RdmaRules> rules, const Shared& shared,
               OwnerOf owner_of);
 
     void set_rules(std::shared_ptr<const RdmaRules> rules);

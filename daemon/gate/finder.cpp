@@ -16,7 +16,7 @@ const SocketOwner& socket_of(const Case& item, Need end) {
     return end == Need::destination ? item.found.destination : *item.found.source;
 }
 
-Finder::Finder(std::shared_ptr<const Rules> rules, Sockets& sockets, Shared shared)
+Finder::Finder(std::shared_ptr<const Rules> rules, Sockets& sockets, const Shared& shared)
   : rules_(std::move(rules))
   , sockets_(sockets)
   , shared_(shared) {}

@@ -17,7 +17,7 @@ namespace ubf {
 
 class Finder {
   public:
-    Finder(std::shared_ptr<const Rules> rules, Sockets& sockets, Shared shared);
+    Finder(std::shared_ptr<const Rules> rules, Sockets& sockets, const Shared& shared);
 
     void set_rules(std::shared_ptr<const Rules> rules) { rules_ = std::move(rules); }
 

@@ -36,7 +36,7 @@ bool is_for_lack_of_knowledge(const FlowBook::Decided& decided) {
 
 } // namespace
 
-FlowBook::FlowBook(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, Shared shared,
+FlowBook::FlowBook(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, const Shared& shared,
                    std::uint32_t loopback)
   : rules_(std::move(rules))
   , shared_(shared)
@@ -270,7 +270,7 @@ void FlowBook::go_on(TimePoint now) {
 // --- ended ---
 
 FlowBook::Next FlowBook::end(AllowedFlows::Id id, Reason reason) {
-    const AllowedFlow allowed = allowed_[id];
+    const AllowedFlow allowed = static_cast<const AllowedFlow&>(allowed_[id]);
     allowed_.remove(id);
     const bool ended = end(allowed, reason) == FlowWalks::Ended::yes;
     const bool no_news = allowed.is_udp() && !allowed.by_label() && is_gone(reason);

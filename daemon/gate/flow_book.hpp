@@ -30,7 +30,7 @@ struct UndecidedFlow {
 class FlowBook {
   public:
     // loopback: the interface.
-    FlowBook(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, Shared shared,
+    FlowBook(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, const Shared& shared,
              std::uint32_t loopback);
 
     // review: they may decide otherwise than the rules before, so every flow is decided again.

@@ -19,7 +19,7 @@ bool is_young(const AllowedFlow& allowed, TimePoint now) {
 
 void FlowWalks::list(FlowFilter filter, std::size_t most, Done done) {
     const auto result = std::make_shared<Result>();
-    walks_.push_back({[this, list = List{std::move(filter), most, result}](Id id, TimePoint now) {
+    walks_.push_back({[this, list = List{filter, most, result}](Id id, TimePoint now) {
                           return list_one(id, list, now);
                       },
                       [result, done = std::move(done)] { done(std::move(*result)); }});
@@ -27,10 +27,9 @@ void FlowWalks::list(FlowFilter filter, std::size_t most, Done done) {
 
 void FlowWalks::end(FlowFilter filter, Done done) {
     const auto result = std::make_shared<Result>();
-    walks_.push_back({[this, filter = std::move(filter), result](Id id, TimePoint now) {
-                          return end_one(id, filter, *result, now);
-                      },
-                      [result, done = std::move(done)] { done(std::move(*result)); }});
+    walks_.push_back(
+        {[this, filter, result](Id id, TimePoint now) { return end_one(id, filter, *result, now); },
+         [result, done = std::move(done)] { done(std::move(*result)); }});
 }
 
 void FlowWalks::look_at_all(std::function<void(Id, TimePoint now)> look) {

@@ -32,7 +32,7 @@ bool would_refuse(Reason reason, bool again) {
 } // namespace
 
 Judge::Judge(ident::Peers& asker, std::shared_ptr<const Rules> rules, Sockets& sockets,
-             KeptVerdicts& verdicts, Shared shared, Mailbox& mailbox)
+             KeptVerdicts& verdicts, const Shared& shared, Mailbox& mailbox)
   : rules_(std::move(rules))
   , shared_(shared)
   , mailbox_(mailbox)

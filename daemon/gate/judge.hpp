@@ -30,7 +30,7 @@ class Judge {
   public:
     // asker: nobody else uses it. mailbox: of the worker, for what other threads find.
     Judge(ident::Peers& asker, std::shared_ptr<const Rules> rules, Sockets& sockets,
-          KeptVerdicts& verdicts, Shared shared, Mailbox& mailbox);
+          KeptVerdicts& verdicts, const Shared& shared, Mailbox& mailbox);
 
     // review: the new rules may change verdicts, so every allowed flow is decided again.
     void set_rules(std::shared_ptr<const Rules> rules, bool review);

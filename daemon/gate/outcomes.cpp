@@ -38,7 +38,7 @@ UdpFlows::Ends ends_of(const Case& item) {
 
 } // namespace
 
-Outcomes::Outcomes(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, Shared shared,
+Outcomes::Outcomes(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, const Shared& shared,
                    std::uint32_t loopback)
   : rules_(std::move(rules))
   , verdicts_(verdicts)
@@ -72,9 +72,9 @@ void Outcomes::decided_again(const Case& item, const Again& again, TimePoint now
 }
 
 Reason Outcomes::allow(const Case& item, Reason reason, TimePoint now) {
-    auto allowed = allowed_flow(item, reason);
+    const auto allowed = allowed_flow(item, reason);
     if (allowed.is_udp())
-        return leases_.allow(std::move(allowed), ends_of(item)) ? reason : Reason::gone;
+        return leases_.allow(allowed, ends_of(item)) ? reason : Reason::gone;
     return book_.add(allowed, now) ? reason : Reason::no_room;
 }
 

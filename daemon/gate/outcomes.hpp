@@ -17,7 +17,7 @@ namespace ubf {
 class Outcomes {
   public:
     // loopback: the interface.
-    Outcomes(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, Shared shared,
+    Outcomes(std::shared_ptr<const Rules> rules, KeptVerdicts& verdicts, const Shared& shared,
              std::uint32_t loopback);
 
     void set_rules(std::shared_ptr<const Rules> rules, bool review);

@@ -13,7 +13,7 @@ Reason for_want_of_time(const Case& item) {
     return item.again ? Reason::no_answer_yet : Reason::overload;
 }
 
-Questions::Questions(ident::Peers& asker, std::shared_ptr<const Rules> rules, Shared shared)
+Questions::Questions(ident::Peers& asker, std::shared_ptr<const Rules> rules, const Shared& shared)
   : asker_(asker)
   , rules_(std::move(rules))
   , shared_(shared) {}

@@ -18,7 +18,7 @@ class Questions {
     using Heard = ident::Peers::Heard;
 
     // asker: nobody else uses it.
-    Questions(ident::Peers& asker, std::shared_ptr<const Rules> rules, Shared shared);
+    Questions(ident::Peers& asker, std::shared_ptr<const Rules> rules, const Shared& shared);
 
     void set_rules(std::shared_ptr<const Rules> rules);
     ident::Peers& asker() { return asker_; }

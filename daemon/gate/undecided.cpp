@@ -156,7 +156,7 @@ std::optional<Undecided::Flows> Undecided::find(Look& look) {
     Flows flows;
     for (const auto& connection : candidates)
         if (auto flow = as_flow(connection, look))
-            flows.push_back(std::move(*flow));
+            flows.push_back(*flow);
     return flows;
 }
 

@@ -6,7 +6,7 @@
 namespace ubf {
 
 Worker::Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
-               const std::shared_ptr<const Rules>& rules, Kernel kernel, Shared shared)
+               const std::shared_ptr<const Rules>& rules, Kernel kernel, const Shared& shared)
   : queue_(std::move(queue))
   , thread_(fmt::format("gate of queue {}", queue_->number()))
   , sockets_(shared.tickets, Tickets::Use::spend)
@@ -66,15 +66,14 @@ void Worker::reconsider(const Flow& flow) {
 }
 
 void Worker::list(FlowFilter filter, std::size_t most, FlowWalks::Done done) {
-    post_settled([this, filter = std::move(filter), most, done = std::move(done)](TimePoint) {
+    post_settled([this, filter, most, done = std::move(done)](TimePoint) {
         judge_.book().list(filter, most, done);
     });
 }
 
 void Worker::revoke(FlowFilter filter, FlowWalks::Done done) {
-    post_settled([this, filter = std::move(filter), done = std::move(done)](TimePoint) {
-        judge_.book().revoke(filter, done);
-    });
+    post_settled(
+        [this, filter, done = std::move(done)](TimePoint) { judge_.book().revoke(filter, done); });
 }
 
 void Worker::take_known(std::vector<UndecidedFlow> flows,

@@ -20,7 +20,7 @@ class Worker {
   public:
     // Starts the thread. Throws std::system_error.
     Worker(std::unique_ptr<Queue> queue, ident::Asker& asker,
-           const std::shared_ptr<const Rules>& rules, Kernel kernel, Shared shared);
+           const std::shared_ptr<const Rules>& rules, Kernel kernel, const Shared& shared);
     ~Worker() { stop(); }
 
     // Reads no more packets, judges what it has read, and ends; those that it did not read wait on

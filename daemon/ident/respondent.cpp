@@ -25,6 +25,7 @@ Respondent::Respondent(Sockets& sockets, Owners& owners, ToldFlows& told, Counte
 void Respondent::answer(const std::vector<Question>& questions, const Sender& sender,
                         TimePoint now) {
     std::vector<OwnerLookup::Wanted> wanted;
+    wanted.reserve(questions.size());
     for (const auto& question : questions)
         wanted.push_back({question.flow, sender.interface, false, true});
     std::vector<OwnerLookup::Ends> ends;
@@ -150,7 +151,7 @@ bool Respondent::search(const Question& question, const SocketOwner& found, cons
                     remember_labels(question, found.socket.cookie, owner, sender, ways_.clock());
                 put_first(question.group, owner);
                 ready_.push_back({sender,
-                                  {question.nonce, stale ? found.owner : std::move(owner),
+                                  {question.nonce, stale ? found.owner : owner,
                                    stale || !in_time ? Part::busy : Part::whole}});
             });
         });

@@ -274,6 +274,7 @@ void Log::write(const Line& line, Time time) {
         fields.push_back(fmt::format("PRIORITY={}", line.priority));
         fields.push_back("SYSLOG_IDENTIFIER=ubfd");
         std::vector<iovec> parts;
+        parts.reserve(fields.size());
         for (auto& field : fields)
             parts.push_back({field.data(), field.size()});
         written = ::sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) == 0;

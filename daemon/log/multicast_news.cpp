@@ -7,6 +7,7 @@ namespace ubf {
 std::vector<std::string> MulticastNews::tell(const std::vector<Endpoint>& dropped, TimePoint now) {
     const auto [places, others] = news_.find(dropped, now);
     std::vector<std::string> news;
+    news.reserve(places.size() + 1);
     for (const auto& place : places)
         news.push_back(
             fmt::format("multicast or broadcast to {} is dropped, because it would reach every "

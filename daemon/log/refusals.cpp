@@ -61,6 +61,7 @@ std::vector<Refusal> Refusals::list(std::size_t most,
     std::ranges::sort(all, std::ranges::greater{}, [](const auto& each) { return each->last; });
     all.resize(std::min(all.size(), most));
     std::vector<Refusal> listed;
+    listed.reserve(all.size());
     for (const auto& each : all)
         listed.push_back(*each);
     return listed;
