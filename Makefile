@@ -7,7 +7,7 @@
 # - sudo make packages: Debian packages, into build/packages (packaging/rpm builds RPMs)
 # - make fuzz: each fuzzer for a minute
 # - make site: the pages as a site, in build/site; it takes mkdocs-material, mandoc and scdoc
-# - make format, sudo make asan, sudo make install, make clean
+# - make format, sudo make asan, sudo make coverage, sudo make install, make clean
 
 # Under sudo, the files of the tree still belong to the tree's owner.
 owner := $(shell stat -c %U .)
@@ -20,7 +20,7 @@ endif
 # TRIES=2: a test that fails gets another try.
 run_tests = ctest -j $$(nproc) $(if $(TRIES),--repeat until-pass:$(TRIES)) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
-.PHONY: build tools demo-tools test-tools packages demo test bench fuzz asan tsan site format install clean
+.PHONY: build tools demo-tools test-tools packages demo test bench fuzz asan tsan coverage site format install clean
 .DEFAULT_GOAL := build
 
 tools:
@@ -66,6 +66,14 @@ tsan: test-tools
 	@$(as_owner) cmake --preset tsan > /dev/null
 	@$(as_owner) cmake --build --preset tsan
 	@$(call run_tests,--preset tsan -L 'unit|netns|portal')
+
+# Lines that the tests reach, without those of guests.
+coverage: test-tools
+	@command -v gcovr > /dev/null || apt-get install -qq -y --no-install-recommends gcovr < /dev/null > /dev/null
+	@$(as_owner) cmake --preset coverage > /dev/null
+	@$(as_owner) cmake --build --preset coverage
+	@-$(call run_tests,--preset coverage -L 'unit|netns|portal')
+	@gcovr --root . --filter lib/ --filter nft/ --filter daemon/ --print-summary build/coverage
 
 # In a root of their own, from what is committed.
 packages:
