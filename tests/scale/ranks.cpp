@@ -128,10 +128,15 @@ class Connects {
             ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 100);
         for (int n = 0; n < count; ++n) {
             const auto i = static_cast<std::size_t>(events[static_cast<std::size_t>(n)].data.u64);
+            const int fd = fds_[i].get();
             int error = 0;
             socklen_t size = sizeof error;
-            ::getsockopt(fds_[i].get(), SOL_SOCKET, SO_ERROR, &error, &size);
-            ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fds_[i].get(), nullptr);
+            ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+            SocketAddress peer;
+            peer.length = sizeof peer.storage;
+            if (error == 0 && ::getpeername(fd, peer.get(), &peer.length) < 0)
+                continue; // the kernel has woken us before the error can be read
+            ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
             end(i, error);
         }
     }
