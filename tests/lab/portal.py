@@ -13,6 +13,12 @@ from .tree import FOLDER, Trouble
 from .ubfd import to_toml
 
 
+def as_service(user):
+    """The words before a command that give it the user and CAP_CHOWN alone, as the units of portals do."""
+    return ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all,+chown",
+            "--ambient-caps=-all,+chown", "--bounding-set=-all,+chown"]
+
+
 class Answer:
     """An HTTP response."""
 
@@ -100,12 +106,9 @@ class UbfPortal:
         self.start()
 
     def start(self):
-        # It has CAP_CHOWN until its socket is there, as its unit gives it.
-        words = ["setpriv", "--reuid", self.user, "--regid", self.user, "--clear-groups",
-                 "--inh-caps=-all,+chown", "--ambient-caps=-all,+chown", "--bounding-set=-all,+chown"]
         with open(self._log, "a") as log:
             self._seen = log.tell()
-            self.process = self._node.start(*words, *self._command, stdout=log, stderr=log)
+            self.process = self._node.start(*as_service(self.user), *self._command, stdout=log, stderr=log)
         end = time.monotonic() + 30
         while "ready: " not in self.log():
             if self.process.poll() is not None or time.monotonic() > end:

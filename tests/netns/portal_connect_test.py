@@ -19,6 +19,7 @@ import websocket
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
 from lab.case import FOLDER, PEERS, PROJ, V4, V6, TwoNodes, wait_until  # noqa: E402
+from lab.portal import as_service  # noqa: E402
 from lab.tree import Trouble, add_hosts, add_users  # noqa: E402
 
 PROGRAM = pathlib.Path(__file__).resolve().parents[1] / "lab" / "web_program.py"
@@ -67,8 +68,7 @@ class Connect(TwoNodes):
     def start_broker(self):
         with open(FOLDER / "broker.log", "w") as log:
             self.broker = self.one.start(
-                "setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--inh-caps=-all,+chown",
-                "--ambient-caps=-all,+chown", "--bounding-set=-all,+chown", case.build / "daemon" / "ubf-connect",
+                *as_service(USER), case.build / "daemon" / "ubf-connect",
                 "--config", self.ubfd1.config, "--folder", CONNECT, stdout=log, stderr=log)
         wait_until(lambda: "ready: " in self.said() or self.broker.poll() is not None, 20, self.said)
 

@@ -23,6 +23,18 @@ struct Answer {
 
 using SetUp = std::function<void(World&)>;
 
+const RecognitionTerms nobody_is_recognised{};
+
+Explainer explainer_of(World& world, UserCache& users) {
+    return {world.peers, world.rules(),       Scope{}, world.sockets, world.shared(),
+            users,       nobody_is_recognised};
+}
+
+Explainer::Json request_about(const Flow& flow) {
+    return {
+        {"from", to_string(flow.source)}, {"to", to_string(flow.destination)}, {"protocol", "tcp"}};
+}
+
 // Nothing: the packet is still waiting.
 std::optional<Reason> of_the_gate(const SetUp& set_up, const std::vector<Answer>& answers) {
     World world;
@@ -50,16 +62,11 @@ std::optional<Reason> of_explain(const SetUp& set_up, const std::vector<Answer>&
                                  UserCache& users) {
     World world;
     set_up(world);
-    const RecognitionTerms recognised{};
     std::optional<Reason> reason;
-    Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(), users,
-                        recognised);
-    explainer.explain({{"from", to_string(world.flow.source)},
-                       {"to", to_string(world.flow.destination)},
-                       {"protocol", "tcp"}},
-                      [&](const Explainer::Json& reply) {
-                          reason = parse_reason(reply["verdict"]["reason"].get<std::string>());
-                      });
+    auto explainer = explainer_of(world, users);
+    explainer.explain(request_about(world.flow), [&](const Explainer::Json& reply) {
+        reason = parse_reason(reply["verdict"]["reason"].get<std::string>());
+    });
     for (const auto& [heard, owner] : answers)
         if (!reason)
             world.peers.answer(world.flow, heard, owner, world.time.now);
@@ -77,9 +84,7 @@ TEST(Explain, tells_a_peer_the_decision_and_both_users) {
     World world;
     world.listens(alice);
     world.owners.recorded[alice] = user(alice);
-    const RecognitionTerms recognised{};
-    Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(), users,
-                        recognised);
+    auto explainer = explainer_of(world, users);
     std::vector<ident::Decision> decisions;
     explainer.decide({{}, world.flow},
                      [&](const ident::Decision& decision) { decisions.push_back(decision); });
@@ -110,16 +115,11 @@ TEST(Explain, has_patience_for_each_search_from_its_beginning) {
         world.owners.recorded = {{alice, user(alice)}, {bob, user(bob)}};
         world.owners.meanwhile = [&] { world.time.pass(milliseconds(80)); };
         const auto began = world.time.now;
-        const RecognitionTerms recognised{};
-        Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(),
-                            users, recognised);
+        auto explainer = explainer_of(world, users);
         if (of_a_peer)
             explainer.decide({{}, local}, [](const auto&) {});
         else
-            explainer.explain({{"from", to_string(local.source)},
-                               {"to", to_string(local.destination)},
-                               {"protocol", "tcp"}},
-                              [](const auto&) {});
+            explainer.explain(request_about(local), [](const auto&) {});
         ASSERT_GE(world.owners.deadlines.size(), 2u);
         EXPECT_EQ(world.owners.deadlines[0], began + patience);
         EXPECT_EQ(world.owners.deadlines[1], began + milliseconds(80) + patience);
@@ -132,14 +132,9 @@ TEST(Explain, asks_for_a_group_after_the_search_with_a_deadline_of_its_own) {
     world.listens(alice);
     world.owners.recorded[alice] = user(alice, {project});
     world.owners.meanwhile = [&] { world.time.pass(std::chrono::milliseconds(80)); };
-    const RecognitionTerms recognised{};
-    Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(), users,
-                        recognised);
+    auto explainer = explainer_of(world, users);
     bool told = false;
-    explainer.explain({{"from", to_string(world.flow.source)},
-                       {"to", to_string(world.flow.destination)},
-                       {"protocol", "tcp"}},
-                      [&](const auto&) { told = true; });
+    explainer.explain(request_about(world.flow), [&](const auto&) { told = true; });
     const auto began = world.time.now;
     ASSERT_EQ(world.peers.questions.size(), 1u);
     EXPECT_EQ(world.peers.questions[0].asked, began);
@@ -157,16 +152,12 @@ TEST(Explain, says_that_it_has_no_groups_of_a_supposed_user) {
     World world;
     world.listens(alice);
     world.owners.recorded[alice] = user(alice);
-    const RecognitionTerms recognised{};
-    Explainer explainer(world.peers, world.rules(), Scope{}, world.sockets, world.shared(), users,
-                        recognised);
+    auto explainer = explainer_of(world, users);
     std::string text;
     const auto explain = [&](std::uint32_t as) {
-        explainer.explain({{"from", to_string(world.flow.source)},
-                           {"to", to_string(world.flow.destination)},
-                           {"protocol", "tcp"},
-                           {"as", as}},
-                          [&](const Explainer::Json& reply) { text = reply.dump(); });
+        auto request = request_about(world.flow);
+        request["as"] = as;
+        explainer.explain(request, [&](const Explainer::Json& reply) { text = reply.dump(); });
         return text;
     };
     EXPECT_NE(explain(3'999'999'999).find("supposed, without groups"), std::string::npos) << text;

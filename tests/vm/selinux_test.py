@@ -15,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
 from lab.case import USERS, V4, TwoNodes, wait_until  # noqa: E402
 from lab.node import Home  # noqa: E402
+from lab.portal import as_service  # noqa: E402
 from lab.tree import add_users  # noqa: E402
 
 PORT = 9001
@@ -253,8 +254,7 @@ group = "www-data"
     def start(self, name, user=None):
         """As systemd does: by a process in init_t, and with NoNewPrivileges, under which a process enters a domain only
         if a policy allows it. The program begins when it is let()."""
-        words = ("setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all,+chown",
-                 "--ambient-caps=-all,+chown", "--bounding-set=-all,+chown") if user else ()
+        words = as_service(user) if user else ()
         return self.waiting("init_t", *words, code=(START, f"/usr/sbin/{name}"))
 
     def waiting(self, domain, *before, code):
