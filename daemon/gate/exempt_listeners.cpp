@@ -2,30 +2,32 @@
 
 #include "nft/sets.hpp"
 
-#include <algorithm>
+#include <cerrno>
 #include <linux/capability.h>
 
 namespace ubf {
 namespace {
 
-// How long the kernel may answer by itself: should a notice get lost, no longer than this.
-constexpr std::chrono::seconds exempt_for{60};
 constexpr std::size_t most = nft::room_for_listeners;
+// The pause before the kernel is told again, as when another program's transaction was under way.
+constexpr std::chrono::milliseconds retry_pause{50};
 
 } // namespace
 
 ExemptListeners::ExemptListeners(nft::Connection& table, FlowCounters& counters)
   : counters_(counters)
   , sets_(table) {
-    sets_.clear_exempt(); // where the table is there already
+    clear(); // where the table is there already
     thread_.loop().watch(notices_.fd(), [this] { receive(); });
     thread_.start("listeners", {CAP_NET_ADMIN},
-                  {[] { return std::nullopt; }, [this](TimePoint now) { go_on(now); }});
+                  {[this] { return clear_at_; }, [this](TimePoint now) { go_on(now); }});
 }
 
 void ExemptListeners::go_on(TimePoint now) {
-    erase_expired(now);
-    if (listeners_.empty() && notices_.begun())
+    if (clear_at_ && *clear_at_ <= now)
+        clear();
+    places_.erase_expired(now);
+    if (places_.empty() && notices_.begun())
         notices_.end();
 }
 
@@ -38,26 +40,23 @@ void ExemptListeners::forget_all() {
 }
 
 void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, Uid holder) {
-    if (!notices_.begun() && notices_.begin() != 0)
+    if (clear_at_ || (!notices_.begun() && notices_.begin() != 0))
         return;
     receive();
     const auto now = Clock::now();
-    erase_expired(now);
-    const auto known = listeners_.find(cookie);
-    if ((known != listeners_.end() && known->second.places.contains(place)) ||
-        !is_there(place, cookie))
+    places_.erase_expired(now);
+    if (places_.has(place, cookie) || !is_there(place, cookie))
         return;
-    if (expiries_.size() >= most) {
+    if (places_.held() >= most) {
         counters_.sets_full.add();
         clear(); // those that are asked for come again
     }
-    if (sets_.exempt(place, holder, exempt_for) != 0)
+    if (const int error = sets_.exempt(place, holder, ExemptPlaces::in_kernel); error != 0) {
+        if (error != ENFILE && error != ENOENT)
+            clear(); // the kernel may have it, if its answer was lost
         return;
-    auto& listener = listeners_[cookie];
-    listener.holder = holder;
-    listener.places.insert(place);
-    expiries_.add(now + exempt_for, {cookie, place});
-    ++size_;
+    }
+    places_.add(place, cookie, holder, now);
     // Its notice may be on its way, and somebody else be there already.
     if (!is_there(place, cookie))
         forget(cookie);
@@ -66,18 +65,6 @@ void ExemptListeners::keep(const nft::ListenerKey& place, Cookie cookie, Uid hol
 bool ExemptListeners::is_there(const nft::ListenerKey& place, Cookie cookie) {
     const auto found = lookup_.listener(place.endpoint, place.interface);
     return found && found->socket.cookie == cookie;
-}
-
-// The kernel lets them go by itself.
-void ExemptListeners::erase_expired(TimePoint now) {
-    while (const auto due = expiries_.take(now)) {
-        const auto& [cookie, place] = due->key;
-        if (const auto found = listeners_.find(cookie); found != listeners_.end()) {
-            size_ -= found->second.places.erase(place);
-            if (found->second.places.empty())
-                listeners_.erase(found);
-        }
-    }
 }
 
 void ExemptListeners::receive() {
@@ -92,30 +79,28 @@ void ExemptListeners::receive() {
 }
 
 void ExemptListeners::forget(Cookie cookie) {
-    const auto node = listeners_.extract(cookie);
-    if (!node)
+    const auto ended = places_.end(cookie);
+    if (!ended)
         return;
-    const auto& [holder, places] = node.mapped();
-    size_ -= places.size();
-    for (const auto& place : places)
-        if (sets_.forget_exempt(place, holder) != 0 || has(place.endpoint))
+    if (ended->shared)
+        return clear();
+    for (const auto& place : ended->places)
+        if (sets_.forget_exempt(place, ended->holder) != 0)
             return clear();
 }
 
-// On another interface; then what guards its answers is gone.
-bool ExemptListeners::has(const Endpoint& place) const {
-    return std::ranges::any_of(listeners_, [&](const auto& entry) {
-        return std::ranges::any_of(entry.second.places, [&](const nft::ListenerKey& key) {
-            return key.endpoint == place;
-        });
-    });
-}
-
+// If the kernel can't be told, it lets in whoever listens there next. So it is told again, and no
+// listener is added before it has forgotten all.
 void ExemptListeners::clear() {
-    sets_.clear_exempt();
-    listeners_.clear();
-    expiries_.clear();
-    size_ = 0;
+    places_.clear();
+    const int error = sets_.clear_exempt();
+    if (error == 0 || error == ENOENT) {
+        clear_at_.reset();
+        return;
+    }
+    if (!clear_at_)
+        counters_.not_ended.add();
+    clear_at_ = Clock::now() + retry_pause;
 }
 
 } // namespace ubf

@@ -7,17 +7,14 @@
 // there.) Not those of the kernel, of whose end it says nothing.
 #pragma once
 
-#include "base/deadlines.hpp"
 #include "daemon/core/counters.hpp"
 #include "daemon/core/loop_thread.hpp"
+#include "daemon/gate/exempt_places.hpp"
 #include "netlink/destroy_notices.hpp"
 #include "nft/verdict_sets.hpp"
 #include "owner/lookup.hpp"
 
-#include <atomic>
-#include <set>
-#include <unordered_map>
-#include <utility>
+#include <optional>
 #include <vector>
 
 namespace ubf {
@@ -33,17 +30,15 @@ class ExemptListeners {
     // The policy is another.
     void forget_all();
 
-    std::size_t size() const { return size_; }
+    std::size_t size() const { return places_.size(); }
     const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
     void go_on(TimePoint now);
     void keep(const nft::ListenerKey& place, Cookie cookie, Uid holder);
     bool is_there(const nft::ListenerKey& place, Cookie cookie);
-    void erase_expired(TimePoint now);
     void receive();
     void forget(Cookie cookie);
-    bool has(const Endpoint& place) const;
     void clear();
 
     FlowCounters& counters_;
@@ -51,13 +46,8 @@ class ExemptListeners {
     std::vector<Cookie> gone_; // kept for its room
     nft::VerdictSets sets_;
     OwnerLookup lookup_;
-    struct Listener {
-        Uid holder{};
-        std::set<nft::ListenerKey> places{};
-    };
-    std::unordered_map<Cookie, Listener> listeners_;
-    Deadlines<std::pair<Cookie, nft::ListenerKey>, Times::in_order> expiries_; // of their places
-    std::atomic<std::size_t> size_{0};
+    ExemptPlaces places_;
+    std::optional<TimePoint> clear_at_; // the kernel could not be told to forget all
     LoopThread thread_{"listeners"};
 };
 

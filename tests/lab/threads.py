@@ -1,8 +1,11 @@
-"""The threads of a daemon, and a way to stop one of them."""
+"""The threads of a daemon, and ways to stop one of them, or to have the kernel refuse what it asks."""
 
 import contextlib
 import os
 import pathlib
+import subprocess
+import tempfile
+import time
 
 from .tree import call
 
@@ -26,3 +29,26 @@ def stopped(thread):
         yield
     finally:
         call("ptrace", detach, thread, 0, 0)
+
+
+@contextlib.contextmanager
+def refused_by_kernel(thread, system_call, error):
+    """Meanwhile this system call of the thread fails with this error. Yields a function that waits until one has."""
+    with tempfile.NamedTemporaryFile("r") as log:
+        tracer = subprocess.Popen(["strace", "-p", str(thread), "-o", log.name, "-e", f"trace={system_call}", "-e",
+                                   f"inject={system_call}:error={error}"], stderr=subprocess.PIPE, text=True)
+        try:
+            line = tracer.stderr.readline()
+            assert "attached" in line, line
+
+            def wait(seconds=10):
+                end = time.monotonic() + seconds
+                while "INJECTED" not in pathlib.Path(log.name).read_text():
+                    assert time.monotonic() < end, f"thread {thread} made no call of {system_call}"
+                    time.sleep(0.01)
+
+            yield wait
+        finally:
+            tracer.terminate()
+            tracer.wait()
+            tracer.stderr.close()

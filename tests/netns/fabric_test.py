@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import PROJ, REFUSED, Counted, refused, wait_until  # noqa: E402
 from lab.fabric import V4, V6, TwoNodesOnFabric  # noqa: E402
+from lab.threads import refused_by_kernel, threads  # noqa: E402
 
 PORT, MORE = 9001, 9002
 ETHERNET = {"v4": case.V4, "v6": case.V6}
@@ -288,6 +289,24 @@ class ExemptListener(Fabric):
             self.assertEqual(self.person("carol", self.one).connect("tcp", address, PORT),
                              "EHOSTUNREACH")
         self.assertEqual(self.known(), 0)
+
+    def test_is_followed_by_one_that_is_not_though_the_kernel_could_not_be_told(self):
+        """No memory, or another program's transaction: the kernel is told again."""
+        server = self.serve("service", "::")
+        self.learn(case.V4, V4, V6)
+        with Counted(self.ubfd2) as counted:
+            with refused_by_kernel(*threads(self.ubfd2.process, "listeners"), "sendto", "ENOBUFS") as wait:
+                self.dismiss(server)
+                wait()
+            alice = self.serve("alice", "::")
+            for address in (case.V4, V4, V6):
+                wait_until(lambda address=address: self.person("carol", self.one).connect("tcp", address, PORT) ==
+                           "EHOSTUNREACH", 5)
+        self.assertEqual(counted["flows_not_ended"], 1)
+        self.assertEqual(self.known(), 0)
+        self.dismiss(alice)
+        self.serve("service", "::")
+        self.learn(case.V4)  # and the kernel is told of the next
 
     def test_has_a_neighbour_on_another_address(self):
         self.serve("service", V4)
