@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""The cost of a verdict: ubfd's instructions, which callgrind counts while `replay` plays each scenario, and its system
-calls. Fails if a scenario costs a fifth more than budget.json has recorded, and names the most expensive functions.
+"""The cost of a verdict: ubfd's instructions, which callgrind counts while `replay` plays each scenario over a recording
+of the kernel, and its system calls; and those of its procedure alone, which `procedure` runs on a node in memory. Fails
+if a scenario costs a fifth more than budget.json has recorded, and names the most expensive functions.
 
 perf_budget_test.py [--build DIR]            compares
 perf_budget_test.py [--build DIR] --record   records the counts as the new figures
@@ -31,36 +32,44 @@ class Trouble(Exception):
     """The measurement failed."""
 
 
-class Replay:
-    def __init__(self, program):
-        self._program = program
+class Programs:
+    """`replay` and `procedure`: each has scenarios of its own."""
 
-    def _say(self, word):
-        return subprocess.run([self._program, word], capture_output=True, text=True, check=True).stdout
+    def __init__(self, folder):
+        self._replay = folder / "replay"
+        self._command_of = {}
+        for words in ([self._replay, RECORDING], [folder / "procedure"]):
+            for scenario in self._say(words[0], "--list").split():
+                self._command_of[scenario] = [words[0], scenario, *words[1:]]
+
+    @staticmethod
+    def _say(program, word):
+        return subprocess.run([program, word], capture_output=True, text=True, check=True).stdout
 
     def scenarios(self):
-        return self._say("--list").split()
+        return list(self._command_of)
 
     def build(self):
         """The figures depend on the processor beside the code: libsodium and the C library choose by it."""
         avx2 = re.search(r"^flags\b.*\bavx2\b", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"), flags=re.M)
-        return " ".join([*self._say("--build").split(), "avx2" if avx2 else "no avx2"])
+        return " ".join([*self._say(self._replay, "--build").split(), "avx2" if avx2 else "no avx2"])
 
     def count(self, scenario, profile, environment=None):
-        """Returns a verdict's {"instructions", "calls", "clock_reads"}, and writes callgrind's profile to that file."""
+        """Returns a verdict's {"instructions"}, of `replay` also {"calls", "clock_reads"}. Writes callgrind's profile
+        to that file."""
         command = ["valgrind", "--tool=callgrind", "--quiet", "--vgdb=no", "--collect-atstart=no",
-                   f"--callgrind-out-file={profile}", self._program, scenario, RECORDING]
+                   f"--callgrind-out-file={profile}", *self._command_of[scenario]]
         try:
             run = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
         except subprocess.TimeoutExpired:
-            raise Trouble(f"{scenario}: replay did not come to an end") from None
+            raise Trouble(f"{scenario}: it did not come to an end") from None
         if run.returncode != 0:
-            raise Trouble(f"{scenario}: {run.stderr.strip() or f'replay ended with {run.returncode}'}")
+            raise Trouble(f"{scenario}: {run.stderr.strip() or f'it ended with {run.returncode}'}")
         counted = json.loads(run.stdout)
         total = re.search(r"^totals: (\d+)$", profile.read_text(encoding="utf-8"), flags=re.M)
         verdicts = counted.pop("verdicts")
         counted["instructions"] = int(total[1]) if total else 0
-        if not verdicts or not counted["instructions"] or not counted["calls"]:
+        if not verdicts or not counted["instructions"] or counted.get("calls") == 0:
             raise Trouble(f"{scenario}: nothing was counted")
         return {what: count / verdicts for what, count in counted.items()}
 
@@ -93,13 +102,19 @@ def print_profile(profile, instructions):
             print(f"  {share * instructions:11,.0f} {share:6.1%}  {name[:100]}")
 
 
+def costs(figures):
+    """What counts of these figures, and how it is called."""
+    return {what: text for what, text in WHAT.items() if what in figures}
+
+
 def print_table(recorded, counted):
-    print(f"{'scenario':<16} {'of a verdict':<13} {'recorded':>9} {'now':>9} {'ratio':>6}")
+    print(f"{'scenario':<17} {'of a verdict':<13} {'recorded':>9} {'now':>9} {'ratio':>6}")
     for scenario, figures in counted.items():
-        for what, text in WHAT.items():
+        for what, text in costs(figures).items():
             old, now = recorded[scenario][what], figures[what]
-            print(f"{scenario:<16} {text:<13} {old:9,.2f} {now:9,.2f} {now / old:6.2f}")
-        print(f"{scenario:<16} {'clock reads':<13} {'':>9} {figures['clock_reads']:9,.2f}")
+            print(f"{scenario:<17} {text:<13} {old:9,.2f} {now:9,.2f} {now / old:6.2f}")
+        if "clock_reads" in figures:
+            print(f"{scenario:<17} {'clock reads':<13} {'':>9} {figures['clock_reads']:9,.2f}")
 
 
 def compare(counted, profile_of):
@@ -108,7 +123,7 @@ def compare(counted, profile_of):
         raise Trouble(f"{BUDGET.name} has figures of {', '.join(recorded) or 'nothing'}; there are the scenarios "
                       f"{', '.join(counted) or 'none'}. Record them: {sys.argv[0]} --record")
     print_table(recorded, counted)
-    over = [(scenario, what) for scenario, figures in counted.items() for what in WHAT
+    over = [(scenario, what) for scenario, figures in counted.items() for what in costs(figures)
             if figures[what] > LIMIT * recorded[scenario][what]]
     for scenario, what in over:
         old, now = recorded[scenario][what], counted[scenario][what]
@@ -120,16 +135,17 @@ def compare(counted, profile_of):
     return 1 if over else 0
 
 
-def check_noise(replay, scenario, before, profile):
+def check_noise(programs, scenario, before, profile):
     """Counts again in an environment of another size."""
-    again = replay.count(scenario, profile, os.environ | {"ANYTHING": "x" * 5000})["instructions"]
+    again = programs.count(scenario, profile, os.environ | {"ANYTHING": "x" * 5000})["instructions"]
     if not 1 / NOISE < again / before < NOISE:
         raise Trouble(f"{scenario}: counted twice, it took {before:,.0f} and {again:,.0f} instructions: such figures "
                       "can't be compared")
 
 
 def record(build, counted):
-    figures = {scenario: {what: round(figures[what], 4) for what in WHAT} for scenario, figures in counted.items()}
+    figures = {scenario: {what: round(figures[what], 4) for what in costs(figures)}
+               for scenario, figures in counted.items()}
     BUDGET.write_text(json.dumps({"build": build, "figures": figures}, indent=2) + "\n", encoding="utf-8")
     print(f"recorded in {BUDGET}")
     return 0
@@ -141,12 +157,12 @@ def main():
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    program = options.build / "tests" / "budget" / "replay"
-    if not program.exists():
+    folder = options.build / "tests" / "budget"
+    if not (folder / "replay").exists():
         print("replay is not built: install valgrind and its headers (tests/install-packages test), and run cmake again")
         return SKIPPED
-    replay = Replay(program)
-    build = replay.build()
+    programs = Programs(folder)
+    build = programs.build()
     if not options.record and not options.profile:
         recorded = json.loads(BUDGET.read_text(encoding="utf-8"))["build"]
         if build != recorded:
@@ -156,14 +172,14 @@ def main():
         def profile_of(scenario):
             return pathlib.Path(folder, scenario)
 
-        counted = {scenario: replay.count(scenario, profile_of(scenario)) for scenario in replay.scenarios()}
+        counted = {scenario: programs.count(scenario, profile_of(scenario)) for scenario in programs.scenarios()}
         if options.profile:
             for scenario, figures in counted.items():
                 print(f"{scenario}: {figures['instructions']:,.0f} instructions")
                 print_profile(profile_of(scenario), figures["instructions"])
             return 0
         # In this scenario threads meet.
-        check_noise(replay, "denied", counted["denied"]["instructions"], pathlib.Path(folder, "again"))
+        check_noise(programs, "denied", counted["denied"]["instructions"], pathlib.Path(folder, "again"))
         return record(build, counted) if options.record else compare(counted, profile_of)
 
 
