@@ -3,8 +3,11 @@
 
 #include "base/descriptor_names.hpp"
 #include "base/json.hpp"
+#include "config/key_file.hpp"
 
+#include <algorithm>
 #include <array>
+#include <fmt/format.h>
 #include <utility>
 
 namespace ubf {
@@ -18,6 +21,23 @@ nlohmann::ordered_json leftovers(const Config& config) {
         keep.push_back({value(users.first), value(users.last)});
     return {{"action", words.at(static_cast<std::size_t>(config.labels.leftovers))},
             {"keep", std::move(keep)}};
+}
+
+// For `ubfctl config`: every setting, and where it stands.
+ControlServer::Json settings(const Config& config) {
+    auto rows = ControlServer::Json::array();
+    auto all = all_settings(config);
+    if (const auto key = key_file(config, own_credentials()); key.is_credential) {
+        const auto found = std::ranges::find(all, "key_file", &Setting::key);
+        found->value = fmt::format("\"{}\"", key.path.string());
+        found->where = "the credential ident.key";
+    }
+    for (const auto& setting : all)
+        rows.push_back({{"section", setting.section},
+                        {"key", setting.key},
+                        {"value", setting.value},
+                        {"where", setting.where}});
+    return {{"ok", true}, {"settings", std::move(rows)}};
 }
 
 } // namespace
@@ -67,12 +87,9 @@ Shared Daemon::shared() {
 
 void Daemon::begin_gates(std::vector<std::unique_ptr<Queue>> queues) {
     gates_.begin(std::move(queues), ident_, settings_.rules(), verdicts_.kernel(), shared());
-    auto& service = ident_.first_service();
-    service.on_withdrawn([this](const Flow& flow) { gates_.reconsider(flow); });
     rdma_ = std::make_unique<RdmaDesk>(
         ident_.of_rdma(), rdma_rules(settings_.config(), *settings_.rules()),
         RdmaDesk::Shared{counters_, ident_.peers(), owners_.investigator(), log_});
-    service.on_rdma([this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); });
 }
 
 void Daemon::begin_control() {
@@ -93,11 +110,14 @@ void Daemon::begin_control() {
             owners_.sockets(), ident_.peers(), owners_.users()),
         RefusalDesk(log_.refusals()),
         ExceptionDesk(settings_.exceptions(), log_, [this] { apply(settings_.again()); }));
-    ident_.first_service().on_inquiry([this](const ident::Inquiry& inquiry, auto decided) {
-        main_.post([this, inquiry, decided = std::move(decided)] {
-            desks_->explainer().decide(inquiry, decided);
-        });
-    });
+    ident_.first_service().on(
+        {[this](const Flow& flow) { gates_.reconsider(flow); },
+         [this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); },
+         [this](const ident::Inquiry& inquiry, auto decided) {
+             main_.post([this, inquiry, decided = std::move(decided)] {
+                 desks_->explainer().decide(inquiry, decided);
+             });
+         }});
     main_.loop().watch(asker.fd(), [&asker] { asker.receive(Clock::now()); });
     gates_.begin_looking(main_.loop(), settings_.scope(), counters_.flows, log_);
     add_commands();
@@ -122,7 +142,7 @@ void Daemon::add_commands() {
             name, [begin](const Json& request, Uid, const Reply& reply) { begin(request, reply); });
     };
     add("status", [this](const Json& request) { return status(is_set(request, "peers")); });
-    add("config", [this](const Json&) { return settings(); });
+    add("config", [this](const Json&) { return settings(settings_.config()); });
     add("allow", [this](const Json& request) { return desks_->exceptions().allow(request); });
     add_later("explain", [this](const Json& request, const Reply& reply) {
         if (!desks_->remote_explainer().explain(request, *settings_.rules(), reply))

@@ -13,6 +13,17 @@
 #include <utility>
 
 namespace ubf {
+namespace {
+
+void name_unknown(const Config::Unknown& unknown, Log& log) {
+    for (const auto& name : unknown.names)
+        log.warning(fmt::format("{}; until then it is nobody, and is asked for again", name));
+    if (unknown.ignored_group)
+        log.warning("policy.ignored_groups has a group that is not known: until it is, no group "
+                    "is a reason to allow");
+}
+
+} // namespace
 
 Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   : store_(store)
@@ -114,7 +125,7 @@ void Daemon::say_how_it_begins() {
                                settings_.mistake()));
     for (const auto& warning : host_warnings(config.labels.state_directory))
         log_.warning(warning);
-    name_unknown();
+    name_unknown(config.unknown, log_);
     for (const auto& warning : warnings(config))
         log_.warning(warning);
 }

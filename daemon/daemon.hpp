@@ -70,14 +70,10 @@ class Daemon {
     void ask_for_names(TimePoint now);
     void follow_roster();
     void follow_grants();
-    void name_unknown();
     void relabel(Uid uid);
     void with_recognised(const ControlServer::Reply& reply, const std::function<void()>& then);
 
     ControlServer::Json status(bool all_peers);
-    ControlServer::Json settings() const;
-    ControlServer::Json ruleset_status() const;
-    std::vector<std::string> all_warnings() const;
 
     // In the order of their dependence: each may use what stands above it. The signals are blocked
     // before any thread starts.

@@ -136,15 +136,6 @@ void Daemon::follow_grants() {
     identities->set_grants(std::move(grants));
 }
 
-void Daemon::name_unknown() {
-    const auto& unknown = settings_.config().unknown;
-    for (const auto& name : unknown.names)
-        log_.warning(fmt::format("{}; until then it is nobody, and is asked for again", name));
-    if (unknown.ignored_group)
-        log_.warning("policy.ignored_groups has a group that is not known: until it is, no group "
-                     "is a reason to allow");
-}
-
 // The user database may know more names by now.
 void Daemon::ask_for_names(TimePoint now) {
     auto config = settings_.look_for_names(now);

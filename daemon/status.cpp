@@ -3,7 +3,6 @@
 
 #include "base/interfaces.hpp"
 #include "base/version.hpp"
-#include "config/key_file.hpp"
 #include "daemon/host.hpp"
 #include "netlink/queue_table.hpp"
 
@@ -169,15 +168,15 @@ Json of_ident(const IdentCounters& counters, const ident::Terms& terms) {
             {"answered_busy", counters.answered_busy.read()},
             {"no_evidence", counters.no_evidence.read()},
             {"not_sent", counters.not_sent.read()},
-            {"gone_sent", counters.gone_sent.read()},
-            {"gone_received", counters.gone_received.read()},
+            {"gone_sent", counters.gone.sent.read()},
+            {"gone_received", counters.gone.received.read()},
             {"refused_told", counters.refused_told.read()},
             {"refused_heard", counters.refused_heard.read()},
-            {"inquiries_asked", counters.inquiries_asked.read()},
-            {"inquiries_answered", counters.inquiries_answered.read()},
-            {"inquiries_refused", counters.inquiries_refused.read()},
-            {"listeners_answered", counters.listeners_answered.read()},
-            {"listeners_refused", counters.listeners_refused.read()},
+            {"inquiries_asked", counters.inquiries.asked.read()},
+            {"inquiries_answered", counters.inquiries.answered.read()},
+            {"inquiries_refused", counters.inquiries.refused.read()},
+            {"listeners_answered", counters.listeners.answered.read()},
+            {"listeners_refused", counters.listeners.refused.read()},
             {"told_forgotten", counters.told_forgotten.read()},
             {"rejected", to_json(counters.rejections)}};
 }
@@ -255,16 +254,25 @@ Json over_limit(const std::vector<Uid>& users, UserCache& names) {
     return json;
 }
 
-} // namespace
+Json to_json(const RulesetKeeper& ruleset, const FlowCounters& counters) {
+    return {{"managed", ruleset.managed()},
+            {"owned", ruleset.owned()},
+            {"state", to_string(ruleset.state())},
+            {"repairs", ruleset.repairs()},
+            {"connections_undecided", counters.undecided.read()},
+            {"missing", ruleset.missing()}};
+}
 
-std::vector<std::string> Daemon::all_warnings() const {
-    auto all = host_warnings(settings_.config().labels.state_directory);
-    for (auto& warning : warnings(settings_.config()))
+std::vector<std::string> all_warnings(const Config& config, const Surroundings& surroundings) {
+    auto all = host_warnings(config.labels.state_directory);
+    for (auto& warning : warnings(config))
         all.push_back(std::move(warning));
-    for (auto& warning : surroundings_.warnings())
+    for (auto& warning : surroundings.warnings())
         all.push_back(std::move(warning));
     return all;
 }
+
+} // namespace
 
 Json Daemon::status(bool all_peers) {
     ruleset_->look(Clock::now()); // an administrator may just have changed it
@@ -285,7 +293,7 @@ Json Daemon::status(bool all_peers) {
               {"holds", settings_.mistake().empty()},
               {"mistake", settings_.mistake()}}},
             {"queue_rule", nft::to_string(settings_.environment().queue_expression)},
-            {"ruleset", ruleset_status()},
+            {"ruleset", to_json(*ruleset_, counters_.flows)},
             {"interfaces", interfaces(settings_.config().scope.interfaces)},
             {"others", surroundings_.others()},
             {"over_limit", over_limit(surroundings_.over_limit(), owners_.users())},
@@ -322,35 +330,10 @@ Json Daemon::status(bool all_peers) {
               {"some", settings_.config().observed.any()},
               {"would_deny", to_json(counters_.gate.would_deny)}}},
             {"refusals_remembered", log_.refusals().size()},
-            {"warnings", all_warnings()},
+            {"warnings", all_warnings(settings_.config(), surroundings_)},
             {"messages_lost", counters_.gate.messages_lost.read()},
             {"notices_lost", counters_.flows.notices_lost.read()},
             {"log", of_log(counters_.log)}};
-}
-
-Json Daemon::settings() const {
-    auto rows = Json::array();
-    auto all = all_settings(settings_.config());
-    if (const auto key = key_file(settings_.config(), own_credentials()); key.is_credential) {
-        const auto found = std::ranges::find(all, "key_file", &Setting::key);
-        found->value = fmt::format("\"{}\"", key.path.string());
-        found->where = "the credential ident.key";
-    }
-    for (const auto& setting : all)
-        rows.push_back({{"section", setting.section},
-                        {"key", setting.key},
-                        {"value", setting.value},
-                        {"where", setting.where}});
-    return {{"ok", true}, {"settings", std::move(rows)}};
-}
-
-Json Daemon::ruleset_status() const {
-    return {{"managed", ruleset_->managed()},
-            {"owned", ruleset_->owned()},
-            {"state", to_string(ruleset_->state())},
-            {"repairs", ruleset_->repairs()},
-            {"connections_undecided", counters_.flows.undecided.read()},
-            {"missing", ruleset_->missing()}};
 }
 
 } // namespace ubf

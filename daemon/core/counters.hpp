@@ -88,22 +88,28 @@ struct IdentCounters {
     Counts<ident::Rejection> rejections;
     Counter questions; // asked of peers
     Counter retransmissions;
-    Counter answers;       // received, and believed
-    Counter answers_busy;  // of these, without credentials: the peer had no time to find them
-    Counter answered;      // questions of peers
-    Counter no_evidence;   // of these, about datagrams that this node has not sent
-    Counter answered_busy; // of these, without credentials: we had no time to find them
-    Counter not_sent;      // datagrams for which the kernel had no room; they are retransmitted
-    Counter gone_sent;
-    Counter gone_received;
-    Counter refused_told;       // refusals, to their connectors' nodes
-    Counter refused_heard;      // the same of ours, from peers
-    Counter inquiries_asked;    // about decisions of peers, for explain
-    Counter inquiries_answered; // the same of peers
-    Counter inquiries_refused;  // of peers who asked too much
-    Counter listeners_answered; // questions of portals' nodes, who listens here
-    Counter listeners_refused;  // the same of nodes that have none
-    Counter told_forgotten;     // evicted; the peers decide these flows again by themselves
+    Counter answers;        // received, and believed
+    Counter answers_busy;   // of these, without credentials: the peer had no time to find them
+    Counter answered;       // questions of peers
+    Counter no_evidence;    // of these, about datagrams that this node has not sent
+    Counter answered_busy;  // of these, without credentials: we had no time to find them
+    Counter not_sent;       // datagrams for which the kernel had no room; they are retransmitted
+    Counter refused_told;   // refusals, to their connectors' nodes
+    Counter refused_heard;  // the same of ours, from peers
+    Counter told_forgotten; // evicted; the peers decide these flows again by themselves
+    struct {
+        Counter sent; // of sockets and labels, to peers that were told of them
+        Counter received;
+    } gone;
+    struct {
+        Counter asked;    // about decisions of peers, for explain
+        Counter answered; // the same of peers
+        Counter refused;  // of peers who asked too much
+    } inquiries;
+    struct {
+        Counter answered; // questions of portals' nodes, who listens here
+        Counter refused;  // the same of nodes that have none
+    } listeners;
 };
 
 struct JobCounters {

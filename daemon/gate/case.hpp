@@ -33,6 +33,12 @@ struct FoundSockets {
     std::optional<SocketOwner> source{}; // if it is on this node too
 };
 
+// To the peer.
+struct PeerQuestion {
+    std::optional<ident::Nonce> open{}; // while it is
+    bool asked = false;                 // at any time
+};
+
 struct Case {
     std::uint64_t number; // of this case alone, for a flow may have another later
     std::uint32_t interface;
@@ -40,12 +46,11 @@ struct Case {
     WaitingPackets packets;
     TimePoint since;
     Facts facts;
-    std::optional<ident::Nonce> question{}; // to the peer, while it is open
+    PeerQuestion question{};
     FoundSockets found{};
     unsigned searches = 0; // under way
     Changes::Moment begun{};
     std::optional<Flow> original{}; // of a translated one: what its sender's socket has
-    bool asked = false;             // a peer, at any time
     bool stale = false;             // a peer has withdrawn its answer
     bool again = false;      // it was allowed before; no packet waits but those that came meanwhile
     std::uint64_t tries = 0; // of a scan: only who tries is not known yet

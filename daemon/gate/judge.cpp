@@ -29,7 +29,33 @@ bool would_refuse(Reason reason, bool again) {
            (!again && (reason == Reason::no_answer_yet || reason == Reason::overload));
 }
 
+// A SYN that opens nothing: a SYN of its flow was let in already, and the kernel answers again by
+// itself. If the connection is there, only the very SYN that began it counts: another one may be of
+// a node that has forgotten it.
+bool is_repeated(const Case& item, const FlowBook& book) {
+    const auto& destination = item.found.destination;
+    if (item.flow().protocol != Protocol::tcp || item.facts.reply || item.again ||
+        item.facts.translated)
+        return false;
+    if (destination.begun == TCP_SYN_RECV)
+        return true;
+    return (destination.begun == TCP_ESTABLISHED || destination.socket.state == TCP_ESTABLISHED) &&
+           book.began(item.flow(), item.packets.sequence);
+}
+
+// now: by the clock, for the round may have begun long ago. Until the verdict, another socket may
+// take the place of the one that was looked up.
+bool is_brief(const Case& item, TimePoint now) {
+    return now - item.since <= brief;
+}
+
 } // namespace
+
+void DecisionTimes::add(const Case& decided, TimePoint now) {
+    if (decided.again)
+        return; // no packet waited
+    (decided.question.asked ? asked : queue).add(now - decided.since);
+}
 
 Judge::Judge(ident::Peers& asker, std::shared_ptr<const Rules> rules, Sockets& sockets,
              KeptVerdicts& verdicts, const Shared& shared, Mailbox& mailbox)
@@ -153,10 +179,10 @@ void Judge::begin(Case&& item, const OwnerLookup::Ends& ends, TimePoint now) {
         return begin_at_closed_port(std::move(item), ends.sender, now);
     finder_.place(item, ends);
     auto& facts = item.facts;
-    facts.repeated = is_repeated(item);
+    facts.repeated = is_repeated(item, book());
     if (is_checked_otherwise(item))
         facts.same_destination = facts.fresh_labels = true;
-    else if (is_brief(item))
+    else if (is_brief(item, shared_.clock()))
         facts.same_destination = true;
     if (destination && !facts.repeated)
         shared_.counters.owners.methods.add(Method::socket);
@@ -183,26 +209,6 @@ void Judge::begin_at_closed_port(Case&& item, const OwnerLookup::Found& source, 
     go_on(std::move(item), now);
 }
 
-// A SYN that opens nothing: a SYN of its flow was let in already, and the kernel answers again by
-// itself. If the connection is there, only the very SYN that began it counts: another one may be of
-// a node that has forgotten it.
-bool Judge::is_repeated(const Case& item) const {
-    const auto& destination = item.found.destination;
-    if (item.flow().protocol != Protocol::tcp || item.facts.reply || item.again ||
-        item.facts.translated)
-        return false;
-    if (destination.begun == TCP_SYN_RECV)
-        return true;
-    return (destination.begun == TCP_ESTABLISHED || destination.socket.state == TCP_ESTABLISHED) &&
-           outcomes_.book().began(item.flow(), item.packets.sequence);
-}
-
-// By the clock, for this round may have begun long ago: until the verdict, another socket may take
-// the place of the one that was looked up.
-bool Judge::is_brief(const Case& item) const {
-    return shared_.clock() - item.since <= brief;
-}
-
 // --- the inquiry ---
 
 void Judge::go_on(Case&& item, TimePoint now) {
@@ -223,7 +229,7 @@ Judge::Fact Judge::find(Case& item, Need need, TimePoint now) {
         facts.failed = Reason::internal_error;
         break;
     case Need::answer:
-        return item.question ? Fact::comes_later : ask(item, {}, now);
+        return item.question.open ? Fact::comes_later : ask(item, {}, now);
     case Need::group:
         facts.answer.group_asked = true;
         facts.source.reset();
@@ -234,7 +240,8 @@ Judge::Fact Judge::find(Case& item, Need need, TimePoint now) {
         finder_.find_sharers(item);
         break;
     case Need::same_destination:
-        facts.same_destination = is_brief(item) || finder_.is_same_destination(item);
+        facts.same_destination =
+            is_brief(item, shared_.clock()) || finder_.is_same_destination(item);
         break;
     case Need::fresh_labels:
         facts.fresh_labels = !finder_.is_stale(item);
@@ -247,7 +254,7 @@ Judge::Fact Judge::ask(Case& item, std::optional<Gid> group, TimePoint now) {
     const auto sent = questions_.ask(item, group, now);
     if (sent.gave_way)
         give_up(cases_.take(*sent.gave_way), now);
-    item.asked |= sent.yes;
+    item.question.asked |= sent.yes;
     return sent.yes ? Fact::comes_later : Fact::known;
 }
 
@@ -331,16 +338,9 @@ void Judge::give_up(std::optional<Case> item, TimePoint now) {
     close(std::move(*item), reason, now);
 }
 
-// No packet waits for a flow that is decided again.
-void Judge::note_time(const Case& item) {
-    if (item.again)
-        return;
-    (item.asked ? times_.asked : times_.queue).add(shared_.clock() - item.since);
-}
-
 void Judge::close(Case&& item, Reason reason, TimePoint now) {
     questions_.withdraw(item);
-    note_time(item);
+    times_.add(item, shared_.clock());
     if (item.tries > 0)
         outcomes_.log_scan(item);
     const auto observes = [&] {

@@ -24,6 +24,8 @@ class Mailbox;
 struct DecisionTimes {
     Histogram queue; // by this node alone
     Histogram asked; // a peer was asked, too
+
+    void add(const Case& decided, TimePoint now);
 };
 
 class Judge {
@@ -59,8 +61,6 @@ class Judge {
     Case& add_arrived(Case&& item);
     void begin(Case&& item, const OwnerLookup::Ends& ends, TimePoint now);
     void begin_at_closed_port(Case&& item, const OwnerLookup::Found& source, TimePoint now);
-    bool is_repeated(const Case& item) const;
-    bool is_brief(const Case& item) const;
 
     // Carries out the steps of the inquiry, until it has to wait or the verdict stands. A fact is
     // there at once, or comes later.
@@ -81,7 +81,6 @@ class Judge {
     void found(const Search& search, Owner owner, bool in_time, TimePoint now);
 
     void give_up(std::optional<Case> item, TimePoint now);
-    void note_time(const Case& item);
     void close(Case&& item, Reason reason, TimePoint now);
 
     std::shared_ptr<const Rules> rules_;

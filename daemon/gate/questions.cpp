@@ -37,7 +37,7 @@ Questions::Sent Questions::ask(Case& item, std::optional<Gid> group, TimePoint n
         same_as = facts.destination->uid;
     Sent sent;
     sent.gave_way = send(item, same_as, group, now);
-    sent.yes = item.question.has_value();
+    sent.yes = item.question.open.has_value();
     if (!sent.yes)
         facts.answer.missing = Reason::overload;
     return sent;
@@ -50,8 +50,8 @@ std::optional<Flow> Questions::send(Case& item, std::optional<Uid> same_as,
     const auto begun = open_.begin(item.flow(), peer, shared_.peers.standing(peer, now),
                                    shared_.owners.account_of(item.found.destination.owner.uid));
     if (begun.has_room)
-        item.question = asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source),
-                                   same_as, item.interface, group, now);
+        item.question.open = asker_.ask(item.flow(), item.sent(), role_of(item.facts, Need::source),
+                                        same_as, item.interface, group, now);
     return begun.gave_way;
 }
 
@@ -63,9 +63,9 @@ void Questions::ask_in_passing(const Case& item, TimePoint now) {
 }
 
 void Questions::withdraw(Case& item) {
-    if (!item.question)
+    if (!item.question.open)
         return;
-    asker_.withdraw(*std::exchange(item.question, std::nullopt));
+    asker_.withdraw(*std::exchange(item.question.open, std::nullopt));
     open_.end(item.flow());
 }
 
@@ -75,7 +75,7 @@ std::optional<Flow> Questions::name(const Flow& flow, Uid uid) {
 
 void Questions::answered(Case& item, Heard heard, const Owner& owner, TimePoint now) {
     auto& facts = item.facts;
-    item.question.reset();
+    item.question.open.reset();
     facts.answer.more_follows = false;
     switch (heard) {
     case Heard::uid:

@@ -1,32 +1,30 @@
-// The service tells peers about this node's certificate.
-#include "daemon/ident/service.hpp"
+#include "daemon/ident/introductions.hpp"
 
 #include <array>
 
 namespace ubf::ident {
 
-// A peer has sent its certificate. It is not proven by that.
-void Service::introduced(const Received& received) {
-    auto& rejections = shared_.counters.ident.rejections;
+void take_introduction(const Received& received, const Terms& terms, const Socket& socket,
+                       IdentCounters& counters) {
+    auto& rejections = counters.rejections;
     const auto& from = received.path.from;
-    if (from.port != terms_->port || !contains(terms_->peers, from.address))
+    if (from.port != terms.port || !contains(terms.peers, from.address))
         return rejections.add(Rejection::foreign);
-    if (!terms_->identities)
+    if (!terms.identities)
         return rejections.add(Rejection::no_certificate);
-    const auto asks = terms_->identities->learn(received);
+    const auto asks = terms.identities->learn(received);
     if (!asks)
         return rejections.add(asks.error());
     if (!*asks)
         return;
     std::array<std::uint8_t, max_datagram> buffer;
-    socket_.send(received.path.reversed(), received.interface,
-                 terms_->identities->introduce_to(buffer)); // if lost, the peer asks again
+    socket.send(received.path.reversed(), received.interface,
+                terms.identities->introduce_to(buffer)); // if lost, the peer asks again
 }
 
-// A peer that used the cluster key learns that this node seals. A peer whose key is unknown is
-// asked for its certificate.
-void Service::greet(const Received& received, const Result<Datagram, Rejection>& datagram) {
-    if (!terms_->identities || (datagram && datagram->sealed))
+void greet(const Received& received, const Result<Datagram, Rejection>& datagram,
+           const Terms& terms, const Socket& socket) {
+    if (!terms.identities || (datagram && datagram->sealed))
         return;
     const bool unknown = !datagram && datagram.error() == Rejection::no_certificate;
     if (!datagram && !unknown)
@@ -34,18 +32,18 @@ void Service::greet(const Received& received, const Result<Datagram, Rejection>&
     std::array<std::uint8_t, max_datagram> buffer;
     const auto path = received.path.reversed();
     const bool asks = unknown && is_sealed(received.bytes);
-    if (const auto bytes = terms_->identities->greet(buffer, path, asks))
-        socket_.send(path, received.interface, *bytes);
+    if (const auto bytes = terms.identities->greet(buffer, path, asks))
+        socket.send(path, received.interface, *bytes);
 }
 
-// This node stamps what it sends there by the key of the pair from now on.
-void Service::note_listeners(const std::vector<Question>& questions, const Sender& sender) {
-    if (!terms_->identities || !sender.sealed)
+void note_listeners(const std::vector<Question>& questions, const Sender& sender,
+                    const Terms& terms) {
+    if (!terms.identities || !sender.sealed)
         return;
     std::optional<Address> last;
     for (const auto& question : questions)
         if (const auto& address = question.flow.destination.address; last != address) {
-            terms_->identities->note_end(sender.path.from.address, address);
+            terms.identities->note_end(sender.path.from.address, address);
             last = address;
         }
 }

@@ -48,7 +48,7 @@ void Respondent::answer_listeners(const std::vector<Question>& questions, const 
     answers.reserve(questions.size());
     for (const auto& question : questions)
         answers.push_back(listener_at(question, sender, now));
-    counters_.ident.listeners_answered.add(answers.size());
+    counters_.ident.listeners.answered.add(answers.size());
     ways_.send(sender, std::move(answers));
 }
 

@@ -1,5 +1,7 @@
 #include "daemon/ident/service.hpp"
 
+#include "daemon/ident/introductions.hpp"
+
 #include <algorithm>
 #include <array>
 #include <system_error>
@@ -37,12 +39,8 @@ void Service::set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadlin
     });
 }
 
-void Service::on_withdrawn(std::function<void(const Flow&)> withdrawn) {
-    thread_.post([this, withdrawn = std::move(withdrawn)] { on_.withdrawn = withdrawn; });
-}
-
-void Service::on_rdma(FindRdma find) {
-    thread_.post([this, find = std::move(find)] { on_.rdma = find; });
+void Service::on(Handlers handlers) {
+    thread_.post([this, handlers = std::move(handlers)] { on_ = handlers; });
 }
 
 std::optional<TimePoint> Service::next() const {
@@ -69,12 +67,12 @@ void Service::receive() {
 
 void Service::handle(const Received& received, TimePoint now) {
     if (introduction_of(received.bytes))
-        return introduced(received);
+        return take_introduction(received, *terms_, socket_, shared_.counters.ident);
     const auto datagram =
         accept(received, *terms_, shared_.peers, shared_.counters.ident, wall_clock());
     if (!datagram && datagram.error() == Rejection::other_version)
         answer_version(received, now);
-    greet(received, datagram);
+    greet(received, datagram, *terms_, socket_);
     if (!datagram)
         return;
     // An answer goes to the channel that asked.
@@ -148,7 +146,7 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
     if (!of_listeners.empty())
         answer_portal(of_listeners, sender, now);
     if (!of_tcp.empty()) {
-        note_listeners(of_tcp, sender);
+        note_listeners(of_tcp, sender, *terms_);
         respondent_.answer(of_tcp, sender, now);
     }
     if (others.empty())
@@ -166,7 +164,7 @@ void Service::answer_portal(const std::vector<Question>& questions, const Sender
                             TimePoint now) {
     if (contains(terms_->portals, sender.path.from.address))
         return respondent_.answer_listeners(questions, sender, now);
-    shared_.counters.ident.listeners_refused.add(questions.size());
+    shared_.counters.ident.listeners.refused.add(questions.size());
     std::vector<Answer> unknown;
     unknown.reserve(questions.size());
     for (const auto& question : questions)

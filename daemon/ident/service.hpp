@@ -44,12 +44,17 @@ class Service {
     ~Service() { thread_.stop(); }
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
-    // Called on our thread when a peer withdraws the labels that it told of a TCP flow.
-    void on_withdrawn(std::function<void(const Flow&)> withdrawn);
-    // Finds the owner of an end of an RDMA connection, and gives the answer once, on any thread.
-    // Without it, questions about such ends go unanswered.
-    using FindRdma = std::function<void(const Flow&, std::function<void(Owner)>)>;
-    void on_rdma(FindRdma find);
+    // All are called on our thread, and give what they find once, on any thread. While one is
+    // missing, such datagrams go unanswered.
+    struct Handlers {
+        // A peer withdraws the labels that it told of a TCP flow.
+        std::function<void(const Flow&)> withdrawn{};
+        // Finds the owner of an end of an RDMA connection.
+        std::function<void(const Flow&, std::function<void(Owner)>)> rdma{};
+        // Decides for a peer.
+        std::function<void(const Inquiry&, std::function<void(const Decision&)>)> inquiry{};
+    };
+    void on(Handlers handlers);
     // The processes of this user carry other labels than peers were told.
     void withdraw(Uid uid);
     void withdraw_all(); // the same for all users
@@ -60,10 +65,6 @@ class Service {
     // thread. Only the first thread does.
     void inquire(const Flow& flow, std::optional<Uid> as, Milliseconds patience,
                  Inquiries::Heard heard);
-    // Decides for a peer, and gives the decision once, on any thread. Without it, inquiries go
-    // unanswered.
-    using Decide = std::function<void(const Inquiry&, std::function<void(const Decision&)>)>;
-    void on_inquiry(Decide decide);
     const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
@@ -74,9 +75,6 @@ class Service {
     void hand_on(std::vector<Entry> entries, const Sender& sender);
     void handle(const Received& received, TimePoint now);
     void answer_version(const Received& received, TimePoint now);
-    void introduced(const Received& received);
-    void note_listeners(const std::vector<Question>& questions, const Sender& sender);
-    void greet(const Received& received, const Result<Datagram, Rejection>& datagram);
     void handle(const std::vector<Question>& questions, const Sender& sender, TimePoint now);
     void answer_portal(const std::vector<Question>& questions, const Sender& sender, TimePoint now);
     void answer_others(const std::vector<Question>& others, const Sender& sender);
@@ -107,11 +105,6 @@ class Service {
     ToldFlows told_;
     Respondent respondent_;
     ReplayWindow replay_{std::size_t{1} << 16};
-    struct Handlers {
-        std::function<void(const Flow&)> withdrawn{};
-        FindRdma rdma{};
-        Decide inquiry{};
-    };
     Handlers on_;
     Inquiries inquiries_; // the first thread's
     Rate telling_;        // of refusals

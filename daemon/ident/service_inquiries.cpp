@@ -12,15 +12,11 @@ void Service::inquire(const Flow& flow, std::optional<Uid> as, Milliseconds pati
         const auto now = Clock::now();
         Inquiry inquiry{{}, flow, as};
         randombytes_buf(&inquiry.nonce, sizeof inquiry.nonce);
-        shared_.counters.ident.inquiries_asked.add();
+        shared_.counters.ident.inquiries.asked.add();
         inquiries_.ask({inquiry, terms_->path(flow.source.address, flow.destination.address)},
                        now + patience, heard, now);
         send_inquiries(now);
     });
-}
-
-void Service::on_inquiry(Decide decide) {
-    thread_.post([this, decide = std::move(decide)] { on_.inquiry = decide; });
 }
 
 void Service::send_inquiries(TimePoint now) {
@@ -43,13 +39,13 @@ void Service::handle(const std::vector<Inquiry>& inquiries, const Sender& sender
         const auto& peer = sender.path.from.address;
         if (!on_.inquiry ||
             inquiries_.begin(inquiry.nonce, peer, now) == Inquiries::Admission::refused) {
-            counters.inquiries_refused.add();
+            counters.inquiries.refused.add();
             continue;
         }
         on_.inquiry(inquiry, [this, nonce = inquiry.nonce, sender](const Decision& decided) {
             thread_.post([this, nonce, sender, decision = decided]() mutable {
                 inquiries_.end(nonce, sender.path.from.address);
-                shared_.counters.ident.inquiries_answered.add();
+                shared_.counters.ident.inquiries.answered.add();
                 decision.nonce = nonce;
                 send(sender, std::vector<Decision>{decision});
             });

@@ -32,7 +32,7 @@ void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
             shared_.counters.ident.rejections.add(Rejection::not_theirs);
             continue;
         }
-        shared_.counters.ident.gone_received.add();
+        shared_.counters.ident.gone.received.add();
         if (entry.flow.protocol == Protocol::udp)
             shared_.udp_flows.forget(entry.flow);
         else if (on_.withdrawn && entry.flow.protocol == Protocol::tcp)
@@ -63,7 +63,7 @@ void Service::notice_destroyed() {
 
 void Service::tell(const std::vector<ToldFlows::Notice>& notices) {
     for (const auto& notice : notices) {
-        shared_.counters.ident.gone_sent.add();
+        shared_.counters.ident.gone.sent.add();
         send(Sender{notice.path.reversed(), notice.interface, Channel::service},
              std::vector<Gone>{notice.gone});
     }

@@ -67,6 +67,43 @@ bool is_number_like(std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789-") == std::string_view::npos;
 }
 
+std::optional<ProtocolPorts> to_protocol_ports(std::string_view ports) {
+    const auto slash = ports.find('/');
+    ProtocolPorts result;
+    if (slash != std::string_view::npos) {
+        const auto protocol = ports.substr(0, slash);
+        ports.remove_prefix(slash + 1);
+        result.tcp = protocol == "tcp";
+        result.udp = protocol == "udp";
+    }
+    const auto parsed = range<Port>(ports);
+    if (!parsed || (!result.tcp && !result.udp))
+        return std::nullopt;
+    result.ports = *parsed;
+    return result;
+}
+
+// Removes "@ADDRESS" from the text, if present.
+std::optional<Prefix> split_place(const Value& value, std::string& given) {
+    const auto at = given.rfind('@');
+    if (at == std::string::npos)
+        return std::nullopt;
+    const auto place = Prefix::parse(std::string_view(given).substr(at + 1));
+    if (!place)
+        value.fail(
+            fmt::format("'{}': what stands behind the @ is no address and no range of them; write "
+                        "it like \"{}@10.0.0.1\", \"@10.0.0.0/28\" or \"@fd00::/64\", without "
+                        "bits behind the prefix",
+                        escape(given), escape(std::string_view(given).substr(0, at))));
+    if (place->length() >= 10 && place->first().is_link_local())
+        value.fail(
+            fmt::format("'{}': a link-local address is another node's on each link; write one "
+                        "that is the node's own in the whole cluster",
+                        escape(given)));
+    given.resize(at);
+    return place;
+}
+
 } // namespace
 
 void fail_at(const std::string& name, const toml::source_region& where, std::string_view what) {
@@ -174,22 +211,6 @@ PortRange Value::port_range() const {
     return *ports;
 }
 
-std::optional<ProtocolPorts> Value::to_protocol_ports(std::string_view ports) const {
-    const auto slash = ports.find('/');
-    ProtocolPorts result;
-    if (slash != std::string_view::npos) {
-        const auto protocol = ports.substr(0, slash);
-        ports.remove_prefix(slash + 1);
-        result.tcp = protocol == "tcp";
-        result.udp = protocol == "udp";
-    }
-    const auto parsed = range<Port>(ports);
-    if (!parsed || (!result.tcp && !result.udp))
-        return std::nullopt;
-    result.ports = *parsed;
-    return result;
-}
-
 ProtocolPorts Value::protocol_ports() const {
     const auto given = text();
     const auto ports = to_protocol_ports(given);
@@ -200,27 +221,9 @@ ProtocolPorts Value::protocol_ports() const {
     return *ports;
 }
 
-std::optional<Prefix> Value::split_place(std::string& given) const {
-    const auto at = given.rfind('@');
-    if (at == std::string::npos)
-        return std::nullopt;
-    const auto place = Prefix::parse(std::string_view(given).substr(at + 1));
-    if (!place)
-        fail(fmt::format("'{}': what stands behind the @ is no address and no range of them; write "
-                         "it like \"{}@10.0.0.1\", \"@10.0.0.0/28\" or \"@fd00::/64\", without "
-                         "bits behind the prefix",
-                         escape(given), escape(std::string_view(given).substr(0, at))));
-    if (place->length() >= 10 && place->first().is_link_local())
-        fail(fmt::format("'{}': a link-local address is another node's on each link; write one "
-                         "that is the node's own in the whole cluster",
-                         escape(given)));
-    given.resize(at);
-    return place;
-}
-
 std::optional<Exemption> Value::exemption() const {
     auto given = text();
-    const auto place = split_place(given);
+    const auto place = split_place(*this, given);
     const auto users = to_uids(given);
     return users ? std::optional(Exemption{*users, place}) : std::nullopt;
 }
@@ -228,7 +231,7 @@ std::optional<Exemption> Value::exemption() const {
 KernelExemption Value::kernel_exemption() const {
     const auto whole = text();
     auto given = whole;
-    const auto place = split_place(given);
+    const auto place = split_place(*this, given);
     if (given == "*")
         return {.at = place};
     const auto ports = to_protocol_ports(given);
@@ -242,7 +245,7 @@ KernelExemption Value::kernel_exemption() const {
 std::optional<Exception> Value::exception() const {
     const auto whole = text();
     auto given = whole;
-    const auto place = split_place(given);
+    const auto place = split_place(*this, given);
     const auto arrow = given.find('>');
     const auto blank = given.rfind(' ');
     const bool has_all = arrow != std::string::npos && blank != std::string::npos && arrow < blank;

@@ -102,9 +102,6 @@ class Value {
   private:
     std::string text() const; // of a string or an integer
     std::optional<UidRange> to_uids(const std::string& given) const;
-    std::optional<ProtocolPorts> to_protocol_ports(std::string_view given) const;
-    // Removes "@ADDRESS" from the text, if present.
-    std::optional<Prefix> split_place(std::string& given) const;
     std::optional<Gid> to_gid(const std::string& given) const;
     void miss(std::string_view kind, const std::string& name, std::string_view number) const;
 

@@ -18,7 +18,7 @@ Facts healthy() {
     auto& ubf = facts.ubf;
     ubf.config = Config{};
     ubf.config->labels.slurm = true;
-    ubf.key_open = false;
+    ubf.key.open = false;
     ubf.status = Json{
         {"version", "1"}, {"queues", Json::array({Json{{"number", 0}}})}, {"peers", Json::array()}};
     ubf.queues = {0};
@@ -85,10 +85,10 @@ TEST(Doctor, nothing_that_could_not_be_read_is_judged) {
 
 TEST(Doctor, no_cluster_key_is_missed_where_certificates_are_required) {
     auto facts = healthy();
-    facts.ubf.key_counts = false;
-    facts.ubf.key_mistake = "no key";
+    facts.ubf.key.counts = false;
+    facts.ubf.key.mistake = "no key";
     EXPECT_EQ(in_state(facts, State::not_applicable), Names{"ubf.key"});
-    facts.ubf.key_open = true; // it may count elsewhere
+    facts.ubf.key.open = true; // it may count elsewhere
     EXPECT_EQ(in_state(facts, State::off), Names{"ubf.key"});
 }
 
@@ -113,8 +113,8 @@ SlurmConf conf_of(const std::string& line) {
 
 TEST(Doctor, each_fault_turns_its_own_line) {
     const std::vector<Fault> faults{
-        {"ubf.key", [](Facts& f) { f.ubf.key_open = true; }},
-        {"ubf.key", [](Facts& f) { f.ubf.key_mistake = "no key"; }},
+        {"ubf.key", [](Facts& f) { f.ubf.key.open = true; }},
+        {"ubf.key", [](Facts& f) { f.ubf.key.mistake = "no key"; }},
         {"ubf.loaded",
          [](Facts& f) {
              (*f.ubf.status)["configuration"] = Json{{"holds", false}};

@@ -248,7 +248,7 @@ TEST_F(ListenerTest, is_told_with_groups_though_no_socket_sends_the_flow) {
     EXPECT_EQ(whole.owner.uid, alice);
     EXPECT_EQ(whole.owner.credentials->gid, project);
     EXPECT_EQ(whole.part, Part::whole);
-    EXPECT_EQ(counters.ident.listeners_answered.read(), 1u);
+    EXPECT_EQ(counters.ident.listeners.answered.read(), 1u);
 }
 
 TEST_F(ListenerTest, nobody_is_told_apart_from_no_knowledge) {

@@ -17,14 +17,18 @@ namespace ubf::ctl::doctor {
 
 using Strings = std::vector<std::string>;
 
+struct KeyFacts {
+    std::string file;         // its place
+    std::string mistake;      // why it can't be used
+    bool counts = true;       // certificates are not required
+    std::optional<bool> open; // other users may read it
+};
+
 struct UbfFacts {
-    std::string file;              // of the configuration
-    std::optional<Config> config;  // nothing if it names somebody whom nobody knows
-    std::string mistake;           // why there is none
-    std::string key_file;          // the key's place
-    std::string key_mistake;       // why it can't be used
-    bool key_counts = true;        // certificates are not required
-    std::optional<bool> key_open;  // other users may read it
+    std::string file;             // of the configuration
+    std::optional<Config> config; // nothing if it names somebody whom nobody knows
+    std::string mistake;          // why there is none
+    KeyFacts key;
     std::optional<Json> status;    // of the ubfd that runs
     std::optional<Strings> jobs;   // that are registered, by their numbers
     std::optional<bool> table;     // whether inet ubf is there

@@ -29,15 +29,15 @@ void read_key(UbfFacts& facts) {
         return;
     const auto key =
         key_file(*facts.config, own_credentials().value_or("/run/credentials/ubfd.service"));
-    facts.key_file = key.path.string();
+    facts.key.file = key.path.string();
     struct stat info {};
     const bool there = ::stat(key.path.c_str(), &info) == 0;
-    facts.key_open = there && ((info.st_mode & S_IRWXO) != 0 || info.st_uid >= 1000);
-    facts.key_counts = !facts.config->ident.require_certificates;
+    facts.key.open = there && ((info.st_mode & S_IRWXO) != 0 || info.st_uid >= 1000);
+    facts.key.counts = !facts.config->ident.require_certificates;
     try {
         load_keys(key);
     } catch (const std::exception& error) {
-        facts.key_mistake = error.what();
+        facts.key.mistake = error.what();
     }
 }
 

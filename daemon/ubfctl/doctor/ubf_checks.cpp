@@ -17,14 +17,14 @@ Finding config(const Facts& facts) {
 
 Finding key(const Facts& facts) {
     const auto& ubf = facts.ubf;
-    if (!ubf.key_open)
+    if (!ubf.key.open)
         return none("only root can tell");
-    if (!ubf.key_mistake.empty() && ubf.key_counts)
-        return off(ubf.key_mistake, fmt::format("ubfctl keygen {}", ubf.key_file), "a shell");
-    if (*ubf.key_open)
+    if (!ubf.key.mistake.empty() && ubf.key.counts)
+        return off(ubf.key.mistake, fmt::format("ubfctl keygen {}", ubf.key.file), "a shell");
+    if (*ubf.key.open)
         return off("users can read the key, and answer for any node",
-                   fmt::format("chown root:root {0} && chmod 600 {0}", ubf.key_file), "a shell");
-    return ubf.key_counts ? ok(ubf.key_file) : none("certificates are required: no key is read");
+                   fmt::format("chown root:root {0} && chmod 600 {0}", ubf.key.file), "a shell");
+    return ubf.key.counts ? ok(ubf.key.file) : none("certificates are required: no key is read");
 }
 
 Finding daemon(const Facts& facts) {
