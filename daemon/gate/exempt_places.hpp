@@ -1,5 +1,5 @@
-// Which exempt TCP listeners the kernel lets in by itself, and where. In memory alone:
-// ExemptListeners tells the kernel.
+// The exempt TCP listeners that the kernel lets in by itself, with their places. They are only
+// remembered here: ExemptListeners tells the kernel.
 #pragma once
 
 #include "base/deadlines.hpp"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""The cost of a verdict: ubfd's instructions, which callgrind counts while `replay` plays each scenario over a recording
-of the kernel, and its system calls; and those of its procedure alone, which `procedure` runs on a node in memory. Fails
+"""The cost of a verdict. While `replay` plays each scenario over a recording of the kernel, callgrind counts ubfd's
+instructions and system calls. The program `procedure` does the same for the procedure alone, on a node in memory. Fails
 if a scenario costs a fifth more than budget.json has recorded, and names the most expensive functions.
 
 perf_budget_test.py [--build DIR]            compares
@@ -103,7 +103,7 @@ def print_profile(profile, instructions):
 
 
 def costs(figures):
-    """What counts of these figures, and how it is called."""
+    """Those of the figures that have a limit, with their names."""
     return {what: text for what, text in WHAT.items() if what in figures}
 
 

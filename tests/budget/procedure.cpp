@@ -39,7 +39,7 @@ void count(Prepare prepare, Step step) {
     fmt::print("{{\"verdicts\": {}}}\n", measured);
 }
 
-// Whose connector is heard of, and how.
+// The other end of the packet.
 struct Connector {
     Address address;
     Owner owner;
