@@ -53,9 +53,11 @@ std::string proof(const ident::Terms& terms, const PeerTable::Peer& peer) {
     return required || peer.answers == 0 ? "none" : "cluster key";
 }
 
-Json to_json(const ident::Identities& identities) {
-    const auto& own = identities.own();
-    const auto roster = identities.roster();
+Json of_identity(const ident::Terms& terms) {
+    if (!terms.identities)
+        return {};
+    const auto& own = terms.identities->own();
+    const auto roster = terms.identities->roster();
     return {{"name", own.says.name},
             {"class", own.says.node_class},
             {"serial", static_cast<std::uint64_t>(own.says.serial)},
@@ -320,9 +322,7 @@ Json Daemon::status(bool all_peers) {
             {"peers_asked", asked},
             {"peers_silent", silent},
             {"peers", to_json(peers, *settings_.rules()->terms)},
-            {"identity", settings_.rules()->terms->identities
-                             ? to_json(*settings_.rules()->terms->identities)
-                             : Json()},
+            {"identity", of_identity(*settings_.rules()->terms)},
             {"packets_gone", counters_.gate.packets_gone.read()},
             {"verdict_errors", counters_.gate.verdict_errors.read()},
             {"observing",

@@ -118,9 +118,8 @@ void add_dynamic(std::vector<Set>& sets, std::string_view name, std::string_view
     }
 }
 
-} // namespace
-
-std::vector<Set> make_sets(const Config& config, const Environment& environment) {
+// The sets that the configuration fills.
+std::vector<Set> fixed_sets(const Config& config, const Environment& environment) {
     const auto& scope = config.scope;
     const auto& fabric = config.fabric;
     const auto& fabric_peers = config.fabric_peers();
@@ -153,7 +152,11 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
     }
     if (!scope.outbound_deny.empty())
         sets.push_back(outbound_deny(config));
+    return sets;
+}
 
+// The sets that ubfd and the packets fill.
+void add_filled_sets(std::vector<Set>& sets, const Config& config) {
     const std::pair flows{SetType::flow4, SetType::flow6};
     add_dynamic(sets, set_of_denied, "UDP flows that ubfd denied a moment ago", flows,
                 room_for_denied, false);
@@ -190,6 +193,13 @@ std::vector<Set> make_sets(const Config& config, const Environment& environment)
                    SetType::priority};
     recognised.room = room_for_recognised;
     sets.push_back(std::move(recognised));
+}
+
+} // namespace
+
+std::vector<Set> make_sets(const Config& config, const Environment& environment) {
+    auto sets = fixed_sets(config, environment);
+    add_filled_sets(sets, config);
     return sets;
 }
 
