@@ -97,6 +97,7 @@ class AllowedFlows {
         Place place = Place::nowhere;
         bool watched = false;
         std::uint8_t silences = 0; // how often its peer did not answer, one after the other
+        bool end_refused = false;  // the kernel did not end it when it was told to
     };
 
     static constexpr std::size_t most_resting = 65536;

@@ -173,7 +173,7 @@ FlowBook::Next FlowBook::conclude(const Decided& decided, TimePoint now) {
         return conclude_allowed(*id, decided, now);
     if (entry.by_label() && !rules_->end_flows && decided.same_socket)
         return keep(*id, entry, now); // though its label was withdrawn
-    return end(*id, reason);
+    return end(*id, reason, now);
 }
 
 FlowBook::Next FlowBook::conclude_allowed(AllowedFlows::Id id, const Decided& decided,
@@ -186,7 +186,7 @@ FlowBook::Next FlowBook::conclude_allowed(AllowedFlows::Id id, const Decided& de
         return {};
     }
     if (!same_socket)
-        return end(id, flow.reason);
+        return end(id, flow.reason, now);
     if (entry.undecided) {
         allowed_.remove(id);
         if (!add(flow, now))
@@ -204,6 +204,7 @@ FlowBook::Next FlowBook::conclude_allowed(AllowedFlows::Id id, const Decided& de
 
 FlowBook::Next FlowBook::keep(AllowedFlows::Id id, const AllowedFlow& allowed, TimePoint now) {
     Next next;
+    allowed_[id].end_refused = false;
     if (allowed.is_udp())
         next.renew = allowed;
     allowed_.keep(id, allowed.reason, allowed.is_udp() || ends_by_label(allowed.reason),
@@ -269,15 +270,26 @@ void FlowBook::go_on(TimePoint now) {
 
 // --- ended ---
 
-FlowBook::Next FlowBook::end(AllowedFlows::Id id, Reason reason) {
-    const AllowedFlow allowed = static_cast<const AllowedFlow&>(allowed_[id]);
+// It leaves the book once the kernel has ended it. If the kernel refuses, it is decided again soon,
+// and then now and then.
+FlowBook::Next FlowBook::end(AllowedFlows::Id id, Reason reason, TimePoint now) {
+    auto& entry = allowed_[id];
+    const bool again = entry.end_refused;
+    const auto result = end(entry, reason, again);
+    if (result == FlowWalks::Ended::refused) {
+        entry.end_refused = true;
+        allowed_.put_back(id, again ? AllowedFlows::Again::later : AllowedFlows::Again::soon, now);
+        return {};
+    }
+    const AllowedFlow allowed = static_cast<const AllowedFlow&>(entry);
     allowed_.remove(id);
-    const bool ended = end(allowed, reason) == FlowWalks::Ended::yes;
+    const bool ended = result == FlowWalks::Ended::yes;
     const bool no_news = allowed.is_udp() && !allowed.by_label() && is_gone(reason);
     return {std::nullopt, ended && action_of(reason) != Action::allow && !no_news};
 }
 
-FlowWalks::Ended FlowBook::end(const AllowedFlow& allowed, Reason reason) {
+// again: it was tried before, and the log has the refusal.
+FlowWalks::Ended FlowBook::end(const AllowedFlow& allowed, Reason reason, bool again) {
     const int error = kernel_.end(allowed);
     if (error == ENOENT)
         return FlowWalks::Ended::over_already;
@@ -285,9 +297,11 @@ FlowWalks::Ended FlowBook::end(const AllowedFlow& allowed, Reason reason) {
         shared_.counters.flows.ended.add();
         return FlowWalks::Ended::yes;
     }
+    if (again)
+        return FlowWalks::Ended::refused;
     shared_.counters.flows.not_ended.add();
-    shared_.log.warning(fmt::format("{} could not be ended (reason={}): {}; it goes on until a "
-                                    "program closes it",
+    shared_.log.warning(fmt::format("{} could not be ended (reason={}): {}; ubfd tries again, and "
+                                    "until then it goes on",
                                     to_string(allowed.from_connector()), to_string(reason),
                                     std::strerror(error)));
     return FlowWalks::Ended::refused;

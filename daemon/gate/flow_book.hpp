@@ -89,8 +89,8 @@ class FlowBook {
     void look_again(AllowedFlows::Id id, TimePoint now);
     bool is_vouched_for(const AllowedFlow& allowed) const;
     bool ends_by_label(Reason reason) const;
-    Next end(AllowedFlows::Id id, Reason reason);
-    FlowWalks::Ended end(const AllowedFlow& allowed, Reason reason);
+    Next end(AllowedFlows::Id id, Reason reason, TimePoint now);
+    FlowWalks::Ended end(const AllowedFlow& allowed, Reason reason, bool again = false);
     FlowWalks::Ended revoke(const AllowedFlow& allowed);
 
     std::shared_ptr<const Rules> rules_;

@@ -258,6 +258,32 @@ TEST_F(JudgeTimeTest,
     EXPECT_EQ(verdicts.ended, std::vector{flow});
 }
 
+TEST_F(JudgeTimeTest, a_connection_that_the_kernel_refuses_to_end_is_decided_again_until_it_ends) {
+    begin();
+    listens(alice);
+    owners.recorded[alice] = labelled(alice);
+    arrive();
+    hear(Heard::owner, labelled(bob));
+    ASSERT_EQ(queue.verdicts, Reasons{Reason::same_label});
+    verdicts.refusal = ENOMEM;
+    judge->book().hasten(bob, time.now);
+    for (const auto wait : {Clock::duration(0s), Clock::duration(1s)}) {
+        pass(wait);
+        hear(Heard::owner, user(bob)); // without the label
+        EXPECT_TRUE(judge->book().contains(flow));
+        EXPECT_EQ(reporter.warnings.size(), 1u);
+        EXPECT_TRUE(reporter.denials.empty());
+    }
+    verdicts.refusal = 0;
+    pass(AllowedFlows::pause);
+    EXPECT_EQ(peers.questions.size(), 4u);
+    hear(Heard::owner, user(bob));
+    EXPECT_EQ(verdicts.ended, std::vector{flow});
+    EXPECT_FALSE(judge->book().contains(flow));
+    EXPECT_EQ(reporter.denials.size(), 1u);
+    EXPECT_EQ(counters.flows.not_ended.read(), 1u);
+}
+
 TEST_F(JudgeTimeTest, a_flow_that_the_kernel_forgot_is_forgotten_when_it_is_due) {
     allow_udp();
     verdicts.is_over = true;

@@ -130,6 +130,7 @@ class FakeVerdicts final : public KeptVerdicts {
     std::vector<Flow> allowed, renewed, denied, ended;
     bool is_over = false; // the kernel has none of them any more
     bool socket_is_gone = false;
+    int refusal = 0; // errno by which the kernel refuses to end a flow
 
     std::optional<Lease> allow(const Flow&, Keeper, const UdpFlows::Ends&) override {
         return socket_is_gone ? std::nullopt : std::optional(Lease{1});
@@ -152,8 +153,9 @@ class FakeVerdicts final : public KeptVerdicts {
     }
     State state(const AllowedFlow&) override { return is_over ? State::over : State::there; }
     int end(const AllowedFlow& flow) override {
-        ended.push_back(flow.flow);
-        return 0;
+        if (refusal == 0)
+            ended.push_back(flow.flow);
+        return refusal;
     }
     void exempt(const nft::ListenerKey&, Cookie, Uid) override {}
     void forget_policy() override {}
