@@ -47,6 +47,11 @@ class Question:
     asker: tuple  # (address, port)
     raw: bytes
 
+    @property
+    def ports(self):
+        """Of the flow: source and destination."""
+        return struct.unpack_from(">HH", self.flow, 2)
+
     @classmethod
     def all_in(cls, datagram, asker):
         _, _, _, kind, count, _, _, channel, _ = _HEADER.unpack_from(datagram)
