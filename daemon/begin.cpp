@@ -68,7 +68,8 @@ Shared Daemon::shared() {
 void Daemon::begin_gates(std::vector<std::unique_ptr<Queue>> queues) {
     gates_.begin(std::move(queues), ident_, settings_.rules(), verdicts_.kernel(), shared());
     auto& service = ident_.first_service();
-    service.on_withdrawn([this](const Flow& flow) { gates_.reconsider(flow); });
+    service.on_withdrawn(
+        [this](const Flow& flow, const PeerShares::Room& room) { gates_.reconsider(flow, room); });
     rdma_ = std::make_unique<RdmaDesk>(
         ident_.of_rdma(), rdma_rules(settings_.config(), *settings_.rules()),
         RdmaDesk::Shared{counters_, ident_.peers(), owners_.investigator(), log_});

@@ -178,6 +178,7 @@ Json of_ident(const IdentCounters& counters, const ident::Terms& terms) {
             {"inquiries_refused", counters.inquiries_refused.read()},
             {"listeners_answered", counters.listeners_answered.read()},
             {"listeners_refused", counters.listeners_refused.read()},
+            {"over_share", counters.over_share.read()},
             {"told_forgotten", counters.told_forgotten.read()},
             {"rejected", to_json(counters.rejections)}};
 }

@@ -103,6 +103,7 @@ struct IdentCounters {
     Counter inquiries_refused;  // of peers who asked too much
     Counter listeners_answered; // questions of portals' nodes, who listens here
     Counter listeners_refused;  // the same of nodes that have none
+    Counter over_share;         // entries of peers that sent more than their share; dropped
     Counter told_forgotten;     // evicted; the peers decide these flows again by themselves
 };
 

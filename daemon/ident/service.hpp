@@ -6,6 +6,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/loop_thread.hpp"
+#include "daemon/core/peer_shares.hpp"
 #include "daemon/core/rate.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/inquiries.hpp"
@@ -44,8 +45,10 @@ class Service {
     ~Service() { thread_.stop(); }
 
     void set_terms(std::shared_ptr<const Terms> terms, Milliseconds deadline);
-    // Called on our thread when a peer withdraws the labels that it told of a TCP flow.
-    void on_withdrawn(std::function<void(const Flow&)> withdrawn);
+    // Called on our thread when a peer withdraws the labels that it told of a TCP flow. The room is
+    // to be held until that is done.
+    using Withdrawn = std::function<void(const Flow&, const PeerShares::Room&)>;
+    void on_withdrawn(Withdrawn withdrawn);
     // Finds the owner of an end of an RDMA connection, and gives the answer once, on any thread.
     // Without it, questions about such ends go unanswered.
     using FindRdma = std::function<void(const Flow&, std::function<void(Owner)>)>;
@@ -72,6 +75,7 @@ class Service {
     void receive();
     template<typename Entry>
     void hand_on(std::vector<Entry> entries, const Sender& sender);
+    PeerShares::Room take_room(const Sender& sender, std::size_t entries);
     void handle(const Received& received, TimePoint now);
     void answer_version(const Received& received, TimePoint now);
     void introduced(const Received& received);
@@ -107,8 +111,9 @@ class Service {
     ToldFlows told_;
     Respondent respondent_;
     ReplayWindow replay_{std::size_t{1} << 16};
+    PeerShares shares_{16384, 4096}; // entries; the first thread's
     struct Handlers {
-        std::function<void(const Flow&)> withdrawn{};
+        Withdrawn withdrawn{};
         FindRdma rdma{};
         Decide inquiry{};
     };

@@ -26,6 +26,9 @@ void Service::withdraw_all() {
 // The peer's socket of a flow to us is gone. The peer is the flow's source, as in our question.
 void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
     std::vector<GoneSeen> seen;
+    const auto room = take_room(sender, gone.size());
+    if (!room)
+        return;
     for (const auto& entry : gone) {
         if (!terms_->came_between(sender.path, entry.flow.source.address,
                                   entry.flow.destination.address)) {
@@ -36,7 +39,7 @@ void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
         if (entry.flow.protocol == Protocol::udp)
             shared_.udp_flows.forget(entry.flow);
         else if (on_.withdrawn && entry.flow.protocol == Protocol::tcp)
-            on_.withdrawn(entry.flow);
+            on_.withdrawn(entry.flow, room);
         seen.push_back({entry.nonce});
     }
     send(sender, std::move(seen));
