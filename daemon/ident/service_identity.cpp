@@ -24,11 +24,12 @@ void Service::introduced(const Received& received) {
 }
 
 // A peer that used the cluster key learns that this node seals. A peer whose key is unknown is
-// asked for its certificate.
+// asked for its certificate, and so is one that does not know this node's key.
 void Service::greet(const Received& received, const Result<Datagram, Rejection>& datagram) {
     if (!terms_->identities || (datagram && datagram->sealed))
         return;
-    const bool unknown = !datagram && datagram.error() == Rejection::no_certificate;
+    const bool unknown = !datagram && (datagram.error() == Rejection::no_certificate ||
+                                       terms_->identities->is_for_another_key(received.bytes));
     if (!datagram && !unknown)
         return;
     std::array<std::uint8_t, max_datagram> buffer;
