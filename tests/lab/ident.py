@@ -50,7 +50,7 @@ class Question:
 
     @property
     def ports(self):
-        """Of the flow: source and destination."""
+        """The flow's source and destination."""
         return struct.unpack_from(">HH", self.flow, 2)
 
     @classmethod

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
-"""Nodes with keys of their own, and those who would misuse them: a machine without a key, which knows what is public and
-has recorded datagrams, and root of a node with a certificate. Some ways to lose or change keys, which such people wait
-for, are here as well."""
+"""Nodes with keys of their own, and those who would misuse them. One is a machine without a key, which knows what is
+public and has recorded datagrams. Another is root of a node with a certificate. Keys are lost and changed, too."""
 
 import pathlib
 import socket
