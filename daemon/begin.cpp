@@ -111,7 +111,7 @@ void Daemon::begin_control() {
         RefusalDesk(log_.refusals()),
         ExceptionDesk(settings_.exceptions(), log_, [this] { apply(settings_.again()); }));
     ident_.first_service().on(
-        {[this](const Flow& flow) { gates_.reconsider(flow); },
+        {[this](const Flow& flow, const PeerShares::Room& room) { gates_.reconsider(flow, room); },
          [this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); },
          [this](const ident::Inquiry& inquiry, auto decided) {
              main_.post([this, inquiry, decided = std::move(decided)] {

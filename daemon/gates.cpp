@@ -37,9 +37,9 @@ void Gates::reconsider(Uid uid) {
         worker->reconsider(uid);
 }
 
-void Gates::reconsider(const Flow& flow) {
+void Gates::reconsider(const Flow& flow, const PeerShares::Room& room) {
     for (const auto& worker : workers_)
-        worker->reconsider(flow);
+        worker->reconsider(flow, room);
 }
 
 void Gates::watch(Life& life) const {

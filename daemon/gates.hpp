@@ -32,7 +32,8 @@ class Gates {
 
     void set_rules(const std::shared_ptr<const Rules>& rules, bool review);
     void reconsider(Uid uid);
-    void reconsider(const Flow& flow);
+    // room: held until all have done so.
+    void reconsider(const Flow& flow, const PeerShares::Room& room);
     void watch(Life& life) const;
     void keep_queues(DescriptorStore& store) const;
     void stop(); // all at once: each worker may wait for its last answer

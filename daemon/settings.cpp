@@ -22,7 +22,7 @@ Start Settings::load() const {
     const auto& old_identities = start_.rules->terms->identities;
     const auto& identities = fresh.rules->terms->identities;
     if (old_identities && identities &&
-        identities->roster()->number() < old_identities->roster()->number())
+        identities->roster()->is_older_than(*old_identities->roster()))
         throw ConfigError(fmt::format("{}: an older roster than the one that was read before, "
                                       "which may lack revoked serials; copy the newest",
                                       fresh.config.identity.roster.string()));

@@ -172,13 +172,14 @@ Json of_ident(const IdentCounters& counters, const ident::Terms& terms) {
             {"not_sent", counters.not_sent.read()},
             {"gone_sent", counters.gone.sent.read()},
             {"gone_received", counters.gone.received.read()},
-            {"refused_told", counters.refused_told.read()},
-            {"refused_heard", counters.refused_heard.read()},
+            {"refused_told", counters.refused.told.read()},
+            {"refused_heard", counters.refused.heard.read()},
             {"inquiries_asked", counters.inquiries.asked.read()},
             {"inquiries_answered", counters.inquiries.answered.read()},
             {"inquiries_refused", counters.inquiries.refused.read()},
             {"listeners_answered", counters.listeners.answered.read()},
             {"listeners_refused", counters.listeners.refused.read()},
+            {"over_share", counters.over_share.read()},
             {"told_forgotten", counters.told_forgotten.read()},
             {"rejected", to_json(counters.rejections)}};
 }

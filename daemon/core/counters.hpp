@@ -94,9 +94,12 @@ struct IdentCounters {
     Counter no_evidence;    // of these, about datagrams that this node has not sent
     Counter answered_busy;  // of these, without credentials: we had no time to find them
     Counter not_sent;       // datagrams for which the kernel had no room; they are retransmitted
-    Counter refused_told;   // refusals, to their connectors' nodes
-    Counter refused_heard;  // the same of ours, from peers
+    Counter over_share;     // entries of peers that sent more than their share; dropped
     Counter told_forgotten; // evicted; the peers decide these flows again by themselves
+    struct {
+        Counter told;  // refusals, to their connectors' nodes
+        Counter heard; // the same of ours, from peers
+    } refused;
     struct {
         Counter sent; // of sockets and labels, to peers that were told of them
         Counter received;

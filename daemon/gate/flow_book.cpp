@@ -99,7 +99,7 @@ bool FlowBook::is_vouched_for(const AllowedFlow& allowed) const {
         return true;
     const auto address = terms.management(allowed.flow.source.address);
     auto owner = (allowed.reply ? allowed.listener : allowed.connector).owner();
-    terms.identities->judge(address, true, owner);
+    terms.identities->judge_again(address, owner);
     return owner.word == Word::counts && !terms.identities->is_barred(address);
 }
 

@@ -56,8 +56,8 @@ void Worker::reconsider(Uid uid) {
     post_settled([this, uid](TimePoint now) { judge_.book().hasten(uid, now); });
 }
 
-void Worker::reconsider(const Flow& flow) {
-    thread_.post([this, flow] {
+void Worker::reconsider(const Flow& flow, const PeerShares::Room& room) {
+    thread_.post([this, flow, room] {
         const auto now = Clock::now();
         judge_.reconsider(flow);
         settle(now);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "daemon/core/loop_thread.hpp"
+#include "daemon/core/peer_shares.hpp"
 #include "daemon/gate/judge.hpp"
 #include "daemon/gate/kept_verdicts.hpp"
 #include "daemon/gate/queue.hpp"
@@ -37,7 +38,7 @@ class Worker {
     // A user's labels changed, or a peer withdrew its answer about a flow. The flows that this
     // allowed are decided again at once.
     void reconsider(Uid uid);
-    void reconsider(const Flow& flow);
+    void reconsider(const Flow& flow, const PeerShares::Room& room);
     // The allowed flows that fit, and are there still: lists them, `most` at most, or ends them.
     // `done` is called on our thread.
     void list(FlowFilter filter, std::size_t most, FlowWalks::Done done);

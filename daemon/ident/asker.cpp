@@ -178,7 +178,7 @@ void Asker::handle(const Received& received, TimePoint now) {
     const auto ahead = datagram->time - wall;
     for (auto answer : *answers) {
         if (terms_->identities)
-            terms_->identities->judge(received.path.from.address, datagram->sealed, answer.owner);
+            terms_->identities->judge(datagram->by, answer.owner);
         if (datagram->sealed)
             note_word(answer, received.path);
         handle(answer, received.path, ahead, now);

@@ -15,8 +15,9 @@ using identity::seconds_now;
 constexpr std::chrono::milliseconds patience{150};
 constexpr std::chrono::seconds between_greetings{1};
 constexpr std::chrono::seconds between_guesses{30}; // an older ubfd can't read a certificate
-constexpr unsigned most_granted = 50;               // the same, of one peer
 constexpr unsigned most_learnt = 500;               // a second; each takes the check of a signature
+constexpr unsigned most_introductions = 4;          // a second, to one peer
+constexpr std::size_t most_pairs = 6;               // of one peer
 
 Milliseconds clock_now() {
     return std::chrono::duration_cast<Milliseconds>(
@@ -46,51 +47,6 @@ void Identities::set_roster(identity::Roster roster) {
         book->peers.find(address)->state.certificate.reset();
 }
 
-void Identities::set_grants(OwnGrants grants) {
-    book_.lock()->own_grants.swap(grants);
-}
-
-// The grants of the users whom the answers name.
-Grants Identities::grants_for(const Book& book, const Datagram& datagram) {
-    Grants grants;
-    const auto* answers = std::get_if<std::vector<Answer>>(&datagram.entries);
-    if (answers == nullptr || book.own_grants.empty())
-        return grants;
-    for (const auto& answer : *answers)
-        if (const auto found = book.own_grants.find(answer.owner.uid);
-            answer.owner.kind == OwnerKind::user && found != book.own_grants.end())
-            for (const auto& grant : found->second)
-                if (std::ranges::find(grants, grant) == grants.end())
-                    grants.push_back(grant);
-    return grants;
-}
-
-// Keeps the grants that are good for this node. A later one takes the place of an earlier.
-void Identities::take(Book& book, Peer& peer, const std::string& node, const Grants& grants) const {
-    const auto now = seconds_now();
-    for (const auto& bytes : grants) {
-        const auto said = identity::parse_grant(bytes);
-        if (!said || said->node != node || said->valid.fault(now))
-            continue;
-        const Holder holder{node, said->uid};
-        const auto known = book.grants.find(holder);
-        if (known != book.grants.end() &&
-            (known->second.bytes == bytes || known->second.grant.valid.until > said->valid.until))
-            continue;
-        const auto* granter = book.roster->find(said->granter);
-        if (granter == nullptr || !peer.granting.add(Clock::now(), most_granted))
-            continue;
-        auto grant = identity::check_grant(bytes, *granter, now);
-        if (!grant)
-            continue;
-        if (book.grants.size() >= most_grants)
-            std::erase_if(book.grants,
-                          [&](const auto& entry) { return entry.second.grant.valid.until <= now; });
-        if (book.grants.size() < most_grants || known != book.grants.end())
-            book.grants.insert_or_assign(holder, Granted{std::move(*grant), bytes});
-    }
-}
-
 const identity::NodeKey* Identities::own_key(identity::KeyId id) const {
     if (own_.keys.current.id() == id)
         return &own_.keys.current;
@@ -107,10 +63,10 @@ std::vector<Identities::Known> Identities::known(const Book& book, const Peer* p
     for (const auto* listed : book.roster->at(address))
         if (!listed->valid.fault(now))
             found.emplace_back(book.roster, listed); // keeps the roster
-    if (peer != nullptr && peer->introduced && !peer->introduced->valid.fault(now) &&
-        !book.roster->is_revoked(peer->introduced->serial) &&
-        contains(peer->introduced->addresses, address))
-        found.push_back(peer->introduced);
+    if (peer != nullptr)
+        for (const auto& introduced : peer->introduced)
+            if (!introduced->valid.fault(now) && may_introduce(book, address, *introduced))
+                found.push_back(introduced);
     const auto proven = peer == nullptr ? std::nullopt : peer->proven;
     std::ranges::sort(found, [&](const Known& a, const Known& b) {
         const bool first = proven == a->serial;
@@ -129,12 +85,29 @@ Identities::Known Identities::usable(const Book& book, Peer& peer, const Address
     return peer.certificate;
 }
 
+// The peer does not answer what is sealed for its last key. It may have another one by now.
+void Identities::use_next(const Book& book, Peer& peer, const Address& address) {
+    const auto certificates = known(book, &peer, address, seconds_now());
+    const auto last = std::ranges::find_if(certificates, [&](const Known& each) {
+        return peer.certificate && each->serial == peer.certificate->serial;
+    });
+    if (certificates.empty())
+        peer.certificate = nullptr;
+    else if (last == certificates.end() || std::next(last) == certificates.end())
+        peer.certificate = certificates.front();
+    else
+        peer.certificate = *std::next(last);
+}
+
 // The one with this key.
 Identities::Known Identities::find(const Book& book, Peer& peer, const Address& address,
                                    identity::KeyId key) {
     const auto now = seconds_now();
-    if (peer.certificate && peer.pair && peer.pair->theirs == key &&
-        peer.pair->their_key == peer.certificate->key && !peer.certificate->valid.fault(now))
+    const auto is_last = [&](const Pair& pair) {
+        return pair.theirs == key && pair.their_key == peer.certificate->key;
+    };
+    if (peer.certificate && !peer.certificate->valid.fault(now) &&
+        std::ranges::any_of(peer.pairs, is_last))
         return peer.certificate;
     for (auto& certificate : known(book, &peer, address, now))
         if (id_of(certificate->key) == key)
@@ -142,15 +115,22 @@ Identities::Known Identities::find(const Book& book, Peer& peer, const Address& 
     return nullptr;
 }
 
-Identities::Pair* Identities::pair_with(std::optional<Pair>& room, const identity::NodeKey& mine,
+// A datagram that does not open may name any of these pairs. So all are kept: a secret takes fifty
+// times as long to find as a datagram to refuse.
+Identities::Pair* Identities::pair_with(Peer& peer, const identity::NodeKey& mine,
                                         const identity::PublicKey& theirs) {
-    if (room && room->mine == mine.id() && room->their_key == theirs)
-        return &*room;
+    auto& pairs = peer.pairs;
+    const auto known = std::ranges::find_if(pairs, [&](const Pair& pair) {
+        return pair.mine == mine.id() && pair.their_key == theirs;
+    });
+    if (known != pairs.end())
+        return &*known;
     auto shared = mine.shared_with(theirs);
     if (!shared)
         return nullptr;
-    room.emplace(Pair{mine.id(), id_of(theirs), theirs, *shared});
-    return &*room;
+    if (pairs.size() >= most_pairs)
+        pairs.erase(pairs.begin());
+    return &*pairs.insert(pairs.end(), Pair{mine.id(), id_of(theirs), theirs, *shared});
 }
 
 std::optional<Identities::Sealing> Identities::prepare(Book& book, Peer& peer,
@@ -158,10 +138,10 @@ std::optional<Identities::Sealing> Identities::prepare(Book& book, Peer& peer,
                                                        Milliseconds time) const {
     // A peer that does not know the new key yet seals for the old one, and is answered with it.
     const auto& previous = own_.keys.previous;
-    const bool knows_previous = previous && peer.pair && peer.pair->mine == previous->id() &&
-                                peer.pair->their_key == theirs.key;
+    const bool knows_previous = previous && peer.used && peer.used->mine == previous->id() &&
+                                peer.used->theirs == theirs.key;
     const auto& mine = knows_previous ? *previous : own_.keys.current;
-    auto* pair = pair_with(peer.pair, mine, theirs.key);
+    auto* pair = pair_with(peer, mine, theirs.key);
     if (pair == nullptr)
         return std::nullopt;
     const Envelope envelope{pair->mine, pair->theirs, time};
@@ -172,21 +152,23 @@ std::optional<Identities::Sealing> Identities::prepare(Book& book, Peer& peer,
     return Sealing{envelope, book.nonces.draw(), pair->out->key};
 }
 
-bool Identities::shall_seal(Peer& peer, Why why) const {
-    if (own_.required || why == Why::reply)
-        return true;
-    if (why == Why::clear_reply || !peer.proven)
-        return false;
+// Whether a question has waited for an answer so long that the peer may have changed its ways.
+bool Identities::is_overdue(Peer& peer, Why why) {
     if (why != Why::question)
-        return true;
+        return false;
     const auto now = Clock::now();
     if (!peer.waits_since)
         peer.waits_since = now;
     if (now - *peer.waits_since <= patience)
-        return true;
+        return false;
     peer.waits_since.reset();
-    peer.proven.reset(); // until the peer says again that it seals
-    return false;
+    return true;
+}
+
+bool Identities::shall_seal(const Peer& peer, Why why) const {
+    if (own_.required || why == Why::reply)
+        return true;
+    return why != Why::clear_reply && peer.proven.has_value();
 }
 
 std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::uint8_t> out,
@@ -201,6 +183,12 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
         auto* entry = book->peers.add(address);
         Peer passing;
         auto& peer = entry == nullptr ? passing : entry->state;
+        if (shall_seal(peer, why) && is_overdue(peer, why)) {
+            if (own_.required)
+                use_next(*book, peer, address);
+            else
+                peer.proven.reset(); // until the peer says again that it seals
+        }
         if (!shall_seal(peer, why))
             return std::nullopt;
         const auto theirs = usable(*book, peer, address);
@@ -217,20 +205,36 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
     return introduce(out, {own_.certificate, true}, own_.keys.current.id(), datagram.time);
 }
 
-// Returns whether stamps of the peer count by its own key from now on. roster: by which the
-// certificate was found.
-bool Identities::prove(const Address& address, const Known& theirs, const identity::Roster& roster,
-                       const Grants& grants) {
+// Returns whether stamps of the peer count by its own key from now on. A recorded datagram, sent
+// again by somebody else, does not bring back keys that the peer has changed since. But if the last
+// key has no certificate any more, the peer's clock may have been set back.
+bool Identities::prove(const Address& address, const Opening& by, const Opened& opened) {
+    const Used used{by.mine->id(), by.theirs->key};
     const auto book = book_.lock();
     auto& peer = book->peers.prove(address).state;
-    const bool is_new = peer.proven != theirs->serial || peer.stamps_told != book->stamps_set;
-    peer.proven = theirs->serial;
+    const auto is_last = [&](const Known& each) { return each->key == peer.used->theirs; };
+    const auto is_over = [&] {
+        return peer.used &&
+               std::ranges::none_of(known(*book, &peer, address, seconds_now()), is_last);
+    };
+    const bool is_same = peer.used == used && peer.proven;
+    if (opened.datagram.time <= peer.newest && !is_same && !is_over())
+        return false;
+    peer.newest = std::max(peer.newest, opened.datagram.time);
+    const bool is_new = peer.proven != by.theirs->serial || peer.stamps_told != book->stamps_set;
+    peer.proven = by.theirs->serial;
+    peer.used = used;
     peer.stamps_told = book->stamps_set;
-    if (book->roster.get() == &roster) // another may lack the certificate, or revoke it
-        peer.certificate = theirs;
+    if (book->roster == by.roster) // another may lack the certificate, or revoke it
+        peer.certificate = by.theirs;
     peer.waits_since.reset();
-    take(*book, peer, theirs->name, grants);
+    take(*book, peer, by.theirs->name, opened.grants);
     return is_new;
+}
+
+bool Identities::is_for_another_key(std::span<const std::uint8_t> bytes) const {
+    const auto envelope = envelope_of(bytes);
+    return envelope && own_key(envelope->receiver) == nullptr;
 }
 
 Result<Datagram, Rejection> Identities::read(const Received& received) {
@@ -241,19 +245,19 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
     if (mine == nullptr)
         return fail(Rejection::wrong_key);
     const auto& address = received.path.from.address;
-    Known theirs;
-    std::shared_ptr<const identity::Roster> roster;
+    Opening by{nullptr, mine, nullptr};
+    auto& theirs = by.theirs;
     std::optional<identity::Secret> key;
     {
         const auto book = book_.lock();
-        roster = book->roster;
+        by.roster = book->roster;
         auto* entry = book->peers.add(address);
         Peer passing;
         auto& peer = entry == nullptr ? passing : entry->state;
         theirs = find(*book, peer, address, envelope->sender);
         if (!theirs)
             return fail(Rejection::no_certificate);
-        auto* pair = pair_with(peer.pair, *mine, theirs->key);
+        auto* pair = pair_with(peer, *mine, theirs->key);
         if (pair == nullptr)
             return fail(Rejection::wrong_key);
         if (!pair->in || pair->in->epoch != envelope->epoch())
@@ -265,9 +269,44 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
     auto opened = open(received.bytes, received.path, *key);
     if (!opened)
         return fail(opened.error());
-    if (prove(address, theirs, *roster, opened->grants))
+    if (prove(address, by, *opened))
         note_end(address, address);
+    opened->datagram.by = std::move(theirs);
     return std::move(opened->datagram);
+}
+
+// A node of a range does not speak for one that the roster names within the range. A certificate
+// that the roster could not have revoked counts only if the roster lists it.
+bool Identities::may_introduce(const Book& book, const Address& address,
+                               const identity::Certificate& certificate) {
+    const auto length = certificate.length_at(address);
+    const auto listed = book.roster->at(address);
+    return length && book.roster->speaks_of(certificate.authority) &&
+           !book.roster->is_revoked(certificate.serial) &&
+           (listed.empty() || *length >= *listed.front()->length_at(address));
+}
+
+bool Identities::is_known(const Book& book, const Peer* peer,
+                          const identity::Certificate& certificate) {
+    const auto* listed = book.roster->find(certificate.serial);
+    return (listed != nullptr && *listed == certificate) ||
+           (peer != nullptr && std::ranges::any_of(peer->introduced, [&](const Known& introduced) {
+                return *introduced == certificate;
+            }));
+}
+
+void Identities::remember(const Book& book, const Address& address, Peer& peer, Known certificate) {
+    constexpr std::size_t most = 2;
+    auto& known = peer.introduced;
+    const auto now = seconds_now();
+    std::erase_if(known, [&](const Known& each) {
+        return each->valid.fault(now) || !may_introduce(book, address, *each);
+    });
+    known.push_back(std::move(certificate));
+    std::ranges::stable_sort(known, std::ranges::greater(),
+                             [](const Known& each) { return each->serial; });
+    if (known.size() > most)
+        known.pop_back();
 }
 
 Result<bool, Rejection> Identities::learn(const Received& received) {
@@ -275,25 +314,31 @@ Result<bool, Rejection> Identities::learn(const Received& received) {
     if (!introduced)
         return fail(Rejection::malformed);
     const auto& address = received.path.from.address;
+    const auto stated = identity::parse_certificate(introduced->certificate);
+    if (!stated || stated->valid.fault(seconds_now()))
+        return fail(Rejection::no_certificate);
+    bool known = false;
     {
         const auto book = book_.lock();
-        if (!book->learning.add(Clock::now(), most_learnt))
+        auto* entry = book->peers.find(address);
+        known = is_known(*book, entry == nullptr ? nullptr : &entry->state, *stated);
+        if (!may_introduce(*book, address, *stated) ||
+            (!known && !book->learning.add(Clock::now(), most_learnt)))
             return fail(Rejection::no_certificate);
     }
-    auto certificate = identity::check_certificate(introduced->certificate, own_.authorities);
-    if (!certificate || certificate->valid.fault(seconds_now()) ||
-        !contains(certificate->addresses, address))
+    if (!known && !identity::check_certificate(introduced->certificate, own_.authorities))
         return fail(Rejection::no_certificate);
     const auto book = book_.lock();
-    if (book->roster->is_revoked(certificate->serial))
-        return fail(Rejection::no_certificate);
-    if (auto* entry = book->peers.add(address)) {
-        entry->state.introduced =
-            std::make_shared<const identity::Certificate>(std::move(*certificate));
+    auto* entry = book->peers.add(address);
+    if (entry != nullptr) {
+        if (!known)
+            remember(*book, address, entry->state,
+                     std::make_shared<const identity::Certificate>(*stated));
         if (introduced->asks) // it does not know the key that was used last
-            entry->state.pair.reset();
+            entry->state.used.reset();
     }
-    return introduced->asks;
+    return introduced->asks && entry != nullptr &&
+           entry->state.introducing.add(Clock::now(), most_introductions);
 }
 
 std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::uint8_t> out,
@@ -323,34 +368,6 @@ std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::ui
 
 std::span<const std::uint8_t> Identities::introduce_to(std::span<std::uint8_t> out) const {
     return introduce(out, {own_.certificate, false}, own_.keys.current.id(), clock_now());
-}
-
-void Identities::judge(const Address& address, bool sealed, Owner& owner) const {
-    const bool of_kernel = owner.kind == OwnerKind::kernel;
-    if (!sealed || own_.classes.empty() || (owner.kind != OwnerKind::user && !of_kernel))
-        return;
-    const auto whose = proof(address);
-    const auto* of_class = own_.rule_of(whose.node_class);
-    std::vector<identity::Grant> grants;
-    if (of_class != nullptr && of_class->jobs)
-        grants = granted(*book_.lock(), whose.name, owner.uid);
-    const auto counts = [&](bool is_exempt) {
-        return may_vouch(of_class, whose.name, {of_kernel, owner.uid, is_exempt}, grants,
-                         seconds_now());
-    };
-    const auto word = counts(false);
-    owner.word = word == identity::Vouching::counts     ? Word::counts
-                 : word == identity::Vouching::no_grant ? Word::no_grant
-                                                        : Word::no_class;
-    owner.may_be_exempt = counts(true) == identity::Vouching::counts;
-    if (of_class != nullptr && !of_class->groups && owner.credentials) {
-        auto& told = *owner.credentials;
-        told.gid.reset();
-        told.groups.clear();
-        told.labels.clear();
-        told.labels_known = false;
-        told.account.reset();
-    }
 }
 
 Identities::Proof Identities::proof(const Address& address) const {

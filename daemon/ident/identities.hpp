@@ -73,16 +73,23 @@ class Identities {
                                                        const Datagram& datagram, std::size_t& first,
                                                        const Path& path, Why why);
     Result<Datagram, Rejection> read(const Received& received);
-    // Learns the certificate, if it is good. Returns whether the peer asks for ours.
+    // Learns the certificate, if it is good. Returns whether to introduce this node: the peer asks
+    // for that, and did not do so a moment ago.
+    // Anybody may have sent it: no state of the peer is lost by it.
     Result<bool, Rejection> learn(const Received& received);
+    // Whether it is sealed for a key that this node does not have, or not any more.
+    bool is_for_another_key(std::span<const std::uint8_t> bytes) const;
     // To be sent to a peer that does not seal, or whose key is unknown; nothing if that was done a
     // moment ago.
     std::optional<std::span<const std::uint8_t>> greet(std::span<std::uint8_t> out,
                                                        const Path& path, bool asks);
     std::span<const std::uint8_t> introduce_to(std::span<std::uint8_t> out) const;
 
-    // Notes how far the word of the node at this address counts for the owner that it names.
-    void judge(const Address& address, bool sealed, Owner& owner) const;
+    // Notes how far the word of a node counts for the owner that it names. by: the node's
+    // certificate, by which it sealed the answer.
+    void judge(const CertificatePtr& by, Owner& owner) const;
+    // The same of what the node at this address sealed before; by its certificate of now.
+    void judge_again(const Address& address, Owner& owner) const;
     Proof proof(const Address& address) const;
 
     // Keys for stamps go there from now on, for the roster that holds now; nullptr: nowhere.
@@ -99,9 +106,10 @@ class Identities {
     static constexpr std::size_t most_grants = 65536; // of other nodes
 
   private:
-    using Known = std::shared_ptr<const identity::Certificate>;
+    using Known = CertificatePtr;
 
-    // The secret of a pair, and the last key in each direction.
+    // The secret of a pair, and the last key in each direction. Anybody can make the node find one:
+    // it proves nothing.
     struct Pair {
         identity::KeyId mine{};
         identity::KeyId theirs{};
@@ -115,15 +123,24 @@ class Identities {
         std::optional<Derived> in{};
         std::unique_ptr<StampKeys::Epochs> stamps{}; // few peers have them
     };
+    // By which keys the peer sealed last what opened.
+    struct Used {
+        identity::KeyId mine{};
+        identity::PublicKey theirs{};
+        bool operator==(const Used&) const = default;
+    };
     struct Peer {
-        Known introduced{}; // by the peer itself
-        std::optional<Pair> pair{};
-        Known certificate{}; // the one that was used last; until there is another roster
+        std::vector<Known> introduced{}; // by the peer itself: the two newest, the newest first
+        std::vector<Pair> pairs{};       // few: two keys of ours, and its certificates
+        std::optional<Used> used{};
+        Milliseconds newest{}; // the latest time that it stated; a replay states none later
+        Known certificate{};   // the one that was used last; until there is another roster
         std::optional<identity::Serial> proven{}; // by what it sealed; it seals
         std::optional<TimePoint> waits_since{};   // a question, for an answer
         TimePoint greeted{};
         std::uint64_t stamps_told = 0; // Book::stamps_set, when they got this peer's
         Rate granting{};
+        Rate introducing{};
     };
     struct Nonces {
         std::array<identity::SealNonce, 32> drawn{};
@@ -157,20 +174,32 @@ class Identities {
     static std::vector<Known> known(const Book& book, const Peer* peer, const Address& address,
                                     identity::Seconds now);
     static Known usable(const Book& book, Peer& peer, const Address& address);
+    static void use_next(const Book& book, Peer& peer, const Address& address);
+    static bool may_introduce(const Book& book, const Address& address,
+                              const identity::Certificate& certificate);
+    static bool is_known(const Book& book, const Peer* peer,
+                         const identity::Certificate& certificate);
+    static void remember(const Book& book, const Address& address, Peer& peer, Known certificate);
     static Known find(const Book& book, Peer& peer, const Address& address, identity::KeyId key);
-    static Pair* pair_with(std::optional<Pair>& room, const identity::NodeKey& mine,
+    static Pair* pair_with(Peer& peer, const identity::NodeKey& mine,
                            const identity::PublicKey& theirs);
     std::optional<Sealing> prepare(Book& book, Peer& peer, const identity::Certificate& theirs,
                                    Milliseconds time) const;
-    bool prove(const Address& address, const Known& theirs, const identity::Roster& roster,
-               const Grants& grants);
-    bool shall_seal(Peer& peer, Why why) const;
+    struct Opening {
+        Known theirs;
+        const identity::NodeKey* mine;
+        std::shared_ptr<const identity::Roster> roster; // by which the certificate was found
+    };
+    bool prove(const Address& address, const Opening& by, const Opened& opened);
+    static bool is_overdue(Peer& peer, Why why);
+    bool shall_seal(const Peer& peer, Why why) const;
     static Grants grants_for(const Book& book, const Datagram& datagram);
     static Known proven(const Book& book, const Address& address);
     static const StampKeys::Epochs& stamping(Pair& pair, const identity::NodeKey& mine);
     std::optional<StampKeys::Pair> stamps_of(Book& book, const Address& node) const;
     std::optional<identity::Seconds> word_counts_until(const Book& book, const Address& node,
                                                        Uid uid) const;
+    static bool is_good(const Book& book, const identity::Grant& grant, identity::Seconds now);
     static std::vector<identity::Grant> granted(const Book& book, const std::string& node, Uid uid);
     void take(Book& book, Peer& peer, const std::string& node, const Grants& grants) const;
 

@@ -65,13 +65,17 @@ const StampKeys::Epochs& Identities::stamping(Pair& pair, const identity::NodeKe
 std::optional<StampKeys::Pair> Identities::stamps_of(Book& book, const Address& node) const {
     const auto certificate = proven(book, node);
     auto* entry = book.peers.find(node);
-    if (!certificate || entry == nullptr || !entry->state.pair)
+    if (!certificate || entry == nullptr || !entry->state.used)
         return std::nullopt;
-    auto& pair = *entry->state.pair;
-    const auto* mine = own_key(pair.mine);
-    if (mine == nullptr || pair.their_key != certificate->key)
+    const auto used = *entry->state.used;
+    const auto* mine = own_key(used.mine);
+    if (mine == nullptr || used.theirs != certificate->key)
         return std::nullopt;
-    return StampKeys::Pair{pair.mine, pair.theirs, certificate->valid.until, stamping(pair, *mine)};
+    auto* pair = pair_with(entry->state, *mine, used.theirs);
+    if (pair == nullptr)
+        return std::nullopt;
+    return StampKeys::Pair{pair->mine, pair->theirs, certificate->valid.until,
+                           stamping(*pair, *mine)};
 }
 
 void Identities::note_end(const Address& node, const Address& end) {
@@ -121,15 +125,6 @@ std::optional<identity::Seconds> Identities::word_counts_until(const Book& book,
         for (const auto& grant : grants)
             until = std::min(until, grant.valid.until);
     return until;
-}
-
-// A grant whose granter is revoked by now does not count.
-std::vector<identity::Grant> Identities::granted(const Book& book, const std::string& node,
-                                                 Uid uid) {
-    const auto found = book.grants.find({node, uid});
-    if (found == book.grants.end() || book.roster->find(found->second.grant.granter) == nullptr)
-        return {};
-    return {found->second.grant};
 }
 
 } // namespace ubf::ident

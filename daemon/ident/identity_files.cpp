@@ -72,19 +72,14 @@ std::vector<std::uint8_t> read_armoured(Kind kind, const std::filesystem::path& 
 }
 
 identity::Roster to_roster(const std::filesystem::path& file, std::span<const std::uint8_t> bytes,
-                           const identity::Authorities& authorities, std::uint64_t at_least) {
-    auto roster = identity::Roster::read(bytes, authorities, at_least);
+                           const identity::Authorities& authorities,
+                           const identity::Roster* before = nullptr) {
+    auto roster = identity::Roster::read(bytes, authorities, before);
     if (!roster)
         fail(file, fmt::format("the roster is {}; make it again with 'ubfctl ca roster', and see "
                                "that identity.authorities has the authority that signed it",
                                to_string(roster.error())));
     return std::move(*roster);
-}
-
-bool are_of_one_authority(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
-    constexpr std::size_t at = 4, size = 4;
-    return a.size() >= at + size && b.size() >= at + size &&
-           std::ranges::equal(a.subspan(at, size), b.subspan(at, size));
 }
 
 // If it can't be kept, the warnings about the folder say so.
@@ -94,21 +89,19 @@ void keep(const std::filesystem::path& file, std::span<const std::uint8_t> bytes
     static_cast<void>(replace_file(file, identity::armour(Kind::roster, bytes), Durable::no));
 }
 
-// If a predecessor has accepted a newer one of the same authority, it is that one: the file may be
-// of a backup, without serials that are revoked by now.
+// If a predecessor has accepted a newer one, it is that one: the file may be of a backup, without
+// serials that are revoked by now.
 identity::Roster read_newest(const Config& config) {
     const auto& file = config.identity.roster;
     const auto& authorities = config.identity.authorities;
     const auto bytes = read_armoured(Kind::roster, file, identity::max_roster);
-    auto roster = to_roster(file, bytes, authorities, 0);
+    auto roster = to_roster(file, bytes, authorities);
     try {
         const auto kept_file = kept_roster(config);
         const auto kept = read_armoured(Kind::roster, kept_file, identity::max_roster);
-        if (kept == bytes || !are_of_one_authority(kept, bytes))
-            return roster;
-        return to_roster(kept_file, kept, authorities, roster.number());
+        return kept == bytes ? roster : to_roster(kept_file, kept, authorities, &roster);
     } catch (const ConfigError&) {
-        return roster; // none was kept, or it is older
+        return roster; // none was kept, it is older, or its authority is not accepted any more
     }
 }
 
@@ -153,11 +146,11 @@ RosterFile::Look RosterFile::look(const Config& config, ident::Identities& ident
     const bool first = !seen_;
     seen_ = mark;
     try {
-        const auto before = identities.roster()->number();
+        const auto before = identities.roster();
         const auto bytes = read_armoured(Kind::roster, file, identity::max_roster);
-        auto roster = to_roster(file, bytes, identities.own().authorities, before);
+        auto roster = to_roster(file, bytes, identities.own().authorities, before.get());
         keep(kept_roster(config), bytes);
-        if (first && roster.number() == before)
+        if (first && !before->is_older_than(roster))
             return {}; // as it was at the start
         identities.set_roster(std::move(roster));
         return {News::changed};

@@ -26,7 +26,8 @@ void greet(const Received& received, const Result<Datagram, Rejection>& datagram
            const Terms& terms, const Socket& socket) {
     if (!terms.identities || (datagram && datagram->sealed))
         return;
-    const bool unknown = !datagram && datagram.error() == Rejection::no_certificate;
+    const bool unknown = !datagram && (datagram.error() == Rejection::no_certificate ||
+                                       terms.identities->is_for_another_key(received.bytes));
     if (!datagram && !unknown)
         return;
     std::array<std::uint8_t, max_datagram> buffer;

@@ -15,7 +15,8 @@ namespace ubf::ident {
 void take_introduction(const Received& received, const Terms& terms, const Socket& socket,
                        IdentCounters& counters);
 // A peer that used the cluster key learns that this node seals. A peer whose key is unknown is
-// asked for its certificate. datagram: what was read of `received`.
+// asked for its certificate, and so is one that does not know this node's key.
+// datagram: what was read of `received`.
 void greet(const Received& received, const Result<Datagram, Rejection>& datagram,
            const Terms& terms, const Socket& socket);
 // This node stamps what it sends there by the key of the pair from now on.

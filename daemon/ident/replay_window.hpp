@@ -2,9 +2,11 @@
 // a flood the oldest are evicted, and a question that is replayed then is merely answered again.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <sodium.h>
 #include <utility>
 #include <vector>
 
@@ -16,9 +18,11 @@ class ReplayWindow {
     explicit ReplayWindow(std::size_t most)
       : most_(most)
       , now_(slots())
-      , before_(slots()) {}
+      , before_(slots()) {
+        crypto_shorthash_keygen(key_.data());
+    }
 
-    // True the first time. A fingerprint is a part of a MAC, so nobody can choose it.
+    // True the first time. A fingerprint is a part of a MAC, which a holder of the key can choose.
     bool add(std::uint64_t fingerprint) {
         if (fingerprint == empty)
             fingerprint = ~empty;
@@ -43,19 +47,26 @@ class ReplayWindow {
 
     std::size_t slots() const { return std::bit_ceil(2 * most_); }
 
-    // The slot that has it, or is free for it.
-    static std::size_t find(const Table& table, std::uint64_t fingerprint) {
-        std::size_t slot = fingerprint & (table.size() - 1);
+    // The slot that has it, or is free for it. Nobody knows which slots are near each other.
+    std::size_t find(const Table& table, std::uint64_t fingerprint) const {
+        std::uint64_t hash = 0;
+        crypto_shorthash(reinterpret_cast<unsigned char*>(&hash),
+                         reinterpret_cast<const unsigned char*>(&fingerprint), sizeof fingerprint,
+                         key_.data());
+        std::size_t slot = hash & (table.size() - 1);
         while (table[slot] != empty && table[slot] != fingerprint)
             slot = (slot + 1) & (table.size() - 1);
         return slot;
     }
 
-    static bool has(const Table& table, std::uint64_t fingerprint) {
+    bool has(const Table& table, std::uint64_t fingerprint) const {
         return table[find(table, fingerprint)] == fingerprint;
     }
 
+    static_assert(crypto_shorthash_BYTES == sizeof(std::uint64_t));
+
     const std::size_t most_;
+    std::array<unsigned char, crypto_shorthash_KEYBYTES> key_{};
     Table now_;
     Table before_;
     std::size_t count_ = 0; // of now_

@@ -76,7 +76,8 @@ Answer Respondent::answer_of(const Question& question, const OwnerLookup::Found&
 // untranslated flow, or the node forwards another host's. False if too many such questions wait.
 bool Respondent::look_behind(const Question& question, const Sender& sender) {
     return ways_.find_original(
-        question.flow, [this, question, sender](std::optional<Flow> original) {
+        sender.path.from.address, question.flow,
+        [this, question, sender](std::optional<Flow> original) {
             mailbox_.post([this, question, sender, original] {
                 Answer answer{question.nonce, Owner{}};
                 if (original && sockets_.interface_of(original->source.address))

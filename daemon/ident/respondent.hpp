@@ -32,7 +32,9 @@ class Respondent {
         std::function<void(const Sender& to, std::vector<Answer> answers)> send;
         // If this node's NAT translates a flow, finds the flow before that, on any thread; else
         // nothing. False if too many wait: then it is not called.
-        std::function<bool(const Flow&, std::function<void(std::optional<Flow>)>)> find_original;
+        std::function<bool(const Address& asker, const Flow&,
+                           std::function<void(std::optional<Flow>)>)>
+            find_original;
         ReadClock clock = Clock::now; // when something was found
     };
 

@@ -19,8 +19,8 @@ Service::Service(const Socket& socket, std::shared_ptr<const Terms> terms, Milli
   , respondent_(
         sockets_, shared.owners, told_, shared.counters, thread_.mailbox(), deadline,
         {[this](const Sender& to, std::vector<Answer> answers) { send(to, std::move(answers)); },
-         [this](const Flow& flow, auto then) {
-             return shared_.sent_flows.find_original(flow, std::move(then));
+         [this](const Address& asker, const Flow& flow, auto then) {
+             return shared_.sent_flows.find_original(asker, flow, std::move(then));
          }}) {
     thread_.loop().watch(socket_.fd(), [this] { receive(); });
     if (first_ == nullptr) {
@@ -45,7 +45,7 @@ void Service::on(Handlers handlers) {
 
 std::optional<TimePoint> Service::next() const {
     const auto told = told_.next();
-    const auto asked = inquiries_.next();
+    const auto asked = firsts_.inquiries.next();
     return told && asked ? std::min(told, asked) : told ? told : asked;
 }
 
@@ -105,13 +105,26 @@ void Service::handle(const Received& received, TimePoint now) {
     }
 }
 
+// For work that others do. A peer that has too much of it under way sends its entries again.
+PeerShares::Room Service::take_room(const Sender& sender, std::size_t entries) {
+    auto& shares = first_ == nullptr ? firsts_.shares : first_->firsts_.shares;
+    auto room = shares.take(sender.path.from.address, entries);
+    if (!room)
+        shared_.counters.ident.over_share.add(entries);
+    return room;
+}
+
 // Hands on to the first thread, which may be this one.
 template<typename Entry>
 void Service::hand_on(std::vector<Entry> entries, const Sender& sender) {
     if (first_ == nullptr)
         return handle(entries, sender);
-    first_->thread_.post(
-        [first = first_, entries = std::move(entries), sender] { first->handle(entries, sender); });
+    if (auto room = take_room(sender, entries.size()))
+        first_->thread_.post([first = first_, entries = std::move(entries), sender,
+                              room = std::move(room)]() mutable {
+            room.reset(); // it may take room again
+            first->handle(entries, sender);
+        });
 }
 
 // Tells the peer our version, so that both nodes can log the difference.
@@ -153,9 +166,9 @@ void Service::handle(const std::vector<Question>& questions, const Sender& sende
         return;
     if (first_ == nullptr)
         return answer_others(others, sender);
-    first_->thread_.post([first = first_, others = std::move(others), sender]() mutable {
-        first->answer_others(others, sender);
-    });
+    if (auto room = take_room(sender, others.size()))
+        first_->thread_.post([first = first_, others = std::move(others), sender,
+                              room = std::move(room)] { first->answer_others(others, sender); });
 }
 
 // Only nodes with portals are told who listens at a port of this node. Any other is answered as by
@@ -188,15 +201,18 @@ void Service::answer_others(const std::vector<Question>& others, const Sender& s
 // A UDP port, unlike a connected TCP socket, does not prove that its owner has sent to the peer. So
 // a datagram that this node has not sent has no owner here.
 void Service::answer_sent(std::vector<Question> questions, const Sender& sender) {
+    const auto room = take_room(sender, questions.size());
+    if (!room)
+        return;
     std::vector<Flow> flows;
     flows.reserve(questions.size());
     for (const auto& question : questions)
         flows.push_back(question.flow);
     // If there is no room, the peer asks again.
-    static_cast<void>(
-        shared_.sent_flows.find(std::move(flows), [this, questions = std::move(questions),
-                                                   sender](const std::vector<bool>& was_sent) {
-            thread_.post([this, questions, sender, was_sent] {
+    static_cast<void>(shared_.sent_flows.find(
+        sender.path.from.address, std::move(flows),
+        [this, questions = std::move(questions), sender, room](const std::vector<bool>& was_sent) {
+            thread_.post([this, questions, sender, was_sent, room] {
                 std::vector<Question> sent;
                 std::vector<Answer> unknown;
                 for (std::size_t i = 0; i < questions.size(); ++i)
@@ -216,7 +232,10 @@ void Service::answer_sent(std::vector<Question> questions, const Sender& sender)
 void Service::ask_rdma(const Question& question, const Sender& sender) {
     if (!on_.rdma)
         return;
-    on_.rdma(question.flow, [this, nonce = question.nonce, sender](Owner owner) {
+    const auto room = take_room(sender, 1);
+    if (!room)
+        return;
+    on_.rdma(question.flow, [this, nonce = question.nonce, sender, room](Owner owner) {
         thread_.post([this, nonce, sender, owner = std::move(owner)] {
             send(sender, std::vector<Answer>{{nonce, owner}});
         });

@@ -6,6 +6,7 @@
 
 #include "daemon/core/counters.hpp"
 #include "daemon/core/loop_thread.hpp"
+#include "daemon/core/peer_shares.hpp"
 #include "daemon/core/rate.hpp"
 #include "daemon/ident/guard.hpp"
 #include "daemon/ident/inquiries.hpp"
@@ -47,8 +48,9 @@ class Service {
     // All are called on our thread, and give what they find once, on any thread. While one is
     // missing, such datagrams go unanswered.
     struct Handlers {
-        // A peer withdraws the labels that it told of a TCP flow.
-        std::function<void(const Flow&)> withdrawn{};
+        // A peer withdraws the labels that it told of a TCP flow. The room is to be held until that
+        // is done.
+        std::function<void(const Flow&, const PeerShares::Room&)> withdrawn{};
         // Finds the owner of an end of an RDMA connection.
         std::function<void(const Flow&, std::function<void(Owner)>)> rdma{};
         // Decides for a peer.
@@ -73,6 +75,7 @@ class Service {
     void receive();
     template<typename Entry>
     void hand_on(std::vector<Entry> entries, const Sender& sender);
+    PeerShares::Room take_room(const Sender& sender, std::size_t entries);
     void handle(const Received& received, TimePoint now);
     void answer_version(const Received& received, TimePoint now);
     void handle(const std::vector<Question>& questions, const Sender& sender, TimePoint now);
@@ -106,8 +109,12 @@ class Service {
     Respondent respondent_;
     ReplayWindow replay_{std::size_t{1} << 16};
     Handlers on_;
-    Inquiries inquiries_; // the first thread's
-    Rate telling_;        // of refusals
+    struct Firsts { // the first thread's alone
+        Inquiries inquiries{};
+        Rate telling{};                 // of refusals
+        PeerShares shares{16384, 4096}; // entries
+    };
+    Firsts firsts_;
 };
 
 } // namespace ubf::ident

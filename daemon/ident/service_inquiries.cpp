@@ -13,14 +13,15 @@ void Service::inquire(const Flow& flow, std::optional<Uid> as, Milliseconds pati
         Inquiry inquiry{{}, flow, as};
         randombytes_buf(&inquiry.nonce, sizeof inquiry.nonce);
         shared_.counters.ident.inquiries.asked.add();
-        inquiries_.ask({inquiry, terms_->path(flow.source.address, flow.destination.address)},
-                       now + patience, heard, now);
+        firsts_.inquiries.ask(
+            {inquiry, terms_->path(flow.source.address, flow.destination.address)}, now + patience,
+            heard, now);
         send_inquiries(now);
     });
 }
 
 void Service::send_inquiries(TimePoint now) {
-    for (const auto& [inquiry, path] : inquiries_.due(now))
+    for (const auto& [inquiry, path] : firsts_.inquiries.due(now))
         send(Sender{path.reversed(), 0, Channel::service}, std::vector<Inquiry>{inquiry});
 }
 
@@ -38,13 +39,13 @@ void Service::handle(const std::vector<Inquiry>& inquiries, const Sender& sender
         }
         const auto& peer = sender.path.from.address;
         if (!on_.inquiry ||
-            inquiries_.begin(inquiry.nonce, peer, now) == Inquiries::Admission::refused) {
+            firsts_.inquiries.begin(inquiry.nonce, peer, now) == Inquiries::Admission::refused) {
             counters.inquiries.refused.add();
             continue;
         }
         on_.inquiry(inquiry, [this, nonce = inquiry.nonce, sender](const Decision& decided) {
             thread_.post([this, nonce, sender, decision = decided]() mutable {
-                inquiries_.end(nonce, sender.path.from.address);
+                firsts_.inquiries.end(nonce, sender.path.from.address);
                 shared_.counters.ident.inquiries.answered.add();
                 decision.nonce = nonce;
                 send(sender, std::vector<Decision>{decision});
@@ -55,7 +56,7 @@ void Service::handle(const std::vector<Inquiry>& inquiries, const Sender& sender
 
 void Service::handle(const std::vector<Decision>& decisions, const Sender& sender) {
     for (const auto& decision : decisions)
-        if (!inquiries_.answered(decision, sender.path))
+        if (!firsts_.inquiries.answered(decision, sender.path))
             shared_.counters.ident.rejections.add(Rejection::unasked);
 }
 

@@ -26,6 +26,9 @@ void Service::withdraw_all() {
 // The peer's socket of a flow to us is gone. The peer is the flow's source, as in our question.
 void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
     std::vector<GoneSeen> seen;
+    const auto room = take_room(sender, gone.size());
+    if (!room)
+        return;
     for (const auto& entry : gone) {
         if (!terms_->came_between(sender.path, entry.flow.source.address,
                                   entry.flow.destination.address)) {
@@ -36,7 +39,7 @@ void Service::handle(const std::vector<Gone>& gone, const Sender& sender) {
         if (entry.flow.protocol == Protocol::udp)
             shared_.udp_flows.forget(entry.flow);
         else if (on_.withdrawn && entry.flow.protocol == Protocol::tcp)
-            on_.withdrawn(entry.flow);
+            on_.withdrawn(entry.flow, room);
         seen.push_back({entry.nonce});
     }
     send(sender, std::move(seen));
@@ -78,9 +81,9 @@ void Service::send(const Refused& refused, TimePoint now) {
     constexpr unsigned most_a_second = 100;
     const auto& connector = refused.flow.source.address;
     if (connector.is_link_local() || sockets_.interface_of(connector) ||
-        !contains(terms_->peers, connector) || !telling_.add(now, most_a_second))
+        !contains(terms_->peers, connector) || !firsts_.telling.add(now, most_a_second))
         return;
-    shared_.counters.ident.refused_told.add();
+    shared_.counters.ident.refused.told.add();
     const auto path = terms_->path(refused.flow.destination.address, connector);
     send(Sender{path.reversed(), 0, Channel::service}, std::vector<Refused>{refused});
 }
@@ -93,7 +96,7 @@ void Service::handle(const std::vector<Refused>& refused, const Sender& sender) 
             shared_.counters.ident.rejections.add(Rejection::not_theirs);
             continue;
         }
-        shared_.counters.ident.refused_heard.add();
+        shared_.counters.ident.refused.heard.add();
         Denial denial;
         denial.flow = entry.flow;
         denial.reason = entry.reason;

@@ -211,11 +211,13 @@ void add_ident(Parts& parts, const Json& status) {
     parts.push_back({fmt::format(
         "ident     asked {}, again {}, answers {} ({} busy); answered {} ({} busy, {} of what was "
         "never sent); rejected: {}\n"
-        "          no room: {} not sent, {} forgotten of what peers were told; {}\n",
+        "          no room: {} not sent, {} of peers over their share, {} forgotten of what peers "
+        "were told; {}\n",
         number(ident, "/questions"), number(ident, "/retransmissions"), number(ident, "/answers"),
         number(ident, "/answers_busy"), number(ident, "/answered"), number(ident, "/answered_busy"),
         number(ident, "/no_evidence"), counts(part(ident, "/rejected")), number(ident, "/not_sent"),
-        number(ident, "/told_forgotten"), keys_text(part(ident, "/keys")))});
+        number(ident, "/over_share"), number(ident, "/told_forgotten"),
+        keys_text(part(ident, "/keys")))});
     const auto& identity = part(status, "/identity");
     if (identity.contains("name"))
         parts.push_back({fmt::format(

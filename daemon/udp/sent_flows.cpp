@@ -15,35 +15,31 @@ void SentFlows::stop() {
     thread_.stop();
 }
 
-bool SentFlows::has_room(std::size_t count) {
-    if (waiting_.fetch_add(count) < most_waiting)
-        return true;
-    waiting_.fetch_sub(count);
-    return false;
-}
-
-bool SentFlows::find(std::vector<Flow> flows, Then then) {
-    if (!has_room(flows.size()))
+bool SentFlows::find(const Address& asker, std::vector<Flow> flows, Then then) {
+    auto room = shares_.take(asker, flows.size());
+    if (!room)
         return false;
-    thread_.post([this, flows = std::move(flows), then = std::move(then)] {
-        if (stopping_)
-            return;
-        std::vector<bool> sent;
-        for (const auto& flow : flows)
-            sent.push_back(was_sent(flow));
-        waiting_.fetch_sub(flows.size());
-        then(std::move(sent));
-    });
+    thread_.post(
+        [this, flows = std::move(flows), then = std::move(then), room = std::move(room)]() mutable {
+            if (stopping_)
+                return;
+            std::vector<bool> sent;
+            for (const auto& flow : flows)
+                sent.push_back(was_sent(flow));
+            room.reset();
+            then(std::move(sent));
+        });
     return true;
 }
 
-bool SentFlows::find_original(const Flow& flow, ThenOriginal then) {
-    if (!has_room(1))
+bool SentFlows::find_original(const Address& asker, const Flow& flow, ThenOriginal then) {
+    auto room = shares_.take(asker, 1);
+    if (!room)
         return false;
-    thread_.post([this, flow, then = std::move(then)] {
+    thread_.post([this, flow, then = std::move(then), room = std::move(room)]() mutable {
         if (stopping_)
             return;
-        waiting_.fetch_sub(1);
+        room.reset();
         const auto tracked = conntrack_.get(flow.reversed());
         const bool is_behind = tracked && tracked->translated && tracked->behind() == flow;
         then(is_behind ? std::optional(tracked->original) : std::nullopt);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/core/loop_thread.hpp"
+#include "daemon/core/peer_shares.hpp"
 #include "daemon/udp/lately_sent.hpp"
 #include "flow/flow.hpp"
 #include "netlink/conntrack.hpp"
@@ -30,25 +31,26 @@ class SentFlows {
 
     // `sent`: for each flow, in its order. Called on our thread.
     using Then = std::function<void(std::vector<bool> sent)>;
-    // Any thread may call this. False if too many flows wait: then `then` is not called.
-    bool find(std::vector<Flow> flows, Then then);
+    // Any thread may call this. False if too many flows wait, or too many of this peer: then `then`
+    // is not called.
+    bool find(const Address& asker, std::vector<Flow> flows, Then then);
     // If this node's NAT translates packets, and they leave as `flow`, finds the flow before that;
     // else nothing. Otherwise like find().
     using ThenOriginal = std::function<void(std::optional<Flow> original)>;
-    bool find_original(const Flow& flow, ThenOriginal then);
+    bool find_original(const Address& asker, const Flow& flow, ThenOriginal then);
     const Heartbeat& heartbeat() const { return thread_.heartbeat(); }
 
   private:
-    bool has_room(std::size_t count);
     bool was_sent(const Flow& flow);
 
     static constexpr std::size_t most_waiting = 8192;
+    static constexpr std::size_t most_of_one = 2048;
 
     const LatelySent& lately_;
     Conntrack conntrack_;
     nft::Connection table_; // only reads
     nft::VerdictSets sets_{table_};
-    std::atomic<std::size_t> waiting_{0};
+    PeerShares shares_{most_waiting, most_of_one};
     std::atomic<bool> stopping_{false};
     LoopThread thread_{"sent"};
 };

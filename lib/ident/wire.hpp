@@ -28,13 +28,20 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+namespace ubf::identity {
+struct Certificate;
+}
+
 namespace ubf::ident {
+
+using CertificatePtr = std::shared_ptr<const identity::Certificate>;
 
 // Fits an Ethernet frame with room for tunnels, so that no datagram is ever fragmented.
 inline constexpr std::size_t max_datagram = 1400;
@@ -132,6 +139,7 @@ struct Datagram {
     Milliseconds time{};
     Entries entries;
     bool sealed = false; // read from one that was sealed for us (sealed.hpp)
+    CertificatePtr by{}; // of the node that sealed it
 };
 
 // The two ends of a datagram.

@@ -38,6 +38,14 @@ std::optional<Prefix> get_prefix(Reader& in) {
 
 } // namespace
 
+std::optional<unsigned> Certificate::length_at(const Address& address) const {
+    std::optional<unsigned> longest;
+    for (const auto& prefix : addresses)
+        if (prefix.contains(address))
+            longest = std::max(longest.value_or(0), prefix.length());
+    return longest;
+}
+
 bool is_name(std::string_view text, std::size_t most) {
     return !text.empty() && text.size() <= most && std::ranges::all_of(text, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';

@@ -69,6 +69,9 @@ struct Certificate {
     Validity valid;
     AuthorityId authority{};
 
+    // The length of the longest prefix that has the address; nothing if none has.
+    std::optional<unsigned> length_at(const Address& address) const;
+
     bool operator==(const Certificate&) const = default;
 };
 

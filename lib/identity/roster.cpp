@@ -51,7 +51,7 @@ std::size_t Roster::Hash::operator()(const std::pair<Address, unsigned>& prefix)
 }
 
 Result<Roster, Fault> Roster::read(Bytes bytes, const Authorities& authorities,
-                                   std::uint64_t at_least) {
+                                   const Roster* before) {
     if (bytes.size() < header_size + signature_size || bytes.size() > max_roster)
         return fail(Fault::malformed);
     const auto message = bytes.first(bytes.size() - signature_size);
@@ -70,6 +70,7 @@ Result<Roster, Fault> Roster::read(Bytes bytes, const Authorities& authorities,
         return fail(Fault::other_authority);
     if (!is_signed_by(*authority, message, bytes.last(signature_size)))
         return fail(Fault::forged);
+    roster.authority_ = id;
     roster.signed_at_ = Seconds(static_cast<std::int64_t>(signed_at));
     auto serials = get_serials(in, revoked);
     if (!serials)
@@ -87,7 +88,7 @@ Result<Roster, Fault> Roster::read(Bytes bytes, const Authorities& authorities,
     }
     if (!in.at_end())
         return fail(Fault::malformed);
-    if (roster.number_ < at_least)
+    if (before != nullptr && roster.is_older_than(*before))
         return fail(Fault::older);
     roster.index();
     return roster;

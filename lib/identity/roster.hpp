@@ -4,7 +4,7 @@
 // Offset and size, in bytes:
 //  - 0, 4: 'U' 'B' 'R' 1
 //  - 4, 4: id of the authority
-//  - 8, 8: number; a node takes no roster with a smaller one than it had
+//  - 8, 8: number; a node takes no roster with a smaller one than it had of that authority
 //  - 16, 8: when it was signed, seconds since 1970
 //  - 24, 4: number of certificates, at most 65,536
 //  - 28, 4: number of revoked serials, at most 65,536
@@ -34,9 +34,17 @@ class Roster {
   public:
     Roster() = default; // of nobody
 
-    // at_least: the number of the roster that was accepted before.
+    // before: the roster that was accepted before; nullptr: none was.
     static Result<Roster, Fault> read(Bytes bytes, const Authorities& authorities,
-                                      std::uint64_t at_least = 0);
+                                      const Roster* before = nullptr);
+
+    // Each authority counts its own rosters. Those of two are compared by their time.
+    bool is_older_than(const Roster& other) const {
+        return authority_ == other.authority_ ? number_ < other.number_
+                                              : signed_at_ < other.signed_at_;
+    }
+    // Whether it says which serials of this authority are revoked. That of nobody says so of all.
+    bool speaks_of(AuthorityId authority) const { return !authority_ || *authority_ == authority; }
 
     std::uint64_t number() const { return number_; }
     Seconds signed_at() const { return signed_at_; }
@@ -56,6 +64,7 @@ class Roster {
 
     void index();
 
+    std::optional<AuthorityId> authority_{};
     std::uint64_t number_ = 0;
     Seconds signed_at_{};
     std::vector<Certificate> certificates_;

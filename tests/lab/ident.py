@@ -1,5 +1,6 @@
 """The ident protocol, written from its description (docs/ident.md), for peers that err or lie."""
 
+import ctypes
 import dataclasses
 import hashlib
 import ipaddress
@@ -46,6 +47,11 @@ class Question:
     channel: int  # of the asker
     asker: tuple  # (address, port)
     raw: bytes
+
+    @property
+    def ports(self):
+        """The flow's source and destination."""
+        return struct.unpack_from(">HH", self.flow, 2)
 
     @classmethod
     def all_in(cls, datagram, asker):
@@ -108,6 +114,16 @@ def datagram(entries, source, destination, key, kind=ANSWER, channel=1, skew=0, 
     return header + body + mac(header + body, source, destination, key)
 
 
+class _Iovec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_char_p), ("size", ctypes.c_size_t)]
+
+
+class _Mmsghdr(ctypes.Structure):  # of sendmmsg(2)
+    _fields_ = [("name", ctypes.c_void_p), ("name_size", ctypes.c_uint), ("parts", ctypes.POINTER(_Iovec)),
+                ("count", ctypes.c_size_t), ("control", ctypes.c_void_p), ("control_size", ctypes.c_size_t),
+                ("flags", ctypes.c_int), ("padding", ctypes.c_int), ("sent", ctypes.c_uint)]
+
+
 class Peer:
     """A node's privileged port that speaks ident, truthfully or not."""
 
@@ -137,6 +153,21 @@ class Peer:
         if here:
             control = [(socket.IPPROTO_IPV6, _IPV6_PKTINFO, _bytes(here) + bytes(4))]
         self.socket.sendmsg([data], control, 0, (str(ipaddress.IPv6Address(_bytes(to[0]))), to[1]))
+
+    def flood(self, datagrams, to, seconds):
+        """Sends them in turn, as fast as the kernel takes them. Returns how many."""
+        address = struct.pack("=HHI16sI", socket.AF_INET6, socket.htons(to[1]), 0, _bytes(to[0]), 0)
+        name = ctypes.create_string_buffer(address)
+        parts = (_Iovec * len(datagrams))(*((data, len(data)) for data in datagrams))
+        headers = (_Mmsghdr * len(datagrams))()
+        for header, part in zip(headers, parts):
+            header.name, header.name_size, header.parts, header.count = ctypes.addressof(name), 28, ctypes.pointer(part), 1
+        libc, sent, end, at, batch = ctypes.CDLL(None), 0, time.monotonic() + seconds, 0, 64
+        while time.monotonic() < end:
+            sent += max(0, libc.sendmmsg(self.socket.fileno(), ctypes.byref(headers, at * ctypes.sizeof(_Mmsghdr)),
+                                         min(batch, len(datagrams) - at), 0))
+            at = (at + batch) % (len(datagrams) - len(datagrams) % batch)
+        return sent
 
     def tell(self, question, uid, here, **options):
         """Answers from the address `here`. Returns the datagram."""

@@ -147,6 +147,7 @@ class Rooted(ident.Peer):
         """other: the public key of the node to which it speaks."""
         super().__init__(node, cluster_key)
         self.address, self.member, self.other = address, member, other
+        self.about = None  # the port of a connection: other questions, such as those after a change, are passed over
 
     def receive(self, timeout=3):
         """The next datagram: (bytes, sender)."""
@@ -161,10 +162,10 @@ class Rooted(ident.Peer):
             plain = opened(data, sender, (self.address, self.port), self.member.keys, self.other)
             if plain is None:
                 continue
-            questions = ident.Question.all_in(plain, sender)
-            if questions and questions[0].nonce != self._last:
-                self._last = questions[0].nonce
-                return questions[0]
+            for question in ident.Question.all_in(plain, sender):
+                if question.nonce != self._last and self.about in (None, question.ports[0]):
+                    self._last = question.nonce
+                    return question
         raise TimeoutError("no question came")
 
     def seal(self, entry, to, here=None, keys=None, **options):

@@ -2,16 +2,20 @@
 """`ubfctl node`, `ubfctl ca` and `ubfctl grant` in a folder of their own: the authority's work, from its key to a
 roster, and what it refuses."""
 
+import base64
 import json
 import os
 import pathlib
 import pty
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab.person import wait_until  # noqa: E402
 from lab.plain import take_build  # noqa: E402
 
 BUILD = take_build()
@@ -141,10 +145,47 @@ class Authority(unittest.TestCase):
             self.assertIn("bad:2: ", self.ca("sign", "--roster", self.write("bad", "\n" + bad + "\n").name,
                                              status=EX_CANTCREAT))
 
+    def sign_listed(self, names, status):
+        self.write("list", "".join(f"{name} 10.8.0.{name[1:]} compute\n" for name in names))
+        return self.ca("sign", "--roster", "list", "--requests", "wanted", "--out", "got", status=status)
+
+    def test_a_bad_request_on_a_list_leaves_no_certificate_that_nobody_could_revoke(self):
+        for folder in ("wanted", "got"):
+            (self.folder / folder).mkdir()
+        for name in ("n50", "n52"):
+            (self.folder / self.request(name)).rename(self.folder / "wanted" / f"{name}.req")
+        (self.folder / "wanted" / "n51.req").write_text("n51's root has written this\n")
+        said = self.sign_listed(("n50", "n51", "n52"), 1)
+        self.assertIn("signed 2 of 3 nodes\nwanted/n51.req: no UBF REQUEST", said)
+        for name in ("n50", "n52"):
+            serial = int(self.ubfctl("node", "show", f"got/{name}.crt").split()[1])
+            self.assertEqual(self.listed()[serial]["name"], name)
+        # A revoked key gets no other certificate, though its request and its line are still there.
+        self.ca("revoke", "n50")
+        before = self.listed()
+        said = self.sign_listed(("n50", "n52"), 1)
+        self.assertRegex(said, r"signed 0 of 2 nodes\nwanted/n50.req: its key was revoked with certificate \d+; ")
+        self.assertEqual(self.listed(), before)
+        (self.folder / "n50.key").unlink()
+        (self.folder / self.request("n50")).rename(self.folder / "wanted" / "n50.req")
+        self.assertEqual(self.sign_listed(("n50", "n52"), 0), "signed 1 of 2 nodes\n")
+
     def test_the_number_of_rosters_only_grows(self):
         numbers = [int(self.ca("roster", "roster").split()[2]) for _ in range(2)]
         self.assertEqual(numbers[1], numbers[0] + 1)
         self.assertEqual((self.folder / "roster").stat().st_mode & 0o777, 0o644)
+
+    def test_a_revoked_serial_stays_on_the_roster_beyond_its_end(self):
+        """A node whose clock is behind would take the certificate again."""
+        self.ca("sign", self.request("n60"), "--class", "compute", "--address", "10.0.0.60", "--for", "1s", "--out",
+                "n60.crt")
+        serial = int(self.ubfctl("node", "show", "n60.crt").split()[1])
+        self.ca("revoke", "n60")
+        wait_until(lambda: time.time() > (self.folder / "n60.crt").stat().st_mtime + 2)
+        self.ca("roster", "late")
+        roster = base64.b64decode("".join((self.folder / "late").read_text().split("\n")[1:-2]))
+        count, = struct.unpack_from(">I", roster, 28)
+        self.assertIn(serial, struct.unpack_from(f">{count}Q", roster, 32))
 
     def test_only_a_node_that_may_grant_does(self):
         for name, words in (("n30", ()), ("n31", ("--may-grant",))):

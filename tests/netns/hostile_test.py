@@ -6,6 +6,7 @@ import pathlib
 import socket
 import statistics
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -103,6 +104,30 @@ class Peers(Hostile):
             wait_until(lambda: self.ubfd2.status()["peers_silent"] > 2000, 10)
         self.assertGreater(counted["ident.questions"], 2000)
         self.dismiss(crowd)
+        self.ubfd1.start()
+        self.assert_unharmed()
+
+    def test_a_peer_that_takes_back_what_it_never_said(self):
+        """It floods with notices for flows that nobody knows. Only one of ident's threads reads them, and others work."""
+        self.ubfd1.stop()
+        self.ubfd2.reload_with(ident={"clock_skew_ms": 60_000})
+        peer = ident.Peer(self.one, self.key.read_text().split()[1])
+        self.addCleanup(peer.close)
+        own, to = (case.ADDRESSES[0][0].split("/")[0], ident.PORT), (V4, ident.PORT)
+        notices = {protocol: ident.flow((own[0], SINK), (V4, PORT), protocol) for protocol in (6, 17)}
+        datagrams = []
+        for number in range(140_000):  # more than the node remembers
+            entries = [number.to_bytes(8, "big") + notices[6 if number % 2 else 17]] * 29
+            datagrams.append(ident.datagram(entries, own, to, peer.key, kind=ident.GONE, channel=0))
+        with Counted(self.ubfd2) as counted:
+            flood = threading.Thread(target=peer.flood, args=(datagrams, to, 6))
+            flood.start()
+            while flood.is_alive():
+                self.latencies("in a flood of notices")
+            flood.join()
+        self.assertGreater(counted["ident.over_share"], 0)
+        self.assertGreater(counted["ident.gone_received"], 0)
+        peer.close()
         self.ubfd1.start()
         self.assert_unharmed()
 

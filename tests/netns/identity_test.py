@@ -33,6 +33,7 @@ class Identity(Certified):
         self.peer.drain()
         options = {"bind": (where, 0)} if where else {}
         handle = self.bob.do(person.send_to, "tcp", VICTIM, PORT, **options)
+        self.peer.about = self.bob.do(person.local_address, handle)[1]
         return lambda timeout=3: self.bob.do(person.outcome, handle, timeout)
 
     def assert_reason(self, reason, uid, kind=ident.USER):

@@ -33,7 +33,7 @@ class RespondentTest : public testing::Test {
                                if (!answers.empty())
                                    sent.push_back(std::move(answers));
                            },
-                           [this](const Flow&, const auto& then) {
+                           [this](const Address&, const Flow&, const auto& then) {
                                if (translates)
                                    then(original);
                                return translates;

@@ -25,6 +25,9 @@ using identity::Seconds;
 
 // A node's clock may be a little behind.
 constexpr Seconds leeway{300};
+// A node's clock may be far behind, as one without a battery is at its boot. A revoked certificate
+// stays on the list for so long after its end.
+constexpr Seconds revoked_for = std::chrono::hours(24 * 365);
 
 using Words = std::vector<std::string>;
 
@@ -195,7 +198,28 @@ bool is_signed(const Ledger& ledger, const identity::Request& request, const Ter
     });
 }
 
-// Signs the request NAME.req of each node on the list, unless that was done.
+// The certificate of a node on the list, by its request; nothing if it has one. The list and the
+// requests outlive a revocation, so they get a revoked key no other certificate.
+std::optional<std::vector<std::uint8_t>> sign_listed(Ledger& ledger,
+                                                     const identity::SigningKey& authority,
+                                                     const std::filesystem::path& file,
+                                                     const Terms& terms, Seconds lasts) {
+    const auto request = read_request(file).request;
+    if (request.name != terms.name)
+        throw FileError(fmt::format("{}: a request of {}", file.string(), request.name));
+    if (is_signed(ledger, request, terms, seconds_now()))
+        return std::nullopt;
+    for (const auto& entry : ledger.entries())
+        if (entry.revoked && entry.certificate.key == request.key)
+            throw FileError(fmt::format(
+                "{}: its key was revoked with certificate {}; make another key on the node, or "
+                "sign this request by itself",
+                file.string(), static_cast<std::uint64_t>(entry.certificate.serial)));
+    return sign_one(ledger, authority, request, terms, lasts);
+}
+
+// Signs the request of each node on the list, unless that was done. A node's bad request keeps no
+// other node waiting.
 int sign_all(const po::variables_map& given) {
     const auto node_class = given["class"].as<std::string>();
     const auto list = text_of(given, "roster");
@@ -205,30 +229,33 @@ int sign_all(const po::variables_map& given) {
     const auto authority = open_authority(ledger, given);
     const auto lasts = span_of(given, "365d");
     const std::filesystem::path folder = given["requests"].as<std::string>();
-    std::size_t fresh = 0;
+    std::vector<std::pair<std::string, std::vector<std::uint8_t>>> fresh; // name, certificate
     std::vector<std::string> missing;
+    std::vector<std::string> bad;
     for (const auto& terms : nodes) {
         const auto file = folder / (terms.name + ".req");
         if (!std::filesystem::exists(file)) {
             missing.push_back(terms.name);
             continue;
         }
-        const auto read = read_request(file);
-        if (read.request.name != terms.name)
-            throw FileError(fmt::format("{}: a request of {}", file.string(), read.request.name));
-        if (is_signed(ledger, read.request, terms, seconds_now()))
-            continue;
-        const auto bytes = sign_one(ledger, authority, read.request, terms, lasts);
-        ++fresh;
-        if (const auto out = text_of(given, "out"))
-            replace_with(std::filesystem::path(*out) / (terms.name + ".crt"),
-                         identity::armour(Kind::certificate, bytes));
+        try {
+            if (auto bytes = sign_listed(ledger, authority, file, terms, lasts))
+                fresh.emplace_back(terms.name, std::move(*bytes));
+        } catch (const FileError& error) {
+            bad.emplace_back(error.what());
+        }
     }
-    ledger.save();
-    std::cout << fmt::format("signed {} of {} nodes\n", fresh, nodes.size());
+    ledger.save(); // first, so that there is no certificate that the ledger could not revoke
+    if (const auto out = text_of(given, "out"))
+        for (const auto& [name, bytes] : fresh)
+            replace_with(std::filesystem::path(*out) / (name + ".crt"),
+                         identity::armour(Kind::certificate, bytes));
+    std::cout << fmt::format("signed {} of {} nodes\n", fresh.size(), nodes.size());
     if (!missing.empty())
         std::cout << fmt::format("no request of {}\n", fmt::join(missing, " "));
-    return missing.empty() ? 0 : 1;
+    for (const auto& mistake : bad)
+        std::cout << mistake << '\n';
+    return missing.empty() && bad.empty() ? 0 : 1;
 }
 
 int make_token(const po::variables_map& given) {
@@ -313,11 +340,10 @@ int make_roster(const po::variables_map& given) {
     std::vector<std::vector<std::uint8_t>> certificates;
     std::vector<identity::Serial> revoked;
     for (const auto& entry : ledger.entries()) {
-        if (now >= entry.certificate.valid.until)
-            continue; // no node takes it any more, revoked or not
-        if (entry.revoked)
+        const auto until = entry.certificate.valid.until;
+        if (entry.revoked && now < until + revoked_for)
             revoked.push_back(entry.certificate.serial);
-        else
+        else if (!entry.revoked && now < until)
             certificates.push_back(entry.bytes);
     }
     const auto number = ledger.next_roster();

@@ -74,8 +74,24 @@ TEST(Rosters, one_of_another_cluster_or_older_than_the_last_is_refused) {
     const auto bytes = roster_of({certificate()});
     EXPECT_EQ(Roster::read(bytes, {SigningKey(seed(0x0b)).verify_key()}).error(),
               Fault::other_authority);
-    EXPECT_EQ(Roster::read(bytes, authorities(), 4).error(), Fault::older);
-    EXPECT_TRUE(Roster::read(bytes, authorities(), 3));
+    for (const std::uint64_t number : {2, 3, 4}) {
+        const auto before =
+            Roster::read(*sign_roster(number, now, {}, {}, authority()), authorities());
+        const auto read = Roster::read(bytes, authorities(), &*before);
+        EXPECT_EQ(read ? std::nullopt : std::optional(read.error()),
+                  number <= 3 ? std::nullopt : std::optional(Fault::older));
+    }
+}
+
+// An authority that takes another's place begins with 1 again.
+TEST(Rosters, those_of_two_authorities_are_compared_by_their_time) {
+    const SigningKey old(seed(0x0b));
+    const Authorities both{authority().verify_key(), old.verify_key()};
+    const auto before = Roster::read(*sign_roster(50, now, {}, {}, old), both);
+    EXPECT_TRUE(Roster::read(*sign_roster(1, now, {}, {}, authority()), both, &*before));
+    EXPECT_EQ(Roster::read(*sign_roster(99, now - Seconds(1), {}, {}, authority()), both, &*before)
+                  .error(),
+              Fault::older);
 }
 
 // The roster's signature is good for its certificates, but not for those of an authority that is

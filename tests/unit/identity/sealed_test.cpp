@@ -203,9 +203,13 @@ TEST(Identities, grants_go_along_with_answers_about_their_users) {
                      scheduler.signer());
     };
     const auto word = [&] {
-        EXPECT_TRUE(two.read(*one.send(two), one.path_to(two)));
+        const auto read = two.read(*one.send(two), one.path_to(two));
+        EXPECT_TRUE(read);
         auto owner = Owner::user(Uid{1000});
-        two.identities.judge(end_of(1).address, true, owner);
+        two.identities.judge(read->by, owner);
+        auto again = Owner::user(Uid{1000});
+        two.identities.judge_again(end_of(1).address, again);
+        EXPECT_EQ(owner.word, again.word);
         return owner.word;
     };
     EXPECT_EQ(word(), Word::no_grant);
@@ -224,9 +228,10 @@ TEST(Identities, grants_go_along_with_answers_about_their_users) {
 TEST(Identities, a_nodes_word_counts_for_the_users_of_its_class) {
     Member one(1);
     Member two(2);
-    EXPECT_TRUE(two.read(*one.send(two), one.path_to(two)));
+    const auto read = two.read(*one.send(two), one.path_to(two));
+    ASSERT_TRUE(read);
     const auto word = [&](Owner owner, bool sealed = true) {
-        two.identities.judge(end_of(1).address, sealed, owner);
+        two.identities.judge(sealed ? read->by : nullptr, owner);
         return std::pair(owner.word, owner.may_be_exempt);
     };
     EXPECT_EQ(word(Owner::user(Uid{1000})), std::pair(Word::counts, false));
@@ -239,13 +244,14 @@ TEST(Identities, a_nodes_word_counts_for_the_users_of_its_class) {
 TEST(Identities, groups_count_unless_the_class_says_otherwise) {
     Member one(1, true, {certificate_of(1, "alone"), certificate_of(2)}, "alone");
     Member two(2, true, {certificate_of(1, "alone"), certificate_of(2)});
-    EXPECT_TRUE(two.read(*one.send(two), one.path_to(two)));
+    const auto read = two.read(*one.send(two), one.path_to(two));
+    ASSERT_TRUE(read);
     auto owner = Owner::user(Uid{1000});
     owner.credentials.emplace().gid = Gid{100};
     owner.credentials->groups = {Gid{101}};
     owner.credentials->labels = {{LabelOrigin::slurm, "a"}};
     owner.credentials->labels_known = true;
-    two.identities.judge(end_of(1).address, true, owner);
+    two.identities.judge(read->by, owner);
     EXPECT_EQ(owner.word, Word::counts);
     EXPECT_FALSE(owner.credentials->gid);
     EXPECT_TRUE(owner.credentials->groups.empty() && owner.credentials->labels.empty());
