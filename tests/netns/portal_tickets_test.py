@@ -2,9 +2,12 @@
 """Web portals ask first, and the firewall remembers. No portal runs here: the test asks ubfd's socket as ubf-portal
 would, and a person connects as the portal's user, 'service'. node1 has the portal, node2 the servers of others."""
 
+import ctypes
+import errno
 import json
 import pathlib
 import socket
+import struct
 import sys
 import time
 
@@ -12,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import FOLDER, PROJ, USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 from lab.portal import ask_ubfd  # noqa: E402
+from lab.tree import add_users  # noqa: E402
 
 OWN, SHARED, NOBODY, MORE = 8888, 8889, 8890, 8891
 HERE4, HERE6 = "10.77.0.1", "fd77::1"  # node1's addresses
@@ -29,6 +33,7 @@ class Tickets(TwoNodes):
     portal = {}  # of node1
 
     def start_daemons(self):
+        add_users(USERS | {"ubf-portal": 63020}, case.GROUPS)
         self.ubfd1 = self.start_ubfd(self.one, self.more | {"portal": OF_NODE1 | self.portal})
         self.ubfd2 = self.start_ubfd(self.two, self.more | {"portal": PORTALS})
         self.www = self.person("service", self.one)
@@ -112,6 +117,28 @@ class Everywhere(Tickets):
         self.assertEqual(self.connect(V4, OWN), REFUSED)
         self.assertEqual(self.connect(V4, OWN, other), "connected")
 
+    def test_a_socket_that_connects_anew_needs_another_ticket(self):
+        """A program may end its connection and begin another with the same socket, by the same source port even."""
+        for node in (self.one, self.two):
+            self.serve("alice", OWN, node)
+            self.serve("alice", MORE, node)
+        for port, address in enumerate((V4, V6, HERE4, HERE6), 40001):
+            with self.subTest(address):
+                self.assertEqual(self.may("alice", address, OWN), "same-user")
+                first = self.connect(address, OWN, bind=("::" if ":" in address else "0.0.0.0", port))
+                self.assertEqual(first, "connected")
+                self.assertEqual(self.www.do(connect_anew, first.handle, address, MORE), REFUSED)
+                self.assertEqual(self.may("alice", address, MORE), "same-user")
+                self.assertEqual(self.www.do(connect_anew, first.handle, address, MORE), "connected")
+                self.assertEqual(self.www.do(connect_anew, first.handle, address, OWN), REFUSED)
+                # Another socket of the same ends.
+                self.assertEqual(self.may("alice", address, OWN), "same-user")
+                self.www.close(first.handle)
+                for outcome in ("connected", REFUSED):
+                    again = self.connect(address, OWN, bind=("::" if ":" in address else "0.0.0.0", port))
+                    self.assertEqual(again, outcome)
+                    self.www.do(cut, again.handle)
+
     def test_answers_name_the_reason_and_come_to_each_question(self):
         self.serve("alice", OWN)
         expected = {("alice", text(V4, OWN)): ("same-user", None), ("bob", text(V6, OWN)): ("different-user", 403),
@@ -140,8 +167,9 @@ class Everywhere(Tickets):
             desk.shutdown(socket.SHUT_WR)
             while desk.recv(4096):
                 pass
-        carol = self.person("carol", self.one)
-        self.assertEqual(carol.do(talk_to, str(FOLDER / "portal.sock")), "hung up on")
+        # Others do not even connect, so that they take nobody's place in the queue of the socket.
+        for user, answer in (("carol", "EACCES"), ("service", "EACCES"), ("ubf-portal", '"malformed"')):
+            self.assertIn(answer, self.person(user, self.one).do(talk_to, str(FOLDER / "portal.sock")), user)
         self.assert_alive(self.ubfd1, self.ubfd2)
 
     def test_a_connection_is_listed_by_its_user_survives_a_restart_and_can_be_ended(self):
@@ -187,15 +215,50 @@ class Everywhere(Tickets):
         wait_until(lambda: self.ubfd1.status()["portal"]["connections"] == 0)
 
 
+def connect_anew(handle, address, port):
+    sock = person._sockets[handle]
+    nowhere = struct.pack("H14x", socket.AF_UNSPEC)
+    ctypes.CDLL(None).connect(sock.fileno(), nowhere, len(nowhere))
+    sock.settimeout(3)
+    try:
+        sock.connect((address, port))
+        sock.send(b"hello")
+        return "connected" if sock.recv(100) == b"hello" else "closed"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def cut(handle):
+    """Closes the socket by a reset, so that its port is free at once."""
+    sock = person._sockets[handle]
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    person.close(handle)
+
+
 def talk_to(path):
     with socket.socket(socket.AF_UNIX) as desk:
         desk.settimeout(3)
-        desk.connect(path)
         try:
+            desk.connect(path)
             desk.sendall(b'{"may": {}, "id": 1}\n')
-            return desk.recv(100).decode() or "hung up on"
-        except OSError:
-            return "hung up on"
+            return desk.recv(1000).decode() or "hung up on"
+        except OSError as error:
+            return errno.errorcode[error.errno]
+
+
+class Numbers(Tickets):
+    portal = {"for": ["63001-63009"]}
+
+    def test_a_login_that_is_a_number_is_not_taken_for_the_user_of_that_uid(self):
+        add_users(USERS | {str(USERS["alice"]): 63008, "6300999": 63009}, case.GROUPS)
+        self.serve("alice", OWN)
+        self.serve("6300999", SHARED)
+        self.assertEqual(self.may(str(USERS["alice"]), V4, OWN), "no-user")  # alice's uid, and another's name
+        self.assertEqual(self.may("0" + str(USERS["alice"]), V4, OWN), "no-user")
+        self.assertEqual(self.connect(V4, OWN), REFUSED)
+        self.assertEqual(self.may("alice", V4, OWN), "same-user")
+        for user in ("6300999", "63009"):
+            self.assertEqual(self.may(user, V4, SHARED), "same-user")
 
 
 class Brief(Tickets):
