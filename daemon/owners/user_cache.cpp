@@ -84,16 +84,23 @@ void UserCache::answer_asked(Known& known, std::unique_lock<std::mutex>& lock) {
     lock.unlock();
     const auto uid = look_up_uid(whom);
     auto entry = uid ? read(*uid) : Entry{};
-    done(entry.record ? std::optional(User{*uid, entry.record}) : std::nullopt);
+    const auto user = entry.record ? std::optional(User{*uid, entry.record}) : std::nullopt;
     lock.lock();
-    if (!entry.record)
-        return;
+    // First this: whoever gets the answer may ask about the user at once.
+    if (user)
+        learn(known, whom, *uid, std::move(entry));
+    lock.unlock();
+    done(user);
+    lock.lock();
+}
+
+void UserCache::learn(Known& known, const std::string& whom, Uid uid, Entry entry) {
     if (known.names.size() >= most)
         known.names.clear();
-    known.names[whom] = {*uid, entry.read};
+    known.names[whom] = {uid, entry.read};
     make_room(known);
-    entry.queued = known.entries[*uid].queued;
-    known.entries[*uid] = std::move(entry);
+    entry.queued = known.entries[uid].queued;
+    known.entries[uid] = std::move(entry);
     learned_.notify_all();
 }
 

@@ -79,6 +79,7 @@ class UserCache {
     };
     std::optional<User> cached(Known& known, const std::string& whom);
     void answer_asked(Known& known, std::unique_lock<std::mutex>& lock);
+    void learn(Known& known, const std::string& whom, Uid uid, Entry entry);
     const Entry& want(Known& known, Uid uid);
     static void make_room(Known& known);
 

@@ -35,9 +35,9 @@ TEST_F(UserCacheTest, tells_of_nobody_who_does_not_exist) {
 }
 
 TEST_F(UserCacheTest, answers_at_once_when_it_knows) {
-    ask("root");
-    while (!cache.known(Uid{0})) // the answer comes just before the cache has it
-        std::this_thread::yield();
+    std::promise<bool> is_known; // by the time of the answer
+    cache.ask("root", [&](const auto&) { is_known.set_value(cache.known(Uid{0}).has_value()); });
+    EXPECT_TRUE(is_known.get_future().get());
     bool answered = false;
     EXPECT_TRUE(cache.ask("root", [&](const auto& user) { answered = user.has_value(); }));
     EXPECT_TRUE(answered);
