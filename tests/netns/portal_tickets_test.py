@@ -38,7 +38,7 @@ class Tickets(TwoNodes):
         self.ubfd2 = self.start_ubfd(self.two, self.more | {"portal": PORTALS})
         self.www = self.person("service", self.one)
 
-    def ask(self, user, target, asker="service", wait=1.1, **more):
+    def ask(self, user, target, asker="service", wait=5, **more):
         """Asks as ubf-portal does. Returns the answer."""
         return ask_ubfd([{"user": user, "asker": USERS[asker], "pid": self.www.pid, "target": target} | more],
                         wait)[0]
@@ -61,6 +61,13 @@ class Tickets(TwoNodes):
 
     def flows(self, ubfd, user):
         return json.loads(ubfd.ctl("flows", "--json", "--user", user).stdout)["flows"]
+
+    def assert_all_by_the_portal(self, user, number):
+        """All flows of the user are the portal's user's as well, on the listener's node."""
+        ends = [[(flow["from"], flow["connector"]["via"]) for flow in sorted(self.flows(self.ubfd2, whose), key=str)]
+                for whose in ("service", user)]
+        self.assertEqual(ends[0], ends[1])
+        self.assertEqual(len(ends[0]), number)
 
     def reload_with(self, ubfd, **sections):
         self.assertIn("reloaded ", ubfd.reload_with(**sections))
@@ -179,7 +186,7 @@ class Everywhere(Tickets):
         first = self.connect(V4, OWN)
         page = self.ubfd2.ctl("flows", "--user", "alice", "-o", "flow,connector").stdout
         self.assertIn("alice(63001) via service(63004)", page)
-        self.assertEqual(self.flows(self.ubfd2, "service"), self.flows(self.ubfd2, "alice"))
+        self.assert_all_by_the_portal("alice", 1)
         steps = self.ubfd2.ask(command="explain", to=text(V4, OWN), protocol="tcp",
                                **{"from": text(*first.local)})["steps"]
         self.assertIn("a socket of the web portal of service(63004), for alice(63001), program ", "".join(steps))
@@ -194,6 +201,7 @@ class Everywhere(Tickets):
         self.reload_with(self.ubfd2, policy={"ignored_groups": ["common"]})
         wait_until(lambda: self.ubfd1.status()["ident"]["answered"] > 0)
         self.assertEqual(self.www.say(second.handle), "hello")
+        self.assert_all_by_the_portal("alice", 2)
         self.reload_with(self.ubfd2, policy={"ignored_groups": ["common", "proj"]})
         self.assert_ends(second)
         self.assertEqual(self.www.say(first.handle), "hello")
@@ -261,10 +269,21 @@ class Numbers(Tickets):
             self.assertEqual(self.may(user, V4, SHARED), "same-user")
 
 
-class Brief(Tickets):
-    portal = {"ticket_s": 1, "source_ports": [40001]}
+class Sources(Tickets):
+    portal = {"source_ports": [40001]}
 
-    def test_a_ticket_expires_and_may_name_its_source(self):
+    def test_a_ticket_may_name_its_source(self):
+        self.serve("alice", OWN)
+        self.assertEqual(self.may("alice", V4, OWN, source=text(HERE4, 40001)), "same-user")
+        self.assertEqual(self.connect(V4, OWN), REFUSED)
+        self.assertEqual(self.connect(V4, OWN, bind=(HERE4, 40001)), "connected")
+        self.assertEqual(self.may("alice", V4, OWN, source=text(HERE4, 40002)), "malformed")
+
+
+class Brief(Tickets):
+    portal = {"ticket_s": 1}
+
+    def test_a_ticket_expires(self):
         self.serve("alice", OWN)
         self.assertEqual(self.may("alice", V4, OWN), "same-user")
         with Counted(self.ubfd1) as counted:
@@ -272,11 +291,6 @@ class Brief(Tickets):
             self.assertEqual(self.connect(V4, OWN), REFUSED)
             wait_until(lambda: self.ubfd1.status()["portal"]["tickets"]["expired"] == 1)
         self.assertEqual(counted["portal.tickets.spent"], 0)
-        source = text(HERE4, 40001)
-        self.assertEqual(self.may("alice", V4, OWN, source=source), "same-user")
-        self.assertEqual(self.connect(V4, OWN), REFUSED)
-        self.assertEqual(self.connect(V4, OWN, bind=(HERE4, 40001)), "connected")
-        self.assertEqual(self.may("alice", V4, OWN, source=text(HERE4, 40002)), "malformed")
 
     def test_a_node_that_does_not_say_who_listens_is_not_reached(self):
         self.serve("alice", OWN)
@@ -284,12 +298,12 @@ class Brief(Tickets):
             self.reload_with(self.ubfd2, portal={"peers": []})
             self.assertEqual(self.may("alice", V4, OWN), "no-answer")
             self.assertEqual(self.may("alice", V4, NOBODY), "no-answer")  # it tells no more of closed ports
-        self.assertEqual(counted["ident.listeners_refused"], 2)
+        self.assertGreaterEqual(counted["ident.listeners_refused"], 2)  # more if a question was repeated
         self.ubfd1.wait_for_log("10.77.0.2 does not tell this node who listens there")
         self.ubfd2.kill()
-        for most in (1.1, 0.3):  # seconds: the second is not waited for
+        for most in (2, 0.8):  # seconds: the second is not waited for, which would take 0.9
             start = time.monotonic()
-            answer = self.ask("alice", text(V4, OWN), wait=3)
+            answer = self.ask("alice", text(V4, OWN))
             self.assertLess(time.monotonic() - start, most)
             self.assertEqual((answer["reason"], answer["status"]), ("no-answer", 504))
         # Off while nobody is listed; on again by a reload.
@@ -298,7 +312,7 @@ class Brief(Tickets):
         self.reload_with(self.ubfd1, portal={"users": ["service"]})
         self.ubfd2.start()
         self.reload_with(self.ubfd2, portal={"peers": [HERE4]})
-        wait_until(lambda: self.may("alice", V4, OWN, wait=3) == "same-user")  # within a second
+        wait_until(lambda: self.may("alice", V4, OWN) == "same-user")  # within a second
         self.assertEqual(self.connect(V4, OWN), "connected")
 
 
