@@ -112,6 +112,9 @@ class Connect(TwoNodes):
         path = pathlib.Path(self.path("alice", f"node2:{MINE}"))
         self.assertEqual((path, oct(path.stat().st_mode & 0o777), path.stat().st_gid),
                          (CONNECT / "63001" / f"{V4}_{MINE}", "0o660", PORTALS))
+        self.one.run("stat", path, user="www-data")
+        with self.assertRaises(Trouble):  # nobody else learns which program alice has
+            self.one.run("stat", path, user="carol")
         for user in ("carol", "alice"):  # not in the group
             with self.assertRaises(Trouble):
                 self.get(path, user=user)
