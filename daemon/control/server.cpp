@@ -56,7 +56,7 @@ ControlServer::ControlServer(EventLoop& loop, std::filesystem::path path, For wh
     if (bound < 0)
         throw_errno(path_, "binding it");
     // Others would not be heard, but their connections would take the places of those that wait.
-    // Where there are no such lists, they may.
+    // They may if the file system has no such lists.
     if (whom_ == For::portal && let_in(path_, portal_) != 0 && ::chmod(path_.c_str(), 0666) < 0)
         throw_errno(path_, "opening it to ubf-portal");
     if (::listen(listener_.get(), 16) < 0)

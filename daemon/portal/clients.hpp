@@ -42,8 +42,8 @@ class Clients {
     void end(int fd, TimePoint now);
     std::size_t size() const { return clients_.size(); } // without those that were told to go
 
-    // Room for another one of this user's. The one that has to go for it is that which has been
-    // idle longest, of the same user or, if all have too many, of the user with the most. It no
+    // Room for another one of this user's, for which one may have to go: the longest idle of the
+    // same user. If all users together have too many, it is one of the user with the most. It no
     // longer counts. One that came just now stays: it may have a question that was not read yet. If
     // nobody can go, there is no room.
     struct Room {

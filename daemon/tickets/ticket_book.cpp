@@ -88,7 +88,7 @@ void TicketBook::remove_oldest_of(Uid user) {
                                 [&](const Ticket& ticket) { return ticket.bearer.user == user; }));
 }
 
-// Whoever asks often and never connects loses their own.
+// Those who ask often and never connect lose their own.
 void TicketBook::remove_one_to(const Endpoint& target) {
     const auto& there = by_target_.at(target);
     std::map<Uid, std::ptrdiff_t> numbers;

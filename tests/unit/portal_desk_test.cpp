@@ -1,7 +1,6 @@
 // Web portals' questions, on a node that is in memory.
 #include "daemon/tickets/portal_desk.hpp"
 
-#include "base/text.hpp"
 #include "tests/unit/world.hpp"
 
 #include <gtest/gtest.h>
@@ -19,7 +18,8 @@ class PortalDeskTest : public testing::Test {
   protected:
     World node; // 10.77.0.2
     std::vector<Json> replies;
-    std::map<std::string, Uid> names{{"alice", alice}, {"bob", bob}, {"root", Uid{0}}};
+    std::map<std::string, Uid> names{
+        {"alice", alice}, {"bob", bob}, {"1002", bob}, {"root", Uid{0}}};
     std::vector<UserCache::Done> slow; // look-ups that have not ended
     bool is_slow = false;
     Portal portal{.users = {www}};
@@ -63,12 +63,10 @@ class PortalDeskTest : public testing::Test {
     }
     std::optional<UserCache::User> user_of(const std::string& whom) const {
         const auto found = names.find(whom);
-        const auto uid = number<std::uint32_t>(whom);
-        if (found == names.end() && !uid)
+        if (found == names.end())
             return std::nullopt;
         UserRecord record{"somebody", project, {project}};
-        return UserCache::User{found == names.end() ? Uid{*uid} : found->second,
-                               std::make_shared<const UserRecord>(record)};
+        return UserCache::User{found->second, std::make_shared<const UserRecord>(record)};
     }
     Json may(const std::string& user, const std::string& target, Json more = Json::object()) {
         Json question{{"user", user}, {"asker", value(www)}, {"pid", 4711}, {"target", target}};
