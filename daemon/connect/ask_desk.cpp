@@ -31,13 +31,23 @@ AskDesk::AskDesk(EventLoop& loop, Mailbox& mailbox, Broker& broker,
 
 void AskDesk::accept() {
     auto arrival = listener_.accept();
-    if (!arrival || askers_.size() >= most_askers ||
-        !broker_.settings().is_portal(arrival->peer.uid))
+    if (!arrival || !broker_.settings().is_portal(arrival->peer.uid) ||
+        !make_room(arrival->peer.uid))
         return;
     const auto id = ++last_;
     const int fd = arrival->socket.get();
+    clients_.add(fd, arrival->peer, Clock::now());
     askers_.emplace(id, Asker{std::move(arrival->socket)});
     loop_.watch(fd, [this, id] { read(id); });
+}
+
+bool AskDesk::make_room(Uid newcomer) {
+    const auto room = clients_.make_room(newcomer, Clock::now());
+    if (room.evicted)
+        close(std::ranges::find_if(askers_, [&](const auto& entry) {
+                  return entry.second.socket.get() == *room.evicted;
+              })->first);
+    return room.there;
 }
 
 void AskDesk::read(std::uint64_t id) {
@@ -61,6 +71,7 @@ void AskDesk::take_lines(std::uint64_t id) {
         if (!line)
             return;
         asker.waits = true;
+        clients_.begin(asker.socket.get());
         if (const auto text = answer(id, *line); !text.empty())
             send(id, text);
     }
@@ -129,6 +140,7 @@ std::string AskDesk::open(const Found& found, Port port) {
 void AskDesk::send(std::uint64_t id, const std::string& text) {
     auto& asker = askers_.at(id);
     asker.waits = false;
+    clients_.end(asker.socket.get(), Clock::now());
     if (::send(asker.socket.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
         static_cast<ssize_t>(text.size()))
         close(id);
@@ -137,6 +149,7 @@ void AskDesk::send(std::uint64_t id, const std::string& text) {
 void AskDesk::close(std::uint64_t id) {
     const auto found = askers_.find(id);
     loop_.forget(found->second.socket.get());
+    clients_.remove(found->second.socket.get());
     askers_.erase(found);
 }
 

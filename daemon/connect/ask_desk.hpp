@@ -21,7 +21,8 @@ namespace ubf::connect {
 
 class AskDesk {
   public:
-    static constexpr std::size_t most_askers = 64; // those beyond are closed at once
+    // The longest idle gives way to another of the same user.
+    static constexpr portal::Clients::Limits limits{64, 256};
     static constexpr std::size_t most_in_line = 1024;
 
     // Throws std::system_error or std::runtime_error.
@@ -48,11 +49,13 @@ class AskDesk {
     std::string look_up(std::uint64_t id, const std::string& user, const portal::Place& place);
     std::string open(const Found& found, Port port);
     void send(std::uint64_t id, const std::string& text);
+    bool make_room(Uid newcomer);
     void close(std::uint64_t id);
 
     EventLoop& loop_;
     Broker& broker_;
     portal::Listener listener_;
+    portal::Clients clients_{limits}; // the same, by descriptor
     std::unordered_map<std::uint64_t, Asker> askers_;
     std::uint64_t last_ = 0;
     portal::Resolver resolver_;

@@ -30,6 +30,16 @@ UniqueFd connection_of(Uid user, const Endpoint& target) {
     return fd;
 }
 
+// Portals need no more than a name in it. Others do not learn by a guess whether it is there: it
+// says which program a person has.
+void make_folder(const std::filesystem::path& folder, std::optional<Gid> group) {
+    std::filesystem::create_directory(folder);
+    if (group && ::chown(folder.c_str(), static_cast<uid_t>(-1), value(*group)) < 0)
+        throw std::system_error(errno, std::generic_category(),
+                                fmt::format("can't give {} to portal.group", folder.native()));
+    std::filesystem::permissions(folder, std::filesystem::perms{0710});
+}
+
 } // namespace
 
 Broker::Broker(EventLoop& loop, std::filesystem::path folder, Settings settings)
@@ -86,9 +96,7 @@ std::string Broker::open(const Place& place) {
 
 void Broker::add(const Place& place) {
     const auto path = folder_ / path_of(place);
-    std::filesystem::create_directory(path.parent_path());
-    // Only its name is needed there: the sockets have modes of their own.
-    std::filesystem::permissions(path.parent_path(), std::filesystem::perms{0711});
+    make_folder(path.parent_path(), settings_.group);
     Door door{std::make_unique<portal::Listener>(path, settings_.group), Clock::now()};
     door.listener->leave_file();
     loop_.watch(door.listener->fd(), [this, place] { accept(place); });

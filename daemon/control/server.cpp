@@ -2,6 +2,7 @@
 
 #include "base/json.hpp"
 #include "base/unix_address.hpp"
+#include "daemon/control/access_list.hpp"
 #include "daemon/control/request.hpp"
 #include "owner/user_database.hpp"
 
@@ -48,12 +49,16 @@ ControlServer::ControlServer(EventLoop& loop, std::filesystem::path path, For wh
         errno = ENAMETOOLONG;
         throw_errno(path_, "binding it");
     }
-    const auto old_mask = ::umask(whom_ == For::root ? 0177 : 0111);
+    const auto old_mask = ::umask(whom_ == For::everybody ? 0111 : 0177);
     const int bound =
         ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
     ::umask(old_mask);
     if (bound < 0)
         throw_errno(path_, "binding it");
+    // Others would not be heard, but their connections would take the places of those that wait.
+    // They may if the file system has no such lists.
+    if (whom_ == For::portal && let_in(path_, portal_) != 0 && ::chmod(path_.c_str(), 0666) < 0)
+        throw_errno(path_, "opening it to ubf-portal");
     if (::listen(listener_.get(), 16) < 0)
         throw_errno(path_, "listening on it");
     loop_.watch(listener_.get(), [this] { accept(); });

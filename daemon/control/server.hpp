@@ -1,7 +1,7 @@
 // A socket on this node for requests: one JSON object a line, each way. It is root's alone, by its
-// mode and by the peer's credentials; or root's and ubf-portal's, by the credentials; or
-// everybody's. Then each user may have a few clients and a few requests a second. A client that
-// doesn't read or says too much is hung up on.
+// mode and by the peer's credentials; or root's and ubf-portal's, by its access list and the
+// credentials; or everybody's. Then each user may have a few clients and a few requests a second. A
+// client that doesn't read or says too much is hung up on.
 #pragma once
 
 #include "base/lines.hpp"

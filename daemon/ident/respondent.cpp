@@ -36,8 +36,10 @@ void Respondent::answer(const std::vector<Question>& questions, const Sender& se
         const auto& found = ends[i].sender;
         const bool maybe_translated =
             !found && found.error() == LookupError::none && question.flow.protocol == Protocol::tcp;
-        if (!maybe_translated || !look_behind(question, sender))
-            answers.push_back(answer_of(question, found, sender, now));
+        if (maybe_translated && look_behind(question, sender))
+            continue;
+        if (auto answer = answer_of(question, found, sender, now))
+            answers.push_back(std::move(*answer));
     }
     ways_.send(sender, std::move(answers));
 }
@@ -47,28 +49,31 @@ void Respondent::answer_listeners(const std::vector<Question>& questions, const 
     std::vector<Answer> answers;
     answers.reserve(questions.size());
     for (const auto& question : questions)
-        answers.push_back(listener_at(question, sender, now));
-    counters_.ident.listeners.answered.add(answers.size());
+        if (auto answer = listener_at(question, sender, now))
+            answers.push_back(std::move(*answer));
+    counters_.ident.listeners.answered.add(questions.size());
     ways_.send(sender, std::move(answers));
 }
 
 // As a gate would find it for a SYN. Empty credentials say that nobody listens; an older ubfd,
 // which doesn't know such questions, answers without.
-Answer Respondent::listener_at(const Question& question, const Sender& sender, TimePoint now) {
+std::optional<Answer> Respondent::listener_at(const Question& question, const Sender& sender,
+                                              TimePoint now) {
     const auto& place = question.flow.source;
     auto found = sockets_.listener(place, sender.interface);
     if (!found && found.error() == LookupError::none)
-        return {question.nonce, {OwnerKind::unknown, {}, Credentials{}}};
+        return Answer{question.nonce, {OwnerKind::unknown, {}, Credentials{}}};
     if (found && owners_.may_share(place.port) &&
         sockets_.add_sharing(*found, question.flow.reversed(), sender.interface))
         found = fail(LookupError::ambiguous);
     return answer_of(question, found, sender, now);
 }
 
-Answer Respondent::answer_of(const Question& question, const OwnerLookup::Found& found,
-                             const Sender& sender, TimePoint now) {
+std::optional<Answer> Respondent::answer_of(const Question& question,
+                                            const OwnerLookup::Found& found, const Sender& sender,
+                                            TimePoint now) {
     if (auto owner = owner_of(question, found, sender))
-        return {question.nonce, std::move(*owner)};
+        return Answer{question.nonce, std::move(*owner)};
     return investigate(question, *found, sender, now);
 }
 
@@ -79,13 +84,14 @@ bool Respondent::look_behind(const Question& question, const Sender& sender) {
         sender.path.from.address, question.flow,
         [this, question, sender](std::optional<Flow> original) {
             mailbox_.post([this, question, sender, original] {
-                Answer answer{question.nonce, Owner{}};
+                std::optional<Answer> answer = Answer{question.nonce, Owner{}};
                 if (original && sockets_.interface_of(original->source.address))
                     answer = answer_of(question, sockets_.sender(*original, sender.interface),
                                        sender, ways_.clock());
                 else if (original)
-                    answer.owner = Owner::translated();
-                ways_.send(sender, std::vector{std::move(answer)});
+                    answer->owner = Owner::translated();
+                if (answer)
+                    ways_.send(sender, std::vector{std::move(*answer)});
             });
         });
 }
@@ -118,19 +124,29 @@ void put_first(std::optional<Gid> group, Owner& owner) {
         std::iter_swap(groups.begin(), found);
 }
 
+// An owner without credentials carries no portal over the wire.
+Owner with_portal(Owner owner) {
+    if (owner.via && !owner.credentials)
+        owner.credentials.emplace().method = Method::portal;
+    return owner;
+}
+
 } // namespace
 
-// Answers with the uid at once, if the credentials take a search.
-Answer Respondent::investigate(const Question& question, const SocketOwner& found,
-                               const Sender& sender, TimePoint now) {
+// Answers with the uid at once, if the credentials take a search. But the asker must learn of a
+// portal, which only credentials tell.
+std::optional<Answer> Respondent::investigate(const Question& question, const SocketOwner& found,
+                                              const Sender& sender, TimePoint now) {
     if (auto owner = owners_.known(found, question.role)) {
         remember_labels(question, found.socket.cookie, *owner, sender, now);
         put_first(question.group, *owner);
-        return {question.nonce, std::move(*owner)};
+        return Answer{question.nonce, std::move(*owner)};
     }
     const auto deadline = now + std::max(deadline_ - travel, deadline_ / 2);
     const bool follows = search(question, found, sender, deadline);
-    return {question.nonce, found.owner, follows ? Part::uid : Part::busy};
+    if (follows && found.owner.via)
+        return std::nullopt;
+    return Answer{question.nonce, with_portal(found.owner), follows ? Part::uid : Part::busy};
 }
 
 // Whether a search is under way, whose answer follows. A retransmitted question begins no other.
@@ -152,7 +168,7 @@ bool Respondent::search(const Question& question, const SocketOwner& found, cons
                     remember_labels(question, found.socket.cookie, owner, sender, ways_.clock());
                 put_first(question.group, owner);
                 ready_.push_back({sender,
-                                  {question.nonce, stale ? found.owner : owner,
+                                  {question.nonce, with_portal(stale ? found.owner : owner),
                                    stale || !in_time ? Part::busy : Part::whole}});
             });
         });

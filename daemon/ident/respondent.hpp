@@ -57,14 +57,16 @@ class Respondent {
         Answer answer;
     };
 
-    Answer answer_of(const Question& question, const OwnerLookup::Found& found,
-                     const Sender& sender, TimePoint now);
-    Answer listener_at(const Question& question, const Sender& sender, TimePoint now);
+    // Nothing if the answer comes later.
+    std::optional<Answer> answer_of(const Question& question, const OwnerLookup::Found& found,
+                                    const Sender& sender, TimePoint now);
+    std::optional<Answer> listener_at(const Question& question, const Sender& sender,
+                                      TimePoint now);
     bool look_behind(const Question& question, const Sender& sender);
     std::optional<Owner> owner_of(const Question& question, const OwnerLookup::Found& found,
                                   const Sender& sender);
-    Answer investigate(const Question& question, const SocketOwner& found, const Sender& sender,
-                       TimePoint now);
+    std::optional<Answer> investigate(const Question& question, const SocketOwner& found,
+                                      const Sender& sender, TimePoint now);
     bool search(const Question& question, const SocketOwner& found, const Sender& sender,
                 TimePoint deadline);
     void remember_labels(const Question& question, Cookie cookie, const Owner& owner,

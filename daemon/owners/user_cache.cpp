@@ -52,7 +52,7 @@ const UserCache::Entry& UserCache::want(Known& known, Uid uid) {
     return entry;
 }
 
-bool UserCache::ask(std::variant<Uid, std::string> whom, Done done) {
+bool UserCache::ask(std::string whom, Done done) {
     auto user = cached(*known_.lock(), whom);
     if (user) {
         done(std::move(user));
@@ -68,20 +68,13 @@ bool UserCache::ask(std::variant<Uid, std::string> whom, Done done) {
 
 // One who exists, as far as that is known without a question. If the record is old, it is read
 // again.
-std::optional<UserCache::User> UserCache::cached(Known& known,
-                                                 const std::variant<Uid, std::string>& whom) {
-    std::optional<Uid> uid;
-    if (const auto* name = std::get_if<std::string>(&whom)) {
-        const auto found = known.names.find(*name);
-        if (found != known.names.end() && Clock::now() - found->second.read <= fresh)
-            uid = found->second.uid;
-    } else {
-        uid = std::get<Uid>(whom);
-    }
-    if (!uid)
+std::optional<UserCache::User> UserCache::cached(Known& known, const std::string& whom) {
+    const auto found = known.names.find(whom);
+    if (found == known.names.end() || Clock::now() - found->second.read > fresh)
         return std::nullopt;
-    const auto& entry = want(known, *uid);
-    return entry.record ? std::optional(User{*uid, entry.record}) : std::nullopt;
+    const Uid uid = found->second.uid;
+    const auto& entry = want(known, uid);
+    return entry.record ? std::optional(User{uid, entry.record}) : std::nullopt;
 }
 
 // Names and uids that somebody waits for.
@@ -89,21 +82,25 @@ void UserCache::answer_asked(Known& known, std::unique_lock<std::mutex>& lock) {
     const auto [whom, done] = std::move(known.asked.front());
     known.asked.pop_front();
     lock.unlock();
-    const auto* name = std::get_if<std::string>(&whom);
-    const auto uid = name == nullptr ? std::optional(std::get<Uid>(whom)) : read_uid(*name);
+    const auto uid = look_up_uid(whom);
     auto entry = uid ? read(*uid) : Entry{};
-    done(entry.record ? std::optional(User{*uid, entry.record}) : std::nullopt);
+    const auto user = entry.record ? std::optional(User{*uid, entry.record}) : std::nullopt;
     lock.lock();
-    if (!entry.record)
-        return;
-    if (name != nullptr) {
-        if (known.names.size() >= most)
-            known.names.clear();
-        known.names[*name] = {*uid, entry.read};
-    }
+    // First this: whoever gets the answer may ask about the user at once.
+    if (user)
+        learn(known, whom, *uid, std::move(entry));
+    lock.unlock();
+    done(user);
+    lock.lock();
+}
+
+void UserCache::learn(Known& known, const std::string& whom, Uid uid, Entry entry) {
+    if (known.names.size() >= most)
+        known.names.clear();
+    known.names[whom] = {uid, entry.read};
     make_room(known);
-    entry.queued = known.entries[*uid].queued;
-    known.entries[*uid] = std::move(entry);
+    entry.queued = known.entries[uid].queued;
+    known.entries[uid] = std::move(entry);
     learned_.notify_all();
 }
 

@@ -17,7 +17,6 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
-#include <variant>
 
 namespace ubf {
 
@@ -37,14 +36,13 @@ class UserCache {
         Uid uid{};
         Record record{};
     };
-    // The user of this name or uid; nothing if they are not known, or not known yet.
-    std::optional<User> known(const std::variant<Uid, std::string>& whom) {
-        return cached(*known_.lock(), whom);
-    }
+    // The user of this name or uid, as look_up_uid() has them; nothing if they are not known, or
+    // not known yet.
+    std::optional<User> known(const std::string& whom) { return cached(*known_.lock(), whom); }
     // Calls `done` once, at once or on the cache's thread: with the record of the user of this name
     // or uid, or with nothing if there is none. False if too many wait; then it is not called.
     using Done = std::function<void(std::optional<User>)>;
-    bool ask(std::variant<Uid, std::string> whom, Done done);
+    bool ask(std::string whom, Done done);
     // The user to whom a uid without a record is subordinate. Waits as find() does.
     std::optional<Uid> subordinate_to(Uid uid, std::chrono::milliseconds wait);
     // "alice(2001)", "?(2001)", or "alice's(100999)" for a subordinate uid of alice's
@@ -69,7 +67,7 @@ class UserCache {
         TimePoint read{};
     };
     struct Asked {
-        std::variant<Uid, std::string> whom;
+        std::string whom;
         Done done;
     };
     struct Known {
@@ -79,8 +77,9 @@ class UserCache {
         std::deque<Asked> asked;
         bool stopping = false;
     };
-    std::optional<User> cached(Known& known, const std::variant<Uid, std::string>& whom);
+    std::optional<User> cached(Known& known, const std::string& whom);
     void answer_asked(Known& known, std::unique_lock<std::mutex>& lock);
+    void learn(Known& known, const std::string& whom, Uid uid, Entry entry);
     const Entry& want(Known& known, Uid uid);
     static void make_room(Known& known);
 

@@ -29,6 +29,13 @@ Desk::Desk(EventLoop& loop, Mailbox& mailbox, std::filesystem::path socket, Term
 
 void Desk::ask(Id id, const Question& question, Peer asker) {
     ++tally_.asked;
+    auto& theirs = cases_of_[question.user];
+    if (theirs >= most_of_one) {
+        ++tally_.refused;
+        return answered_(id,
+                         fail(Refusal{"busy", "Too many of this person's questions wait.", 503}));
+    }
+    ++theirs;
     cases_.emplace(id, Case{question, asker, Clock::now() + deadline});
     if (const auto* forward = std::get_if<Forward>(&question.target))
         read(id, *forward);
@@ -136,8 +143,12 @@ void Desk::lost(const std::string& why) {
 }
 
 void Desk::close(Id id, const Result<Grant, Refusal>& answer) {
-    if (cases_.erase(id) == 0)
+    const auto one = cases_.extract(id);
+    if (!one)
         return; // too late
+    const auto theirs = cases_of_.find(one.mapped().question.user);
+    if (--theirs->second == 0)
+        cases_of_.erase(theirs);
     ++(answer ? tally_.allowed : tally_.refused);
     answered_(id, answer);
 }

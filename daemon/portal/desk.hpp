@@ -55,6 +55,7 @@ class Desk {
 
   private:
     static constexpr std::chrono::seconds deadline{1};
+    static constexpr std::size_t most_of_one = 64; // person: silent nodes hold up nobody else
 
     struct Case {
         Question question;
@@ -77,7 +78,8 @@ class Desk {
     Terms terms_;
     Answered answered_;
     PlainLog log_{"ubf-portal"};
-    std::map<Id, Case> cases_; // ids grow with time, so the first is due first
+    std::map<Id, Case> cases_;                    // ids grow with time, so the first is due first
+    std::map<std::string, std::size_t> cases_of_; // their number, by person
     Lately<std::string, std::vector<Address>> names_;
     Tally tally_;
     bool away_ = false;           // ubfd is

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <microhttpd.h>
+#include <set>
 #include <stdexcept>
 #include <string_view>
 #include <sys/socket.h>
@@ -16,8 +17,10 @@ constexpr std::size_t most_in_head = 8192;
 // libmicrohttpd refuses a head that does not fit here by itself (431).
 constexpr std::size_t memory = 4 * most_in_head;
 constexpr std::size_t most_in_body = 65536;
+constexpr Clients::Limits limits{256, 768};
+constexpr std::size_t most_standing = 256; // those beyond are closed at once
 // Those that were told to go still count with libmicrohttpd.
-constexpr unsigned most_connections = 4 * Clients::most;
+constexpr unsigned most_connections = 2 * limits.in_all;
 constexpr int most_at_once = 64;
 
 int descriptor(MHD_Connection* connection) {
@@ -108,6 +111,7 @@ HttpServer::HttpServer(EventLoop& loop, Listener& listener, Asked asked)
   : loop_(loop)
   , listener_(listener)
   , asked_(std::move(asked))
+  , clients_(limits)
   , daemon_(MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
                                  MHD_USE_SUPPRESS_DATE_NO_CLOCK,
                              0, nullptr, nullptr, &Callbacks::handle, nullptr,           //
@@ -143,25 +147,40 @@ HttpServer::~HttpServer() {
 void HttpServer::accept() {
     const auto now = Clock::now();
     for (int i = 0; i < most_at_once; ++i) {
-        if (clients_.is_full()) {
-            const auto evicted = clients_.evict();
-            if (!evicted) {
-                loop_.pause(listener_.fd());
-                paused_ = true;
-                return;
-            }
-            close(*evicted);
-        }
         auto arrival = listener_.accept();
         if (!arrival)
             return;
-        const int fd = arrival->socket.release(); // libmicrohttpd closes it, also if it refuses it
-        sockaddr address{};
-        address.sa_family = AF_UNIX;
-        clients_.add(fd, arrival->peer, now);
-        if (MHD_add_connection(daemon_.get(), fd, &address, sizeof address) == MHD_NO)
-            clients_.remove(fd);
+        if (!seat(*arrival, now) && standing_.size() < most_standing)
+            standing_.push_back(std::move(*arrival));
     }
+}
+
+// False if all connections of its user wait for answers, and there are too many.
+bool HttpServer::seat(Listener::Arrival& arrival, TimePoint now) {
+    const auto room = clients_.make_room(arrival.peer.uid, now);
+    if (!room.there)
+        return false;
+    if (room.evicted)
+        close(*room.evicted);
+    const int fd = arrival.socket.release(); // libmicrohttpd closes it, also if it refuses it
+    sockaddr address{};
+    address.sa_family = AF_UNIX;
+    clients_.add(fd, arrival.peer, now);
+    if (MHD_add_connection(daemon_.get(), fd, &address, sizeof address) == MHD_NO)
+        clients_.remove(fd);
+    return true;
+}
+
+void HttpServer::seat_those_that_wait() {
+    const auto now = Clock::now();
+    std::set<Uid> full;
+    std::erase_if(standing_, [&](auto& arrival) {
+        const Uid uid = arrival.peer.uid;
+        const bool seated = !full.contains(uid) && seat(arrival, now);
+        if (!seated)
+            full.insert(uid);
+        return seated;
+    });
 }
 
 // libmicrohttpd sees the end, and closes the descriptor.
@@ -201,10 +220,8 @@ void HttpServer::answer(Id id, const Result<Grant, Refusal>& answer) {
     auto& exchange = *found->second;
     exchange.response = response_to(answer, exchange.form);
     exchange.waits = false;
-    clients_.end(descriptor(exchange.connection), Clock::now());
+    clients_.answer(descriptor(exchange.connection), Clock::now());
     MHD_resume_connection(exchange.connection);
-    if (std::exchange(paused_, false))
-        loop_.resume(listener_.fd());
 }
 
 void HttpServer::end(Exchange* exchange) {
@@ -212,6 +229,7 @@ void HttpServer::end(Exchange* exchange) {
         return;
     if (exchange->connection != nullptr)
         clients_.end(descriptor(exchange->connection), Clock::now());
+    any_ended_ = true;
     exchanges_.erase(exchange->id);
 }
 
@@ -221,16 +239,20 @@ TimePoint HttpServer::go_on(TimePoint now) {
             close(fd);
         next_sweep_ = now + std::chrono::seconds(1);
     }
+    if (std::exchange(any_ended_, false) && !standing_.empty())
+        seat_those_that_wait();
     MHD_UNSIGNED_LONG_LONG milliseconds = 0;
     const auto latest = now + std::chrono::seconds(1);
     // An answer takes a second round: one resumes its connection, another writes.
     for (int round = 0; round < 2; ++round) {
         MHD_run(daemon_.get());
         if (MHD_get_timeout(daemon_.get(), &milliseconds) == MHD_NO)
-            return latest;
+            milliseconds = std::chrono::milliseconds(std::chrono::seconds(1)).count();
         if (milliseconds != 0)
             break;
     }
+    if (any_ended_ && !standing_.empty())
+        return now;
     return std::min(latest, now + std::chrono::milliseconds(milliseconds));
 }
 

@@ -8,6 +8,7 @@
 #include "portal/answer.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -53,6 +54,8 @@ class HttpServer {
     };
 
     void accept();
+    bool seat(Listener::Arrival& arrival, TimePoint now);
+    void seat_those_that_wait();
     void close(int fd);
     int handle(Exchange& exchange, MHD_Connection* connection);
     void end(Exchange* exchange);
@@ -63,7 +66,8 @@ class HttpServer {
     Clients clients_;
     std::unordered_map<Id, std::unique_ptr<Exchange>> exchanges_;
     Id last_ = 0;
-    bool paused_ = false; // no connection is accepted until one of those that wait has its answer
+    std::deque<Listener::Arrival> standing_; // until one of their user's connections is answered
+    bool any_ended_ = false;                 // of the exchanges
     std::unique_ptr<MHD_Daemon, Stop> daemon_;
     int epoll_ = -1;         // the daemon's
     TimePoint next_sweep_{}; // for clients that are overdue

@@ -4,6 +4,7 @@
 #include "daemon/core/thread.hpp"
 #include "flow/host_addresses.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
@@ -85,7 +86,7 @@ bool Resolver::begin(const std::string& person, Task task) {
     const auto work = work_.lock();
     if (work->tasks.size() >= most)
         return false;
-    auto& number = work->numbers[person];
+    auto& number = work->numbers[person].all;
     if (number >= most_of_one)
         return false;
     ++number;
@@ -94,18 +95,29 @@ bool Resolver::begin(const std::string& person, Task task) {
     return true;
 }
 
+std::deque<std::pair<std::string, Resolver::Task>>::iterator Resolver::Work::next() {
+    return std::ranges::find_if(tasks, [this](const auto& entry) {
+        return numbers.at(entry.first).running < most_running_of_one;
+    });
+}
+
 void Resolver::run() {
     auto work = work_.lock();
     while (true) {
-        news_.wait(work.mutex(), [&] { return work->stopping || !work->tasks.empty(); });
+        news_.wait(work.mutex(),
+                   [&] { return work->stopping || work->next() != work->tasks.end(); });
         if (work->stopping)
             return;
-        auto [person, task] = std::move(work->tasks.front());
-        work->tasks.pop_front();
+        const auto next = work->next();
+        auto [person, task] = std::move(*next);
+        work->tasks.erase(next);
+        ++work->numbers[person].running;
         work.mutex().unlock();
         mailbox_.post(task());
         work.mutex().lock();
-        if (--work->numbers[person] == 0)
+        auto& number = work->numbers[person];
+        --number.running;
+        if (--number.all == 0)
             work->numbers.erase(person);
     }
 }

@@ -21,7 +21,8 @@ Result<Place, Refusal> read_forward(const std::string& directory, const std::str
 std::vector<Address> addresses_of(const std::string& name);
 
 // Work for a few threads, and its results in a mailbox. At most 256 tasks wait, and at most 8 of
-// one person; those beyond are refused.
+// one person; those beyond are refused. Half of the threads is left to others, so that a person's
+// names that hang hold up nobody else's.
 class Resolver {
   public:
     using Task = std::function<Mailbox::Task()>; // returns what the mailbox's owner then does
@@ -39,11 +40,18 @@ class Resolver {
     static constexpr std::size_t threads = 4;
     static constexpr std::size_t most = 256;
     static constexpr std::size_t most_of_one = 8;
+    static constexpr std::size_t most_running_of_one = threads / 2;
 
+    struct Number { // of a person's tasks
+        std::size_t all = 0;
+        std::size_t running = 0;
+    };
     struct Work {
         std::deque<std::pair<std::string, Task>> tasks;
-        std::map<std::string, std::size_t> numbers; // of each person, running tasks too
+        std::map<std::string, Number> numbers;
         bool stopping = false;
+
+        std::deque<std::pair<std::string, Task>>::iterator next(); // the end: none may run now
     };
 
     void run();

@@ -30,9 +30,10 @@ std::unordered_set<Cookie> sockets_of_portals(const Tickets& tickets) {
 
 std::string to_text(const std::vector<TicketBook::Speaking>& sockets, std::string_view boot) {
     auto text = fmt::format("{}\n", boot);
-    for (const auto& [socket, bearer] : sockets) {
+    for (const auto& [socket, flow, bearer] : sockets) {
         const auto process = bearer.program ? *bearer.program : Process{};
-        fmt::format_to(std::back_inserter(text), "{} {} {} {}\n", value(socket), value(bearer.user),
+        fmt::format_to(std::back_inserter(text), "{} {} {} {} {} {}\n", value(socket),
+                       value(bearer.user), to_string(flow.source), to_string(flow.destination),
                        value(process.pid), escape(process.comm));
     }
     return text;
@@ -46,11 +47,15 @@ std::vector<TicketBook::Speaking> parse_speaking(std::string_view text, std::str
         auto line = split(text, '\n');
         const auto cookie = number<std::uint64_t>(split(line, ' '));
         const auto user = number<std::uint32_t>(split(line, ' '));
+        const auto source = Endpoint::parse(split(line, ' '));
+        const auto destination = Endpoint::parse(split(line, ' '));
         const auto pid = number<std::int32_t>(split(line, ' '));
-        if (!cookie || !user || *user == 0 || !pid || *pid < 0)
+        if (!cookie || !user || *user == 0 || !source || !destination || !pid || *pid < 0)
             break;
         auto program = std::make_shared<const Process>(Process{Pid{*pid}, std::string(line), 0});
-        sockets.push_back({Cookie{*cookie}, {Uid{*user}, std::move(program)}});
+        sockets.push_back({Cookie{*cookie},
+                           {Protocol::tcp, *source, *destination},
+                           {Uid{*user}, std::move(program)}});
     }
     return sockets;
 }

@@ -1,6 +1,7 @@
 // The sockets of portals that speak for users, in a file that outlives a restart of ubfd. Cookies
-// are good for one boot, and a socket counts only if it is there still, and a portal's. Without the
-// file, such a socket is the portal's own after a restart, which can only deny.
+// are good for one boot, and a socket counts only if it is there still, a portal's, and on the same
+// connection. Without the file, such a socket is the portal's own after a restart, which can only
+// deny.
 #pragma once
 
 #include "daemon/core/event_loop.hpp"

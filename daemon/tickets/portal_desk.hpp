@@ -26,7 +26,6 @@
 #include <optional>
 #include <set>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 namespace ubf {
@@ -39,9 +38,8 @@ class PortalDesk {
     // Facts and threads that others have.
     struct Ways {
         // Nothing if the user is not known without a question.
-        std::function<std::optional<UserCache::User>(const std::variant<Uid, std::string>&)>
-            known_user;
-        std::function<bool(std::variant<Uid, std::string>, UserCache::Done)> find_user;
+        std::function<std::optional<UserCache::User>(const std::string&)> known_user;
+        std::function<bool(std::string, UserCache::Done)> find_user;
         std::function<Owner(const UserCache::User&, Uid via, const Process&)> owner_of;
         // From which address of this node a connection to there would begin.
         std::function<std::optional<Address>(const Address&)> source_to;
@@ -124,8 +122,8 @@ class PortalDesk {
     Parts parts_;
     const Ways ways_;
     Terms terms_;
-    std::map<Number, Open> open_;                                   // by number, the oldest first
-    std::map<std::variant<Uid, std::string>, std::size_t> open_of_; // their number, by user
+    std::map<Number, Open> open_;                // by number, the oldest first
+    std::map<std::string, std::size_t> open_of_; // their number, by user
     Number last_number_ = 0;
     struct Waiting {
         TimePoint since; // the node was asked

@@ -19,16 +19,11 @@ std::optional<Endpoint> endpoint(std::string_view text) {
 }
 
 // Printable, and no longer than a login can be (LOGIN_NAME_MAX).
-std::optional<std::variant<Uid, std::string>> user_of(const std::string& text) {
+bool is_user(const std::string& text) {
     constexpr std::size_t most = 255;
-    constexpr auto nobody = std::numeric_limits<std::uint32_t>::max();
-    if (const auto uid = number<std::uint32_t>(text))
-        return *uid == nobody ? std::nullopt
-                              : std::optional(std::variant<Uid, std::string>(Uid{*uid}));
-    const bool is_name = !text.empty() && text.size() <= most &&
-                         std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; }) &&
-                         text.find_first_of(":/,") == std::string::npos;
-    return is_name ? std::optional(std::variant<Uid, std::string>(text)) : std::nullopt;
+    return !text.empty() && text.size() <= most &&
+           std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; }) &&
+           text.find_first_of(":/,") == std::string::npos;
 }
 
 bool is_exempt(Uid user, const Policy& policy) {
@@ -50,10 +45,10 @@ Result<PortalQuestion, Objection> portal_question(const Json& may) {
         pid > std::numeric_limits<std::int32_t>::max() || !target || target->port == 0 ||
         (may.contains("source") && (!source || source->port == 0)))
         return fail(Objection::malformed);
-    auto user = user_of(text_of(may, "user"));
-    if (!user)
+    auto user = text_of(may, "user");
+    if (!is_user(user))
         return fail(Objection::no_user);
-    return PortalQuestion{std::move(*user), Uid{static_cast<std::uint32_t>(portal)},
+    return PortalQuestion{std::move(user), Uid{static_cast<std::uint32_t>(portal)},
                           Pid{static_cast<std::int32_t>(pid)}, *target, source};
 }
 

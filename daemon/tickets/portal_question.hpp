@@ -15,14 +15,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 
 namespace ubf {
 
 struct PortalQuestion {
-    std::variant<Uid, std::string> user; // or a name
-    Uid portal{};                        // who asks, and connects
-    Pid pid{};                           // its process
+    std::string user; // a name, or a uid as text
+    Uid portal{};     // who asks, and connects
+    Pid pid{};        // its process
     Endpoint target{};
     std::optional<Endpoint> source{}; // from which the portal will connect
 };

@@ -9,7 +9,7 @@ TicketBook::Lost TicketBook::add(Ticket ticket, TimePoint now) {
     auto lost = expire(now);
     if (const auto same = by_target_.find(ticket.target);
         same != by_target_.end() && same->second.size() >= most_to_one) {
-        remove(same->second.front());
+        remove_one_to(ticket.target);
         ++lost.evicted;
     }
     if (const auto held = number_of_.find(ticket.bearer.user);
@@ -18,7 +18,7 @@ TicketBook::Lost TicketBook::add(Ticket ticket, TimePoint now) {
         ++lost.evicted;
     }
     if (tickets_.size() >= most) {
-        remove(tickets_.begin());
+        remove_one();
         ++lost.evicted;
     }
     tickets_.push_back(std::move(ticket));
@@ -36,9 +36,21 @@ TicketBook::Lost TicketBook::expire(TimePoint now) {
     return lost;
 }
 
-std::optional<Bearer> TicketBook::of(Cookie socket) const {
+std::optional<Bearer> TicketBook::of(Cookie socket, const Flow& flow) const {
     const auto found = bound_.find(socket);
-    return found == bound_.end() ? std::nullopt : std::optional(found->second.bearer);
+    const bool speaks = found != bound_.end() && found->second.flow == flow;
+    return speaks ? std::optional(found->second.bearer) : std::nullopt;
+}
+
+std::optional<Bearer> TicketBook::opening(Cookie socket, const Flow& flow, TimePoint now) const {
+    auto bearer = of(socket, flow);
+    return bearer && now < bound_.at(socket).opening_until ? std::move(bearer) : std::nullopt;
+}
+
+Process TicketBook::program_of(Cookie socket) const {
+    const auto found = bound_.find(socket);
+    const bool known = found != bound_.end() && found->second.bearer.program;
+    return known ? *found->second.bearer.program : Process{};
 }
 
 // A ticket for this very source port comes before those for any.
@@ -56,7 +68,7 @@ std::optional<Bearer> TicketBook::spend(Uid portal, const Flow& flow, Cookie soc
         return std::nullopt;
     auto bearer = best->bearer;
     remove(best);
-    bind(socket, bearer);
+    bind({socket, flow, bearer}, now + most_opening);
     return bearer;
 }
 
@@ -76,20 +88,36 @@ void TicketBook::remove_oldest_of(Uid user) {
                                 [&](const Ticket& ticket) { return ticket.bearer.user == user; }));
 }
 
+// Those who ask often and never connect lose their own.
+void TicketBook::remove_one_to(const Endpoint& target) {
+    const auto& there = by_target_.at(target);
+    std::map<Uid, std::ptrdiff_t> numbers;
+    for (const auto& place : there)
+        ++numbers[place->bearer.user];
+    remove(*std::ranges::max_element(
+        there, {}, [&](const Place& place) { return numbers[place->bearer.user]; }));
+}
+
+void TicketBook::remove_one() {
+    remove(std::ranges::max_element(
+        tickets_, {}, [this](const Ticket& ticket) { return number_of_.at(ticket.bearer.user); }));
+}
+
 std::vector<TicketBook::Speaking> TicketBook::speaking() const {
     std::vector<Speaking> all;
     all.reserve(bound_.size());
     for (const Cookie socket : order_)
-        all.push_back({socket, bound_.at(socket).bearer});
+        all.push_back({socket, bound_.at(socket).flow, bound_.at(socket).bearer});
     return all;
 }
 
-void TicketBook::bind(Cookie socket, const Bearer& bearer) {
+void TicketBook::bind(const Speaking& speaking, TimePoint opening_until) {
+    const auto& [socket, flow, bearer] = speaking;
     forget(socket);
     if (bound_.size() >= most_bound)
         forget(order_.front());
     order_.push_back(socket);
-    bound_.emplace(socket, Bound{bearer, std::prev(order_.end())});
+    bound_.emplace(socket, Bound{flow, bearer, opening_until, std::prev(order_.end())});
 }
 
 bool TicketBook::forget(Cookie socket) {

@@ -1,8 +1,11 @@
 // The tickets of web portals. A portal asks before it connects for a user; a ticket remembers the
 // answer until the connection comes. The first socket that fits spends the ticket, and speaks for
-// that user as long as it lives. Pure memory: the caller gives the time.
+// that user on that connection. Its program may end the connection and begin another with the same
+// socket (connect(2), AF_UNSPEC): that takes a ticket of its own. Pure memory: the caller gives the
+// time.
 //
-// - tickets: 4,096, of these 512 for one user and 64 to one target; the oldest gives way
+// - tickets: 4,096, of these 512 for one user and 64 to one target; of the user who has the most of
+//   them, the oldest gives way
 // - sockets that speak for somebody: 65,536; the oldest gives way, and is the portal's own again,
 //   which can only deny
 #pragma once
@@ -12,6 +15,7 @@
 #include "flow/flow.hpp"
 #include "owner/owner.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <list>
 #include <map>
@@ -56,8 +60,14 @@ class TicketBook {
     Lost add(Ticket ticket, TimePoint now);
     Lost expire(TimePoint now);
 
-    // The user for whom this socket speaks already.
-    std::optional<Bearer> of(Cookie socket) const;
+    // The user for whom this socket speaks already, on this connection.
+    std::optional<Bearer> of(Cookie socket, const Flow& flow) const;
+    // The same while it opens the connection. So long after the ticket was spent, it opens another
+    // one, of the same ends.
+    static constexpr std::chrono::seconds most_opening{10};
+    std::optional<Bearer> opening(Cookie socket, const Flow& flow, TimePoint now) const;
+    // The portal's program, as far as it is known.
+    Process program_of(Cookie socket) const;
     // Spends a ticket on a socket that begins to connect: of the ticket's portal, along this flow.
     std::optional<Bearer> spend(Uid portal, const Flow& flow, Cookie socket, TimePoint now);
     bool forget(Cookie socket); // it was destroyed; whether it was known
@@ -65,10 +75,11 @@ class TicketBook {
     // The sockets that speak for somebody, the oldest first, for a successor.
     struct Speaking {
         Cookie socket{};
+        Flow flow{};
         Bearer bearer{};
     };
     std::vector<Speaking> speaking() const;
-    void restore(const Speaking& known) { bind(known.socket, known.bearer); }
+    void restore(const Speaking& known) { bind(known, {}); } // it opens nothing any more
 
     std::size_t size() const { return tickets_.size(); }
     std::size_t bound() const { return bound_.size(); }
@@ -79,10 +90,14 @@ class TicketBook {
 
     void remove(Place ticket);
     void remove_oldest_of(Uid user);
-    void bind(Cookie socket, const Bearer& bearer);
+    void remove_one_to(const Endpoint& target);
+    void remove_one();
+    void bind(const Speaking& speaking, TimePoint opening_until);
 
     struct Bound {
+        Flow flow;
         Bearer bearer;
+        TimePoint opening_until;
         std::list<Cookie>::iterator place;
     };
     Tickets tickets_;

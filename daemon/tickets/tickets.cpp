@@ -47,14 +47,16 @@ void Tickets::identify(SocketOwner& found, const Flow& flow, Use use) {
     if (flow.protocol != Protocol::tcp || found.owner.kind != OwnerKind::user || !is_portal(portal))
         return;
     const Cookie socket = found.socket.cookie;
-    const bool may_spend = use == Use::spend && found.socket.state == TCP_SYN_SENT;
+    const bool opens = found.socket.state == TCP_SYN_SENT;
+    const bool may_spend = use == Use::spend && opens;
     std::optional<Bearer> bearer;
     bool spent = false;
     {
         const auto book = book_.lock();
-        bearer = book->of(socket);
+        const auto now = clock_();
+        bearer = opens ? book->opening(socket, flow, now) : book->of(socket, flow);
         if (!bearer && may_spend) {
-            bearer = book->spend(portal, flow, socket, clock_());
+            bearer = book->spend(portal, flow, socket, now);
             spent = bearer.has_value();
         }
     }
@@ -72,8 +74,7 @@ void Tickets::identify(SocketOwner& found, const Flow& flow, Use use) {
 }
 
 Process Tickets::program_of(Cookie socket) {
-    const auto bearer = book_.lock()->of(socket);
-    return bearer && bearer->program ? *bearer->program : Process{};
+    return book_.lock()->program_of(socket);
 }
 
 } // namespace ubf

@@ -40,8 +40,15 @@ std::optional<Uid> read_uid(const std::string& name) {
 }
 
 std::optional<Uid> look_up_uid(const std::string& user) {
+    const auto named = read_uid(user);
     const auto uid = number<std::uint32_t>(user);
-    return uid ? std::optional(Uid{*uid}) : read_uid(user);
+    if (!uid || std::to_string(*uid) != user || named == Uid{*uid})
+        return named;
+    if (!named)
+        return Uid{*uid};
+    std::vector<char> buffer;
+    const auto other = look_up(buffer, [&](auto... rest) { return ::getpwuid_r(*uid, rest...); });
+    return other ? std::nullopt : named;
 }
 
 std::optional<UserRecord> read_user(Uid uid) {

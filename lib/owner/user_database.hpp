@@ -20,7 +20,8 @@ struct UserRecord {
 std::optional<UserRecord> read_user(Uid uid);
 
 std::optional<Uid> read_uid(const std::string& name);
-// The same of a name or a uid, as text.
+// The same of a name or a uid, as text. A name may be a number, as students have them. If it is one
+// user's name and another's uid, it is nobody's: whoever says it may mean either.
 std::optional<Uid> look_up_uid(const std::string& user);
 
 // The user to whom a uid is subordinate, by /etc/subuid or a directory (subuid(5), libsubid).

@@ -38,8 +38,11 @@ struct Words {
     std::string_view advice;
 };
 
-// Further reasons are about two users who have nothing in common.
 constexpr Words all_words[] = {
+    {"different-user", "This page belongs to somebody else",
+     "To share a program, start it under a group that you both are in, and try again."},
+    {"label-required", "This page has another label",
+     "Open it from where you work with the label of its program."},
     {"no-user", "You are not logged in", "Log in to this site, and open the page again."},
     {"no-listener", "No program is there",
      "Your program has ended, or has not started yet. Look at your job, and try again."},
@@ -55,16 +58,24 @@ constexpr Words all_words[] = {
      "Tell the people who run this site: portal.users does not list the portal."},
 };
 
-Words words_of(std::string_view reason) {
+// They are logged in, but ubfd refuses to speak for them.
+constexpr Words not_for_them{
+    "no-user", "This portal may not ask for you",
+    "Tell the people who run this site: portal.for does not have your account, or the portal's "
+    "machine does not know it."};
+
+Words words_of(std::string_view reason, unsigned status) {
+    if (reason == not_for_them.reason && status != 401)
+        return not_for_them;
     for (const auto& words : all_words)
         if (words.reason == reason)
             return words;
-    return {reason, "This page belongs to somebody else",
-            "To share a program, start it under a group that you both are in, and try again."};
+    return {reason, "This page is not open to you",
+            "Tell the people who run this site the reason below."};
 }
 
 std::string page_of(const Refusal& refusal) {
-    const auto words = words_of(refusal.reason);
+    const auto words = words_of(refusal.reason, refusal.status);
     return fmt::format(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">"
         "<meta name=\"viewport\" content=\"width=device-width\">"

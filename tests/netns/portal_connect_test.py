@@ -53,9 +53,10 @@ class Connect(TwoNodes):
         self.addCleanup(self.stop_broker)
 
     def start_daemons(self):
-        add_users(case.USERS | {"ubf-portal": 63020, USER: 63021}, case.GROUPS | {"portals": (PORTALS, ["www-data"])})
+        add_users(case.USERS | {"ubf-portal": 63020, USER: 63021, "other": 63022, str(case.USERS["bob"]): 63009},
+                  case.GROUPS | {"portals": (PORTALS, ["www-data", "other"])})
         self.ubfd1 = self.start_ubfd(self.one, {"peers": {"ranges": PEERS}, "portal": {
-            "users": ["www-data"], "for": ["60000-63015"], "group": "portals"}})
+            "users": ["www-data", "other"], "for": ["60000-63015"], "group": "portals"}})
         self.ubfd2 = self.start_ubfd(self.two)
 
     def run_behind(self, node, *command, **options):
@@ -111,6 +112,9 @@ class Connect(TwoNodes):
         path = pathlib.Path(self.path("alice", f"node2:{MINE}"))
         self.assertEqual((path, oct(path.stat().st_mode & 0o777), path.stat().st_gid),
                          (CONNECT / "63001" / f"{V4}_{MINE}", "0o660", PORTALS))
+        self.one.run("stat", path, user="www-data")
+        with self.assertRaises(Trouble):  # nobody else learns which program alice has
+            self.one.run("stat", path, user="carol")
         for user in ("carol", "alice"):  # not in the group
             with self.assertRaises(Trouble):
                 self.get(path, user=user)
@@ -122,6 +126,7 @@ class Connect(TwoNodes):
     def test_questions_that_are_forged_or_out_of_reach_get_no_socket(self):
         for user, target, words in (
                 ("root", f"node2:{MINE}", "portal.for"), ("0", f"node2:{MINE}", "portal.for"),
+                ("63002", f"node2:{MINE}", "no such user"),  # one user's name, and bob's uid
                 ("nobody-there", f"node2:{MINE}", "no such user"), ("../alice", f"node2:{MINE}", "no user's name"),
                 ("", f"node2:{MINE}", "no user's name"), ("alice", "127.0.0.1:8888", "this kind"),
                 ("alice", "localhost:8888", "itself"), ("alice", "elsewhere:8888", "out of reach"),
@@ -165,6 +170,21 @@ class Connect(TwoNodes):
         wait_until(lambda: "reloaded" in self.said(), 5, "a reload")
         self.assertFalse(pathlib.Path(path).exists())
         self.assertIn("portal.for", self.ask("alice", f"node2:{MINE}")["error"])
+
+    def test_one_portal_leaves_room_for_another_to_ask(self):
+        hold = ("import socket, sys\nopen_ = []\n"
+                "for _ in range(300):\n    s = socket.socket(socket.AF_UNIX)\n    s.connect(sys.argv[1])\n"
+                "    open_.append(s)\n"
+                "print('there', flush=True)\nsys.stdin.read()\n")
+        holder = self.one.start("/usr/bin/python3", "-c", hold, CONNECT / "ask.sock", user="other",
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        self.assertEqual(holder.stdout.readline(), "there\n")
+        self.assertEqual(self.get(self.path("alice", f"node2:{MINE}")), "Alice's notebook")
+        # Nor does a portal shut itself out: the longest idle of its connections ends.
+        answer = self.ask_lines(json.dumps({"user": "bob", "target": f"node2:{OURS}"}) + "\n", user="other")
+        self.assertIn("path", answer[0])
 
     def test_one_person_leaves_room_for_another(self):
         """512 connections of alice's, which stay; bob's still goes through."""

@@ -249,21 +249,63 @@ class Hostile(Portal):
             with self.assertRaises(BlockingIOError):  # the latest still are there
                 client.socket.recv(1)
 
-    def test_a_client_that_takes_its_share_does_not_evict_another(self):
+    def start_web(self):
+        """Another portal, which has a connection that is idle. A line of input lets it ask there, and on a new one."""
         ask = ("import socket, sys, time\n"
-               "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
+               "def connection():\n"
+               "    s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect(sys.argv[1]); return s\n"
+               "idle = connection()\n"
                "print('there', flush=True); sys.stdin.readline()\n"
-               "s.sendall(b'GET /v1/may?user=alice&target=10.77.0.7:8888 HTTP/1.1\\r\\nHost: u\\r\\n\\r\\n')\n"
-               "print(s.recv(100)[:12], flush=True)\n")
+               "for s in idle, connection():\n"
+               "    s.sendall(b'GET /v1/may?user=alice&target=10.77.0.7:8888 HTTP/1.1\\r\\nHost: u\\r\\n\\r\\n')\n"
+               "    print(s.recv(100)[:12], flush=True)\n")
         web = self.node.start("/usr/bin/python3", "-c", ask, HTTP, user="web", stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE)
         self.addCleanup(web.wait)
         self.addCleanup(web.kill)
         self.assertEqual(web.stdout.readline(), "there\n")
-        clients = [UnixClient(HTTP) for _ in range(2 * MOST)]  # root's
-        self.addCleanup(lambda: [client.close() for client in clients])
+        return web
+
+    def assert_web_is_served(self, web):
         output, _ = web.communicate("\n", timeout=10)
-        self.assertIn("HTTP/1.1 204", output)
+        self.assertEqual(output.count("HTTP/1.1 204"), 2, output)
+
+    def open_many(self, number, user=None):
+        """Connections of root's; with questions, if it is a function that gives their users."""
+        clients = []
+        self.addCleanup(lambda: [client.close() for client in clients])
+        for one in range(number):
+            clients.append(UnixClient(HTTP))
+            if user:
+                clients[-1].socket.sendall(
+                    f"GET /v1/may?user={user(one)}&target={TARGET} HTTP/1.1\r\nHost: u\r\n\r\n".encode())
+        return clients
+
+    def test_a_client_that_takes_its_share_does_not_evict_another(self):
+        web = self.start_web()
+        self.open_many(2 * MOST)
+        self.assert_web_is_served(web)
+
+    def test_questions_that_wait_hold_up_no_other_portal_and_all_get_an_answer(self):
+        self.desk.reply = lambda question: reply(question) if question["user"] == "alice" else None
+        web = self.start_web()
+        clients = self.open_many(MOST + 50, user=lambda one: f"user{one}")
+        start = time.monotonic()
+        self.assert_web_is_served(web)
+        self.assertLess(time.monotonic() - start, 0.9)
+        for client in clients:
+            self.assertEqual(read_answer(client.socket).reason, "no-answer")
+
+    def test_one_persons_questions_hold_up_nobody_elses(self):
+        """They wait for nodes that are silent."""
+        self.desk.reply = lambda question: reply(question) if question["user"] == "alice" else None
+        clients = self.open_many(2 * MOST, user=lambda _: "bob")
+        for _ in range(5):
+            start = time.monotonic()
+            self.assert_served()
+            self.assertLess(time.monotonic() - start, 0.5)
+        reasons = [read_answer(client.socket).reason for client in clients[:100]]
+        self.assertEqual([reasons.count(reason) for reason in ("no-answer", "busy")], [64, 36])
 
 
 class UbfdAway(Portal):

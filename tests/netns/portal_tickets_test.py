@@ -2,9 +2,12 @@
 """Web portals ask first, and the firewall remembers. No portal runs here: the test asks ubfd's socket as ubf-portal
 would, and a person connects as the portal's user, 'service'. node1 has the portal, node2 the servers of others."""
 
+import ctypes
+import errno
 import json
 import pathlib
 import socket
+import struct
 import sys
 import time
 
@@ -12,6 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import FOLDER, PROJ, USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 from lab.portal import ask_ubfd  # noqa: E402
+from lab.tree import add_users  # noqa: E402
 
 OWN, SHARED, NOBODY, MORE = 8888, 8889, 8890, 8891
 HERE4, HERE6 = "10.77.0.1", "fd77::1"  # node1's addresses
@@ -29,11 +33,12 @@ class Tickets(TwoNodes):
     portal = {}  # of node1
 
     def start_daemons(self):
+        add_users(USERS | {"ubf-portal": 63020}, case.GROUPS)
         self.ubfd1 = self.start_ubfd(self.one, self.more | {"portal": OF_NODE1 | self.portal})
         self.ubfd2 = self.start_ubfd(self.two, self.more | {"portal": PORTALS})
         self.www = self.person("service", self.one)
 
-    def ask(self, user, target, asker="service", wait=1.1, **more):
+    def ask(self, user, target, asker="service", wait=5, **more):
         """Asks as ubf-portal does. Returns the answer."""
         return ask_ubfd([{"user": user, "asker": USERS[asker], "pid": self.www.pid, "target": target} | more],
                         wait)[0]
@@ -56,6 +61,13 @@ class Tickets(TwoNodes):
 
     def flows(self, ubfd, user):
         return json.loads(ubfd.ctl("flows", "--json", "--user", user).stdout)["flows"]
+
+    def assert_all_by_the_portal(self, user, number):
+        """All flows of the user are the portal's user's as well, on the listener's node."""
+        ends = [[(flow["from"], flow["connector"]["via"]) for flow in sorted(self.flows(self.ubfd2, whose), key=str)]
+                for whose in ("service", user)]
+        self.assertEqual(ends[0], ends[1])
+        self.assertEqual(len(ends[0]), number)
 
     def reload_with(self, ubfd, **sections):
         self.assertIn("reloaded ", ubfd.reload_with(**sections))
@@ -112,6 +124,28 @@ class Everywhere(Tickets):
         self.assertEqual(self.connect(V4, OWN), REFUSED)
         self.assertEqual(self.connect(V4, OWN, other), "connected")
 
+    def test_a_socket_that_connects_anew_needs_another_ticket(self):
+        """A program may end its connection and begin another with the same socket, by the same source port even."""
+        for node in (self.one, self.two):
+            self.serve("alice", OWN, node)
+            self.serve("alice", MORE, node)
+        for port, address in enumerate((V4, V6, HERE4, HERE6), 40001):
+            with self.subTest(address):
+                self.assertEqual(self.may("alice", address, OWN), "same-user")
+                first = self.connect(address, OWN, bind=("::" if ":" in address else "0.0.0.0", port))
+                self.assertEqual(first, "connected")
+                self.assertEqual(self.www.do(connect_anew, first.handle, address, MORE), REFUSED)
+                self.assertEqual(self.may("alice", address, MORE), "same-user")
+                self.assertEqual(self.www.do(connect_anew, first.handle, address, MORE), "connected")
+                self.assertEqual(self.www.do(connect_anew, first.handle, address, OWN), REFUSED)
+                # Another socket of the same ends.
+                self.assertEqual(self.may("alice", address, OWN), "same-user")
+                self.www.close(first.handle)
+                for outcome in ("connected", REFUSED):
+                    again = self.connect(address, OWN, bind=("::" if ":" in address else "0.0.0.0", port))
+                    self.assertEqual(again, outcome)
+                    self.www.do(cut, again.handle)
+
     def test_answers_name_the_reason_and_come_to_each_question(self):
         self.serve("alice", OWN)
         expected = {("alice", text(V4, OWN)): ("same-user", None), ("bob", text(V6, OWN)): ("different-user", 403),
@@ -140,8 +174,9 @@ class Everywhere(Tickets):
             desk.shutdown(socket.SHUT_WR)
             while desk.recv(4096):
                 pass
-        carol = self.person("carol", self.one)
-        self.assertEqual(carol.do(talk_to, str(FOLDER / "portal.sock")), "hung up on")
+        # Others do not even connect, so that they take nobody's place in the queue of the socket.
+        for user, answer in (("carol", "EACCES"), ("service", "EACCES"), ("ubf-portal", '"malformed"')):
+            self.assertIn(answer, self.person(user, self.one).do(talk_to, str(FOLDER / "portal.sock")), user)
         self.assert_alive(self.ubfd1, self.ubfd2)
 
     def test_a_connection_is_listed_by_its_user_survives_a_restart_and_can_be_ended(self):
@@ -151,7 +186,7 @@ class Everywhere(Tickets):
         first = self.connect(V4, OWN)
         page = self.ubfd2.ctl("flows", "--user", "alice", "-o", "flow,connector").stdout
         self.assertIn("alice(63001) via service(63004)", page)
-        self.assertEqual(self.flows(self.ubfd2, "service"), self.flows(self.ubfd2, "alice"))
+        self.assert_all_by_the_portal("alice", 1)
         steps = self.ubfd2.ask(command="explain", to=text(V4, OWN), protocol="tcp",
                                **{"from": text(*first.local)})["steps"]
         self.assertIn("a socket of the web portal of service(63004), for alice(63001), program ", "".join(steps))
@@ -166,6 +201,7 @@ class Everywhere(Tickets):
         self.reload_with(self.ubfd2, policy={"ignored_groups": ["common"]})
         wait_until(lambda: self.ubfd1.status()["ident"]["answered"] > 0)
         self.assertEqual(self.www.say(second.handle), "hello")
+        self.assert_all_by_the_portal("alice", 2)
         self.reload_with(self.ubfd2, policy={"ignored_groups": ["common", "proj"]})
         self.assert_ends(second)
         self.assertEqual(self.www.say(first.handle), "hello")
@@ -187,21 +223,67 @@ class Everywhere(Tickets):
         wait_until(lambda: self.ubfd1.status()["portal"]["connections"] == 0)
 
 
+def connect_anew(handle, address, port):
+    sock = person._sockets[handle]
+    nowhere = struct.pack("H14x", socket.AF_UNSPEC)
+    ctypes.CDLL(None).connect(sock.fileno(), nowhere, len(nowhere))
+    sock.settimeout(3)
+    try:
+        sock.connect((address, port))
+        sock.send(b"hello")
+        return "connected" if sock.recv(100) == b"hello" else "closed"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def cut(handle):
+    """Closes the socket by a reset, so that its port is free at once."""
+    sock = person._sockets[handle]
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    person.close(handle)
+
+
 def talk_to(path):
     with socket.socket(socket.AF_UNIX) as desk:
         desk.settimeout(3)
-        desk.connect(path)
         try:
+            desk.connect(path)
             desk.sendall(b'{"may": {}, "id": 1}\n')
-            return desk.recv(100).decode() or "hung up on"
-        except OSError:
-            return "hung up on"
+            return desk.recv(1000).decode() or "hung up on"
+        except OSError as error:
+            return errno.errorcode[error.errno]
+
+
+class Numbers(Tickets):
+    portal = {"for": ["63001-63009"]}
+
+    def test_a_login_that_is_a_number_is_not_taken_for_the_user_of_that_uid(self):
+        add_users(USERS | {str(USERS["alice"]): 63008, "6300999": 63009}, case.GROUPS)
+        self.serve("alice", OWN)
+        self.serve("6300999", SHARED)
+        self.assertEqual(self.may(str(USERS["alice"]), V4, OWN), "no-user")  # alice's uid, and another's name
+        self.assertEqual(self.may("0" + str(USERS["alice"]), V4, OWN), "no-user")
+        self.assertEqual(self.connect(V4, OWN), REFUSED)
+        self.assertEqual(self.may("alice", V4, OWN), "same-user")
+        for user in ("6300999", "63009"):
+            self.assertEqual(self.may(user, V4, SHARED), "same-user")
+
+
+class Sources(Tickets):
+    portal = {"source_ports": [40001]}
+
+    def test_a_ticket_may_name_its_source(self):
+        self.serve("alice", OWN)
+        self.assertEqual(self.may("alice", V4, OWN, source=text(HERE4, 40001)), "same-user")
+        self.assertEqual(self.connect(V4, OWN), REFUSED)
+        self.assertEqual(self.connect(V4, OWN, bind=(HERE4, 40001)), "connected")
+        self.assertEqual(self.may("alice", V4, OWN, source=text(HERE4, 40002)), "malformed")
 
 
 class Brief(Tickets):
-    portal = {"ticket_s": 1, "source_ports": [40001]}
+    portal = {"ticket_s": 1}
 
-    def test_a_ticket_expires_and_may_name_its_source(self):
+    def test_a_ticket_expires(self):
         self.serve("alice", OWN)
         self.assertEqual(self.may("alice", V4, OWN), "same-user")
         with Counted(self.ubfd1) as counted:
@@ -209,11 +291,6 @@ class Brief(Tickets):
             self.assertEqual(self.connect(V4, OWN), REFUSED)
             wait_until(lambda: self.ubfd1.status()["portal"]["tickets"]["expired"] == 1)
         self.assertEqual(counted["portal.tickets.spent"], 0)
-        source = text(HERE4, 40001)
-        self.assertEqual(self.may("alice", V4, OWN, source=source), "same-user")
-        self.assertEqual(self.connect(V4, OWN), REFUSED)
-        self.assertEqual(self.connect(V4, OWN, bind=(HERE4, 40001)), "connected")
-        self.assertEqual(self.may("alice", V4, OWN, source=text(HERE4, 40002)), "malformed")
 
     def test_a_node_that_does_not_say_who_listens_is_not_reached(self):
         self.serve("alice", OWN)
@@ -221,12 +298,12 @@ class Brief(Tickets):
             self.reload_with(self.ubfd2, portal={"peers": []})
             self.assertEqual(self.may("alice", V4, OWN), "no-answer")
             self.assertEqual(self.may("alice", V4, NOBODY), "no-answer")  # it tells no more of closed ports
-        self.assertEqual(counted["ident.listeners_refused"], 2)
+        self.assertGreaterEqual(counted["ident.listeners_refused"], 2)  # more if a question was repeated
         self.ubfd1.wait_for_log("10.77.0.2 does not tell this node who listens there")
         self.ubfd2.kill()
-        for most in (1.1, 0.3):  # seconds: the second is not waited for
+        for most in (2, 0.8):  # seconds: the second is not waited for, which would take 0.9
             start = time.monotonic()
-            answer = self.ask("alice", text(V4, OWN), wait=3)
+            answer = self.ask("alice", text(V4, OWN))
             self.assertLess(time.monotonic() - start, most)
             self.assertEqual((answer["reason"], answer["status"]), ("no-answer", 504))
         # Off while nobody is listed; on again by a reload.
@@ -235,7 +312,7 @@ class Brief(Tickets):
         self.reload_with(self.ubfd1, portal={"users": ["service"]})
         self.ubfd2.start()
         self.reload_with(self.ubfd2, portal={"peers": [HERE4]})
-        wait_until(lambda: self.may("alice", V4, OWN, wait=3) == "same-user")  # within a second
+        wait_until(lambda: self.may("alice", V4, OWN) == "same-user")  # within a second
         self.assertEqual(self.connect(V4, OWN), "connected")
 
 

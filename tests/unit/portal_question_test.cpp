@@ -150,6 +150,23 @@ TEST(PortalAnswer, every_page_is_short_and_says_why) {
     }
 }
 
+TEST(PortalAnswer, a_page_says_nothing_that_the_reason_does_not) {
+    const auto page = [](const char* reason, unsigned status) {
+        return response_to(fail(Refusal{reason, "x", status}), Form::html).body;
+    };
+    const auto says = [&](const std::string& body, const char* words) {
+        return body.find(words) != std::string::npos;
+    };
+    EXPECT_TRUE(says(page("different-user", 403), "belongs to somebody else"));
+    for (const char* reason : {"internal-error", "label-required", "shared-port", "no-grant"}) {
+        EXPECT_FALSE(says(page(reason, 403), "belongs to somebody else")) << reason;
+        EXPECT_FALSE(says(page(reason, 403), "under a group")) << reason;
+    }
+    EXPECT_TRUE(says(page("no-user", 401), "You are not logged in"));
+    EXPECT_FALSE(says(page("no-user", 403), "You are not logged in")); // they are; see portal.for
+    EXPECT_TRUE(says(page("no-user", 403), "portal.for"));
+}
+
 TEST(PortalReply, is_read_and_not_trusted) {
     const auto allowed =
         parse_reply(R"({"id":7,"allowed":true,"reason":"same-user","address":"10.0.0.7:80"})");

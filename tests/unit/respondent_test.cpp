@@ -96,6 +96,31 @@ TEST_F(RespondentTest, a_search_tells_the_uid_at_once_and_the_rest_later) {
     EXPECT_EQ(whole.owner.credentials->groups, std::vector{project});
 }
 
+TEST_F(RespondentTest, a_portal_is_told_with_the_user_or_not_yet) {
+    connects(flow, bob);
+    sockets.connectors.at(flow.source).owner.via = alice;
+    const auto is_told = [&](Part part) {
+        const auto only = answer();
+        EXPECT_EQ(only.part, part);
+        EXPECT_EQ(only.owner.uid, bob);
+        EXPECT_EQ(only.owner.via, alice);
+        EXPECT_TRUE(only.owner.credentials); // without, the wire has no portal
+    };
+    for (const bool in_time : {true, false}) {
+        respondent.answer({question()}, asker, time.now);
+        EXPECT_TRUE(sent.empty());
+        auto found = sockets.connectors.at(flow.source).owner;
+        if (in_time)
+            found.credentials.emplace();
+        owners.searches.back().done(found, in_time);
+        run();
+        is_told(in_time ? Part::whole : Part::busy);
+    }
+    owners.has_room = false;
+    respondent.answer({question(2)}, asker, time.now);
+    is_told(Part::busy);
+}
+
 TEST_F(RespondentTest, a_search_without_room_or_time_says_that_the_node_is_busy) {
     connects(flow, bob);
     owners.has_room = false;
