@@ -15,8 +15,6 @@ using identity::seconds_now;
 constexpr std::chrono::milliseconds patience{150};
 constexpr std::chrono::seconds between_greetings{1};
 constexpr std::chrono::seconds between_guesses{30}; // an older ubfd can't read a certificate
-constexpr unsigned most_learnt = 500;               // a second; each takes the check of a signature
-constexpr unsigned most_introductions = 4;          // a second, to one peer
 constexpr std::size_t most_pairs = 6;               // of one peer
 
 Milliseconds clock_now() {
@@ -217,19 +215,29 @@ bool Identities::prove(const Address& address, const Opening& by, const Opened& 
         return peer.used &&
                std::ranges::none_of(known(*book, &peer, address, seconds_now()), is_last);
     };
+    const bool is_newer = opened.datagram.time > peer.newest;
     const bool is_same = peer.used == used && peer.proven;
-    if (opened.datagram.time <= peer.newest && !is_same && !is_over())
+    if (!is_newer && !is_same && !is_over())
         return false;
     peer.newest = std::max(peer.newest, opened.datagram.time);
+    if (is_newer)
+        peer.waits_since.reset();
     const bool is_new = peer.proven != by.theirs->serial || peer.stamps_told != book->stamps_set;
     peer.proven = by.theirs->serial;
     peer.used = used;
     peer.stamps_told = book->stamps_set;
     if (book->roster == by.roster) // another may lack the certificate, or revoke it
         peer.certificate = by.theirs;
-    peer.waits_since.reset();
     take(*book, peer, by.theirs->name, opened.grants);
     return is_new;
+}
+
+void Identities::answered(const Address& address, Milliseconds stated) {
+    const auto book = book_.lock();
+    if (auto* entry = book->peers.find(address)) {
+        entry->state.newest = stated;
+        entry->state.waits_since.reset();
+    }
 }
 
 bool Identities::is_for_another_key(std::span<const std::uint8_t> bytes) const {
@@ -273,72 +281,6 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
         note_end(address, address);
     opened->datagram.by = std::move(theirs);
     return std::move(opened->datagram);
-}
-
-// A node of a range does not speak for one that the roster names within the range. A certificate
-// that the roster could not have revoked counts only if the roster lists it.
-bool Identities::may_introduce(const Book& book, const Address& address,
-                               const identity::Certificate& certificate) {
-    const auto length = certificate.length_at(address);
-    const auto listed = book.roster->at(address);
-    return length && book.roster->speaks_of(certificate.authority) &&
-           !book.roster->is_revoked(certificate.serial) &&
-           (listed.empty() || *length >= *listed.front()->length_at(address));
-}
-
-bool Identities::is_known(const Book& book, const Peer* peer,
-                          const identity::Certificate& certificate) {
-    const auto* listed = book.roster->find(certificate.serial);
-    return (listed != nullptr && *listed == certificate) ||
-           (peer != nullptr && std::ranges::any_of(peer->introduced, [&](const Known& introduced) {
-                return *introduced == certificate;
-            }));
-}
-
-void Identities::remember(const Book& book, const Address& address, Peer& peer, Known certificate) {
-    constexpr std::size_t most = 2;
-    auto& known = peer.introduced;
-    const auto now = seconds_now();
-    std::erase_if(known, [&](const Known& each) {
-        return each->valid.fault(now) || !may_introduce(book, address, *each);
-    });
-    known.push_back(std::move(certificate));
-    std::ranges::stable_sort(known, std::ranges::greater(),
-                             [](const Known& each) { return each->serial; });
-    if (known.size() > most)
-        known.pop_back();
-}
-
-Result<bool, Rejection> Identities::learn(const Received& received) {
-    const auto introduced = introduction_of(received.bytes);
-    if (!introduced)
-        return fail(Rejection::malformed);
-    const auto& address = received.path.from.address;
-    const auto stated = identity::parse_certificate(introduced->certificate);
-    if (!stated || stated->valid.fault(seconds_now()))
-        return fail(Rejection::no_certificate);
-    bool known = false;
-    {
-        const auto book = book_.lock();
-        auto* entry = book->peers.find(address);
-        known = is_known(*book, entry == nullptr ? nullptr : &entry->state, *stated);
-        if (!may_introduce(*book, address, *stated) ||
-            (!known && !book->learning.add(Clock::now(), most_learnt)))
-            return fail(Rejection::no_certificate);
-    }
-    if (!known && !identity::check_certificate(introduced->certificate, own_.authorities))
-        return fail(Rejection::no_certificate);
-    const auto book = book_.lock();
-    auto* entry = book->peers.add(address);
-    if (entry != nullptr) {
-        if (!known)
-            remember(*book, address, entry->state,
-                     std::make_shared<const identity::Certificate>(*stated));
-        if (introduced->asks) // it does not know the key that was used last
-            entry->state.used.reset();
-    }
-    return introduced->asks && entry != nullptr &&
-           entry->state.introducing.add(Clock::now(), most_introductions);
 }
 
 std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::uint8_t> out,

@@ -92,6 +92,10 @@ class Identities {
     void judge_again(const Address& address, Owner& owner) const;
     Proof proof(const Address& address) const;
 
+    // The peer has answered an open question, sealed, and stated this time: no replay could. Its
+    // clock may have been set back.
+    void answered(const Address& address, Milliseconds stated);
+
     // Keys for stamps go there from now on, for the roster that holds now; nullptr: nowhere.
     void set_stamps(std::shared_ptr<StampKeys> stamps);
     // The peer asked or answered, sealed, about a flow with its end at this address: `node` itself,
