@@ -128,7 +128,7 @@ void Daemon::follow_grants() {
     const auto& identities = settings_.rules()->terms->identities;
     if (!identities)
         return;
-    ident::Identities::OwnGrants grants;
+    ident::GrantBook::Own grants;
     for (const auto& job : owners_.all_jobs())
         if (const auto bytes =
                 identity::unarmour(identity::Kind::grant, job->grant, identity::max_grant))

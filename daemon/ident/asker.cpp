@@ -180,17 +180,20 @@ void Asker::handle(const Received& received, TimePoint now) {
         if (terms_->identities)
             terms_->identities->judge(datagram->by, answer.owner);
         if (datagram->sealed)
-            note_word(answer, received.path);
+            note_word(answer, received.path, datagram->time);
         handle(answer, received.path, ahead, now);
     }
 }
 
 // The next connection of this user from there, the kernel may recognise.
-void Asker::note_word(const Answer& answer, const Path& path) {
+void Asker::note_word(const Answer& answer, const Path& path, Milliseconds stated) {
     const auto& owner = answer.owner;
     const auto found = pending_.find(answer.nonce);
     if (found == pending_.end() || found->second.path.to != path.from ||
-        found->second.path.from != path.to || answer.part == Part::busy)
+        found->second.path.from != path.to)
+        return;
+    terms_->identities->answered(path.from.address, stated);
+    if (answer.part == Part::busy)
         return;
     const auto& question = found->second.question;
     if (question.role != Role::connector || question.flow.protocol != Protocol::tcp)

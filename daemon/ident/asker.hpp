@@ -77,7 +77,7 @@ class Asker final : public Peers {
     std::vector<Flow> take_barred(std::vector<Nonce>& nonces);
     void handle(const Received& received, TimePoint now);
     void ask_for_certificate(const Received& received);
-    void note_word(const Answer& answer, const Path& path);
+    void note_word(const Answer& answer, const Path& path, Milliseconds stated);
     void handle(const Answer& answer, const Path& path, Milliseconds ahead, TimePoint now);
 
     struct Line {

@@ -15,8 +15,6 @@ using identity::seconds_now;
 constexpr std::chrono::milliseconds patience{150};
 constexpr std::chrono::seconds between_greetings{1};
 constexpr std::chrono::seconds between_guesses{30}; // an older ubfd can't read a certificate
-constexpr unsigned most_learnt = 500;               // a second; each takes the check of a signature
-constexpr unsigned most_introductions = 4;          // a second, to one peer
 constexpr std::size_t most_pairs = 6;               // of one peer
 
 Milliseconds clock_now() {
@@ -45,14 +43,6 @@ void Identities::set_roster(identity::Roster roster) {
     book->roster.swap(fresh);
     for (const auto& [address, entry] : book->peers.all())
         book->peers.find(address)->state.certificate.reset();
-}
-
-const identity::NodeKey* Identities::own_key(identity::KeyId id) const {
-    if (own_.keys.current.id() == id)
-        return &own_.keys.current;
-    if (own_.keys.previous && own_.keys.previous->id() == id)
-        return &*own_.keys.previous;
-    return nullptr;
 }
 
 // The certificates by which a node may speak from the address now. The one that proved the peer
@@ -117,9 +107,8 @@ Identities::Known Identities::find(const Book& book, Peer& peer, const Address& 
 
 // A datagram that does not open may name any of these pairs. So all are kept: a secret takes fifty
 // times as long to find as a datagram to refuse.
-Identities::Pair* Identities::pair_with(Peer& peer, const identity::NodeKey& mine,
-                                        const identity::PublicKey& theirs) {
-    auto& pairs = peer.pairs;
+Identities::Pair* Identities::Peer::pair_with(const identity::NodeKey& mine,
+                                              const identity::PublicKey& theirs) {
     const auto known = std::ranges::find_if(pairs, [&](const Pair& pair) {
         return pair.mine == mine.id() && pair.their_key == theirs;
     });
@@ -141,7 +130,7 @@ std::optional<Identities::Sealing> Identities::prepare(Book& book, Peer& peer,
     const bool knows_previous = previous && peer.used && peer.used->mine == previous->id() &&
                                 peer.used->theirs == theirs.key;
     const auto& mine = knows_previous ? *previous : own_.keys.current;
-    auto* pair = pair_with(peer, mine, theirs.key);
+    auto* pair = peer.pair_with(mine, theirs.key);
     if (pair == nullptr)
         return std::nullopt;
     const Envelope envelope{pair->mine, pair->theirs, time};
@@ -152,23 +141,19 @@ std::optional<Identities::Sealing> Identities::prepare(Book& book, Peer& peer,
     return Sealing{envelope, book.nonces.draw(), pair->out->key};
 }
 
-// Whether a question has waited for an answer so long that the peer may have changed its ways.
-bool Identities::is_overdue(Peer& peer, Why why) {
+bool Identities::Peer::is_overdue(Why why, TimePoint now) {
     if (why != Why::question)
         return false;
-    const auto now = Clock::now();
-    if (!peer.waits_since)
-        peer.waits_since = now;
-    if (now - *peer.waits_since <= patience)
+    if (!waits_since)
+        waits_since = now;
+    if (now - *waits_since <= patience)
         return false;
-    peer.waits_since.reset();
+    waits_since.reset();
     return true;
 }
 
-bool Identities::shall_seal(const Peer& peer, Why why) const {
-    if (own_.required || why == Why::reply)
-        return true;
-    return why != Why::clear_reply && peer.proven.has_value();
+bool Identities::Peer::shall_get_sealed(Why why) const {
+    return why == Why::reply || (why != Why::clear_reply && proven.has_value());
 }
 
 std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::uint8_t> out,
@@ -183,16 +168,17 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
         auto* entry = book->peers.add(address);
         Peer passing;
         auto& peer = entry == nullptr ? passing : entry->state;
-        if (shall_seal(peer, why) && is_overdue(peer, why)) {
+        const auto seals = [&] { return own_.required || peer.shall_get_sealed(why); };
+        if (seals() && peer.is_overdue(why, Clock::now())) {
             if (own_.required)
                 use_next(*book, peer, address);
             else
                 peer.proven.reset(); // until the peer says again that it seals
         }
-        if (!shall_seal(peer, why))
+        if (!seals())
             return std::nullopt;
         const auto theirs = usable(*book, peer, address);
-        grants = grants_for(*book, datagram);
+        grants = book->grants.of(datagram);
         if (theirs)
             sealing = prepare(*book, peer, *theirs, datagram.time);
         else if (!own_.required)
@@ -217,31 +203,42 @@ bool Identities::prove(const Address& address, const Opening& by, const Opened& 
         return peer.used &&
                std::ranges::none_of(known(*book, &peer, address, seconds_now()), is_last);
     };
+    const bool is_newer = opened.datagram.time > peer.newest;
     const bool is_same = peer.used == used && peer.proven;
-    if (opened.datagram.time <= peer.newest && !is_same && !is_over())
+    if (!is_newer && !is_same && !is_over())
         return false;
     peer.newest = std::max(peer.newest, opened.datagram.time);
+    if (is_newer)
+        peer.waits_since.reset();
     const bool is_new = peer.proven != by.theirs->serial || peer.stamps_told != book->stamps_set;
     peer.proven = by.theirs->serial;
     peer.used = used;
     peer.stamps_told = book->stamps_set;
     if (book->roster == by.roster) // another may lack the certificate, or revoke it
         peer.certificate = by.theirs;
-    peer.waits_since.reset();
-    take(*book, peer, by.theirs->name, opened.grants);
+    book->grants.take(opened.grants, by.theirs->name, *book->roster, peer.granting,
+                      {Clock::now(), seconds_now()});
     return is_new;
+}
+
+void Identities::answered(const Address& address, Milliseconds stated) {
+    const auto book = book_.lock();
+    if (auto* entry = book->peers.find(address)) {
+        entry->state.newest = stated;
+        entry->state.waits_since.reset();
+    }
 }
 
 bool Identities::is_for_another_key(std::span<const std::uint8_t> bytes) const {
     const auto envelope = envelope_of(bytes);
-    return envelope && own_key(envelope->receiver) == nullptr;
+    return envelope && own_.keys.find(envelope->receiver) == nullptr;
 }
 
 Result<Datagram, Rejection> Identities::read(const Received& received) {
     const auto envelope = envelope_of(received.bytes);
     if (!envelope)
         return fail(Rejection::malformed);
-    const auto* mine = own_key(envelope->receiver);
+    const auto* mine = own_.keys.find(envelope->receiver);
     if (mine == nullptr)
         return fail(Rejection::wrong_key);
     const auto& address = received.path.from.address;
@@ -257,7 +254,7 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
         theirs = find(*book, peer, address, envelope->sender);
         if (!theirs)
             return fail(Rejection::no_certificate);
-        auto* pair = pair_with(peer, *mine, theirs->key);
+        auto* pair = peer.pair_with(*mine, theirs->key);
         if (pair == nullptr)
             return fail(Rejection::wrong_key);
         if (!pair->in || pair->in->epoch != envelope->epoch())
@@ -273,72 +270,6 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
         note_end(address, address);
     opened->datagram.by = std::move(theirs);
     return std::move(opened->datagram);
-}
-
-// A node of a range does not speak for one that the roster names within the range. A certificate
-// that the roster could not have revoked counts only if the roster lists it.
-bool Identities::may_introduce(const Book& book, const Address& address,
-                               const identity::Certificate& certificate) {
-    const auto length = certificate.length_at(address);
-    const auto listed = book.roster->at(address);
-    return length && book.roster->speaks_of(certificate.authority) &&
-           !book.roster->is_revoked(certificate.serial) &&
-           (listed.empty() || *length >= *listed.front()->length_at(address));
-}
-
-bool Identities::is_known(const Book& book, const Peer* peer,
-                          const identity::Certificate& certificate) {
-    const auto* listed = book.roster->find(certificate.serial);
-    return (listed != nullptr && *listed == certificate) ||
-           (peer != nullptr && std::ranges::any_of(peer->introduced, [&](const Known& introduced) {
-                return *introduced == certificate;
-            }));
-}
-
-void Identities::remember(const Book& book, const Address& address, Peer& peer, Known certificate) {
-    constexpr std::size_t most = 2;
-    auto& known = peer.introduced;
-    const auto now = seconds_now();
-    std::erase_if(known, [&](const Known& each) {
-        return each->valid.fault(now) || !may_introduce(book, address, *each);
-    });
-    known.push_back(std::move(certificate));
-    std::ranges::stable_sort(known, std::ranges::greater(),
-                             [](const Known& each) { return each->serial; });
-    if (known.size() > most)
-        known.pop_back();
-}
-
-Result<bool, Rejection> Identities::learn(const Received& received) {
-    const auto introduced = introduction_of(received.bytes);
-    if (!introduced)
-        return fail(Rejection::malformed);
-    const auto& address = received.path.from.address;
-    const auto stated = identity::parse_certificate(introduced->certificate);
-    if (!stated || stated->valid.fault(seconds_now()))
-        return fail(Rejection::no_certificate);
-    bool known = false;
-    {
-        const auto book = book_.lock();
-        auto* entry = book->peers.find(address);
-        known = is_known(*book, entry == nullptr ? nullptr : &entry->state, *stated);
-        if (!may_introduce(*book, address, *stated) ||
-            (!known && !book->learning.add(Clock::now(), most_learnt)))
-            return fail(Rejection::no_certificate);
-    }
-    if (!known && !identity::check_certificate(introduced->certificate, own_.authorities))
-        return fail(Rejection::no_certificate);
-    const auto book = book_.lock();
-    auto* entry = book->peers.add(address);
-    if (entry != nullptr) {
-        if (!known)
-            remember(*book, address, entry->state,
-                     std::make_shared<const identity::Certificate>(*stated));
-        if (introduced->asks) // it does not know the key that was used last
-            entry->state.used.reset();
-    }
-    return introduced->asks && entry != nullptr &&
-           entry->state.introducing.add(Clock::now(), most_introductions);
 }
 
 std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::uint8_t> out,

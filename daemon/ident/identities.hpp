@@ -10,6 +10,7 @@
 #include "daemon/core/event_loop.hpp"
 #include "daemon/core/rate.hpp"
 #include "daemon/ident/bounded_peers.hpp"
+#include "daemon/ident/grant_book.hpp"
 #include "daemon/ident/stamp_keys.hpp"
 #include "ident/sealed.hpp"
 #include "ident/socket.hpp"
@@ -63,8 +64,7 @@ class Identities {
     std::shared_ptr<const identity::Roster> roster() const { return book_.lock()->roster; }
     void set_roster(identity::Roster roster);
     // Those of the users with jobs here, which go along with what peers are told of these users.
-    using OwnGrants = std::map<Uid, Grants>;
-    void set_grants(OwnGrants grants);
+    void set_grants(GrantBook::Own grants) { book_.lock()->grants.set_own(std::move(grants)); }
 
     // Seals the datagram as encode() writes one. Nothing: it goes under the cluster key. If the
     // peer's certificate is needed and unknown, the bytes ask for it, and the datagram must come
@@ -92,6 +92,10 @@ class Identities {
     void judge_again(const Address& address, Owner& owner) const;
     Proof proof(const Address& address) const;
 
+    // The peer has answered an open question, sealed, and stated this time: no replay could. Its
+    // clock may have been set back.
+    void answered(const Address& address, Milliseconds stated);
+
     // Keys for stamps go there from now on, for the roster that holds now; nullptr: nowhere.
     void set_stamps(std::shared_ptr<StampKeys> stamps);
     // The peer asked or answered, sealed, about a flow with its end at this address: `node` itself,
@@ -103,7 +107,6 @@ class Identities {
     bool is_barred(const Address& address) const;
 
     static constexpr std::size_t most_peers = 65536;
-    static constexpr std::size_t most_grants = 65536; // of other nodes
 
   private:
     using Known = CertificatePtr;
@@ -122,6 +125,8 @@ class Identities {
         std::optional<Derived> out{};
         std::optional<Derived> in{};
         std::unique_ptr<StampKeys::Epochs> stamps{}; // few peers have them
+
+        const StampKeys::Epochs& stamping(const identity::NodeKey& own);
     };
     // By which keys the peer sealed last what opened.
     struct Used {
@@ -141,22 +146,21 @@ class Identities {
         std::uint64_t stamps_told = 0; // Book::stamps_set, when they got this peer's
         Rate granting{};
         Rate introducing{};
+
+        // nullptr if that is no key.
+        Pair* pair_with(const identity::NodeKey& mine, const identity::PublicKey& theirs);
+        // Whether a question has waited for an answer so long that it may have changed its ways.
+        bool is_overdue(Why why, TimePoint now);
+        bool shall_get_sealed(Why why) const;
     };
     struct Nonces {
         std::array<identity::SealNonce, 32> drawn{};
         std::size_t left = 0;
         identity::SealNonce draw();
     };
-    // A grant of another node, which was checked.
-    struct Granted {
-        identity::Grant grant;
-        std::vector<std::uint8_t> bytes;
-    };
-    using Holder = std::pair<std::string, Uid>; // node, user
     struct Book {
         std::shared_ptr<const identity::Roster> roster;
-        OwnGrants own_grants{};
-        std::map<Holder, Granted> grants{};
+        GrantBook grants{};
         BoundedPeers<Peer> peers{most_peers};
         Nonces nonces{};
         Rate learning{};
@@ -170,7 +174,6 @@ class Identities {
         identity::Secret key;
     };
 
-    const identity::NodeKey* own_key(identity::KeyId id) const;
     static std::vector<Known> known(const Book& book, const Peer* peer, const Address& address,
                                     identity::Seconds now);
     static Known usable(const Book& book, Peer& peer, const Address& address);
@@ -181,8 +184,6 @@ class Identities {
                          const identity::Certificate& certificate);
     static void remember(const Book& book, const Address& address, Peer& peer, Known certificate);
     static Known find(const Book& book, Peer& peer, const Address& address, identity::KeyId key);
-    static Pair* pair_with(Peer& peer, const identity::NodeKey& mine,
-                           const identity::PublicKey& theirs);
     std::optional<Sealing> prepare(Book& book, Peer& peer, const identity::Certificate& theirs,
                                    Milliseconds time) const;
     struct Opening {
@@ -191,17 +192,10 @@ class Identities {
         std::shared_ptr<const identity::Roster> roster; // by which the certificate was found
     };
     bool prove(const Address& address, const Opening& by, const Opened& opened);
-    static bool is_overdue(Peer& peer, Why why);
-    bool shall_seal(const Peer& peer, Why why) const;
-    static Grants grants_for(const Book& book, const Datagram& datagram);
     static Known proven(const Book& book, const Address& address);
-    static const StampKeys::Epochs& stamping(Pair& pair, const identity::NodeKey& mine);
     std::optional<StampKeys::Pair> stamps_of(Book& book, const Address& node) const;
     std::optional<identity::Seconds> word_counts_until(const Book& book, const Address& node,
                                                        Uid uid) const;
-    static bool is_good(const Book& book, const identity::Grant& grant, identity::Seconds now);
-    static std::vector<identity::Grant> granted(const Book& book, const std::string& node, Uid uid);
-    void take(Book& book, Peer& peer, const std::string& node, const Grants& grants) const;
 
     const Own own_;
     Guarded<Book> book_;

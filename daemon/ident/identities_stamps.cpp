@@ -43,22 +43,21 @@ Identities::Known Identities::proven(const Book& book, const Address& address) {
     return nullptr; // revoked or expired meanwhile
 }
 
-const StampKeys::Epochs& Identities::stamping(Pair& pair, const identity::NodeKey& mine) {
+const StampKeys::Epochs& Identities::Pair::stamping(const identity::NodeKey& own) {
     const auto epochs = epochs_at(std::chrono::duration_cast<Milliseconds>(
         std::chrono::system_clock::now().time_since_epoch()));
-    if (!pair.stamps || pair.stamps->numbers != epochs) {
+    if (!stamps || stamps->numbers != epochs) {
         const auto key = [&](const auto& from, const auto& to, Epoch epoch) {
-            return pair_key(pair.shared, from, to, identity::purpose_stamp, epoch);
+            return pair_key(shared, from, to, identity::purpose_stamp, epoch);
         };
-        const auto& own = mine.public_key();
-        const auto& theirs = pair.their_key;
-        pair.stamps = std::make_unique<StampKeys::Epochs>(StampKeys::Epochs{
+        const auto& ours = own.public_key();
+        stamps = std::make_unique<StampKeys::Epochs>(StampKeys::Epochs{
             epochs,
-            {key(theirs, own, epochs[0]), key(theirs, own, epochs[1])},
-            {key(own, theirs, epochs[0]), key(own, theirs, epochs[1])},
+            {key(their_key, ours, epochs[0]), key(their_key, ours, epochs[1])},
+            {key(ours, their_key, epochs[0]), key(ours, their_key, epochs[1])},
         });
     }
-    return *pair.stamps;
+    return *stamps;
 }
 
 // The keys for stamps that go with those by which the peer sealed last.
@@ -68,14 +67,14 @@ std::optional<StampKeys::Pair> Identities::stamps_of(Book& book, const Address& 
     if (!certificate || entry == nullptr || !entry->state.used)
         return std::nullopt;
     const auto used = *entry->state.used;
-    const auto* mine = own_key(used.mine);
+    const auto* mine = own_.keys.find(used.mine);
     if (mine == nullptr || used.theirs != certificate->key)
         return std::nullopt;
-    auto* pair = pair_with(entry->state, *mine, used.theirs);
+    auto* pair = entry->state.pair_with(*mine, used.theirs);
     if (pair == nullptr)
         return std::nullopt;
     return StampKeys::Pair{pair->mine, pair->theirs, certificate->valid.until,
-                           stamping(*pair, *mine)};
+                           pair->stamping(*mine)};
 }
 
 void Identities::note_end(const Address& node, const Address& end) {
@@ -116,7 +115,8 @@ std::optional<identity::Seconds> Identities::word_counts_until(const Book& book,
     if (own_.classes.empty())
         return until;
     const auto* of_class = own_.rule_of(certificate->node_class);
-    const auto grants = granted(book, certificate->name, uid);
+    const auto grants =
+        book.grants.find(certificate->name, uid, *book.roster, identity::seconds_now());
     const auto seconds = identity::seconds_now();
     if (may_vouch(of_class, certificate->name, {false, uid, false}, grants, seconds) !=
         identity::Vouching::counts)

@@ -105,6 +105,13 @@ class NodeKey {
 struct NodeKeys {
     NodeKey current;
     std::optional<NodeKey> previous;
+
+    // nullptr if neither has this id.
+    const NodeKey* find(KeyId id) const {
+        if (current.id() == id)
+            return &current;
+        return previous && previous->id() == id ? &*previous : nullptr;
+    }
 };
 
 // The authorities that a node accepts: two at most, so that one can follow the other.

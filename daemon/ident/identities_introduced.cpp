@@ -1,0 +1,84 @@
+// The part of an identity about certificates that peers introduce, as they are not in the roster.
+#include "daemon/ident/identities.hpp"
+#include "identity/clock.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace ubf::ident {
+namespace {
+
+using identity::seconds_now;
+
+constexpr unsigned most_learnt = 500;      // a second; each takes the check of a signature
+constexpr unsigned most_introductions = 4; // a second, to one peer
+
+} // namespace
+
+// A node of a range does not speak for one that the roster names within the range. A certificate
+// that the roster could not have revoked counts only if the roster lists it.
+bool Identities::may_introduce(const Book& book, const Address& address,
+                               const identity::Certificate& certificate) {
+    const auto length = certificate.length_at(address);
+    const auto listed = book.roster->at(address);
+    return length && book.roster->speaks_of(certificate.authority) &&
+           !book.roster->is_revoked(certificate.serial) &&
+           (listed.empty() || *length >= *listed.front()->length_at(address));
+}
+
+bool Identities::is_known(const Book& book, const Peer* peer,
+                          const identity::Certificate& certificate) {
+    const auto* listed = book.roster->find(certificate.serial);
+    return (listed != nullptr && *listed == certificate) ||
+           (peer != nullptr && std::ranges::any_of(peer->introduced, [&](const Known& introduced) {
+                return *introduced == certificate;
+            }));
+}
+
+void Identities::remember(const Book& book, const Address& address, Peer& peer, Known certificate) {
+    constexpr std::size_t most = 2;
+    auto& known = peer.introduced;
+    const auto now = seconds_now();
+    std::erase_if(known, [&](const Known& each) {
+        return each->valid.fault(now) || !may_introduce(book, address, *each);
+    });
+    known.push_back(std::move(certificate));
+    std::ranges::stable_sort(known, std::ranges::greater(),
+                             [](const Known& each) { return each->serial; });
+    if (known.size() > most)
+        known.pop_back();
+}
+
+Result<bool, Rejection> Identities::learn(const Received& received) {
+    const auto introduced = introduction_of(received.bytes);
+    if (!introduced)
+        return fail(Rejection::malformed);
+    const auto& address = received.path.from.address;
+    const auto stated = identity::parse_certificate(introduced->certificate);
+    if (!stated || stated->valid.fault(seconds_now()))
+        return fail(Rejection::no_certificate);
+    bool known = false;
+    {
+        const auto book = book_.lock();
+        auto* entry = book->peers.find(address);
+        known = is_known(*book, entry == nullptr ? nullptr : &entry->state, *stated);
+        if (!may_introduce(*book, address, *stated) ||
+            (!known && !book->learning.add(Clock::now(), most_learnt)))
+            return fail(Rejection::no_certificate);
+    }
+    if (!known && !identity::check_certificate(introduced->certificate, own_.authorities))
+        return fail(Rejection::no_certificate);
+    const auto book = book_.lock();
+    auto* entry = book->peers.add(address);
+    if (entry != nullptr) {
+        if (!known)
+            remember(*book, address, entry->state,
+                     std::make_shared<const identity::Certificate>(*stated));
+        if (introduced->asks) // it does not know the key that was used last
+            entry->state.used.reset();
+    }
+    return introduced->asks && entry != nullptr &&
+           entry->state.introducing.add(Clock::now(), most_introductions);
+}
+
+} // namespace ubf::ident
