@@ -24,7 +24,7 @@ AskDesk::AskDesk(EventLoop& loop, Mailbox& mailbox, Broker& broker,
                  const std::filesystem::path& socket)
   : loop_(loop)
   , broker_(broker)
-  , listener_(socket, broker.settings().group)
+  , listener_(socket, broker.settings().portal.group)
   , resolver_(mailbox) {
     loop_.watch(listener_.fd(), [this] { accept(); });
 }
@@ -88,7 +88,7 @@ std::string AskDesk::answer(std::uint64_t id, const std::string& line) {
     if (!place)
         return error(place.error().explain);
     const auto* host = std::get_if<portal::Host>(&*place);
-    if (host != nullptr && !portal::is_in(host->name, broker_.settings().domains))
+    if (host != nullptr && !portal::is_in(host->name, broker_.settings().portal.domains))
         return error("the target's name is in none of portal.domains");
     return look_up(id, user, *place);
 }
@@ -121,7 +121,7 @@ std::string AskDesk::open(const Found& found, Port port) {
     if (!found.user)
         return error("the user database knows no such user");
     if (!settings.is_person(*found.user))
-        return error("portal.for does not have this user");
+        return error("portal.for does not have this user, or they are exempt, or a portal");
     if (found.addresses.empty())
         return error("the target's name has no address");
     if (!std::ranges::all_of(found.addresses, [&](const Address& address) {

@@ -96,8 +96,8 @@ std::string Broker::open(const Place& place) {
 
 void Broker::add(const Place& place) {
     const auto path = folder_ / path_of(place);
-    make_folder(path.parent_path(), settings_.group);
-    Door door{std::make_unique<portal::Listener>(path, settings_.group), Clock::now()};
+    make_folder(path.parent_path(), settings_.portal.group);
+    Door door{std::make_unique<portal::Listener>(path, settings_.portal.group), Clock::now()};
     door.listener->leave_file();
     loop_.watch(door.listener->fd(), [this, place] { accept(place); });
     doors_.emplace(place, std::move(door));

@@ -1,18 +1,16 @@
 #include "daemon/connect/settings.hpp"
 
-#include "base/uid_ranges.hpp"
 #include "config/config.hpp"
-
-#include <algorithm>
+#include "config/portal_people.hpp"
 
 namespace ubf::connect {
 
 bool Settings::is_portal(Uid uid) const {
-    return std::ranges::find(portals, uid) != portals.end();
+    return portal.is_user(uid);
 }
 
 bool Settings::is_person(Uid uid) const {
-    return contains(on_behalf, uid);
+    return may_speak_for(uid, portal, policy, fabric_policy);
 }
 
 bool Settings::is_target(const Endpoint& target) const {
@@ -22,8 +20,7 @@ bool Settings::is_target(const Endpoint& target) const {
 
 Settings load_settings(const std::filesystem::path& file) {
     const auto config = load_config(file, Names::look_up_or_list);
-    const auto& portal = config.portal;
-    return {portal.users, portal.on_behalf, portal_targets(config), portal.domains, portal.group};
+    return {config.portal, config.policy, config.fabric_policy(), portal_targets(config)};
 }
 
 } // namespace ubf::connect

@@ -1,23 +1,21 @@
-// [portal] of ubfd.toml, as far as it is ubf-connect's.
+// The settings of ubfd.toml that are ubf-connect's as well.
 #pragma once
 
 #include "base/types.hpp"
+#include "config/portal.hpp"
 #include "config/portal_targets.hpp"
 #include "flow/address.hpp"
+#include "policy/policy.hpp"
 
 #include <filesystem>
-#include <optional>
-#include <string>
-#include <vector>
 
 namespace ubf::connect {
 
 struct Settings {
-    std::vector<Uid> portals;        // who may ask and connect
-    std::vector<UidRange> on_behalf; // of whom
+    Portal portal;
+    Policy policy; // for its exemptions
+    Policy fabric_policy;
     PortalTargets targets;
-    std::vector<std::string> domains;
-    std::optional<Gid> group; // of the sockets
 
     bool is_portal(Uid uid) const;
     bool is_person(Uid uid) const;

@@ -1,6 +1,7 @@
 #include "daemon/tickets/portal_desk.hpp"
 
 #include "base/json.hpp"
+#include "config/portal_people.hpp"
 #include "daemon/ident/silence.hpp"
 #include "policy/inquiry.hpp"
 

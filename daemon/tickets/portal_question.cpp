@@ -26,12 +26,6 @@ bool is_user(const std::string& text) {
            text.find_first_of(":/,") == std::string::npos;
 }
 
-bool is_exempt(Uid user, const Policy& policy) {
-    return std::ranges::any_of(policy.exempt_connectors, [&](const Exemption& exemption) {
-        return exemption.users.contains(user);
-    });
-}
-
 } // namespace
 
 Result<PortalQuestion, Objection> portal_question(const Json& may) {
@@ -60,14 +54,6 @@ std::optional<TargetPlace> place_of(const Endpoint& target, bool here, const Tar
     if (terms.scope.of(Protocol::tcp, target.port, place.name, place.fabric) != Scope::Why::watched)
         return std::nullopt;
     return place;
-}
-
-bool may_speak_for(Uid user, const Portal& portal, const Policy& policy,
-                   const Policy& fabric_policy) {
-    return user != Uid{0} && !portal.is_user(user) &&
-           std::ranges::any_of(portal.on_behalf,
-                               [&](const UidRange& range) { return range.contains(user); }) &&
-           !is_exempt(user, policy) && !is_exempt(user, fabric_policy);
 }
 
 std::string_view explain(Objection objection) {

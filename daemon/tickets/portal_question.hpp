@@ -4,7 +4,6 @@
 
 #include "base/result.hpp"
 #include "base/types.hpp"
-#include "config/portal.hpp"
 #include "config/portal_targets.hpp"
 #include "config/scope.hpp"
 #include "flow/flow.hpp"
@@ -43,10 +42,6 @@ struct TargetPlace {
 // Nothing if portals don't reach that target: no user's server can be there, no ubfd can be asked,
 // or the kernel lets everybody in.
 std::optional<TargetPlace> place_of(const Endpoint& target, bool here, const TargetTerms& terms);
-
-// Whether portals may speak for this user at all.
-bool may_speak_for(Uid user, const Portal& portal, const Policy& policy,
-                   const Policy& fabric_policy);
 
 // One line for the person at the browser. It names nobody else.
 std::string_view explain(Objection objection);

@@ -55,9 +55,10 @@ class Connect(TwoNodes):
     def start_daemons(self):
         add_users(case.USERS | {"ubf-portal": 63020, USER: 63021, "other": 63022, str(case.USERS["bob"]): 63009},
                   case.GROUPS | {"portals": (PORTALS, ["www-data", "other"])})
-        self.ubfd1 = self.start_ubfd(self.one, {"peers": {"ranges": PEERS}, "portal": {
-            "users": ["www-data", "other"], "for": ["60000-63015"], "group": "portals"}})
-        self.ubfd2 = self.start_ubfd(self.two)
+        exempt = {"policy": {"exempt_connectors": ["monitor"]}}
+        self.ubfd1 = self.start_ubfd(self.one, exempt | {"peers": {"ranges": PEERS}, "portal": {
+            "users": ["www-data", "other", "service"], "for": ["60000-63015"], "group": "portals"}})
+        self.ubfd2 = self.start_ubfd(self.two, exempt)
 
     def run_behind(self, node, *command, **options):
         with open(FOLDER / "programs.out", "a") as log:
@@ -126,6 +127,8 @@ class Connect(TwoNodes):
     def test_questions_that_are_forged_or_out_of_reach_get_no_socket(self):
         for user, target, words in (
                 ("root", f"node2:{MINE}", "portal.for"), ("0", f"node2:{MINE}", "portal.for"),
+                # Nobody is exempt by a portal, nor is another portal.
+                ("monitor", f"node2:{MINE}", "exempt"), ("service", f"node2:{MINE}", "exempt"),
                 ("63002", f"node2:{MINE}", "no such user"),  # one user's name, and bob's uid
                 ("nobody-there", f"node2:{MINE}", "no such user"), ("../alice", f"node2:{MINE}", "no user's name"),
                 ("", f"node2:{MINE}", "no user's name"), ("alice", "127.0.0.1:8888", "this kind"),
