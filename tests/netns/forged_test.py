@@ -1,0 +1,62 @@
+#!/usr/bin/python3
+"""A user, or root of another node, tries to mislead those who read the log, reports and refusals, and to crowd others
+out of them."""
+
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, person  # noqa: E402
+from lab.case import V4, V6, TwoNodes, refused, wait_until  # noqa: E402
+from lab.node import Node  # noqa: E402
+from lab.tree import FOLDER, replace_file  # noqa: E402
+
+PORT = 9001
+JOURNALD = "/lib/systemd/systemd-journald"
+FIRST_SUBID = 700_000
+
+
+def take_name(name):
+    """Gives this process, and its sockets' program, another name."""
+    ctypes.CDLL(None).prctl(15, name, 0, 0, 0)  # PR_SET_NAME
+
+
+class Reports(case.Case):
+    """Root of another node writes the report that the administrator collects."""
+
+    def rows(self, **more):
+        row = {"protocol": "tcp", "from": "10.0.0.1:1", "to": "10.0.0.2:80", "reason": "different-user", "count": 1,
+               "connector": {"kind": "user", "uid": 63002}, "listener": {"kind": "user", "uid": 63001}}
+        return [row | more]
+
+    def report(self, refusals, *words, **more):
+        file = FOLDER / "report.json"
+        file.write_text(json.dumps({"host": "node9", "refusals": refusals} | more))
+        process = subprocess.run([case.build / "daemon" / "ubfctl", "report", *words, "--from", file], text=True,
+                                 capture_output=True, timeout=20)
+        self.assertEqual(process.returncode, 0, process.stderr)
+        return process.stdout
+
+    def test_have_no_words_that_their_writer_chose(self):
+        evil = 'x\n]\n[policy]\nmode = "observe"\n#\x1b[2J'
+        listener = {"kind": "user", "uid": 63001, "program": evil}
+        for rows in (self.rows(protocol=evil), self.rows(listener=listener), self.rows(listener={"kind": evil}),
+                     self.rows(reason="no-answer", listener=listener), self.rows(told_by=evil, hint=evil)):
+            suggested = self.report(rows, "--suggest")
+            self.assertNotIn("mode", tomllib.loads(suggested).get("policy", {}), suggested)
+            for text in (suggested, self.report(rows), self.report(rows, host=evil)):
+                self.assertNotIn("\x1b", text)
+                self.assertLessEqual(text.count("\n"), 8, text)
+        self.assertIn(r"(caf\xc3\xa9)", self.report(self.rows(listener=listener | {"program": r"caf\xc3\xa9"})))
+        self.report(self.rows(), host=7)
+
+
+if __name__ == "__main__":
+    case.main()
