@@ -28,6 +28,30 @@ def take_name(name):
     ctypes.CDLL(None).prctl(15, name, 0, 0, 0)  # PR_SET_NAME
 
 
+class Leftovers(case.Case):
+    def test_of_several_processes_all_end(self):
+        node = Node("node1")
+        node.run("ip", "link", "set", "lo", "up")
+        self.key = case.write_key(FOLDER / "key")
+        ubfd = self.start_ubfd(node)
+        code = ("import os, socket, time\n"
+                "server = socket.create_server(('0.0.0.0', 9003))\n"
+                "os.fork(), os.fork()\n"
+                "os.write(1, b'listens\\n')\n"
+                "time.sleep(1000)\n")
+        server = node.start("/usr/bin/python3", "-c", code, user="bob", stdout=subprocess.PIPE)
+        for _ in range(4):
+            self.assertEqual(server.stdout.readline(), "listens\n")
+        ubfd.ctl("job", "begin", "--job", "5", "--uid", "63002", "--label", "physics")
+        end = ["job", "end", "--job", "5", "--uid", "63002", "--leftovers"]
+        self.assertEqual(ubfd.ctl(*end, "report").stdout.count("it goes on"), 4)
+        self.assertEqual(ubfd.ctl(*end, "kill").stdout.count(": ended\n"), 4)
+        wait_until(lambda: not node.run("ss", "-Htln", "sport", "=", 9003).strip(), 5, "the listener's end")
+        server.communicate(timeout=5)
+        rows = json.loads(ubfd.ctl("--json", "listeners").stdout)
+        self.assertEqual([row for row in rows if row["address"].endswith(":9003")], [])
+
+
 class Reports(case.Case):
     """Root of another node writes the report that the administrator collects."""
 
