@@ -82,5 +82,41 @@ class Reports(case.Case):
         self.report(self.rows(), host=7)
 
 
+class Journal(case.Case):
+    def setUp(self):
+        super().setUp()
+        if not pathlib.Path(JOURNALD).exists() or not shutil.which("journalctl"):
+            self.skipTest("no journald here")
+        folder = pathlib.Path("/run/systemd/journald.conf.d")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "test.conf").write_text("[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\n")
+        journald = subprocess.Popen([JOURNALD])
+        self.addCleanup(journald.wait)
+        self.addCleanup(journald.terminate)
+        wait_until(lambda: pathlib.Path("/run/systemd/journal/socket").exists(), 10, "the journal's socket")
+
+    def write(self, uid, text):
+        if os.fork() == 0:
+            os.setgroups([])
+            os.setresuid(uid, uid, uid)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+                journal.sendto(f"MESSAGE={text}\nSYSLOG_IDENTIFIER=ubfd\nUBF_REASON=different-user\n"
+                               "UBF_CONNECTOR_UID=63001\nPRIORITY=5\n".encode(), "/run/systemd/journal/socket")
+            os._exit(0)
+        os.wait()
+
+    def test_has_no_line_of_ubfds_that_another_user_wrote(self):
+        self.write(63002, "a forged line")
+        self.write(0, "a true line")
+        for words in ((), ("--user", "63001"), ("--reason", "different-user")):
+            command = [case.build / "daemon" / "ubfctl", "log", "--since", "today", *words]
+
+            def shown():
+                return subprocess.run(command, text=True, capture_output=True, timeout=20).stdout
+
+            wait_until(lambda: "a true line" in shown(), 10, "the line of root's")
+            self.assertNotIn("forged", shown())
+
+
 if __name__ == "__main__":
     case.main()
