@@ -28,6 +28,20 @@ def take_name(name):
     ctypes.CDLL(None).prctl(15, name, 0, 0, 0)  # PR_SET_NAME
 
 
+class Bundle(TwoNodes):
+    settings = {"limits": {"new_connections": "50/s burst 20", "action": "refuse"}}
+
+    def test_has_neither_name_nor_uid_of_who_is_over_the_limit(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT, backlog=4096)
+        bob = self.person("bob", self.one)
+        for address in (V4, V6):
+            bob.do(person.connect_steadily, address, PORT, 10000, 60 / 10000)
+        wait_until(lambda: self.ubfd1.status()["over_limit"], 10, "a user over the limit")
+        text = self.ubfd1.ctl("doctor", "--bundle", "--config", self.ubfd1.config).stdout
+        self.assertEqual(json.loads(text)["status"]["over_limit"], [{"uid": "hidden", "name": "person1(hidden)"}])
+        self.assertNotRegex(text, r"alice|bob|6300\d")
+
+
 class Leftovers(case.Case):
     def test_of_several_processes_all_end(self):
         node = Node("node1")
