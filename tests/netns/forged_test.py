@@ -28,6 +28,70 @@ def take_name(name):
     ctypes.CDLL(None).prctl(15, name, 0, 0, 0)  # PR_SET_NAME
 
 
+class Names(TwoNodes):
+    def test_of_a_program_makes_no_word_of_a_line(self):
+        self.person("alice", self.two).listen("tcp", "::", PORT)
+        bob = self.person("bob", self.one)
+        bob.do(take_name, b"a[1] job=7\n\x1b[2J")
+        for protocol, address in (("tcp", V4), ("tcp", V6)):
+            self.assertEqual(bob.connect(protocol, address, PORT), refused(protocol, "v4" if address == V4 else "v6"))
+        for ubfd, verb in ((self.ubfd2, " denied "), (self.ubfd1, " refused-there ")):
+            wait_until(lambda: ubfd.log().count(verb) == 2, 5, f"two lines with{verb}")
+            for line in ubfd.log().splitlines():
+                if verb in line:
+                    self.assertIn(r" connector=bob(63002) a[1]\x20job=7\x0a\x1b[2J", line)
+                    self.assertNotIn(" job=", line)
+
+
+class Telling(TwoNodes):
+    def test_reaches_others_though_one_is_refused_in_a_loop(self):
+        alice = self.person("alice", self.two)
+        ports = range(PORT, PORT + 300)
+        for port in ports:
+            alice.listen("tcp", "::", port)
+        bob, carol = self.person("bob", self.one), self.person("carol", self.one)
+        end = bob.begin(person.scan, "tcp", [V4, V6], ports)
+        wait_until(lambda: self.ubfd2.status()["refusals_remembered"] > 150, 10, "bob's loop")
+        for port in ports[:3]:
+            self.assertEqual(carol.connect("tcp", V4, port), refused("tcp", "v4"))
+        end()
+        wait_until(lambda: self.ubfd1.log().count(" connector=carol(63003)") >= 3, 5, "carol's refusals at her node")
+
+
+class SubordinateUids(TwoNodes):
+    """Bob has uids enough for more users than a node remembers."""
+
+    settings = {"log": {"fold_s": 3600}}
+    count = 6000
+
+    def start_daemons(self):
+        replace_file("/etc/subuid", [f"bob:{FIRST_SUBID}:65536"])
+        super().start_daemons()
+
+    def refusals(self, user):
+        process = self.ubfd2.ctl("--json", "why", "--last", "100", socket=self.ubfd2.user_socket, user=user)
+        return json.loads(process.stdout)["refusals"]
+
+    def test_make_nobody_else_forgotten_nor_unheard(self):
+        alice, carol = self.person("alice", self.two), self.person("carol", self.two)
+        for port in range(PORT, PORT + 10):
+            alice.listen("tcp", "::", port)
+            self.assertEqual(carol.connect("tcp", "127.0.0.1", port), refused("tcp", "v4"))
+        self.assertEqual(len(self.refusals("carol")), 10)
+        flood = ("import os, socket\n"
+                 f"for uid in range({FIRST_SUBID}, {FIRST_SUBID + self.count}):\n"
+                 "    os.setresuid(uid, uid, 0)\n"
+                 "    with socket.socket() as client:\n"
+                 f"        client.connect_ex(('127.0.0.1', {PORT}))\n"
+                 "    os.setresuid(0, 0, 0)\n")
+        self.assertEqual(self.two.start("/usr/bin/python3", "-c", flood).wait(timeout=60), 0)
+        self.assertEqual(len(self.refusals("carol")), 10)
+        carols = [line for line in self.ubfd2.denials() if "connector=carol" in line]
+        self.assertEqual(carol.connect("tcp", "::1", PORT + 1), refused("tcp", "v6"))
+        wait_until(lambda: len([line for line in self.ubfd2.denials() if "connector=carol" in line]) > len(carols), 5,
+                   "a line of carol's")
+
+
 class Bundle(TwoNodes):
     settings = {"limits": {"new_connections": "50/s burst 20", "action": "refuse"}}
 
