@@ -4,6 +4,7 @@
 #include "base/descriptor_names.hpp"
 #include "base/json.hpp"
 #include "config/key_file.hpp"
+#include "daemon/log/telling_shares.hpp"
 
 #include <algorithm>
 #include <array>
@@ -63,7 +64,9 @@ void Daemon::begin_memory() {
         log_.warning(*mistake);
     if (const auto mistake = settings_.begin_exceptions())
         log_.warning(*mistake);
-    refusals.on_new([this](const Refusal& refusal) {
+    refusals.on_new([this, shares = TellingShares()](const Refusal& refusal) mutable {
+        if (!shares.take(refusal, Clock::now()))
+            return;
         const auto uid = [](const Refusal::End& end) {
             return end.kind == OwnerKind::user ? std::optional(end.uid) : std::nullopt;
         };

@@ -25,6 +25,9 @@ struct Denial {
     std::uint64_t tries = 0;
     std::uint32_t id = 0;             // by which it is remembered; 0: it is not
     std::optional<Address> told_by{}; // a peer refused it
+    // The person who is charged for it, if the user database has named them. Subordinate uids are
+    // the person's to whom they are subordinate.
+    std::optional<Uid> person{};
 };
 
 } // namespace ubf

@@ -4,8 +4,9 @@
 // of it.
 //
 // A line is charged to the connector's user; if that is not known, to the listener's; and if
-// neither is known, to the connector's address. Tries of closed ports are charged likewise, and are
-// one line a minute.
+// neither is known, to the connector's address. A line about what a peer refused is charged to the
+// peer and the user. Users of many uids, and peers who name many users, have few accounts. Tries of
+// closed ports are charged likewise, and are one line a minute.
 #pragma once
 
 #include "base/deadlines.hpp"
@@ -26,7 +27,8 @@ class Folding {
     static constexpr std::size_t most = 8192; // lines at a time, of all
     static constexpr std::size_t share = 32;  // of one user; small_share, if half of `most` is used
     static constexpr std::size_t small_share = 2;
-    static constexpr std::size_t most_users = 1000; // with an account; and as many addresses
+    static constexpr std::size_t most_users = 1000;  // with an account; and as many addresses
+    static constexpr std::size_t most_doubtful = 64; // whom only a uid or a peer names, each
     static constexpr std::chrono::seconds scan_time{60};
     static constexpr std::size_t most_at_once = 512; // ends, in one due()
 
@@ -52,8 +54,10 @@ class Folding {
     std::vector<Summary> due(TimePoint now, bool all = false);
 
   private:
+    // The accounts of each have a bound.
+    enum class Crowd : std::uint8_t { persons, strangers, told, addresses, none };
     struct Account {
-        enum class Of : std::uint8_t { user, kernel, address, everybody } of = Of::everybody;
+        enum class Of : std::uint8_t { user, told, kernel, address, everybody } of = Of::everybody;
         Uid uid{};
         Address address{};
 
@@ -70,11 +74,16 @@ class Folding {
         std::size_t lines = 0; // whose repeats are still counted
         std::uint64_t over = 0;
         Denial last{};
+        Crowd crowd = Crowd::none;
     };
     using Place = std::map<Key, Line>::iterator;
 
-    Account account_of(const Denial& denial) const;
-    bool has_room(const Account& account) const;
+    struct Choice {
+        Account account{};
+        Crowd crowd = Crowd::none;
+    };
+    Choice account_of(const Denial& denial) const;
+    bool has_room(const Choice& choice) const;
     void end(Place line, std::vector<Summary>& told);
     void end(const Account& account, std::vector<Summary>& told);
     void release(const Account& account);
@@ -82,7 +91,7 @@ class Folding {
     const std::chrono::seconds within_;
     std::map<Key, Line> lines_;
     std::map<Account, Charged> accounts_;
-    std::array<std::size_t, 2> known_{}; // accounts of users, and of addresses
+    std::array<std::size_t, 4> known_{}; // accounts of each crowd
     Deadlines<Place, Times::in_order> ends_;
     Deadlines<Place, Times::in_order> scan_ends_;
     Deadlines<Account, Times::in_order> over_ends_;

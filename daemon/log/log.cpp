@@ -48,7 +48,7 @@ std::string process_text(const Owner& owner) {
     if (!owner.credentials || owner.credentials->process.pid == Pid{})
         return "?";
     const auto& process = owner.credentials->process;
-    const auto text = fmt::format("{}[{}]", escape(process.comm), value(process.pid));
+    const auto text = fmt::format("{}[{}]", escape_word(process.comm), value(process.pid));
     return process.job == 0 ? text : fmt::format("{} job={}", text, process.job);
 }
 
@@ -80,6 +80,14 @@ std::string_view message_id(std::string_view verb) {
 std::string_view hint_for(const Denial& denial) {
     return hint(denial.reason,
                 denial.listener.kind == OwnerKind::user && denial.listener.uid == Uid{0});
+}
+
+// The end whose user is charged for the denial, if either has one.
+const Owner* charged_end(const Denial& denial) {
+    for (const auto* owner : {&denial.connector, &denial.listener})
+        if (owner->kind == OwnerKind::user)
+            return owner;
+    return nullptr;
 }
 
 void add_owner(std::vector<std::string>& fields, std::string_view end, const Owner& owner,
@@ -136,6 +144,9 @@ void Log::put(int priority, std::string text) {
 
 // Folds on the caller's thread, so that a denial that is only counted takes no room in the queue.
 void Log::denial(Denial denial) {
+    const auto* charged = charged_end(denial);
+    if (charged != nullptr)
+        denial.person = users_.person(charged->uid);
     refusals_.add(denial, std::chrono::system_clock::now());
     const auto queued = queued_.lock();
     switch (queued->folding.add(denial, Clock::now())) {

@@ -80,7 +80,7 @@ Refusal::End to_end(const Json& json) {
     end.uid = Uid{number_of<std::uint32_t>(json, "uid")};
     if (json.contains("gid"))
         end.gid = Gid{number_of<std::uint32_t>(json, "gid")};
-    end.program = text_of(json, "program");
+    end.program = unescape(text_of(json, "program"));
     end.pid = Pid{number_of<std::int32_t>(json, "pid")};
     end.job = number_of<std::uint32_t>(json, "job");
     if (json.contains("via"))
@@ -105,6 +105,7 @@ Refusal Refusal::of(const Denial& denial, Time now) {
         if (refusal.common.size() < most_groups && std::ranges::binary_search(theirs, gid))
             refusal.common.push_back(gid);
     refusal.labels = denial.labels;
+    refusal.person = denial.person;
     return refusal;
 }
 
@@ -132,6 +133,13 @@ Json to_json(const Refusal& refusal) {
     return json;
 }
 
+Json to_file_json(const Refusal& refusal) {
+    auto json = to_json(refusal);
+    if (refusal.person)
+        json["person"] = value(*refusal.person);
+    return json;
+}
+
 std::optional<Refusal> to_refusal(const Json& json) {
     if (!json.is_object())
         return std::nullopt;
@@ -154,7 +162,9 @@ std::optional<Refusal> to_refusal(const Json& json) {
     for (const auto& gid : json.value("common_groups", Json::array()))
         if (gid.is_number_integer() && refusal.common.size() < Refusal::most_groups)
             refusal.common.push_back(Gid{gid.get<std::uint32_t>()});
-    refusal.labels = text_of(json, "labels");
+    refusal.labels = unescape(text_of(json, "labels"));
+    if (json.contains("person"))
+        refusal.person = Uid{number_of<std::uint32_t>(json, "person")};
     return refusal;
 }
 

@@ -44,15 +44,18 @@ struct Refusal {
     std::optional<Address> told_by{}; // the peer that refused it
     End connector{};
     End listener{};
-    std::vector<Gid> common{}; // groups of which both ends are members, some of them
-    std::string labels{};      // how they compare
+    std::vector<Gid> common{};   // groups of which both ends are members, some of them
+    std::string labels{};        // how they compare
+    std::optional<Uid> person{}; // who is charged for it, if the user database has named them
 
     static Refusal of(const Denial& denial, Time now);
     bool concerns(Uid user) const { return connector.is(user) || listener.is(user); }
 };
 
-// For the control socket, and for the file that outlives us.
+// For the control socket.
 nlohmann::ordered_json to_json(const Refusal& refusal);
+// For the file that outlives us.
+nlohmann::ordered_json to_file_json(const Refusal& refusal);
 // Nothing if it is none: the file may hold anything.
 std::optional<Refusal> to_refusal(const nlohmann::ordered_json& json);
 

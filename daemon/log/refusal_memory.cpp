@@ -20,11 +20,27 @@ RefusalMemory::Key RefusalMemory::key_of(const Refusal& refusal) {
             refusal.told_by};
 }
 
-RefusalMemory::Account RefusalMemory::account_of(const Refusal& refusal) {
-    for (const auto* end : {&refusal.connector, &refusal.listener})
-        if (end->kind == OwnerKind::user)
-            return {true, end->uid, {}};
-    return {false, {}, refusal.flow.source.address};
+RefusalMemory::Account RefusalMemory::account_of(const Refusal& refusal) const {
+    const auto* end = refusal.connector.kind == OwnerKind::user  ? &refusal.connector
+                      : refusal.listener.kind == OwnerKind::user ? &refusal.listener
+                                                                 : nullptr;
+    if (end != nullptr) {
+        const auto uid = refusal.person.value_or(end->uid);
+        const auto account = refusal.told_by  ? Account{Crowd::told, uid, *refusal.told_by}
+                             : refusal.person ? Account{Crowd::persons, uid}
+                                              : Account{Crowd::strangers, uid};
+        if (has_room(account))
+            return account;
+    }
+    const Account address{
+        Crowd::addresses, {}, refusal.told_by.value_or(refusal.flow.source.address)};
+    return has_room(address) ? address : Account{};
+}
+
+bool RefusalMemory::has_room(const Account& account) const {
+    return account.crowd == Crowd::persons ||
+           crowds_[static_cast<std::size_t>(account.crowd)] < most_doubtful ||
+           accounts_.contains(account);
 }
 
 RefusalMemory::Added RefusalMemory::add(Refusal refusal) {
@@ -34,7 +50,8 @@ RefusalMemory::Added RefusalMemory::add(Refusal refusal) {
         insert(std::move(refusal));
         return {id, true};
     }
-    auto known = **found->second;
+    const auto& [account, place] = found->second;
+    auto known = **place;
     known.count += refusal.count;
     known.last = refusal.last;
     known.flow = refusal.flow;
@@ -44,10 +61,10 @@ RefusalMemory::Added RefusalMemory::add(Refusal refusal) {
         known.listener = std::move(refusal.listener);
     if (!refusal.common.empty())
         known.common = std::move(refusal.common);
-    auto& account = accounts_[account_of(known)];
-    account.splice(account.end(), account, found->second);
+    auto& refusals = accounts_[account];
+    refusals.splice(refusals.end(), refusals, place);
     const auto id = known.id;
-    *found->second = std::make_shared<const Refusal>(std::move(known));
+    *place = std::make_shared<const Refusal>(std::move(known));
     return {id, false};
 }
 
@@ -61,9 +78,12 @@ void RefusalMemory::insert(Refusal refusal) {
     make_room(account);
     const auto key = key_of(refusal);
     const auto id = refusal.id;
-    auto& refusals = accounts_[account];
+    const auto [entry, fresh] = accounts_.try_emplace(account);
+    auto& refusals = entry->second;
+    if (fresh)
+        ++crowds_[static_cast<std::size_t>(account.crowd)];
     refusals.push_back(std::make_shared<const Refusal>(std::move(refusal)));
-    by_key_[key] = std::prev(refusals.end());
+    by_key_[key] = {account, std::prev(refusals.end())};
     by_id_[id] = key;
 }
 
@@ -85,8 +105,10 @@ void RefusalMemory::forget_oldest(const Account& account) {
     by_id_.erase(oldest.id);
     by_key_.erase(key_of(oldest));
     found->second.pop_front();
-    if (found->second.empty())
-        accounts_.erase(found);
+    if (!found->second.empty())
+        return;
+    --crowds_[static_cast<std::size_t>(account.crowd)];
+    accounts_.erase(found);
 }
 
 std::uint32_t RefusalMemory::new_id() {

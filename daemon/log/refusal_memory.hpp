@@ -1,12 +1,14 @@
 // Remembers the last refusals, so that users and the administrator can ask for them. Refusals that
 // differ in time and source port alone are one, with a count. Each user has a share of the room, so
 // that nobody's loop makes others forget. A refusal is charged to its connector. If no user is
-// known there, it is charged to its listener, and otherwise to the connector's address. Pure
-// memory.
+// known there, it is charged to its listener, and otherwise to the connector's address. One that a
+// peer told of is charged to the peer and the user. A person has one account, however many uids are
+// subordinate to them. Accounts in names that nobody vouches for are few. Pure memory.
 #pragma once
 
 #include "daemon/log/refusal.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <list>
@@ -20,7 +22,8 @@ namespace ubf {
 class RefusalMemory {
   public:
     static constexpr std::size_t most = 4096;
-    static constexpr std::size_t share = 512; // of one user, or of one address
+    static constexpr std::size_t share = 512;        // of one account
+    static constexpr std::size_t most_doubtful = 64; // accounts of each crowd but the persons
 
     // first_id: of the first new one; ids that are there already are passed over.
     explicit RefusalMemory(std::uint32_t first_id)
@@ -39,8 +42,12 @@ class RefusalMemory {
     std::vector<std::shared_ptr<const Refusal>> all() const;
 
   private:
+    // The user database names the persons. A stranger is a mere uid, and `told` are users whom a
+    // peer names. When there are too many of a crowd, the rest are charged to their addresses, and
+    // in the end to nobody's account.
+    enum class Crowd : std::uint8_t { nobody, addresses, told, strangers, persons };
     struct Account {
-        bool is_user = false;
+        Crowd crowd = Crowd::nobody;
         Uid uid{};
         Address address{};
 
@@ -51,16 +58,22 @@ class RefusalMemory {
     // The refusals of one account, the oldest first. Readers share them, so that they copy nothing
     // under a lock.
     using Refusals = std::list<std::shared_ptr<const Refusal>>;
+    struct Place {
+        Account account;
+        Refusals::iterator refusal;
+    };
 
     static Key key_of(const Refusal& refusal);
-    static Account account_of(const Refusal& refusal);
+    Account account_of(const Refusal& refusal) const;
+    bool has_room(const Account& account) const;
     void insert(Refusal refusal);
     void make_room(const Account& newcomer);
     void forget_oldest(const Account& account);
     std::uint32_t new_id();
 
     std::map<Account, Refusals> accounts_;
-    std::map<Key, Refusals::iterator> by_key_;
+    std::array<std::size_t, 5> crowds_{}; // accounts of each
+    std::map<Key, Place> by_key_;
     std::map<std::uint32_t, Key> by_id_;
     std::uint32_t next_id_;
 };

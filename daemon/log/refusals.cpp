@@ -113,7 +113,7 @@ std::optional<std::string> Refusals::save() const {
     std::ranges::reverse(all);
     std::string text;
     for (const auto& refusal : all)
-        text += to_json(refusal).dump(-1, ' ', true, Json::error_handler_t::replace) + '\n';
+        text += to_file_json(refusal).dump(-1, ' ', true, Json::error_handler_t::replace) + '\n';
     error = replace_file(file_, text, Durable::no);
     if (!error)
         return std::nullopt;

@@ -38,6 +38,16 @@ std::optional<UserCache::Record> UserCache::known(Uid uid) {
     return entry.known ? std::optional(entry.record) : std::nullopt;
 }
 
+std::optional<Uid> UserCache::person(Uid uid) {
+    const auto known = known_.lock();
+    if (known->queue.size() < few_queued)
+        want(*known, uid);
+    const auto found = known->entries.find(uid);
+    if (found == known->entries.end())
+        return std::nullopt;
+    return found->second.record ? std::optional(uid) : found->second.subordinate_to;
+}
+
 // The record of this user; if it is old, it is read again.
 const UserCache::Entry& UserCache::want(Known& known, Uid uid) {
     if (!known.entries.contains(uid))

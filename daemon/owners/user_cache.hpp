@@ -45,6 +45,9 @@ class UserCache {
     bool ask(std::string whom, Done done);
     // The user to whom a uid without a record is subordinate. Waits as find() does.
     std::optional<Uid> subordinate_to(Uid uid, std::chrono::milliseconds wait);
+    // The person behind a uid: the user, or the one to whom it is subordinate. Nothing if the user
+    // database names nobody, or is not yet known to. Does not wait, and asks only while few do.
+    std::optional<Uid> person(Uid uid);
     // "alice(2001)", "?(2001)", or "alice's(100999)" for a subordinate uid of alice's
     std::string name(Uid uid);
     const Heartbeat& heartbeat() const { return heartbeat_; }
@@ -85,6 +88,7 @@ class UserCache {
 
     static constexpr std::size_t most = 65536;
     static constexpr std::size_t most_asked = 1024;
+    static constexpr std::size_t few_queued = 8; // so that nobody waits long behind those
     static constexpr std::chrono::seconds fresh{60};
 
     std::condition_variable wanted_;

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <filesystem>
+#include <set>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <unordered_map>
@@ -56,33 +57,42 @@ std::optional<std::uint64_t> start_of(std::string_view stat) {
 }
 
 std::vector<HeldListener> held_listeners(std::optional<Uid> uid) {
-    std::vector<HeldListener> found;
-    std::unordered_map<std::uint32_t, Pid> holders;
-    for (auto& one : listening()) {
-        if (uid && one.uid != *uid)
-            continue;
-        holders.emplace(one.inode, Pid{});
-        found.emplace_back().listener = one;
-    }
+    auto found = all_held_listeners(uid);
+    // The holders of one listener stand together.
+    const auto others = std::ranges::unique(found, {}, [](const HeldListener& held) {
+        return std::pair(held.listener.inode, held.listener.place);
+    });
+    found.erase(others.begin(), others.end());
+    return found;
+}
+
+std::vector<HeldListener> all_held_listeners(std::optional<Uid> uid) {
+    auto listeners = listening();
+    std::erase_if(listeners, [&](const Listening& one) { return uid && one.uid != *uid; });
+    std::unordered_map<std::uint32_t, std::set<Pid>> holders; // of a socket, by its inode
+    for (const auto& one : listeners)
+        holders.try_emplace(one.inode);
     const ProcessSearch processes;
     for (const auto& entry : fs::directory_iterator("/proc")) {
         const auto pid = number<std::int32_t>(entry.path().filename().string());
         for (const auto inode : pid ? processes.sockets_of(Pid{*pid}) : Inodes())
-            if (const auto holder = holders.find(inode);
-                holder != holders.end() && holder->second == Pid{})
-                holder->second = Pid{*pid}; // the first that has it
+            if (const auto holder = holders.find(inode); holder != holders.end())
+                holder->second.insert(Pid{*pid});
     }
+    std::vector<HeldListener> found;
     std::unordered_map<std::int32_t, HeldListener> described;
-    for (auto& held : found) {
-        held.pid = holders[held.listener.inode];
-        if (held.pid == Pid{})
-            continue;
-        const auto [known, fresh] = described.try_emplace(value(held.pid), held);
-        if (fresh)
-            describe(known->second);
-        const auto listener = held.listener;
-        held = known->second;
-        held.listener = listener;
+    for (const auto& listener : listeners) {
+        const auto& pids = holders[listener.inode];
+        if (pids.empty())
+            found.emplace_back().listener = listener;
+        for (const Pid pid : pids) {
+            const auto [known, fresh] =
+                described.try_emplace(value(pid), HeldListener{listener, pid});
+            if (fresh)
+                describe(known->second);
+            found.push_back(known->second);
+            found.back().listener = listener;
+        }
     }
     return found;
 }

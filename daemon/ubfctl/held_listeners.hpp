@@ -26,6 +26,8 @@ struct HeldListener {
 
 // uid: of this user alone. A listener that several processes hold is there once, with one of them.
 std::vector<HeldListener> held_listeners(std::optional<Uid> uid);
+// The same, but with each process that holds it.
+std::vector<HeldListener> all_held_listeners(std::optional<Uid> uid);
 
 // When the process began; nothing if it has ended. The text of /proc/PID/stat.
 std::optional<std::uint64_t> start_of(std::string_view stat);

@@ -173,14 +173,15 @@ bool has_job(const Globals& globals, Uid uid) {
     });
 }
 
-// The listeners that the user of an ended job has outside of every job. A user with another job
-// here may have begun them from that one, so nothing is said of them.
+// The listeners that the user of an ended job has outside of every job. Each process that holds one
+// has a line, for it goes on without the others. A user with another job here may have begun them
+// from that one, so nothing is said of them.
 void report_leftovers(const Globals& globals, std::uint32_t job, Uid uid, bool end_them) {
     constexpr Uid first_user{1000};
     if (uid < first_user || has_job(globals, uid))
         return;
     Names names;
-    for (const auto& held : held_listeners(uid)) {
+    for (const auto& held : all_held_listeners(uid)) {
         if (held.pid == Pid{} || (held.in_job && held.job != std::to_string(job)))
             continue;
         const auto* outcome = !end_them ? "it goes on" : kill_holder(held) ? "ended" : "not ended";

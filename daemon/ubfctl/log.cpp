@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "command.hpp"
 #include "names.hpp"
+#include "owner/user_database.hpp"
 #include "policy/verdict.hpp"
 
 #include <cerrno>
@@ -12,6 +13,17 @@
 #include <vector>
 
 namespace ubf::ctl {
+namespace {
+
+// Any user can write into the journal under ubfd's name, with fields like ubfd's. The kernel says
+// who wrote a line: ubfd runs as root or as its own user.
+void add_writers(std::vector<std::string>& words) {
+    words.emplace_back("_UID=0");
+    if (const auto own = read_uid("ubf"))
+        words.push_back(fmt::format("_UID={}", value(*own)));
+}
+
+} // namespace
 
 int log(const Globals& globals, const Arguments& arguments) {
     namespace po = boost::program_options;
@@ -37,16 +49,17 @@ int log(const Globals& globals, const Arguments& arguments) {
                 fmt::format("log: there is no reason '{}'; ubfd(8) lists them", reason));
         reason = "UBF_REASON=" + reason;
     }
-    const auto add_reason = [&] {
+    const auto add_common = [&] {
+        add_writers(words);
         if (!reason.empty())
             words.push_back(reason);
     };
-    add_reason();
+    add_common();
     if (given.contains("user")) { // at either end: the terms before and after the plus are two
         const auto uid = uid_of(given["user"].as<std::string>());
         words.push_back(fmt::format("UBF_CONNECTOR_UID={}", uid));
         words.emplace_back("+");
-        add_reason();
+        add_common();
         words.push_back(fmt::format("UBF_LISTENER_UID={}", uid));
     }
     std::vector<char*> argv;

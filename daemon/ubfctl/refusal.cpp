@@ -1,23 +1,38 @@
 #include "refusal.hpp"
 
+#include "base/escape.hpp"
 #include "base/json.hpp"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <fmt/format.h>
+#include <string_view>
+#include <utility>
 
 namespace ubf::ctl {
 namespace {
+
+// Escapes that ubfd made stay. A report may be another node's, whose root writes what they like: a
+// line feed, or a terminal's control sequence.
+std::string printable(const Json& json, const char* key) {
+    return escape(unescape(text_of(json, key)));
+}
+
+bool is_protocol(std::string_view name) {
+    constexpr std::array all{Protocol::tcp, Protocol::udp, Protocol::rdma};
+    return std::ranges::any_of(all, [&](Protocol each) { return to_string(each) == name; });
+}
 
 Refusal::End end_at(const Json& json, const char* key) {
     Refusal::End end;
     const auto found = json.find(key);
     if (found == json.end() || !found->is_object())
         return end;
-    end.kind = text_of(*found, "kind");
+    end.kind = printable(*found, "kind");
     if (found->contains("uid"))
         end.uid = number_of<std::uint32_t>(*found, "uid");
-    end.program = text_of(*found, "program");
+    end.program = printable(*found, "program");
     end.pid = number_of<std::int64_t>(*found, "pid");
     end.job = number_of<std::uint32_t>(*found, "job");
     end.by_portal = found->contains("via");
@@ -57,27 +72,28 @@ std::optional<Refusal> to_refusal(const Json& json) {
     const auto from = Endpoint::parse(text_of(json, "from"));
     const auto to = Endpoint::parse(text_of(json, "to"));
     const auto reason = parse_reason(text_of(json, "reason"));
-    if (!from || !to || !reason)
+    auto protocol = text_of(json, "protocol");
+    if (!from || !to || !reason || !is_protocol(protocol))
         return std::nullopt;
     Refusal refusal;
     refusal.id = number_of<std::uint32_t>(json, "id");
     refusal.last_ms = number_of<std::int64_t>(json, "last_ms");
     refusal.count = number_of<std::uint64_t>(json, "count");
-    refusal.protocol = text_of(json, "protocol");
+    refusal.protocol = std::move(protocol);
     refusal.from = *from;
     refusal.to = *to;
     refusal.reason = *reason;
     refusal.ended = is_set(json, "ended");
     refusal.observed = is_set(json, "observed");
     refusal.is_listeners = text_of(json, "role") == "listener";
-    refusal.told_by = text_of(json, "told_by");
+    refusal.told_by = printable(json, "told_by");
     refusal.connector = end_at(json, "connector");
     refusal.listener = end_at(json, "listener");
     if (const auto groups = json.find("common_groups"); groups != json.end())
         for (const auto& gid : *groups)
             if (gid.is_number_unsigned())
                 refusal.common_groups.push_back(gid.get<std::uint32_t>());
-    refusal.hint = text_of(json, "hint");
+    refusal.hint = printable(json, "hint");
     return refusal;
 }
 

@@ -39,7 +39,7 @@ struct Refusal {
     std::string hint;
 };
 
-// Nothing for what a ubfd of another version says in another way.
+// Nothing for what a ubfd of another version says in another way. All texts are fit to print.
 std::optional<Refusal> to_refusal(const Json& json);
 
 // The user's name, or `otherwise` where nobody says who it is.

@@ -2,8 +2,8 @@
 #include "arguments.hpp"
 #include "base/counted.hpp"
 #include "base/escape.hpp"
+#include "base/json.hpp"
 #include "command.hpp"
-#include "fields.hpp"
 #include "report.hpp"
 #include "screen.hpp"
 #include "span.hpp"
@@ -84,7 +84,7 @@ std::string to_text(const std::vector<RefusalGroup>& groups, std::size_t nodes, 
 std::string head_of(const std::vector<Json>& reports, bool is_comment) {
     std::set<std::string> hosts;
     for (const auto& each : reports)
-        hosts.insert(escape(word(each, "/host", "a node of no name")));
+        hosts.insert(escape(each.contains("host") ? text_of(each, "host") : "a node of no name"));
     return fmt::format("{}{}:\n", is_comment ? "# " : "", fmt::join(hosts, ", "));
 }
 

@@ -2,6 +2,9 @@
 // terminal's control sequence.
 #pragma once
 
+#include "base/text.hpp"
+
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,6 +23,27 @@ inline std::string escape(std::string_view text) {
             result += digits[byte >> 4];
             result += digits[byte & 0xf];
         }
+    }
+    return result;
+}
+
+// The same for a word of a line: a blank is escaped, too, so that it makes no further words.
+inline std::string escape_word(std::string_view text) {
+    std::string result;
+    for (const char c : escape(text))
+        result += c == ' ' ? std::string("\\x20") : std::string(1, c);
+    return result;
+}
+
+// The text that was escaped.
+inline std::string unescape(std::string_view text) {
+    std::string result;
+    while (!text.empty()) {
+        const auto byte = text.starts_with("\\x") && text.size() >= 4
+                              ? number<std::uint8_t>(text.substr(2, 2), 16)
+                              : std::nullopt;
+        result += byte ? static_cast<char>(*byte) : text.front();
+        text.remove_prefix(byte ? 4 : 1);
     }
     return result;
 }

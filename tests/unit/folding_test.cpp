@@ -17,10 +17,15 @@ constexpr Uid carol{2003};
 constexpr seconds within{10};
 
 Denial denial(Owner connector, Port port, const char* from = "10.0.0.1", Owner listener = {}) {
-    return {{Protocol::tcp, {*Address::parse(from), 999}, {*Address::parse("10.0.0.2"), port}},
-            Reason::different_user,
-            std::move(connector),
-            std::move(listener)};
+    Denial result{
+        {Protocol::tcp, {*Address::parse(from), 999}, {*Address::parse("10.0.0.2"), port}},
+        Reason::different_user,
+        std::move(connector),
+        std::move(listener)};
+    for (const auto* end : {&result.connector, &result.listener})
+        if (!result.person && end->kind == OwnerKind::user)
+            result.person = end->uid;
+    return result;
 }
 
 struct FoldingTest : testing::Test {
@@ -79,6 +84,29 @@ TEST_F(FoldingTest, who_takes_on_many_users_takes_no_line_from_another_node) {
     for (unsigned user = 0; user < 65'536; ++user)
         add(denial(Owner::user(Uid{100'000 + user}), 80, "10.0.0.1"));
     EXPECT_EQ(add(denial(Owner::user(carol), 80, "10.0.0.3")), Taken::line);
+}
+
+// As many as the user database has not named yet, and all others by their person.
+TEST_F(FoldingTest, who_takes_on_many_users_takes_no_line_from_another_on_the_node) {
+    for (std::uint32_t number = 0; number < 65'536; ++number) {
+        auto one = denial(Owner::user(Uid{100'000 + number}), 80);
+        one.person = number % 2 == 0 ? std::optional(bob) : std::nullopt;
+        add(one);
+    }
+    EXPECT_EQ(lines(Owner::user(carol), 1000), Folding::share);
+}
+
+TEST_F(FoldingTest, a_peer_that_tells_of_many_refusals_takes_no_line_from_anybody) {
+    unsigned got = 0;
+    for (std::uint32_t number = 0; number < 20'000; ++number) {
+        auto told = denial(Owner::user(Uid{2000 + number % 5000}), static_cast<Port>(number));
+        told.told_by = Address::parse("10.0.0.9");
+        if (add(told) == Taken::line)
+            ++got;
+    }
+    EXPECT_LE(got, (Folding::most_doubtful + 1) * Folding::share);
+    EXPECT_EQ(lines(Owner::user(carol), 1000), Folding::share);
+    EXPECT_EQ(lines({}, 1000), Folding::share);
 }
 
 TEST_F(FoldingTest, who_takes_on_many_addresses_takes_no_line_from_a_user) {

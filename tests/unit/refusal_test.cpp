@@ -2,10 +2,12 @@
 #include "daemon/log/refusals.hpp"
 
 #include "daemon/control/refusal_desk.hpp"
+#include "daemon/log/telling_shares.hpp"
 
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fmt/format.h>
 #include <fstream>
 #include <gtest/gtest.h>
 
@@ -34,6 +36,7 @@ Denial denial(Uid connector, Port port, Port source = 40000) {
     denied.reason = Reason::different_user;
     denied.connector = member(connector, {proj, staff}, "curl");
     denied.listener = member(alice, {staff});
+    denied.person = connector;
     return denied;
 }
 
@@ -118,6 +121,40 @@ TEST(RefusalMemory, whoever_has_most_gives_way) {
     EXPECT_EQ(count_of(memory, carol), 1);
 }
 
+// A user has 65,536 subordinate uids or so, a peer may name any user, and anybody may send from
+// many addresses.
+TEST(RefusalMemory, nobody_s_many_names_make_others_forget) {
+    RefusalMemory memory(1);
+    for (Port port = 1; port <= 10; ++port)
+        memory.add(refusal(carol, port));
+    for (std::uint32_t number = 0; number < 2 * RefusalMemory::most; ++number) {
+        auto one = refusal(Uid{100'000 + number}, 8888);
+        one.person = number % 2 == 0 ? std::optional(bob) : std::nullopt; // by what is known yet
+        memory.add(one);
+        one.told_by = Address::parse("10.0.0.9");
+        memory.add(one);
+        one.told_by.reset();
+        one.person.reset();
+        one.connector = one.listener = {};
+        one.flow.source.address =
+            *Address::parse(fmt::format("10.1.{}.{}", number / 256, number % 256));
+        memory.add(one);
+    }
+    EXPECT_EQ(count_of(memory, carol), 10);
+}
+
+TEST(RefusalMemory, what_a_peer_tells_makes_nobody_forget_what_was_refused_here) {
+    RefusalMemory memory(1);
+    memory.add(refusal(carol, 8888));
+    for (unsigned port = 1; port <= 2 * RefusalMemory::share; ++port) {
+        auto told = refusal(carol, static_cast<Port>(port));
+        told.told_by = Address::parse("10.0.0.9");
+        memory.add(told);
+    }
+    EXPECT_EQ(memory.size(), RefusalMemory::share + 1);
+    EXPECT_TRUE(std::ranges::any_of(memory.all(), [](const auto& each) { return !each->told_by; }));
+}
+
 TEST(RefusalMemory, changes_nothing_that_was_read) {
     RefusalMemory memory(1);
     memory.add(refusal(bob, 8888, 40000));
@@ -134,6 +171,22 @@ TEST(RefusalMemory, gives_no_id_twice) {
     memory.restore(old);
     EXPECT_EQ(memory.add(refusal(bob, 2)).id, ~std::uint32_t{0});
     EXPECT_EQ(memory.add(refusal(bob, 3)).id, 2u); // neither 0, which means none, nor 1
+}
+
+TEST(TellingShares, one_s_loop_keeps_nobody_from_being_told) {
+    TellingShares shares;
+    TimePoint time{std::chrono::seconds(1000)};
+    unsigned told = 0;
+    for (std::uint32_t number = 0; number < 1000; ++number) {
+        auto one = refusal(Uid{100'000 + number}, 8888);
+        one.person = number % 2 == 0 ? std::optional(bob) : std::nullopt;
+        told += shares.take(one, time) ? 1 : 0;
+    }
+    EXPECT_EQ(told, 2 * TellingShares::share);
+    EXPECT_TRUE(shares.take(refusal(carol, 8888), time));
+    EXPECT_FALSE(shares.take(refusal(bob, 8888), time));
+    time += std::chrono::seconds(1);
+    EXPECT_TRUE(shares.take(refusal(bob, 8888), time));
 }
 
 class RefusalsTest : public testing::Test {
@@ -162,6 +215,26 @@ TEST_F(RefusalsTest, outlive_a_restart) {
     const auto all = refusals.list(10, any);
     ASSERT_EQ(all.size(), 1u);
     EXPECT_EQ(all.front().id, id);
+    EXPECT_EQ(all.front().person, bob);
+}
+
+TEST_F(RefusalsTest, show_a_program_of_any_name_alike_after_each_restart) {
+    std::string before;
+    for (int start = 0; start < 3; ++start) {
+        Refusals refusals;
+        refusals.begin(file);
+        if (start == 0) {
+            auto denied = denial(bob, 8888);
+            denied.connector.credentials->process.comm = "\xff\x1b[2J\n\\x41 \\";
+            denied.labels = "\\";
+            refusals.add(denied, now);
+        }
+        refusals.look(TimePoint{}, true);
+        const auto shown = to_json(refusals.list(1, any).at(0)).dump();
+        if (start == 0)
+            before = shown;
+        EXPECT_EQ(shown, before);
+    }
 }
 
 TEST_F(RefusalsTest, the_newest_are_listed_first) {

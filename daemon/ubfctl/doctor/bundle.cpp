@@ -49,6 +49,14 @@ std::string system_name() {
     return name;
 }
 
+// The length of a uid that stands behind a name, as in "alice(2001)"; 0 if none begins here.
+std::size_t uid_length(std::string_view text, std::size_t at) {
+    if (text[at] != '(' || at == 0 || text[at - 1] == ' ')
+        return 0;
+    const auto end = text.find_first_not_of("0123456789", at + 1);
+    return end == std::string_view::npos || end == at + 1 || text[end] != ')' ? 0 : end + 1 - at;
+}
+
 } // namespace
 
 std::string Pseudonyms::other(const std::string& word) {
@@ -66,6 +74,11 @@ std::string Pseudonyms::text(std::string_view text) {
         std::size_t end = at;
         while (end < text.size() && is_part(text[end]))
             ++end;
+        if (const auto length = uid_length(text, at)) {
+            result += "(hidden)";
+            at += length;
+            continue;
+        }
         if (end == at) {
             result += text[at++];
             continue;

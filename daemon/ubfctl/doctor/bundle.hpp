@@ -18,7 +18,7 @@ class Pseudonyms {
     explicit Pseudonyms(std::function<bool(const std::string& word)> is_name)
       : is_name_(std::move(is_name)) {}
 
-    // The text with other names.
+    // The text with other names, and without the uids behind them.
     std::string text(std::string_view text);
     // All texts in it, keys too, and each number of a "uid".
     Json json(const Json& json);
