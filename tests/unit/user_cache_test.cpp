@@ -35,6 +35,15 @@ TEST_F(UserCacheTest, tells_of_nobody_who_does_not_exist) {
     EXPECT_FALSE(ask(Uid{4'000'000'000}));
 }
 
+TEST_F(UserCacheTest, names_the_person_behind_a_uid_once_it_knows_them) {
+    while (!cache.person(Uid{0})) // the first call only asks
+        std::this_thread::yield();
+    EXPECT_EQ(cache.person(Uid{0}), Uid{0});
+    const Uid stranger{4'000'000'000};
+    cache.find(stranger, std::chrono::seconds(10));
+    EXPECT_FALSE(cache.person(stranger));
+}
+
 TEST_F(UserCacheTest, answers_at_once_when_it_knows) {
     ask(std::string("root"));
     while (!cache.known(Uid{0})) // the answer comes just before the cache has it
