@@ -16,12 +16,12 @@ namespace ubf::ctl {
 struct HeldListener {
     Listening listener;
     Pid pid{}; // 0: no process was found
-    std::string program;
+    std::string program{};
     Gid gid{};                 // effective, of the process: the group that it is open to
     std::uint64_t started = 0; // in clock ticks since the boot, as in /proc/PID/stat
     bool in_job = false;
-    std::string job;
-    std::string cgroup; // the first one
+    std::string job{};
+    std::string cgroup{}; // the first one
 };
 
 // uid: of this user alone. A listener that several processes hold is there once, with one of them.

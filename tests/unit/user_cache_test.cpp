@@ -34,6 +34,15 @@ TEST_F(UserCacheTest, tells_of_nobody_who_does_not_exist) {
     EXPECT_FALSE(ask("00")); // a number in another form is a name
 }
 
+TEST_F(UserCacheTest, names_the_person_behind_a_uid_once_it_knows_them) {
+    while (!cache.person(Uid{0})) // the first call only asks
+        std::this_thread::yield();
+    EXPECT_EQ(cache.person(Uid{0}), Uid{0});
+    const Uid stranger{4'000'000'000};
+    cache.find(stranger, std::chrono::seconds(10));
+    EXPECT_FALSE(cache.person(stranger));
+}
+
 TEST_F(UserCacheTest, answers_at_once_when_it_knows) {
     std::promise<bool> is_known; // by the time of the answer
     cache.ask("root", [&](const auto&) { is_known.set_value(cache.known(Uid{0}).has_value()); });
