@@ -12,11 +12,11 @@ constexpr std::chrono::seconds longest_open{10};
 
 } // namespace
 
-void Inquiries::ask(Asked asked, TimePoint until, Heard heard, TimePoint now) {
+void Inquiries::ask(const Asked& asked, TimePoint until, Heard heard, TimePoint now) {
     const auto nonce = asked.inquiry.nonce;
     if (asked_.size() >= most_asked || asked_.contains(nonce))
         return heard(std::nullopt);
-    asked_.emplace(nonce, Pending{std::move(asked), until, now, first_pause, std::move(heard)});
+    asked_.emplace(nonce, Pending{asked, until, now, first_pause, std::move(heard)});
 }
 
 std::vector<Inquiries::Asked> Inquiries::due(TimePoint now) {

@@ -31,7 +31,7 @@ class Inquiries {
     static constexpr unsigned most_a_second_of_one = 2;
 
     // Ours. `heard` is called once, here, in due() or in answered().
-    void ask(Asked asked, TimePoint until, Heard heard, TimePoint now);
+    void ask(const Asked& asked, TimePoint until, Heard heard, TimePoint now);
     // Those to send now, for the first time or again.
     std::vector<Asked> due(TimePoint now);
     std::optional<TimePoint> next() const;

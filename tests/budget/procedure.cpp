@@ -134,7 +134,7 @@ void count_answers(Uid connector, std::optional<Uid> same_as) {
              if (!answers.empty())
                  last = answers.front();
          },
-         [](const Flow&, const auto&) { return false; }, Clock::now}};
+         [](const Address&, const Flow&, const auto&) { return false; }, Clock::now}};
     owners.recorded[connector] = user(connector, {project});
     std::vector<ident::Question> questions;
     count(
