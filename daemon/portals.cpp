@@ -1,5 +1,6 @@
 #include "daemon/portals.hpp"
 
+#include "config/portal_people.hpp"
 #include "flow/own_address.hpp"
 
 #include <fmt/format.h>
@@ -48,6 +49,9 @@ Portals::~Portals() {
 
 void Portals::set(const Config& config, const std::shared_ptr<const Rules>& rules, Scope scope) {
     desk_.set_terms(terms_of(config, rules, std::move(scope)));
+    const auto fabric_policy = config.fabric_policy();
+    parts_.owners.tickets().keep_those_of(
+        [&](Uid user) { return may_speak_for(user, config.portal, config.policy, fabric_policy); });
     if (!config.portal.enabled())
         close();
     else if (!server_)

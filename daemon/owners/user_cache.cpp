@@ -54,7 +54,7 @@ const UserCache::Entry& UserCache::want(Known& known, Uid uid) {
         make_room(known);
     auto& entry = known.entries[uid];
     const bool old = !entry.known || Clock::now() - entry.read > fresh;
-    if (old && !entry.queued) {
+    if (old && !entry.queued && known.queue.size() < most_queued) {
         entry.queued = true;
         known.queue.push_back(uid);
         wanted_.notify_one();

@@ -88,6 +88,20 @@ void TicketBook::remove_oldest_of(Uid user) {
                                 [&](const Ticket& ticket) { return ticket.bearer.user == user; }));
 }
 
+bool TicketBook::keep_those_of(const std::function<bool(Uid)>& users) {
+    for (auto ticket = tickets_.begin(); ticket != tickets_.end();) {
+        const auto next = std::next(ticket);
+        if (!users(ticket->bearer.user))
+            remove(ticket);
+        ticket = next;
+    }
+    bool changed = false;
+    for (const auto& each : speaking())
+        if (!users(each.bearer.user))
+            changed = forget(each.socket);
+    return changed;
+}
+
 // Those who ask often and never connect lose their own.
 void TicketBook::remove_one_to(const Endpoint& target) {
     const auto& there = by_target_.at(target);

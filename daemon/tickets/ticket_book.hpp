@@ -17,6 +17,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -71,6 +72,9 @@ class TicketBook {
     // Spends a ticket on a socket that begins to connect: of the ticket's portal, along this flow.
     std::optional<Bearer> spend(Uid portal, const Flow& flow, Cookie socket, TimePoint now);
     bool forget(Cookie socket); // it was destroyed; whether it was known
+    // From now on, portals may speak for these users alone. Returns whether a socket spoke for
+    // somebody else.
+    bool keep_those_of(const std::function<bool(Uid)>& users);
 
     // The sockets that speak for somebody, the oldest first, for a successor.
     struct Speaking {

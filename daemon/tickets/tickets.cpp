@@ -42,6 +42,10 @@ void Tickets::restore(std::span<const TicketBook::Speaking> sockets) {
         book->restore(known);
 }
 
+void Tickets::keep_those_of(const std::function<bool(Uid)>& users) {
+    changes_ += book_.lock()->keep_those_of(users) ? 1 : 0;
+}
+
 void Tickets::identify(SocketOwner& found, const Flow& flow, Use use) {
     const Uid portal = found.owner.uid;
     if (flow.protocol != Protocol::tcp || found.owner.kind != OwnerKind::user || !is_portal(portal))

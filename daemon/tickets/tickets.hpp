@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -34,6 +35,8 @@ class Tickets {
     std::vector<TicketBook::Speaking> speaking() const { return book_.lock()->speaking(); }
     std::uint64_t changes() const { return changes_; }
     void restore(std::span<const TicketBook::Speaking> sockets);
+    // From now on, portals may speak for these users alone.
+    void keep_those_of(const std::function<bool(Uid)>& users);
 
     // If the socket at the source of this flow is a portal's and speaks for a user, that user is
     // its owner. A socket that begins to connect spends a ticket, if it may. The clock is read for

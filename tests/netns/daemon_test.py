@@ -422,7 +422,7 @@ class Folding(TwoNodes):
         bob = self.person("bob", self.one)
         bob.do(person.rename, name)
         self.assertEqual(bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
-        self.assert_denied(self.ubfd2, r"connector=bob(63002) a\x5cb\x0a\x1b[31m \xff[")
+        self.assert_denied(self.ubfd2, r"connector=bob(63002) a\x5cb\x0a\x1b[31m\x20\xff[")
         for line in self.ubfd2.log().splitlines():
             self.assertTrue(line.isascii() and line.isprintable(), line)
 

@@ -49,6 +49,23 @@ TEST_F(TicketBookTest, is_for_one_target_alone) {
     EXPECT_EQ(spend(), alice);
 }
 
+TEST_F(TicketBookTest, ends_when_portals_may_not_speak_for_the_user_any_more) {
+    book.add(ticket(alice), start);
+    EXPECT_EQ(spend(), alice);
+    const Cookie alices{last_socket};
+    book.add(ticket(bob), start);
+    EXPECT_EQ(spend(1, www, 40001), bob);
+    const Cookie bobs{last_socket};
+    book.add(ticket(alice), start);
+    book.add(ticket(bob), start);
+    EXPECT_TRUE(book.keep_those_of([](Uid user) { return user == bob; }));
+    EXPECT_FALSE(book.of(alices, flow()));
+    EXPECT_EQ(whom(book.of(bobs, flow(40001))), bob);
+    EXPECT_EQ(spend(1, www, 40002), bob);
+    EXPECT_EQ(spend(1, www, 40003), Uid{0});
+    EXPECT_FALSE(book.keep_those_of([](Uid) { return true; }));
+}
+
 TEST_F(TicketBookTest, expires_to_the_moment) {
     book.add(ticket(alice), start);
     EXPECT_EQ(book.expire(after(9)).expired, 0u);
