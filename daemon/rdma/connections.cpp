@@ -8,18 +8,18 @@
 
 namespace ubf::rdma {
 
-void Connections::merge(std::vector<CmId> table, TimePoint now) {
+void Connections::merge(const std::vector<CmId>& table, TimePoint now) {
     Listeners listeners;
     for (const auto& id : table)
         listeners.add(id);
     auto before = std::exchange(entries_, {});
     want_pairs_ = false;
-    for (auto& id : table) {
+    for (const auto& id : table) {
         auto node = before.extract(id.key);
         auto entry = node.empty() ? Entry{} : std::move(node.mapped());
         entry.old = entry.old || !begun_;
         const bool other_pair = entry.id.queue_pair != id.queue_pair;
-        entry.id = std::move(id);
+        entry.id = id;
         if (!entry.seen && is_connection(entry.id)) {
             entry.seen = true;
             entry.since = now;

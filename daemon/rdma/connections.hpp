@@ -34,7 +34,7 @@ class Connections {
         bool told_established = false;
     };
 
-    void merge(std::vector<CmId> table, TimePoint now);
+    void merge(const std::vector<CmId>& table, TimePoint now);
     // The tasks that made new ids, to be looked at. Each is named once.
     std::vector<std::pair<CmKey, Pid>> take_new_makers();
     // If the kernel names the same maker before and after /proc was read, its pid was not reused in

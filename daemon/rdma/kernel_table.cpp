@@ -50,7 +50,7 @@ bool KernelTable::read(Connections& connections, TimePoint now) {
     devices_ = std::move(*devices);
     cm_ids_ = table->entries.size();
     foreign_ = table->skipped;
-    connections.merge(std::move(table->entries), now);
+    connections.merge(table->entries, now);
     look_at_makers(connections);
     see_pairs(connections, now);
     state_ = devices_.empty() ? "no RDMA device" : "active";
