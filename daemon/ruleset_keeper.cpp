@@ -34,7 +34,7 @@ std::string_view to_string(RulesetKeeper::State state) {
     return "?";
 }
 
-RulesetKeeper::RulesetKeeper(const Config& config, nft::Environment environment,
+RulesetKeeper::RulesetKeeper(const Config& config, const nft::Environment& environment,
                              nft::Connection& table, nft::Ownership most, EventLoop& loop, Log& log)
   : wanted_(config.ruleset)
   , ruleset_(nft::make_ruleset(config, environment))
@@ -181,7 +181,7 @@ void RulesetKeeper::listen() {
                                  std::strerror(error)));
 }
 
-void RulesetKeeper::replace(const Config& config, nft::Environment environment) {
+void RulesetKeeper::replace(const Config& config, const nft::Environment& environment) {
     auto ruleset = nft::make_ruleset(config, environment);
     put(ruleset, config.ruleset.manage);
     if (!config.ruleset.manage && state_ == State::stand_in)
@@ -191,7 +191,7 @@ void RulesetKeeper::replace(const Config& config, nft::Environment environment) 
     seen_.generation = 0; // look again
 }
 
-void RulesetKeeper::want(const Config& config, nft::Environment environment) {
+void RulesetKeeper::want(const Config& config, const nft::Environment& environment) {
     ruleset_ = nft::make_ruleset(config, environment);
     seen_.generation = 0; // look again
 }

@@ -33,7 +33,7 @@ class RulesetKeeper {
 
     // Nothing is installed yet. table: the socket that all writers of the table share. The socket
     // is to own the table as far as `most` says. Throws nft::NftError, std::system_error.
-    RulesetKeeper(const Config& config, nft::Environment environment, nft::Connection& table,
+    RulesetKeeper(const Config& config, const nft::Environment& environment, nft::Connection& table,
                   nft::Ownership most, EventLoop& loop, Log& log);
     ~RulesetKeeper();
 
@@ -45,9 +45,9 @@ class RulesetKeeper {
     // missing parts.
     void install();
     // Replaces the rules within the skeleton, in one transaction; if it throws, the old ones stay.
-    void replace(const Config& config, nft::Environment environment);
+    void replace(const Config& config, const nft::Environment& environment);
     // The next look() installs this ruleset; if that fails, later ones try again.
-    void want(const Config& config, nft::Environment environment);
+    void want(const Config& config, const nft::Environment& environment);
     // To be called twice a second, and when the kernel notifies us of a change.
     void look(TimePoint now);
     // Removes the table, verified. Throws NftError.

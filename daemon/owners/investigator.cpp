@@ -184,9 +184,9 @@ void Investigator::run(Heartbeat& heartbeat) {
         heartbeat.beat(Clock::now());
         if (!turns.ready())
             continue;
-        auto [uid, job] = turns.take();
+        const auto [uid, job] = turns.take();
         waiting.mutex().unlock();
-        do_one(std::move(job));
+        do_one(job);
         waiting.mutex().lock();
         turns.done(uid);
         wanted_.notify_one(); // this user may have more jobs
@@ -194,7 +194,7 @@ void Investigator::run(Heartbeat& heartbeat) {
 }
 
 // Skips the search if it waited too long: the asker has given up.
-void Investigator::do_one(Job job) {
+void Investigator::do_one(const Job& job) {
     if (Clock::now() >= job.deadline)
         return job.done(without_credentials(job.socket), false);
     if (auto owner = known(job.socket, job.role))

@@ -80,7 +80,7 @@ class Investigator final : public Owners {
     };
 
     void run(Heartbeat& heartbeat);
-    void do_one(Job job);
+    void do_one(const Job& job);
     std::optional<Owner> remembered(const SocketOwner& socket, ident::Role role);
     // Whether the kernel may be asked, which may block.
     enum class Ask : bool { nobody, kernel };

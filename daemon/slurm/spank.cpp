@@ -26,6 +26,7 @@ namespace {
 
 void run(const std::vector<std::string>& words) {
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (const auto& word : words)
         arguments.push_back(const_cast<char*>(word.c_str())); // posix_spawn(3) changes none of them
     arguments.push_back(nullptr);

@@ -59,10 +59,11 @@ std::optional<std::uint64_t> start_of(std::string_view stat) {
 std::vector<HeldListener> held_listeners(std::optional<Uid> uid) {
     auto found = all_held_listeners(uid);
     // The holders of one listener stand together.
-    const auto others = std::ranges::unique(found, {}, [](const HeldListener& held) {
-        return std::pair(held.listener.inode, held.listener.place);
-    });
-    found.erase(others.begin(), others.end());
+    const auto is_same = [](const HeldListener& one, const HeldListener& other) {
+        return one.listener.inode == other.listener.inode &&
+               one.listener.place == other.listener.place;
+    };
+    found.erase(std::unique(found.begin(), found.end(), is_same), found.end());
     return found;
 }
 
