@@ -46,6 +46,7 @@ bool read_all(int fd, std::string& text, std::size_t most,
 
 pid_t spawn(const std::vector<std::string>& command, int output) {
     std::vector<char*> words;
+    words.reserve(command.size() + 1);
     for (const auto& word : command)
         words.push_back(const_cast<char*>(word.c_str()));
     words.push_back(nullptr);

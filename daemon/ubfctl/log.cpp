@@ -63,6 +63,7 @@ int log(const Globals& globals, const Arguments& arguments) {
         words.push_back(fmt::format("UBF_LISTENER_UID={}", uid));
     }
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (auto& word : words)
         argv.push_back(word.data());
     argv.push_back(nullptr);

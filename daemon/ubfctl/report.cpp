@@ -129,6 +129,7 @@ std::vector<RefusalGroup> group(const std::vector<Refusal>& refusals) {
         add(groups[many ? of_all : key_of(refusal, refusal.to.port)], refusal);
     }
     std::vector<RefusalGroup> sorted;
+    sorted.reserve(groups.size());
     for (auto& [key, group] : groups)
         sorted.push_back(std::move(group));
     std::ranges::stable_sort(sorted, std::ranges::greater{}, &RefusalGroup::flows);

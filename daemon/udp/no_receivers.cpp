@@ -7,6 +7,7 @@ void UdpReceivers::Unload::operator()(udp_receivers_bpf*) const {}
 
 void UdpReceivers::Unmap::operator()(std::uint64_t*) const {}
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): receivers.cpp keeps it
 UdpReceivers::UdpReceivers(bool, int, UniqueFd, Keep)
   : cgroup_(-1)
   , why_not_("ubfd was built without BPF") {}
