@@ -31,7 +31,7 @@ std::optional<Packet> parse_v4(Bytes packet) {
     constexpr std::size_t min_header = 20;
     if (packet.size() < min_header)
         return std::nullopt;
-    const std::size_t header = (packet[0] & 0x0fu) * 4u;
+    const std::size_t header = std::size_t{4} * (packet[0] & 0x0fu);
     const std::size_t total = read16(packet, 2);
     const bool later_fragment = (read16(packet, 6) & 0x1fff) != 0;
     if (header < min_header || packet.size() < header || total < header || later_fragment)
@@ -57,7 +57,7 @@ std::optional<Payload> skip_extensions(std::uint8_t next, Bytes rest) {
         case IPPROTO_AH: // RFC 4302: counted in 4-byte words, minus two
             if (rest.size() < 8)
                 return std::nullopt;
-            length = (rest[1] + 2u) * 4u;
+            length = std::size_t{4} * (rest[1] + 2u);
             break;
         case IPPROTO_FRAGMENT:
             if (rest.size() < 8 || (read16(rest, 2) & 0xfff8) != 0)

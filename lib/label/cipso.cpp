@@ -89,7 +89,7 @@ std::optional<StatedLevel> stated_level(Bytes packet) {
     constexpr std::size_t min_header = 20;
     if (packet.size() < min_header || packet[0] >> 4 != 4)
         return std::nullopt;
-    const std::size_t header = (packet[0] & 0x0fu) * 4u;
+    const std::size_t header = std::size_t{4} * (packet[0] & 0x0fu);
     if (header < min_header || header > packet.size())
         return std::nullopt;
     auto options = packet.subspan(min_header, header - min_header);
