@@ -246,12 +246,12 @@ int SockDiag::list_some(Protocol protocol, bool v6, std::span<const Port> ports,
                 break;
             if (next->nlmsg_type == NLMSG_DONE)
                 return 0;
-            auto socket = parse_bound_socket(message, next->nlmsg_seq);
+            const auto socket = parse_bound_socket(message, next->nlmsg_seq);
             if (!socket)
                 return socket.error();
             if (found.size() >= most_listed)
                 return EMFILE;
-            found.push_back(*std::move(socket));
+            found.push_back(*socket);
         }
     }
 }
