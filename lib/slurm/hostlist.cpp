@@ -92,7 +92,7 @@ Expanded expand_item(std::string_view item) {
         const auto close = rest.find(']', open);
         if (close == std::string_view::npos)
             return wrong(item, "has a '[' without its ']'");
-        const auto inside = expand_brackets(rest.substr(open + 1, close - open - 1));
+        auto inside = expand_brackets(rest.substr(open + 1, close - open - 1));
         if (!inside)
             return inside;
         combined = combine(*combined, *inside, item);
@@ -122,7 +122,7 @@ Expanded expand(std::string_view list) {
         begin = i + 1;
         if (item.empty())
             continue;
-        const auto names = expand_item(item);
+        auto names = expand_item(item);
         if (!names)
             return names;
         all.insert(all.end(), names->begin(), names->end());
