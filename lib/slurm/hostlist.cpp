@@ -48,7 +48,7 @@ Expanded expand_brackets(std::string_view inside) {
     Names all;
     while (true) {
         const bool is_last = inside.find(',') == std::string_view::npos;
-        const auto range = expand_range(split(inside, ','));
+        auto range = expand_range(split(inside, ','));
         if (!range)
             return range;
         all.insert(all.end(), range->begin(), range->end());
