@@ -89,7 +89,7 @@ class UserCache {
     static constexpr std::size_t most = 65536;
     static constexpr std::size_t most_asked = 1024;
     static constexpr std::size_t most_queued = 4096; // those beyond stay unknown for now
-    static constexpr std::size_t few_queued = 8; // so that nobody waits long behind those
+    static constexpr std::size_t few_queued = 8;     // so that nobody waits long behind those
     static constexpr std::chrono::seconds fresh{60};
 
     std::condition_variable wanted_;
