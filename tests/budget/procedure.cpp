@@ -7,6 +7,7 @@
 #include "daemon/core/mailbox.hpp"
 #include "daemon/gate/judge.hpp"
 #include "daemon/ident/respondent.hpp"
+#include "scenario_words.hpp"
 #include "tests/unit/world.hpp"
 
 #include <array>
@@ -192,15 +193,7 @@ constexpr std::array scenarios{
 
 int main(std::span<char*> words) {
     const std::string_view word = words.size() > 1 ? words[1] : "";
-    for (const auto& scenario : scenarios) {
-        if (word == "--list") {
-            fmt::print("{}\n", scenario.name);
-        } else if (word == scenario.name) {
-            scenario.run();
-            return 0;
-        }
-    }
-    if (word == "--list")
+    if (list_or_run(word, scenarios, [](const Scenario& scenario) { scenario.run(); }))
         return 0;
     fmt::print(stderr, "usage: procedure SCENARIO | --list\n");
     return 2;

@@ -13,6 +13,7 @@
 #include "daemon/jobs/job_table.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/owners/investigator.hpp"
+#include "scenario_words.hpp"
 
 #include <cstdio>
 #include <fmt/format.h>
@@ -96,15 +97,9 @@ int main(std::span<char*> words) {
         fmt::print("{}\n", UBF_BUILD);
         return 0;
     }
-    for (const auto& scenario : scenarios) {
-        if (word == "--list") {
-            fmt::print("{}\n", scenario.name);
-        } else if (word == scenario.name && words.size() == 3) {
-            run(scenario, words[2]);
-            return 0;
-        }
-    }
-    if (word == "--list")
+    const bool is_whole = words.size() == 3 || word == "--list";
+    if (is_whole &&
+        list_or_run(word, scenarios, [&](const Scenario& scenario) { run(scenario, words[2]); }))
         return 0;
     fmt::print(stderr, "usage: replay SCENARIO RECORDING | --list | --build\n");
     return 2;

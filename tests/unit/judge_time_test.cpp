@@ -36,6 +36,15 @@ class JudgeTimeTest : public Judging {
         owner.credentials->labels = {{LabelOrigin::map, "physics"}};
         return owner;
     }
+    // Bob's connection to alice.
+    void allow_by_label() {
+        begin();
+        listens(alice);
+        owners.recorded[alice] = labelled(alice);
+        arrive();
+        hear(Heard::owner, labelled(bob));
+        ASSERT_EQ(queue.verdicts, Reasons{Reason::same_label});
+    }
     // Two questions in a row that the peer does not answer.
     void be_silent() {
         for (int i = 0; i < 2; ++i) {
@@ -234,12 +243,7 @@ TEST_F(JudgeTimeTest, an_allowed_udp_flow_whose_peer_is_silent_is_not_renewed_an
 // Every ten seconds it is only seen whether the connection is still there.
 TEST_F(JudgeTimeTest,
        a_connection_that_a_label_allowed_is_decided_again_in_ten_minutes_or_at_once) {
-    begin();
-    listens(alice);
-    owners.recorded[alice] = labelled(alice);
-    arrive();
-    hear(Heard::owner, labelled(bob));
-    ASSERT_EQ(queue.verdicts, Reasons{Reason::same_label});
+    allow_by_label();
     const auto begun = time.now;
     while (time.now + AllowedFlows::pause < begun + 10min)
         pass(AllowedFlows::pause);
@@ -259,12 +263,7 @@ TEST_F(JudgeTimeTest,
 }
 
 TEST_F(JudgeTimeTest, a_connection_that_the_kernel_refuses_to_end_is_decided_again_until_it_ends) {
-    begin();
-    listens(alice);
-    owners.recorded[alice] = labelled(alice);
-    arrive();
-    hear(Heard::owner, labelled(bob));
-    ASSERT_EQ(queue.verdicts, Reasons{Reason::same_label});
+    allow_by_label();
     verdicts.refusal = ENOMEM;
     judge->book().hasten(bob, time.now);
     for (const auto wait : {Clock::duration(0s), Clock::duration(1s)}) {
