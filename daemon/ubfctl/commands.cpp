@@ -6,7 +6,7 @@
 namespace ubf::ctl {
 namespace {
 
-constexpr std::array<Command, 23> all{{
+constexpr std::array<Command, 23> every_command{{
     {"why", "why [--last NUMBER] [--follow]",
      "why flows of yours were refused, and what to do; for every user", "ubfctl why --last 3", why},
     {"status", "status [--peers] [--watch[=SECONDS]]",
@@ -86,7 +86,7 @@ constexpr std::array<Command, 23> all{{
 } // namespace
 
 std::span<const Command> commands() {
-    return all;
+    return every_command;
 }
 
 } // namespace ubf::ctl

@@ -51,7 +51,7 @@ std::string span_text(std::uint64_t seconds) {
     return fmt::format("{}s", seconds);
 }
 
-constexpr std::array<Column, 11> all{{
+constexpr std::array<Column, 11> flow_fields{{
     {"flow", "protocol and both ends, as 'ubfctl revoke --flow' takes them",
      [](const Json& row) {
          return fmt::format("{} {} -> {}", word(row, "/protocol", "?"), word(row, "/from", "?"),
@@ -122,7 +122,7 @@ Page page_of(const Globals& globals, const Wish& wish, Names& names) {
 } // namespace
 
 std::span<const Column> flow_columns() {
-    return all;
+    return flow_fields;
 }
 
 int flows(const Globals& globals, const Arguments& arguments) {
@@ -133,7 +133,7 @@ int flows(const Globals& globals, const Arguments& arguments) {
     add_watch(options);
     const auto given = parse("flows", arguments, options);
     const Wish wish{request_of("flows", given),
-                    choose("flows", all, given["output"].as<std::string>()),
+                    choose("flows", flow_fields, given["output"].as<std::string>()),
                     !given["no-headings"].as<bool>()};
     Names names;
     return show(globals, watch_of("flows", given), [&] { return page_of(globals, wish, names); });

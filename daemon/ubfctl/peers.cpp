@@ -25,7 +25,7 @@ std::string number_text(const Json& peer, const char* path) {
     return std::to_string(number(peer, path));
 }
 
-constexpr std::array<Column, 8> all{{
+constexpr std::array<Column, 8> peer_fields{{
     {"peer", "its address", [](const Json& peer) { return word(peer, "/address", "?"); }},
     {"asked", "questions to it", [](const Json& peer) { return number_text(peer, "/questions"); },
      true},
@@ -57,7 +57,7 @@ std::vector<Json> worst_first(const Json& reply, bool silent_alone) {
 } // namespace
 
 std::span<const Column> peer_columns() {
-    return all;
+    return peer_fields;
 }
 
 int peers(const Globals& globals, const Arguments& arguments) {
@@ -68,7 +68,7 @@ int peers(const Globals& globals, const Arguments& arguments) {
         ("no-headings", po::bool_switch());
     add_watch(options);
     const auto given = parse("peers", arguments, options);
-    const auto columns = choose("peers", all, given["output"].as<std::string>());
+    const auto columns = choose("peers", peer_fields, given["output"].as<std::string>());
     const bool silent_alone = given["silent"].as<bool>();
     const bool headings = !given["no-headings"].as<bool>();
     return show(globals, watch_of("peers", given), [&]() -> Page {

@@ -8,8 +8,8 @@ namespace ubf::budget {
 
 // Lists the scenarios, or runs the one of that name. False if the word is neither.
 template<typename Scenarios, typename Run>
-bool list_or_run(std::string_view word, const Scenarios& scenarios, Run run) {
-    for (const auto& scenario : scenarios) {
+bool list_or_run(std::string_view word, const Scenarios& all, Run run) {
+    for (const auto& scenario : all) {
         if (word == "--list") {
             fmt::print("{}\n", scenario.name);
         } else if (word == scenario.name) {
