@@ -5,38 +5,16 @@
 namespace ubf {
 
 // The number of accounts is bounded. But one person may have many uids (subordinate ones, by
-// newuidmap(1)) or addresses, and a peer may name any user. Beyond the bound, a denial is charged
-// to its address, and in the end to an account that all share.
-Folding::Choice Folding::account_of(const Denial& denial) const {
-    using Of = Account::Of;
-    for (const auto* owner : {&denial.connector, &denial.listener}) {
-        if (owner->kind == OwnerKind::kernel && !denial.told_by)
-            return {{Of::kernel}};
-        if (owner->kind != OwnerKind::user)
-            continue;
-        const auto uid = denial.person.value_or(owner->account());
-        const auto user =
-            denial.told_by
-                ? Choice{{Of::told, uid, *denial.told_by}, Crowd::told}
-                : Choice{{Of::user, uid}, denial.person ? Crowd::persons : Crowd::strangers};
-        if (has_room(user))
-            return user;
-        break;
-    }
-    const Choice address{{Of::address, {}, denial.told_by.value_or(denial.flow.source.address)},
-                         Crowd::addresses};
-    return has_room(address) ? address : Choice{};
-}
-
-bool Folding::has_room(const Choice& choice) const {
-    const auto& [account, crowd] = choice;
-    const bool is_doubtful = crowd == Crowd::strangers || crowd == Crowd::told;
-    return known_[static_cast<std::size_t>(crowd)] < (is_doubtful ? most_doubtful : most_users) ||
+// newuidmap(1)) or addresses, and a peer may name any user.
+bool Folding::has_room(const Account& account) const {
+    const bool doubtful = account.of == Account::Of::stranger || account.of == Account::Of::told;
+    return known_[static_cast<std::size_t>(account.of)] < (doubtful ? most_doubtful : most_users) ||
            accounts_.contains(account);
 }
 
 Folding::Taken Folding::add(Denial& denial, TimePoint now) {
-    const auto [account, crowd] = account_of(denial);
+    const auto account =
+        charged_account(denial, [this](const Account& each) { return has_room(each); });
     const bool scan = denial.tries > 0;
     const auto count = scan ? denial.tries : 1;
     const auto& [protocol, source, destination] = denial.flow;
@@ -59,8 +37,8 @@ Folding::Taken Folding::add(Denial& denial, TimePoint now) {
     }
     const auto [entry, fresh] = accounts_.try_emplace(account);
     auto& charged = entry->second;
-    if (fresh && crowd != Crowd::none)
-        ++known_[static_cast<std::size_t>(charged.crowd = crowd)];
+    if (fresh)
+        ++known_[static_cast<std::size_t>(account.of)];
     const bool has_share = scan || charged.lines < (lines_.size() < most / 2 ? share : small_share);
     if (!has_share || lines_.size() >= most) {
         if (charged.over == 0)
@@ -116,8 +94,7 @@ void Folding::release(const Account& account) {
     const auto found = accounts_.find(account);
     if (found->second.lines > 0 || found->second.over > 0)
         return;
-    if (found->second.crowd != Crowd::none)
-        --known_[static_cast<std::size_t>(found->second.crowd)];
+    --known_[static_cast<std::size_t>(found->first.of)];
     accounts_.erase(found);
 }
 

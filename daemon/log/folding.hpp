@@ -3,13 +3,12 @@
 // other users. The other denials are counted, and logged later as a number. Pure memory, and little
 // of it.
 //
-// A line is charged to the connector's user; if that is not known, to the listener's; and if
-// neither is known, to the connector's address. A line about what a peer refused is charged to the
-// peer and the user. Users of many uids, and peers who name many users, have few accounts. Tries of
-// closed ports are charged likewise, and are one line a minute.
+// A line is charged to an account (account.hpp). Users of many uids, and peers who name many users,
+// have few accounts. Tries of closed ports are charged likewise, and are one line a minute.
 #pragma once
 
 #include "base/deadlines.hpp"
+#include "daemon/log/account.hpp"
 #include "daemon/log/denial.hpp"
 
 #include <array>
@@ -54,15 +53,6 @@ class Folding {
     std::vector<Summary> due(TimePoint now, bool all = false);
 
   private:
-    // The accounts of each have a bound.
-    enum class Crowd : std::uint8_t { persons, strangers, told, addresses, none };
-    struct Account {
-        enum class Of : std::uint8_t { user, told, kernel, address, everybody } of = Of::everybody;
-        Uid uid{};
-        Address address{};
-
-        auto operator<=>(const Account&) const = default;
-    };
     // Repeats differ in the source port alone; tries of closed ports in all but the account.
     using Key =
         std::tuple<Account, Protocol, Address, Endpoint, Uid, Uid, Reason, bool, bool, bool>;
@@ -74,16 +64,10 @@ class Folding {
         std::size_t lines = 0; // whose repeats are still counted
         std::uint64_t over = 0;
         Denial last{};
-        Crowd crowd = Crowd::none;
     };
     using Place = std::map<Key, Line>::iterator;
 
-    struct Choice {
-        Account account{};
-        Crowd crowd = Crowd::none;
-    };
-    Choice account_of(const Denial& denial) const;
-    bool has_room(const Choice& choice) const;
+    bool has_room(const Account& account) const;
     void end(Place line, std::vector<Summary>& told);
     void end(const Account& account, std::vector<Summary>& told);
     void release(const Account& account);
@@ -91,7 +75,7 @@ class Folding {
     const std::chrono::seconds within_;
     std::map<Key, Line> lines_;
     std::map<Account, Charged> accounts_;
-    std::array<std::size_t, 4> known_{}; // accounts of each crowd
+    std::array<std::size_t, Account::kinds> known_{}; // accounts of each kind
     Deadlines<Place, Times::in_order> ends_;
     Deadlines<Place, Times::in_order> scan_ends_;
     Deadlines<Account, Times::in_order> over_ends_;

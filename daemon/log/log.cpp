@@ -82,14 +82,6 @@ std::string_view hint_for(const Denial& denial) {
                 denial.listener.kind == OwnerKind::user && denial.listener.uid == Uid{0});
 }
 
-// The end whose user is charged for the denial, if either has one.
-const Owner* charged_end(const Denial& denial) {
-    for (const auto* owner : {&denial.connector, &denial.listener})
-        if (owner->kind == OwnerKind::user)
-            return owner;
-    return nullptr;
-}
-
 void add_owner(std::vector<std::string>& fields, std::string_view end, const Owner& owner,
                const std::string& user) {
     fields.push_back(fmt::format("UBF_{}_USER={}", end, user));
@@ -144,9 +136,11 @@ void Log::put(int priority, std::string text) {
 
 // Folds on the caller's thread, so that a denial that is only counted takes no room in the queue.
 void Log::denial(Denial denial) {
-    const auto* charged = charged_end(denial);
-    if (charged != nullptr)
-        denial.person = users_.person(charged->uid);
+    if (const auto* user = charged_user(denial); user != nullptr) {
+        denial.person = users_.person(user->uid);
+        if (!denial.person && user->credentials)
+            denial.person = user->credentials->account;
+    }
     refusals_.add(denial, std::chrono::system_clock::now());
     const auto queued = queued_.lock();
     switch (queued->folding.add(denial, Clock::now())) {

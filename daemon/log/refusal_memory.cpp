@@ -20,26 +20,9 @@ RefusalMemory::Key RefusalMemory::key_of(const Refusal& refusal) {
             refusal.told_by};
 }
 
-RefusalMemory::Account RefusalMemory::account_of(const Refusal& refusal) const {
-    const auto* end = refusal.connector.kind == OwnerKind::user  ? &refusal.connector
-                      : refusal.listener.kind == OwnerKind::user ? &refusal.listener
-                                                                 : nullptr;
-    if (end != nullptr) {
-        const auto uid = refusal.person.value_or(end->uid);
-        const auto account = refusal.told_by  ? Account{Crowd::told, uid, *refusal.told_by}
-                             : refusal.person ? Account{Crowd::persons, uid}
-                                              : Account{Crowd::strangers, uid};
-        if (has_room(account))
-            return account;
-    }
-    const Account address{
-        Crowd::addresses, {}, refusal.told_by.value_or(refusal.flow.source.address)};
-    return has_room(address) ? address : Account{};
-}
-
 bool RefusalMemory::has_room(const Account& account) const {
-    return account.crowd == Crowd::persons ||
-           crowds_[static_cast<std::size_t>(account.crowd)] < most_doubtful ||
+    return account.of == Account::Of::person ||
+           known_[static_cast<std::size_t>(account.of)] < most_doubtful ||
            accounts_.contains(account);
 }
 
@@ -74,14 +57,15 @@ void RefusalMemory::restore(Refusal refusal) {
 }
 
 void RefusalMemory::insert(Refusal refusal) {
-    const auto account = account_of(refusal);
+    const auto account =
+        charged_account(refusal, [this](const Account& each) { return has_room(each); });
     make_room(account);
     const auto key = key_of(refusal);
     const auto id = refusal.id;
     const auto [entry, fresh] = accounts_.try_emplace(account);
     auto& refusals = entry->second;
     if (fresh)
-        ++crowds_[static_cast<std::size_t>(account.crowd)];
+        ++known_[static_cast<std::size_t>(account.of)];
     refusals.push_back(std::make_shared<const Refusal>(std::move(refusal)));
     by_key_[key] = {account, std::prev(refusals.end())};
     by_id_[id] = key;
@@ -107,7 +91,7 @@ void RefusalMemory::forget_oldest(const Account& account) {
     found->second.pop_front();
     if (!found->second.empty())
         return;
-    --crowds_[static_cast<std::size_t>(account.crowd)];
+    --known_[static_cast<std::size_t>(found->first.of)];
     accounts_.erase(found);
 }
 

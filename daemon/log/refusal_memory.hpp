@@ -1,11 +1,10 @@
 // Remembers the last refusals, so that users and the administrator can ask for them. Refusals that
 // differ in time and source port alone are one, with a count. Each user has a share of the room, so
-// that nobody's loop makes others forget. A refusal is charged to its connector. If no user is
-// known there, it is charged to its listener, and otherwise to the connector's address. One that a
-// peer told of is charged to the peer and the user. A person has one account, however many uids are
-// subordinate to them. Accounts in names that nobody vouches for are few. Pure memory.
+// that nobody's loop makes others forget (account.hpp). Accounts in names that nobody vouches for
+// are few. Pure memory.
 #pragma once
 
+#include "daemon/log/account.hpp"
 #include "daemon/log/refusal.hpp"
 
 #include <array>
@@ -23,7 +22,7 @@ class RefusalMemory {
   public:
     static constexpr std::size_t most = 4096;
     static constexpr std::size_t share = 512;        // of one account
-    static constexpr std::size_t most_doubtful = 64; // accounts of each crowd but the persons
+    static constexpr std::size_t most_doubtful = 64; // accounts of each kind but the persons
 
     // first_id: of the first new one; ids that are there already are passed over.
     explicit RefusalMemory(std::uint32_t first_id)
@@ -42,17 +41,6 @@ class RefusalMemory {
     std::vector<std::shared_ptr<const Refusal>> all() const;
 
   private:
-    // The user database names the persons. A stranger is a mere uid, and `told` are users whom a
-    // peer names. When there are too many of a crowd, the rest are charged to their addresses, and
-    // in the end to nobody's account.
-    enum class Crowd : std::uint8_t { nobody, addresses, told, strangers, persons };
-    struct Account {
-        Crowd crowd = Crowd::nobody;
-        Uid uid{};
-        Address address{};
-
-        auto operator<=>(const Account&) const = default;
-    };
     using Key = std::tuple<Protocol, Address, Endpoint, OwnerKind, Uid, OwnerKind, Uid, Reason,
                            bool, bool, std::optional<Address>>;
     // The refusals of one account, the oldest first. Readers share them, so that they copy nothing
@@ -64,7 +52,6 @@ class RefusalMemory {
     };
 
     static Key key_of(const Refusal& refusal);
-    Account account_of(const Refusal& refusal) const;
     bool has_room(const Account& account) const;
     void insert(Refusal refusal);
     void make_room(const Account& newcomer);
@@ -72,7 +59,7 @@ class RefusalMemory {
     std::uint32_t new_id();
 
     std::map<Account, Refusals> accounts_;
-    std::array<std::size_t, 5> crowds_{}; // accounts of each
+    std::array<std::size_t, Account::kinds> known_{}; // accounts of each kind
     std::map<Key, Place> by_key_;
     std::map<std::uint32_t, Key> by_id_;
     std::uint32_t next_id_;

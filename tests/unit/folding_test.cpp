@@ -96,6 +96,13 @@ TEST_F(FoldingTest, who_takes_on_many_users_takes_no_line_from_another_on_the_no
     EXPECT_EQ(lines(Owner::user(carol), 1000), Folding::share);
 }
 
+TEST_F(FoldingTest, a_user_whom_the_database_names_in_between_gets_no_second_line) {
+    auto one = denial(Owner::user(bob), 80);
+    one.person.reset();
+    EXPECT_EQ(add(one), Taken::line);
+    EXPECT_EQ(add(denial(Owner::user(bob), 80)), Taken::repeat);
+}
+
 TEST_F(FoldingTest, a_peer_that_tells_of_many_refusals_takes_no_line_from_anybody) {
     unsigned got = 0;
     for (std::uint32_t number = 0; number < 20'000; ++number) {
