@@ -13,7 +13,7 @@ using identity::seconds_now;
 // A peer that sealed, and leaves a sealed question without an answer for so long, may not seal any
 // more. It is within the first pause before a retransmission or two.
 constexpr std::chrono::milliseconds patience{150};
-constexpr std::chrono::seconds between_greetings{1};
+constexpr std::chrono::seconds between_good{1};
 constexpr std::chrono::seconds between_guesses{30}; // an older ubfd can't read a certificate
 constexpr std::size_t most_pairs = 6;               // of one peer
 
@@ -188,7 +188,7 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
         return seal(out, datagram, first, path, sealing->envelope, sealing->nonce, sealing->key,
                     grants);
     first = std::visit([](const auto& all) { return all.size(); }, datagram.entries);
-    return introduce(out, {own_.certificate, true}, own_.keys.current.id(), datagram.time);
+    return introduce_to(path.to.address, out, true);
 }
 
 // Returns whether stamps of the peer count by its own key from now on. A recorded datagram, sent
@@ -272,9 +272,21 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
     return std::move(opened->datagram);
 }
 
+bool Identities::Peer::take_greeting(TimePoint now, std::chrono::seconds between) {
+    if (now - greeted < between)
+        return false;
+    greeted = now;
+    return true;
+}
+
+std::chrono::seconds Identities::between_greetings(const Book& book, const Peer& peer,
+                                                   const Address& address) const {
+    const bool may_be_old = !own_.required && known(book, &peer, address, seconds_now()).empty();
+    return may_be_old ? between_guesses : between_good;
+}
+
 std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::uint8_t> out,
                                                                const Path& path, bool asks) {
-    const auto now = Clock::now();
     const auto& address = path.to.address;
     std::optional<Sealing> sealing;
     const Datagram hello{Channel::service, Channel::service, clock_now(), std::vector<Gone>{}};
@@ -283,22 +295,17 @@ std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::ui
         auto* entry = book->peers.add(address);
         if (entry == nullptr)
             return std::nullopt;
-        const auto certificates = known(*book, &entry->state, address, seconds_now());
-        const bool may_be_old = certificates.empty() && !own_.required;
-        if (now - entry->state.greeted < (may_be_old ? between_guesses : between_greetings))
+        auto& peer = entry->state;
+        if (!peer.take_greeting(Clock::now(), between_greetings(*book, peer, address)))
             return std::nullopt;
-        entry->state.greeted = now;
+        const auto certificates = known(*book, &peer, address, seconds_now());
         if (!asks && !certificates.empty())
-            sealing = prepare(*book, entry->state, *certificates.front(), hello.time);
+            sealing = prepare(*book, peer, *certificates.front(), hello.time);
     }
     std::size_t first = 0;
     if (sealing)
         return seal(out, hello, first, path, sealing->envelope, sealing->nonce, sealing->key);
-    return introduce(out, {own_.certificate, true}, own_.keys.current.id(), hello.time);
-}
-
-std::span<const std::uint8_t> Identities::introduce_to(std::span<std::uint8_t> out) const {
-    return introduce(out, {own_.certificate, false}, own_.keys.current.id(), clock_now());
+    return introduce_to(address, out, true);
 }
 
 Identities::Proof Identities::proof(const Address& address) const {

@@ -11,6 +11,7 @@
 #include "daemon/core/rate.hpp"
 #include "daemon/ident/bounded_peers.hpp"
 #include "daemon/ident/grant_book.hpp"
+#include "daemon/ident/peer_cookies.hpp"
 #include "daemon/ident/stamp_keys.hpp"
 #include "ident/sealed.hpp"
 #include "ident/socket.hpp"
@@ -73,17 +74,26 @@ class Identities {
                                                        const Datagram& datagram, std::size_t& first,
                                                        const Path& path, Why why);
     Result<Datagram, Rejection> read(const Received& received);
-    // Learns the certificate, if it is good. Returns whether to introduce this node: the peer asks
-    // for that, and did not do so a moment ago.
-    // Anybody may have sent it: no state of the peer is lost by it.
-    Result<bool, Rejection> learn(const Received& received);
+    // The consequence of an introduction.
+    struct Introduced {
+        bool counts = false; // the certificate is known now; if not, too many came
+        bool answer = false; // by introduce_to(): the peer asks for that, or is to be asked
+        bool ask = false;    // in the answer
+        PeerCookie theirs{};
+    };
+    // Learns the certificate, if it is good. Anybody may have sent it: no state of the peer is lost
+    // by it. A check takes time, so there are few a second. A peer that sent the cookie back has
+    // checks of its own, and no flood of others takes them.
+    Result<Introduced, Rejection> learn(const Received& received);
     // Whether it is sealed for a key that this node does not have, or not any more.
     bool is_for_another_key(std::span<const std::uint8_t> bytes) const;
     // To be sent to a peer that does not seal, or whose key is unknown; nothing if that was done a
     // moment ago.
     std::optional<std::span<const std::uint8_t>> greet(std::span<std::uint8_t> out,
                                                        const Path& path, bool asks);
-    std::span<const std::uint8_t> introduce_to(std::span<std::uint8_t> out) const;
+    // asks: for the peer's certificate. sent_back: the peer's cookie.
+    std::span<const std::uint8_t> introduce_to(const Address& peer, std::span<std::uint8_t> out,
+                                               bool asks, PeerCookie sent_back = {}) const;
 
     // Notes how far the word of a node counts for the owner that it names. by: the node's
     // certificate, by which it sealed the answer.
@@ -145,8 +155,10 @@ class Identities {
         TimePoint greeted{};
         std::uint64_t stamps_told = 0; // Book::stamps_set, when they got this peer's
         Rate granting{};
-        Rate introducing{};
+        Rate sent_back{}; // certificates with our cookie
 
+        // Whether it gets a greeting now. between: such greetings.
+        bool take_greeting(TimePoint now, std::chrono::seconds between);
         // nullptr if that is no key.
         Pair* pair_with(const identity::NodeKey& mine, const identity::PublicKey& theirs);
         // Whether a question has waited for an answer so long that it may have changed its ways.
@@ -182,6 +194,8 @@ class Identities {
                               const identity::Certificate& certificate);
     static bool is_known(const Book& book, const Peer* peer,
                          const identity::Certificate& certificate);
+    std::chrono::seconds between_greetings(const Book& book, const Peer& peer,
+                                           const Address& address) const;
     static void remember(const Book& book, const Address& address, Peer& peer, Known certificate);
     static Known find(const Book& book, Peer& peer, const Address& address, identity::KeyId key);
     std::optional<Sealing> prepare(Book& book, Peer& peer, const identity::Certificate& theirs,
@@ -198,6 +212,7 @@ class Identities {
                                                        Uid uid) const;
 
     const Own own_;
+    const PeerCookies cookies_;
     Guarded<Book> book_;
 };
 

@@ -10,8 +10,8 @@ namespace {
 
 using identity::seconds_now;
 
-constexpr unsigned most_learnt = 500;      // a second; each takes the check of a signature
-constexpr unsigned most_introductions = 4; // a second, to one peer
+constexpr unsigned most_learnt = 500;  // a second; each takes the check of a signature
+constexpr unsigned most_sent_back = 4; // a second, of one peer
 
 } // namespace
 
@@ -49,7 +49,9 @@ void Identities::remember(const Book& book, const Address& address, Peer& peer, 
         known.pop_back();
 }
 
-Result<bool, Rejection> Identities::learn(const Received& received) {
+// Nobody floods a third by it: an answer is no larger than what it answers. Two nodes do not go on
+// asking each other: an answer asks a peer once a second at most.
+Result<Identities::Introduced, Rejection> Identities::learn(const Received& received) {
     const auto introduced = introduction_of(received.bytes);
     if (!introduced)
         return fail(Rejection::malformed);
@@ -57,14 +59,24 @@ Result<bool, Rejection> Identities::learn(const Received& received) {
     const auto stated = identity::parse_certificate(introduced->certificate);
     if (!stated || stated->valid.fault(seconds_now()))
         return fail(Rejection::no_certificate);
+    const auto now = Clock::now();
+    const bool came_back = cookies_.is_of(introduced->sent_back, address, now);
     bool known = false;
     {
         const auto book = book_.lock();
         auto* entry = book->peers.find(address);
         known = is_known(*book, entry == nullptr ? nullptr : &entry->state, *stated);
-        if (!may_introduce(*book, address, *stated) ||
-            (!known && !book->learning.add(Clock::now(), most_learnt)))
+        if (!may_introduce(*book, address, *stated))
             return fail(Rejection::no_certificate);
+        const bool own_check =
+            came_back && entry != nullptr && entry->state.sent_back.add(now, most_sent_back);
+        if (!known && !own_check && !book->learning.add(now, most_learnt)) {
+            entry = book->peers.add(address);
+            const bool ask =
+                entry != nullptr &&
+                entry->state.take_greeting(now, between_greetings(*book, entry->state, address));
+            return Introduced{false, ask || introduced->asks, ask, introduced->own};
+        }
     }
     if (!known && !identity::check_certificate(introduced->certificate, own_.authorities))
         return fail(Rejection::no_certificate);
@@ -77,8 +89,14 @@ Result<bool, Rejection> Identities::learn(const Received& received) {
         if (introduced->asks) // it does not know the key that was used last
             entry->state.used.reset();
     }
-    return introduced->asks && entry != nullptr &&
-           entry->state.introducing.add(Clock::now(), most_introductions);
+    return Introduced{true, introduced->asks, false, introduced->own};
+}
+
+std::span<const std::uint8_t> Identities::introduce_to(const Address& peer,
+                                                       std::span<std::uint8_t> out, bool asks,
+                                                       PeerCookie sent_back) const {
+    const auto own = asks ? cookies_.of(peer, Clock::now()) : PeerCookie{};
+    return introduce(out, {own_.certificate, asks, own, sent_back}, own_.keys.current.id());
 }
 
 } // namespace ubf::ident

@@ -12,14 +12,18 @@ void take_introduction(const Received& received, const Terms& terms, const Socke
         return rejections.add(Rejection::foreign);
     if (!terms.identities)
         return rejections.add(Rejection::no_certificate);
-    const auto asks = terms.identities->learn(received);
-    if (!asks)
-        return rejections.add(asks.error());
-    if (!*asks)
+    const auto learnt = terms.identities->learn(received);
+    if (!learnt)
+        return rejections.add(learnt.error());
+    if (!learnt->counts)
+        rejections.add(Rejection::no_certificate);
+    if (!learnt->answer)
         return;
     std::array<std::uint8_t, max_datagram> buffer;
-    socket.send(received.path.reversed(), received.interface,
-                terms.identities->introduce_to(buffer)); // if lost, the peer asks again
+    const auto path = received.path.reversed();
+    socket.send(path, received.interface,
+                terms.identities->introduce_to(path.to.address, buffer, learnt->ask,
+                                               learnt->theirs)); // if lost, the peer asks again
 }
 
 void greet(const Received& received, const Result<Datagram, Rejection>& datagram,

@@ -17,6 +17,7 @@ constexpr std::size_t version_offset = 2;
 constexpr std::size_t kind_offset = 4;
 constexpr std::size_t count_offset = 5;
 constexpr std::size_t length_offset = 6;
+constexpr std::size_t receiver_offset = 12; // in an introduction: the cookie that is sent back
 constexpr std::uint64_t max_time = std::uint64_t{1} << 50;
 
 static_assert(begin_of_seal + 1 + largest_answer + identity::tag_size <= max_datagram);
@@ -145,10 +146,11 @@ Result<Opened, Rejection> open(std::span<const std::uint8_t> bytes, const Path& 
 }
 
 std::span<const std::uint8_t> introduce(std::span<std::uint8_t> out, const Introduction& own,
-                                        identity::KeyId key, Milliseconds time) {
+                                        identity::KeyId key) {
     const auto length = stated_size + own.certificate.size();
-    put_header(out, Channel::service, introduction, own.asks ? 1 : 0, length,
-               {key, identity::KeyId{}, time});
+    const Envelope envelope{key, identity::KeyId{static_cast<std::uint32_t>(own.sent_back)},
+                            Milliseconds{static_cast<std::uint32_t>(own.own)}};
+    put_header(out, Channel::service, introduction, own.asks ? 1 : 0, length, envelope);
     std::ranges::copy(own.certificate, out.begin() + stated_size);
     return out.first(length);
 }
@@ -157,7 +159,10 @@ std::optional<Introduction> introduction_of(std::span<const std::uint8_t> bytes)
     if (!fits(bytes, stated_size + 1) || bytes[kind_offset] != introduction ||
         bytes[count_offset] > 1)
         return std::nullopt;
-    return Introduction{bytes.subspan(stated_size), bytes[count_offset] == 1};
+    Reader cookies(bytes.subspan(receiver_offset));
+    const PeerCookie sent_back{cookies.number<std::uint32_t>()};
+    const PeerCookie own{static_cast<std::uint32_t>(cookies.number<std::uint64_t>())};
+    return Introduction{bytes.subspan(stated_size), bytes[count_offset] == 1, own, sent_back};
 }
 
 } // namespace ubf::ident

@@ -6,7 +6,8 @@
 //  - 3, 1: destination channel
 //  - 4, 1: kind, as in wire.hpp; or 9, an introduction
 //  - 5, 1: number of entries; 0: the sender says that it seals. In an introduction, 1 asks for the
-//    receiver's//  - 6, 2: length
+//    receiver's
+//  - 6, 2: length
 //  - 8, 4 and 12, 4: ids of the sender's and of the receiver's key
 //  - 16, 8: sender's clock, milliseconds since 1970; the epoch of the key follows from it
 //  - 24, 24: nonce
@@ -16,6 +17,7 @@
 //
 // Both ends, and the first 24 bytes, are authenticated beside. An introduction has, from byte 24
 // on, the sender's certificate and nothing else: the certificate proves nothing about who sends it.
+// At 12 it has the receiver's cookie, sent back, and at 16 the sender's own; 0: none.
 #pragma once
 
 #include "base/result.hpp"
@@ -23,6 +25,7 @@
 #include "identity/certificate.hpp"
 #include "identity/pair.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -57,12 +60,17 @@ struct Opened {
 Result<Opened, Rejection> open(std::span<const std::uint8_t> bytes, const Path& path,
                                const identity::Secret& key);
 
+// Shows its maker that it comes back from the address to which it was sent.
+enum class PeerCookie : std::uint32_t {};
+
 struct Introduction {
     identity::Bytes certificate;
-    bool asks = false; // for the receiver's
+    bool asks = false;      // for the receiver's
+    PeerCookie own{};       // to be sent back
+    PeerCookie sent_back{}; // the receiver's; an older ubfd sends none
 };
 std::span<const std::uint8_t> introduce(std::span<std::uint8_t> out, const Introduction& own,
-                                        identity::KeyId key, Milliseconds time);
+                                        identity::KeyId key);
 std::optional<Introduction> introduction_of(std::span<const std::uint8_t> bytes);
 
 } // namespace ubf::ident

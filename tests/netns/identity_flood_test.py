@@ -9,11 +9,13 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, ident, identity  # noqa: E402
 from lab.case import Counted  # noqa: E402
 from lab.certified import HONEST, VICTIM, Certified  # noqa: E402
+from lab.identity import put_roster  # noqa: E402
 
 PORT = 9001
 RANGES = ["10.64.0.0/10", "fd77::/64"]  # 4 million addresses
@@ -32,23 +34,27 @@ class Flood(Certified):
     def settings_of(self, member, **options):
         return super().settings_of(member, **options) | {"peers": {"ranges": RANGES}}
 
+    listed = ("rooted", "victim", "honest")
+
     def setUp(self):
         super().setUp()
-        for scope in ("all", "eth0"):  # whatever source comes in
-            self.two.run("sysctl", "-qw", f"net.ipv4.conf.{scope}.rp_filter=0")
+        self.roster = put_roster(self.authority.roster([getattr(self, name) for name in self.listed]))
+        for node in (self.two, self.three):
+            for scope in ("all", "eth0"):  # whatever source comes in
+                node.run("sysctl", "-qw", f"net.ipv4.conf.{scope}.rp_filter=0")
         self.ubfd, self.peer = (self.start(*pair) for pair in ((self.two, self.victim), (self.three, self.honest)))
         self.person("alice", self.two).listen("tcp", "0.0.0.0", PORT)
         self.alice = self.person("alice", self.three)
         self.sent = 0
 
-    def flood(self, datagrams):
+    def flood(self, datagrams, victim=VICTIM):
         """datagrams: pairs of a source and the bytes."""
-        to = socket.inet_aton(VICTIM)
+        to = socket.inet_aton(victim)
         with self.one.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
             for source, data in datagrams:
                 packet = struct.pack("!BBHHHBBH4s4sHHHH", 0x45, 0, 28 + len(data), 7, 0, 64, 17, 0, source, to, ident.PORT,
                                      ident.PORT, 8 + len(data), 0) + data
-                raw.sendto(packet, (VICTIM, 0))
+                raw.sendto(packet, (victim, 0))
                 self.sent += 1
 
     def everything(self):
@@ -96,6 +102,36 @@ class Flood(Certified):
         self.assertIn("of honest", self.proof())
         self.assertEqual(self.alice.connect("tcp", VICTIM, PORT), "connected")
         self.assert_alive(self.ubfd, self.peer)
+
+
+class InANewNodesName(Flood):
+    """No roster lists these two yet. The forged bytes in the name of each are its certificate but for one bit."""
+
+    listed = ("rooted",)
+
+    def forged(self, member, name):
+        source = socket.inet_aton(name)
+        datagrams = [identity.introduction(member.certificate[:-1] + bytes([member.certificate[-1] ^ 1]), asks)
+                     for asks in (False, True)]
+        while not self.over.is_set():
+            yield source, datagrams[self.sent % 2]
+
+    def test_forged_certificates_keep_no_new_node_out(self):
+        self.over = threading.Event()
+        senders = [threading.Thread(target=self.flood, args=(self.forged(*whose), victim)) for whose, victim in
+                   (((self.honest, HONEST), VICTIM), ((self.victim, VICTIM), HONEST))]
+        for sender in senders:
+            sender.start()
+        try:
+            time.sleep(1.5)  # the checks of this second are used up
+            outcomes = [str(self.alice.connect("tcp", VICTIM, PORT)) for _ in range(5)]
+        finally:
+            self.over.set()
+            for sender in senders:
+                sender.join()
+        print(f"{self.sent} datagrams; {outcomes}", file=sys.stderr)
+        self.assertEqual(outcomes[-1], "connected")
+        self.assertIn("of honest", self.proof())
 
 
 if __name__ == "__main__":

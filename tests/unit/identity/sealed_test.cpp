@@ -74,8 +74,14 @@ struct Member {
     Result<Datagram, Rejection> read(const Octets& bytes, const Path& path) {
         return identities.read({path, 0, bytes});
     }
-    Result<bool, Rejection> learn(const Octets& bytes, const Path& path) {
+    Result<Identities::Introduced, Rejection> learn(const Octets& bytes, const Path& path) {
         return identities.learn({path, 0, bytes});
+    }
+    Octets introduce_to(const Member& to, const Identities::Introduced& by) {
+        std::array<std::uint8_t, max_datagram> room;
+        const auto bytes =
+            identities.introduce_to(end_of(to.number).address, room, by.ask, by.theirs);
+        return {bytes.begin(), bytes.end()};
     }
 
     std::uint8_t number;
@@ -143,11 +149,13 @@ TEST(Identities, nodes_that_no_roster_has_introduce_themselves) {
     Member two(2, true, {});
     const auto hello = *one.send(two);
     ASSERT_TRUE(introduction_of(hello));
-    EXPECT_EQ(two.learn(hello, one.path_to(two)), true);                  // it asks for the other's
+    const auto learnt = two.learn(hello, one.path_to(two));
+    ASSERT_TRUE(learnt && learnt->counts);
+    EXPECT_TRUE(learnt->answer); // it asks for the other's
+    EXPECT_FALSE(learnt->ask);
     EXPECT_FALSE(two.identities.proof(end_of(1).address).by_certificate); // and proves nothing
-    std::array<std::uint8_t, max_datagram> room;
-    const auto back = two.identities.introduce_to(room);
-    EXPECT_EQ(one.learn(Octets(back.begin(), back.end()), two.path_to(one)), false);
+    const auto back = one.learn(two.introduce_to(one, *learnt), two.path_to(one));
+    EXPECT_TRUE(back && back->counts && !back->answer);
     const auto bytes = *one.send(two);
     EXPECT_FALSE(introduction_of(bytes));
     EXPECT_TRUE(two.read(bytes, one.path_to(two)));
@@ -155,6 +163,56 @@ TEST(Identities, nodes_that_no_roster_has_introduce_themselves) {
     auto elsewhere = one.path_to(two);
     elsewhere.from = end_of(9); // the certificate has no such address
     EXPECT_EQ(two.learn(hello, elsewhere).error(), Rejection::no_certificate);
+}
+
+// Forged certificates, which any machine of the network sends in a peer's name. Returns how often
+// the peer is asked for its own.
+int flood(Member& node, Octets introduction, const Path& path) {
+    introduction.back() ^= 1; // of the signature
+    int asked = 0;
+    for (int i = 0; i < 600; ++i)
+        if (const auto learnt = node.learn(introduction, path))
+            asked += learnt->ask ? 1 : 0;
+    return asked;
+}
+
+TEST(Identities, a_flood_in_its_name_keeps_out_no_node_that_no_roster_has) {
+    Member one(1, true, {});
+    Member two(2, true, {});
+    const auto hello = *one.send(two);
+    const auto path = one.path_to(two);
+    const auto forged = *two.send(one);
+    EXPECT_EQ(flood(one, forged, two.path_to(one)), 1); // both are flooded, and ask once a second
+    EXPECT_EQ(flood(two, hello, path), 1);
+
+    const auto of_two = two.learn(hello, path);
+    ASSERT_TRUE(of_two && !of_two->counts && of_two->answer);
+    const auto of_one = one.learn(two.introduce_to(one, *of_two), two.path_to(one));
+    ASSERT_TRUE(of_one && of_one->counts); // it sent back the cookie of `hello`
+    const auto asked = two.introduce_to(one, {false, true, true, {}});
+    const auto answer = one.learn(asked, two.path_to(one));
+    ASSERT_TRUE(answer && answer->counts && answer->answer);
+    const auto bytes = one.introduce_to(two, *answer);
+    EXPECT_TRUE(two.learn(bytes, path)->counts);
+    EXPECT_TRUE(two.read(*one.send(two), path));
+}
+
+TEST(Identities, a_cookie_is_good_for_few_checks_and_for_its_peer) {
+    Member one(1, true, {});
+    Member two(2, true, {});
+    const auto hello = *one.send(two);
+    const auto path = one.path_to(two);
+    flood(two, hello, path);
+    const auto asked = introduction_of(two.introduce_to(one, {false, true, true, {}}));
+    auto back = one.introduce_to(two, {true, true, false, asked->own});
+    auto other = path;
+    other.from = end_of(3);
+    EXPECT_FALSE(two.learn(back, other) && two.learn(back, other)->counts);
+    back.back() ^= 1;
+    for (int i = 0; i < 4; ++i)
+        EXPECT_EQ(two.learn(back, path).error(), Rejection::no_certificate); // checked
+    back.back() ^= 1;
+    EXPECT_FALSE(two.learn(back, path)->counts);
 }
 
 TEST(Identities, until_certificates_are_required_a_peer_shows_that_it_seals) {
