@@ -55,7 +55,7 @@ std::vector<Identities::Known> Identities::known(const Book& book, const Peer* p
             found.emplace_back(book.roster, listed); // keeps the roster
     if (peer != nullptr)
         for (const auto& introduced : peer->introduced)
-            if (!introduced->valid.fault(now) && may_introduce(book, address, *introduced))
+            if (!introduced->valid.fault(now) && book.may_be_introduced(address, *introduced))
                 found.push_back(introduced);
     const auto proven = peer == nullptr ? std::nullopt : peer->proven;
     std::ranges::sort(found, [&](const Known& a, const Known& b) {

@@ -178,6 +178,9 @@ class Identities {
         Rate learning{};
         std::shared_ptr<StampKeys> stamps{};
         std::uint64_t stamps_set = 0; // so often
+
+        bool may_be_introduced(const Address& address,
+                               const identity::Certificate& certificate) const;
     };
 
     struct Sealing {
@@ -190,8 +193,6 @@ class Identities {
                                     identity::Seconds now);
     static Known usable(const Book& book, Peer& peer, const Address& address);
     static void use_next(const Book& book, Peer& peer, const Address& address);
-    static bool may_introduce(const Book& book, const Address& address,
-                              const identity::Certificate& certificate);
     static bool is_known(const Book& book, const Peer* peer,
                          const identity::Certificate& certificate);
     std::chrono::seconds between_greetings(const Book& book, const Peer& peer,

@@ -17,12 +17,12 @@ constexpr unsigned most_sent_back = 4; // a second, of one peer
 
 // A node of a range does not speak for one that the roster names within the range. A certificate
 // that the roster could not have revoked counts only if the roster lists it.
-bool Identities::may_introduce(const Book& book, const Address& address,
-                               const identity::Certificate& certificate) {
+bool Identities::Book::may_be_introduced(const Address& address,
+                                         const identity::Certificate& certificate) const {
     const auto length = certificate.length_at(address);
-    const auto listed = book.roster->at(address);
-    return length && book.roster->speaks_of(certificate.authority) &&
-           !book.roster->is_revoked(certificate.serial) &&
+    const auto listed = roster->at(address);
+    return length && roster->speaks_of(certificate.authority) &&
+           !roster->is_revoked(certificate.serial) &&
            (listed.empty() || *length >= *listed.front()->length_at(address));
 }
 
@@ -40,7 +40,7 @@ void Identities::remember(const Book& book, const Address& address, Peer& peer, 
     auto& known = peer.introduced;
     const auto now = seconds_now();
     std::erase_if(known, [&](const Known& each) {
-        return each->valid.fault(now) || !may_introduce(book, address, *each);
+        return each->valid.fault(now) || !book.may_be_introduced(address, *each);
     });
     known.push_back(std::move(certificate));
     std::ranges::stable_sort(known, std::ranges::greater(),
@@ -49,8 +49,8 @@ void Identities::remember(const Book& book, const Address& address, Peer& peer, 
         known.pop_back();
 }
 
-// Nobody floods a third by it: an answer is no larger than what it answers. Two nodes do not go on
-// asking each other: an answer asks a peer once a second at most.
+// Each introduction that asks gets one answer, so nobody makes a flood larger by it. Two nodes do
+// not go on asking each other: an answer asks a peer once a second at most.
 Result<Identities::Introduced, Rejection> Identities::learn(const Received& received) {
     const auto introduced = introduction_of(received.bytes);
     if (!introduced)
@@ -66,7 +66,7 @@ Result<Identities::Introduced, Rejection> Identities::learn(const Received& rece
         const auto book = book_.lock();
         auto* entry = book->peers.find(address);
         known = is_known(*book, entry == nullptr ? nullptr : &entry->state, *stated);
-        if (!may_introduce(*book, address, *stated))
+        if (!book->may_be_introduced(address, *stated))
             return fail(Rejection::no_certificate);
         const bool own_check =
             came_back && entry != nullptr && entry->state.sent_back.add(now, most_sent_back);
