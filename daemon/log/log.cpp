@@ -136,11 +136,8 @@ void Log::put(int priority, std::string text) {
 
 // Folds on the caller's thread, so that a denial that is only counted takes no room in the queue.
 void Log::denial(Denial denial) {
-    if (const auto* user = charged_user(denial); user != nullptr) {
+    if (const auto* user = charged_user(denial); user != nullptr)
         denial.person = users_.person(user->uid);
-        if (!denial.person && user->credentials)
-            denial.person = user->credentials->account;
-    }
     refusals_.add(denial, std::chrono::system_clock::now());
     const auto queued = queued_.lock();
     switch (queued->folding.add(denial, Clock::now())) {
