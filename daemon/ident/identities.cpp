@@ -1,14 +1,10 @@
 #include "daemon/ident/identities.hpp"
 
-#include "identity/clock.hpp"
-
 #include <algorithm>
 #include <sodium.h>
 
 namespace ubf::ident {
 namespace {
-
-using identity::seconds_now;
 
 // A peer that sealed, and leaves a sealed question without an answer for so long, may not seal any
 // more. It is within the first pause before a retransmission or two.
@@ -16,11 +12,6 @@ constexpr std::chrono::milliseconds patience{150};
 constexpr std::chrono::seconds between_good{1};
 constexpr std::chrono::seconds between_guesses{30}; // an older ubfd can't read a certificate
 constexpr std::size_t most_pairs = 6;               // of one peer
-
-Milliseconds clock_now() {
-    return std::chrono::duration_cast<Milliseconds>(
-        std::chrono::system_clock::now().time_since_epoch());
-}
 
 } // namespace
 
@@ -66,8 +57,8 @@ std::vector<Identities::Known> Identities::known(const Book& book, const Peer* p
 }
 
 // By which to seal something for the peer; the last one, without a search.
-Identities::Known Identities::usable(const Book& book, Peer& peer, const Address& address) {
-    const auto now = seconds_now();
+Identities::Known Identities::usable(const Book& book, Peer& peer, const Address& address,
+                                     identity::Seconds now) {
     if (peer.certificate && !peer.certificate->valid.fault(now))
         return peer.certificate;
     const auto certificates = known(book, &peer, address, now);
@@ -76,8 +67,9 @@ Identities::Known Identities::usable(const Book& book, Peer& peer, const Address
 }
 
 // The peer does not answer what is sealed for its last key. It may have another one by now.
-void Identities::use_next(const Book& book, Peer& peer, const Address& address) {
-    const auto certificates = known(book, &peer, address, seconds_now());
+void Identities::use_next(const Book& book, Peer& peer, const Address& address,
+                          identity::Seconds now) {
+    const auto certificates = known(book, &peer, address, now);
     const auto last = std::ranges::find_if(certificates, [&](const Known& each) {
         return peer.certificate && each->serial == peer.certificate->serial;
     });
@@ -91,8 +83,7 @@ void Identities::use_next(const Book& book, Peer& peer, const Address& address) 
 
 // The one with this key.
 Identities::Known Identities::find(const Book& book, Peer& peer, const Address& address,
-                                   identity::KeyId key) {
-    const auto now = seconds_now();
+                                   identity::KeyId key, identity::Seconds now) {
     const auto is_last = [&](const Pair& pair) {
         return pair.theirs == key && pair.their_key == peer.certificate->key;
     };
@@ -163,21 +154,22 @@ std::optional<std::span<const std::uint8_t>> Identities::write(std::span<std::ui
     std::optional<Sealing> sealing;
     Grants grants;
     {
+        const auto now = own_.clocks.seconds();
         const auto book = book_.lock();
         const auto& address = path.to.address;
         auto* entry = book->peers.add(address);
         Peer passing;
         auto& peer = entry == nullptr ? passing : entry->state;
         const auto seals = [&] { return own_.required || peer.shall_get_sealed(why); };
-        if (seals() && peer.is_overdue(why, Clock::now())) {
+        if (seals() && peer.is_overdue(why, own_.clocks.steady())) {
             if (own_.required)
-                use_next(*book, peer, address);
+                use_next(*book, peer, address, now);
             else
                 peer.proven.reset(); // until the peer says again that it seals
         }
         if (!seals())
             return std::nullopt;
-        const auto theirs = usable(*book, peer, address);
+        const auto theirs = usable(*book, peer, address, now);
         grants = book->grants.of(datagram);
         if (theirs)
             sealing = prepare(*book, peer, *theirs, datagram.time);
@@ -201,7 +193,7 @@ bool Identities::prove(const Address& address, const Opening& by, const Opened& 
     const auto is_last = [&](const Known& each) { return each->key == peer.used->theirs; };
     const auto is_over = [&] {
         return peer.used &&
-               std::ranges::none_of(known(*book, &peer, address, seconds_now()), is_last);
+               std::ranges::none_of(known(*book, &peer, address, own_.clocks.seconds()), is_last);
     };
     const bool is_newer = opened.datagram.time > peer.newest;
     const bool is_same = peer.used == used && peer.proven;
@@ -217,7 +209,7 @@ bool Identities::prove(const Address& address, const Opening& by, const Opened& 
     if (book->roster == by.roster) // another may lack the certificate, or revoke it
         peer.certificate = by.theirs;
     book->grants.take(opened.grants, by.theirs->name, *book->roster, peer.granting,
-                      {Clock::now(), seconds_now()});
+                      {own_.clocks.steady(), own_.clocks.seconds()});
     return is_new;
 }
 
@@ -251,7 +243,7 @@ Result<Datagram, Rejection> Identities::read(const Received& received) {
         auto* entry = book->peers.add(address);
         Peer passing;
         auto& peer = entry == nullptr ? passing : entry->state;
-        theirs = find(*book, peer, address, envelope->sender);
+        theirs = find(*book, peer, address, envelope->sender, own_.clocks.seconds());
         if (!theirs)
             return fail(Rejection::no_certificate);
         auto* pair = peer.pair_with(*mine, theirs->key);
@@ -281,7 +273,8 @@ bool Identities::Peer::take_greeting(TimePoint now, std::chrono::seconds between
 
 std::chrono::seconds Identities::between_greetings(const Book& book, const Peer& peer,
                                                    const Address& address) const {
-    const bool may_be_old = !own_.required && known(book, &peer, address, seconds_now()).empty();
+    const bool may_be_old =
+        !own_.required && known(book, &peer, address, own_.clocks.seconds()).empty();
     return may_be_old ? between_guesses : between_good;
 }
 
@@ -289,16 +282,17 @@ std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::ui
                                                                const Path& path, bool asks) {
     const auto& address = path.to.address;
     std::optional<Sealing> sealing;
-    const Datagram hello{Channel::service, Channel::service, clock_now(), std::vector<Gone>{}};
+    const Datagram hello{Channel::service, Channel::service, own_.clocks.wall(),
+                         std::vector<Gone>{}};
     {
         const auto book = book_.lock();
         auto* entry = book->peers.add(address);
         if (entry == nullptr)
             return std::nullopt;
         auto& peer = entry->state;
-        if (!peer.take_greeting(Clock::now(), between_greetings(*book, peer, address)))
+        if (!peer.take_greeting(own_.clocks.steady(), between_greetings(*book, peer, address)))
             return std::nullopt;
-        const auto certificates = known(*book, &peer, address, seconds_now());
+        const auto certificates = known(*book, &peer, address, own_.clocks.seconds());
         if (!asks && !certificates.empty())
             sealing = prepare(*book, peer, *certificates.front(), hello.time);
     }
@@ -309,7 +303,7 @@ std::optional<std::span<const std::uint8_t>> Identities::greet(std::span<std::ui
 }
 
 Identities::Proof Identities::proof(const Address& address) const {
-    const auto certificate = proven(*book_.lock(), address);
+    const auto certificate = proven(*book_.lock(), address, own_.clocks.seconds());
     if (!certificate)
         return {};
     return {true, certificate->serial, certificate->name, certificate->node_class};
@@ -325,7 +319,7 @@ bool Identities::is_barred(const Address& address) const {
         return false;
     const auto& peer = found->second.state;
     return book->roster->is_revoked(*peer.proven) &&
-           known(*book, &peer, address, seconds_now()).empty();
+           known(*book, &peer, address, own_.clocks.seconds()).empty();
 }
 
 } // namespace ubf::ident

@@ -20,6 +20,8 @@
 #include "owner/owner.hpp"
 
 #include <array>
+#include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,8 +31,21 @@
 
 namespace ubf::ident {
 
+inline Milliseconds wall_now() {
+    return std::chrono::duration_cast<Milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+}
+
 class Identities {
   public:
+    struct Clocks {
+        ReadClock steady = Clock::now;                 // for what passes between datagrams
+        std::function<Milliseconds()> wall = wall_now; // by which certificates are valid
+
+        identity::Seconds seconds() const {
+            return std::chrono::duration_cast<identity::Seconds>(wall());
+        }
+    };
     struct Own {
         identity::NodeKeys keys;
         std::vector<std::uint8_t> certificate; // signed, as peers get it
@@ -38,6 +53,7 @@ class Identities {
         identity::Authorities authorities;
         std::map<std::string, identity::ClassRule, std::less<>> classes;
         bool required = false; // the cluster key proves nobody
+        Clocks clocks{};
 
         // nullptr if there is no such class.
         const identity::ClassRule* rule_of(const std::string& node_class) const {
@@ -136,7 +152,7 @@ class Identities {
         std::optional<Derived> in{};
         std::unique_ptr<StampKeys::Epochs> stamps{}; // few peers have them
 
-        const StampKeys::Epochs& stamping(const identity::NodeKey& own);
+        const StampKeys::Epochs& stamping(const identity::NodeKey& own, Milliseconds wall);
     };
     // By which keys the peer sealed last what opened.
     struct Used {
@@ -191,14 +207,18 @@ class Identities {
 
     static std::vector<Known> known(const Book& book, const Peer* peer, const Address& address,
                                     identity::Seconds now);
-    static Known usable(const Book& book, Peer& peer, const Address& address);
-    static void use_next(const Book& book, Peer& peer, const Address& address);
+    static Known usable(const Book& book, Peer& peer, const Address& address,
+                        identity::Seconds now);
+    static void use_next(const Book& book, Peer& peer, const Address& address,
+                         identity::Seconds now);
     static bool is_known(const Book& book, const Peer* peer,
                          const identity::Certificate& certificate);
     std::chrono::seconds between_greetings(const Book& book, const Peer& peer,
                                            const Address& address) const;
-    static void remember(const Book& book, const Address& address, Peer& peer, Known certificate);
-    static Known find(const Book& book, Peer& peer, const Address& address, identity::KeyId key);
+    static void remember(const Book& book, const Address& address, Peer& peer, Known certificate,
+                         identity::Seconds now);
+    static Known find(const Book& book, Peer& peer, const Address& address, identity::KeyId key,
+                      identity::Seconds now);
     std::optional<Sealing> prepare(Book& book, Peer& peer, const identity::Certificate& theirs,
                                    Milliseconds time) const;
     struct Opening {
@@ -207,7 +227,7 @@ class Identities {
         std::shared_ptr<const identity::Roster> roster; // by which the certificate was found
     };
     bool prove(const Address& address, const Opening& by, const Opened& opened);
-    static Known proven(const Book& book, const Address& address);
+    static Known proven(const Book& book, const Address& address, identity::Seconds now);
     std::optional<StampKeys::Pair> stamps_of(Book& book, const Address& node) const;
     std::optional<identity::Seconds> word_counts_until(const Book& book, const Address& node,
                                                        Uid uid) const;

@@ -1,14 +1,11 @@
 // The part of an identity about certificates that peers introduce, as they are not in the roster.
 #include "daemon/ident/identities.hpp"
-#include "identity/clock.hpp"
 
 #include <algorithm>
 #include <functional>
 
 namespace ubf::ident {
 namespace {
-
-using identity::seconds_now;
 
 constexpr unsigned most_learnt = 500;  // a second; each takes the check of a signature
 constexpr unsigned most_sent_back = 4; // a second, of one peer
@@ -35,10 +32,10 @@ bool Identities::is_known(const Book& book, const Peer* peer,
             }));
 }
 
-void Identities::remember(const Book& book, const Address& address, Peer& peer, Known certificate) {
+void Identities::remember(const Book& book, const Address& address, Peer& peer, Known certificate,
+                          identity::Seconds now) {
     constexpr std::size_t most = 2;
     auto& known = peer.introduced;
-    const auto now = seconds_now();
     std::erase_if(known, [&](const Known& each) {
         return each->valid.fault(now) || !book.may_be_introduced(address, *each);
     });
@@ -57,9 +54,10 @@ Result<Identities::Introduced, Rejection> Identities::learn(const Received& rece
         return fail(Rejection::malformed);
     const auto& address = received.path.from.address;
     const auto stated = identity::parse_certificate(introduced->certificate);
-    if (!stated || stated->valid.fault(seconds_now()))
+    const auto wall = own_.clocks.seconds();
+    if (!stated || stated->valid.fault(wall))
         return fail(Rejection::no_certificate);
-    const auto now = Clock::now();
+    const auto now = own_.clocks.steady();
     const bool came_back = cookies_.is_of(introduced->sent_back, address, now);
     bool known = false;
     {
@@ -85,7 +83,7 @@ Result<Identities::Introduced, Rejection> Identities::learn(const Received& rece
     if (entry != nullptr) {
         if (!known)
             remember(*book, address, entry->state,
-                     std::make_shared<const identity::Certificate>(*stated));
+                     std::make_shared<const identity::Certificate>(*stated), wall);
         if (introduced->asks) // it does not know the key that was used last
             entry->state.used.reset();
     }
@@ -95,7 +93,7 @@ Result<Identities::Introduced, Rejection> Identities::learn(const Received& rece
 std::span<const std::uint8_t> Identities::introduce_to(const Address& peer,
                                                        std::span<std::uint8_t> out, bool asks,
                                                        PeerCookie sent_back) const {
-    const auto own = asks ? cookies_.of(peer, Clock::now()) : PeerCookie{};
+    const auto own = asks ? cookies_.of(peer, own_.clocks.steady()) : PeerCookie{};
     return introduce(out, {own_.certificate, asks, own, sent_back}, own_.keys.current.id());
 }
 

@@ -1,7 +1,6 @@
 // The part of an identity that lets the kernel recognise connections of proven peers. A peer has
 // proven itself by what it sealed for this node's key, so it has the keys of the pair as well.
 #include "daemon/ident/identities.hpp"
-#include "identity/clock.hpp"
 
 #include <algorithm>
 
@@ -28,24 +27,24 @@ void Identities::set_stamps(std::shared_ptr<StampKeys> stamps) {
 }
 
 // The certificate by which the peer is proven, if that still is good.
-Identities::Known Identities::proven(const Book& book, const Address& address) {
+Identities::Known Identities::proven(const Book& book, const Address& address,
+                                     identity::Seconds now) {
     const auto found = book.peers.all().find(address);
     if (found == book.peers.all().end() || !found->second.state.proven)
         return nullptr;
     const auto& peer = found->second.state;
-    const auto seconds = identity::seconds_now();
     if (const auto& last = peer.certificate;
-        last && last->serial == *peer.proven && !last->valid.fault(seconds))
+        last && last->serial == *peer.proven && !last->valid.fault(now))
         return last;
-    for (auto& certificate : known(book, &peer, address, seconds))
+    for (auto& certificate : known(book, &peer, address, now))
         if (certificate->serial == *peer.proven)
             return certificate;
     return nullptr; // revoked or expired meanwhile
 }
 
-const StampKeys::Epochs& Identities::Pair::stamping(const identity::NodeKey& own) {
-    const auto epochs = epochs_at(std::chrono::duration_cast<Milliseconds>(
-        std::chrono::system_clock::now().time_since_epoch()));
+const StampKeys::Epochs& Identities::Pair::stamping(const identity::NodeKey& own,
+                                                    Milliseconds wall) {
+    const auto epochs = epochs_at(wall);
     if (!stamps || stamps->numbers != epochs) {
         const auto key = [&](const auto& from, const auto& to, Epoch epoch) {
             return pair_key(shared, from, to, identity::purpose_stamp, epoch);
@@ -62,7 +61,7 @@ const StampKeys::Epochs& Identities::Pair::stamping(const identity::NodeKey& own
 
 // The keys for stamps that go with those by which the peer sealed last.
 std::optional<StampKeys::Pair> Identities::stamps_of(Book& book, const Address& node) const {
-    const auto certificate = proven(book, node);
+    const auto certificate = proven(book, node, own_.clocks.seconds());
     auto* entry = book.peers.find(node);
     if (!certificate || entry == nullptr || !entry->state.used)
         return std::nullopt;
@@ -74,7 +73,7 @@ std::optional<StampKeys::Pair> Identities::stamps_of(Book& book, const Address& 
     if (pair == nullptr)
         return std::nullopt;
     return StampKeys::Pair{pair->mine, pair->theirs, certificate->valid.until,
-                           pair->stamping(*mine)};
+                           pair->stamping(*mine, own_.clocks.wall())};
 }
 
 void Identities::note_end(const Address& node, const Address& end) {
@@ -108,17 +107,16 @@ void Identities::note_word(const Address& node, const Address& end, Uid uid) con
 // Nothing if the node's word about this user does not count.
 std::optional<identity::Seconds> Identities::word_counts_until(const Book& book,
                                                                const Address& node, Uid uid) const {
-    const auto certificate = proven(book, node);
+    const auto certificate = proven(book, node, own_.clocks.seconds());
     if (!certificate)
         return std::nullopt;
     auto until = certificate->valid.until;
     if (own_.classes.empty())
         return until;
     const auto* of_class = own_.rule_of(certificate->node_class);
-    const auto grants =
-        book.grants.find(certificate->name, uid, *book.roster, identity::seconds_now());
-    const auto seconds = identity::seconds_now();
-    if (may_vouch(of_class, certificate->name, {false, uid, false}, grants, seconds) !=
+    const auto now = own_.clocks.seconds();
+    const auto grants = book.grants.find(certificate->name, uid, *book.roster, now);
+    if (may_vouch(of_class, certificate->name, {false, uid, false}, grants, now) !=
         identity::Vouching::counts)
         return std::nullopt;
     if (of_class->jobs)

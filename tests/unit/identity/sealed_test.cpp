@@ -14,14 +14,12 @@ using namespace identity::test;
 using identity::NodeKey;
 using identity::Seconds;
 
-Seconds today() {
-    return std::chrono::duration_cast<Seconds>(std::chrono::system_clock::now().time_since_epoch());
-}
+constexpr Seconds today = identity::test::now;
 
 identity::Certificate certificate_of(std::uint8_t node, std::string node_class = "compute") {
     auto made = identity::test::certificate(node, node);
     made.node_class = std::move(node_class);
-    made.valid = {today() - Seconds(60), today() + Seconds(3600)};
+    made.valid = {today - Seconds(60), today + Seconds(3600)};
     made.authority = id_of(authority().verify_key());
     return made;
 }
@@ -32,7 +30,7 @@ identity::Roster roster_of(const std::vector<identity::Certificate>& members,
     for (const auto& member : members)
         list.push_back(*sign(member, authority()));
     return *identity::Roster::read(
-        *sign_roster(number, today(), list, std::move(revoked), authority()), authorities());
+        *sign_roster(number, today, list, std::move(revoked), authority()), authorities());
 }
 
 Endpoint end_of(std::uint8_t node) {
@@ -53,14 +51,14 @@ struct Member {
                     {{"compute", {{{Uid{1000}, Uid{1999}}}, false, false, false}},
                      {"alone", {{{Uid{1000}, Uid{1999}}}, false, false, false, false}},
                      {"jobs", {{{Uid{1000}, Uid{1999}}}, false, false, true}}},
-                    required},
+                    required,
+                    {[this] { return now; }, [this] { return wall; }}},
                    roster_of(listed)) {}
 
     // The bytes that this node sends to the other; nothing where they go under the cluster key.
     std::optional<Octets> send(const Member& to, Identities::Why why = Identities::Why::question,
                                Milliseconds late = {}) {
-        const Datagram datagram{Channel::service, Channel::first_asker,
-                                std::chrono::duration_cast<Milliseconds>(today()) - late,
+        const Datagram datagram{Channel::service, Channel::first_asker, wall - late,
                                 std::vector<Answer>{{Nonce{7}, Owner::user(Uid{1000})}}};
         std::array<std::uint8_t, max_datagram> room;
         std::size_t first = 0;
@@ -84,7 +82,14 @@ struct Member {
         return {bytes.begin(), bytes.end()};
     }
 
+    void pass(Milliseconds time) {
+        now += time;
+        wall += time;
+    }
+
     std::uint8_t number;
+    TimePoint now{std::chrono::hours(1)};
+    Milliseconds wall = today;
     Identities identities;
 };
 
@@ -165,6 +170,50 @@ TEST(Identities, nodes_that_no_roster_has_introduce_themselves) {
     EXPECT_EQ(two.learn(hello, elsewhere).error(), Rejection::no_certificate);
 }
 
+TEST(Identities, a_certificate_that_was_introduced_counts_until_it_ends) {
+    Member one(1, true, {});
+    Member two(2, true, {});
+    EXPECT_TRUE(two.learn(*one.send(two), one.path_to(two))->counts);
+    EXPECT_TRUE(one.learn(two.introduce_to(one, {true, true}), two.path_to(one))->counts);
+    EXPECT_TRUE(two.read(*one.send(two), one.path_to(two)));
+    const auto left = certificate_of(1).valid.until - std::chrono::duration_cast<Seconds>(two.wall);
+    two.pass(left + std::chrono::seconds(1));
+    one.pass(left + std::chrono::seconds(1));
+    EXPECT_FALSE(two.identities.proof(end_of(1).address).by_certificate);
+    EXPECT_TRUE(introduction_of(*two.send(one))); // it asks for the next certificate
+}
+
+TEST(Identities, a_peer_is_greeted_once_in_a_while) {
+    const auto greets = [](Member& member, Member& peer) {
+        std::array<std::uint8_t, max_datagram> room;
+        return member.identities.greet(room, member.path_to(peer), true).has_value();
+    };
+    using std::chrono::milliseconds;
+    Member one(1);
+    for (const bool required : {true, false}) {
+        Member two(2, required, {}); // without a certificate, one may be of an older ubfd
+        const milliseconds between(required ? 1000 : 30'000);
+        EXPECT_TRUE(greets(two, one));
+        two.pass(between - milliseconds(1));
+        EXPECT_FALSE(greets(two, one));
+        two.pass(milliseconds(1));
+        EXPECT_TRUE(greets(two, one));
+    }
+}
+
+TEST(Identities, a_peer_that_leaves_what_is_sealed_without_an_answer_gets_the_next_unsealed) {
+    Member one(1, false);
+    Member two(2, false);
+    std::array<std::uint8_t, max_datagram> room;
+    const auto hello = two.identities.greet(room, two.path_to(one), false);
+    EXPECT_TRUE(one.read(Octets(hello->begin(), hello->end()), two.path_to(one)));
+    EXPECT_TRUE(one.send(two));
+    one.pass(Milliseconds(150));
+    EXPECT_TRUE(one.send(two));
+    one.pass(Milliseconds(1));
+    EXPECT_FALSE(one.send(two));
+}
+
 // Forged certificates, which any machine of the network sends in a peer's name. Returns how often
 // the peer is asked for its own.
 int flood(Member& node, Octets introduction, const Path& path) {
@@ -203,6 +252,7 @@ TEST(Identities, a_cookie_is_good_for_few_checks_and_for_its_peer) {
     const auto hello = *one.send(two);
     const auto path = one.path_to(two);
     flood(two, hello, path);
+    two.pass(std::chrono::milliseconds(999)); // of the second of the flood
     const auto asked = introduction_of(two.introduce_to(one, {false, true, true, {}}));
     auto back = one.introduce_to(two, {true, true, false, asked->own});
     auto other = path;
@@ -213,6 +263,8 @@ TEST(Identities, a_cookie_is_good_for_few_checks_and_for_its_peer) {
         EXPECT_EQ(two.learn(back, path).error(), Rejection::no_certificate); // checked
     back.back() ^= 1;
     EXPECT_FALSE(two.learn(back, path)->counts);
+    two.pass(std::chrono::seconds(1));
+    EXPECT_TRUE(two.learn(back, path)->counts);
 }
 
 TEST(Identities, until_certificates_are_required_a_peer_shows_that_it_seals) {
@@ -253,12 +305,10 @@ TEST(Identities, grants_go_along_with_answers_about_their_users) {
     Member one(1, true, all, "jobs");
     Member two(2, true, all);
     const auto grant = [&](std::uint32_t uid, const char* node) {
-        return *sign(identity::Grant{may_grant.serial,
-                                     Uid{uid},
-                                     7,
-                                     {today() - Seconds(60), today() + Seconds(60)},
-                                     node},
-                     scheduler.signer());
+        return *sign(
+            identity::Grant{
+                may_grant.serial, Uid{uid}, 7, {today - Seconds(60), today + Seconds(60)}, node},
+            scheduler.signer());
     };
     const auto word = [&] {
         const auto read = two.read(*one.send(two), one.path_to(two));
