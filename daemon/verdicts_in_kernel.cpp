@@ -17,6 +17,7 @@ VerdictsInKernel::VerdictsInKernel(const Config& config, int cgroup, DescriptorS
 void VerdictsInKernel::watch(Life& life) const {
     life.watch(udp_flows_.heartbeat());
     life.watch(sent_flows_.heartbeat());
+    life.watch(answers_.heartbeat());
     life.watch(exempt_listeners_.heartbeat());
 }
 

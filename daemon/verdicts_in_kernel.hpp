@@ -8,6 +8,7 @@
 #include "daemon/gate/exempt_listeners.hpp"
 #include "daemon/gate/kept_verdicts.hpp"
 #include "daemon/life.hpp"
+#include "daemon/udp/answers.hpp"
 #include "daemon/udp/lately_sent.hpp"
 #include "daemon/udp/receivers.hpp"
 #include "daemon/udp/sent_flows.hpp"
@@ -39,6 +40,7 @@ class VerdictsInKernel {
     UdpReceivers receivers_;
     UdpFlows udp_flows_;
     SentFlows sent_flows_{lately_sent_};
+    Answers answers_{table_, lately_sent_};
     ExemptListeners exempt_listeners_;
 };
 

@@ -265,6 +265,27 @@ Result<std::vector<Endpoint>, int> dropped_multicast(Connection& connection) {
     return places;
 }
 
+// The set has the flows of the answers, so each is reversed.
+Result<std::vector<Flow>, int> sent_flows(Connection& connection) {
+    std::vector<Flow> flows;
+    for (const bool v4 : {true, false}) {
+        std::vector<Boundary> seen;
+        const int error = see_elements(connection, table_name, of_family(set_of_sent, v4), seen);
+        if (error != 0 && error != EINTR)
+            return fail(int{error});
+        for (const auto& [key, end] : seen) {
+            const std::span bytes(key);
+            if (bytes.size() != 2 * place_size(v4))
+                continue;
+            const auto from = place_of(bytes.first(place_size(v4)));
+            const auto to = place_of(bytes.last(place_size(v4)));
+            if (from && to)
+                flows.push_back({Protocol::udp, *to, *from});
+        }
+    }
+    return flows;
+}
+
 Result<std::vector<Uid>, int> users_over_limit(Connection& connection) {
     std::vector<Boundary> seen;
     if (const int error = see_elements(connection, table_name, set_of_over_limit, seen); error != 0)

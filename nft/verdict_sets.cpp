@@ -13,6 +13,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <optional>
+#include <vector>
 
 namespace ubf::nft {
 namespace {
@@ -184,6 +185,22 @@ int VerdictSets::find_seen(const Flow& flow) {
 // The set has the flows of the answers, so the flow is reversed.
 int VerdictSets::find_sent(const Flow& flow) {
     return find(set_of_sent, flow.reversed());
+}
+
+int VerdictSets::forget_sent(std::span<const Flow> flows) {
+    constexpr std::size_t most_at_a_time = 1024;
+    std::vector<Flow> answers;
+    for (const auto& flow : flows)
+        answers.push_back(flow.reversed());
+    for (std::span<const Flow> rest = answers; !rest.empty();) {
+        const auto some = rest.first(std::min(rest.size(), most_at_a_time));
+        auto batch = connection_.begin();
+        take(batch, set_of_sent, some);
+        if (const int error = commit(batch); error != 0)
+            return error;
+        rest = rest.subspan(some.size());
+    }
+    return 0;
 }
 
 int VerdictSets::find(const char* name, const Flow& flow) {

@@ -49,6 +49,9 @@ class VerdictSets {
     // 0 if this node has sent a datagram of this flow a while ago, ENOENT if not.
     int find_sent(const Flow& flow);
 
+    // These, as this node has sent them, can't be answered any more.
+    int forget_sent(std::span<const Flow> flows);
+
     // --- UDP flows that were denied, on any interface ---
     int deny(std::span<const Flow> flows, std::chrono::seconds timeout);
     int forget_denied(const Flow& flow);

@@ -10,6 +10,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
 #include <optional>
 #include <sys/socket.h>
 
@@ -38,6 +39,18 @@ void put_tuple(nlmsghdr* message, const Flow& flow) {
 
 std::uint8_t family_of(const Flow& flow) {
     return flow.source.address.is_v4() ? AF_INET : AF_INET6;
+}
+
+nlmsghdr* begin_message(std::span<std::uint8_t> buffer, std::uint16_t type, std::uint16_t flags,
+                        std::uint32_t sequence, std::uint8_t family) {
+    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
+    message->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
+    message->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    message->nlmsg_seq = sequence;
+    auto* header = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
+    header->nfgen_family = family;
+    header->version = NFNETLINK_V0;
+    return message;
 }
 
 // Calls `visit` with the type and the value of each attribute.
@@ -164,15 +177,44 @@ int Conntrack::forget(const Flow& flow) {
     return ask(IPCTNL_MSG_CT_DELETE, flow);
 }
 
+int Conntrack::each_of_udp(const Each& each) {
+    const int v4 = dump_udp(AF_INET, each);
+    const int v6 = dump_udp(AF_INET6, each);
+    return v4 != 0 ? v4 : v6;
+}
+
+// Lets the kernel itself leave out other protocols. (Before Linux 5.8 it doesn't know the filter.)
+int Conntrack::dump_udp(std::uint8_t family, const Each& each) {
+    constexpr std::uint32_t by_protocol = 1 << 3; // CTA_FILTER_F_CTA_PROTO_NUM
+    alignas(nlmsghdr) std::array<std::uint8_t, 256> request{};
+    nlmsghdr* message = begin_message(request, IPCTNL_MSG_CT_GET, NLM_F_DUMP, ++sequence_, family);
+    nlattr* tuple = mnl_attr_nest_start(message, CTA_TUPLE_ORIG);
+    nlattr* protocol = mnl_attr_nest_start(message, CTA_TUPLE_PROTO);
+    mnl_attr_put_u8(message, CTA_PROTO_NUM, IPPROTO_UDP);
+    mnl_attr_nest_end(message, protocol);
+    mnl_attr_nest_end(message, tuple);
+    nlattr* filter = mnl_attr_nest_start(message, CTA_FILTER);
+    mnl_attr_put_u32(message, CTA_FILTER_ORIG_FLAGS, by_protocol);
+    mnl_attr_put_u32(message, CTA_FILTER_REPLY_FLAGS, 0);
+    mnl_attr_nest_end(message, filter);
+    if (const int error = socket_.send({request.data(), message->nlmsg_len}); error != 0)
+        return error;
+    alignas(nlmsghdr) std::array<std::uint8_t, 32768> buffer;
+    // The kernel continues the dump during each receive, so nothing waits.
+    return netlink::receive_dump(socket_, sequence_, buffer, MSG_DONTWAIT,
+                                 [&](netlink::Bytes entry) {
+                                     const auto tracked = parse_tracked(entry, sequence_);
+                                     if (!tracked)
+                                         return int{tracked.error()};
+                                     if (tracked->original.protocol == Protocol::udp)
+                                         each(*tracked);
+                                     return 0;
+                                 });
+}
+
 int Conntrack::send(std::uint16_t type, std::uint16_t flags, const Flow& flow) {
     alignas(nlmsghdr) std::array<std::uint8_t, 512> buffer{};
-    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
-    message->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | type);
-    message->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-    message->nlmsg_seq = ++sequence_;
-    auto* header = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(nfgenmsg)));
-    header->nfgen_family = family_of(flow);
-    header->version = NFNETLINK_V0;
+    nlmsghdr* message = begin_message(buffer, type, flags, ++sequence_, family_of(flow));
     put_tuple(message, flow);
     return socket_.send({buffer.data(), message->nlmsg_len});
 }

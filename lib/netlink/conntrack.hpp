@@ -7,6 +7,7 @@
 #include "netlink/socket.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -50,10 +51,14 @@ class Conntrack {
     Result<bool, int> has_passed(const Flow& flow);
     // Deletes the entry that this flow belongs to; ENOENT when there is none.
     int forget(const Flow& flow);
+    // Calls `each` for every entry of UDP. The walk takes milliseconds in a large table.
+    using Each = std::function<void(const TrackedConnection&)>;
+    int each_of_udp(const Each& each);
 
   private:
     int send(std::uint16_t type, std::uint16_t flags, const Flow& flow);
     int ask(std::uint16_t type, const Flow& flow); // only the outcome is of interest
+    int dump_udp(std::uint8_t family, const Each& each);
 
     NetlinkSocket socket_;
     std::uint32_t sequence_ = 0;

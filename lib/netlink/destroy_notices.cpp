@@ -1,5 +1,6 @@
 #include "netlink/destroy_notices.hpp"
 
+#include <arpa/inet.h>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -63,7 +64,8 @@ void DestroyNotices::end() {
     begun_ = false;
 }
 
-bool DestroyNotices::receive(std::vector<Cookie>& gone) {
+template<typename Each>
+bool DestroyNotices::receive_each(Each each) {
     const int count = batch_.receive(socket_.fd(), most_at_a_time, [&](netlink::Bytes message) {
         nlmsghdr header{};
         inet_diag_msg socket{};
@@ -71,12 +73,22 @@ bool DestroyNotices::receive(std::vector<Cookie>& gone) {
             return;
         std::memcpy(&header, message.data(), sizeof header);
         std::memcpy(&socket, message.data() + sizeof header, sizeof socket);
-        if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY)
-            return;
-        const auto* half = socket.id.idiag_cookie;
-        gone.push_back(Cookie{std::uint64_t{half[1]} << 32 | half[0]});
+        if (header.nlmsg_type == SOCK_DIAG_BY_FAMILY)
+            each(socket.id);
     });
     return count >= 0 || count == -EAGAIN || count == -EINTR;
+}
+
+bool DestroyNotices::receive(std::vector<Cookie>& gone) {
+    return receive_each([&](const inet_diag_sockid& socket) {
+        const auto* half = socket.idiag_cookie;
+        gone.push_back(Cookie{std::uint64_t{half[1]} << 32 | half[0]});
+    });
+}
+
+bool DestroyNotices::receive(std::vector<Port>& freed) {
+    return receive_each(
+        [&](const inet_diag_sockid& socket) { freed.push_back(ntohs(socket.idiag_sport)); });
 }
 
 } // namespace ubf

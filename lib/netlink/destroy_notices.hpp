@@ -31,9 +31,14 @@ class DestroyNotices {
     // Adds the sockets of waiting notices to `gone`, a bounded number. False if notices were lost:
     // then any socket may be gone.
     bool receive(std::vector<Cookie>& gone);
+    // The same, for the ports of these sockets.
+    bool receive(std::vector<Port>& freed);
     static constexpr std::size_t most_at_a_time = 64;
 
   private:
+    template<typename Each>
+    bool receive_each(Each each);
+
     const Of sockets_;
     NetlinkSocket socket_;
     bool begun_ = false;

@@ -12,6 +12,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <system_error>
+#include <unordered_map>
 
 namespace ubf {
 namespace {
@@ -233,6 +234,8 @@ int SockDiag::list_some(Protocol protocol, bool v6, std::span<const Port> ports,
     if (const int error = dumps_->send({bytes, size}); error != 0)
         return error;
 
+    const bool is_only = ports.size() == 1;
+    std::unordered_map<Port, std::size_t> listed;
     dumped_.resize(dump_size);
     while (true) { // the kernel's answer is always there
         const auto length = dumps_->receive(dumped_, MSG_DONTWAIT);
@@ -249,9 +252,10 @@ int SockDiag::list_some(Protocol protocol, bool v6, std::span<const Port> ports,
             const auto socket = parse_bound_socket(message, next->nlmsg_seq);
             if (!socket)
                 return socket.error();
-            if (found.size() >= most_listed)
+            if (is_only && found.size() >= most_listed)
                 return EMFILE;
-            found.push_back(*socket);
+            if (is_only || ++listed[socket->local.port] <= most_listed + 1)
+                found.push_back(*socket);
         }
     }
 }

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <optional>
+#include <unordered_map>
 
 namespace ubf {
 namespace {
@@ -39,6 +40,13 @@ bool can_have_sent(Protocol protocol, const SocketInfo& socket) {
            (socket.state != TCP_LISTEN && socket.state != TCP_TIME_WAIT);
 }
 
+// Root can send in any user's name without holding the port, so its socket at another address
+// proves nothing.
+bool may_have_sent(const BoundSocket& socket, const Flow& flow, std::uint32_t interface) {
+    return could_send(socket, flow, interface) &&
+           (socket.socket.uid != Uid{0} || could_receive(socket, flow.reversed(), interface));
+}
+
 LookupError to_sharing_error(int error) {
     return error == EMFILE ? LookupError::ambiguous : LookupError::failed;
 }
@@ -61,7 +69,7 @@ bool add_those(SocketOwner& found, const std::vector<BoundSocket>& listed, Fits&
 
 void OwnerLookup::find(std::span<const Wanted> wanted, std::vector<Ends>& ends) {
     queries_.clear();
-    for (const auto& [flow, interface, receiver, sender] : wanted) {
+    for (const auto& [flow, interface, receiver, sender, answer] : wanted) {
         if (receiver)
             queries_.push_back({flow.protocol, flow.destination, flow.source, interface});
         if (sender)
@@ -73,7 +81,7 @@ void OwnerLookup::find(std::span<const Wanted> wanted, std::vector<Ends>& ends) 
     ends.assign(wanted.size(), {});
     auto next = sockets_.cbegin();
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-        const auto& [flow, interface, receiver, sender] = wanted[i];
+        const auto& [flow, interface, receiver, sender, answer] = wanted[i];
         if (receiver)
             ends[i].receiver = as_receiver(flow, interface, *next++);
         if (sender)
@@ -102,11 +110,7 @@ void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> en
     std::ranges::sort(ports_);
     ports_.erase(std::unique(ports_.begin(), ports_.end()), ports_.end());
     const int error = list(Protocol::udp, ports_, v4);
-    if (error == EMFILE && wanted.size() > 1) { // a crowded port must not fail the other flows
-        for (std::size_t i = 0; i < wanted.size(); ++i)
-            add_sharing(wanted.subspan(i, 1), ends.subspan(i, 1));
-        return;
-    }
+    find_crowded();
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         const Flow& flow = wanted[i].flow;
         const std::uint32_t interface = wanted[i].interface;
@@ -114,29 +118,29 @@ void OwnerLookup::add_sharing(std::span<const Wanted> wanted, std::span<Ends> en
             continue;
         auto& receiver = ends[i].receiver;
         auto& sender = ends[i].sender;
-        if (error != 0) {
-            if (receiver)
-                receiver = fail(to_sharing_error(error));
-            if (sender)
-                sender = fail(to_sharing_error(error));
-            continue;
-        }
+        const auto fail_if_unlisted = [&](Found& end, Port port) {
+            if (end && error != 0)
+                end = fail(to_sharing_error(error));
+            else if (end && std::ranges::find(crowded_, port) != crowded_.end())
+                end = fail(LookupError::ambiguous);
+        };
+        fail_if_unlisted(receiver, flow.destination.port);
+        fail_if_unlisted(sender, flow.source.port);
         const auto is_named = [&](const BoundSocket& other) {
             return receiver && other.socket.cookie == receiver->socket.cookie;
         };
         const auto named = std::ranges::find_if(listed_, is_named);
         const bool ranks_first = named != listed_.end() && is_connected_to(*named, flow.source);
         if (receiver && !add_those(*receiver, listed_, [&](const BoundSocket& other) {
-                return could_receive(other, flow, interface) &&
-                       (!ranks_first || is_connected_to(other, flow.source));
+                if (ranks_first)
+                    return is_connected_to(other, flow.source) &&
+                           could_receive(other, flow, interface);
+                return could_receive(other, flow, interface) ||
+                       (wanted[i].answer && may_have_sent(other, flow.reversed(), interface));
             }))
             receiver = fail(LookupError::ambiguous);
-        // Root can send in any user's name without holding the port, so its socket at another
-        // address proves nothing.
         if (sender && !add_those(*sender, listed_, [&](const BoundSocket& other) {
-                return could_send(other, flow, interface) &&
-                       (other.socket.uid != Uid{0} ||
-                        could_receive(other, flow.reversed(), interface));
+                return may_have_sent(other, flow, interface);
             }))
             sender = fail(LookupError::ambiguous);
     }
@@ -159,6 +163,17 @@ int OwnerLookup::list(Protocol protocol, std::span<const Port> ports, bool v4) {
     listed_.clear();
     const int error = diag_.list(protocol, true, ports, listed_);
     return error == 0 && v4 ? diag_.list(protocol, false, ports, listed_) : error;
+}
+
+// A crowded port must not fail the flows of other ports, nor cost them a list of their own.
+void OwnerLookup::find_crowded() {
+    crowded_.clear();
+    if (listed_.size() <= SockDiag::most_listed)
+        return;
+    std::unordered_map<Port, std::size_t> sockets;
+    for (const auto& each : listed_)
+        if (++sockets[each.local.port] == SockDiag::most_listed + 1)
+            crowded_.push_back(each.local.port);
 }
 
 OwnerLookup::Found OwnerLookup::receiver(const Flow& flow, std::uint32_t interface) {

@@ -46,6 +46,7 @@ class OwnerLookup {
         std::uint32_t interface = 0;
         bool receiver = true;
         bool sender = false;
+        bool answer = false; // to what the receiver's node has sent
     };
     struct Ends {
         Found receiver = fail(LookupError::none);
@@ -79,6 +80,7 @@ class OwnerLookup {
     Found named_sender(const Flow& flow, std::uint32_t interface);
     void add_sharing(std::span<const Wanted> wanted, std::span<Ends> ends);
     int list(Protocol protocol, std::span<const Port> ports, bool v4);
+    void find_crowded();
     Found as_receiver(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
     Found socket_for(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
     Found as_sender(const Flow& flow, std::uint32_t interface, const SockDiag::Found& socket);
@@ -90,6 +92,7 @@ class OwnerLookup {
     std::vector<SockDiag::Found> sockets_;
     std::vector<Port> ports_;
     std::vector<BoundSocket> listed_;
+    std::vector<Port> crowded_; // of these, not all sockets are listed
     std::vector<std::uint32_t> interfaces_;
     std::chrono::steady_clock::time_point interfaces_read_{};
 };

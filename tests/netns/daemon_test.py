@@ -148,7 +148,7 @@ class Privileges(TwoNodes):
         capabilities = self.capabilities()
         self.assertTrue(capabilities.pop("ubfd").isdisjoint({perfmon, bpf}))
         self.assertEqual(capabilities, {
-            "gate": {net_admin}, "udp": {net_admin}, "sent": {net_admin}, "owners": {dac_read_search, sys_ptrace},
+            "gate": {net_admin}, "udp": {net_admin}, "sent": {net_admin}, "answers": {net_admin}, "owners": {dac_read_search, sys_ptrace},
             "listeners": {net_admin}, "rdma": set(), "ident": set(),
             "users": set(), "log": set()})
 
