@@ -21,9 +21,10 @@ struct WaitingPackets {
     std::uint32_t sequence = 0; // of the first
     std::vector<QueuedPacket> more{};
 
-    // Another packet waits with the first. Two packets that were translated may be of two sockets:
-    // the later one is dropped, and its retransmission asks again.
-    void join(QueuedPacket another, std::uint32_t its_sequence, bool translated);
+    // Another packet waits with the first. A SYN with another sequence number is another socket's,
+    // maybe another user's who has the port by now: it is dropped, and its retransmission asks
+    // again.
+    void join(QueuedPacket another, std::uint32_t its_sequence);
     void judge(Reason reason);
 };
 

@@ -9,9 +9,8 @@ constexpr std::size_t most_packets = 1024; // of one flow; the sender retransmit
 
 } // namespace
 
-void WaitingPackets::join(QueuedPacket another, std::uint32_t its_sequence, bool translated) {
-    const bool same = !translated || sequence == its_sequence;
-    if (same && more.size() < most_packets)
+void WaitingPackets::join(QueuedPacket another, std::uint32_t its_sequence) {
+    if (sequence == its_sequence && more.size() < most_packets)
         more.push_back(std::move(another));
     else
         another.judge(Reason::overload);

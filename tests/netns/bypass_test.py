@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Ways around such a firewall that worked against another firewall."""
 
+import contextlib
 import pathlib
 import sys
 import time
@@ -8,6 +9,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import CLOSED, PROJ, REFUSED, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.threads import stopped, threads  # noqa: E402
 
 FIRST, SECOND = 9001, 9501  # ports
 
@@ -261,6 +263,40 @@ class Holders(TwoNodes):
             self.assertEqual(self.person("bob", self.one).connect("tcp", V4, FIRST), "EHOSTUNREACH")
             for holder in (first, second):
                 self.dismiss(holder)
+
+
+def begin_at_once(handle, address, port):
+    sock = person._sockets[handle]  # pylint: disable=protected-access
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        sock.connect(person.resolve(address, port))
+
+
+class Successors(TwoNodes):
+    """A SYN waits while ubfd looks for its sender's groups. Its socket is closed, and another user's begins from the same
+    port."""
+
+    settings = {"owners": {"bpf": False}, "ident": {"deadline_ms": 999}}
+
+    def test_who_binds_the_port_of_a_connection_that_waits_does_not_inherit_its_verdict(self):
+        for address in ("127.0.0.1", "::1"):
+            with self.subTest(address):
+                server = self.person("alice", self.two, group=PROJ)
+                server.listen("tcp", address, FIRST)
+                bob, carol = self.person("bob", self.two), self.person("carol", self.two)
+                with contextlib.ExitStack() as searches:
+                    for thread in threads(self.ubfd2.process, "owners"):
+                        searches.enter_context(stopped(thread))
+                    handle = bob.do(person.bound, "tcp", address, SECOND)
+                    bob.do(begin_at_once, handle, address, FIRST)
+                    bob.close(handle)
+                    theirs = carol.do(person.bound, "tcp", address, SECOND)
+                    carol.do(begin_at_once, theirs, address, FIRST)
+                    time.sleep(0.1)
+                self.assertEqual(carol.do(person.outcome, theirs), "EHOSTUNREACH")
+                self.assert_denied(self.ubfd2, "reason=different-user", "connector=carol")
+                for one in (server, bob, carol):
+                    self.dismiss(one)
 
 
 class LowPorts(TwoNodes):

@@ -2,9 +2,11 @@
 """Tables that all users share: one user fills their share, and every other user's first packet is still answered. UDP
 shows this best, since a lost datagram is not retransmitted."""
 
+import contextlib
 import pathlib
 import socket
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
@@ -43,6 +45,25 @@ def say_hello(protocol, address, port, count, tries=1):
                 break
         seen.append(result["text"])
     return seen
+
+
+def hold(address, count):
+    """Opens as many UDP sockets."""
+    for number in range(count):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((address, 10000 + number))
+        person.keep(sock)
+
+
+def send_to_each(address, ports, seconds):
+    """Begins UDP flows all the time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for port in ports:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                with contextlib.suppress(OSError):
+                    sock.sendto(b"x", (address, port))
 
 
 class Room(TwoNodes):
@@ -111,6 +132,25 @@ class OfTheUnproven(Room):
         self.flood("v4", 60)()
         self.assert_all_get_through(self.carol, self.third["v4"])
         self.assertEqual(self.peers()["10.79.0.3"]["timeouts"], 0)
+
+
+class OfManySockets(Room):
+    """The kernel lists the UDP sockets of a port by walking through all that the node has."""
+
+    def test_connections_go_on_while_a_user_has_very_many(self):
+        for number in range(6):
+            self.person("bob", self.two, descriptors=20000).do(hold, f"127.1.{number}.1", 19000)
+        bob, ports = self.person("bob", self.two), range(40000, 40064)
+        for port in ports:
+            bob.do(person.bound, "udp", "127.0.0.1", port)
+        finish = bob.begin(send_to_each, "127.0.0.1", ports, 25)
+        wait_until(lambda: sum(self.ubfd2.status()["reasons"].values()) > 64, 20, "the flood")
+        times = sorted(self.carol.do(person.connect_times, self.third["v4"], PORT, 20))
+        finish()
+        print(f"{len(times)} connections, p50 {times[len(times) // 2] * 1000:.1f} ms, slowest {times[-1] * 1000:.0f} ms")
+        self.assertEqual(len(times), 20)
+        self.assertLess(times[15], 0.5)
+        self.assertEqual(self.ubfd2.status()["threads"]["stalls"], 0)
 
 
 class OfOneNode(Room):
