@@ -31,12 +31,24 @@ bool UdpBook::may_deny(const Sender& sender) const {
            (of_sender == denied_of_.end() || of_sender->second < most_denied_of_one);
 }
 
-std::optional<Flow> UdpBook::in_the_way() const {
+std::optional<Flow> UdpBook::in_the_way(Uid newcomer) {
+    constexpr unsigned most_looks = 64;
     if (flows_.size() - size(Keeper::denied) < most)
         return std::nullopt;
-    const auto any =
-        std::ranges::find_if(flows_, [](const auto& each) { return each.second.is_allowed(); });
-    return any == flows_.end() ? std::nullopt : std::optional(any->first);
+    const auto own = allowed_of_.find(newcomer);
+    const std::size_t own_count = own == allowed_of_.end() ? 0 : own->second;
+    std::optional<Flow> any;
+    for (unsigned looks = 0; looks < most_looks || !any; ++hand_)
+        for (auto each = flows_.begin(bucket()); each != flows_.end(bucket()); ++each) {
+            const auto& [flow, entry] = *each;
+            if (!entry.is_allowed())
+                continue;
+            if (allowed_of_[entry.user] > own_count + 1)
+                return flow;
+            ++looks;
+            any = flow;
+        }
+    return any;
 }
 
 void UdpBook::add(const Flow& flow, const Entry& entry) {
@@ -44,6 +56,8 @@ void UdpBook::add(const Flow& flow, const Entry& entry) {
     ++count_of(entry.keeper);
     if (!entry.is_allowed())
         ++denied_of_[entry.sender];
+    else
+        ++allowed_of_[entry.user];
     by_socket_[entry.local].insert(flow);
     if (entry.other)
         by_socket_[*entry.other].insert(flow);
@@ -55,6 +69,8 @@ UdpBook::Entry UdpBook::erase(const Flow& flow) {
     --count_of(entry.keeper);
     if (!entry.is_allowed() && --denied_of_[entry.sender] == 0)
         denied_of_.erase(entry.sender);
+    if (entry.is_allowed() && --allowed_of_[entry.user] == 0)
+        allowed_of_.erase(entry.user);
     unlink(entry.local, node.key());
     if (entry.other)
         unlink(*entry.other, node.key());

@@ -49,8 +49,9 @@ class UdpBook {
 
     // Nothing if there are too many denied flows, of this sender or in all.
     bool may_deny(const Sender& sender) const;
-    // The flow to end before another one can be allowed, if there is no room.
-    std::optional<Flow> in_the_way() const;
+    // The flow to end before another one of this user's can be allowed, if there is no room: one of
+    // a user who has more, if there is one near.
+    std::optional<Flow> in_the_way(Uid newcomer);
 
     Lease next_lease() { return Lease{++last_lease_}; }
     // The flow must not be there.
@@ -67,6 +68,7 @@ class UdpBook {
   private:
     std::size_t& count_of(Keeper keeper) { return sizes_[static_cast<std::size_t>(keeper)]; }
     void unlink(Cookie socket, const Flow& flow);
+    std::size_t bucket() const { return hand_ % flows_.bucket_count(); }
 
     static constexpr std::size_t most = nft::room_for_udp; // of those that are allowed
     static constexpr std::size_t most_denied = nft::room_for_denied;
@@ -76,6 +78,8 @@ class UdpBook {
     std::array<std::size_t, static_cast<std::size_t>(Keeper::count_)> sizes_{};
     std::unordered_map<Cookie, std::unordered_set<Flow>> by_socket_;
     std::map<Sender, std::size_t> denied_of_;
+    std::map<Uid, std::size_t> allowed_of_;
+    std::size_t hand_ = 0; // the bucket of flows_ where the next search for room begins
     Deadlines<std::pair<Flow, Lease>, Times::in_order> expiries_;
     std::uint64_t last_lease_ = 0;
 };

@@ -71,7 +71,7 @@ std::optional<UdpFlows::Lease> UdpFlows::allow(const Flow& flow, Keeper keeper, 
     if (!held->is_certain(flow, ends))
         return std::nullopt;
     if (held->book.find(flow) == nullptr)
-        if (const auto other = held->book.in_the_way())
+        if (const auto other = held->book.in_the_way(ends.user))
             end(*held, *other); // its next packet asks again
     UdpBook::Entry entry{{}, keeper, ends.local, ends.user, ends.other};
     entry.until = Clock::now() + nft::udp_lease;

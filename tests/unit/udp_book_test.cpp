@@ -1,5 +1,6 @@
 #include "daemon/udp/udp_book.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 namespace ubf {
@@ -80,14 +81,40 @@ TEST(UdpBook, what_is_denied_makes_no_room_for_what_is_allowed) {
     book.add(flow_from(0), denied(book.next_lease(), Uid{1002}));
     auto flow = flow_from(1);
     std::size_t count = 0;
-    for (; !book.in_the_way(); ++count) {
+    for (; !book.in_the_way(Uid{1001}); ++count) {
         flow.destination.port = static_cast<Port>(count >> 16);
         flow.source.port = static_cast<Port>(count);
         flow.source.address = *Address::parse("10.77.0.3");
         book.add(flow, allowed(book.next_lease(), Cookie{count}));
     }
     EXPECT_EQ(count, nft::room_for_udp);
-    EXPECT_NE(*book.in_the_way(), flow_from(0));
+    EXPECT_NE(*book.in_the_way(Uid{1001}), flow_from(0));
+}
+
+TEST(UdpBook, who_has_filled_it_makes_room_for_others) {
+    UdpBook book;
+    const Uid alice{1001}, bob{1002}, carol{1003};
+    const auto allow = [&](std::size_t number, Uid user) {
+        auto flow = flow_from(static_cast<Port>(number));
+        flow.destination.port = static_cast<Port>(number >> 16);
+        flow.source.address = *Address::parse(user == bob ? "10.77.0.3" : "10.77.0.4");
+        if (const auto other = book.in_the_way(user))
+            book.erase(*other);
+        book.add(flow, {book.next_lease(), Keeper::ethernet, Cookie{number}, user, {}});
+    };
+    for (std::size_t i = 0; i < nft::room_for_udp; ++i)
+        allow(i, bob);
+    for (std::size_t i = 0; i < 2000; ++i)
+        allow(1'000'000 + i, i % 2 == 0 ? alice : carol);
+    const auto of = [&](Uid user) {
+        return std::ranges::count_if(book.flows(),
+                                     [&](const auto& each) { return each.second.user == user; });
+    };
+    EXPECT_EQ(of(alice), 1000);
+    EXPECT_EQ(of(carol), 1000);
+    allow(2'000'000, bob); // at his own cost
+    EXPECT_EQ(of(alice) + of(carol), 2000);
+    EXPECT_EQ(book.flows().size(), nft::room_for_udp);
 }
 
 } // namespace
