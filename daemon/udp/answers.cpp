@@ -14,8 +14,8 @@
 namespace ubf {
 namespace {
 
-// A look at all entries follows a notice at once, and the next one waits: on a node that closes
-// sockets all the time, looks take a twentieth of a processor at most.
+// A look at all entries follows a notice at once, and the next one waits. So looks take a twentieth
+// of a processor at most, on a node that closes sockets all the time.
 constexpr std::chrono::milliseconds shortest_pause{100};
 constexpr int rest = 20;
 

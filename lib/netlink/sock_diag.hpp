@@ -64,8 +64,8 @@ class SockDiag {
     // Answers each query, in order. `found` must be as long as `queries`.
     void find(std::span<const SocketQuery> queries, std::span<Found> found);
     // Adds the UDP sockets or TCP listeners of one family at these ports to `found`. 0, or an
-    // errno: EMFILE if one port alone is listed and has more than most_listed. Of several ports,
-    // one that has more is listed with one more than that, and then some are missing.
+    // errno: EMFILE if one port alone is listed and has more than most_listed. If several ports are
+    // listed, one that has more is there with one more than that, and its others are missing.
     int list(Protocol protocol, bool v6, std::span<const Port> ports,
              std::vector<BoundSocket>& found);
     static constexpr std::size_t most_listed = 1024;

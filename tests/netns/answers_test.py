@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What may be answered ends with the socket that has sent: who binds its port next gets no answer, and has begun
+"""An answer is for the socket that has sent. Another user who binds its port next gets no answer, and has begun
 nothing."""
 
 import pathlib
