@@ -234,14 +234,19 @@ SearchResult Investigator::search_processes(const SocketOwner& socket, ident::Ro
         return std::move(*result);
     const Uid uid = socket.owner.uid;
     std::vector<std::uint32_t> inodes{socket.socket.inode};
-    for (const auto& other : socket.sharing)
+    std::vector<Cookie> cookies{socket.socket.cookie};
+    for (const auto& other : socket.sharing) {
         inodes.push_back(other.inode);
+        cookies.push_back(other.cookie);
+    }
     // A label must be that of every process that holds the socket, so all are looked for.
     if (role == ident::Role::connector && !details.any() && inodes.size() == 1) {
         if (auto holder = processes_.holder_among(recent_.of(uid), inodes.front(), uid))
             return {{std::move(*holder)}, Method::recent, true};
     }
-    return processes_.holders(inodes, uid, deadline, details);
+    // Any user may have a million descriptors. If only /proc showed them, nobody's search would
+    // end in time.
+    return processes_.holders(inodes, uid, deadline, details, records_.holders(cookies, deadline));
 }
 
 // A listener's effective gid says which group its owner lets in, so it must be the process's own.

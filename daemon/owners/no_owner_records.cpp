@@ -22,4 +22,8 @@ std::optional<ubf_owner_record> OwnerRecords::find(Cookie, ident::Role) const {
     return std::nullopt;
 }
 
+std::optional<std::vector<Pid>> OwnerRecords::holders(std::span<const Cookie>, TimePoint) const {
+    return std::nullopt;
+}
+
 } // namespace ubf

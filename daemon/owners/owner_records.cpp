@@ -5,6 +5,7 @@
 #include "owner_records.skel.h"
 
 #include <algorithm>
+#include <array>
 #include <bpf/bpf.h>
 #include <cerrno>
 #include <fmt/format.h>
@@ -62,19 +63,60 @@ int load(Program& program, bool udp, const std::optional<CgroupRoots>& cgroups) 
     return -::owner_records_bpf__load(program.get());
 }
 
-// Records the holders of the sockets that are there already. Reading the iterator runs it; it has
-// no output.
-int write_down_holders(const owner_records_bpf& program) {
-    const UniqueFd iterator(::bpf_iter_create(::bpf_link__fd(program.links.on_descriptor)));
+// Reading the iterator runs it, and `take` gets each number that it writes. The kernel gives the
+// CPU away after a million descriptors, at the latest. 0, or an errno.
+template<typename Take>
+int run(const bpf_link* link, TimePoint until, Take take) {
+    const UniqueFd iterator(::bpf_iter_create(::bpf_link__fd(link)));
     if (!iterator)
         return errno;
-    char none;
-    ssize_t length = 0;
-    do
-        length = ::read(iterator.get(), &none, sizeof none);
-    while (length > 0 || (length < 0 && (errno == EINTR || errno == EAGAIN)));
-    return length < 0 ? errno : 0;
+    std::array<std::int32_t, 256> numbers;
+    while (true) {
+        const auto length = ::read(iterator.get(), numbers.data(), sizeof numbers);
+        if (length == 0)
+            return 0;
+        if (length < 0 && errno != EINTR && errno != EAGAIN)
+            return errno;
+        if (Clock::now() > until)
+            return ETIMEDOUT;
+        for (std::size_t i = 0;
+             length > 0 && i < static_cast<std::size_t>(length) / sizeof numbers[0]; ++i)
+            take(numbers[i]);
+    }
 }
+
+// Records the holders of the sockets that are there already. It has no output.
+int write_down_holders(const owner_records_bpf& program) {
+    return run(program.links.on_descriptor, TimePoint::max(), [](std::int32_t) {});
+}
+
+// The sockets that are sought, as long as this lives.
+class Seeking {
+  public:
+    Seeking(int map, std::span<const Cookie> sockets)
+      : map_(map) {
+        for (const auto cookie : sockets) {
+            const std::uint64_t yes = 1;
+            if (::bpf_map_update_elem(map_, &cookie, &yes, BPF_ANY) != 0)
+                return;
+            put_.push_back(cookie);
+        }
+        has_all_ = true;
+    }
+    ~Seeking() {
+        for (const auto cookie : put_)
+            ::bpf_map_delete_elem(map_, &cookie);
+    }
+    Seeking(const Seeking&) = delete;
+    Seeking& operator=(const Seeking&) = delete;
+
+    bool has_all() const { return has_all_; }
+
+  private:
+    int map_;
+    std::vector<Cookie> put_;
+    bool has_all_ = false;
+};
 
 constexpr std::size_t numbers_size = UBF_RECORD_MOVES * sizeof(std::uint64_t);
 static_assert(UBF_RECORD_MOVES == UBF_RECORD_PORTS);
@@ -150,6 +192,19 @@ std::optional<ubf_owner_record> OwnerRecords::find(Cookie cookie, ident::Role ro
     const auto& maps = program_->maps;
     const auto tcp = read(role == ident::Role::listener ? maps.listens : maps.connects, cookie);
     return tcp ? tcp : read(maps.binds, cookie);
+}
+
+std::optional<std::vector<Pid>> OwnerRecords::holders(std::span<const Cookie> sockets,
+                                                      TimePoint until) const {
+    if (!program_)
+        return std::nullopt;
+    const std::scoped_lock alone(looking_);
+    const Seeking seeking(::bpf_map__fd(program_->maps.sought), sockets);
+    std::vector<Pid> tasks;
+    const auto take = [&](std::int32_t number) { tasks.push_back(Pid{number}); };
+    if (!seeking.has_all() || run(program_->links.on_sought, until, take) != 0)
+        return std::nullopt;
+    return tasks;
 }
 
 } // namespace ubf

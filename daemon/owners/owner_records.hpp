@@ -4,6 +4,7 @@
 // If the kernel takes no such program, or ubfd is built without it, there are no records.
 #pragma once
 
+#include "base/clock.hpp"
 #include "base/types.hpp"
 #include "daemon/owners/cgroup_paths.hpp"
 #include "daemon/owners/owner_record.hpp"
@@ -11,8 +12,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 struct owner_records_bpf; // made by bpftool
 
@@ -36,6 +40,11 @@ class OwnerRecords {
     // not known.
     bool may_share(Port port) const;
 
+    // All tasks that hold one of these sockets: processes, and threads with descriptors of their
+    // own; 0 for each that ubfd does not see. The kernel looks through all descriptors by itself,
+    // which takes a twentieth of the time that /proc takes. Nothing if it can't, or not by then.
+    std::optional<std::vector<Pid>> holders(std::span<const Cookie> sockets, TimePoint until) const;
+
     bool in_use() const { return program_ != nullptr; }
     // "in use", perhaps with a part that is not; or why not.
     const std::string& state() const { return state_; }
@@ -52,7 +61,8 @@ class OwnerRecords {
 
   private:
     std::unique_ptr<owner_records_bpf, Unload> program_;
-    Numbers moves_; // times of moves, by place
+    mutable std::mutex looking_; // one search at a time uses the map of what is sought
+    Numbers moves_;              // times of moves, by place
     Numbers shared_ports_;
     std::string state_;
 };

@@ -249,35 +249,44 @@ std::optional<Holder> ProcessSearch::task(Pid task, ProcessDetails details) cons
     return process ? read_holder(process.get(), task, details) : std::nullopt;
 }
 
+std::optional<std::vector<Pid>> ProcessSearch::all() const {
+    const auto processes = open_dir(root_.get(), ".");
+    if (!processes)
+        return std::nullopt;
+    std::vector<Pid> all;
+    while (const dirent* entry = ::readdir(processes.get()))
+        if (const auto pid = number<std::int32_t>(entry->d_name))
+            all.push_back(Pid{*pid});
+    return all;
+}
+
 SearchResult ProcessSearch::holders(std::span<const std::uint32_t> inodes, Uid uid,
-                                    Clock::time_point deadline, ProcessDetails details) const {
+                                    Clock::time_point deadline, ProcessDetails details,
+                                    const std::optional<std::vector<Pid>>& among) const {
     std::vector<Sought> sought;
     for (const auto inode : inodes)
         sought.push_back({inode});
     std::ranges::sort(sought, {}, &Sought::inode);
-    SearchResult result;
-    result.complete = true;
-    const auto processes = open_dir(root_.get(), ".");
-    if (!processes)
+    const auto pids = among ? among : all();
+    if (!pids)
         return {};
+    SearchResult result;
+    result.complete = std::ranges::find(*pids, Pid{}) == pids->end();
 
     // The owner of /proc/PID is the effective uid, or root if the process can't be dumped.
     // Processes of other owners come second, and only if none of the uid's own holds the socket.
     std::vector<Pid> others;
-    while (const dirent* entry = ::readdir(processes.get())) {
-        const auto pid = number<std::int32_t>(entry->d_name);
-        if (!pid)
-            continue;
+    for (const Pid pid : *pids) {
         struct stat info {};
-        if (::fstatat(root_.get(), entry->d_name, &info, 0) < 0)
+        if (::fstatat(root_.get(), std::to_string(value(pid)).c_str(), &info, 0) < 0)
             continue;
         if (Uid{info.st_uid} != uid) {
-            others.push_back(Pid{*pid});
+            others.push_back(pid);
             continue;
         }
         if (Clock::now() > deadline)
             return without_time(std::move(result));
-        look_at(Pid{*pid}, details, sought, result);
+        look_at(pid, details, sought, result);
     }
     if (result.holders.empty()) {
         result.method = Method::all_processes;

@@ -69,9 +69,12 @@ class ProcessSearch {
     explicit ProcessSearch(const char* root = "/proc");
 
     // All processes of that uid that hold any of the sockets or, if there are none, those of other
-    // users. Not complete if one of several sockets has no holder of that uid.
+    // users. Not complete if one of several sockets has no holder of that uid. among: nobody else
+    // holds one, as the kernel says; a 0 is a process that can't be seen. Otherwise all processes
+    // are looked at, descriptor by descriptor.
     SearchResult holders(std::span<const std::uint32_t> inodes, Uid uid, Clock::time_point deadline,
-                         ProcessDetails details = {}) const;
+                         ProcessDetails details = {},
+                         const std::optional<std::vector<Pid>>& among = std::nullopt) const;
     // The first of these processes that is this uid's and holds the socket.
     std::optional<Holder> holder_among(std::span<const Pid> pids, std::uint32_t inode, Uid uid,
                                        ProcessDetails details = {}) const;
@@ -87,6 +90,7 @@ class ProcessSearch {
         std::uint32_t inode;
         bool found = false;
     };
+    std::optional<std::vector<Pid>> all() const;
     void look_at(Pid pid, ProcessDetails details, std::vector<Sought>& sought,
                  SearchResult& result) const;
 

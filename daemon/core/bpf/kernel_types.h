@@ -23,6 +23,7 @@ typedef struct {
 } possible_net_t;
 
 struct sock_common {
+    __u16 skc_family;
     __u16 skc_num;
     volatile unsigned char skc_state;
     unsigned char skc_reuseport : 1;

@@ -10,6 +10,7 @@
 #define UBF_RECORD_NO_CGROUP (~0ULL)    // in place of a cgroup's id: not recorded
 #define UBF_RECORD_PORTS 65536          // all of TCP
 #define UBF_RECORD_MOVES 65536          // places for the times at which processes were moved
+#define UBF_RECORD_SOUGHT 1024          // sockets whose holders are looked for at once
 
 struct ubf_owner_record {
     __u64 time; // of CLOCK_BOOTTIME, in nanoseconds

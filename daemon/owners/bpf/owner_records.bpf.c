@@ -24,6 +24,8 @@ enum {
     UDP = 17,
     SYN_SENT = 2, // TCP_SYN_SENT, TCP_LISTEN, net/tcp_states.h
     LISTEN = 10,
+    INET = 2, // AF_INET, AF_INET6, linux/socket.h
+    INET6 = 10,
 };
 
 // Like kernel_types.h, for the members that only this program reads.
@@ -96,7 +98,14 @@ struct socket {
 
 struct file;
 
+struct seq_file;
+
+struct bpf_iter_meta {
+    struct seq_file* seq;
+};
+
 struct bpf_iter__task_file {
+    struct bpf_iter_meta* meta;
     struct task_struct* task;
     struct file* file;
 };
@@ -146,14 +155,21 @@ struct {
     __type(value, __u64);
 } shared_ports SEC(".maps");
 
+// The cookies of the sockets whose holders ubfd looks for.
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, UBF_RECORD_SOUGHT);
+    __type(key, __u64);
+    __type(value, __u64);
+} sought SEC(".maps");
+
 // ubfd is never asked about sockets of other network namespaces.
 static __always_inline bool is_ours(const struct sock* socket) {
     return socket->__sk_common.skc_net.net->ns.inum == net_namespace;
 }
 
-// The pid as ubfd sees it; 0 if ubfd does not see the process.
-static __always_inline __s32 process_id(const struct task_struct* task) {
-    const struct pid* pid = task->group_leader->thread_pid;
+// The pid as ubfd sees it; 0 if ubfd does not see the task.
+static __always_inline __s32 number_of(const struct pid* pid) {
     if (pid->numbers[0].ns->ns.inum == pid_namespace)
         return pid->numbers[0].nr;
     const unsigned level = pid->level;
@@ -165,6 +181,10 @@ static __always_inline __s32 process_id(const struct task_struct* task) {
             return BPF_CORE_READ(number, nr);
     }
     return 0;
+}
+
+static __always_inline __s32 process_id(const struct task_struct* task) {
+    return number_of(task->group_leader->thread_pid);
 }
 
 // The cgroup at or above `cgroup` that is third below the root; 0 if it is not as deep.
@@ -316,6 +336,32 @@ int on_descriptor(struct bpf_iter__task_file* context) {
         known->group_count = UBF_RECORD_MISLEADS;
     else if (known->pid != record.pid)
         known->several = 1;
+    return 0;
+}
+
+// The same, for ubfd's search: says who holds a socket that is sought. A table of descriptors comes
+// once, however many threads share it. So this is a thread's own number where it has a table of its
+// own.
+SEC("iter/task_file")
+int on_sought(struct bpf_iter__task_file* context) {
+    struct task_struct* task = context->task;
+    struct file* file = context->file;
+    if (!task || !file)
+        return 0;
+    struct socket* holder = bpf_sock_from_file(file);
+    if (!holder)
+        return 0;
+    struct sock* socket = holder->sk;
+    if (!socket)
+        return 0;
+    const __u16 family = socket->__sk_common.skc_family;
+    if ((family != INET && family != INET6) || !is_ours(socket))
+        return 0;
+    const __u64 cookie = bpf_get_socket_cookie(socket);
+    if (!bpf_map_lookup_elem(&sought, &cookie))
+        return 0;
+    const __s32 number = number_of(task->thread_pid);
+    bpf_seq_write(context->meta->seq, &number, sizeof number);
     return 0;
 }
 
