@@ -204,9 +204,10 @@ void read_section(Config& config, const Reading& reading, std::string_view secti
         if (table_reader != std::end(named_tables))
             return table_reader->read(config, reading, node);
         if (is_retired(section, name)) {
+            const auto& where = key.source();
             config.source.retired.push_back(
-                fmt::format("{}.{} does nothing any more; take line {} out", section, name,
-                            key.source().begin.line));
+                fmt::format("{}.{} does nothing any more; take line {} of {} out", section, name,
+                            where.begin.line, where.path ? *where.path : reading.file));
             return;
         }
         const auto options = config::options();
@@ -221,31 +222,60 @@ void read_section(Config& config, const Reading& reading, std::string_view secti
     });
 }
 
-void check_together(const Config& config, const std::string& file) {
+// The one that opens last would take the place of the other: nobody could ask that one any more.
+void check_sockets(const Config& config, const toml::table& root, const std::string& file) {
+    struct Socket {
+        const char* section;
+        const char* key;
+        std::filesystem::path path;
+    };
+    const auto& control = config.control;
+    const Socket sockets[] = {{"control", "socket", control.socket},
+                              {"control", "user_socket", control.user_socket},
+                              {"portal", "socket", config.portal.socket}};
+    // ubf-portal asks ubfd there.
+    const auto portals = control.socket.parent_path() / "portal.sock";
+    for (const auto* one = std::begin(sockets); one != std::end(sockets); ++one) {
+        const auto path = one->path.lexically_normal();
+        const bool is_taken = path == portals.lexically_normal() ||
+                              std::any_of(std::begin(sockets), one, [&](const Socket& other) {
+                                  return path == other.path.lexically_normal();
+                              });
+        if (is_taken && !path.empty())
+            fail_at(file, root, one->section, one->key,
+                    fmt::format("{}.{}: {} is another socket of ubf already; write another path",
+                                one->section, one->key, path.string()));
+    }
+}
+
+// Each mistake is at the key that is to be changed.
+void check_together(const Config& config, const toml::table& root, const std::string& file) {
     if (config.queue.first + std::max<unsigned>(config.queue.count, 1) > 65536)
-        throw ConfigError(fmt::format("{}:1:1: queue.first {} and queue.count {} run past the last "
-                                      "queue, 65535; lower one of them",
-                                      file, config.queue.first, config.queue.count));
+        fail_at(file, root, "queue", "first",
+                fmt::format("queue.first {} and queue.count {} run past the last queue, 65535; "
+                            "lower one of them",
+                            config.queue.first, config.queue.count));
     for (const auto& prefix : config.policy.unready) {
         const auto is_in = [&](const std::vector<Prefix>& ranges) {
             return contains(ranges, prefix.first()) && contains(ranges, prefix.last());
         };
         if (!is_in(config.peers.ranges) && !is_in(config.fabric.peers))
-            throw ConfigError(fmt::format("{}:1:1: peers.unready: {} is not within peers.ranges; "
-                                          "add it there, or leave it out: it is outside then",
-                                          file, to_string(prefix)));
+            fail_at(file, root, "peers", "unready",
+                    fmt::format("peers.unready: {} is not within peers.ranges; add it there, or "
+                                "leave it out: it is outside then",
+                                to_string(prefix)));
     }
     if (config.policy.require_label && !config.labels.any())
-        throw ConfigError(fmt::format("{}:1:1: policy.require_label: nothing gives labels; turn on "
-                                      "labels.slurm or labels.selinux, or write a [labels.map]",
-                                      file));
+        fail_at(file, root, "policy", "require_label",
+                "policy.require_label: nothing gives labels; turn on labels.slurm or "
+                "labels.selinux, or write a [labels.map]");
     const bool by_job = std::ranges::any_of(config.labels.map, [](const LabelMapping& mapping) {
         return !mapping.accounts.empty() || !mapping.partitions.empty();
     });
     if (by_job && !config.labels.slurm)
-        throw ConfigError(fmt::format("{}:1:1: labels.map: accounts and partitions are those of "
-                                      "Slurm's jobs; turn on labels.slurm",
-                                      file));
+        fail_at(file, root, "labels", "map",
+                "labels.map: accounts and partitions are those of Slurm's jobs; turn on "
+                "labels.slurm");
 }
 
 // Finds the section of a key that was written above all sections, where TOML puts it into none.
@@ -289,8 +319,9 @@ Config config::read(const toml::table& root, const std::string& file, Names name
         config.policy.same_group = false;
     for (auto* ranges : {&config.peers.ranges, &config.fabric.peers})
         *ranges = without(std::move(*ranges), config.peers.except);
-    mistakes.of([&] { check_together(config, file); });
-    mistakes.of([&] { check_identity(config, file); });
+    mistakes.of([&] { check_together(config, root, file); });
+    mistakes.of([&] { check_sockets(config, root, file); });
+    mistakes.of([&] { check_identity(config, root, file); });
     mistakes.of([&] { add_slurm(config, names); });
     mistakes.check();
     return config;

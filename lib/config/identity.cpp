@@ -4,6 +4,7 @@
 #include "identity/certificate.hpp"
 
 #include <fmt/format.h>
+#include <utility>
 
 namespace ubf::config {
 namespace {
@@ -68,23 +69,27 @@ void read_classes(Config& config, const Reading& reading, const toml::node& node
     }
 }
 
-void check_identity(const Config& config, const std::string& file) {
+void check_identity(const Config& config, const toml::table& root, const std::string& file) {
     const auto& own = config.identity;
-    const auto fail = [&](std::string_view what) {
-        throw ConfigError(fmt::format("{}:1:1: {}", file, what));
-    };
-    if (own.key.empty()) {
-        if (config.ident.require_certificates)
-            fail("ident.require_certificates: this node has no key of its own; set identity.key, "
-                 "identity.certificate and identity.authorities");
-        if (!own.certificate.empty() || !own.roster.empty() || !own.authorities.empty())
-            fail("identity.key: not set, so the rest of [identity] has no effect; set it, or take "
-                 "the rest out");
+    if (!own.key.empty()) {
+        if (own.certificate.empty() || own.authorities.empty())
+            fail_at(file, root, "identity", "key",
+                    "identity.key: set, but not identity.certificate and identity.authorities, "
+                    "without which no peer takes this node's word; 'ubfctl ca' makes both");
         return;
     }
-    if (own.certificate.empty() || own.authorities.empty())
-        fail("identity.key: set, but not identity.certificate and identity.authorities, without "
-             "which no peer takes this node's word; 'ubfctl ca' makes both");
+    if (config.ident.require_certificates)
+        fail_at(file, root, "ident", "require_certificates",
+                "ident.require_certificates: this node has no key of its own; set identity.key, "
+                "identity.certificate and identity.authorities");
+    const std::pair<const char*, bool> rest[] = {{"certificate", !own.certificate.empty()},
+                                                 {"roster", !own.roster.empty()},
+                                                 {"authorities", !own.authorities.empty()}};
+    for (const auto& [key, is_set] : rest)
+        if (is_set)
+            fail_at(file, root, "identity", key,
+                    "identity.key: not set, so the rest of [identity] has no effect; set it, or "
+                    "take the rest out");
 }
 
 } // namespace ubf::config

@@ -113,6 +113,14 @@ void fail_at(const std::string& name, const toml::source_region& where, std::str
                       where.begin.line);
 }
 
+void fail_at(const std::string& name, const toml::table& root, std::string_view section,
+             std::string_view key, std::string_view what) {
+    if (const auto* table = root.get_as<toml::table>(section))
+        if (const auto* node = table->get(key))
+            fail_at(name, node->source(), what);
+    throw ConfigError(fmt::format("{}: {}", name, what));
+}
+
 void Mistakes::check() {
     constexpr std::size_t most = 20;
     if (all_.empty())
@@ -355,8 +363,10 @@ void Value::miss(std::string_view kind, const std::string& name, std::string_vie
                                   kind, escape(name), number);
     if (reading_.get().names != Names::look_up_or_list)
         fail(what);
-    reading_.get().unknown.push_back(fmt::format("{}:{}: {}: {}", reading_.get().file,
-                                                 node_.get().source().begin.line, key_, what));
+    const auto& where = node_.get().source();
+    reading_.get().unknown.push_back(fmt::format("{}:{}: {}: {}",
+                                                 where.path ? *where.path : reading_.get().file,
+                                                 where.begin.line, key_, what));
 }
 
 std::optional<std::string> Value::after(std::string_view prefix) const {

@@ -19,6 +19,10 @@ namespace ubf::config {
 [[noreturn]] void fail_at(const std::string& name, const toml::source_region& where,
                           std::string_view what);
 
+// The same for what is wrong with a key together with others: at its place, wherever it stands.
+[[noreturn]] void fail_at(const std::string& name, const toml::table& root,
+                          std::string_view section, std::string_view key, std::string_view what);
+
 // All mistakes in one file.
 class Mistakes {
   public:

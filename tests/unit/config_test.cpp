@@ -288,6 +288,33 @@ TEST_F(DropIns, have_their_own_names_in_errors) {
     EXPECT_THAT(error(), HasSubstr("role.toml: can't be read"));
 }
 
+TEST_F(DropIns, have_their_own_names_where_keys_contradict_each_other_and_of_unknown_names) {
+    write("ubfd.toml", "[peers]\nranges = [\"10.0.0.0/24\"]\n");
+    const std::pair<const char*, const char*> mistakes[] = {
+        {"\n\n[queue]\ncount = 2\nfirst = 65535\n", "role.toml:5:9: queue.first 65535 and"},
+        {"\n[peers]\nunready = [\"10.1.0.1\"]\n", "role.toml:3:11: peers.unready: 10.1.0.1"},
+        {"\n[policy]\nrequire_label = true\n", "role.toml:3:17: policy.require_label: nothing"},
+        {"[labels.map]\nchem = [\"account:chem\"]\n", "role.toml:1:1: labels.map: accounts"},
+        {"\n[ident]\nrequire_certificates = true\n", "role.toml:3:24: ident.require_cert"},
+        {"[control]\nsocket = \"/run/a\"\nuser_socket = \"/run/./a\"\n",
+         "role.toml:3:15: control.user_socket: /run/a is another socket of ubf already"},
+        {"[control]\nsocket = \"/run/portal.sock\"\n", "role.toml:2:10: control.socket: /run/po"},
+        {"[portal]\nsocket = \"/run/ubf/user.sock\"\n", "role.toml:2:10: portal.socket: /run/u"},
+        {"\n[identity]\nroster = \"/r\"\n", "role.toml:3:10: identity.key: not set"},
+        {"\n[identity]\nkey = \"/k\"\n", "role.toml:3:7: identity.key: set, but not"},
+    };
+    for (const auto& [text, said] : mistakes) {
+        write("ubfd.toml.d/role.toml", text);
+        EXPECT_THAT(error(), HasSubstr(said));
+    }
+    write("ubfd.toml.d/role.toml", "\n\n[policy]\nexempt_listeners = [\"nobody-at-all\"]\n"
+                                   "[ident]\npush = true\n");
+    const auto config = load_config(file, Names::look_up_or_list);
+    EXPECT_THAT(config.unknown.names, ElementsAre(HasSubstr("role.toml:4: policy.exempt_li")));
+    EXPECT_THAT(config.source.retired, ElementsAre(HasSubstr("take line 6 of " + folder.string() +
+                                                             "/ubfd.toml.d/role.toml out")));
+}
+
 TEST(Configuration, protocols_go_by_name_or_number) {
     const auto config = parse_config("[scope]\nprotocols = [\"vrrp\", 50, \"115\"]\n"
                                      "[fabric]\nprotocols = [\"gre\"]\n",
