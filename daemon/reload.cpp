@@ -141,8 +141,12 @@ void Daemon::ask_for_names(TimePoint now) {
     auto config = settings_.look_for_names(now);
     if (!config)
         return;
-    log_.info(fmt::format("the user database knows {} more names of the configuration",
-                          settings_.config().unknown.names.size() - config->unknown.names.size()));
+    const auto& old = settings_.config();
+    if (old.slurm.is_bad() && !config->slurm.is_bad())
+        log_.info(fmt::format("{} is good by now, and holds", old.slurm.conf.string()));
+    else
+        log_.info(fmt::format("the user database knows {} more names of the configuration",
+                              old.unknown.names.size() - config->unknown.names.size()));
     try {
         auto fresh = settings_.with_names(std::move(*config));
         ruleset_->want(fresh.config, fresh.environment); // Slurm's hosts are in it

@@ -13,8 +13,9 @@ namespace ubf {
 class UnknownNames {
   public:
     // To be called every half second or so. The database may be slow, so another thread asks it,
-    // twice a minute. Returns the configuration with more names than before, once it has it. file:
-    // for messages.
+    // twice a minute. Returns the configuration with more names than before, once it has it. A
+    // slurm.conf that had a mistake is read again; a good one is taken as it was. file: for
+    // messages.
     std::optional<Config> look(const Config& config, const std::string& file, TimePoint now);
 
   private:

@@ -308,7 +308,8 @@ void read_entry(Config& config, const Reading& reading, const toml::key& name,
 
 } // namespace
 
-Config config::read(const toml::table& root, const std::string& file, Names names) {
+Config config::read(const toml::table& root, const std::string& file, Names names,
+                    const SlurmTexts& texts) {
     Config config;
     Mistakes mistakes;
     const Reading reading{file, names, config.unknown.names, mistakes};
@@ -322,7 +323,7 @@ Config config::read(const toml::table& root, const std::string& file, Names name
     mistakes.of([&] { check_together(config, root, file); });
     mistakes.of([&] { check_sockets(config, root, file); });
     mistakes.of([&] { check_identity(config, root, file); });
-    mistakes.of([&] { add_slurm(config, names); });
+    mistakes.of([&] { add_slurm(config, names, texts); });
     mistakes.check();
     return config;
 }

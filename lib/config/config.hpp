@@ -50,6 +50,9 @@ struct Setting {
     std::string where; // FILE:LINE; empty: the default
 };
 
+// The text of each file of Slurm's configuration, by its path.
+using SlurmTexts = std::map<std::string, std::string>;
+
 struct Config {
     struct Queue {
         std::uint16_t first = 0;
@@ -153,6 +156,10 @@ struct Config {
         std::vector<PortRange> ports{}; // of slurmctld, slurmd and slurmdbd: disjoint, sorted
         std::vector<Prefix> hosts{};    // they alone reach these ports: disjoint, sorted
         std::vector<std::string> warnings{};
+        // The file and those that it includes, as they were read; empty if they have a mistake.
+        SlurmTexts texts{};
+
+        bool is_bad() const { return !conf.empty() && texts.empty(); }
     } slurm;
 
     struct Owners {
@@ -246,7 +253,9 @@ enum class Names : std::uint8_t { look_up, look_up_or_list, pass_over };
 // *.toml in the directory of the same name with ".d" behind it, in the order of their names; each
 // sets keys anew. Throws ConfigError.
 Config load_config(const std::filesystem::path& file, Names names = Names::look_up);
-Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up);
+// texts: if there are any, they stand for the files of Slurm, which are not read.
+Config parse_config(std::string_view toml, const std::string& name, Names names = Names::look_up,
+                    const SlurmTexts& texts = {});
 
 // Every option, with the value that holds.
 std::vector<Setting> all_settings(const Config& config);

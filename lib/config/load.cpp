@@ -96,9 +96,10 @@ std::vector<Setting> settings_of(const toml::table& root, const std::string& fil
 
 } // namespace
 
-Config parse_config(std::string_view text, const std::string& name, Names names) {
+Config parse_config(std::string_view text, const std::string& name, Names names,
+                    const SlurmTexts& texts) {
     const auto root = parse(text, name);
-    auto config = config::read(root, name, names);
+    auto config = config::read(root, name, names, texts);
     config.source.settings = settings_of(root, name);
     config.source.text = text;
     return config;

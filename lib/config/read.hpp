@@ -9,6 +9,7 @@
 namespace ubf::config {
 
 // file: its name, for nodes that do not say where they stand. Throws ConfigError.
-Config read(const toml::table& root, const std::string& file, Names names);
+Config read(const toml::table& root, const std::string& file, Names names,
+            const SlurmTexts& texts = {});
 
 } // namespace ubf::config

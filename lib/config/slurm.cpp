@@ -19,9 +19,27 @@ constexpr UidRange everybody{Uid{0}, Uid{0xfffffffe}};
 // All look-ups together. The names that are left are looked up again later.
 constexpr std::chrono::seconds patience{10};
 
-std::optional<std::string> read(const std::string& file) {
-    return read_all(file, slurm::most_bytes);
-}
+// Keeps what it read, so that all of it can be read again as it was.
+class Reader {
+  public:
+    explicit Reader(const SlurmTexts& given)
+      : given_(given) {}
+
+    std::optional<std::string> read(const std::string& file) {
+        const auto found = given_.find(file);
+        auto text = found != given_.end() ? std::optional(found->second)
+                    : given_.empty()      ? read_all(file, slurm::most_bytes)
+                                          : std::nullopt;
+        if (text)
+            texts_.emplace(file, *text);
+        return text;
+    }
+    SlurmTexts take() { return std::move(texts_); }
+
+  private:
+    const SlurmTexts& given_;
+    SlurmTexts texts_;
+};
 
 // Without those that are part of another.
 std::vector<Prefix> distinct_places(std::vector<Prefix> places) {
@@ -128,21 +146,27 @@ class Addition {
 
 } // namespace
 
-void add_slurm(Config& config, Names names) {
+void add_slurm(Config& config, Names names, const SlurmTexts& texts) {
     const auto file = config.slurm.conf.string();
     if (file.empty())
         return;
-    const auto text = read(file);
-    auto parsed = text ? slurm::parse_conf(*text, file, read) : slurm::Parsed{};
+    Reader reader(texts);
+    const auto text = reader.read(file);
+    auto parsed =
+        text ? slurm::parse_conf(*text, file,
+                                 [&](const std::string& include) { return reader.read(include); })
+             : slurm::Parsed{};
     if (!text)
         parsed.mistakes.push_back({file, 0, "can't be read; see slurm.conf in [slurm]"});
     Addition addition(config, names);
-    if (parsed.mistakes.empty())
+    if (parsed.mistakes.empty()) {
+        config.slurm.texts = reader.take();
         return addition.add(parsed.conf);
     std::string all;
     for (const auto& mistake : parsed.mistakes)
         all += (all.empty() ? "" : "\n") + to_string(mistake);
     if (names == Names::look_up)
+    }
         throw ConfigError(all);
     addition.miss(std::move(all));
 }

@@ -1,10 +1,14 @@
 #include "config/config.hpp"
+#include "daemon/unknown_names.hpp"
 
+#include <chrono>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <optional>
+#include <thread>
 #include <unistd.h>
 
 namespace ubf {
@@ -63,6 +67,53 @@ TEST_F(SlurmConfiguration, a_name_that_does_not_resolve_is_named_and_looked_up_a
     EXPECT_THAT(config.slurm.warnings, ElementsAre(HasSubstr("'no-such-host.invalid' does not")));
     EXPECT_EQ(config.unknown.names, config.slurm.warnings);
     EXPECT_EQ(config.slurm.hosts.size(), 4u);
+}
+
+TEST_F(SlurmConfiguration, a_file_that_was_good_is_taken_as_it_was) {
+    const auto config = read(good);
+    std::ofstream(file_) << "SlurmctldHost=head(10.0.0.1\n";
+    const auto again =
+        parse_config(config.source.text, "f", Names::look_up_or_list, config.slurm.texts);
+    EXPECT_THAT(again.unknown.names, IsEmpty());
+    EXPECT_EQ(again.slurm.ports, config.slurm.ports);
+    EXPECT_EQ(again.slurm.hosts, config.slurm.hosts);
+    EXPECT_EQ(again.slurm.texts, config.slurm.texts);
+}
+
+// What ubfd has once it asked again for the names that it does not know; nothing, if nothing new.
+class AskedAgain : public SlurmConfiguration {
+  protected:
+    static std::optional<Config> ask(const Config& config) {
+        UnknownNames names;
+        constexpr std::chrono::seconds pause{31};
+        const auto asked = Clock::now() + pause;
+        EXPECT_FALSE(names.look(config, "f", asked));
+        for (int tries = 0; tries < 500; ++tries) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+            if (auto fresh = names.look(config, "f", asked))
+                return fresh;
+        }
+        return std::nullopt;
+    }
+    static constexpr const char* unknown = "NodeName=m[1-3] NodeAddr=no-such-host.invalid\n";
+};
+
+TEST_F(AskedAgain, a_mistake_that_came_into_slurm_conf_meanwhile_takes_no_port_away) {
+    const auto config = read(std::string(good) + unknown, Names::look_up_or_list);
+    ASSERT_EQ(config.unknown.names.size(), 3u);
+    std::ofstream(file_) << good << "SlurmdPort=x\n";
+    EXPECT_FALSE(ask(config));
+}
+
+TEST_F(AskedAgain, a_slurm_conf_that_was_mended_holds_though_it_has_more_unknown_names) {
+    const auto config = read(std::string(good) + "SlurmdPort=x\n", Names::look_up_or_list);
+    ASSERT_EQ(config.unknown.names.size(), 1u);
+    EXPECT_TRUE(config.slurm.is_bad());
+    std::ofstream(file_) << good << unknown;
+    const auto fresh = ask(config);
+    ASSERT_TRUE(fresh);
+    EXPECT_EQ(fresh->slurm.ports.size(), 3u);
+    EXPECT_EQ(fresh->unknown.names.size(), 3u);
 }
 
 } // namespace
