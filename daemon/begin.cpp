@@ -128,7 +128,7 @@ void Daemon::begin_control() {
     desks_->open_portals(std::make_unique<Portals>(
         Portals::Parts{main_, owners_, ident_.of_portals(), ident_.peers(), counters_, log_},
         config, settings_.rules(), settings_.scope()));
-    main_.begin([this] { static_cast<void>(reload()); });
+    main_.begin([this] { loading_.begin([](const auto&) {}); });
 }
 
 void Daemon::add_commands() {
@@ -160,9 +160,10 @@ void Daemon::add_commands() {
     add_later("revoke", [this](const Json& request, const Reply& reply) {
         with_recognised(reply, [=, this] { gates_.desk().revoke(request, reply); });
     });
-    add("reload", [this](const Json&) {
-        const auto mistake = reload();
-        return mistake ? Json{{"ok", false}, {"error", *mistake}} : Json{{"ok", true}};
+    add_later("reload", [this](const Json&, const Reply& reply) {
+        loading_.begin([reply](const std::optional<std::string>& mistake) {
+            reply(mistake ? Json{{"ok", false}, {"error", *mistake}} : Json{{"ok", true}});
+        });
     });
     add("job-begin", [this](const Json& request) { return owners_.jobs().begin(request); });
     add("job-end", [this](const Json& request) {

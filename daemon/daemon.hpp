@@ -10,6 +10,7 @@
 #include "daemon/gates.hpp"
 #include "daemon/ident_endpoint.hpp"
 #include "daemon/life.hpp"
+#include "daemon/loading.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/main_loop.hpp"
 #include "daemon/node_owners.hpp"
@@ -23,6 +24,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ubf {
@@ -62,7 +64,7 @@ class Daemon {
     void stop(); // all threads
 
     // Nothing, or what is wrong with the file.
-    std::optional<std::string> reload();
+    std::optional<std::string> reload(Loading::Loaded loaded);
     void keep_as_last_good();
     void name_credential();
     void apply(Start fresh);
@@ -81,6 +83,8 @@ class Daemon {
     MainLoop main_;
     Counters counters_;
     Settings settings_;
+    Loading loading_{main_.loop(), settings_.options().config_file,
+                     [this](Loading::Loaded loaded) { return reload(std::move(loaded)); }};
     NodeOwners owners_;
     Log log_;
     VerdictsInKernel verdicts_;

@@ -1,6 +1,7 @@
 // ubfd: options, and an exit status for each failure to start.
 #include "daemon/core/program.hpp"
 #include "daemon/daemon.hpp"
+#include "daemon/loading.hpp"
 #include "ident/key.hpp"
 #include "ident/wire.hpp"
 
@@ -24,7 +25,7 @@ Lets a user's programs talk to each other across the nodes of a cluster, and to 
 using Options = ubf::Daemon::Options;
 
 int run(Options options, const std::filesystem::path& file, ubf::DescriptorStore& store) {
-    auto config = ubf::load_config(file, ubf::Names::look_up_or_list);
+    auto config = ubf::load_to_start(file);
     ubf::Daemon daemon(std::move(options), std::move(config), store);
     daemon.run();
     return EX_OK;

@@ -15,11 +15,13 @@
 namespace ubf {
 
 // All or nothing: if the file can't be loaded, the old configuration stays.
-std::optional<std::string> Daemon::reload() {
+std::optional<std::string> Daemon::reload(Loading::Loaded loaded) {
     ::sd_notify(0, "RELOADING=1");
     std::string mistake;
     try {
-        auto fresh = settings_.load();
+        if (!loaded)
+            throw ConfigError(loaded.error());
+        auto fresh = settings_.next(std::move(*loaded));
         ruleset_->replace(fresh.config, fresh.environment);
         apply(std::move(fresh));
         for (const auto& warning : warnings(settings_.config()))

@@ -13,8 +13,8 @@ Settings::Settings(Options options, Config config)
   , mistake_(options_.mistake)
   , start_(prepare(std::move(config))) {}
 
-Start Settings::load() const {
-    auto fresh = with_exceptions(prepare(load_config(options_.config_file)), exceptions_.all());
+Start Settings::next(Config config) const {
+    auto fresh = with_exceptions(prepare(std::move(config)), exceptions_.all());
     if (const auto names = need_restart(start_.config, fresh.config); !names.empty())
         throw ConfigError(fmt::format("changes of {} take effect at a restart only: restart "
                                       "ubfd, or undo them",

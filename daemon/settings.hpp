@@ -38,8 +38,8 @@ class Settings {
     Scope scope() const { return watched_scope(start_.config, start_.environment); }
     void hold(Start fresh) { start_ = std::move(fresh); } // from now on
 
-    // The file as it is now. Throws, if the file is bad or takes a restart.
-    Start load() const;
+    // What follows from the file as it is now. Throws, if it is bad or takes a restart.
+    Start next(Config config) const;
     // The same configuration, with the exceptions of now.
     Start again() const { return with_exceptions(start_, exceptions_.all()); }
     // The configuration with more of its names, once the user database knows them. To be called

@@ -246,8 +246,9 @@ class ConfigError : public std::runtime_error {
 // Whether user and group names are looked up in the user database (NSS). The ruleset needs no
 // look-up: it has no users in it, and is made before the network is up. Names that the database
 // doesn't know are an error, or they match nobody and Config lists them. When a node starts, its
-// directory may not be available yet.
-enum class Names : std::uint8_t { look_up, look_up_or_list, pass_over };
+// directory may not be available yet. If the database takes too long, all names are listed, and it
+// is asked later.
+enum class Names : std::uint8_t { look_up, look_up_or_list, list, pass_over };
 
 // Reads the file and its drop-ins, and asks nothing but the user database. Drop-ins are the files
 // *.toml in the directory of the same name with ".d" behind it, in the order of their names; each

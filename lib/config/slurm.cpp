@@ -95,7 +95,7 @@ class Addition {
         }
         if (names_ == Names::pass_over)
             return;
-        const bool has_time = std::chrono::steady_clock::now() < end_;
+        const bool has_time = names_ != Names::list && std::chrono::steady_clock::now() < end_;
         const auto found = has_time ? host_places(host) : std::vector<Prefix>();
         if (found.empty())
             miss(fmt::format("{}: the host '{}' {}", config_.slurm.conf.string(), escape(host),
@@ -107,7 +107,11 @@ class Addition {
         std::vector<UidRange> daemons{{root, root}};
         if (names_ == Names::pass_over)
             return;
-        if (const auto uid = look_up_uid(conf.user); !uid)
+        // Slurm's usual user need not be looked up.
+        const auto uid = conf.user == "root"     ? std::optional(root)
+                         : names_ == Names::list ? std::nullopt
+                                                 : look_up_uid(conf.user);
+        if (!uid)
             miss(fmt::format("{}: SlurmUser '{}' is not known", config_.slurm.conf.string(),
                              escape(conf.user)));
         else if (*uid != root)
@@ -162,11 +166,11 @@ void add_slurm(Config& config, Names names, const SlurmTexts& texts) {
     if (parsed.mistakes.empty()) {
         config.slurm.texts = reader.take();
         return addition.add(parsed.conf);
+    }
     std::string all;
     for (const auto& mistake : parsed.mistakes)
         all += (all.empty() ? "" : "\n") + to_string(mistake);
     if (names == Names::look_up)
-    }
         throw ConfigError(all);
     addition.miss(std::move(all));
 }

@@ -326,7 +326,7 @@ std::optional<UidRange> Value::to_uids(const std::string& given) const {
     }
     if (reading_.get().names == Names::pass_over)
         return std::nullopt;
-    const auto uid = uid_of(given);
+    const auto uid = reading_.get().names == Names::list ? std::nullopt : uid_of(given);
     if (!uid) {
         miss("user", given, "uid");
         return std::nullopt;
@@ -351,17 +351,20 @@ std::optional<Gid> Value::to_gid(const std::string& given) const {
         return Gid{*numeric};
     if (reading_.get().names == Names::pass_over)
         return std::nullopt;
-    const auto gid = gid_of(given);
+    const auto gid = reading_.get().names == Names::list ? std::nullopt : gid_of(given);
     if (!gid)
         miss("group", given, "gid");
     return gid;
 }
 
 void Value::miss(std::string_view kind, const std::string& name, std::string_view number) const {
-    const auto what = fmt::format("the user database knows no {} '{}'; check the name, or write "
-                                  "the {}",
-                                  kind, escape(name), number);
-    if (reading_.get().names != Names::look_up_or_list)
+    const auto what =
+        reading_.get().names == Names::list
+            ? fmt::format("the user database did not say in time who the {} '{}' is", kind,
+                          escape(name))
+            : fmt::format("the user database knows no {} '{}'; check the name, or write the {}",
+                          kind, escape(name), number);
+    if (reading_.get().names == Names::look_up)
         fail(what);
     const auto& where = node_.get().source();
     reading_.get().unknown.push_back(fmt::format("{}:{}: {}: {}",

@@ -5,8 +5,10 @@ rest recovers."""
 import os
 import pathlib
 import random
+import signal
 import sys
 import time
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
@@ -55,6 +57,62 @@ class Directory(World):
         # The kernel knows the groups of the process.
         self.assertEqual(self.bob.connect("tcp", V4, SHARED, timeout=2), "connected")
         self.assert_denied(self.ubfd2, "connector=?(63003)", "listener=?(63001)")
+
+
+class SlowNames(Supervised, World):
+    """The user database hangs, and the configuration has names."""
+
+    settings = {"policy": {"exempt_listeners": ["service"]}}
+    use = staticmethod(Directory.use)
+
+    def start_daemons(self):
+        self.use("files")
+        self.addCleanup(self.use, "files")
+        self.enterContext(unittest.mock.patch.dict(os.environ, LD_LIBRARY_PATH=str(case.build / "tests" / "netns")))
+        super().start_daemons()
+
+    def signs(self):
+        return sum("WATCHDOG" in fields for fields in self.supervisor.said)
+
+    def test_hold_no_reload_up(self):
+        self.use("slow")
+        self.ubfd2.process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        before = self.signs()
+        for _ in range(5):
+            start = time.monotonic()
+            self.assertTrue(self.ubfd2.status()["ok"])
+            self.assertLess(time.monotonic() - start, 1)
+            time.sleep(1)
+        self.assertGreater(self.signs(), before)
+        self.use("files")
+        self.ubfd2.process.send_signal(signal.SIGHUP)  # it is read again, once the database has answered
+        self.ubfd2.wait_for_log("reloaded ", seconds=40)
+        self.assertNotIn("not reloaded", self.ubfd2.log())
+
+    def test_hold_no_exception_up(self):
+        """ubfctl waits for them, and ubfd does not."""
+        self.use("slow")
+        asking = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "allow", "--for", "1h",
+                                "alice>bob tcp/9001")
+        time.sleep(1)
+        start = time.monotonic()
+        self.assertTrue(self.ubfd2.status()["ok"])
+        self.assertLess(time.monotonic() - start, 1)
+        asking.kill()
+        asking.communicate()
+
+    def test_hold_no_start_up(self):
+        self.ubfd2.stop()
+        self.use("slow")
+        start = time.monotonic()
+        self.ubfd2.start()
+        self.assertLess(time.monotonic() - start, 25)
+        self.ubfd2.wait_for_log("the user database did not say in time who the user 'service' is; until then")
+        self.use("files")
+        service = self.person("service", self.two)
+        service.listen("tcp", "0.0.0.0", 9003)
+        wait_until(lambda: self.bob.connect("tcp", V4, 9003) == "connected", 90, "another question to the database")
 
 
 class NoDirectory(Directory):
