@@ -23,7 +23,8 @@ ExceptionDesk::Json ExceptionDesk::allow(const Json& request) {
         constexpr std::int64_t most = std::int64_t{1} << 32;
         const auto seconds =
             std::clamp(number_of<std::int64_t>(request, "for_s"), std::int64_t{0}, most);
-        const auto added = exceptions_.add(text, std::chrono::seconds(seconds), now);
+        const auto added =
+            exceptions_.add(text, text_of(request, "by_uid"), std::chrono::seconds(seconds), now);
         if (!added)
             return {{"ok", false}, {"error", added.error()}};
         log_.info(fmt::format("the exception '{}' holds for {} s (ubfctl allow)", text, seconds));

@@ -3,7 +3,7 @@
 #include "base/escape.hpp"
 #include "base/json.hpp"
 #include "base/replace_file.hpp"
-#include "config/config.hpp"
+#include "config/exception_text.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -16,22 +16,6 @@ namespace ubf {
 namespace {
 
 using Json = TemporaryExceptions::Json;
-
-// By the words of policy.allow, and with the errors of it.
-Result<Exception, std::string> parse(const std::string& text) {
-    if (text.find_first_of("\"\\\n") != std::string::npos)
-        return fail(
-            fmt::format("'{}' is no exception; leave quotes and backslashes out", escape(text)));
-    try {
-        const auto config =
-            parse_config(fmt::format("[policy]\nallow = [\"{}\"]\n", text), "allow");
-        return config.policy.exceptions.at(0);
-    } catch (const ConfigError& error) {
-        const std::string_view what = error.what();
-        const auto key = what.find("policy.allow: ");
-        return fail(std::string(key == std::string_view::npos ? what : what.substr(key)));
-    }
-}
 
 std::int64_t to_seconds(TemporaryExceptions::Time time) {
     return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -53,21 +37,39 @@ std::optional<std::string> TemporaryExceptions::begin(std::filesystem::path file
     if (!json.is_array())
         return fmt::format("{}: what stands there is no list of exceptions, and none holds",
                            file_.string());
+    std::string lost;
     for (const auto& each : json) {
         const Time until{std::chrono::seconds(number_of<std::int64_t>(each, "until_s"))};
-        const auto allowed = text_of(each, "allow");
-        auto exception = parse(allowed);
-        if (exception && until > now && until <= now + longest && items_.size() < most)
-            items_.push_back({allowed, *exception, until});
+        if (until <= now)
+            continue;
+        if (auto mistake = take(each, until, now))
+            lost += fmt::format("{}the exception '{}' of before the restart is lost: {}",
+                                lost.empty() ? "" : "\n", escape(text_of(each, "allow")), *mistake);
     }
+    return lost.empty() ? std::nullopt : std::optional(lost);
+}
+
+std::optional<std::string> TemporaryExceptions::take(const Json& row, Time until, Time now) {
+    const auto text = text_of(row, "allow");
+    const auto uids = text_of(row, "by_uid"); // not there: an older ubfd wrote it
+    auto exception = parse_exception(uids.empty() ? text : uids);
+    if (!exception)
+        return exception.error();
+    if (until > now + longest)
+        return std::string("it would last longer than 30 days; see that the clock is right");
+    if (items_.size() >= most)
+        return fmt::format("there are {} already", items_.size());
+    items_.push_back({text, *exception, until});
     return std::nullopt;
 }
 
-Result<TemporaryExceptions::Item, std::string>
-TemporaryExceptions::add(const std::string& text, std::chrono::seconds span, Time now) {
+Result<TemporaryExceptions::Item, std::string> TemporaryExceptions::add(const std::string& text,
+                                                                        const std::string& uids,
+                                                                        std::chrono::seconds span,
+                                                                        Time now) {
     if (span <= std::chrono::seconds(0) || span > longest)
         return fail(std::string("an exception lasts from a second to 30 days"));
-    auto exception = parse(text);
+    auto exception = parse_exception(uids.empty() ? text : uids);
     if (!exception)
         return fail(std::string(exception.error()));
     remove(text);
@@ -118,8 +120,10 @@ Json TemporaryExceptions::list(Time now) const {
 
 std::optional<std::string> TemporaryExceptions::save() const {
     auto rows = Json::array();
-    for (const auto& item : items_)
+    for (const auto& item : items_) {
         rows.push_back(to_json(item));
+        rows.back()["by_uid"] = with_uids(item.text, item.exception);
+    }
     std::error_code ignored;
     std::filesystem::create_directories(file_.parent_path(), ignored);
     const auto error = replace_file(file_, rows.dump() + '\n', Durable::yes);

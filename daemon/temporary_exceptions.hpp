@@ -30,8 +30,10 @@ class TemporaryExceptions {
 
     // Reads what a predecessor wrote. Nothing, or what is wrong.
     std::optional<std::string> begin(std::filesystem::path file, Time now);
-    // The error is for the administrator.
-    Result<Item, std::string> add(const std::string& text, std::chrono::seconds span, Time now);
+    // uids: the same with uids for names; empty: the names in the text are looked up, which may
+    // take a while. The error is for the administrator.
+    Result<Item, std::string> add(const std::string& text, const std::string& uids,
+                                  std::chrono::seconds span, Time now);
     std::optional<Item> remove(const std::string& text);
     // Those that are over.
     std::vector<Item> take_expired(Time now);
@@ -42,6 +44,9 @@ class TemporaryExceptions {
     std::optional<std::string> save() const;
 
   private:
+    // One that a predecessor wrote. Nothing, or what is wrong.
+    std::optional<std::string> take(const Json& row, Time until, Time now);
+
     std::vector<Item> items_;
     std::filesystem::path file_;
 };

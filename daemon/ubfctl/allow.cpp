@@ -2,6 +2,7 @@
 #include "arguments.hpp"
 #include "client.hpp"
 #include "command.hpp"
+#include "config/exception_text.hpp"
 #include "refusal.hpp"
 #include "span.hpp"
 
@@ -30,8 +31,15 @@ int allow(const Globals& globals, const Arguments& arguments) {
         request["allow"] = given["what"].as<std::string>();
     if (removes)
         request["remove"] = true;
-    if (given.contains("for"))
+    if (given.contains("for")) {
         request["for_s"] = to_span("allow: --for", given["for"].as<std::string>()).count();
+        // ubfd does not wait for the user database.
+        const auto text = given["what"].as<std::string>();
+        const auto exception = parse_exception(text);
+        if (!exception)
+            throw Refused(exception.error());
+        request["by_uid"] = with_uids(text, *exception);
+    }
     const auto reply = ask(globals.socket, request);
     if (globals.json) {
         std::cout << reply.dump(2) << '\n';
