@@ -35,7 +35,9 @@ std::vector<JobStore::Kept> JobStore::load() const {
     std::error_code error;
     for (std::filesystem::directory_iterator entry(directory_, error), end; !error && entry != end;
          entry.increment(error)) {
-        if (auto kept = read(entry->path(), boot_))
+        // A file of another name was not finished: no end of a job would ever remove it.
+        auto kept = read(entry->path(), boot_);
+        if (kept && entry->path() == file_of(kept->job.id))
             all.push_back(std::move(*kept));
         else
             stale.push_back(entry->path());
