@@ -5,6 +5,7 @@
 #include "base/json.hpp"
 #include "command.hpp"
 #include "report.hpp"
+#include "rule_refusals.hpp"
 #include "screen.hpp"
 #include "span.hpp"
 
@@ -41,6 +42,8 @@ Json read_file(const std::string& file) {
 Json own_report(const Globals& globals, std::int64_t since_ms) {
     auto report = ask(globals.socket, {{"command", "refusals"}, {"since_ms", since_ms}});
     report["host"] = host_name();
+    const auto status = ask(globals.socket, {{"command", "status"}});
+    report["rules"] = rule_refusals_of_status(status);
     return report;
 }
 
@@ -77,7 +80,7 @@ std::string to_text(const std::vector<RefusalGroup>& groups, std::size_t nodes, 
             nodes > 1 ? fmt::format(", by the reports of {} nodes", nodes) : std::string());
         text += fmt::format("{}\n{}", paint(Ink::heading, head), lines);
     }
-    return text.empty() ? "nothing was refused, as far as is remembered\n" : text;
+    return text;
 }
 
 // The nodes of the reports; as a comment of a configuration, if one follows.
@@ -109,12 +112,16 @@ int report(const Globals& globals, const Arguments& arguments) {
             reports.push_back(read_file(file));
     else
         reports.push_back(own_report(globals, since));
+    RuleRefusals by_rules;
+    for (const auto& each : reports)
+        add_rule_refusals_of_report(by_rules, each);
     if (globals.json) {
         Json all = Json::array();
         for (const auto& each : reports)
             for (const auto& row : each.at("refusals"))
                 all.push_back(row);
-        std::cout << Json{{"host", host_name()}, {"refusals", all}}.dump(2) << '\n';
+        std::cout << Json{{"host", host_name()}, {"refusals", all}, {"rules", by_rules}}.dump(2)
+                  << '\n';
         return 0;
     }
     auto refusals = to_refusals(reports);
@@ -122,8 +129,11 @@ int report(const Globals& globals, const Arguments& arguments) {
     const auto groups = group(refusals);
     Names names;
     const bool suggests = given["suggest"].as<bool>();
-    const auto text = suggests ? suggestion(groups, names)
-                               : to_text(groups, reports.size(), names, Paint(globals.colours));
+    auto text = suggests ? suggestion(groups, names)
+                         : to_text(groups, reports.size(), names, Paint(globals.colours));
+    text += to_text(by_rules, suggests);
+    if (text.empty() && !suggests)
+        text = "nothing was refused, as far as is remembered\n";
     return show(globals, {head_of(reports, suggests) + text});
 }
 

@@ -7,8 +7,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
 from lab.case import PEERS, REFUSED, V4, V6, TwoNodes, wait_until  # noqa: E402
+from lab.tree import FOLDER  # noqa: E402
 
-PORT, OTHER = 9001, 9002
+PORT, OTHER, CONTROLLER = 9001, 9002, 6817
 
 
 class Observing(TwoNodes):
@@ -52,6 +53,27 @@ class Observing(TwoNodes):
         self.assertEqual(len(refusing), 2, refusing)  # at ident, on the fabric and elsewhere
         for rule in refusing:
             self.assertIn("$ident_port", rule)
+
+    def test_a_report_has_what_the_ruleset_will_refuse_by_itself(self):
+        """A login node that slurm.conf does not name asks the controller: ubfd is not asked, and has nothing to tell."""
+        conf = FOLDER / "slurm.conf"
+        conf.write_text("ClusterName=lab\nSlurmctldHost=node2(10.77.0.2)\nSrunPortRange=60001-60100\n"
+                        "NodeName=node2 NodeAddr=10.77.0.2\n")
+        slurm = {"slurm": {"conf": str(conf)}}
+        self.ubfd2.reload_with(**slurm)
+        self.person("root", self.two).listen("tcp", "::", CONTROLLER)
+        bob = self.person("bob", self.one)
+        self.assertEqual(bob.connect("tcp", V4, CONTROLLER), "connected")
+        for words, begin in ((["report"], ""), (["report", "--suggest"], "# ")):
+            text = self.ubfctl(*words)
+            self.assertIn(f"{begin}the rules alone refuse, or would, without a question to ubfd:\n", text)
+            self.assertRegex(text, rf"{begin} +\d+  slurm_foreign: packets to Slurm's ports .*submit_hosts")
+        file = FOLDER / "report.json"
+        file.write_text(self.ubfctl("--json", "report"))
+        self.assertIn("slurm_foreign", self.ubfctl("report", "--from", str(file), str(file)))
+        self.ubfd2.configure({"peers": {"ranges": PEERS}, **slurm})
+        self.ubfd2.reload()
+        self.assertEqual(bob.connect("tcp", V4, CONTROLLER), REFUSED["v4"])
 
     def test_while_no_ubfd_runs_all_passes(self):
         alice, bob = self.person("alice", self.two), self.person("bob", self.one)
