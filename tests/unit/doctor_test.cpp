@@ -1,5 +1,6 @@
 // The checks of `ubfctl doctor` are functions of facts: a healthy node in memory, and its faults.
 #include "daemon/ubfctl/doctor/check.hpp"
+#include "daemon/ubfctl/doctor/parse.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -193,6 +194,47 @@ TEST(Doctor, what_is_off_says_what_to_write_and_where) {
             << check.id;
     }
     EXPECT_GT(seen, 12U);
+}
+
+TEST(Doctor, a_script_that_only_mentions_ubf_tells_of_no_job) {
+    EXPECT_FALSE(tells_of_jobs("#!/bin/sh\n# was /etc/slurm/prolog.d/10-site\n", "prolog"));
+    EXPECT_FALSE(tells_of_jobs("#!/bin/sh\n#ubfctl job end\n", "epilog"));
+    EXPECT_FALSE(tells_of_jobs("run-parts /etc/slurm/prolog.d\n", "prolog"));
+    EXPECT_FALSE(tells_of_jobs("/usr/libexec/ubf/slurm/prolog\n", "epilog"));
+    EXPECT_FALSE(tells_of_jobs("ubfctl job begin\n", "epilog"));
+    EXPECT_FALSE(tells_of_jobs("ubfctl status\n", "prolog"));
+    EXPECT_TRUE(tells_of_jobs("ubfctl job begin \"$@\" 2>&1 | logger\n", "prolog"));
+    EXPECT_TRUE(tells_of_jobs("CTL=/usr/bin/ubfctl\n\"$CTL\" job end\n", "epilog"));
+    EXPECT_TRUE(tells_of_jobs("if ! /usr/libexec/ubf/slurm/prolog; then :; fi # why\n", "prolog"));
+}
+
+Finding finding(const char* id, const Facts& facts) {
+    for (const auto& check : checks())
+        if (check.id == id)
+            return check.judge(facts);
+    return off("no such check", {}, {});
+}
+
+TEST(Doctor, what_it_says_to_write_mends_the_node) {
+    const auto prolog = [](const std::string& value) {
+        auto facts = healthy();
+        facts.slurm.prologs.clear();
+        facts.slurm.conf = conf_of(value + '\n');
+        return finding("slurm.prolog", facts);
+    };
+    EXPECT_EQ(prolog("").write, "Prolog=/etc/slurm/prolog.d/*");
+    EXPECT_EQ(prolog("Prolog=/opt/site/p.d/*").write,
+              "ln -s /usr/libexec/ubf/slurm/prolog /opt/site/p.d/50-ubf");
+    EXPECT_EQ(prolog("Prolog=/opt/site/prolog.sh").write, "/usr/libexec/ubf/slurm/prolog");
+    EXPECT_EQ(prolog("Prolog=/opt/site/prolog.sh").where, "/opt/site/prolog.sh");
+
+    auto facts = healthy();
+    facts.node.reserved = "9000,9100-9199";
+    facts.slurm.conf = conf_of("SrunPortRange=40001-40100\n");
+    EXPECT_EQ(finding("slurm.srunports", facts).write,
+              "net.ipv4.ip_local_reserved_ports = 9000,9100-9199,40001-40100");
+    facts.slurm.conf = conf_of("ProctrackType=proctrack/cgroup\nPrologFlags=X11\n");
+    EXPECT_EQ(finding("slurm.contain", facts).state, State::ok);
 }
 
 TEST(SettingsOfSlurm, are_what_people_write) {

@@ -4,6 +4,7 @@
 #include "daemon/ubfctl/files.hpp"
 
 #include <filesystem>
+#include <fmt/format.h>
 
 namespace ubf::ctl::doctor {
 namespace {
@@ -124,6 +125,25 @@ std::optional<std::pair<unsigned, unsigned>> slurm_version(std::string_view text
     if (!major || !minor)
         return std::nullopt;
     return std::pair(*major, *minor);
+}
+
+bool tells_of_jobs(std::string_view text, std::string_view hook) {
+    const auto script = fmt::format("slurm/{}", hook);
+    const std::string_view command = hook == "prolog" ? "job begin" : "job end";
+    bool names_ubfctl = false;
+    bool runs = false;
+    bool is_ours = false;
+    each_line(text, [&](std::string_view line) {
+        names_ubfctl |= line.find("ubfctl") != std::string_view::npos;
+        runs |= line.find(command) != std::string_view::npos;
+        // No folder of scripts, such as /etc/slurm/prolog.d.
+        const auto at = line.find(script);
+        const auto behind = at == std::string_view::npos ? line : line.substr(at + script.size());
+        is_ours |= at != std::string_view::npos &&
+                   (behind.empty() ||
+                    std::string_view(" \t\"';&|)").find(behind.front()) != std::string_view::npos);
+    });
+    return is_ours || (names_ubfctl && runs);
 }
 
 std::optional<std::vector<PamLine>> pam_lines(const std::string& service, const OpenService& open) {

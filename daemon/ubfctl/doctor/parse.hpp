@@ -29,6 +29,10 @@ std::set<std::string> module_names(std::string_view text);
 // "slurm-wlm 22.05.8" or "slurm 25.05.1"
 std::optional<std::pair<unsigned, unsigned>> slurm_version(std::string_view text);
 
+// Whether a program of Slurm's Prolog or Epilog tells ubfd of jobs: by the script that comes with
+// ubf, or by 'ubfctl job'. In a shell script, comments do not count. hook: "prolog" or "epilog".
+bool tells_of_jobs(std::string_view text, std::string_view hook);
+
 // --- sshd ---
 
 // At most this many files, or patterns of files, are read, however often they include each other.

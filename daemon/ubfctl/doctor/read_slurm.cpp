@@ -42,14 +42,9 @@ std::vector<Hook> hooks_of(const SlurmConf& conf, const char* key) {
     for (std::string_view rest = value; !rest.empty();)
         for (const auto& file : matching(std::string(trim(split(rest, ','))))) {
             const auto text = read_text(file).value_or(std::string());
-            const auto has = [&](std::string_view words) {
-                return text.find(words) != std::string::npos;
-            };
             struct stat info {};
             const bool runs = ::stat(file.c_str(), &info) == 0 && (info.st_mode & S_IXUSR) != 0;
-            hooks.push_back(
-                {file.string(), runs,
-                 (has("ubfctl") && has(" job ")) || has("slurm/prolog") || has("slurm/epilog")});
+            hooks.push_back({file.string(), runs, tells_of_jobs(text, to_lower(key))});
         }
     return hooks;
 }
@@ -60,7 +55,10 @@ bool has_spank(const SlurmConf& conf, const fs::path& folder) {
     bool found = false;
     each_line(text.value_or(std::string()), [&](std::string_view line) {
         const auto fields = words(line);
-        found |= fields.size() > 1 && fs::path(fields[1]).filename() == "ubf.so";
+        const fs::path plugin(fields.size() > 1 ? fields[1] : std::string());
+        std::error_code error; // a name alone is looked for in PluginDir
+        found |=
+            plugin.filename() == "ubf.so" && (plugin.is_relative() || fs::exists(plugin, error));
     });
     return found;
 }

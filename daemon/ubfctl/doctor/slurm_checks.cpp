@@ -49,7 +49,10 @@ Finding contain(const Facts& facts) {
     if (to_lower(conf.get("ProctrackType")) != "proctrack/cgroup")
         return off(fmt::format("ProctrackType is '{}'", conf.get("ProctrackType")),
                    "ProctrackType=proctrack/cgroup", slurm.file);
-    if (!conf.lists("PrologFlags", "contain"))
+    // X11 and RunInJob imply it (slurm.conf(5)).
+    const auto flags = std::array{"contain", "x11", "runinjob"};
+    if (std::ranges::none_of(flags,
+                             [&](const char* flag) { return conf.lists("PrologFlags", flag); }))
         return off(fmt::format("PrologFlags is '{}'", conf.get("PrologFlags")),
                    with(conf, "PrologFlags", "Contain"), slurm.file);
     return ok(fmt::format("PrologFlags={}", conf.get("PrologFlags")));
@@ -167,7 +170,8 @@ Finding srun_ports(const Facts& facts) {
         return off(fmt::format("the kernel gives ports of {} to users' sockets as well "
                                "(net.ipv4.ip_local_port_range is {} to {})",
                                value, ephemeral->first, ephemeral->last),
-                   fmt::format("net.ipv4.ip_local_reserved_ports = {}", value),
+                   fmt::format("net.ipv4.ip_local_reserved_ports = {}{}{}", facts.node.reserved,
+                               facts.node.reserved.empty() ? "" : ",", value),
                    "/etc/sysctl.d/50-srun.conf");
     return ok(fmt::format("SrunPortRange={}", value));
 }
@@ -198,21 +202,27 @@ Finding tls(const Facts& facts) {
     return ok();
 }
 
+// A pattern takes one more program; a single program must call ours.
+Finding without_hook(const SlurmFacts& slurm, const char* key, const char* name) {
+    const auto value = slurm.conf.get(key);
+    if (value.empty())
+        return off("there is none", fmt::format("{}=/etc/slurm/{}.d/*", key, name), slurm.file);
+    const auto ours = fmt::format("/usr/libexec/ubf/slurm/{}", name);
+    const auto what = fmt::format("{}={} has no program that calls ubfctl", key, value);
+    const auto first = value.substr(0, value.find(','));
+    const auto folder = first.substr(0, first.rfind('/'));
+    if (first.ends_with("/*") && folder.find('*') == std::string::npos)
+        return off(what, fmt::format("ln -s {} {}/50-ubf", ours, folder), "a shell");
+    return off(what, ours, first);
+}
+
 Finding hook(const SlurmFacts& slurm, const std::vector<Hook>& hooks, const char* key,
              const char* name) {
     if (slurm.spank)
         return ok("ubf.so, in plugstack.conf");
     const auto found = std::ranges::find(hooks, true, &Hook::ours);
-    if (found == hooks.end()) {
-        const auto value = slurm.conf.get(key);
-        return value.empty()
-                   ? off("there is none", fmt::format("{}=/etc/slurm/{}.d/*", key, name),
-                         slurm.file)
-                   : off(fmt::format("{}={} has no program that calls ubfctl", key, value),
-                         fmt::format("ln -s /usr/libexec/ubf/slurm/{0} /etc/slurm/{0}.d/50-ubf",
-                                     name),
-                         "a shell");
-    }
+    if (found == hooks.end())
+        return without_hook(slurm, key, name);
     if (!found->runs)
         return off(fmt::format("{} may not be executed", found->file),
                    fmt::format("chmod a+x {}", found->file), "a shell");
