@@ -1,6 +1,5 @@
-// The configuration is read by a thread of its own: it names users, groups and hosts, and a
-// directory or a name server that is down takes half a minute or more for each. Nobody waits with
-// that thread.
+// A thread of its own reads the configuration, for it names users, groups and hosts. A directory or
+// a name server that is down takes half a minute or more for each. Nobody waits with that thread.
 #pragma once
 
 #include "base/result.hpp"

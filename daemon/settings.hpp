@@ -38,7 +38,7 @@ class Settings {
     Scope scope() const { return watched_scope(start_.config, start_.environment); }
     void hold(Start fresh) { start_ = std::move(fresh); } // from now on
 
-    // What follows from the file as it is now. Throws, if it is bad or takes a restart.
+    // The file as it is now, and all that follows. Throws, if it is bad or takes a restart.
     Start next(Config config) const;
     // The same configuration, with the exceptions of now.
     Start again() const { return with_exceptions(start_, exceptions_.all()); }

@@ -1,5 +1,5 @@
-// What the ruleset refuses by itself: ubfd is not asked, so no refusal is remembered. Only counters
-// tell of it. No I/O.
+// Packets that the ruleset refuses by itself. Nobody asks ubfd about them, so it remembers no
+// refusal, and only counters tell. No I/O.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace ubf::ctl {
 // Packets, by the counter's name.
 using RuleRefusals = std::map<std::string, std::uint64_t>;
 
-// Of ubfd's status, and of a report: those that a rule counted. An older report has none.
+// The counters in ubfd's status, and those in a report. An older report has none.
 RuleRefusals rule_refusals_of_status(const nlohmann::ordered_json& status);
 void add_rule_refusals_of_report(RuleRefusals& sum, const nlohmann::ordered_json& report);
 

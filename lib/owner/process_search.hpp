@@ -69,9 +69,9 @@ class ProcessSearch {
     explicit ProcessSearch(const char* root = "/proc");
 
     // All processes of that uid that hold any of the sockets or, if there are none, those of other
-    // users. Not complete if one of several sockets has no holder of that uid. among: nobody else
-    // holds one, as the kernel says; a 0 is a process that can't be seen. Otherwise all processes
-    // are looked at, descriptor by descriptor.
+    // users. Not complete if one of several sockets has no holder of that uid. If the kernel has
+    // listed all holders, `among` has them; a 0 is a process that can't be seen. Otherwise all
+    // processes are looked at, descriptor by descriptor.
     SearchResult holders(std::span<const std::uint32_t> inodes, Uid uid, Clock::time_point deadline,
                          ProcessDetails details = {},
                          const std::optional<std::vector<Pid>>& among = std::nullopt) const;

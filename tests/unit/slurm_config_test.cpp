@@ -80,7 +80,7 @@ TEST_F(SlurmConfiguration, a_file_that_was_good_is_taken_as_it_was) {
     EXPECT_EQ(again.slurm.texts, config.slurm.texts);
 }
 
-// What ubfd has once it asked again for the names that it does not know; nothing, if nothing new.
+// The configuration after another question for names; nothing, if that tells nothing new.
 class AskedAgain : public SlurmConfiguration {
   protected:
     static std::optional<Config> ask(const Config& config) {
