@@ -472,9 +472,10 @@ TEST(Configuration, a_retired_setting_is_passed_over_with_a_warning) {
     const auto config = parse_config("[peers]\nranges = [\"10.0.0.0/8\"]\n[ident]\npush = false\n"
                                      "push_group = 1018\n",
                                      "f");
-    EXPECT_THAT(warnings(config),
-                testing::ElementsAre("ident.push does nothing any more; take line 4 out",
-                                     "ident.push_group does nothing any more; take line 5 out"));
+    EXPECT_THAT(
+        warnings(config),
+        testing::ElementsAre("ident.push does nothing any more; take line 4 of f out",
+                             "ident.push_group does nothing any more; take line 5 of f out"));
     EXPECT_THAT(error_of("[queue]\npush = 1\n"), HasSubstr("no key 'push'"));
 }
 
