@@ -70,6 +70,8 @@ class SlowNames(Supervised, World):
         self.addCleanup(self.use, "files")
         self.enterContext(unittest.mock.patch.dict(os.environ, LD_LIBRARY_PATH=str(case.build / "tests" / "netns")))
         super().start_daemons()
+        for ubfd in (self.ubfd1, self.ubfd2):  # a thread of theirs may wait for the database still
+            self.addCleanup(ubfd.kill)
 
     def signs(self):
         return sum("WATCHDOG" in fields for fields in self.supervisor.said)
