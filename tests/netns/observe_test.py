@@ -55,7 +55,7 @@ class Observing(TwoNodes):
             self.assertIn("$ident_port", rule)
 
     def test_a_report_has_what_the_ruleset_will_refuse_by_itself(self):
-        """A login node that slurm.conf does not name asks the controller: ubfd is not asked, and has nothing to tell."""
+        """A login node that slurm.conf does not name asks the controller. Nobody asks ubfd about that."""
         conf = FOLDER / "slurm.conf"
         conf.write_text("ClusterName=lab\nSlurmctldHost=node2(10.77.0.2)\nSrunPortRange=60001-60100\n"
                         "NodeName=node2 NodeAddr=10.77.0.2\n")
