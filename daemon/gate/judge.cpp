@@ -15,9 +15,6 @@ namespace {
 constexpr std::chrono::milliseconds brief{1};
 // A case that waits for a search outlives the question before it by this much.
 constexpr std::chrono::milliseconds grace{50};
-// So many datagrams wait, and so many are looked up in few walks through all sockets.
-constexpr std::size_t most_datagrams = 4096;
-constexpr std::size_t most_at_once = 64;
 
 // Deciding again looks at the socket, and at changes, by itself (FlowBook). And what IPVS sends
 // elsewhere could not be ended here.
@@ -114,9 +111,7 @@ void Judge::write(TimePoint now) {
 
 std::optional<TimePoint> Judge::next() const {
     std::optional<TimePoint> when;
-    if (!datagrams_.empty())
-        when = list_at_;
-    for (const auto& each : {questions_.next(), cases_.next(), outcomes_.next()})
+    for (const auto& each : {arrived_.next(), questions_.next(), cases_.next(), outcomes_.next()})
         if (each && (!when || *each < *when))
             when = each;
     return when;
@@ -126,9 +121,7 @@ std::optional<TimePoint> Judge::next() const {
 void Judge::drop_all() {
     while (auto item = cases_.take_any())
         item->packets.judge(Reason::overload);
-    for (auto& item : datagrams_)
-        item.packets.judge(Reason::overload);
-    datagrams_.clear();
+    arrived_.drop_all();
 }
 
 // --- a case begins ---
@@ -143,7 +136,7 @@ void Judge::arrive(Arrival arrival, TimePoint now) {
     const bool translated = arrival.translated || tracked;
     if (auto* item = cases_.find(packet->flow))
         return item->packets.join(std::move(arrival.packet), packet->sequence);
-    if (packet->flow.protocol == Protocol::udp && datagrams_.size() >= most_datagrams)
+    if (packet->flow.protocol == Protocol::udp && arrived_.is_full())
         return arrival.packet.judge(Reason::overload);
     auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
     auto& item = add_arrived({0,
@@ -163,41 +156,25 @@ void Judge::arrive(Arrival arrival, TimePoint now) {
 Case& Judge::add_arrived(Case&& item) {
     item.number = ++last_number_;
     item.begun = shared_.owners.changes().now();
-    if (item.flow().protocol == Protocol::udp)
-        return datagrams_.emplace_back(std::move(item));
-    return arrived_.emplace_back(std::move(item));
+    return arrived_.add(std::move(item));
 }
 
-// For UDP, the kernel lists the sockets that have the ports. That takes long if a user has opened
-// very many, and must not hold up all others: connections go first, and have half of the time.
+// The sockets of all that is to be decided are looked up at once.
 void Judge::begin_arrived(TimePoint now) {
-    begin_all(arrived_, now);
-    while (!datagrams_.empty() && list_at_ <= now) {
-        while (!datagrams_.empty() && listing_.size() < most_at_once) {
-            listing_.push_back(std::move(datagrams_.front()));
-            datagrams_.pop_front();
+    for (auto turn = arrived_.take(now); !turn.empty(); turn = arrived_.take(now)) {
+        const bool listed = Arrivals::is_listed(turn.front());
+        const auto begun = listed ? shared_.clock() : TimePoint{};
+        const auto ends = finder_.look_up(turn);
+        if (listed)
+            arrived_.listed(shared_.clock() - begun, shared_.clock());
+        for (std::size_t i = 0; i < turn.size(); ++i) {
+            auto& item = turn[i];
+            if (auto* earlier = cases_.find(item.flow()))
+                earlier->packets.join(std::move(item.packets.first), item.packets.sequence);
+            else
+                begin(std::move(item), ends[i], now);
         }
-        const auto took = begin_all(listing_, now);
-        list_at_ = took < brief ? TimePoint{} : shared_.clock() + took;
     }
-}
-
-// The sockets of all that is to be decided are looked up at once. Returns how long that took.
-Clock::duration Judge::begin_all(std::vector<Case>& items, TimePoint now) {
-    if (items.empty())
-        return {};
-    const auto begun = shared_.clock();
-    const auto ends = finder_.look_up(items);
-    const auto took = shared_.clock() - begun;
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        auto& item = items[i];
-        if (auto* earlier = cases_.find(item.flow()))
-            earlier->packets.join(std::move(item.packets.first), item.packets.sequence);
-        else
-            begin(std::move(item), ends[i], now);
-    }
-    items.clear();
-    return took;
 }
 
 void Judge::begin(Case&& item, const OwnerLookup::Ends& ends, TimePoint now) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "daemon/core/histogram.hpp"
+#include "daemon/gate/arrivals.hpp"
 #include "daemon/gate/cases.hpp"
 #include "daemon/gate/closed_ports.hpp"
 #include "daemon/gate/finder.hpp"
@@ -12,10 +13,8 @@
 #include "daemon/gate/questions.hpp"
 
 #include <chrono>
-#include <deque>
 #include <memory>
 #include <optional>
-#include <vector>
 
 namespace ubf {
 
@@ -55,12 +54,11 @@ class Judge {
     bool is_pressed() const { return questions_.is_pressed(); } // no more can be asked now
 
     std::chrono::milliseconds patience() const; // the longest that a case waits
-    bool any_open() const { return !cases_.empty() || !datagrams_.empty(); }
+    bool any_open() const { return !cases_.empty() || arrived_.any_wait(); }
     void drop_all();
 
   private:
     Case& add_arrived(Case&& item);
-    Clock::duration begin_all(std::vector<Case>& items, TimePoint now);
     void begin(Case&& item, const OwnerLookup::Ends& ends, TimePoint now);
     void begin_at_closed_port(Case&& item, const OwnerLookup::Found& source, TimePoint now);
 
@@ -94,10 +92,7 @@ class Judge {
     Outcomes outcomes_;
     DecisionTimes times_;
     ClosedPorts closed_ports_;
-    std::vector<Case> arrived_;  // in this round, or to be decided again in it
-    std::deque<Case> datagrams_; // the same for UDP, until sockets are listed
-    std::vector<Case> listing_;  // those whose turn it is
-    TimePoint list_at_{};        // not before
+    Arrivals arrived_; // to be decided, also again
     std::uint64_t last_number_ = 0;
 };
 
