@@ -51,8 +51,8 @@ bool has_set(Connection& connection, const char* table, const Set& set);
 // errno: ENOENT if the table, or its set, is not there.
 Result<std::vector<Endpoint>, int> dropped_multicast(Connection& connection);
 
-// The UDP flows that this node has sent where nothing is tracked, and that may still be answered. Or
-// an errno: ENOENT if the table is not there. A change of the ruleset meanwhile may hide some.
+// The UDP flows that this node has sent where nothing is tracked, and that may still be answered.
+// Or an errno: ENOENT if the table is not there. A change of the ruleset meanwhile may hide some.
 Result<std::vector<Flow>, int> sent_flows(Connection& connection);
 
 // The users who have been over the limit of new connections lately. Or an errno: ENOENT if there is

@@ -35,8 +35,8 @@ void Finder::find_translation(Case& item) {
 std::span<const OwnerLookup::Ends> Finder::look_up(std::span<const Case> items) {
     wanted_.clear();
     for (const auto& item : items)
-        wanted_.push_back({item.flow(), item.interface, true, on_this_node(item),
-                           item.facts.reply});
+        wanted_.push_back(
+            {item.flow(), item.interface, true, on_this_node(item), item.facts.reply});
     sockets_.find(wanted_, ends_);
     return ends_;
 }
