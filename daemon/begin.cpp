@@ -112,7 +112,10 @@ void Daemon::begin_control() {
             },
             owners_.sockets(), ident_.peers(), owners_.users()),
         RefusalDesk(log_.refusals()),
-        ExceptionDesk(settings_.exceptions(), log_, [this] { apply(settings_.again()); }));
+        ExceptionDesk(settings_.exceptions(), log_, [this] { apply(settings_.again()); }),
+        std::make_unique<Loading>(
+            main_.loop(), settings_.options().config_file,
+            [this](Loading::Loaded loaded) { return reload(std::move(loaded)); }));
     ident_.first_service().on(
         {[this](const Flow& flow, const PeerShares::Room& room) { gates_.reconsider(flow, room); },
          [this](const Flow& flow, auto done) { rdma_->find(flow, std::move(done)); },
@@ -128,7 +131,7 @@ void Daemon::begin_control() {
     desks_->open_portals(std::make_unique<Portals>(
         Portals::Parts{main_, owners_, ident_.of_portals(), ident_.peers(), counters_, log_},
         config, settings_.rules(), settings_.scope()));
-    main_.begin([this] { loading_.begin([](const auto&) {}); });
+    main_.begin([this] { desks_->loading().begin([](const auto&) {}); });
 }
 
 void Daemon::add_commands() {
@@ -161,7 +164,7 @@ void Daemon::add_commands() {
         with_recognised(reply, [=, this] { gates_.desk().revoke(request, reply); });
     });
     add_later("reload", [this](const Json&, const Reply& reply) {
-        loading_.begin([reply](const std::optional<std::string>& mistake) {
+        desks_->loading().begin([reply](const std::optional<std::string>& mistake) {
             reply(mistake ? Json{{"ok", false}, {"error", *mistake}} : Json{{"ok", true}});
         });
     });

@@ -24,7 +24,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace ubf {
@@ -83,8 +82,6 @@ class Daemon {
     MainLoop main_;
     Counters counters_;
     Settings settings_;
-    Loading loading_{main_.loop(), settings_.options().config_file,
-                     [this](Loading::Loaded loaded) { return reload(std::move(loaded)); }};
     NodeOwners owners_;
     Log log_;
     VerdictsInKernel verdicts_;

@@ -9,6 +9,7 @@
 #include "daemon/control/server.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/exception_desk.hpp"
+#include "daemon/loading.hpp"
 #include "daemon/portals.hpp"
 
 #include <memory>
@@ -19,11 +20,12 @@ namespace ubf {
 class Desks {
   public:
     Desks(std::unique_ptr<Explainer> explainer, RemoteExplainer remote, RefusalDesk refusals,
-          ExceptionDesk exceptions)
+          ExceptionDesk exceptions, std::unique_ptr<Loading> loading)
       : explainer_(std::move(explainer))
       , remote_(std::move(remote))
       , refusals_(refusals)
-      , exceptions_(std::move(exceptions)) {}
+      , exceptions_(std::move(exceptions))
+      , loading_(std::move(loading)) {}
 
     Commands& commands() { return commands_; }
     Commands& user_commands() { return user_commands_; }
@@ -48,6 +50,7 @@ class Desks {
     RemoteExplainer& remote_explainer() { return remote_; }
     const RefusalDesk& refusals() const { return refusals_; }
     ExceptionDesk& exceptions() { return exceptions_; }
+    Loading& loading() { return *loading_; }
     Portals& portals() { return *portals_; }
 
   private:
@@ -55,6 +58,7 @@ class Desks {
     RemoteExplainer remote_;
     RefusalDesk refusals_;
     ExceptionDesk exceptions_;
+    std::unique_ptr<Loading> loading_;
     Commands commands_;
     Commands user_commands_; // that every user may give
     std::unique_ptr<ControlServer> server_;
