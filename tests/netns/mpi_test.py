@@ -36,6 +36,10 @@ class Mpi(TwoNodesOnFabric):
             self.home(user).mkdir()
             os.chown(self.home(user), case.USERS[user], case.USERS[user])
             self.addCleanup(self.two.run, "rm", "-rf", self.home(user))
+        self.sessions = case.FOLDER / "sessions"  # in place of /tmp, where tests at the same time have such nodes, too
+        self.sessions.mkdir()
+        self.sessions.chmod(0o1777)
+        self.addCleanup(self.two.run, "rm", "-rf", self.sessions)
         self.stay = self.home("alice") / "stay"  # a ring goes on while this file exists
 
     def mpirun(self):
@@ -144,7 +148,8 @@ class OpenMpi(Mpi):
     def options(self):
         """Two ranks never use shared memory: nodes here share one machine."""
         settings = {"plm_rsh_agent": self.launcher.agent, "btl": "self,tcp", "pml": "ob1",
-                    "btl_tcp_if_include": self.interface, "oob_tcp_if_include": self.interface}
+                    "btl_tcp_if_include": self.interface, "oob_tcp_if_include": self.interface,
+                    "orte_tmpdir_base": self.sessions}
         return [word for name, value in settings.items() for word in ("--mca", name, str(value))]
 
     def mpirun(self):

@@ -69,7 +69,8 @@ class RollOut(WithSlurm):
     def start_mpi(self):
         """An MPI job with two ranks on each node, which has exchanged its first messages."""
         self.stay.touch()
-        settings = [word for name, value in MPI.items() for word in ("--mca", name, value)]
+        own = {"orte_tmpdir_base": self.homes / "alice"}  # /tmp has that of other tests' nodes
+        settings = [word for name, value in (MPI | own).items() for word in ("--mca", name, value)]
         job = self.submit("alice", "node1,node2", "mpirun.openmpi", *settings, case.build / "tests/netns/ring",
                           self.stay, options=["--nodes=2", "--ntasks-per-node=2"])
         file = self.slurm.folder / "output" / str(job)
