@@ -304,19 +304,19 @@ static __always_inline bool differ(const struct ubf_owner_record* one,
     return differ;
 }
 
+// The socket behind a descriptor; 0 if it is of something else.
+static __always_inline struct sock* socket_of(struct file* file) {
+    struct socket* holder = file ? bpf_sock_from_file(file) : 0;
+    return holder ? holder->sk : 0;
+}
+
 // Called for every descriptor of every process. If two processes of different users or groups hold
 // a socket, a search must find their common groups.
 SEC("iter/task_file")
 int on_descriptor(struct bpf_iter__task_file* context) {
     struct task_struct* task = context->task;
-    struct file* file = context->file;
-    if (!task || !file)
-        return 0;
-    struct socket* holder = bpf_sock_from_file(file);
-    if (!holder)
-        return 0;
-    struct sock* socket = holder->sk;
-    if (!socket)
+    struct sock* socket = socket_of(context->file);
+    if (!task || !socket)
         return 0;
     const __u16 protocol = socket->sk_protocol;
     const bool listens_tcp = protocol == TCP && socket->__sk_common.skc_state == LISTEN;
@@ -345,14 +345,8 @@ int on_descriptor(struct bpf_iter__task_file* context) {
 SEC("iter/task_file")
 int on_sought(struct bpf_iter__task_file* context) {
     struct task_struct* task = context->task;
-    struct file* file = context->file;
-    if (!task || !file)
-        return 0;
-    struct socket* holder = bpf_sock_from_file(file);
-    if (!holder)
-        return 0;
-    struct sock* socket = holder->sk;
-    if (!socket)
+    struct sock* socket = socket_of(context->file);
+    if (!task || !socket)
         return 0;
     const __u16 family = socket->__sk_common.skc_family;
     if ((family != INET && family != INET6) || !is_ours(socket))
