@@ -18,11 +18,11 @@ namespace ubf {
 
 class Arrivals {
   public:
-    static bool is_listed(const Case& item) { return item.flow().protocol == Protocol::udp; }
+    static bool is_listed(const Flow& flow) { return flow.protocol == Protocol::udp; }
 
     Case& add(Case&& item) {
-        return is_listed(item) ? datagrams_.emplace_back(std::move(item))
-                               : connections_.emplace_back(std::move(item));
+        return is_listed(item.flow()) ? datagrams_.emplace_back(std::move(item))
+                                      : connections_.emplace_back(std::move(item));
     }
     // There is no room for another datagram.
     bool is_full() const { return datagrams_.size() >= most; }

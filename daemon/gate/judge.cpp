@@ -136,7 +136,7 @@ void Judge::arrive(Arrival arrival, TimePoint now) {
     const bool translated = arrival.translated || tracked;
     if (auto* item = cases_.find(packet->flow))
         return item->packets.join(std::move(arrival.packet), packet->sequence);
-    if (packet->flow.protocol == Protocol::udp && arrived_.is_full())
+    if (Arrivals::is_listed(packet->flow) && arrived_.is_full())
         return arrival.packet.judge(Reason::overload);
     auto stated = rules_->selinux ? stated_level(arrival.bytes) : std::nullopt;
     auto& item = add_arrived({0,
@@ -162,7 +162,7 @@ Case& Judge::add_arrived(Case&& item) {
 // The sockets of all that is to be decided are looked up at once.
 void Judge::begin_arrived(TimePoint now) {
     for (auto turn = arrived_.take(now); !turn.empty(); turn = arrived_.take(now)) {
-        const bool listed = Arrivals::is_listed(turn.front());
+        const bool listed = Arrivals::is_listed(turn.front().flow());
         const auto begun = listed ? shared_.clock() : TimePoint{};
         const auto ends = finder_.look_up(turn);
         if (listed)

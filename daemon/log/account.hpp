@@ -9,7 +9,6 @@
 #include "flow/flow.hpp"
 #include "owner/owner.hpp"
 
-#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
