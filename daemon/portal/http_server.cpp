@@ -145,6 +145,7 @@ HttpServer::~HttpServer() {
 }
 
 void HttpServer::accept() {
+    run();
     const auto now = Clock::now();
     for (int i = 0; i < most_at_once; ++i) {
         auto arrival = listener_.accept();
@@ -172,6 +173,7 @@ bool HttpServer::seat(Listener::Arrival& arrival, TimePoint now) {
 }
 
 void HttpServer::seat_those_that_wait() {
+    run();
     const auto now = Clock::now();
     std::set<Uid> full;
     std::erase_if(standing_, [&](auto& arrival) {
@@ -241,19 +243,25 @@ TimePoint HttpServer::go_on(TimePoint now) {
     }
     if (std::exchange(any_ended_, false) && !standing_.empty())
         seat_those_that_wait();
-    MHD_UNSIGNED_LONG_LONG milliseconds = 0;
-    const auto latest = now + std::chrono::seconds(1);
-    // An answer takes a second round: one resumes its connection, another writes.
-    for (int round = 0; round < 2; ++round) {
+    const auto quiet = run();
+    return any_ended_ && !standing_.empty() ? now : now + quiet;
+}
+
+// libmicrohttpd takes a connection in one round and reads it in the next, resumes it in one and
+// writes its answer in the next. Afterwards a question that has come is known, so that its
+// connection doesn't pass for an idle one.
+std::chrono::milliseconds HttpServer::run() {
+    constexpr int most_rounds = 16;
+    constexpr int quiet_rounds = 2;
+    constexpr std::chrono::milliseconds longest{1000};
+    MHD_UNSIGNED_LONG_LONG wait = 0; // in ms
+    for (int round = 0, quiet = 0; round < most_rounds && quiet < quiet_rounds; ++round) {
         MHD_run(daemon_.get());
-        if (MHD_get_timeout(daemon_.get(), &milliseconds) == MHD_NO)
-            milliseconds = std::chrono::milliseconds(std::chrono::seconds(1)).count();
-        if (milliseconds != 0)
-            break;
+        if (MHD_get_timeout(daemon_.get(), &wait) == MHD_NO)
+            wait = longest.count();
+        quiet = wait == 0 ? 0 : quiet + 1;
     }
-    if (any_ended_ && !standing_.empty())
-        return now;
-    return std::min(latest, now + std::chrono::milliseconds(milliseconds));
+    return std::min(longest, std::chrono::milliseconds(wait));
 }
 
 } // namespace ubf::portal

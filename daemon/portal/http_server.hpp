@@ -53,6 +53,8 @@ class HttpServer {
         void operator()(MHD_Daemon* daemon) const;
     };
 
+    // Reads what has come. How long it wants to wait afterwards.
+    std::chrono::milliseconds run();
     void accept();
     bool seat(Listener::Arrival& arrival, TimePoint now);
     void seat_those_that_wait();

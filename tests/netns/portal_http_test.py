@@ -277,6 +277,7 @@ class Hostile(Portal):
         for one in range(number):
             clients.append(UnixClient(HTTP))
             if user:
+                time.sleep(0.001)  # so that answers come one after another as well
                 clients[-1].socket.sendall(
                     f"GET /v1/may?user={user(one)}&target={TARGET} HTTP/1.1\r\nHost: u\r\n\r\n".encode())
         return clients
