@@ -10,6 +10,7 @@
 #include <iterator>
 #include <string_view>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace ubf {
@@ -38,6 +39,12 @@ int write_error(std::filesystem::path folder) {
 } // namespace
 
 bool lock_memory() {
+    // With a limit, threads without CAP_IPC_LOCK would get no memory any more.
+    constexpr rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+        (limit.rlim_cur != RLIM_INFINITY && ::setrlimit(RLIMIT_MEMLOCK, &none) != 0))
+        return false;
     return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 

@@ -33,9 +33,7 @@ void detach(Work work) {
 }
 
 void enter() {
-    // The files are root's. All memory is locked: without IPC_LOCK, or systemd's LimitMEMLOCK, the
-    // C library could not load another module of the user database.
-    enter_thread("names", {CAP_DAC_READ_SEARCH, CAP_IPC_LOCK});
+    enter_thread("names", {CAP_DAC_READ_SEARCH}); // the files are root's
 }
 
 } // namespace
