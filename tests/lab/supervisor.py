@@ -45,6 +45,7 @@ class Supervisor:
         moves = "".join(f" {number}<&{fd} {fd}<&-" for number, (_, fd) in enumerate(kept, 3))
         wrapper = ["bash", "-c", f'LISTEN_PID=$$ exec "$@"{moves}', "bash"]
         environment = dict(os.environ, NOTIFY_SOCKET=str(self._path), WATCHDOG_USEC="10000000")
+        environment |= {"HOME": "/root", "SHELL": "/bin/sh"}  # bash would ask the user database for one that is missing
         if kept:
             environment |= {"LISTEN_FDS": str(len(kept)), "LISTEN_FDNAMES": ":".join(name for name, _ in kept)}
         return wrapper, {"env": environment, "pass_fds": [fd for _, fd in kept]}
