@@ -11,7 +11,6 @@ namespace {
 using namespace world;
 using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
-
 constexpr Uid www{33};
 
 class PortalDeskTest : public testing::Test {
