@@ -1,7 +1,6 @@
 """Finds links that lead nowhere: in a folder of HTML, and between the Markdown files of a tree."""
 
 import html.parser
-import pathlib
 import re
 import urllib.parse
 

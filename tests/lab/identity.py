@@ -3,7 +3,6 @@ with a key of their own, and for a root who misuses one."""
 
 import ctypes
 import dataclasses
-import hashlib
 import importlib.machinery
 import importlib.util
 import pathlib

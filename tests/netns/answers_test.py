@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load, person  # noqa: E402
 from lab.case import COMMON, V4, V6, TwoNodes  # noqa: E402
 
 PORT, SOURCE = 9001, 9501
@@ -77,7 +77,7 @@ class FromExemptPorts(Answers):
             with self.subTest(there):
                 mates, bob, opened = self.ask(here, there)
                 for _ in range(5):
-                    bob.do(person.churn, 100)
+                    bob.do(load.churn, 100)
                     self.friend.do(person.send_from, mates, there, PORT, "an answer")
                     self.assertEqual(bob.do(person.received, opened), "an answer")
                 bob.close(opened)

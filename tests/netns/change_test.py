@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load  # noqa: E402
 from lab.case import PEERS, V4, V6, TwoNodes  # noqa: E402
 
 PORT = 9001
@@ -50,7 +50,7 @@ class Changed(TwoNodes):
         ways = [(self.person("bob", self.one), V4), (self.person("bob", self.one), V6),
                 (self.person("carol", self.two), "127.0.0.1"), (self.person("carol", self.two), "::1")]
         results = [somebody.begin(read_meanwhile, address, PORT, seconds) for somebody, address in ways]
-        steadily = self.alice.begin(person.connect_steadily, V4, PORT, 50, seconds)
+        steadily = self.alice.begin(load.connect_steadily, V4, PORT, 50, seconds)
         end = time.monotonic() + seconds - 1
         while time.monotonic() < end:
             change()

@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load, person  # noqa: E402
 from lab.case import V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 
 PORT, SINK, CLOSED_PORT = 9001, 9002, 9999
@@ -89,29 +89,29 @@ class Floods(Endurance):
 
     def test_a_one_way_udp_stream_stays_in_the_kernel(self):
         sink = self.server.do(person.bound, "udp", "0.0.0.0", SINK)
-        self.server.do(person.count_arrivals, sink)
+        self.server.do(load.count_arrivals, sink)
         source = self.alice.do(person.send_to, "udp", V4, SINK)
-        wait_until(lambda: self.server.do(person.arrivals, sink) == 1)
+        wait_until(lambda: self.server.do(load.arrivals, sink) == 1)
         with Counted(self.ubfd2) as counted:
-            sent = self.alice.do(person.send_many, source, 20_000, 200)
-            wait_until(lambda: self.server.do(person.arrivals, sink) >= sent + 1, 10, "all to arrive")
+            sent = self.alice.do(load.send_many, source, 20_000, 200)
+            wait_until(lambda: self.server.do(load.arrivals, sink) >= sent + 1, 10, "all to arrive")
         self.assertEqual(counted.reasons(), {})
 
     def test_the_first_datagrams_of_a_stream_wait_for_the_verdict_and_arrive(self):
         sink = self.server.do(person.bound, "udp", "0.0.0.0", SINK)
-        self.server.do(person.count_arrivals, sink)
+        self.server.do(load.count_arrivals, sink)
         source = self.alice.do(person.send_to, "udp", V4, SINK)
-        self.alice.do(person.send_many, source, 100, 100)
-        wait_until(lambda: self.server.do(person.arrivals, sink) >= 101, what="all to arrive")
+        self.alice.do(load.send_many, source, 100, 100)
+        wait_until(lambda: self.server.do(load.arrivals, sink) >= 101, what="all to arrive")
 
     def test_two_first_datagrams_of_one_socket_at_once_both_arrive(self):
         """A resolver sends its questions for A and AAAA like this."""
         sink = self.server.do(person.bound, "udp", "0.0.0.0", SINK)
-        self.server.do(person.count_arrivals, sink)
+        self.server.do(load.count_arrivals, sink)
         for number in range(1, 101):
             source = self.alice.do(person.send_to, "udp", V4, SINK)
-            self.alice.do(person.send_many, source, 1, 1)
-            wait_until(lambda n=number: self.server.do(person.arrivals, sink) >= 2 * n, 2, f"both of pair {number}")
+            self.alice.do(load.send_many, source, 1, 1)
+            wait_until(lambda n=number: self.server.do(load.arrivals, sink) >= 2 * n, 2, f"both of pair {number}")
             self.alice.close(source)
 
 
@@ -174,7 +174,7 @@ class Accidents(Endurance):
         stays = self.alice.connect("udp", V4, SINK + 1)
         self.assertEqual((seen, stays), ("connected", "connected"))
         self.ubfd2.process.send_signal(signal.SIGSTOP)
-        thief.do(person.churn, 60_000)
+        thief.do(load.churn, 60_000)
         self.server.close(old)
         trap = thief.do(person.bound, "udp", "0.0.0.0", SINK)
         wait_until(self.has_dropped_notices, 30, "that the kernel has dropped notices, which it sends in its own time")

@@ -13,7 +13,7 @@ import sys
 import tomllib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load  # noqa: E402
 from lab.case import V4, V6, TwoNodes, refused, wait_until  # noqa: E402
 from lab.node import Node  # noqa: E402
 from lab.tree import FOLDER, replace_file  # noqa: E402
@@ -50,7 +50,7 @@ class Telling(TwoNodes):
         for port in ports:
             alice.listen("tcp", "::", port)
         bob, carol = self.person("bob", self.one), self.person("carol", self.one)
-        end = bob.begin(person.scan, "tcp", [V4, V6], ports)
+        end = bob.begin(load.scan, "tcp", [V4, V6], ports)
         wait_until(lambda: self.ubfd2.status()["refusals_remembered"] > 150, 10, "bob's loop")
         for port in ports[:3]:
             self.assertEqual(carol.connect("tcp", V4, port), refused("tcp", "v4"))
@@ -99,7 +99,7 @@ class Bundle(TwoNodes):
         self.person("alice", self.two).listen("tcp", "::", PORT, backlog=4096)
         bob = self.person("bob", self.one)
         for address in (V4, V6):
-            bob.do(person.connect_steadily, address, PORT, 10000, 60 / 10000)
+            bob.do(load.connect_steadily, address, PORT, 10000, 60 / 10000)
         wait_until(lambda: self.ubfd1.status()["over_limit"], 10, "a user over the limit")
         text = self.ubfd1.ctl("doctor", "--bundle", "--config", self.ubfd1.config).stdout
         self.assertEqual(json.loads(text)["status"]["over_limit"], [{"uid": "hidden", "name": "person1(hidden)"}])

@@ -10,7 +10,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, ident, person  # noqa: E402
+from lab import case, ident, load  # noqa: E402
 from lab.case import PROJ, V4, Counted, TwoNodes, wait_until  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 
@@ -39,7 +39,7 @@ class Hostile(TwoNodes):
 
     def latencies(self, when, address="10.79.0.2"):
         """The times of carol's connections, which must all succeed."""
-        times = sorted(self.carol.do(person.connect_times, address, PORT, 200))
+        times = sorted(self.carol.do(load.connect_times, address, PORT, 200))
         self.assertEqual(len(times), 200)
         print(f"carol's connections {when}: p50 {statistics.median(times) * 1000:.2f} ms, "
               f"p99 {times[197] * 1000:.2f} ms, slowest {times[-1] * 1000:.2f} ms", flush=True)
@@ -99,7 +99,7 @@ class Peers(Hostile):
         self.two.run("ip", "route", "add", "10.78.0.0/16", "via", "10.77.0.1")
         crowd = self.person("alice", self.one, descriptors=16384)
         with Counted(self.ubfd2) as counted:
-            crowd.do(person.connect_from_many, "10.78.0.0", 10_000, V4, PORT)
+            crowd.do(load.connect_from_many, "10.78.0.0", 10_000, V4, PORT)
             self.latencies("among 10000 silent peers")
             wait_until(lambda: self.ubfd2.status()["peers_silent"] > 2000, 10)
         self.assertGreater(counted["ident.questions"], 2000)

@@ -13,28 +13,13 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, cgroups, person  # noqa: E402
-from lab.case import USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
+from lab import case, load, person  # noqa: E402
+from lab.case import USERS, V4, V6, Counted, wait_until  # noqa: E402
+from lab.labels import EVERYBODY, Labelled, WithJobs, job_path, top  # noqa: E402
 from lab.tree import Trouble  # noqa: E402
 
 PORT, MORE = 9001, 9002
 # Only the users of these tests may carry a label.
-EVERYBODY = {"allow": ["alice", "bob", "carol"]}
-
-
-class Labelled(TwoNodes):
-    labels = {}
-
-    def start_ubfd(self, node, settings=None, **options):
-        state = pathlib.Path(tempfile.mkdtemp(dir="/run"))
-        self.addCleanup(shutil.rmtree, state)
-        labels = {"labels": self.labels | {"state_directory": str(state)}}
-        return super().start_ubfd(node, (self.settings if settings is None else settings) | labels, **options)
-
-    def ubfctl(self, ubfd, *words, status=0):
-        process = ubfd.ctl(*words, stderr=subprocess.STDOUT)
-        self.assertEqual(process.returncode, status, process.stdout)
-        return process.stdout
 
 
 class Map(Labelled):
@@ -60,45 +45,6 @@ class Map(Labelled):
         text = self.ubfctl(self.ubfd2, "explain", "--from", here, "--to", f"{V4}:{PORT}")
         self.assertIn("labels: listener map:teamx, connector map:teamx: one in common", text)
         self.assertIn("so: allow (same-label)", text)
-
-
-def top():
-    return cgroups.hierarchy()[0]
-
-
-def job_path(user, job, step="0"):
-    return cgroups.job_path(USERS[user], job, step)
-
-
-class WithJobs(Labelled):
-    """Jobs on two nodes, with their processes in cgroups like slurmd's."""
-
-    labels = {"slurm": True}
-    settings = {"policy": {"labels": {"slurm:physics": EVERYBODY, "slurm:chem": EVERYBODY}}}
-
-    def setUp(self):
-        self.cgroups = cgroups.JobCgroups()
-        self.addCleanup(self.cgroups.close)
-        super().setUp()
-
-    def begin(self, ubfd, job, user, label, *words, status=0):
-        return self.ubfctl(ubfd, "job", "begin", "--job", job, "--uid", USERS[user], "--label", label, *words,
-                           status=status)
-
-    def end(self, ubfd, job):
-        self.ubfctl(ubfd, "job", "end", "--job", job)
-
-    def in_job(self, user, node, job, owner=None, step="0"):
-        """A user's program whose processes belong to a job."""
-        somebody = self.person(user, node)
-        self.cgroups.put(somebody.pid, USERS[owner or user], job, step)
-        return somebody
-
-    def two_jobs(self, label="physics", other="physics"):
-        """alice's job 1001 on node2, bob's job 1002 on node1."""
-        self.begin(self.ubfd2, 1001, "alice", label)
-        self.begin(self.ubfd1, 1002, "bob", other)
-        return self.in_job("alice", self.two, 1001), self.in_job("bob", self.one, 1002)
 
 
 class Jobs(WithJobs):
@@ -309,105 +255,14 @@ class Jobs(WithJobs):
     def test_ten_thousand_jobs_cost_no_more_than_one(self):
         alice, bob = self.two_jobs()
         alice.listen("tcp", "0.0.0.0", PORT)
-        few = sorted(bob.do(person.connect_times, V4, PORT, 200))
+        few = sorted(bob.do(load.connect_times, V4, PORT, 200))
         for job in range(2000, 12000):
             self.assertTrue(self.ubfd1.ask(**{"command": "job-begin", "job": job, "uid": USERS["bob"],
                                               "label": "chem"})["ok"])
         self.assertEqual(self.ubfd1.status()["jobs"]["running"], 10_001)
-        many = sorted(bob.do(person.connect_times, V4, PORT, 200))
+        many = sorted(bob.do(load.connect_times, V4, PORT, 200))
         print(f"connect with 1 job: p50 {few[100] * 1000:.2f} ms; with 10001: {many[100] * 1000:.2f} ms", flush=True)
         self.assertEqual((len(few), len(many)), (200, 200))
-
-
-class HeldByTwoJobs(WithJobs):
-    """Processes of two of bob's jobs hold the sockets. One of the jobs has the listener's label."""
-
-    def setUp(self):
-        super().setUp()
-        self.alice, self.bob = self.two_jobs()
-        self.alice.listen("tcp", "0.0.0.0", PORT)
-        self.begin(self.ubfd1, 1006, "bob", "chem")
-        self.other = self.in_job("bob", self.one, 1006)
-
-    def assert_connects(self, *, owner, holder, allowed):
-        handle = owner.do(person.bound, "tcp", "0.0.0.0", 0)
-        held = owner.hand_over(handle, holder)
-        if allowed:
-            holder.do(person.connect_bound, held, V4, PORT)
-        else:
-            with self.assertRaisesRegex(Trouble, "No route to host"):
-                holder.do(person.connect_bound, held, V4, PORT)
-
-
-class Recorded(HeldByTwoJobs):
-    def setUp(self):
-        super().setUp()
-        state = self.ubfd1.status()["owner_records"]
-        if not state.startswith("in use"):
-            self.leave_it_to_a_guest(state)
-
-    def test_a_connection_has_the_label_of_the_job_that_made_it(self):
-        self.assert_connects(owner=self.other, holder=self.bob, allowed=True)
-        self.assert_connects(owner=self.bob, holder=self.other, allowed=False)
-        self.assertEqual(self.ubfd1.status()["owner_methods"]["kernel-record"], 2)
-
-    def test_nobody_is_looked_for(self):
-        """The listener's maker is gone, and the holder is in no job: a search would find no label."""
-        maker, keeper = self.in_job("alice", self.two, 1001), self.person("alice", self.two)
-        held = maker.hand_over(maker.listen("tcp", "0.0.0.0", MORE, answer=False), keeper)
-        self.dismiss(maker)
-        keeper.do(person.serve, held)
-        self.assertEqual(self.bob.connect("tcp", V4, MORE), "connected")
-        self.assertEqual(self.other.connect("tcp", V4, MORE), "EHOSTUNREACH")
-        for ubfd in (self.ubfd1, self.ubfd2):
-            methods = ubfd.status()["owner_methods"]
-            self.assertGreater(methods["kernel-record"], 0)
-            for method in ("recent", "uid-processes", "all-processes"):
-                self.assertEqual(methods.get(method, 0), 0, methods)
-
-    def test_a_listener_that_is_moved_has_the_label_of_its_new_job(self):
-        self.begin(self.ubfd2, 1003, "alice", "chem")
-        self.cgroups.put(self.alice.pid, USERS["alice"], 1003)
-        self.assertEqual(self.bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
-        self.assertEqual(self.other.connect("tcp", V4, PORT), "connected")
-
-    def test_a_connector_that_is_moved_has_the_label_of_its_new_job(self):
-        self.assertEqual(self.other.connect("tcp", V4, PORT), "EHOSTUNREACH")
-        self.cgroups.put(self.other.pid, USERS["bob"], 1002)
-        self.assertEqual(self.other.connect("tcp", V4, PORT), "connected")
-        self.cgroups.put(self.other.pid, USERS["bob"], 1006)
-        self.assertEqual(self.other.connect("tcp", V4, PORT), "EHOSTUNREACH")
-
-    def test_who_is_in_a_cgroup_of_no_job_has_no_label(self):
-        somebody = self.person("bob", self.one)
-        (self.cgroups.make("ubf-elsewhere/one/two/three/four") / "cgroup.procs").write_text(str(somebody.pid))
-        self.assertEqual(somebody.connect("tcp", V4, PORT), "EHOSTUNREACH")
-        self.assert_denied(self.ubfd2, "connector=bob", "connector none: none in common")
-
-
-class Searched(HeldByTwoJobs):
-    settings = WithJobs.settings | {"owners": {"bpf": False}}
-
-    def test_a_socket_that_processes_of_two_jobs_hold_has_no_label_of_either(self):
-        self.assert_connects(owner=self.other, holder=self.bob, allowed=False)
-        self.assert_connects(owner=self.bob, holder=self.other, allowed=False)
-        self.assertEqual(self.bob.connect("tcp", V4, PORT), "connected")
-
-
-class Withdrawn(WithJobs):
-    """If the site says so, allowed flows stay."""
-
-    labels = {"slurm": True, "when_withdrawn": "keep"}
-
-    def test_flows_are_kept(self):
-        alice, bob = self.two_jobs()
-        alice.listen("tcp", "0.0.0.0", PORT)
-        seen = bob.connect("tcp", V4, PORT)
-        self.assertEqual(seen, "connected")
-        self.end(self.ubfd1, 1002)
-        time.sleep(1)
-        self.assertEqual(bob.say(seen.handle), "hello")
-        self.assertEqual(bob.connect("tcp", V4, PORT), "EHOSTUNREACH")
 
 
 class Required(WithJobs):

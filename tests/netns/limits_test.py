@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load  # noqa: E402
 from lab.case import USERS, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
 
 PORT = 9001
@@ -57,7 +57,7 @@ class Limits(TwoNodes):
         self.ubfd1.reload()
 
     def outcomes(self, user, address, count=60):
-        return self.person(user, self.one).do(person.connect_steadily, address, PORT, 10000, count / 10000)
+        return self.person(user, self.one).do(load.connect_steadily, address, PORT, 10000, count / 10000)
 
     def test_what_is_too_many_is_refused_to_that_user_alone(self):
         for address in (V4, V6, "127.0.0.1", "::1"):

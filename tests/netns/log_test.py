@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load  # noqa: E402
 from lab.case import CLOSED, V4, V6, TwoNodes, refused, wait_until  # noqa: E402
 
 PORT = 9001
@@ -33,7 +33,7 @@ class Log(TwoNodes):
         count = 0
         for protocol in PROTOCOLS:
             for family, addresses in PLACES.items():
-                self.assertEqual(client.do(person.scan, protocol, addresses, [PORT]),
+                self.assertEqual(client.do(load.scan, protocol, addresses, [PORT]),
                                  {refused(protocol, family): len(MANY)})
                 count += len(MANY)
         return count
@@ -72,7 +72,7 @@ class Flood(Log):
         bob = self.person("bob", self.one)
 
         def some_were_gone():
-            bob.do(person.leave_behind, PLACES["v4"], PORT)
+            bob.do(load.leave_behind, PLACES["v4"], PORT)
             return self.ubfd2.status()["reasons"]["connector-unknown"] > 2 * SHARE
 
         wait_until(some_were_gone, 20)
@@ -82,7 +82,7 @@ class Flood(Log):
         other.listen("udp", "::", PORT + 1)
 
         def one_was_gone():
-            bob.do(person.leave_behind, [V4], PORT + 1)
+            bob.do(load.leave_behind, [V4], PORT + 1)
             return any("reason=connector-unknown" in line and "listener=service(63004)" in line
                        for line in self.ubfd2.denials())
 
@@ -114,7 +114,7 @@ class Scan(Log):
             client = self.person(user, node)
             for protocol in PROTOCOLS:
                 for address in (v4, v6):
-                    self.assertEqual(client.do(person.scan, protocol, [address], self.ports),
+                    self.assertEqual(client.do(load.scan, protocol, [address], self.ports),
                                      {CLOSED: len(self.ports)})
             self.assert_scanned(user, since)
         for user in ("bob", "carol"):
@@ -125,7 +125,7 @@ class Scan(Log):
     def test_of_one_is_told_though_another_scans_too(self):
         since = time.monotonic()
         for user in ("bob", "carol", "bob", "carol"):
-            self.person(user, self.one).do(person.scan, "udp", [V4, V6], self.ports)
+            self.person(user, self.one).do(load.scan, "udp", [V4, V6], self.ports)
             time.sleep(1.1)
         for user in ("bob", "carol"):
             self.assert_scanned(user, since)
@@ -133,19 +133,19 @@ class Scan(Log):
     def test_is_not_what_waits_for_its_server(self):
         client = self.person("bob", self.one)
         for protocol in PROTOCOLS:
-            self.assertEqual(client.do(person.ask_each, protocol, V4, 20000, 200), {CLOSED: 200})
+            self.assertEqual(client.do(load.ask_each, protocol, V4, 20000, 200), {CLOSED: 200})
         self.assertEqual(self.lines("scanned", "bob"), [])
 
     def test_of_a_user_who_floods_has_its_line_too(self):
         bob = self.person("bob", self.one)
         self.flood(bob)
         since = time.monotonic()
-        bob.do(person.scan, "tcp", [V4], self.ports)
+        bob.do(load.scan, "tcp", [V4], self.ports)
         self.assert_scanned("bob", since)
 
     def test_from_a_node_that_does_not_answer_is_charged_to_its_address(self):
         self.ubfd1.stop()
-        self.assertEqual(self.person("bob", self.one).do(person.scan, "udp", [V4], self.ports),
+        self.assertEqual(self.person("bob", self.one).do(load.scan, "udp", [V4], self.ports),
                          {CLOSED: len(self.ports)})
         wait_until(lambda: " scanned " in self.ubfd2.log(), 10)
         line = self.ubfd2.wait_for_log(" scanned ")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load, person  # noqa: E402
 from lab.case import PROJ, USERS, V4, Counted, TwoNodes  # noqa: E402
 
 PORT = 9001
@@ -236,7 +236,7 @@ class Cost(Records):
         for port in range(PORT, PORT + 15):
             server, client = self.person("alice", self.two, group=PROJ), self.person("bob", self.two)
             server.listen("tcp", "0.0.0.0", port)
-            times += client.do(person.connect_times, V4, port, 1)
+            times += client.do(load.connect_times, V4, port, 1)
             for one in (server, client):
                 self.dismiss(one)
         self.assertEqual(len(times), 15)

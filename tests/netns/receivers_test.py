@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load, person  # noqa: E402
 from lab.case import WAYS, TwoNodes, wait_until  # noqa: E402
 from lab.node import Node  # noqa: E402
 
@@ -44,13 +44,13 @@ class Receivers(TwoNodes):
         return listener, seen.handle
 
     def send(self, way, handle):
-        self.alice[way.across].do(person.send_many, handle, MANY, MANY)
+        self.alice[way.across].do(load.send_many, handle, MANY, MANY)
         time.sleep(0.1)
 
     def taken_by(self, somebody, address):
         """Binds the port for this user too. Returns the handle of a socket that counts what arrives."""
         handle = somebody.do(person.bound, "udp", address, PORT)
-        somebody.do(person.count_arrivals, handle)
+        somebody.do(load.count_arrivals, handle)
         return handle
 
     def check_each_way(self, take):
@@ -60,7 +60,7 @@ class Receivers(TwoNodes):
                 with self.standing_still():
                     somebody, taken = take(way, listener)
                     self.send(way, handle)
-                    self.assertEqual(somebody.do(person.arrivals, taken), self.expected)
+                    self.assertEqual(somebody.do(load.arrivals, taken), self.expected)
                 self.alice[way.across].close(handle)
                 self.dismiss(somebody)  # a socket that a thread reads from stays open while it does
                 if listener not in self.closed:
@@ -108,7 +108,7 @@ class Receivers(TwoNodes):
         def take(way, listener):
             self.close(listener)
             bobs[way].do(person.bind, handles[way], case.WILDCARD[way.family], PORT)
-            bobs[way].do(person.count_arrivals, handles[way])
+            bobs[way].do(load.count_arrivals, handles[way])
             return bobs[way], handles[way]
 
         self.check_each_way(take)
@@ -132,7 +132,7 @@ class Receivers(TwoNodes):
                     for _ in range(MANY):
                         server.do(person.send_from, handle, way.address, PORT)
                     time.sleep(0.1)
-                    self.assertEqual(bob.do(person.arrivals, taken), 0)
+                    self.assertEqual(bob.do(load.arrivals, taken), 0)
                 self.dismiss(server)
                 self.dismiss(bob)
 
@@ -152,11 +152,11 @@ class Receivers(TwoNodes):
         listeners = {user: self.person(user, self.two) for user in places}
         handles = {user: listeners[user].do(person.bound, "udp", address, PORT) for user, address in places.items()}
         for user, address in places.items():
-            listeners[user].do(person.count_arrivals, handles[user])
+            listeners[user].do(load.count_arrivals, handles[user])
             for _ in range(MANY):
                 self.person(user, self.two).do(person.send_to, "udp", address, PORT)
         for user in places:
-            wait_until(lambda user=user: listeners[user].do(person.arrivals, handles[user]) == MANY, 3)
+            wait_until(lambda user=user: listeners[user].do(load.arrivals, handles[user]) == MANY, 3)
 
     def test_the_same_flow_in_another_network_namespace_is_another(self):
         """A container can have the addresses of its node."""
@@ -167,14 +167,14 @@ class Receivers(TwoNodes):
         container.run("ip", "addr", "add", "10.77.0.1/32", "dev", "lo")
         bob = self.person("bob", container)
         taken = bob.do(person.bound, "udp", "0.0.0.0", PORT)
-        bob.do(person.count_arrivals, taken)
+        bob.do(load.count_arrivals, taken)
         port = source.do(person.local_address, handle)[1]
         sender = self.person("bob", container)
         sent = sender.do(person.bound, "udp", "10.77.0.1", port)
         for _ in range(MANY):
             sender.do(person.send_from, sent, way.address, PORT)
         time.sleep(0.1)
-        self.assertEqual(bob.do(person.arrivals, taken), MANY)
+        self.assertEqual(bob.do(load.arrivals, taken), MANY)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person, supervisor  # noqa: E402
-from lab.case import V4, Counted, TwoNodes, wait_until  # noqa: E402
+from lab import case, load, person, supervisor  # noqa: E402
+from lab.case import V4, TwoNodes, wait_until  # noqa: E402
 from lab.threads import stopped, threads  # noqa: E402
 
 PORT = 9001
@@ -30,7 +30,7 @@ class Restart(Supervised):
         before = self.retransmitted()
         thread = threading.Thread(target=act)
         thread.start()
-        seen = self.alice.do(person.connect_steadily, V4, PORT, 200, seconds)
+        seen = self.alice.do(load.connect_steadily, V4, PORT, 200, seconds)
         thread.join()
         return seen, self.retransmitted() - before
 

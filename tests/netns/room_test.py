@@ -9,7 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load, person  # noqa: E402
 from lab.case import PROJ, V4, V6, TwoNodes, wait_until  # noqa: E402
 from lab.node import Node, join  # noqa: E402
 
@@ -145,7 +145,7 @@ class OfManySockets(Room):
             bob.do(person.bound, "udp", "127.0.0.1", port)
         finish = bob.begin(send_to_each, "127.0.0.1", ports, 25)
         wait_until(lambda: sum(self.ubfd2.status()["reasons"].values()) > 64, 20, "the flood")
-        times = sorted(self.carol.do(person.connect_times, self.third["v4"], PORT, 20))
+        times = sorted(self.carol.do(load.connect_times, self.third["v4"], PORT, 20))
         finish()
         print(f"{len(times)} connections, p50 {times[len(times) // 2] * 1000:.1f} ms, slowest {times[-1] * 1000:.0f} ms")
         self.assertEqual(len(times), 20)

@@ -13,7 +13,7 @@ import sys
 import textwrap
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case, load  # noqa: E402
 from lab.case import PEERS, V4, TwoNodes, wait_until  # noqa: E402
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
@@ -84,7 +84,7 @@ class Screens(TwoNodes):
         self.use("bob", SCHEDULER)
         wait_until(lambda: "do:" in "".join(self.screen(["why", "--last", "1"], self.ubfd1, "bob")), 5, "the cure")
         self.person("alice", self.two).listen("tcp", "0.0.0.0", BUSY)
-        crowd = self.person("alice", self.one).begin(person.connect_steadily, V4, BUSY, 50, 4)
+        crowd = self.person("alice", self.one).begin(load.connect_steadily, V4, BUSY, 50, 4)
         screens = {"why": self.screen(["why", "--last", "1"], self.ubfd1, "bob"),
                    "top": self.screen(["top", "--once"], self.ubfd2),
                    "status": self.screen(["status"], self.ubfd2)}

@@ -8,15 +8,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import V4, WAYS, WILDCARD  # noqa: E402
-import labels_test  # noqa: E402
+from lab.labels import EVERYBODY, WithJobs  # noqa: E402
 import sharing_test  # noqa: E402
 
 PORT = 9001
-EVERYBODY = {"allow": ["alice", "bob", "carol"]}
 LABELS = {"slurm:physics": EVERYBODY, "slurm:chem": EVERYBODY}
 
 
-class Jobs(labels_test.WithJobs):
+class Jobs(WithJobs):
     """alice's listeners: the decoy in a job of physics, and one in a job of chem that gets all packets."""
 
     connector = "bob"

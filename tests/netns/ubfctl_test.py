@@ -1,67 +1,23 @@
 #!/usr/bin/python3
 """Output and messages of ubfctl."""
 
-import fcntl
 import json
 import os
 import pathlib
 import pty
 import re
-import select
 import signal
 import socket
-import stat
-import struct
 import subprocess
 import sys
-import termios
 import urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, cgroups, person  # noqa: E402
-from lab.case import PEERS, PROJ, USERS, V4, V6, TwoNodes, wait_until  # noqa: E402
+from lab import case, cgroups  # noqa: E402
+from lab.case import PROJ, USERS, V4, V6, wait_until  # noqa: E402
+from lab.ubfctl import PORT, SHARED, Ubfctl  # noqa: E402
 
-PORT, SHARED, EXEMPT = 9001, 9002, 9003
-EX_USAGE, EX_UNAVAILABLE, EX_CANTCREAT, EX_CONFIG = 64, 69, 73, 78  # sysexits.h
-
-
-class Ubfctl(TwoNodes):
-    maxDiff = None
-    settings = {"scope": {"exempt_ports": [EXEMPT]}}
-
-    def ubfctl(self, *words, status=0, user=None, socket=True, output=False):
-        """Returns the output or, if the command fails, the message. output: it has one all the same."""
-        has_output = output
-        if socket:
-            words = ("--socket", self.ubfd2.socket, *words)
-        process = self.two.start(case.build / "daemon" / "ubfctl", *words, user=user,
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        output, errors = process.communicate(timeout=20)
-        self.assertEqual(process.returncode, status, errors)
-        if status != 0 and not has_output:
-            self.assertEqual(output, "")
-            self.assertEqual(errors.count("\n"), 1, errors)
-        return errors if status and not has_output else output
-
-    def on_terminal(self, *words, **environment):
-        """Returns the bytes that a terminal gets."""
-        leader, follower = pty.openpty()
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 60, 200, 0, 0))
-        process = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, *words,
-                                 stdin=follower, stdout=follower, stderr=follower,
-                                 env=os.environ | {"TERM": "xterm"} | environment)
-        self.addCleanup(process.kill)
-        os.close(follower)
-        seen = b""
-        while True:
-            self.assertTrue(select.select([leader], [], [], 20)[0], seen)
-            try:
-                seen += os.read(leader, 65536)
-            except OSError:  # EIO: the other end is closed
-                break
-        os.close(leader)
-        self.assertEqual(process.wait(timeout=10), 0, seen)
-        return seen.decode().replace("\r\n", "\n")
+EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78  # sysexits.h
 
 
 class Status(Ubfctl):
@@ -123,106 +79,6 @@ class Status(Ubfctl):
     def test_says_so_where_no_ubfd_runs(self):
         self.ubfd2.stop()
         self.assertIn("ubfd does not run; start it with 'systemctl start ubfd'", self.ubfctl("status", status=EX_UNAVAILABLE))
-
-
-class Explain(Ubfctl):
-    def setUp(self):
-        super().setUp()
-        self.alice = self.person("alice", self.two)
-        for protocol in ("tcp", "udp"):
-            self.alice.listen(protocol, "::", PORT)
-        self.person("alice", self.two, group=PROJ).listen("tcp", "::", SHARED)
-
-    def explain(self, source, destination, *words, status=0):
-        text = lambda end: f"[{end[0]}]:{end[1]}" if ":" in end[0] else f"{end[0]}:{end[1]}"  # noqa: E731
-        return self.ubfctl("explain", "--from", text(source), "--to", text(destination), *words, status=status)
-
-    def flow_of(self, user, node, address, port, protocol="tcp"):
-        """Begins a flow, which is allowed or refused. Returns its source."""
-        somebody = self.person(user, node)
-        handle = somebody.do(person.bound, protocol, "::" if ":" in address else "0.0.0.0", 0)
-        somebody.do(person.begin, handle, address, port)
-        return somebody.do(person.local_address, handle)
-
-    def test_an_allowed_flow_step_by_step(self):
-        source = self.flow_of("alice", self.one, V4, PORT)
-        text = self.explain(source, (V4, PORT))
-        self.assertRegex(text, re.compile(
-            r"tcp 10\.77\.0\.1:\d+ -> 10\.77\.0\.2:9001 ends at this node, which decides\n"
-            r"listener: a socket of alice\(63001\), program person\[\d+\], effective gid 63001, groups .*\n"
-            r"connector: asked the ubfd of 10\.77\.0\.1\n"
-            r"connector: a socket of alice\(63001\).*\n"
-            r"verdict: allow, same-user\n"
-            r"so: allow \(same-user\): both ends belong to one user\n"))
-
-    def test_every_way_and_every_owner(self):
-        for user, node, address, port, protocol, action, reason in (
-                ("alice", self.one, V6, PORT, "tcp", "allow", "same-user"),
-                ("alice", self.one, V4, PORT, "udp", "allow", "same-user"),
-                ("alice", self.two, "127.0.0.1", PORT, "tcp", "allow", "same-user"),
-                ("bob", self.two, "::1", PORT, "udp", "deny", "different-user"),
-                ("bob", self.one, V4, PORT, "udp", "deny", "different-user"),
-                ("bob", self.one, V4, SHARED, "tcp", "allow", "same-group")):
-            source = self.flow_of(user, node, address, port, protocol)
-            answer = json.loads(self.explain(source, (address, port), "--proto", protocol, "--json"))
-            self.assertEqual((answer["verdict"]["action"], answer["verdict"]["reason"]), (action, reason))
-            self.assertEqual((answer["listener"]["user"], answer["connector"]["user"]), ("alice", user))
-            self.assertEqual(answer["connector"]["comm"], "person")
-
-    def test_ends_that_nobody_owns(self):
-        answer = self.explain(("10.77.0.1", 4000), (V4, PORT))
-        self.assertIn("connector: no socket sends this flow now\n", answer)
-        self.assertIn("so: deny (connector-unknown)", answer)
-        self.assertIn("so: closed (no-listener)", self.explain(("10.77.0.1", 4000), (V4, 9999)))
-        self.assertIn("so: deny (outside)", self.explain(("10.99.0.1", 4000), (V4, PORT)))
-
-    def test_a_port_that_is_not_watched(self):
-        self.alice.listen("tcp", "::", EXEMPT)
-        self.assertIn("port 9003 is exempt", self.explain(("10.77.0.1", 4000), (V4, EXEMPT)))
-        self.assertIn("port 80 is out of scope", self.explain(("10.77.0.1", 4000), (V4, 80)))
-
-    def test_a_peer_that_is_silent(self):
-        self.ubfd1.kill()
-        self.assertIn("so: deny (no-answer)", self.explain(("10.77.0.1", 4000), (V4, PORT)))
-
-    def test_an_exempt_listener_needs_no_answer_of_the_peer(self):
-        self.ubfd2.configure({**self.ubfd2.settings, "policy": {"exempt_listeners": ["alice"]}})
-        self.ubfd2.reload()
-        self.ubfd1.kill()
-        source = self.flow_of("bob", self.one, V4, PORT)
-        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
-        answer = self.explain(source, (V4, PORT))
-        self.assertIn("connector: not asked about, for it makes no difference\n", answer)
-        self.assertIn("so: allow (exempt-listener)", answer)
-
-    def test_an_interface_that_is_not_watched(self):
-        self.ubfd2.configure({**self.ubfd2.settings, "scope": {"interfaces": ["lo"]}})
-        self.ubfd2.reload()
-        self.assertEqual(self.person("bob", self.one).connect("tcp", V4, PORT), "connected")
-        self.assertIn("eth0 is not watched (scope.interfaces): the kernel lets it pass",
-                      self.explain(("10.77.0.1", 4000), (V4, PORT)))
-        here = self.explain(("127.0.0.1", 4000), ("127.0.0.1", PORT))
-        self.assertNotIn("is not watched", here)
-
-    def test_a_flow_that_ends_elsewhere_is_sent_there(self):
-        message = self.explain((V4, 4000), ("192.0.2.1", PORT), status=1)
-        self.assertIn("192.0.2.1 is not an address of this node; the listener's node decides, so ask there", message)
-
-    def test_a_connection_that_nobody_has_begun(self):
-        for user, port, verdict in (("alice", PORT, "allow (same-user)"), ("bob", PORT, "deny (different-user)"),
-                                    ("bob", SHARED, "allow (same-group)"), ("carol", SHARED, "deny (different-user)")):
-            for source, to in (("10.77.0.1", f"{V4}:{port}"), ("fd77::1", f"[{V6}]:{port}"), (V4, f"{V4}:{port}")):
-                with self.subTest(f"{user} {source} {port}"):
-                    text = self.ubfctl("explain", "--as", user, "--from", source, "--to", to)
-                    self.assertIn(f"so: {verdict}", text)
-                    self.assertIn("connector: supposed", text)
-
-    def test_words_that_make_no_flow(self):
-        for words in (("--from", "nonsense", "--to", f"{V4}:1"), ("--from", f"{V6}:1", "--to", f"{V4}:1"),
-                      ("--from", "10.77.0.1:1", "--to", f"[{V6}]:1"),
-                      ("--from", "10.77.0.1:99999", "--to", f"{V4}:1")):
-            self.assertIn("explain takes two endpoints", self.ubfctl("explain", *words, status=1))
-        self.assertIn("--to", self.ubfctl("explain", "--from", "10.77.0.1:1", status=EX_USAGE))
 
 
 class Pages(Ubfctl):
@@ -509,121 +365,6 @@ class Administrator(Ubfctl):
                          ["report", "--since --suggest --socket", "--watch", "reason", "proto program"])
         for shell in ("zsh", "fish"):
             self.assertIn("check-config", self.ubfctl("completion", shell, socket=False))
-
-
-class Files(Ubfctl):
-    def start_daemons(self):
-        pass  # none of these needs a daemon
-
-    def run_with(self, text, *words, status=0):
-        file = case.FOLDER / "some.toml"
-        file.write_text(text)
-        return self.ubfctl(*words, file, status=status, socket=False)
-
-    def test_check_config_says_whether_it_is_good(self):
-        self.assertIn("good", self.run_with(f"[peers]\nranges = {json.dumps(PEERS)}\n", "check-config"))
-        self.assertIn("some.toml:2:10: peers.ranges", self.run_with(
-            '[peers]\nranges = "10.0.0.0/8"\n', "check-config", status=EX_CONFIG))
-
-    def test_check_config_reads_the_key(self):
-        good, link, bad, open_to_all = (case.FOLDER / f"{name}.key" for name in ("good", "link", "bad", "open"))
-        self.ubfctl("keygen", good, socket=False)
-        link.symlink_to(good)
-        bad.write_text("ubf-key-1 1234\n")
-        bad.chmod(0o600)
-        open_to_all.write_text(good.read_text())
-        open_to_all.chmod(0o644)
-
-        def check(key, **options):
-            return self.run_with(f'[peers]\nranges = {json.dumps(PEERS)}\n[ident]\nkey_file = "{key}"\n', "check-config",
-                                 **options)
-
-        self.assertNotIn("warning", check(good))
-        self.assertIn("without it ubfd does not start", check(case.FOLDER / "none.key"))
-        for key, words in ((link, "a symbolic link"), (bad, "bad.key:1: not a key"), (open_to_all, "lets others in")):
-            self.assertIn(words, check(key, status=EX_CONFIG))
-
-    def test_check_config_names_all_mistakes_at_once(self):
-        file = case.FOLDER / "some.toml"
-        file.write_text("[scope]\nports = [70000, 80]\n[log]\nfold_s = 0\n")
-
-        def check(*words):
-            process = self.two.start(case.build / "daemon" / "ubfctl", *words, "check-config", file,
-                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            output, errors = process.communicate(timeout=20)
-            self.assertEqual(process.returncode, EX_CONFIG)
-            return output or errors
-
-        lines = check().splitlines()
-        self.assertEqual([line.split(f"ubfctl: {file}:")[1].split(":")[0] for line in lines], ["2", "4"])
-        self.assertEqual([f"ubfctl: {line}" for line in json.loads(check("--json"))["mistakes"]], lines)
-
-    def test_check_config_as_json(self):
-        self.assertTrue(json.loads(self.run_with("", "check-config", "--json"))["ok"])
-        process = self.two.start(case.build / "daemon" / "ubfctl", "--json", "check-config", "/nowhere",
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        answer = json.loads(process.communicate()[0])
-        self.assertEqual((process.returncode, answer["ok"]), (EX_CONFIG, False))
-        self.assertIn("/nowhere", answer["error"])
-
-    def test_ruleset_prints_what_nft_takes_but_for_the_queue_that_this_kernel_lacks(self):
-        text = self.run_with(f"[peers]\nranges = {json.dumps(PEERS)}\n[queue]\ncount = 2\n", "ruleset")
-        self.assertIn("define queues = 0-1", text)
-        lines = [line.replace("queue flags bypass,fanout to $queues", "counter") for line in text.splitlines()]
-        file = case.FOLDER / "ubf.nft"
-        file.write_text("\n".join(lines))
-        for _ in range(2):  # the second time, the table exists
-            self.two.run("nft", "-f", file)
-        listed = self.two.run("nft", "list", "table", "inet", "ubf")
-        self.assertIn('comment "ubf:verdict:no_verdict"', listed)
-
-    def test_what_ubfd_installs_is_what_ruleset_prints(self):
-        """nft lists both, and the test compares all but the queue rule."""
-        settings = {"peers": {"ranges": PEERS}, "scope": {"exempt_ports": [8080], "interfaces": ["lo", "eth0"]}}
-        ubfd = self.start_ubfd(self.two, settings)
-        listing = ("nft", "--stateless", "list", "table", "inet", "ubf")
-        installed = self.two.run(*listing)
-        text = self.ubfctl("ruleset", ubfd.config, socket=False)
-        ubfd.stop()
-        file = case.FOLDER / "ubf.nft"
-        file.write_text(re.sub(r"queue flags bypass(,fanout)? to \$queues", "counter", text))
-        self.two.run("nft", "-f", file)
-        imported = self.two.run(*listing)
-        self.assertEqual(self.comparable(installed), self.comparable(imported))
-
-    @staticmethod
-    def comparable(listing):
-        """Drops nft's remarks about xt NFQUEUE, since nft has no syntax for it."""
-        return [line for line in listing.splitlines()
-                if "ubf:gate:queue" not in line and not re.search("^# Warning|libxtables|XT target", line)]
-
-    def test_keygen_makes_a_key_that_is_its_owners_alone(self):
-        file = case.FOLDER / "new.key"
-        os.umask(0)
-        self.assertIn("copy it to every node", self.ubfctl("keygen", file, socket=False))
-        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
-        first = file.read_text()
-        self.assertRegex(first, r"^ubf-key-1 [0-9a-f]{64}\n$")
-        self.assertIn("left as it is", self.ubfctl("keygen", file, socket=False, status=EX_CANTCREAT))
-        self.assertEqual(file.read_text(), first)
-        other = case.FOLDER / "other.key"
-        self.ubfctl("keygen", other, socket=False)
-        self.assertNotEqual(other.read_text(), first)
-
-    def test_help_names_every_command(self):
-        text = self.ubfctl("--help", socket=False)
-        for command in ("status", "explain", "check-config", "ruleset", "keygen", "--json", "--socket"):
-            self.assertIn(command, text)
-
-    def test_commands_that_it_does_not_know(self):
-        self.assertIn("no command 'frobnicate'", self.ubfctl("frobnicate", socket=False, status=EX_USAGE))
-        self.assertIn("which command?", self.ubfctl(socket=False, status=EX_USAGE))
-        for words in (["status", "x"], ["ruleset", "--instal"], ["ruleset", "a", "b"], ["check-config", "--jsn"],
-                      ["check-config", "a", "b"], ["keygen", "--force"], ["flows", "--us", "alice"], ["job", "end", "--jo", "1"],
-                      ["explain", "--from", "10.0.0.1:1", "--t", "10.0.0.2:2"], ["explain", "x"]):
-            with self.subTest(words):
-                self.assertIn("ubfctl --help", self.ubfctl(*words, socket=False, status=EX_USAGE))
-        self.assertEqual(self.two.run("nft", "list", "tables"), "")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ TEST(Configuration, an_empty_file_is_all_defaults) {
     EXPECT_FALSE(config.policy.outside_allowed);
 }
 
-TEST(Configuration, every_option_is_set) {
-    const auto config = parse_config(std::string(R"(
+// A file in which no option has its default.
+class EveryOption : public testing::Test {
+  protected:
+    const Config config = parse_config(std::string(R"(
 [queue]
 first = 4
 count = 2
@@ -75,7 +77,7 @@ key = "/n"
 certificate = "/c"
 roster = "/r"
 authorities = ["ubf-authority-1 )") + std::string(64, 'a') +
-                                         R"("]
+                                           R"("]
 [identity.classes.compute]
 users = ["1000-59999", 7]
 vouch = "jobs"
@@ -109,7 +111,10 @@ source_ports = [40001, "40100-40101"]
 socket = "/p"
 forward = "/f"
 )",
-                                     "f");
+                                       "f");
+};
+
+TEST_F(EveryOption, has_queues_a_scope_peers_and_limits) {
     EXPECT_EQ(config.queue.first, 4);
     EXPECT_EQ(config.scope.ports, (std::vector<PortRange>{{80, 80}, {2000, 3000}}));
     EXPECT_EQ(config.scope.exempt_ports.size(), 4u);
@@ -121,19 +126,10 @@ forward = "/f"
     EXPECT_EQ(config.slurm.submit_hosts.size(), 2u);
     EXPECT_FALSE(config.scope.exempt_ports[0].udp);
     EXPECT_EQ(config.peers.ranges.size(), 2u);
+}
+
+TEST_F(EveryOption, has_a_policy) {
     EXPECT_FALSE(config.policy.same_group);
-    EXPECT_TRUE(config.labels.slurm && config.labels.selinux && !config.labels.end_flows);
-    EXPECT_EQ(config.labels.leftovers, Config::Labels::Leftovers::kill);
-    EXPECT_EQ(config.listeners.keep.size(), 2u);
-    EXPECT_FALSE(config.owners.bpf);
-    ASSERT_EQ(config.labels.map.size(), 1u);
-    const auto& mapping = config.labels.map[0];
-    EXPECT_EQ(mapping.label, (Label{LabelOrigin::map, "teamx"}));
-    EXPECT_EQ(mapping.users.size(), 3u);
-    EXPECT_EQ(mapping.groups.size(), 1u);
-    EXPECT_EQ(mapping.accounts, (std::vector<std::string>{"chem"}));
-    EXPECT_EQ(mapping.partitions, (std::vector<std::string>{"gpu"}));
-    EXPECT_EQ(config.policy.aliases.at({LabelOrigin::slurm, "physics"}), mapping.label);
     EXPECT_TRUE(config.policy.exempt_kernel.empty());
     EXPECT_TRUE(config.policy.outside_allowed);
     EXPECT_EQ(config.policy.exempt_listeners,
@@ -143,6 +139,22 @@ forward = "/f"
     const auto& rule = config.policy.labels.at({LabelOrigin::slurm, "physics"});
     EXPECT_EQ(rule.users.size(), 2u);
     EXPECT_EQ(rule.groups, std::vector<Gid>{Gid{100}});
+}
+
+TEST_F(EveryOption, has_labels_and_what_their_end_does) {
+    EXPECT_TRUE(config.labels.slurm && config.labels.selinux && !config.labels.end_flows);
+    EXPECT_EQ(config.labels.leftovers, Config::Labels::Leftovers::kill);
+    ASSERT_EQ(config.labels.map.size(), 1u);
+    const auto& mapping = config.labels.map[0];
+    EXPECT_EQ(mapping.label, (Label{LabelOrigin::map, "teamx"}));
+    EXPECT_EQ(mapping.users.size(), 3u);
+    EXPECT_EQ(mapping.groups.size(), 1u);
+    EXPECT_EQ(mapping.accounts, (std::vector<std::string>{"chem"}));
+    EXPECT_EQ(mapping.partitions, (std::vector<std::string>{"gpu"}));
+    EXPECT_EQ(config.policy.aliases.at({LabelOrigin::slurm, "physics"}), mapping.label);
+}
+
+TEST_F(EveryOption, has_identities_of_nodes) {
     EXPECT_TRUE(config.ident.require_certificates);
     EXPECT_EQ(config.identity.key, "/n");
     EXPECT_EQ(config.identity.certificate, "/c");
@@ -154,11 +166,9 @@ forward = "/f"
               (ClassRule{{{Uid{1000}, Uid{59999}}, {Uid{7}, Uid{7}}}, false, false, true, false}));
     EXPECT_EQ(config.identity.classes.at("login"),
               (ClassRule{{{Uid{0}, Uid{59999}}}, true, true, false}));
-    EXPECT_FALSE(config.ruleset.stand_in);
-    EXPECT_TRUE(config.ruleset.allow_without_daemon);
-    EXPECT_TRUE(config.ruleset.keep_on_stop);
-    EXPECT_EQ(config.mark.allow(), 0x02000000u);
-    EXPECT_EQ(config.log.target, Config::Log::Target::stderr_);
+}
+
+TEST_F(EveryOption, has_portals) {
     const Portal portal{.users = {Uid{33}, Uid{34}},
                         .on_behalf = {{Uid{1000}, Uid{1999}}, {Uid{3000}, Uid{3000}}},
                         .targets = {*Prefix::parse("10.0.0.0/24")},
@@ -170,6 +180,16 @@ forward = "/f"
                         .socket = "/p",
                         .forward = "/f"};
     EXPECT_EQ(config.portal, portal);
+}
+
+TEST_F(EveryOption, has_a_ruleset_a_mark_and_a_log) {
+    EXPECT_EQ(config.listeners.keep.size(), 2u);
+    EXPECT_FALSE(config.owners.bpf);
+    EXPECT_FALSE(config.ruleset.stand_in);
+    EXPECT_TRUE(config.ruleset.allow_without_daemon);
+    EXPECT_TRUE(config.ruleset.keep_on_stop);
+    EXPECT_EQ(config.mark.allow(), 0x02000000u);
+    EXPECT_EQ(config.log.target, Config::Log::Target::stderr_);
 }
 
 TEST(Configuration, an_exception_names_both_users_the_port_and_the_place) {

@@ -112,64 +112,64 @@ SlurmConf conf_of(const std::string& line) {
     return SlurmConf(line, "slurm.conf", [](const std::string&) { return std::nullopt; });
 }
 
+const std::vector<Fault> faults{
+    {"ubf.key", [](Facts& f) { f.ubf.key.open = true; }},
+    {"ubf.key", [](Facts& f) { f.ubf.key.mistake = "no key"; }},
+    {"ubf.loaded",
+     [](Facts& f) {
+         (*f.ubf.status)["configuration"] = Json{{"holds", false}};
+     }},
+    {"ubf.ruleset", [](Facts& f) { f.ubf.table = false; }},
+    {"ubf.queues", [](Facts& f) { f.ubf.queues = {1}; }},
+    {"ubf.enforce", [](Facts& f) { f.ubf.config->observed.all = true; }},
+    {"ubf.fail_closed", [](Facts& f) { f.ubf.config->ruleset.allow_without_daemon = true; }},
+    {"ubf.units", [](Facts& f) { f.ubf.enabled = {"ubfd.service"}; }},
+    {"ubf.selinux", [](Facts& f) { f.ubf.domain = "unconfined_service_t"; }},
+    {"peers.versions", [](Facts& f) { (*f.ubf.status)["ident"]["rejected"]["other-version"] = 3; }},
+    {"peers.keys", [](Facts& f) { (*f.ubf.status)["ident"]["rejected"]["wrong-key"] = 3; }},
+    {"peers.clocks",
+     [](Facts& f) {
+         (*f.ubf.status)["peers"].push_back({{"clock_ahead_ms", -40000}});
+     }},
+    {"peers.answer", [](Facts& f) { (*f.ubf.status)["peers_silent"] = 1; }},
+    {"peers.ranges",
+     [](Facts& f) {
+         f.beside.addresses = {{*Address::parse("10.0.0.1"), "eth0"}};
+     }},
+    {"net.legacy", [](Facts& f) { f.beside.legacy = {"iptables-legacy has tables"}; }},
+    {"net.firewalld", [](Facts& f) { f.beside.firewalld_knows_ident = false; }},
+    {"net.ident_port", [](Facts& f) { f.beside.ident_port_owner.reset(); }},
+    {"kernel.refusals", [](Facts& f) { f.node.refusals_limited = true; }},
+    {"kernel.neighbours", [](Facts& f) { f.node.most_neighbours6 = 1024; }},
+    {"kernel.conntrack", [](Facts& f) { f.node.tracked = 90; }},
+    {"rdma.devices", [](Facts& f) { f.ubf.config->fabric.rdma = Config::Fabric::Rdma::off; }},
+    {"ns.users", [](Facts& f) { f.node.user_namespaces = 1; }},
+    {"net.raw", [](Facts& f) { f.node.raw = {"/usr/bin/dumpcap"}; }},
+    {"proc.hidepid", [](Facts& f) { f.node.fstab_proc = "hidpid=1"; }},
+    {"proc.hidepid", [](Facts& f) { f.node.proc_options = "rw,relatime"; }},
+    {"slurm.registered", [](Facts& f) { f.ubf.jobs = Strings{}; }},
+    {"slurm.prolog", [](Facts& f) { f.slurm.prologs.clear(); }},
+    {"slurm.epilog", [](Facts& f) { f.slurm.epilogs.front().runs = false; }},
+    {"slurm.tls", [](Facts& f) { f.slurm.ca_readable = false; }},
+    {"slurm.inaddr_any",
+     [](Facts& f) {
+         f.beside.listeners = {{Protocol::tcp, {Address(), 6818}, Uid{0}}};
+     }},
+    {"slurm.srunports",
+     [](Facts& f) {
+         f.node.ephemeral = {1024, 65535};
+     }},
+    {"slurm.privatedata", [](Facts& f) { f.slurm.dbd = conf_of("PrivateData=users\n"); }},
+    {"tmp.private", [](Facts& f) { f.slurm.containers = conf_of("BasePath=/x Dirs=/tmp\n"); }},
+    {"adopt.pam", [](Facts& f) { f.ssh.pam->front().control = "optional"; }},
+    {"adopt.systemd",
+     [](Facts& f) {
+         f.ssh.pam->push_back({"session", "optional", "pam_systemd.so"});
+     }},
+    {"adopt.usepam", [](Facts& f) { f.ssh.use_pam.clear(); }},
+};
+
 TEST(Doctor, each_fault_turns_its_own_line) {
-    const std::vector<Fault> faults{
-        {"ubf.key", [](Facts& f) { f.ubf.key.open = true; }},
-        {"ubf.key", [](Facts& f) { f.ubf.key.mistake = "no key"; }},
-        {"ubf.loaded",
-         [](Facts& f) {
-             (*f.ubf.status)["configuration"] = Json{{"holds", false}};
-         }},
-        {"ubf.ruleset", [](Facts& f) { f.ubf.table = false; }},
-        {"ubf.queues", [](Facts& f) { f.ubf.queues = {1}; }},
-        {"ubf.enforce", [](Facts& f) { f.ubf.config->observed.all = true; }},
-        {"ubf.fail_closed", [](Facts& f) { f.ubf.config->ruleset.allow_without_daemon = true; }},
-        {"ubf.units", [](Facts& f) { f.ubf.enabled = {"ubfd.service"}; }},
-        {"ubf.selinux", [](Facts& f) { f.ubf.domain = "unconfined_service_t"; }},
-        {"peers.versions",
-         [](Facts& f) { (*f.ubf.status)["ident"]["rejected"]["other-version"] = 3; }},
-        {"peers.keys", [](Facts& f) { (*f.ubf.status)["ident"]["rejected"]["wrong-key"] = 3; }},
-        {"peers.clocks",
-         [](Facts& f) {
-             (*f.ubf.status)["peers"].push_back({{"clock_ahead_ms", -40000}});
-         }},
-        {"peers.answer", [](Facts& f) { (*f.ubf.status)["peers_silent"] = 1; }},
-        {"peers.ranges",
-         [](Facts& f) {
-             f.beside.addresses = {{*Address::parse("10.0.0.1"), "eth0"}};
-         }},
-        {"net.legacy", [](Facts& f) { f.beside.legacy = {"iptables-legacy has tables"}; }},
-        {"net.firewalld", [](Facts& f) { f.beside.firewalld_knows_ident = false; }},
-        {"net.ident_port", [](Facts& f) { f.beside.ident_port_owner.reset(); }},
-        {"kernel.refusals", [](Facts& f) { f.node.refusals_limited = true; }},
-        {"kernel.neighbours", [](Facts& f) { f.node.most_neighbours6 = 1024; }},
-        {"kernel.conntrack", [](Facts& f) { f.node.tracked = 90; }},
-        {"rdma.devices", [](Facts& f) { f.ubf.config->fabric.rdma = Config::Fabric::Rdma::off; }},
-        {"ns.users", [](Facts& f) { f.node.user_namespaces = 1; }},
-        {"net.raw", [](Facts& f) { f.node.raw = {"/usr/bin/dumpcap"}; }},
-        {"proc.hidepid", [](Facts& f) { f.node.fstab_proc = "hidpid=1"; }},
-        {"proc.hidepid", [](Facts& f) { f.node.proc_options = "rw,relatime"; }},
-        {"slurm.registered", [](Facts& f) { f.ubf.jobs = Strings{}; }},
-        {"slurm.prolog", [](Facts& f) { f.slurm.prologs.clear(); }},
-        {"slurm.epilog", [](Facts& f) { f.slurm.epilogs.front().runs = false; }},
-        {"slurm.tls", [](Facts& f) { f.slurm.ca_readable = false; }},
-        {"slurm.inaddr_any",
-         [](Facts& f) {
-             f.beside.listeners = {{Protocol::tcp, {Address(), 6818}, Uid{0}}};
-         }},
-        {"slurm.srunports",
-         [](Facts& f) {
-             f.node.ephemeral = {1024, 65535};
-         }},
-        {"slurm.privatedata", [](Facts& f) { f.slurm.dbd = conf_of("PrivateData=users\n"); }},
-        {"tmp.private", [](Facts& f) { f.slurm.containers = conf_of("BasePath=/x Dirs=/tmp\n"); }},
-        {"adopt.pam", [](Facts& f) { f.ssh.pam->front().control = "optional"; }},
-        {"adopt.systemd",
-         [](Facts& f) {
-             f.ssh.pam->push_back({"session", "optional", "pam_systemd.so"});
-         }},
-        {"adopt.usepam", [](Facts& f) { f.ssh.use_pam.clear(); }},
-    };
     for (const auto& [id, make] : faults) {
         auto facts = healthy();
         make(facts);

@@ -2,15 +2,17 @@
 """ubf beside other programs that write rules, as Debian installs them: firewalld, Docker, podman, fail2ban, and
 iptables of both kinds. Run this as systemd_test.py."""
 
+import json
 import pathlib
 import shutil
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from systemd_test import CONFIG, PORT, ROOT, Flush, Systemd, run, table  # noqa: E402,F401
-from lab import case, person  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case  # noqa: E402
 from lab.case import CLOSED, PEERS, V4, wait_until  # noqa: E402
+from installed import CONFIG, LAST_GOOD, PORT, ROOT, Systemd, is_ready, journal, pid, property_of  # noqa: E402
+from installed import read_meanwhile, run, table  # noqa: E402
 
 # An echo server in a container, with this machine's programs and an empty root directory of its own.
 ECHO = """import socket, threading
@@ -38,6 +40,84 @@ def make_root(folder):
     for link in ("bin", "lib", "lib64", "sbin"):
         (folder / link).symlink_to(f"usr/{link}")
     return folder
+
+
+class Flush(Systemd):
+    """Debian's own firewall service flushes all tables at each start and stop."""
+
+    def setUp(self):
+        super().setUp()
+        self.person("alice", self.two).listen("tcp", "::1", PORT)
+
+    def assert_lets_nobody_in(self, act, seconds):
+        """Bob tries all the time, from both nodes and over both families: before, during and after the action."""
+        ways = [(self.person("bob", self.one), V4), (self.person("bob", self.two), "127.0.0.1"),
+                (self.person("carol", self.two), "::1")]
+        results = [somebody.begin(read_meanwhile, address, PORT, seconds) for somebody, address in ways]
+        act()
+        read = [result() for result in results]
+        self.assertEqual(read, [[], [], []], journal(20))
+
+    def ruleset(self):
+        return json.loads(run("ubfctl", "--json", "status"))["ruleset"]
+
+    def assert_owned(self):
+        wait_until(is_ready, 30)
+        self.assertEqual((self.ruleset()["owned"], self.ruleset()["repairs"]), (True, 0))
+        self.assert_judges()
+
+    def test_opens_nothing(self):
+        def act():
+            for _ in range(5):
+                run("systemctl", "restart", "nftables")
+            run("nft", "flush", "ruleset")
+
+        self.assert_lets_nobody_in(act, 15)
+        self.assert_owned()
+
+    def test_while_ubfd_restarts_or_is_killed_opens_nothing(self):
+        def act():
+            for end in (["kill", "-9", str(pid())], ["systemctl", "restart", "ubfd"]):
+                ending = subprocess.Popen(end)
+                for _ in range(20):
+                    run("nft", "flush", "ruleset")
+                ending.wait()
+                wait_until(is_ready, 30)
+
+        self.assert_lets_nobody_in(act, 20)
+        self.assert_owned()
+
+    def test_of_a_table_that_a_failed_ubfd_left_is_the_first_that_opens_it(self):
+        good = CONFIG.read_text()
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
+
+        def act():
+            LAST_GOOD.unlink()
+            CONFIG.write_text(good + "[nonsense]\n")
+            run("systemctl", "restart", "ubfd", status=1)
+            wait_until(lambda: property_of("ubfd", "ActiveState") == "failed", 20)
+
+        self.assert_lets_nobody_in(act, 15)
+        self.assertIn("ubf:verdict:no_verdict", table())
+        self.assertEqual(run("nft", "list", "tables").count("ubf"), 1)
+        CONFIG.write_text(good)
+        self.assert_lets_nobody_in(lambda: run("systemctl", "restart", "ubfd"), 10)
+        self.assert_owned()
+
+    def test_where_a_stop_keeps_the_table_it_stays(self):
+        good = CONFIG.read_text()
+        self.addCleanup(lambda: (CONFIG.write_text(good), run("systemctl", "restart", "ubfd")))
+        CONFIG.write_text(good + "[ruleset]\non_stop = \"keep\"\n")
+        run("systemctl", "reload", "ubfd")
+        self.assert_lets_nobody_in(lambda: run("systemctl", "stop", "ubfd"), 10)
+        self.assertIn("ubf:verdict:no_verdict", table())
+        self.assertEqual(run("nft", "list", "tables").count("ubf"), 1)
+
+    def test_a_stop_for_good_removes_it(self):
+        run("systemctl", "stop", "ubfd")
+        self.assertEqual(table(), "")
+        run("systemctl", "start", "ubfd")
+        self.assert_owned()
 
 
 class Beside(Systemd):

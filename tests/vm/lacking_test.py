@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from lab import case, person  # noqa: E402
+from lab import case  # noqa: E402
 from lab.case import V4, V6, TwoNodes  # noqa: E402
 
 PORT, SSH = 9001, 22

@@ -10,9 +10,10 @@ import shutil
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import systemd_test  # noqa: E402
-from systemd_test import CONFIG, PORT, V4, case, is_ready, journal, person, pid, property_of, run, table, wait_until  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from lab import case, load  # noqa: E402
+from lab.case import V4, wait_until  # noqa: E402
+from installed import CONFIG, PORT, Systemd, is_ready, journal, pid, property_of, run, table  # noqa: E402
 
 KEY = pathlib.Path("/etc/ubf/ident.key")
 # Folders that others fill: dpkg's own memory, logs, and systemd's state.
@@ -44,7 +45,7 @@ def edit(old, new):
     CONFIG.write_text(text.replace(old, new))
 
 
-class Packages(systemd_test.Systemd):
+class Packages(Systemd):
     @classmethod
     def setUpClass(cls):
         cls.before, cls.packages = files(), case.build
@@ -81,7 +82,7 @@ class Packages(systemd_test.Systemd):
         said = subprocess.run(["systemctl", "enable", "--now", "ubfd"], capture_output=True, text=True, check=True)
         self.assertNotIn("Failed", said.stderr)
         wait_until(is_ready, 60, "ubfd to be ready")
-        systemd_test.Systemd.setUpClass.__func__(type(self))  # node1, with the key
+        Systemd.setUpClass.__func__(type(self))  # node1, with the key
         self._people = []
         self.person("alice", self.two, descriptors=1 << 18).listen("tcp", "0.0.0.0", PORT, backlog=1024)
         self.alice, self.bob = (self.person(user, self.one) for user in ("alice", "bob"))
@@ -109,7 +110,7 @@ class Packages(systemd_test.Systemd):
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             task = pool.submit(self.replace, self.packages)
             while not task.done():
-                seen.update(self.alice.do(person.connect_steadily, V4, PORT, 200, 5))
+                seen.update(self.alice.do(load.connect_steadily, V4, PORT, 200, 5))
         task.result()
         print(f"    {seen.total()} connections meanwhile", flush=True)
         self.assertEqual(set(seen), {"connected"}, journal())

@@ -198,7 +198,7 @@ class Confined(Programs):
     """ubfd, ubf-portal and ubf-connect run on one node as under init: in their domains, by ubf's own module. The policy
     is enforced."""
 
-    CONFIG = f"""[labels]
+    CONFIG = """[labels]
 selinux = true
 slurm = true
 [policy.labels."selinux:*"]
