@@ -126,6 +126,7 @@ void Daemon::begin_control() {
          }});
     main_.loop().watch(asker.fd(), [&asker] { asker.receive(Clock::now()); });
     gates_.begin_looking(main_.loop(), settings_.scope(), counters_.flows, log_);
+    verdicts_.begin(main_.loop(), log_);
     add_commands();
     desks_->open(main_.loop(), config.control);
     desks_->open_portals(std::make_unique<Portals>(

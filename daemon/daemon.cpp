@@ -30,7 +30,7 @@ Daemon::Daemon(Options options, Config config, DescriptorStore& store)
   , settings_(std::move(options), std::move(config))
   , owners_(settings_.config(), counters_)
   , log_(settings_.config().log, owners_.users(), counters_.log)
-  , verdicts_(settings_.config(), owners_.cgroups().v2_fd(), store_, counters_)
+  , verdicts_(settings_.config(), settings_.scope(), owners_.cgroups().v2_fd(), store_, counters_)
   , recognition_(settings_.config().owners.recognise, owners_.cgroups().v2_fd(),
                  {store_.take(descriptor::stamp), store_.take(descriptor::arrive)},
                  verdicts_.table())

@@ -63,7 +63,7 @@ void Daemon::apply(Start fresh) {
     const auto& config = settings_.config();
     const auto& rules = settings_.rules();
     recognition_.pause();
-    verdicts_.observe(config.observed.all);
+    verdicts_.set(config, settings_.scope());
     surroundings_.look_again();
     owners_.set_sources(config);
     gates_.set_rules(rules, otherwise);

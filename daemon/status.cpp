@@ -309,6 +309,8 @@ Json Daemon::status(bool all_peers) {
             {"owner_records", owners_.records().state()},
             {"recognition", to_json(recognition_)},
             {"udp_receivers", verdicts_.receivers().state()},
+            {"udp_senders",
+             {{"state", verdicts_.senders().state()}, {"refused", verdicts_.senders().refused()}}},
             {"searches_refused", counters_.owners.searches_refused.read()},
             {"verdicts_in_kernel", to_json(verdicts_, counters_.flows)},
             {"flows_remembered", gates_.flows()},

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -34,6 +35,14 @@ bool kernel_has_types() {
 std::uint32_t inode_of(const char* name_space) {
     struct stat info {};
     return ::stat(name_space, &info) == 0 ? static_cast<std::uint32_t>(info.st_ino) : 0;
+}
+
+std::uint64_t own_network_namespace() {
+    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    std::uint64_t cookie = 0;
+    socklen_t size = sizeof cookie;
+    ::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size);
+    return cookie;
 }
 
 std::string failure_of(const char* step, int error, const char* takes) {

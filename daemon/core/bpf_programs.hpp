@@ -28,6 +28,10 @@ inline constexpr const char* needs_cgroups = "there are no cgroups of version 2 
 // The inode of a namespace of this process; 0, which no namespace has, if /proc does not tell.
 std::uint32_t inode_of(const char* name_space);
 
+// The cookie of our network namespace (SO_NETNS_COOKIE); 0, which none has, if the kernel does not
+// tell.
+std::uint64_t own_network_namespace();
+
 // Says why the programs are not in use. step: that failed, like "loading the BPF programs". takes:
 // the privileges for it.
 std::string failure_of(const char* step, int error, const char* takes);

@@ -197,10 +197,12 @@ void add_owners(Parts& parts, const Json& status) {
                      "          the kernel's records: {}\n"
                      "recognition {}\n"
                      "receivers {} (who gets the datagrams of an allowed flow)\n"
+                     "senders   {}; refused {} (UDP whose answers another socket would get)\n"
                      "labels    {}; not known {}; jobs running {}; flows ended {}\n"
                      "rdma      {}\n",
                      counts(part(status, "/owner_methods")), word(status, "/owner_records"),
                      recognition_text(part(status, "/recognition")), word(status, "/udp_receivers"),
+                     word(status, "/udp_senders/state"), number(status, "/udp_senders/refused"),
                      counts(part(status, "/labels/found")), number(status, "/labels/unknown"),
                      number(status, "/jobs/running"), number(status, "/flows_ended"),
                      rdma_text(part(status, "/rdma")))});

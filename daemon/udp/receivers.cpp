@@ -1,6 +1,5 @@
 #include "daemon/udp/receivers.hpp"
 
-#include "base/unique_fd.hpp"
 #include "daemon/core/bpf_programs.hpp"
 #include "daemon/udp/bpf/udp_receivers.h"
 #include "udp_receivers.skel.h"
@@ -13,22 +12,12 @@
 #include <fmt/format.h>
 #include <span>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <utility>
 
 namespace ubf {
 namespace {
 
 constexpr std::size_t ports_size = UBF_RECEIVER_PORTS * sizeof(std::uint64_t);
-
-// The cookie of our network namespace; 0, which none has, if the kernel doesn't tell.
-std::uint64_t own_namespace() {
-    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    std::uint64_t cookie = 0;
-    socklen_t size = sizeof cookie;
-    ::getsockopt(socket.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size);
-    return cookie;
-}
 
 ubf_udp_flow key_of(const Flow& flow) {
     ubf_udp_flow key{};
@@ -65,7 +54,7 @@ std::string UdpReceivers::load() {
     program_.reset(::udp_receivers_bpf__open());
     if (!program_)
         return network_failure_of("opening the BPF programs", errno);
-    program_->rodata->net_namespace = own_namespace();
+    program_->rodata->net_namespace = own_network_namespace();
     if (const int error = ::udp_receivers_bpf__load(program_.get()); error != 0)
         return network_failure_of("loading the BPF programs", -error);
     if (!can_be_used_without_privileges(::bpf_map__fd(program_->maps.flows)))

@@ -8,7 +8,7 @@ import sys
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent), str(pathlib.Path(__file__).resolve().parents[1] / "netns")]
 from change_test import Changed  # noqa: E402,F401
-from lab import case, person  # noqa: E402
+from lab import case, load, person  # noqa: E402
 from lab.case import V4, TwoNodes, wait_until  # noqa: E402
 from sockets import Sockets  # noqa: E402,F401
 
@@ -45,7 +45,7 @@ class Native(Kernel):
         self.assertEqual(self.ubfd2.status()["queue_rule"], "nft queue")
         self.assertIn("queue flags bypass,fanout to 0-1", self.listing())
         self.assert_judges()
-        seen = self.alice.do(person.connect_steadily, V4, PORT, 100, 3)
+        seen = self.alice.do(load.connect_steadily, V4, PORT, 100, 3)
         self.assertEqual(seen, {"connected": 300})
         # The two CPUs are not pinned, so both queues see packets.
         self.assertTrue(all(queue["packets"] > 0 for queue in self.ubfd2.status()["queues"]))
@@ -118,6 +118,7 @@ class Ways(Kernel):
         status = self.ubfd2.status()
         ways = {"queue_rule": status["queue_rule"], "owner_records": status["owner_records"],
                 "recognition": status["recognition"]["state"], "udp_receivers": status["udp_receivers"],
+                "udp_senders": status["udp_senders"]["state"],
                 "table_owned": status["ruleset"]["owned"], "searched": status["owner_methods"],
                 "warnings": status["warnings"]}
         for way, state in ways.items():
