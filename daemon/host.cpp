@@ -39,13 +39,13 @@ int write_error(std::filesystem::path folder) {
 } // namespace
 
 bool lock_memory() {
-    // With a limit, threads without CAP_IPC_LOCK would get no memory any more.
+    // If what comes later counted under a limit, threads without CAP_IPC_LOCK would get no memory.
     constexpr rlimit none{RLIM_INFINITY, RLIM_INFINITY};
     rlimit limit{};
-    if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
-        (limit.rlim_cur != RLIM_INFINITY && ::setrlimit(RLIMIT_MEMLOCK, &none) != 0))
-        return false;
-    return ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+    const bool unlimited =
+        ::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 &&
+        (limit.rlim_cur == RLIM_INFINITY || ::setrlimit(RLIMIT_MEMLOCK, &none) == 0);
+    return ::mlockall(MCL_CURRENT | MCL_ONFAULT | (unlimited ? MCL_FUTURE : 0)) == 0;
 }
 
 std::vector<std::string> host_warnings(const std::filesystem::path& state) {

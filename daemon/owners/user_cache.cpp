@@ -2,18 +2,31 @@
 
 #include "daemon/core/thread.hpp"
 
+#include <chrono>
 #include <fmt/format.h>
+#include <utility>
 
 namespace ubf {
 
-UserCache::UserCache()
-  : thread_([this] { run(); }) {}
+UserCache::UserCache() {
+    std::promise<void> end;
+    ended_ = end.get_future();
+    thread_ = std::thread([shared = shared_, end = std::move(end)]() mutable {
+        shared->run();
+        end.set_value();
+    });
+}
 
+// A stop does not wait for a user database that hangs.
 UserCache::~UserCache() {
-    known_.lock()->stopping = true;
-    wanted_.notify_all();
-    learned_.notify_all();
-    thread_.join();
+    constexpr std::chrono::milliseconds patience{500};
+    shared_->known.lock()->stopping = true;
+    shared_->wanted.notify_all();
+    shared_->learned.notify_all();
+    if (ended_.wait_for(patience) == std::future_status::ready)
+        thread_.join();
+    else
+        thread_.detach();
 }
 
 UserCache::Record UserCache::find(Uid uid, std::chrono::milliseconds wait) {
@@ -25,23 +38,27 @@ std::optional<Uid> UserCache::subordinate_to(Uid uid, std::chrono::milliseconds 
 }
 
 UserCache::Entry UserCache::look_up(Uid uid, std::chrono::milliseconds wait) {
-    auto known = known_.lock();
-    want(*known, uid);
-    learned_.wait_for(known.mutex(), wait,
-                      [&] { return known->stopping || known->entries[uid].known; });
+    auto known = shared_->known.lock();
+    shared_->want(*known, uid);
+    shared_->learned.wait_for(known.mutex(), wait,
+                              [&] { return known->stopping || known->entries[uid].known; });
     return known->entries[uid];
 }
 
+std::optional<UserCache::User> UserCache::known(const std::string& whom) {
+    return cached(*shared_->known.lock(), whom);
+}
+
 std::optional<UserCache::Record> UserCache::known(Uid uid) {
-    const auto known = known_.lock();
-    const auto& entry = want(*known, uid);
+    const auto known = shared_->known.lock();
+    const auto& entry = shared_->want(*known, uid);
     return entry.known ? std::optional(entry.record) : std::nullopt;
 }
 
 std::optional<Uid> UserCache::person(Uid uid) {
-    const auto known = known_.lock();
+    const auto known = shared_->known.lock();
     if (known->queue.size() < few_queued)
-        want(*known, uid);
+        shared_->want(*known, uid);
     const auto found = known->entries.find(uid);
     if (found == known->entries.end())
         return std::nullopt;
@@ -49,30 +66,30 @@ std::optional<Uid> UserCache::person(Uid uid) {
 }
 
 // The record of this user; if it is old, it is read again.
-const UserCache::Entry& UserCache::want(Known& known, Uid uid) {
-    if (!known.entries.contains(uid))
-        make_room(known);
-    auto& entry = known.entries[uid];
+const UserCache::Entry& UserCache::Shared::want(Known& locked, Uid uid) {
+    if (!locked.entries.contains(uid))
+        make_room(locked);
+    auto& entry = locked.entries[uid];
     const bool old = !entry.known || Clock::now() - entry.read > fresh;
-    if (old && !entry.queued && known.queue.size() < most_queued) {
+    if (old && !entry.queued && locked.queue.size() < most_queued) {
         entry.queued = true;
-        known.queue.push_back(uid);
-        wanted_.notify_one();
+        locked.queue.push_back(uid);
+        wanted.notify_one();
     }
     return entry;
 }
 
 bool UserCache::ask(std::string whom, Done done) {
-    auto user = cached(*known_.lock(), whom);
+    auto user = cached(*shared_->known.lock(), whom);
     if (user) {
         done(std::move(user));
         return true;
     }
-    const auto known = known_.lock();
+    const auto known = shared_->known.lock();
     if (known->stopping || known->asked.size() >= most_asked)
         return false;
     known->asked.push_back({std::move(whom), std::move(done)});
-    wanted_.notify_one();
+    shared_->wanted.notify_one();
     return true;
 }
 
@@ -83,14 +100,14 @@ std::optional<UserCache::User> UserCache::cached(Known& known, const std::string
     if (found == known.names.end() || Clock::now() - found->second.read > fresh)
         return std::nullopt;
     const Uid uid = found->second.uid;
-    const auto& entry = want(known, uid);
+    const auto& entry = shared_->want(known, uid);
     return entry.record ? std::optional(User{uid, entry.record}) : std::nullopt;
 }
 
 // Names and uids that somebody waits for.
-void UserCache::answer_asked(Known& known, std::unique_lock<std::mutex>& lock) {
-    const auto [whom, done] = std::move(known.asked.front());
-    known.asked.pop_front();
+void UserCache::Shared::answer_asked(Known& locked, std::unique_lock<std::mutex>& lock) {
+    const auto [whom, done] = std::move(locked.asked.front());
+    locked.asked.pop_front();
     lock.unlock();
     const auto uid = look_up_uid(whom);
     auto entry = uid ? read(*uid) : Entry{};
@@ -98,25 +115,27 @@ void UserCache::answer_asked(Known& known, std::unique_lock<std::mutex>& lock) {
     lock.lock();
     // First this: whoever gets the answer may ask about the user at once.
     if (user)
-        learn(known, whom, *uid, std::move(entry));
+        learn(locked, whom, *uid, std::move(entry));
+    if (locked.stopping) // whoever asked may be gone
+        return;
     lock.unlock();
     done(user);
     lock.lock();
 }
 
-void UserCache::learn(Known& known, const std::string& whom, Uid uid, Entry entry) {
-    if (known.names.size() >= most)
-        known.names.clear();
-    known.names[whom] = {uid, entry.read};
-    make_room(known);
-    entry.queued = known.entries[uid].queued;
-    known.entries[uid] = std::move(entry);
-    learned_.notify_all();
+void UserCache::Shared::learn(Known& locked, const std::string& whom, Uid uid, Entry entry) {
+    if (locked.names.size() >= most)
+        locked.names.clear();
+    locked.names[whom] = {uid, entry.read};
+    make_room(locked);
+    entry.queued = locked.entries[uid].queued;
+    locked.entries[uid] = std::move(entry);
+    learned.notify_all();
 }
 
 std::string UserCache::name(Uid uid) {
     // If the directory doesn't answer anyway, the log does not wait for it.
-    const std::chrono::milliseconds wait{heartbeat_.stands_still(Clock::now()) ? 0 : 100};
+    const std::chrono::milliseconds wait{shared_->heartbeat.stands_still(Clock::now()) ? 0 : 100};
     return fmt::format("{}({})", look_up(uid, wait).name, value(uid));
 }
 
@@ -128,27 +147,27 @@ void UserCache::make_room(Known& known) {
     std::erase_if(known.entries, [](const auto& entry) { return !entry.second.queued; });
 }
 
-void UserCache::run() {
+void UserCache::Shared::run() {
     enter_thread("users"); // the site's NSS modules get no capability
-    auto known = known_.lock();
+    auto locked = known.lock();
     while (true) {
-        wanted_.wait_for(known.mutex(), Heartbeat::period, [&] {
-            return known->stopping || !known->queue.empty() || !known->asked.empty();
+        wanted.wait_for(locked.mutex(), Heartbeat::period, [&] {
+            return locked->stopping || !locked->queue.empty() || !locked->asked.empty();
         });
-        if (known->stopping)
+        if (locked->stopping)
             return;
-        heartbeat_.beat(Clock::now());
-        if (!known->asked.empty())
-            answer_asked(*known, known.mutex());
-        if (known->queue.empty())
+        heartbeat.beat(Clock::now());
+        if (!locked->asked.empty())
+            answer_asked(*locked, locked.mutex());
+        if (locked->queue.empty())
             continue;
-        const Uid uid = known->queue.front();
-        known->queue.pop_front();
-        known.mutex().unlock();
+        const Uid uid = locked->queue.front();
+        locked->queue.pop_front();
+        locked.mutex().unlock();
         auto entry = read(uid);
-        known.mutex().lock();
-        known->entries[uid] = std::move(entry);
-        learned_.notify_all();
+        locked.mutex().lock();
+        locked->entries[uid] = std::move(entry);
+        learned.notify_all();
     }
 }
 

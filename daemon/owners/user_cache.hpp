@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -38,7 +39,7 @@ class UserCache {
     };
     // The user of this name or uid, as look_up_uid() has them; nothing if they are not known, or
     // not known yet.
-    std::optional<User> known(const std::string& whom) { return cached(*known_.lock(), whom); }
+    std::optional<User> known(const std::string& whom);
     // Calls `done` once, at once or on the cache's thread: with the record of the user of this name
     // or uid, or with nothing if there is none. False if too many wait; then it is not called.
     using Done = std::function<void(std::optional<User>)>;
@@ -50,7 +51,7 @@ class UserCache {
     std::optional<Uid> person(Uid uid);
     // "alice(2001)", "?(2001)", or "alice's(100999)" for a subordinate uid of alice's
     std::string name(Uid uid);
-    const Heartbeat& heartbeat() const { return heartbeat_; }
+    const Heartbeat& heartbeat() const { return shared_->heartbeat; }
 
   private:
     struct Entry {
@@ -62,7 +63,6 @@ class UserCache {
         bool queued = false;
     };
 
-    void run();
     static Entry read(Uid uid);
     Entry look_up(Uid uid, std::chrono::milliseconds wait);
     struct Name {
@@ -80,10 +80,19 @@ class UserCache {
         std::deque<Asked> asked;
         bool stopping = false;
     };
+    // The thread's as well: it may wait for the user database longer than we are there.
+    struct Shared {
+        std::condition_variable wanted{};
+        std::condition_variable learned{};
+        Guarded<Known> known{};
+        Heartbeat heartbeat{"users", "the user database (see nsswitch.conf)"};
+
+        void run();
+        void answer_asked(Known& locked, std::unique_lock<std::mutex>& lock);
+        void learn(Known& locked, const std::string& whom, Uid uid, Entry entry);
+        const Entry& want(Known& locked, Uid uid);
+    };
     std::optional<User> cached(Known& known, const std::string& whom);
-    void answer_asked(Known& known, std::unique_lock<std::mutex>& lock);
-    void learn(Known& known, const std::string& whom, Uid uid, Entry entry);
-    const Entry& want(Known& known, Uid uid);
     static void make_room(Known& known);
 
     static constexpr std::size_t most = 65536;
@@ -92,10 +101,8 @@ class UserCache {
     static constexpr std::size_t few_queued = 8;     // so that nobody waits long behind those
     static constexpr std::chrono::seconds fresh{60};
 
-    std::condition_variable wanted_;
-    std::condition_variable learned_;
-    Guarded<Known> known_;
-    Heartbeat heartbeat_{"users", "the user database (see nsswitch.conf)"};
+    const std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
+    std::future<void> ended_; // of the thread
     std::thread thread_;
 };
 

@@ -57,6 +57,7 @@ class Directory(World):
         # The kernel knows the groups of the process.
         self.assertEqual(self.bob.connect("tcp", V4, SHARED, timeout=2), "connected")
         self.assert_denied(self.ubfd2, "connector=?(63003)", "listener=?(63001)")
+        self.assertEqual(self.ubfd2.stop(), 0)  # which waits ten seconds at most
 
 
 class SlowNames(Supervised, World):
