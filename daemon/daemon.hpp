@@ -10,7 +10,7 @@
 #include "daemon/gates.hpp"
 #include "daemon/ident_endpoint.hpp"
 #include "daemon/life.hpp"
-#include "daemon/loading.hpp"
+#include "daemon/core/loading.hpp"
 #include "daemon/log/log.hpp"
 #include "daemon/main_loop.hpp"
 #include "daemon/node_owners.hpp"

@@ -9,7 +9,7 @@
 #include "daemon/control/server.hpp"
 #include "daemon/core/event_loop.hpp"
 #include "daemon/exception_desk.hpp"
-#include "daemon/loading.hpp"
+#include "daemon/core/loading.hpp"
 #include "daemon/portals.hpp"
 
 #include <memory>

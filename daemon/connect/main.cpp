@@ -1,8 +1,8 @@
 // ubf-connect: options, signals, and the signs of life for systemd.
-#include "config/config.hpp"
 #include "daemon/connect/ask_desk.hpp"
 #include "daemon/connect/broker.hpp"
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/loading.hpp"
 #include "daemon/core/plain_log.hpp"
 #include "daemon/core/program.hpp"
 #include "daemon/core/signals.hpp"
@@ -12,6 +12,7 @@
 #include <csignal>
 #include <fmt/format.h>
 #include <linux/capability.h>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <sys/prctl.h>
@@ -30,13 +31,15 @@ struct Options {
     std::string folder;
 };
 
-void reload(const std::string& file, Broker& broker, const ubf::PlainLog& log) {
-    try {
-        broker.change(load_settings(file));
-        log.info("reloaded");
-    } catch (const ubf::ConfigError& error) {
-        log.warning(fmt::format("not reloaded, all stays as it was: {}", error.what()));
+std::optional<std::string> take(const ubf::Loading::Loaded& loaded, Broker& broker,
+                                const ubf::PlainLog& log) {
+    if (!loaded) {
+        log.warning(fmt::format("not reloaded, all stays as it was: {}", loaded.error()));
+        return loaded.error();
     }
+    broker.change(settings_of(*loaded));
+    log.info("reloaded");
+    return std::nullopt;
 }
 
 void run(const Options& options) {
@@ -50,9 +53,11 @@ void run(const Options& options) {
     loop.watch(mailbox.fd(), [&] { mailbox.run(); });
     Broker broker(loop, options.folder, load_settings(options.file));
     AskDesk desk(loop, mailbox, broker, options.folder + "/ask.sock");
+    ubf::Loading loading(
+        loop, options.file, [&](const auto& loaded) { return take(loaded, broker, log); }, names);
     bool stopping = false;
     loop.watch(signals.get(), [&] {
-        stopping = ubf::take_signals(signals.get(), [&] { reload(options.file, broker, log); });
+        stopping = ubf::take_signals(signals.get(), [&] { loading.begin([](const auto&) {}); });
     });
     log.info(fmt::format("ready: portals ask at {}/ask.sock", options.folder));
     ::sd_notify(0, "READY=1");

@@ -1,6 +1,5 @@
 #include "daemon/connect/settings.hpp"
 
-#include "config/config.hpp"
 #include "config/portal_people.hpp"
 
 namespace ubf::connect {
@@ -19,7 +18,10 @@ bool Settings::is_target(const Endpoint& target) const {
 }
 
 Settings load_settings(const std::filesystem::path& file) {
-    const auto config = load_config(file, Names::look_up_or_list);
+    return settings_of(load_config(file, names));
+}
+
+Settings settings_of(const Config& config) {
     return {config.portal, config.policy, config.fabric_policy(), portal_targets(config)};
 }
 

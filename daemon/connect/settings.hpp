@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/types.hpp"
+#include "config/config.hpp"
 #include "config/portal.hpp"
 #include "config/portal_targets.hpp"
 #include "flow/address.hpp"
@@ -23,6 +24,10 @@ struct Settings {
     bool is_target(const Endpoint& target) const;
 };
 
+// A user that the directory does not have yet is ubfd's to tell of.
+inline constexpr Names names = Names::look_up_or_list;
+
+Settings settings_of(const Config& config);
 // Throws ConfigError.
 Settings load_settings(const std::filesystem::path& file);
 

@@ -1,7 +1,5 @@
 #include "daemon/portal/service.hpp"
 
-#include "config/config.hpp"
-
 #include <algorithm>
 #include <fmt/format.h>
 #include <stdexcept>
@@ -12,17 +10,17 @@ namespace ubf::portal {
 Service::Service(EventLoop& loop, const std::filesystem::path& file)
   : Service(loop, file, load_settings(file)) {}
 
-Service::Service(EventLoop& loop, std::filesystem::path file, const Settings& settings)
-  : file_(std::move(file))
-  , socket_(settings.socket)
+Service::Service(EventLoop& loop, const std::filesystem::path& file, const Settings& settings)
+  : socket_(settings.socket)
   , listener_(settings.socket, settings.group)
   , server_(loop, listener_,
             [this](HttpServer::Id id, const Question& question, Peer asker) {
                 desk_.ask(id, question, asker);
             })
-  , desk_(
-        loop, mailbox_, settings.ubfd, settings.terms,
-        [this](Desk::Id id, const Result<Grant, Refusal>& answer) { server_.answer(id, answer); }) {
+  , desk_(loop, mailbox_, settings.ubfd, settings.terms,
+          [this](Desk::Id id, const Result<Grant, Refusal>& answer) { server_.answer(id, answer); })
+  , loading_(
+        loop, file, [this](const auto& loaded) { return take(loaded); }, names) {
     loop.watch(mailbox_.fd(), [this] { mailbox_.run(); });
     if (!settings.enabled)
         log_.warning("portal.users is empty, so no portal may ask; name the users that portals run "
@@ -30,16 +28,17 @@ Service::Service(EventLoop& loop, std::filesystem::path file, const Settings& se
     log_.info(fmt::format("ready: portals ask at {}", socket_.native()));
 }
 
-void Service::reload() {
-    try {
-        auto settings = load_settings(file_);
-        if (settings.socket != socket_)
-            log_.warning("portal.socket takes effect at a restart");
-        desk_.change(std::move(settings.terms));
-        log_.info("reloaded");
-    } catch (const ConfigError& error) {
-        log_.warning(fmt::format("not reloaded, all stays as it was: {}", error.what()));
+std::optional<std::string> Service::take(const Loading::Loaded& loaded) {
+    if (!loaded) {
+        log_.warning(fmt::format("not reloaded, all stays as it was: {}", loaded.error()));
+        return loaded.error();
     }
+    auto settings = settings_of(*loaded);
+    if (settings.socket != socket_)
+        log_.warning("portal.socket takes effect at a restart");
+    desk_.change(std::move(settings.terms));
+    log_.info("reloaded");
+    return std::nullopt;
 }
 
 TimePoint Service::go_on(TimePoint now) {

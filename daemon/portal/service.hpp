@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
+#include "daemon/core/loading.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/core/plain_log.hpp"
 #include "daemon/portal/desk.hpp"
@@ -10,6 +11,7 @@
 #include "daemon/portal/settings.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace ubf::portal {
@@ -19,23 +21,26 @@ class Service {
     // Throws ConfigError, std::system_error or std::runtime_error.
     Service(EventLoop& loop, const std::filesystem::path& file);
 
-    // Reads the file again. If it is bad, all stays as it is.
-    void reload();
+    // Reads the file again, without waiting for its names. If it is bad, all stays as it is.
+    void reload() {
+        loading_.begin([](const auto&) {});
+    }
     // After each round of the event loop. Returns when it wants the next. Throws std::runtime_error
     // if the socket's file is gone, which a restart mends.
     TimePoint go_on(TimePoint now);
     std::string summary() const;
 
   private:
-    Service(EventLoop& loop, std::filesystem::path file, const Settings& settings);
+    Service(EventLoop& loop, const std::filesystem::path& file, const Settings& settings);
+    std::optional<std::string> take(const Loading::Loaded& loaded);
 
-    const std::filesystem::path file_;
     const std::filesystem::path socket_;
     PlainLog log_{"ubf-portal"};
     Mailbox mailbox_;
     Listener listener_;
     HttpServer server_;
     Desk desk_;
+    Loading loading_;
     TimePoint next_look_{};
 };
 

@@ -1,12 +1,12 @@
 #include "daemon/portal/settings.hpp"
 
-#include "config/config.hpp"
-
 namespace ubf::portal {
 
 Settings load_settings(const std::filesystem::path& file) {
-    // A user that the directory does not have yet is ubfd's to tell of.
-    const auto config = load_config(file, Names::look_up_or_list);
+    return settings_of(load_config(file, names));
+}
+
+Settings settings_of(const Config& config) {
     const auto& portal = config.portal;
     Settings settings;
     settings.socket = portal.socket;

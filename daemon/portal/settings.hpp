@@ -1,6 +1,7 @@
 // [portal] of ubfd.toml, as far as it is ubf-portal's.
 #pragma once
 
+#include "config/config.hpp"
 #include "daemon/portal/desk.hpp"
 
 #include <filesystem>
@@ -16,6 +17,10 @@ struct Settings {
     bool enabled = false; // whether anybody may ask
 };
 
+// A user that the directory does not have yet is ubfd's to tell of.
+inline constexpr Names names = Names::look_up_or_list;
+
+Settings settings_of(const Config& config);
 // Throws ConfigError.
 Settings load_settings(const std::filesystem::path& file);
 

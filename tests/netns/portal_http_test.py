@@ -5,16 +5,18 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
 from lab.case import Case, FOLDER, wait_until  # noqa: E402
 from lab.node import Node  # noqa: E402
 from lab.portal import Desk, UbfPortal, UnixClient, may, read_answer, write_portal_config  # noqa: E402
-from lab.tree import Trouble, add_hosts, add_users  # noqa: E402
+from lab.tree import Trouble, add_hosts, add_users, replace_file  # noqa: E402
 
 HTTP = FOLDER / "portal" / "http.sock"
 CONFIG = FOLDER / "portal.toml"
@@ -307,6 +309,29 @@ class Hostile(Portal):
             self.assertLess(time.monotonic() - start, 0.5)
         reasons = [read_answer(client.socket).reason for client in clients[:100]]
         self.assertEqual([reasons.count(reason) for reason in ("no-answer", "busy")], [64, 36])
+
+
+class SlowNames(Portal):
+    """The user database hangs."""
+
+    def use(self, source):
+        replace_file("/etc/nsswitch.conf", [f"{what}: {source}" for what in ("passwd", "group", "initgroups")])
+
+    def setUp(self):
+        self.use("files")
+        self.addCleanup(self.use, "files")
+        self.enterContext(unittest.mock.patch.dict(os.environ, LD_LIBRARY_PATH=str(case.build / "tests" / "netns")))
+        super().setUp()
+
+    def test_hold_no_question_up_at_a_reload(self):
+        self.use("slow")
+        self.portal.process.send_signal(signal.SIGHUP)
+        for _ in range(5):
+            start = time.monotonic()
+            self.assert_served()
+            self.assertLess(time.monotonic() - start, 1)
+            time.sleep(0.2)
+        self.assertNotIn("reloaded", self.portal.log())
 
 
 class UbfdAway(Portal):

@@ -1,4 +1,4 @@
-#include "daemon/loading.hpp"
+#include "daemon/core/loading.hpp"
 
 #include "daemon/core/thread.hpp"
 
@@ -54,9 +54,10 @@ Config load_to_start(const std::filesystem::path& file) {
     return load_config(file, Names::list);
 }
 
-Loading::Loading(EventLoop& loop, std::filesystem::path file, Take take)
+Loading::Loading(EventLoop& loop, std::filesystem::path file, Take take, Names names)
   : file_(std::move(file))
-  , take_(std::move(take)) {
+  , take_(std::move(take))
+  , names_(names) {
     loop.watch(mail_->fd(), [mail = mail_.get()] { mail->run(); });
 }
 
@@ -70,11 +71,11 @@ void Loading::begin(Reply reply) {
 
 void Loading::read() {
     under_way_ = true;
-    const auto work = [this, mail = mail_, file = file_] {
+    const auto work = [this, mail = mail_, file = file_, names = names_] {
         enter();
         Loaded loaded = fail(std::string());
         try {
-            loaded = load_config(file);
+            loaded = load_config(file, names);
         } catch (const std::exception& error) {
             loaded = fail(std::string(error.what()));
         }

@@ -28,7 +28,7 @@ class Loading {
     using Take = std::function<std::optional<std::string>(Loaded)>;
     using Reply = std::function<void(const std::optional<std::string>& mistake)>;
 
-    Loading(EventLoop& loop, std::filesystem::path file, Take take);
+    Loading(EventLoop& loop, std::filesystem::path file, Take take, Names names = Names::look_up);
 
     // Reads the file, and replies once it is taken up. While it is read already, it is read again:
     // it may be another by now.
@@ -40,6 +40,7 @@ class Loading {
 
     const std::filesystem::path file_;
     const Take take_;
+    const Names names_;
     std::shared_ptr<Mailbox> mail_ = std::make_shared<Mailbox>(); // the thread may outlive us
     std::vector<Reply> replies_;
     bool under_way_ = false;
