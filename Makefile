@@ -17,8 +17,8 @@ as_owner := runuser -u $(owner) --
 to_owner := chown -R $(owner) build
 endif
 endif
-# TRIES=2: a test that fails gets another try.
-run_tests = ctest -j $$(nproc) $(if $(TRIES),--repeat until-pass:$(TRIES)) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
+# TRIES=2: a test that fails gets another try. Tests wait more than they compute.
+run_tests = ctest -j $$(($$(nproc) + 1)) $(if $(TRIES),--repeat until-pass:$(TRIES)) --output-junit results.xml $(1); status=$$?; $(or $(to_owner),:); exit $$status
 
 .PHONY: build tools demo-tools test-tools packages demo test bench fuzz asan tsan coverage site format install clean
 .DEFAULT_GOAL := build
