@@ -1,6 +1,5 @@
 // All verdicts that the kernel keeps for us beside connections of TCP: UDP flows with their leases,
-// the receivers that they are bound to, the addresses that users may send under, and exempt
-// listeners.
+// their receivers, the addresses that users may send under, and exempt listeners.
 #pragma once
 
 #include "config/config.hpp"

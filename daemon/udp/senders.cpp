@@ -128,7 +128,8 @@ void UdpSenders::set(const Config& config, const Scope& scope) {
     if (scope.fabric)
         add(judged, *scope.fabric, UBF_SENDERS_FABRIC);
     std::ranges::copy(judged, programs_->bss->judged_ports);
-    std::atomic_ref(programs_->bss->observes).store(config.observed.all, std::memory_order_release);
+    std::atomic_ref(programs_->bss->observes)
+        .store(config.observed.all ? 1 : 0, std::memory_order_release);
 }
 
 // The most of prefixes that the kernel takes is what peers may be; others are not judged there.
@@ -161,7 +162,7 @@ void UdpSenders::take(const Told& told) {
 std::string UdpSenders::state() const {
     if (!why_not_.empty())
         return fmt::format("not in use: {}", why_not_);
-    return std::atomic_ref(programs_->bss->observes).load(std::memory_order_relaxed)
+    return std::atomic_ref(programs_->bss->observes).load(std::memory_order_relaxed) != 0
                ? "not in use: the site only observes (policy.mode)"
                : "in use";
 }

@@ -38,7 +38,7 @@ class UdpSenders {
     // links.
     UdpSenders(const Config& config, const Scope& scope, int cgroup, Links kept, const Keep& keep);
 
-    // What ubfd judges, so that the kernel need not.
+    // From now on, ubfd judges this, and the kernel the rest.
     void set(const Config& config, const Scope& scope);
     // Calls take() when the descriptor is readable; -1: never.
     int fd() const;

@@ -1,8 +1,8 @@
 // The part of ubfd that keeps users, in the kernel, from sending UDP under an address whose answers
 // another socket gets. A program may choose the source of each datagram (IP_PKTINFO), and a socket
-// that is bound to a multicast address sends under one of the node's. Where ubfd judges answers, it
-// looks for other sockets of the port itself. But an answer from outside, or from an exempt port,
-// would reach whoever has that address and port, as if he had asked.
+// that is bound to a multicast address sends under one of the node's. An answer from outside, or
+// from an exempt port, would reach whoever has that address and port, as if he had asked. If ubfd
+// judges the answers, it looks for other sockets of the port itself.
 #include "udp_senders.h"
 
 #include <linux/bpf.h>
@@ -22,7 +22,7 @@ enum {
 const volatile __u64 net_namespace = 0; // ubfd's, by its cookie (SO_NETNS_COOKIE)
 
 // ubfd writes these.
-volatile bool observes = false;
+volatile __u8 observes = 0;
 volatile __u8 judged_ports[UBF_SENDERS_PORTS] = {};
 
 // ubfd reads this.

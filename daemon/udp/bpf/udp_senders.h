@@ -8,7 +8,7 @@
 #define UBF_SENDERS_PORTS 65536   // all of UDP
 #define UBF_SENDERS_REPORTS 65536 // bytes of the ring
 
-// Where ubfd judges datagrams: of these peers, and to these ports.
+// ubfd judges datagrams of these peers, and to these ports.
 #define UBF_SENDERS_ETHERNET 1
 #define UBF_SENDERS_FABRIC 2
 #define UBF_SENDERS_V4 4 // the peers' prefix is of IPv4
