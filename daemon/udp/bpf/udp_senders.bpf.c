@@ -72,7 +72,9 @@ static __always_inline void map_v4(__u32 mapped[4], __u32 address) {
 }
 
 // A peer may be reached over Ethernet or the fabric: it must be judged on both.
-static __always_inline bool is_judged(const struct datagram* sent, __u16 port) {
+static __always_inline bool is_judged(const struct datagram* sent, __u16 port_of_it) {
+    __u32 port = port_of_it;
+    asm volatile("%0 &= 0xffff" : "+r"(port)); // older verifiers don't know how small it is
     struct ubf_peers peer = {.length = 128};
     __builtin_memcpy(peer.address, sent->destination, sizeof peer.address);
     const __u8* found = bpf_map_lookup_elem(&peers, &peer);
