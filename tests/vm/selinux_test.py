@@ -239,7 +239,8 @@ group = "www-data"
         self.label("/etc/ubf", "/var/lib/ubf", "/run/ubf", *(f"/usr/sbin/{name}" for name in ("ubfd", *PORTALS)))
         # These files of the host's have no labels; add_users mounts some of them.
         self.label("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/hosts", "/etc/slurm", "/usr/share/zoneinfo/Etc")
-        self.label("/run", "/usr/share", "/usr/share/zoneinfo", "/etc/selinux", "/etc/selinux/config", recurse=False)
+        self.label("/run", "/usr/share", "/usr/share/zoneinfo", "/usr/local/lib", "/etc/selinux", "/etc/selinux/config",
+                   recurse=False)
         # No process can enter init_t under the policy, or httpd_t from here, so all start before.
         self.ubfd = self.start("ubfd")
         self.portals = [self.start(name, user=name) for name in PORTALS]
