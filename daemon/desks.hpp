@@ -8,8 +8,8 @@
 #include "daemon/control/remote_explainer.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/exception_desk.hpp"
 #include "daemon/core/loading.hpp"
+#include "daemon/exception_desk.hpp"
 #include "daemon/portals.hpp"
 
 #include <memory>

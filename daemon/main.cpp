@@ -1,7 +1,7 @@
 // ubfd: options, and an exit status for each failure to start.
+#include "daemon/core/loading.hpp"
 #include "daemon/core/program.hpp"
 #include "daemon/daemon.hpp"
-#include "daemon/core/loading.hpp"
 #include "ident/key.hpp"
 #include "ident/wire.hpp"
 
