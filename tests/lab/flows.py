@@ -1,26 +1,16 @@
 """For tests of flows that are allowed, and of their end: opens them, lists them, and sees whether they go on."""
 
 import json
-import pathlib
-import shutil
 import subprocess
-import tempfile
 
 from . import case
-from .case import PROJ, V4, TwoNodes, wait_until
+from .case import PROJ, V4, wait_until
+from .labels import OwnState
 
 PORT, SHARED, MORE, SINK = 9001, 9002, 9003, 9004
 
 
-class Flows(TwoNodes):
-    labels = {}
-
-    def start_ubfd(self, node, settings=None, **options):
-        state = pathlib.Path(tempfile.mkdtemp(dir="/run"))
-        self.addCleanup(shutil.rmtree, state)
-        labels = {"labels": self.labels | {"state_directory": str(state)}}
-        return super().start_ubfd(node, (self.settings if settings is None else settings) | labels, **options)
-
+class Flows(OwnState):
     def ubfctl(self, *words, status=0, ubfd=None):
         """Returns the output, or the error message."""
         ubfd = ubfd or self.ubfd2

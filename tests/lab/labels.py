@@ -12,7 +12,9 @@ from .case import USERS, TwoNodes
 EVERYBODY = {"allow": ["alice", "bob", "carol"]}
 
 
-class Labelled(TwoNodes):
+class OwnState(TwoNodes):
+    """Each ubfd has a folder of its own for its state."""
+
     labels = {}
 
     def start_ubfd(self, node, settings=None, **options):
@@ -21,6 +23,8 @@ class Labelled(TwoNodes):
         labels = {"labels": self.labels | {"state_directory": str(state)}}
         return super().start_ubfd(node, (self.settings if settings is None else settings) | labels, **options)
 
+
+class Labelled(OwnState):
     def ubfctl(self, ubfd, *words, status=0):
         process = ubfd.ctl(*words, stderr=subprocess.STDOUT)
         self.assertEqual(process.returncode, status, process.stdout)

@@ -3,16 +3,15 @@
 nothing."""
 
 import pathlib
-import socket
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, load, person  # noqa: E402
 from lab.case import COMMON, V4, V6, TwoNodes  # noqa: E402
+from lab.sending import pktinfo  # noqa: E402
 
 PORT, SOURCE = 9001, 9501
-IP_PKTINFO = 8  # linux/in.h
 PLACES = [("10.77.0.1", V4), ("fd77::1", V6)]
 NOTICE_S = 1  # more than ubfd takes to hear that a socket is gone, and to tell the kernel
 
@@ -123,11 +122,7 @@ class FromOutside(Answers):
 def send_in_the_name_of(handle, source, address, port):
     """Sends from another address of this node than the socket's own."""
     sock = person._sockets[handle]  # pylint: disable=protected-access
-    if ":" in source:
-        info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, socket.inet_pton(socket.AF_INET6, source) + bytes(4))
-    else:
-        info = (socket.IPPROTO_IP, IP_PKTINFO, bytes(4) + socket.inet_aton(source) + bytes(4))
-    sock.sendmsg([b"hello"], [info], 0, (address, port))
+    sock.sendmsg([b"hello"], [pktinfo(source)], 0, (address, port))
 
 
 class Directions(Answers):

@@ -3,7 +3,6 @@
 protocols that ubfd judges or the site allows. Only an exempt listener may answer from its port."""
 
 import contextlib
-import errno
 import pathlib
 import socket
 import struct
@@ -12,6 +11,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import REFUSED, V4, V6, Counted, TwoNodes, wait_until  # noqa: E402
+from lab.sending import named, pktinfo  # noqa: E402
 from lab.three_nodes import THIRD, ThreeNodes  # noqa: E402
 
 PORT, THERE = 9001, 9501
@@ -33,14 +33,6 @@ def open_freely(protocol, source, port=0, kind=None, number=0):
     return person.keep(sock)
 
 
-def named(function, *arguments):
-    try:
-        function(*arguments)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return "sent"
-
-
 def say_from(handle, address, port, text="forged"):
     """Returns 'sent', or the name of an errno."""
     sock = person._sockets[handle]  # pylint: disable=protected-access
@@ -50,9 +42,7 @@ def say_from(handle, address, port, text="forged"):
 def say_in_the_name_of(handle, source, address, port):
     """Sets the source of this one datagram."""
     sock = person._sockets[handle]  # pylint: disable=protected-access
-    info = socket.inet_pton(socket.AF_INET6, source) + struct.pack("I", 0)
-    return named(sock.sendmsg, [b"forged"], [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)], 0,
-                 person.resolve(address, port))
+    return named(sock.sendmsg, [b"forged"], [pktinfo(source)], 0, person.resolve(address, port))
 
 
 def allow_any_source(handle):

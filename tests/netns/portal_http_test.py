@@ -16,7 +16,7 @@ from lab import case  # noqa: E402
 from lab.case import Case, FOLDER, wait_until  # noqa: E402
 from lab.node import Node  # noqa: E402
 from lab.portal import Desk, UbfPortal, UnixClient, may, read_answer, write_portal_config  # noqa: E402
-from lab.tree import Trouble, add_hosts, add_users, replace_file  # noqa: E402
+from lab.tree import Trouble, add_hosts, add_users, look_names_up_in  # noqa: E402
 
 HTTP = FOLDER / "portal" / "http.sock"
 CONFIG = FOLDER / "portal.toml"
@@ -314,17 +314,14 @@ class Hostile(Portal):
 class SlowNames(Portal):
     """The user database hangs."""
 
-    def use(self, source):
-        replace_file("/etc/nsswitch.conf", [f"{what}: {source}" for what in ("passwd", "group", "initgroups")])
-
     def setUp(self):
-        self.use("files")
-        self.addCleanup(self.use, "files")
+        look_names_up_in("files")
+        self.addCleanup(look_names_up_in, "files")
         self.enterContext(unittest.mock.patch.dict(os.environ, LD_LIBRARY_PATH=str(case.build / "tests" / "netns")))
         super().setUp()
 
     def test_hold_no_question_up_at_a_reload(self):
-        self.use("slow")
+        look_names_up_in("slow")
         self.portal.process.send_signal(signal.SIGHUP)
         for _ in range(5):
             start = time.monotonic()

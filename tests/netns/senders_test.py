@@ -2,7 +2,6 @@
 """A user sends UDP only under an address at which the same socket gets the answers. Else whoever is bound there would get
 answers from outside, or from an exempt port, without having asked."""
 
-import errno
 import pathlib
 import socket
 import sys
@@ -10,10 +9,10 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import V4, V6, TwoNodes, wait_until  # noqa: E402
+from lab.sending import named, pktinfo  # noqa: E402
 from lab.supervisor import Supervised  # noqa: E402
 
 PORT, SOURCE = 9001, 9501
-IP_PKTINFO = 8  # linux/in.h
 # node1's address and node2's; another address of node2's, all of them, and one of a group
 PLACES = [("10.77.0.1", V4, "127.0.0.1", "0.0.0.0", "224.0.0.99"),
           ("fd77::1", V6, "::1", "::", "ff05::99"),
@@ -25,14 +24,7 @@ def send_under(handle, source, address, port):
     sock = person._sockets[handle]  # pylint: disable=protected-access
     if sock.family == socket.AF_INET6:
         address, source = (text if not text or ":" in text else f"::ffff:{text}" for text in (address, source))
-        info = socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, socket.inet_pton(socket.AF_INET6, source or "::") + bytes(4)
-    else:
-        info = socket.IPPROTO_IP, IP_PKTINFO, bytes(4) + socket.inet_aton(source or "0.0.0.0") + bytes(4)
-    try:
-        sock.sendmsg([b"hello"], [info] if source else [], 0, (address, port))
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return "sent"
+    return named(sock.sendmsg, [b"hello"], [pktinfo(source)] if source else [], 0, (address, port))
 
 
 class Senders(TwoNodes):

@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import PROJ, V4, V6, WAYS, WILDCARD, Counted, TwoNodes  # noqa: E402
+from lab.sending import pktinfo  # noqa: E402
 
 FIRST, SECOND = 9001, 9501  # ports of the server and of the client
 HERE = {"v4": "10.77.0.1", "v6": "fd77::1"}  # node1
@@ -29,12 +30,8 @@ def send_as(handle, source, address, port, text="a forgery", interface=0):
     source4 = ":" not in source
     if source4 and sock.family == socket.AF_INET6:
         source, address = f"::ffff:{source}", f"::ffff:{address}"
-    if sock.family == socket.AF_INET6:
-        info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, socket.inet_pton(socket.AF_INET6, source) + struct.pack("I", interface))
-    else:
-        info = (socket.IPPROTO_IP, 8, struct.pack("I", interface) + socket.inet_aton(source) + bytes(4))  # IP_PKTINFO
     try:
-        sock.sendmsg([text.encode()], [info], 0, (address, port))
+        sock.sendmsg([text.encode()], [pktinfo(source, interface)], 0, (address, port))
     except OSError as error:
         if isinstance(error, (ConnectionError, PermissionError)) or error.errno == 113:
             return None  # the error reports the refusal of an earlier datagram

@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import PROJ, V4, TwoNodes, wait_until  # noqa: E402
 from lab.supervisor import Supervised  # noqa: E402
-from lab.tree import replace_file  # noqa: E402
+from lab.tree import look_names_up_in  # noqa: E402
 
 PORT, SHARED = 9001, 9002
 
@@ -45,10 +45,7 @@ class Directory(World):
         self.ubfd1 = self.start_ubfd(self.one, environment=environment)
         self.ubfd2 = self.start_ubfd(self.two, environment=environment)
 
-    @staticmethod
-    def use(source):
-        """Changes the file, so that the C library reads it again."""
-        replace_file("/etc/nsswitch.conf", [f"{what}: {source}" for what in ("passwd", "group", "initgroups")])
+    use = staticmethod(look_names_up_in)
 
     def test_holds_nobody_up(self):
         self.use(self.source)  # all users are logged in already
@@ -64,7 +61,7 @@ class SlowNames(Supervised, World):
     """The user database hangs, and the configuration has names."""
 
     settings = {"policy": {"exempt_listeners": ["service"]}}
-    use = staticmethod(Directory.use)
+    use = staticmethod(look_names_up_in)
 
     def start_daemons(self):
         self.use("files")
