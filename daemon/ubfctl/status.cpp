@@ -182,8 +182,8 @@ void add_verdicts(Parts& parts, const Json& status) {
     parts.push_back({fmt::format("threads   {}\n", threads_text(threads)),
                      bad_if(!part(threads, "/standing_still").empty())});
     parts.push_back(
-        {fmt::format("queues\n{}verdicts  {}\nreasons   {}\nlatencies {}\nkernel    {}\n"
-                     "          verdicts there: {}\n",
+        {fmt::format("queues\n{}verdicts  {}\nreasons   {}\nlatencies {}\n"
+                     "kernel    {}; verdicts there: {}\n",
                      queues_text(status), counts(part(status, "/actions")),
                      counts(part(status, "/reasons")), latencies_text(part(status, "/decision_us")),
                      rules(part(status, "/kernel")), counts(part(status, "/verdicts_in_kernel")))});
