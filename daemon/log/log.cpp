@@ -34,14 +34,17 @@ std::string timestamp(std::chrono::system_clock::time_point time) {
     return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(time), ms.count() % 1000);
 }
 
+// For a name. A directory that answers, even slowly, is within it; only the log's thread waits.
+constexpr std::chrono::milliseconds patience{500};
+
 std::string user_text(const Owner& owner, UserCache& users) {
-    return owner.kind == OwnerKind::user ? users.name(owner.uid)
+    return owner.kind == OwnerKind::user ? users.name(owner.uid, patience)
                                          : std::string(to_string(owner.kind));
 }
 
 // " via=www-data(33)", of a web portal's connection.
 std::string via_text(const Owner& owner, UserCache& users) {
-    return owner.via ? fmt::format(" via={}", users.name(*owner.via)) : std::string();
+    return owner.via ? fmt::format(" via={}", users.name(*owner.via, patience)) : std::string();
 }
 
 std::string process_text(const Owner& owner) {

@@ -133,9 +133,10 @@ void UserCache::Shared::learn(Known& locked, const std::string& whom, Uid uid, E
     learned.notify_all();
 }
 
-std::string UserCache::name(Uid uid) {
-    // If the directory doesn't answer anyway, the log does not wait for it.
-    const std::chrono::milliseconds wait{shared_->heartbeat.stands_still(Clock::now()) ? 0 : 100};
+std::string UserCache::name(Uid uid, std::chrono::milliseconds wait) {
+    // Nobody waits for a directory that doesn't answer anyway.
+    if (shared_->heartbeat.stands_still(Clock::now()))
+        wait = {};
     return fmt::format("{}({})", look_up(uid, wait).name, value(uid));
 }
 

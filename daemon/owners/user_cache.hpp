@@ -49,8 +49,9 @@ class UserCache {
     // The person behind a uid: the user, or the one to whom it is subordinate. Nothing if the user
     // database names nobody, or is not yet known to. Does not wait, and asks only while few do.
     std::optional<Uid> person(Uid uid);
-    // "alice(2001)", "?(2001)", or "alice's(100999)" for a subordinate uid of alice's
-    std::string name(Uid uid);
+    // "alice(2001)", "?(2001)", or "alice's(100999)" for a subordinate uid of alice's. Waits as
+    // find() does, unless no user has been found for long.
+    std::string name(Uid uid, std::chrono::milliseconds wait = std::chrono::milliseconds{100});
     const Heartbeat& heartbeat() const { return shared_->heartbeat; }
 
   private:

@@ -33,10 +33,8 @@ class World(TwoNodes):
         self.assertEqual(self.bob.connect("tcp", V4, SHARED), "connected")
 
 
-class Directory(World):
-    """The user database needs half a minute for an answer, or is missing."""
-
-    source = "slow"
+class Databases(World):
+    """Other user databases, from their modules of the C library."""
 
     def start_daemons(self):
         self.use("files")
@@ -47,6 +45,12 @@ class Directory(World):
 
     use = staticmethod(look_names_up_in)
 
+
+class Directory(Databases):
+    """The user database needs half a minute for an answer, or is missing."""
+
+    source = "slow"
+
     def test_holds_nobody_up(self):
         self.use(self.source)  # all users are logged in already
         self.assertEqual(self.alice.connect("tcp", V4, PORT, timeout=0.9), "connected")
@@ -55,6 +59,15 @@ class Directory(World):
         self.assertEqual(self.bob.connect("tcp", V4, SHARED, timeout=2), "connected")
         self.assert_denied(self.ubfd2, "connector=?(63003)", "listener=?(63001)")
         self.assertEqual(self.ubfd2.stop(), 0)  # which waits ten seconds at most
+
+
+class DistantDirectory(Databases):
+    """The user database needs a fifth of a second for each user."""
+
+    def test_gives_its_names_to_the_log(self):
+        self.use("distant files")
+        self.assertEqual(self.carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
+        self.assert_denied(self.ubfd2, "connector=carol(63003)", "listener=alice(63001)")
 
 
 class SlowNames(Supervised, World):
