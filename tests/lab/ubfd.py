@@ -131,7 +131,7 @@ class Ubfd:
     def reload(self):
         seen = len(self.log())
         self.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while "reloaded" not in self.log()[seen:]:
             if time.monotonic() > end:
                 raise Trouble(f"ubfd on {self.node.name} did not reload: {self.log()[seen:]}")

@@ -77,7 +77,7 @@ class Imported(Kernel):
         file = self.print_ruleset()
         handle = self.alice.do(person.send_to, "tcp", V4, PORT)
         for _ in range(4):  # the SYN waits for less than a second, and is retransmitted
-            wait_until(waits, 10)
+            wait_until(waits, 20)
             self.two.run("nft", "-f", file)
             if waits():
                 break
