@@ -108,11 +108,9 @@ void UdpSenders::set(const Config& config, const Scope& scope) {
     constexpr std::uint8_t everywhere = UBF_SENDERS_ETHERNET | UBF_SENDERS_FABRIC;
     Peers peers;
     const auto add_peer = [&](const Prefix& prefix, std::uint8_t where) {
-        constexpr unsigned mapped = 96;
         if (prefix.is_v4())
-            peers[{prefix.length() + mapped, prefix.first()}] |= where | UBF_SENDERS_V4;
-        else
-            peers[{prefix.length(), prefix.first()}] |= where;
+            where |= UBF_SENDERS_V4;
+        peers[{prefix.mapped_length(), prefix.first()}] |= where;
     };
     for (const auto* loopback : {"127.0.0.0/8", "::1/128"})
         add_peer(*Prefix::parse(loopback), everywhere);

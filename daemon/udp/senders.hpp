@@ -17,7 +17,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 struct ring_buffer;
 struct udp_senders_bpf; // made by bpftool

@@ -63,6 +63,8 @@ class Prefix {
     Address with_host_of(const Address& address) const;
     // 0 to 32 for IPv4, 0 to 128 for IPv6.
     unsigned length() const { return length_; }
+    // The same for IPv4 as IPv4-mapped IPv6 (RFC 4291 2.5.5.2): 96 to 128.
+    unsigned mapped_length() const { return is_v4() ? length_ + 96 : length_; }
 
     bool operator==(const Prefix&) const = default;
 
@@ -72,7 +74,6 @@ class Prefix {
     Prefix(Address address, unsigned length)
       : address_(address)
       , length_(length) {}
-    unsigned mapped_length() const { return is_v4() ? length_ + 96 : length_; }
 
     Address address_;
     unsigned length_ = 0;
