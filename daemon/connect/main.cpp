@@ -2,7 +2,7 @@
 #include "daemon/connect/ask_desk.hpp"
 #include "daemon/connect/broker.hpp"
 #include "daemon/core/event_loop.hpp"
-#include "daemon/core/loading.hpp"
+#include "daemon/core/logged_loading.hpp"
 #include "daemon/core/plain_log.hpp"
 #include "daemon/core/program.hpp"
 #include "daemon/core/signals.hpp"
@@ -12,7 +12,6 @@
 #include <csignal>
 #include <fmt/format.h>
 #include <linux/capability.h>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <sys/prctl.h>
@@ -31,17 +30,6 @@ struct Options {
     std::string folder;
 };
 
-std::optional<std::string> take(const ubf::Loading::Loaded& loaded, Broker& broker,
-                                const ubf::PlainLog& log) {
-    if (!loaded) {
-        log.warning(fmt::format("not reloaded, all stays as it was: {}", loaded.error()));
-        return loaded.error();
-    }
-    broker.change(settings_of(*loaded));
-    log.info("reloaded");
-    return std::nullopt;
-}
-
 void run(const Options& options) {
     const ubf::PlainLog log("ubf-connect");
     // To give a socket to a person, and nothing else.
@@ -51,14 +39,13 @@ void run(const Options& options) {
     ubf::EventLoop loop;
     ubf::Mailbox mailbox;
     loop.watch(mailbox.fd(), [&] { mailbox.run(); });
-    Broker broker(loop, options.folder, load_settings(options.file));
+    Broker broker(loop, options.folder, settings_of(ubf::LoggedLoading::load(options.file)));
     AskDesk desk(loop, mailbox, broker, options.folder + "/ask.sock");
-    ubf::Loading loading(
-        loop, options.file, [&](const auto& loaded) { return take(loaded, broker, log); }, names);
+    ubf::LoggedLoading loading(loop, options.file, log,
+                               [&](const auto& config) { broker.change(settings_of(config)); });
     bool stopping = false;
-    loop.watch(signals.get(), [&] {
-        stopping = ubf::take_signals(signals.get(), [&] { loading.begin([](const auto&) {}); });
-    });
+    loop.watch(signals.get(),
+               [&] { stopping = ubf::take_signals(signals.get(), [&] { loading.begin(); }); });
     log.info(fmt::format("ready: portals ask at {}/ask.sock", options.folder));
     ::sd_notify(0, "READY=1");
     auto next_sign = ubf::TimePoint{};

@@ -17,10 +17,6 @@ bool Settings::is_target(const Endpoint& target) const {
     return target.port >= first_of_users && targets.has(target.address);
 }
 
-Settings load_settings(const std::filesystem::path& file) {
-    return settings_of(load_config(file, names));
-}
-
 Settings settings_of(const Config& config) {
     return {config.portal, config.policy, config.fabric_policy(), portal_targets(config)};
 }

@@ -8,8 +8,6 @@
 #include "flow/address.hpp"
 #include "policy/policy.hpp"
 
-#include <filesystem>
-
 namespace ubf::connect {
 
 struct Settings {
@@ -24,11 +22,6 @@ struct Settings {
     bool is_target(const Endpoint& target) const;
 };
 
-// A user that the directory does not have yet is ubfd's to tell of.
-inline constexpr Names names = Names::look_up_or_list;
-
 Settings settings_of(const Config& config);
-// Throws ConfigError.
-Settings load_settings(const std::filesystem::path& file);
 
 } // namespace ubf::connect

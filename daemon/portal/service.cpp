@@ -8,7 +8,7 @@
 namespace ubf::portal {
 
 Service::Service(EventLoop& loop, const std::filesystem::path& file)
-  : Service(loop, file, load_settings(file)) {}
+  : Service(loop, file, settings_of(LoggedLoading::load(file))) {}
 
 Service::Service(EventLoop& loop, const std::filesystem::path& file, const Settings& settings)
   : socket_(settings.socket)
@@ -19,8 +19,7 @@ Service::Service(EventLoop& loop, const std::filesystem::path& file, const Setti
             })
   , desk_(loop, mailbox_, settings.ubfd, settings.terms,
           [this](Desk::Id id, const Result<Grant, Refusal>& answer) { server_.answer(id, answer); })
-  , loading_(
-        loop, file, [this](const auto& loaded) { return take(loaded); }, names) {
+  , loading_(loop, file, log_, [this](const auto& config) { take(settings_of(config)); }) {
     loop.watch(mailbox_.fd(), [this] { mailbox_.run(); });
     if (!settings.enabled)
         log_.warning("portal.users is empty, so no portal may ask; name the users that portals run "
@@ -28,17 +27,10 @@ Service::Service(EventLoop& loop, const std::filesystem::path& file, const Setti
     log_.info(fmt::format("ready: portals ask at {}", socket_.native()));
 }
 
-std::optional<std::string> Service::take(const Loading::Loaded& loaded) {
-    if (!loaded) {
-        log_.warning(fmt::format("not reloaded, all stays as it was: {}", loaded.error()));
-        return loaded.error();
-    }
-    auto settings = settings_of(*loaded);
+void Service::take(Settings settings) {
     if (settings.socket != socket_)
         log_.warning("portal.socket takes effect at a restart");
     desk_.change(std::move(settings.terms));
-    log_.info("reloaded");
-    return std::nullopt;
 }
 
 TimePoint Service::go_on(TimePoint now) {

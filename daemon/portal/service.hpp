@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/core/event_loop.hpp"
-#include "daemon/core/loading.hpp"
+#include "daemon/core/logged_loading.hpp"
 #include "daemon/core/mailbox.hpp"
 #include "daemon/core/plain_log.hpp"
 #include "daemon/portal/desk.hpp"
@@ -11,7 +11,6 @@
 #include "daemon/portal/settings.hpp"
 
 #include <filesystem>
-#include <optional>
 #include <string>
 
 namespace ubf::portal {
@@ -21,10 +20,7 @@ class Service {
     // Throws ConfigError, std::system_error or std::runtime_error.
     Service(EventLoop& loop, const std::filesystem::path& file);
 
-    // Reads the file again, without waiting for its names. If it is bad, all stays as it is.
-    void reload() {
-        loading_.begin([](const auto&) {});
-    }
+    void reload() { loading_.begin(); }
     // After each round of the event loop. Returns when it wants the next. Throws std::runtime_error
     // if the socket's file is gone, which a restart mends.
     TimePoint go_on(TimePoint now);
@@ -32,7 +28,7 @@ class Service {
 
   private:
     Service(EventLoop& loop, const std::filesystem::path& file, const Settings& settings);
-    std::optional<std::string> take(const Loading::Loaded& loaded);
+    void take(Settings settings);
 
     const std::filesystem::path socket_;
     PlainLog log_{"ubf-portal"};
@@ -40,7 +36,7 @@ class Service {
     Listener listener_;
     HttpServer server_;
     Desk desk_;
-    Loading loading_;
+    LoggedLoading loading_;
     TimePoint next_look_{};
 };
 

@@ -2,10 +2,6 @@
 
 namespace ubf::portal {
 
-Settings load_settings(const std::filesystem::path& file) {
-    return settings_of(load_config(file, names));
-}
-
 Settings settings_of(const Config& config) {
     const auto& portal = config.portal;
     Settings settings;

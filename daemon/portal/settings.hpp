@@ -17,11 +17,6 @@ struct Settings {
     bool enabled = false; // whether anybody may ask
 };
 
-// A user that the directory does not have yet is ubfd's to tell of.
-inline constexpr Names names = Names::look_up_or_list;
-
 Settings settings_of(const Config& config);
-// Throws ConfigError.
-Settings load_settings(const std::filesystem::path& file);
 
 } // namespace ubf::portal

@@ -30,8 +30,8 @@ class PortalTargetsTest : public testing::Test {
         scope.ethernet.ports = {{1024, 65535}};
         const std::array answers{
             place_of(target, false, {targets, config.policy, scope}).has_value(),
-            portal::load_settings(file).terms.targets.has(target.address),
-            connect::load_settings(file).is_target(target)};
+            portal::settings_of(config).terms.targets.has(target.address),
+            connect::settings_of(config).is_target(target)};
         EXPECT_TRUE(answers[0] == answers[1] && answers[1] == answers[2])
             << address << " is a target of ubfd " << answers[0] << ", ubf-portal " << answers[1]
             << ", ubf-connect " << answers[2] << " with:\n"
