@@ -1,5 +1,6 @@
 #include "daemon/start.hpp"
 
+#include "base/node_settings.hpp"
 #include "config/key_file.hpp"
 #include "daemon/fabric/rdma_judge.hpp"
 #include "daemon/ident/identity_files.hpp"
@@ -8,19 +9,10 @@
 #include "nft/probe.hpp"
 
 #include <cerrno>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 namespace ubf {
 namespace {
-
-// The kernel makes the mount point where SELinux is on (selinuxfs.c); a policy may keep us from it.
-bool selinux_is_enabled() {
-    std::error_code error;
-    return std::filesystem::exists("/sys/fs/selinux", error) ||
-           error == std::errc::permission_denied;
-}
 
 // If certificates are required, the cluster key proves nobody, and need not be there. A key
 // that no other node has takes its place.

@@ -1,5 +1,6 @@
 #include "arguments.hpp"
 #include "base/interfaces.hpp"
+#include "base/node_settings.hpp"
 #include "base/text.hpp"
 #include "config/config.hpp"
 #include "config/key_file.hpp"
@@ -59,6 +60,9 @@ Strings doubts_of(const Config& config) {
     auto doubts = warnings(config);
     for (auto& doubt : interface_warnings(config, interface_names()))
         doubts.push_back(std::move(doubt));
+    if (config.labels.selinux && !selinux_is_enabled())
+        doubts.push_back("labels.selinux is on, but SELinux is not enabled on this node, where "
+                         "ubfd would not start with it");
     return doubts;
 }
 

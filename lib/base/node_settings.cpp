@@ -3,6 +3,9 @@
 #include "base/read_all.hpp"
 #include "base/text.hpp"
 
+#include <filesystem>
+#include <system_error>
+
 namespace ubf {
 namespace {
 
@@ -46,6 +49,13 @@ std::optional<PortRange> ephemeral_ports() {
     const auto first = number<Port>(split(rest, '\t'));
     const auto last = number<Port>(rest);
     return first && last ? std::optional(PortRange{*first, *last}) : std::nullopt;
+}
+
+// The kernel makes the mount point where SELinux is on (selinuxfs.c); a policy may keep us from it.
+bool selinux_is_enabled() {
+    std::error_code error;
+    return std::filesystem::exists("/sys/fs/selinux", error) ||
+           error == std::errc::permission_denied;
 }
 
 bool selinux_enforces() {

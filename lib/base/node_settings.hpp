@@ -18,6 +18,8 @@ bool limits_unreachable(std::string_view ratemask);
 // The ports that the kernel gives to who connects and asks for none.
 std::optional<PortRange> ephemeral_ports();
 
+// Whether the kernel has SELinux on, with or without a policy that it enforces.
+bool selinux_is_enabled();
 bool selinux_enforces();
 // SELinux's type of a context, USER:ROLE:TYPE[:LEVEL]; and that of our own.
 std::string selinux_type(std::string_view context);

@@ -49,6 +49,10 @@ class Files(Ubfctl):
         for key, words in ((link, "a symbolic link"), (bad, "bad.key:1: not a key"), (open_to_all, "lets others in")):
             self.assertIn(words, check(key, status=EX_CONFIG))
 
+    def test_check_config_warns_of_labels_that_this_node_cannot_have(self):
+        said = self.run_with(f"[peers]\nranges = {json.dumps(PEERS)}\n[labels]\nselinux = true\n", "check-config")
+        self.assertEqual("SELinux is not enabled" in said, not pathlib.Path("/sys/fs/selinux").exists(), said)
+
     def test_check_config_names_all_mistakes_at_once(self):
         file = case.FOLDER / "some.toml"
         file.write_text("[scope]\nports = [70000, 80]\n[log]\nfold_s = 0\n")
