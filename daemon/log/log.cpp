@@ -34,17 +34,23 @@ std::string timestamp(std::chrono::system_clock::time_point time) {
     return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(time), ms.count() % 1000);
 }
 
-// For a name. A directory that answers, even slowly, is within it; only the log's thread waits.
-constexpr std::chrono::milliseconds patience{500};
+// How long all lines that wait together wait for names. A directory that answers, even slowly, does
+// so within it.
+constexpr std::chrono::seconds patience{1};
 
-std::string user_text(const Owner& owner, UserCache& users) {
-    return owner.kind == OwnerKind::user ? users.name(owner.uid, patience)
+std::string name_of(Uid uid, UserCache& users, TimePoint until) {
+    const auto left = std::max(until - Clock::now(), Clock::duration{});
+    return users.name(uid, std::chrono::duration_cast<std::chrono::milliseconds>(left));
+}
+
+std::string user_text(const Owner& owner, UserCache& users, TimePoint until) {
+    return owner.kind == OwnerKind::user ? name_of(owner.uid, users, until)
                                          : std::string(to_string(owner.kind));
 }
 
 // " via=www-data(33)", of a web portal's connection.
-std::string via_text(const Owner& owner, UserCache& users) {
-    return owner.via ? fmt::format(" via={}", users.name(*owner.via, patience)) : std::string();
+std::string via_text(const Owner& owner, UserCache& users, TimePoint until) {
+    return owner.via ? fmt::format(" via={}", name_of(*owner.via, users, until)) : std::string();
 }
 
 std::string process_text(const Owner& owner) {
@@ -181,6 +187,7 @@ void Log::run() {
         heartbeat_.beat(now);
         look_at_watcher(now);
         refusals_.tell_new();
+        patient_until_ = now + patience;
         for (const auto& item : items)
             write(item);
         for (const auto& summary : summaries)
@@ -229,13 +236,14 @@ void Log::write(const Folding::Summary& summary) {
 // counted: the text about the number of denials that the line stands for.
 Log::Line Log::line_of(const Denial& denial, std::uint64_t count, std::string_view counted) {
     const auto verb = verb_of(denial);
-    const auto connector = user_text(denial.connector, users_);
+    const auto connector = user_text(denial.connector, users_, patient_until_);
     auto text = fmt::format("{} {} reason={} connector={}{} {}", verb, to_string(denial.flow),
-                            to_string(denial.reason), connector, via_text(denial.connector, users_),
+                            to_string(denial.reason), connector,
+                            via_text(denial.connector, users_, patient_until_),
                             process_text(denial.connector));
     std::string listener;
     if (denial.tries == 0) {
-        listener = user_text(denial.listener, users_);
+        listener = user_text(denial.listener, users_, patient_until_);
         text += fmt::format(" listener={} {}", listener, process_text(denial.listener));
     }
     text += fmt::format("{}: {}", counted,

@@ -83,6 +83,7 @@ class Log final : public Reporter {
     Guarded<Queued> queued_;
     std::atomic<const Heartbeat*> watcher_{nullptr};
     bool watcher_still_ = false;
+    TimePoint patient_until_{}; // for names
     Heartbeat heartbeat_{"log", "the journal, or whoever reads its standard error"};
     std::thread thread_;
 };

@@ -69,6 +69,24 @@ class DistantDirectory(Databases):
         self.assertEqual(self.carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
         self.assert_denied(self.ubfd2, "connector=carol(63003)", "listener=alice(63001)")
 
+    def test_holds_no_line_up_for_long(self):
+        """Ninety users have to be looked up first, which takes nine seconds."""
+        self.use("distant files")
+        flood = ("import os, socket, time\n"
+                 "clients = []\n"
+                 "for uid in range(70000, 70090):\n"
+                 "    os.setresuid(uid, uid, 0)\n"
+                 "    clients.append(socket.socket())\n"
+                 "    clients[-1].setblocking(False)\n"
+                 f"    clients[-1].connect_ex(('127.0.0.1', {PORT}))\n"
+                 "    os.setresuid(0, 0, 0)\n"
+                 "time.sleep(2)\n")
+        self.assertEqual(self.two.start("/usr/bin/python3", "-c", flood).wait(timeout=30), 0)
+        start = time.monotonic()
+        self.assertEqual(self.ubfd2.stop(), 0)
+        self.assertLess(time.monotonic() - start, 4)
+        self.assertGreater(len(self.ubfd2.denials()), 10)
+
 
 class SlowNames(Supervised, World):
     """The user database hangs, and the configuration has names."""
