@@ -14,7 +14,7 @@ namespace {
 // A handshake that was on its way is over by the second look; a SYN cookie is good for two minutes
 // (MAX_SYNCOOKIE_AGE, include/net/tcp.h).
 constexpr std::chrono::seconds second_look{1};
-constexpr std::chrono::seconds pause{10};
+constexpr std::chrono::seconds between_looks{10};
 constexpr std::chrono::seconds for_so_long{130};
 
 // A worker finds so many in its memory while a packet waits.
@@ -85,14 +85,14 @@ void Undecided::on_time(TimePoint now) {
     if (now >= last_)
         next_.reset();
     else
-        next_ = now + pause;
+        next_ = now + between_looks;
 }
 
 void Undecided::look(TimePoint now) {
     Look memory;
     auto flows = find(memory);
     if (!flows) {
-        last_ = std::max(last_, now + pause);
+        last_ = std::max(last_, now + between_looks);
         return;
     }
     std::unordered_set<Cookie> judged;
