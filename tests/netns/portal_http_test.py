@@ -9,14 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case  # noqa: E402
 from lab.case import Case, FOLDER, wait_until  # noqa: E402
 from lab.node import Node  # noqa: E402
 from lab.portal import Desk, UbfPortal, UnixClient, may, read_answer, write_portal_config  # noqa: E402
-from lab.tree import Trouble, add_hosts, add_users, look_names_up_in  # noqa: E402
+from lab.tree import Trouble, add_hosts, add_users  # noqa: E402
+from lab.user_databases import look_names_up_in, offer_user_databases  # noqa: E402
 
 HTTP = FOLDER / "portal" / "http.sock"
 CONFIG = FOLDER / "portal.toml"
@@ -315,9 +315,7 @@ class SlowNames(Portal):
     """The user database hangs."""
 
     def setUp(self):
-        look_names_up_in("files")
-        self.addCleanup(look_names_up_in, "files")
-        self.enterContext(unittest.mock.patch.dict(os.environ, LD_LIBRARY_PATH=str(case.build / "tests" / "netns")))
+        offer_user_databases(self)
         super().setUp()
 
     def test_hold_no_question_up_at_a_reload(self):

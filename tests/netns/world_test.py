@@ -8,13 +8,12 @@ import random
 import signal
 import sys
 import time
-import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from lab import case, person  # noqa: E402
 from lab.case import PROJ, V4, TwoNodes, wait_until  # noqa: E402
 from lab.supervisor import Supervised  # noqa: E402
-from lab.tree import look_names_up_in  # noqa: E402
+from lab.user_databases import look_names_up_in, offer_user_databases  # noqa: E402
 
 PORT, SHARED = 9001, 9002
 
@@ -34,16 +33,9 @@ class World(TwoNodes):
 
 
 class Databases(World):
-    """Other user databases, from their modules of the C library."""
-
     def start_daemons(self):
-        self.use("files")
-        self.addCleanup(self.use, "files")
-        environment = dict(os.environ, LD_LIBRARY_PATH=str(case.build / "tests" / "netns"))
-        self.ubfd1 = self.start_ubfd(self.one, environment=environment)
-        self.ubfd2 = self.start_ubfd(self.two, environment=environment)
-
-    use = staticmethod(look_names_up_in)
+        offer_user_databases(self)
+        super().start_daemons()
 
 
 class Directory(Databases):
@@ -52,7 +44,7 @@ class Directory(Databases):
     source = "slow"
 
     def test_holds_nobody_up(self):
-        self.use(self.source)  # all users are logged in already
+        look_names_up_in(self.source)  # all users are logged in already
         self.assertEqual(self.alice.connect("tcp", V4, PORT, timeout=0.9), "connected")
         self.assertEqual(self.carol.connect("tcp", V4, PORT, timeout=0.9), "EHOSTUNREACH")
         # The kernel knows the groups of the process.
@@ -65,13 +57,13 @@ class DistantDirectory(Databases):
     """The user database needs a fifth of a second for each user."""
 
     def test_gives_its_names_to_the_log(self):
-        self.use("distant files")
+        look_names_up_in("distant files")
         self.assertEqual(self.carol.connect("tcp", V4, PORT), "EHOSTUNREACH")
         self.assert_denied(self.ubfd2, "connector=carol(63003)", "listener=alice(63001)")
 
     def test_holds_no_line_up_for_long(self):
         """Ninety users have to be looked up first, which takes nine seconds."""
-        self.use("distant files")
+        look_names_up_in("distant files")
         flood = ("import os, socket, time\n"
                  "clients = []\n"
                  "for uid in range(70000, 70090):\n"
@@ -92,12 +84,9 @@ class SlowNames(Supervised, World):
     """The user database hangs, and the configuration has names."""
 
     settings = {"policy": {"exempt_listeners": ["service"]}}
-    use = staticmethod(look_names_up_in)
 
     def start_daemons(self):
-        self.use("files")
-        self.addCleanup(self.use, "files")
-        self.enterContext(unittest.mock.patch.dict(os.environ, LD_LIBRARY_PATH=str(case.build / "tests" / "netns")))
+        offer_user_databases(self)
         super().start_daemons()
         for ubfd in (self.ubfd1, self.ubfd2):  # a thread of theirs may wait for the database still
             self.addCleanup(ubfd.kill)
@@ -106,7 +95,7 @@ class SlowNames(Supervised, World):
         return sum("WATCHDOG" in fields for fields in self.supervisor.said)
 
     def test_hold_no_reload_up(self):
-        self.use("slow")
+        look_names_up_in("slow")
         self.ubfd2.process.send_signal(signal.SIGHUP)
         time.sleep(1)
         before = self.signs()
@@ -116,14 +105,14 @@ class SlowNames(Supervised, World):
             self.assertLess(time.monotonic() - start, 1)
             time.sleep(1)
         self.assertGreater(self.signs(), before)
-        self.use("files")
+        look_names_up_in("files")
         self.ubfd2.process.send_signal(signal.SIGHUP)  # it is read again, once the database has answered
         self.ubfd2.wait_for_log("reloaded ", seconds=40)
         self.assertNotIn("not reloaded", self.ubfd2.log())
 
     def test_hold_no_exception_up(self):
         """ubfctl waits for them, and ubfd does not."""
-        self.use("slow")
+        look_names_up_in("slow")
         asking = self.two.start(case.build / "daemon" / "ubfctl", "--socket", self.ubfd2.socket, "allow", "--for", "1h",
                                 "alice>bob tcp/9001")
         time.sleep(1)
@@ -135,12 +124,12 @@ class SlowNames(Supervised, World):
 
     def test_hold_no_start_up(self):
         self.ubfd2.stop()
-        self.use("slow")
+        look_names_up_in("slow")
         start = time.monotonic()
         self.ubfd2.start()
         self.assertLess(time.monotonic() - start, 25)
         self.ubfd2.wait_for_log("the user database did not say in time who the user 'service' is; until then")
-        self.use("files")
+        look_names_up_in("files")
         service = self.person("service", self.two)
         service.listen("tcp", "0.0.0.0", 9003)
         wait_until(lambda: self.bob.connect("tcp", V4, 9003) == "connected", 90, "another question to the database")
